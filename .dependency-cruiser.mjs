@@ -1,0 +1,72 @@
+// The direction of imports (design.md, "Layout"): main → serve → ext-proc → gateway → core and the contracts.
+const only = (name, from, allowed, comment) => ({
+  name,
+  comment,
+  severity: "error",
+  from: { path: from },
+  to: { path: "^src/", pathNot: [from, ...allowed] },
+});
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "no-unresolved",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    only("core-is-pure", "^src/core/", [], "core imports core only"),
+    {
+      name: "core-needs-nothing",
+      comment: "no I/O, clock, logger or library in the core; node:buffer is the one thing of Node's that it may use",
+      severity: "error",
+      from: { path: "^src/core/" },
+      to: { dependencyTypes: ["npm", "core"], pathNot: "^(node:)?buffer$" },
+    },
+    only("contract-of-sessions", "^src/sessions/(store|id)\\.ts$", ["^src/core/"], "a contract knows the core only"),
+    only(
+      "implementations-know-their-contract",
+      "^src/sessions/",
+      ["^src/core/"],
+      "an implementation knows its interface and the core",
+    ),
+    only("gateway", "^src/gateway\\.ts$", ["^src/core/", "^src/sessions/(store|id)\\.ts$"], "gateway → core, contracts"),
+    only("ext-proc", "^src/ext-proc/", ["^src/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
+    only("config", "^src/config/", ["^src/core/"], "config knows nothing of what it configures"),
+    only("envoy-config", "^src/envoy-config/", ["^src/config/", "^src/core/"], "made from our configuration alone"),
+    only("telemetry", "^src/telemetry/", ["^src/core/"], "telemetry knows nothing of what it reports"),
+    {
+      name: "implementations-are-chosen-in-serve",
+      severity: "error",
+      from: { path: "^src/", pathNot: ["^src/serve\\.ts$", "^src/sessions/"] },
+      to: { path: "^src/sessions/", pathNot: "^src/sessions/(store|id)\\.ts$" },
+    },
+    {
+      name: "grpc-js-in-one-place",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/ext-proc/server\\.ts$" },
+      to: { path: "node_modules/@grpc/grpc-js" },
+    },
+    {
+      name: "protobufjs-in-one-place",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/ext-proc/codec\\.ts$" },
+      to: { path: "node_modules/protobufjs" },
+    },
+    {
+      name: "product-does-not-know-its-tests",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { path: "^(harness|demo|bench|test)/" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    // TypeScript 7 has no API for it yet.
+    parser: "swc",
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+  },
+};
