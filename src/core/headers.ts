@@ -1,0 +1,49 @@
+/** The one home of every header name that the gateway sets or reads. Lower case, as Envoy hands them over. */
+
+// What the processor tells Envoy, Envoy's filters (RBAC, rate limit, access log) and the backend about a request.
+// A client's own copies never count: Envoy drops them before it chooses a route, and so does the processor.
+
+/** The backend that a request goes to, by its cluster's name. Set by the processor; Envoy's routes match on it. */
+export const X_MCP_BACKEND = "x-mcp-backend";
+
+/**
+ * The one endpoint (`ip:port`, IPv6 in brackets) that holds the session. Set by the processor on requests; the
+ * backends' load balancing policy `override_host` obeys it. On answers of the egress listener: the endpoint that
+ * served, set by Envoy, read by the processor's own client.
+ */
+export const X_MCP_ENDPOINT = "x-mcp-endpoint";
+
+/** A short hash of the gateway session id, never the id. Set by the processor; for logs and hash-based balancing. */
+export const X_MCP_SESSION = "x-mcp-session";
+
+/** The JSON-RPC method. Set by the processor; Envoy's stream route matches on it, filters and logs read it. */
+export const X_MCP_METHOD = "x-mcp-method";
+
+/** Tool, prompt or resource, percent-encoded where a header value needs it. Set by the processor for filters and logs. */
+export const X_MCP_NAME = "x-mcp-name";
+
+/** Who calls: `mcp-router/<purpose>` on the processor's own calls, so that logs tell them from clients'. Never trusted. */
+export const X_CLIENT_ID = "x-client-id";
+
+/** How `x-client-id` of our own calls begins. A client may say who it is, but not that it is us. */
+export const OWN_CLIENT_ID_PREFIX = "mcp-router/";
+
+/** The headers that only the processor may set on the gateway listener: removed from what clients send. */
+export const INTERNAL_HEADERS = [X_MCP_BACKEND, X_MCP_ENDPOINT, X_MCP_SESSION, X_MCP_METHOD, X_MCP_NAME] as const;
+
+// MCP's own (streamable HTTP transport).
+
+/**
+ * The session of a legacy exchange (2025-03-26 to 2025-11-25), a bearer secret: never logged. Clients send the gateway's
+ * id, backends theirs; the processor swaps one for the other on requests and on answers.
+ */
+export const MCP_SESSION_ID = "mcp-session-id";
+
+/** Protocol version that the client speaks. Set by clients (from 2025-06-18); tells the legacy era from the modern. */
+export const MCP_PROTOCOL_VERSION = "mcp-protocol-version";
+
+/** The body's JSON-RPC method, repeated by modern clients (2026-07-28). The processor checks it against the body. */
+export const MCP_METHOD = "mcp-method";
+
+/** The body's tool, prompt or resource, repeated by modern clients (2026-07-28). The processor checks it likewise. */
+export const MCP_NAME = "mcp-name";

@@ -1,0 +1,56 @@
+/** The first decision on a request, from its head alone: refuse it, or say what kind of exchange it opens. Pure. */
+import type { HeaderFields, RequestHead } from "./http.ts";
+import { hostAllowed, originAllowed } from "./origin.ts";
+import type { Reject } from "./reject.ts";
+import type { RequestPolicy, Route } from "./routes.ts";
+
+export type Opening =
+  /** A POST whose body is to be read. */
+  | { readonly kind: "message"; readonly route: Route; readonly query: string }
+  /** A GET that opens an event stream. */
+  | { readonly kind: "listen"; readonly route: Route; readonly query: string }
+  /** A DELETE that ends a session. */
+  | { readonly kind: "end"; readonly route: Route; readonly query: string }
+  | { readonly kind: "reject"; readonly reject: Reject };
+
+/** Checks, in this order: host, origin, path, method, and what each method's head must say. */
+export function openRequest({ headers, endOfStream }: RequestHead, policy: RequestPolicy): Opening {
+  const host = headers.get(":authority") ?? "";
+  if (!hostAllowed(host, policy)) return refuse({ reason: "host_not_allowed" });
+  if (!originAllowed(headers.get("origin"), host, policy)) return refuse({ reason: "origin_not_allowed" });
+  const target = headers.get(":path") ?? "";
+  const queryStart = target.indexOf("?");
+  const query = queryStart < 0 ? "" : target.slice(queryStart);
+  const route = policy.routes.get(queryStart < 0 ? target : target.slice(0, queryStart));
+  if (!route) return refuse({ reason: "no_route" });
+  switch (headers.get(":method")) {
+    case "POST":
+      return openPost(headers, endOfStream, route, query);
+    case "GET":
+      return acceptsEventStream(headers) ? { kind: "listen", route, query } : refuse({ reason: "not_acceptable" });
+    case "DELETE":
+      return { kind: "end", route, query };
+    default:
+      return refuse({ reason: "method_not_allowed" });
+  }
+}
+
+function openPost(headers: HeaderFields, endOfStream: boolean, route: Route, query: string): Opening {
+  // A media type is compared without its parameters and its case (RFC 9110 §8.3.1).
+  const contentType = headers.get("content-type") ?? "";
+  const essence = contentType.split(";", 1)[0]?.trim().toLowerCase();
+  if (essence !== "application/json") return refuse({ reason: "content_type" });
+  const encoding = headers.get("content-encoding");
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") return refuse({ reason: "content_encoding" });
+  if (endOfStream) return refuse({ reason: "not_json" });
+  return { kind: "message", route, query };
+}
+
+/** The same test that chooses Envoy's stream route (envoy-config/listener.ts): a substring, in lower case. */
+function acceptsEventStream(headers: HeaderFields): boolean {
+  return headers.get("accept")?.includes("text/event-stream") ?? false;
+}
+
+function refuse(reject: Reject): Opening {
+  return { kind: "reject", reject };
+}

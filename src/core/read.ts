@@ -1,0 +1,254 @@
+import { isUtf8 } from "node:buffer";
+import type { Body, Envelope, Message, Params, ReadLimits, StringAt, Unreadable } from "./message.ts";
+import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION } from "./names.ts";
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  isDigit,
+  LETTER_N,
+  MINUS,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  Scanner,
+} from "./scan.ts";
+
+/**
+ * The members that are read. Each may be there once: of two, another parser may take the other one, and then what was
+ * checked here is not what runs there. Members that are not listed are not looked at, and go through as they are.
+ */
+const MESSAGE_MEMBERS = ["jsonrpc", "method", "id", "params", "result", "error"] as const;
+const PARAMS_MEMBERS = ["name", "uri", "taskId", "protocolVersion", "_meta"] as const;
+const META_MEMBERS = [ENVELOPE_VERSION, ENVELOPE_CAPABILITIES] as const;
+
+const METHOD = 1 << MESSAGE_MEMBERS.indexOf("method");
+const ID = 1 << MESSAGE_MEMBERS.indexOf("id");
+const RESULT = 1 << MESSAGE_MEMBERS.indexOf("result");
+const ERROR = 1 << MESSAGE_MEMBERS.indexOf("error");
+
+const NOT_JSON: Unreadable = { kind: "unreadable", reason: "not-json" };
+const MESSAGE_RULE = "a message must be an object";
+const VERSION_RULE = 'jsonrpc must be "2.0"';
+const ID_RULE = "id must be a string or a number";
+
+type Fault = Pick<Exclude<Unreadable, { reason: "not-json" }>, "reason" | "detail">;
+
+/**
+ * Reads a POST body: one JSON-RPC 2.0 message, or a batch. One pass over the bytes; no more is decoded than routing needs.
+ * Takes what JSON.parse takes (RFC 8259 in UTF-8, no byte order mark), up to the limits.
+ *
+ * Of several things wrong, "not-json" goes first, wherever it stands; then "too-deep"; then whichever comes first in the text.
+ * So the text is always scanned to its end, and the id is told even where it comes after what is wrong. It is not told when
+ * `id` stands there twice, when it is no id, in a batch, or for a response, whose id is the server's and not the client's.
+ */
+export function readBody(body: Uint8Array, limits: ReadLimits): Body | Unreadable {
+  if (!isUtf8(body)) return NOT_JSON;
+  return new Reader(body, limits).body();
+}
+
+class Reader {
+  readonly #scanner: Scanner;
+  readonly #limits: ReadLimits;
+  #fault: Fault | undefined;
+  /** The id of the request that was read last, where it can be told. */
+  #id: string | undefined;
+
+  constructor(body: Uint8Array, limits: ReadLimits) {
+    this.#scanner = new Scanner(body, limits.depth);
+    this.#limits = limits;
+  }
+
+  body(): Body | Unreadable {
+    switch (this.#scanner.peek()) {
+      case OPEN_BRACE: {
+        const message = this.#message();
+        return this.#refusal(this.#id) ?? { kind: "single", message };
+      }
+      case OPEN_BRACKET: {
+        const messages = this.#batch();
+        return this.#refusal(undefined) ?? { kind: "batch", messages };
+      }
+      default:
+        this.#scanner.skip();
+        this.#note("not-json-rpc", MESSAGE_RULE);
+        return this.#refusal(undefined) ?? NOT_JSON;
+    }
+  }
+
+  #refusal(id: string | undefined): Unreadable | undefined {
+    if (!this.#scanner.finish()) return NOT_JSON;
+    if (this.#scanner.tooDeep) {
+      return { kind: "unreadable", reason: "too-deep", detail: `nested deeper than ${this.#limits.depth}`, id };
+    }
+    return this.#fault && { kind: "unreadable", ...this.#fault, id };
+  }
+
+  #note(reason: Fault["reason"], detail: string): void {
+    this.#fault ??= { reason, detail };
+  }
+
+  #batch(): Message[] {
+    const scanner = this.#scanner;
+    const messages: Message[] = [];
+    if (!scanner.enter(CLOSE_BRACKET)) {
+      this.#note("empty-batch", "a batch holds at least one message");
+      return messages;
+    }
+    do {
+      if (messages.length === this.#limits.batch) {
+        this.#note("batch-too-long", `a batch holds at most ${this.#limits.batch} messages`);
+      }
+      if (scanner.peek() !== OPEN_BRACE) this.#note("not-json-rpc", MESSAGE_RULE);
+      // After a fault all there is to learn is whether the rest is JSON.
+      if (this.#fault !== undefined) scanner.skip();
+      else messages.push(this.#message());
+    } while (scanner.more(CLOSE_BRACKET));
+    return messages;
+  }
+
+  /** The message at the cursor. Where a fault is noted, what this gives is not used. */
+  #message(): Message {
+    const scanner = this.#scanner;
+    let seen = 0;
+    let versioned = false;
+    let method = "";
+    let params: Params | undefined;
+    let id: string | undefined;
+    let ids = 0;
+
+    if (scanner.enter(CLOSE_BRACE)) {
+      do {
+        const member = scanner.key(MESSAGE_MEMBERS);
+        seen = this.#once(seen, member, MESSAGE_MEMBERS, "");
+        switch (member < 0 ? undefined : MESSAGE_MEMBERS[member]) {
+          case "jsonrpc":
+            versioned = scanner.isString("2.0");
+            if (!versioned) this.#note("not-json-rpc", VERSION_RULE);
+            break;
+          case "method":
+            if (scanner.peek() === QUOTE) method = scanner.string().value;
+            else this.#skipFaulty("method must be a string");
+            break;
+          case "id":
+            ids++;
+            id = this.#idText();
+            break;
+          case "params":
+            if (scanner.peek() === OPEN_BRACE) params = this.#params();
+            else this.#skipFaulty("params must be an object");
+            break;
+          default:
+            scanner.skip();
+        }
+      } while (scanner.more(CLOSE_BRACE));
+    }
+
+    if (!versioned) this.#note("not-json-rpc", VERSION_RULE);
+    const flaw = flawOf(seen, id);
+    if (flaw !== undefined) this.#note("not-json-rpc", flaw);
+    const isResponse = (seen & METHOD) === 0 && (seen & (RESULT | ERROR)) !== 0;
+    this.#id = ids > 1 || isResponse ? undefined : id;
+    if (isResponse) return { kind: "response", id };
+    return id === undefined ? { kind: "notification", method, params } : { kind: "request", id, method, params };
+  }
+
+  /** The text of the id at the cursor; undefined for null, which an error response may carry. */
+  #idText(): string | undefined {
+    const first = this.#scanner.peek();
+    if (first === QUOTE || first === MINUS || isDigit(first)) return this.#scanner.raw();
+    if (first === LETTER_N) this.#scanner.skip();
+    else this.#skipFaulty(ID_RULE);
+    return undefined;
+  }
+
+  #params(): Params {
+    const scanner = this.#scanner;
+    const start = scanner.at;
+    let seen = 0;
+    let name: StringAt | undefined;
+    let uri: StringAt | undefined;
+    let taskId: StringAt | undefined;
+    let protocolVersion: string | undefined;
+    let meta: Envelope | undefined;
+
+    if (scanner.enter(CLOSE_BRACE)) {
+      do {
+        const member = scanner.key(PARAMS_MEMBERS);
+        seen = this.#once(seen, member, PARAMS_MEMBERS, "params.");
+        switch (member < 0 ? undefined : PARAMS_MEMBERS[member]) {
+          case "name":
+            name = scanner.stringIfAny();
+            break;
+          case "uri":
+            uri = scanner.stringIfAny();
+            break;
+          case "taskId":
+            taskId = scanner.stringIfAny();
+            break;
+          case "protocolVersion":
+            protocolVersion = scanner.stringIfAny()?.value;
+            break;
+          case "_meta":
+            if (scanner.peek() === OPEN_BRACE) meta = this.#envelope();
+            else scanner.skip();
+            break;
+          default:
+            scanner.skip();
+        }
+      } while (scanner.more(CLOSE_BRACE));
+    }
+    return { start, end: scanner.at, name, uri, taskId, protocolVersion, meta };
+  }
+
+  #envelope(): Envelope {
+    const scanner = this.#scanner;
+    let seen = 0;
+    let protocolVersion: Envelope["protocolVersion"];
+    let clientCapabilities: Envelope["clientCapabilities"];
+
+    if (scanner.enter(CLOSE_BRACE)) {
+      do {
+        const member = scanner.key(META_MEMBERS);
+        seen = this.#once(seen, member, META_MEMBERS, "params._meta.");
+        switch (member < 0 ? undefined : META_MEMBERS[member]) {
+          case ENVELOPE_VERSION:
+            protocolVersion = scanner.stringIfAny()?.value ?? null;
+            break;
+          case ENVELOPE_CAPABILITIES:
+            clientCapabilities = scanner.peek() === OPEN_BRACE ? "object" : "malformed";
+            scanner.skip();
+            break;
+          default:
+            scanner.skip();
+        }
+      } while (scanner.more(CLOSE_BRACE));
+    }
+    return { protocolVersion, clientCapabilities };
+  }
+
+  /** `seen` with the member at place `member` of `names` added; notes a fault where it was in there. */
+  #once(seen: number, member: number, names: readonly string[], inside: string): number {
+    if (member < 0) return seen;
+    const bit = 1 << member;
+    if ((seen & bit) !== 0) this.#note("duplicate-key", `duplicate member "${inside}${names[member]}"`);
+    return seen | bit;
+  }
+
+  #skipFaulty(rule: string): void {
+    this.#note("not-json-rpc", rule);
+    this.#scanner.skip();
+  }
+}
+
+/** What makes these members together no JSON-RPC 2.0 message. */
+function flawOf(seen: number, id: string | undefined): string | undefined {
+  const hasResult = (seen & RESULT) !== 0;
+  const hasError = (seen & ERROR) !== 0;
+  if ((seen & METHOD) !== 0) {
+    if (hasResult || hasError) return "a message with a method has no result and no error";
+    return (seen & ID) !== 0 && id === undefined ? ID_RULE : undefined;
+  }
+  if (hasResult && hasError) return "a response has a result or an error, not both";
+  if (hasResult && id === undefined) return "a response with a result must have an id";
+  return hasResult || hasError ? undefined : "a message has a method, a result or an error";
+}

@@ -1,0 +1,122 @@
+/** Why a request is refused, and the answer that a client can act on. Statuses and codes: design.md, "Errors". */
+import type { Header, Reply } from "./http.ts";
+
+/** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
+export type Reject =
+  | { readonly reason: "host_not_allowed" | "origin_not_allowed" }
+  | { readonly reason: "no_route" | "method_not_allowed" | "not_acceptable" | "content_type" | "content_encoding" }
+  | { readonly reason: "not_json" }
+  | {
+      readonly reason: "body_too_large" | "session_unknown" | "session_required" | "store_unavailable";
+      readonly id?: Id;
+    }
+  | {
+      readonly reason: "invalid_request" | "header_mismatch" | "invalid_envelope";
+      readonly detail: string;
+      readonly id?: Id;
+    }
+  | { readonly reason: "internal"; readonly id?: Id };
+
+export type RejectReason = Reject["reason"];
+
+type Id = string | undefined;
+
+/** JSON-RPC 2.0 error codes, and MCP's. Source: JSON-RPC §5.1; MCP 2026-07-28, "Error codes"; the SDKs for -32001. */
+const PARSE_ERROR = -32700;
+const INVALID_REQUEST = -32600;
+const INVALID_PARAMS = -32602;
+const INTERNAL_ERROR = -32603;
+const HEADER_MISMATCH = -32020;
+const SESSION_NOT_FOUND = -32001;
+
+/** What `Retry-After` says while the store is away: it is looked for again within this many seconds. */
+const STORE_RETRY_AFTER_SECONDS = 1;
+
+/** Methods of the MCP endpoint, for `Allow`. */
+const ALLOWED_METHODS = "GET, POST, DELETE";
+
+/** Maps a refusal to its answer. */
+export function answer(reject: Reject): Reply {
+  const { reason } = reject;
+  switch (reason) {
+    case "host_not_allowed":
+      return jsonRpcError(reason, 403, INVALID_REQUEST, "Host not allowed");
+    case "origin_not_allowed":
+      return jsonRpcError(reason, 403, INVALID_REQUEST, "Origin not allowed");
+    case "no_route":
+      return plain(reason, 404, "Not Found");
+    case "method_not_allowed":
+      return plain(reason, 405, "Method Not Allowed", [["allow", ALLOWED_METHODS]]);
+    case "not_acceptable":
+      return jsonRpcError(reason, 406, INVALID_REQUEST, "Not acceptable: a GET must accept text/event-stream");
+    case "content_type":
+      return jsonRpcError(
+        reason,
+        415,
+        INVALID_REQUEST,
+        "Unsupported media type: content-type must be application/json",
+      );
+    case "content_encoding":
+      return jsonRpcError(reason, 415, INVALID_REQUEST, "Unsupported media type: the body must not be encoded");
+    case "body_too_large":
+      return jsonRpcError(reason, 413, INVALID_REQUEST, "Request body too large", reject.id);
+    case "not_json":
+      return jsonRpcError(reason, 400, PARSE_ERROR, "Parse error: the body is not JSON");
+    case "invalid_request":
+      return jsonRpcError(reason, 400, INVALID_REQUEST, `Invalid request: ${reject.detail}`, reject.id);
+    case "header_mismatch":
+      return jsonRpcError(reason, 400, HEADER_MISMATCH, `Header mismatch: ${reject.detail}`, reject.id);
+    case "invalid_envelope":
+      return jsonRpcError(reason, 400, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
+    case "session_required":
+      return jsonRpcError(reason, 400, INVALID_REQUEST, "Bad Request: Mcp-Session-Id header is required", reject.id);
+    case "session_unknown":
+      return jsonRpcError(reason, 404, SESSION_NOT_FOUND, "Session not found", reject.id);
+    case "store_unavailable":
+      return jsonRpcError(reason, 503, INTERNAL_ERROR, "Session store unavailable", reject.id, [
+        ["retry-after", String(STORE_RETRY_AFTER_SECONDS)],
+      ]);
+    case "internal":
+      return jsonRpcError(reason, 500, INTERNAL_ERROR, "Internal error", reject.id);
+    default:
+      return assertNever(reason);
+  }
+}
+
+function jsonRpcError(
+  reason: RejectReason,
+  status: number,
+  code: number,
+  message: string,
+  id?: Id,
+  headers: readonly Header[] = [],
+): Reply {
+  // The id goes back as it was written: no parse and print in between, so 9007199254740993 and "é" stay what they are.
+  const idMember = id === undefined ? "" : `"id":${id},`;
+  const body = `{"jsonrpc":"2.0",${idMember}"error":{"code":${code},"message":${JSON.stringify(message)}}}`;
+  return reply(reason, status, "application/json", body, headers);
+}
+
+function plain(reason: RejectReason, status: number, text: string, headers: readonly Header[] = []): Reply {
+  return reply(reason, status, "text/plain; charset=utf-8", `${text}\n`, headers);
+}
+
+function reply(
+  reason: RejectReason,
+  status: number,
+  contentType: string,
+  body: string,
+  headers: readonly Header[],
+): Reply {
+  return {
+    kind: "reply",
+    status,
+    headers: [["content-type", contentType], ...headers],
+    body,
+    details: `mcp_${reason}`,
+  };
+}
+
+function assertNever(value: never): never {
+  throw new Error(`unmapped: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,30 @@
+/** The public paths and where they lead: what `mcp-router.yaml` says, as far as a request needs it. */
+
+export interface Route {
+  /** Public path, compared byte by byte. */
+  readonly path: string;
+  /** The backend, by the name that it has as an Envoy cluster. */
+  readonly backend: string;
+  /** Path of the MCP endpoint at the backend. */
+  readonly backendPath: string;
+  /** Whether a legacy message other than initialize needs a session. */
+  readonly sessions: "optional" | "required";
+}
+
+export interface RequestPolicy {
+  readonly routes: ReadonlyMap<string, Route>;
+  /** `gateway.hosts`, lower case; undefined = any. */
+  readonly hosts: readonly string[] | undefined;
+  /** `gateway.origins`; undefined = the same host only. */
+  readonly origins: readonly string[] | undefined;
+  readonly limits: {
+    /** Bytes of a request body. */
+    readonly body: number;
+    readonly batch: number;
+    readonly depth: number;
+    /** Bytes of a method, and of a tool, prompt or resource name. */
+    readonly name: number;
+    /** Bytes of an initialize's params, which a session keeps. */
+    readonly initialize: number;
+  };
+}

@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import { decide } from "../../../src/core/decide.ts";
+import { fields } from "./fields.ts";
+
+const limits = { body: 2_000, batch: 3, depth: 10, name: 20, initialize: 100 };
+const none = { method: undefined, name: undefined };
+
+function decideOn(body: unknown, headers: Record<string, string> = {}) {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return decide(Buffer.from(text), fields(headers), limits);
+}
+
+const message = (method: string, params?: object, id: unknown = 7) => ({ jsonrpc: "2.0", id, method, params });
+const modernMeta = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+describe("a legacy message", () => {
+  test("keeps its id as written and tells method and name for Envoy", () => {
+    const intent = decideOn('{"jsonrpc":"2.0","id":9007199254740993,"method":"tools/call","params":{"name":"a b%"}}');
+    expect(intent).toEqual({
+      kind: "legacy",
+      id: "9007199254740993",
+      labels: { method: "tools/call", name: "a%20b%25" },
+    });
+  });
+
+  test.each([
+    [
+      { jsonrpc: "2.0", method: "notifications/x" },
+      { method: "notifications/x", name: undefined },
+    ],
+    [{ jsonrpc: "2.0", id: 1, result: {} }, none],
+    [[message("ping"), message("ping")], none],
+  ])("%j carries no id of the client's to echo", (body, labels) => {
+    expect(decideOn(body)).toEqual({ kind: "legacy", id: undefined, labels });
+  });
+});
+
+test("an empty name is not told", () => {
+  expect(decideOn(message("tools/call", { name: "" }))).toMatchObject({
+    labels: { method: "tools/call", name: undefined },
+  });
+});
+
+describe("an initialize", () => {
+  test("tells where its params stand and which version it asks for", () => {
+    const text = '{"jsonrpc":"2.0","id":7,"method":"initialize","params": {"protocolVersion":"2025-11-25"} }';
+    const intent = decideOn(text);
+    expect(intent).toMatchObject({ kind: "initialize", id: "7", protocolVersion: "2025-11-25" });
+    if (intent.kind !== "initialize") throw new Error("unreachable");
+    expect(text.slice(intent.params.start, intent.params.end)).toBe('{"protocolVersion":"2025-11-25"}');
+  });
+
+  test.each([
+    ["without params", undefined, "invalid_request"],
+    ["with params that a session will not keep", { padding: "x".repeat(100) }, "body_too_large"],
+  ])("%s is refused", (_, params, reason) => {
+    expect(decideOn(message("initialize", params))).toMatchObject({ kind: "reject", reject: { reason, id: "7" } });
+  });
+
+  test("in a batch is refused", () => {
+    expect(decideOn([message("initialize", {})])).toMatchObject({
+      kind: "reject",
+      reject: { reason: "invalid_request", detail: "initialize must not be in a batch" },
+    });
+  });
+
+  test("that is only a notification of that name asks for no session", () => {
+    expect(decideOn({ jsonrpc: "2.0", method: "initialize", params: {} })).toMatchObject({ kind: "legacy" });
+  });
+});
+
+describe("a modern message", () => {
+  const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list" };
+
+  test("is told by its envelope", () => {
+    expect(decideOn(message("tools/list", { _meta: modernMeta }), headers)).toEqual({
+      kind: "modern",
+      id: "7",
+      labels: { method: "tools/list", name: undefined },
+    });
+  });
+
+  test.each([
+    ["header_mismatch", { _meta: modernMeta }, { ...headers, "mcp-method": "tools/call" }],
+    ["invalid_envelope", {}, headers],
+  ])("is refused as %s", (reason, params, sent) => {
+    const intent = decideOn(message("tools/list", params), sent);
+    expect(intent).toMatchObject({ kind: "reject", reject: { reason, id: "7" } });
+  });
+
+  test("in a batch is refused", () => {
+    const batch = [message("ping"), message("tools/list", { _meta: modernMeta })];
+    expect(decideOn(batch)).toMatchObject({ kind: "reject", reject: { reason: "invalid_request" } });
+  });
+});
+
+describe("a body is refused", () => {
+  test.each([
+    ["not JSON", "{", { reason: "not_json" }],
+    ["not JSON-RPC", "{}", { reason: "invalid_request" }],
+    ["over the limit", " ".repeat(2_001), { reason: "body_too_large" }],
+    ["a method too long for a header", message("m".repeat(21)), { reason: "invalid_request", id: "7" }],
+    [
+      "a name too long for a header",
+      message("tools/call", { name: "é".repeat(4) }),
+      { reason: "invalid_request", id: "7" },
+    ],
+  ])("%s", (_, body, reject) => {
+    expect(decideOn(body)).toMatchObject({ kind: "reject", reject });
+  });
+});

@@ -1,0 +1,64 @@
+import { expect, test } from "vitest";
+import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
+import { forward, giveBack, stripInternal } from "../../../src/core/mutate.ts";
+import { fields } from "./fields.ts";
+
+const route = { path: "/public", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
+const spoofed = Object.fromEntries(INTERNAL_HEADERS.map((name) => [name, "spoofed"]));
+const unpinned = { route, query: "?q", labels: undefined, sessionTag: undefined, pin: undefined };
+
+test("a request without copies of our headers goes on untouched", () => {
+  expect(stripInternal(fields({ host: "x", "x-client-id": "agent" }))).toEqual({ kind: "continue" });
+});
+
+test("a client's copies of our headers go, and Envoy chooses its route again", () => {
+  expect(stripInternal(fields({ ...spoofed, "x-client-id": "mcp-router/sweep" }))).toEqual({
+    kind: "mutate",
+    set: [],
+    remove: [...INTERNAL_HEADERS, "x-client-id"],
+    clearRoute: true,
+  });
+});
+
+test("a request in a session is sent to its backend, endpoint and session", () => {
+  const pin = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
+  const labels = { method: "tools/call", name: "echo" };
+  const verdict = forward({ route, query: "?q", labels, sessionTag: "tag", pin }, fields({ "mcp-session-id": "ours" }));
+  expect(verdict).toEqual({
+    kind: "mutate",
+    set: [
+      [":path", "/mcp?q"],
+      ["x-mcp-backend", "one"],
+      ["x-mcp-endpoint", "10.0.0.1:80"],
+      ["mcp-session-id", "backend-id"],
+      ["x-mcp-session", "tag"],
+      ["x-mcp-method", "tools/call"],
+      ["x-mcp-name", "echo"],
+    ],
+    remove: [],
+    clearRoute: true,
+  });
+});
+
+test("a request outside a session takes no endpoint, session or label of the client's along", () => {
+  const verdict = forward(unpinned, fields({ ...spoofed, "mcp-session-id": "ours" }));
+  expect(verdict).toEqual({
+    kind: "mutate",
+    set: [
+      [":path", "/mcp?q"],
+      ["x-mcp-backend", "one"],
+    ],
+    remove: ["x-mcp-endpoint", "x-mcp-session", "x-mcp-method", "x-mcp-name", "mcp-session-id"],
+    clearRoute: true,
+  });
+});
+
+test("an answer without a session id stays as it is", () => {
+  expect(giveBack("ours", fields({}))).toEqual({ kind: "continue" });
+});
+
+test("a backend's session id in an answer becomes the client's own, or goes where the client has none", () => {
+  const answer = fields({ "mcp-session-id": "backend-id" });
+  expect(giveBack("ours", answer)).toMatchObject({ set: [["mcp-session-id", "ours"]], remove: [] });
+  expect(giveBack(undefined, answer)).toMatchObject({ set: [], remove: ["mcp-session-id"] });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, test } from "vitest";
+import { openRequest } from "../../../src/core/opening.ts";
+import type { RequestPolicy } from "../../../src/core/routes.ts";
+import { fields } from "./fields.ts";
+
+const route = { path: "/mcp", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
+const policy: RequestPolicy = {
+  routes: new Map([["/mcp", route]]),
+  hosts: undefined,
+  origins: undefined,
+  limits: { body: 1_000, batch: 3, depth: 10, name: 100, initialize: 100 },
+};
+const POST = { ":method": "POST", ":path": "/mcp", ":authority": "gw.example", "content-type": "application/json" };
+
+function open(headers: Record<string, string>, over: { endOfStream?: boolean; policy?: Partial<RequestPolicy> } = {}) {
+  const head = { headers: fields({ ...POST, ...headers }), endOfStream: over.endOfStream ?? false };
+  return openRequest(head, { ...policy, ...over.policy });
+}
+
+const refused = (reason: string) => ({ kind: "reject", reject: { reason } });
+
+test.each([
+  [{}, { kind: "message", route, query: "" }],
+  [{ ":path": "/mcp?a=?b" }, { kind: "message", route, query: "?a=?b" }],
+  [
+    { ":method": "GET", accept: "application/json, text/event-stream" },
+    { kind: "listen", route, query: "" },
+  ],
+  [{ ":method": "DELETE" }, { kind: "end", route, query: "" }],
+  [{ "content-encoding": "Identity" }, { kind: "message", route, query: "" }],
+])("%j opens an exchange", (headers, opening) => {
+  expect(open(headers)).toEqual(opening);
+});
+
+test.each([
+  [{ ":path": "/mcp/" }, "no_route"],
+  [{ ":path": "" }, "no_route"],
+  [{ ":path": "mcp" }, "no_route"],
+  [{ ":path": "/mcp#x" }, "no_route"],
+  [{ ":method": "PUT" }, "method_not_allowed"],
+  [{ ":method": "get" }, "method_not_allowed"],
+  [{ ":method": "GET" }, "not_acceptable"],
+  [{ ":method": "GET", accept: "*/*" }, "not_acceptable"],
+  [{ "content-type": "application/jsonp" }, "content_type"],
+  [{ "content-type": "" }, "content_type"],
+  [{ "content-encoding": "br" }, "content_encoding"],
+])("%j is refused as %s", (headers, reason) => {
+  expect(open(headers)).toEqual(refused(reason));
+});
+
+test("a POST without a body is refused as not JSON", () => {
+  expect(open({}, { endOfStream: true })).toEqual(refused("not_json"));
+});
+
+test("the path of a foreign host is not looked at", () => {
+  const over = { policy: { hosts: ["gw.example"] } };
+  expect(open({ ":authority": "evil.example", ":path": "/nothing" }, over)).toEqual(refused("host_not_allowed"));
+});
+
+describe("hosts", () => {
+  test.each([
+    ["gw.example", ["gw.example"], true],
+    ["GW.Example:8443", ["gw.example"], true],
+    ["gw.example:8443", ["gw.example:8443"], true],
+    ["gw.example:80", ["gw.example:8443"], false],
+    ["gw.example", ["gw.example:8443"], false],
+    ["[::1]:80", ["[::1]"], true],
+    ["gw.example.evil", ["gw.example"], false],
+    ["", ["gw.example"], false],
+  ])("%s with %j: %s", (authority, hosts, allowed) => {
+    const opening = open({ ":authority": authority }, { policy: { hosts } });
+    expect(opening.kind).toBe(allowed ? "message" : "reject");
+  });
+});
+
+describe("origins", () => {
+  test.each([
+    ["http://gw.example", "gw.example", undefined, true],
+    ["https://GW.example", "gw.example:443", undefined, true],
+    ["http://gw.example:80", "gw.example", undefined, true],
+    ["http://gw.example:8080", "gw.example:8080", undefined, true],
+    ["http://gw.example:3000", "gw.example:8080", undefined, false],
+    ["https://gw.example", "gw.example:80", undefined, false],
+    ["https://evil.example", "gw.example", undefined, false],
+    ["null", "gw.example", undefined, false],
+    ["", "gw.example", undefined, false],
+    ["https://gw.example@evil.example", "gw.example", undefined, false],
+    ["file:///x", "gw.example", undefined, false],
+    ["https://app.example", "gw.example", ["https://app.example"], true],
+    ["https://APP.example", "gw.example", ["https://app.example"], true],
+    ["https://app.example:444", "gw.example", ["https://app.example"], false],
+    ["https://gw.example", "gw.example", ["https://app.example"], false],
+  ])("%s calling %s with %j configured: %s", (origin, authority, origins, allowed) => {
+    const opening = open({ origin, ":authority": authority }, { policy: { origins } });
+    expect(opening).toMatchObject(allowed ? { kind: "message" } : refused("origin_not_allowed"));
+  });
+});

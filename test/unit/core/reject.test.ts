@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { answer, type Reject } from "../../../src/core/reject.ts";
+
+const id = '"\\u0041"';
+const detail = 'a "quoted" thing';
+
+// design.md §9, row by row.
+test.each<[Reject, number, number | undefined]>([
+  [{ reason: "host_not_allowed" }, 403, -32600],
+  [{ reason: "origin_not_allowed" }, 403, -32600],
+  [{ reason: "no_route" }, 404, undefined],
+  [{ reason: "method_not_allowed" }, 405, undefined],
+  [{ reason: "not_acceptable" }, 406, -32600],
+  [{ reason: "content_type" }, 415, -32600],
+  [{ reason: "content_encoding" }, 415, -32600],
+  [{ reason: "not_json" }, 400, -32700],
+  [{ reason: "body_too_large", id }, 413, -32600],
+  [{ reason: "session_unknown", id }, 404, -32001],
+  [{ reason: "session_required", id }, 400, -32600],
+  [{ reason: "store_unavailable", id }, 503, -32603],
+  [{ reason: "invalid_request", detail, id }, 400, -32600],
+  [{ reason: "header_mismatch", detail, id }, 400, -32020],
+  [{ reason: "invalid_envelope", detail, id }, 400, -32602],
+  [{ reason: "internal", id }, 500, -32603],
+])("%j is answered by %i and code %s", (reject, status, code) => {
+  const reply = answer(reject);
+  expect(reply).toMatchObject({ kind: "reply", status, details: `mcp_${reject.reason}` });
+  const headers = new Map(reply.headers);
+  if (code === undefined) {
+    expect(headers.get("content-type")).toBe("text/plain; charset=utf-8");
+    return;
+  }
+  expect(headers.get("content-type")).toBe("application/json");
+  expect(JSON.parse(reply.body)).toMatchObject({ jsonrpc: "2.0", error: { code } });
+  // The id comes back as it was written, and is left out where there is none: never null.
+  if ("id" in reject) expect(reply.body).toContain(`"id":${id},`);
+  else expect(JSON.parse(reply.body)).not.toHaveProperty("id");
+});
+
+test("a 405 says what is allowed, a 503 when to come back", () => {
+  expect(answer({ reason: "method_not_allowed" }).headers).toContainEqual(["allow", "GET, POST, DELETE"]);
+  expect(answer({ reason: "store_unavailable" }).headers).toContainEqual(["retry-after", "1"]);
+});
+
+test("a reason that has no answer is an error of ours", () => {
+  // Only a cast makes such a reason: the compiler refuses it.
+  expect(() => answer({ reason: "new" } as unknown as Reject)).toThrow("unmapped");
+});
