@@ -1,0 +1,119 @@
+/** Sessions in this process's memory: the default, for one router. They end with the process. */
+import type { SessionKey } from "./id.ts";
+import type { Binding, Lifespan, Session, SessionStore } from "./store.ts";
+
+/** How often expired sessions are looked for, in ms. Until then they only cost memory: no operation sees them. */
+const SWEEP_INTERVAL_MS = 10_000;
+/** Sessions looked at in one turn of the event loop: well below a millisecond. */
+const SWEEP_SLICE = 1_000;
+
+export interface MemoryStoreOptions extends Lifespan {
+  /** Milliseconds since some fixed moment; default the system's monotonic clock. */
+  readonly now?: () => number;
+}
+
+interface Entry {
+  session: Session;
+  touchedAt: number;
+  readonly createdAt: number;
+}
+
+export interface MemoryStore extends SessionStore {
+  /** Sessions held in memory: those alive, and those expired that no sweep has met yet. */
+  readonly size: number;
+}
+
+/** Makes an empty store. Its sweeper never keeps the process alive. */
+export function memoryStore({ idle, lifetime, now = () => performance.now() }: MemoryStoreOptions): MemoryStore {
+  const entries = new Map<SessionKey, Entry>();
+  const slack = idle / 8;
+
+  const expired = ({ touchedAt, createdAt }: Entry, at: number) =>
+    at >= Math.min(touchedAt + idle + slack, createdAt + lifetime);
+
+  const live = (key: SessionKey): Entry | undefined => {
+    const entry = entries.get(key);
+    if (entry === undefined || !expired(entry, now())) return entry;
+    entries.delete(key);
+    return undefined;
+  };
+
+  const sweeper = sweepInSlices(entries, (entry) => expired(entry, now()));
+
+  return {
+    get size() {
+      return entries.size;
+    },
+
+    async create(key, session) {
+      if (live(key)) return { kind: "exists" };
+      const at = now();
+      entries.set(key, { session, touchedAt: at, createdAt: at });
+      return { kind: "created" };
+    },
+
+    async find(key) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      return { kind: "found", session: entry.session, touchDue: now() - entry.touchedAt > slack };
+    },
+
+    async touch(key) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      entry.touchedAt = now();
+      return { kind: "touched" };
+    },
+
+    async bind(key, backend, expected, to) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      const current = entry.session.bindings[backend];
+      if ((current?.generation ?? 0) !== expected) return { kind: "conflict", binding: current };
+      const binding: Binding = { ...to, generation: expected + 1 };
+      entry.session = { ...entry.session, bindings: { ...entry.session.bindings, [backend]: binding } };
+      return { kind: "bound", binding };
+    },
+
+    async remove(key) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      entries.delete(key);
+      return { kind: "removed", session: entry.session };
+    },
+
+    async close() {
+      sweeper.stop();
+      entries.clear();
+    },
+  };
+}
+
+/** Deletes what is expired, a slice in each turn of the event loop, so that no request waits for a long sweep. */
+function sweepInSlices(entries: Map<SessionKey, Entry>, isExpired: (entry: Entry) => boolean): { stop(): void } {
+  let turn: NodeJS.Immediate | undefined;
+
+  // A Map's iterator lives on through deletions and insertions.
+  const slice = (rest: MapIterator<[SessionKey, Entry]>) => {
+    for (let looked = 0; looked < SWEEP_SLICE; looked++) {
+      const { done, value } = rest.next();
+      if (done) {
+        turn = undefined;
+        return;
+      }
+      if (isExpired(value[1])) entries.delete(value[0]);
+    }
+    turn = setImmediate(slice, rest);
+  };
+
+  const timer = setInterval(() => {
+    if (turn === undefined) slice(entries.entries());
+  }, SWEEP_INTERVAL_MS).unref();
+
+  return {
+    stop() {
+      clearInterval(timer);
+      if (turn) clearImmediate(turn);
+    },
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * What the gateway asks of a session store. Every implementation keeps these promises; `test/contract` holds them to it.
+ *
+ * - Operations never reject: a store that cannot be reached, or does not answer in time, answers `unavailable`, and then
+ *   nothing was promised to have happened.
+ * - Each operation is atomic. Time is the store's own.
+ * - A session lives until it was idle for `idle`, or `lifetime` has passed since it was created, or it is removed. The
+ *   instant of expiry is not lived. What is gone stays gone: no late touch or bind brings it back.
+ * - Idle is counted from the last `touch` or `create`. A touch is due only when an eighth of idle has gone by since the
+ *   last one, and grants an eighth more, so that most requests cost one read and no session ends early.
+ * - There is no enumeration of live sessions.
+ */
+import type { SessionKey } from "./id.ts";
+
+/** The session that one backend gave us. */
+export interface Binding {
+  /** The backend's own session id. */
+  readonly sessionId: string;
+  /** `ip:port` of the endpoint that holds it. */
+  readonly endpoint: string;
+  /** Counts the bindings of this session to this backend, from 1. */
+  readonly generation: number;
+}
+
+export interface Session {
+  /** Digest of the principal that created it; ANONYMOUS where there was none. */
+  readonly owner: string;
+  /** Public path of the route that it was created on. */
+  readonly route: string;
+  /** `protocolVersion` that the client asked for. */
+  readonly protocolVersion: string | undefined;
+  /** JSON text of the params of the client's initialize, as written. */
+  readonly initializeParams: string;
+  /** By backend name. */
+  readonly bindings: Readonly<Record<string, Binding>>;
+}
+
+export interface Lifespan {
+  /** ms without a request after which a session ends. */
+  readonly idle: number;
+  /** ms after which it ends in any case. */
+  readonly lifetime: number;
+}
+
+/** The owner of a session that nobody authenticated for. A digest is never empty. */
+export const ANONYMOUS = "";
+
+export type Unavailable = { readonly kind: "unavailable" };
+export type Unknown = { readonly kind: "unknown" };
+
+export interface SessionStore {
+  /** Stores a new session. `exists`: the key is taken, and what is there is unchanged. */
+  create(key: SessionKey, session: Session): Promise<{ kind: "created" } | { kind: "exists" } | Unavailable>;
+
+  /** Reads a live session. Does not slide its expiry: `touchDue` says whether the caller should. */
+  find(key: SessionKey): Promise<{ kind: "found"; session: Session; touchDue: boolean } | Unknown | Unavailable>;
+
+  /** Slides the expiry of a live session. */
+  touch(key: SessionKey): Promise<{ kind: "touched" } | Unknown | Unavailable>;
+
+  /**
+   * Sets the binding to a backend where its generation is still `expected` (0: where there is none yet), and gives it
+   * the next one. `conflict`: somebody else was first, and this is what holds now.
+   */
+  bind(
+    key: SessionKey,
+    backend: string,
+    expected: number,
+    to: Omit<Binding, "generation">,
+  ): Promise<
+    { kind: "bound"; binding: Binding } | { kind: "conflict"; binding: Binding | undefined } | Unknown | Unavailable
+  >;
+
+  /** Ends a live session. Of several at once exactly one gets `removed`. */
+  remove(key: SessionKey): Promise<{ kind: "removed"; session: Session } | Unknown | Unavailable>;
+
+  /** Lets go of timers and connections. */
+  close(): Promise<void>;
+}

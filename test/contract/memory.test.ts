@@ -1,0 +1,42 @@
+import { expect, test, vi } from "vitest";
+import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
+import { memoryStore } from "../../src/sessions/memory.ts";
+import { ANONYMOUS } from "../../src/sessions/store.ts";
+import { describeStore, LIFESPAN } from "./store.ts";
+
+describeStore("the memory store", async () => {
+  let now = 1_000;
+  return {
+    store: memoryStore({ ...LIFESPAN, now: () => now }),
+    advance: async (ms) => {
+      now += ms;
+    },
+  };
+});
+
+test("the memory store's sweep drops the expired sessions, more than one slice of them, and keeps the live ones", async () => {
+  vi.useFakeTimers();
+  try {
+    let now = 0;
+    const store = memoryStore({ ...LIFESPAN, now: () => now });
+    const session = {
+      owner: ANONYMOUS,
+      route: "/mcp",
+      protocolVersion: undefined,
+      initializeParams: "{}",
+      bindings: {},
+    };
+    const create = () => store.create(sessionKey(mintSessionId()), session);
+    for (let n = 0; n < 2_500; n++) await create();
+    now = LIFESPAN.lifetime;
+    await create();
+    expect(store.size).toBe(2_501);
+
+    await vi.advanceTimersByTimeAsync(10_010);
+    expect(store.size).toBe(1);
+    await store.close();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});

@@ -1,0 +1,185 @@
+/** What every session store must do (src/sessions/store.ts), whichever it is. Each implementation runs all of it. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
+import { ANONYMOUS, type Lifespan, type Session, type SessionStore } from "../../src/sessions/store.ts";
+
+export interface StoreUnderTest {
+  readonly store: SessionStore;
+  /** Lets this much of the store's own time (ms) go by. */
+  advance(ms: number): Promise<void>;
+}
+
+export const LIFESPAN: Lifespan = { idle: 8_000, lifetime: 60_000 };
+
+/** An eighth of idle: from then on a touch is due. */
+const SLACK = LIFESPAN.idle / 8;
+
+export function describeStore(name: string, open: () => Promise<StoreUnderTest>): void {
+  describe(name, () => {
+    let store: SessionStore;
+    let advance: StoreUnderTest["advance"];
+    let key: SessionKey;
+
+    beforeEach(async () => {
+      ({ store, advance } = await open());
+      key = sessionKey(mintSessionId());
+    });
+    afterEach(() => store.close());
+
+    const session: Session = {
+      owner: ANONYMOUS,
+      route: "/mcp",
+      protocolVersion: "2025-11-25",
+      initializeParams: '{"é":9007199254740993}',
+      bindings: { one: { sessionId: "backend-1", endpoint: "10.0.0.1:80", generation: 1 } },
+    };
+    const create = () => store.create(key, session);
+    const found = { kind: "found", session, touchDue: false };
+    const unknown = { kind: "unknown" };
+
+    describe("create", () => {
+      test("stores a session that find gives back as it was", async () => {
+        expect(await create()).toEqual({ kind: "created" });
+        expect(await store.find(key)).toEqual(found);
+      });
+
+      test("leaves a session alone that has the key already", async () => {
+        await create();
+        expect(await store.create(key, { ...session, route: "/other" })).toEqual({ kind: "exists" });
+        expect(await store.find(key)).toEqual(found);
+      });
+
+      test("takes a key whose session is gone", async () => {
+        await create();
+        await advance(LIFESPAN.lifetime);
+        expect(await create()).toEqual({ kind: "created" });
+      });
+
+      test("of several at once lets exactly one through", async () => {
+        const outcomes = await Promise.all([create(), create(), create()]);
+        expect(outcomes.map(({ kind }) => kind).sort()).toEqual(["created", "exists", "exists"]);
+      });
+
+      test("keeps an owner and no protocol version", async () => {
+        const owned: Session = { ...session, owner: "digest", protocolVersion: undefined, bindings: {} };
+        await store.create(key, owned);
+        expect(await store.find(key)).toEqual({ ...found, session: owned });
+      });
+    });
+
+    describe("expiry", () => {
+      test("no operation knows a session that never was", async () => {
+        expect(await store.find(key)).toEqual(unknown);
+        expect(await store.touch(key)).toEqual(unknown);
+        expect(await store.remove(key)).toEqual(unknown);
+        expect(await store.bind(key, "one", 0, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
+      });
+
+      test("a touch is due once an eighth of idle has gone by, and find alone does not slide", async () => {
+        await create();
+        await advance(SLACK);
+        expect(await store.find(key)).toMatchObject({ touchDue: false });
+        await advance(1);
+        expect(await store.find(key)).toMatchObject({ touchDue: true });
+        expect(await store.find(key)).toMatchObject({ touchDue: true });
+        expect(await store.touch(key)).toEqual({ kind: "touched" });
+        expect(await store.find(key)).toMatchObject({ touchDue: false });
+      });
+
+      test("a session lives for idle after the last request, also where that request needed no touch", async () => {
+        await create();
+        await advance(SLACK);
+        await store.find(key);
+        await advance(LIFESPAN.idle - 1);
+        expect(await store.find(key)).toMatchObject({ kind: "found" });
+        await advance(1);
+        expect(await store.find(key)).toEqual(unknown);
+      });
+
+      test("touches carry a session on, but never past its lifetime, whose last instant is not lived", async () => {
+        await create();
+        const step = LIFESPAN.idle / 2;
+        for (let age = step; age < LIFESPAN.lifetime; age += step) {
+          await advance(step);
+          expect(await store.touch(key)).toEqual({ kind: "touched" });
+        }
+        await advance(step - 1);
+        expect(await store.find(key)).toMatchObject({ kind: "found" });
+        await advance(1);
+        expect(await store.find(key)).toEqual(unknown);
+      });
+
+      test("what has expired is not brought back by a late touch or bind, nor removed twice", async () => {
+        await create();
+        await advance(LIFESPAN.idle + SLACK);
+        expect(await store.touch(key)).toEqual(unknown);
+        expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
+        expect(await store.remove(key)).toEqual(unknown);
+        expect(await store.find(key)).toEqual(unknown);
+      });
+    });
+
+    describe("bind", () => {
+      const to = { sessionId: "backend-2", endpoint: "10.0.0.2:80" };
+
+      test("replaces the binding of the expected generation, and counts on", async () => {
+        await create();
+        expect(await store.bind(key, "one", 1, to)).toEqual({ kind: "bound", binding: { ...to, generation: 2 } });
+        expect(await store.find(key)).toMatchObject({ session: { bindings: { one: { ...to, generation: 2 } } } });
+      });
+
+      test("adds a backend that had none by expecting generation 0", async () => {
+        await create();
+        expect(await store.bind(key, "two", 0, to)).toEqual({ kind: "bound", binding: { ...to, generation: 1 } });
+        const bindings = { ...session.bindings, two: { ...to, generation: 1 } };
+        expect(await store.find(key)).toMatchObject({ session: { bindings } });
+      });
+
+      test.each([
+        ["an older generation", "one", 0, session.bindings.one],
+        ["a newer generation", "one", 2, session.bindings.one],
+        ["a backend that is not bound", "two", 1, undefined],
+      ])("expecting %s changes nothing and tells what holds", async (_, backend, expected, binding) => {
+        await create();
+        expect(await store.bind(key, backend, expected, to)).toEqual({ kind: "conflict", binding });
+        expect(await store.find(key)).toEqual(found);
+      });
+
+      test("of several at once lets exactly one win, and the others see it", async () => {
+        await create();
+        const outcomes = await Promise.all(
+          ["a", "b", "c"].map((sessionId) => store.bind(key, "one", 1, { ...to, sessionId })),
+        );
+        const won = outcomes.filter(({ kind }) => kind === "bound");
+        expect(won).toHaveLength(1);
+        for (const outcome of outcomes)
+          expect(outcome).toMatchObject({ binding: Reflect.get(won[0] ?? {}, "binding") });
+      });
+    });
+
+    describe("remove", () => {
+      test("ends a session and hands it over, to exactly one of several at once", async () => {
+        await create();
+        const outcomes = await Promise.all([store.remove(key), store.remove(key)]);
+        expect(outcomes).toContainEqual({ kind: "removed", session });
+        expect(outcomes).toContainEqual(unknown);
+      });
+
+      test("is final: no later touch or bind brings the session back", async () => {
+        await create();
+        await store.remove(key);
+        expect(await store.touch(key)).toEqual(unknown);
+        expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
+        expect(await store.find(key)).toEqual(unknown);
+      });
+
+      test("leaves other sessions alone", async () => {
+        await create();
+        const other = sessionKey(mintSessionId());
+        await store.create(other, session);
+        await store.remove(key);
+        expect(await store.find(other)).toEqual(found);
+      });
+    });
+  });
+}
