@@ -1,0 +1,181 @@
+/**
+ * The gRPC server that Envoy's ext_proc filter talks to, with the standard health service. The only importer of grpc-js.
+ */
+import { rm } from "node:fs/promises";
+import { connect } from "node:net";
+import * as grpc from "@grpc/grpc-js";
+import type { Gateway } from "../gateway.ts";
+import { decodeRequest, type EnvoyMessage, encodeHealth, encodeResponse, NOT_SERVING, SERVING } from "./codec.ts";
+import { openStream, type ReportFault } from "./stream.ts";
+
+export interface ServerOptions {
+  readonly gateway: Gateway;
+  /** Bytes of the largest request body that Envoy sends. */
+  readonly bodyLimit: number;
+  readonly reportFault: ReportFault;
+}
+
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+export interface ExtProcServer {
+  /** Binds and serves. Rejects with what went wrong, such as an address in use. */
+  listen(address: ListenAddress): Promise<void>;
+  /**
+   * Says NOT_SERVING, takes no new connections, lets the requests under way finish, and cuts what is left after
+   * `deadline` ms. Cut requests fail closed at Envoy. Resolves to whether nothing had to be cut.
+   */
+  drain(deadline: number): Promise<boolean>;
+}
+
+/** A message holds the body and the headers (Envoy takes 60 KiB of them by default) or either; this is for the rest. */
+const MESSAGE_OVERHEAD = 1024 * 1024;
+/** Streams that Envoy may reset in a burst, and in each second, before Node's HTTP/2 gives up on the connection. */
+const STREAM_RESETS = 1_000_000;
+
+const processing: grpc.ServiceDefinition = {
+  Process: method("/envoy.service.ext_proc.v3.ExternalProcessor/Process", {
+    requestStream: true,
+    responseStream: true,
+    requestDeserialize: decodeRequest,
+  }),
+};
+const health: grpc.ServiceDefinition = {
+  Check: method("/grpc.health.v1.Health/Check", { requestStream: false, responseStream: false }),
+  Watch: method("/grpc.health.v1.Health/Watch", { requestStream: false, responseStream: true }),
+};
+
+export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerOptions): ExtProcServer {
+  // What goes wrong reaches us as errors; grpc-js would also write it to stderr, between the log's JSON lines.
+  grpc.setLogVerbosity(grpc.logVerbosity.NONE);
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": bodyLimit + MESSAGE_OVERHEAD,
+    "grpc.max_send_message_length": -1,
+  });
+  raiseStreamResetLimits(server);
+
+  type Call = grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>;
+  server.addService(processing, {
+    Process: (call: Call) => {
+      const stream = openStream(
+        gateway.open(),
+        { answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)), end: () => call.end() },
+        reportFault,
+      );
+      call.on("data", (message) => stream.message(message));
+      // Envoy ends its side when the request is over; without an end of ours the streams pile up. grpc-js reports
+      // `cancelled` as well, on every stream, so neither it nor `error` is worth a word (envoy.md §1).
+      call.on("end", () => stream.finished());
+      call.on("cancelled", () => stream.finished());
+      call.on("error", () => stream.finished());
+    },
+  });
+
+  const watchers = new Set<grpc.ServerWritableStream<unknown, Uint8Array>>();
+  let draining = false;
+  const status = () => encodeHealth(draining ? NOT_SERVING : SERVING);
+  server.addService(health, {
+    Check: (_call: unknown, callback: grpc.sendUnaryData<Uint8Array>) => callback(null, status()),
+    Watch: (call: grpc.ServerWritableStream<unknown, Uint8Array>) => {
+      watchers.add(call);
+      call.on("cancelled", () => watchers.delete(call));
+      call.write(status());
+    },
+  });
+
+  let socketPath: string | undefined;
+  return {
+    async listen(address) {
+      if (address.kind === "unix") {
+        await removeStaleSocket(address.path);
+        socketPath = address.path;
+      }
+      await bind(server, address);
+    },
+
+    async drain(deadline) {
+      draining = true;
+      for (const watcher of watchers) {
+        watcher.write(status());
+        watcher.end();
+      }
+      const clean = await shutDown(server, deadline);
+      if (socketPath !== undefined) await rm(socketPath, { force: true });
+      return clean;
+    },
+  };
+}
+
+function bind(server: grpc.Server, address: ListenAddress): Promise<void> {
+  const target = address.kind === "unix" ? `unix:${address.path}` : hostPort(address);
+  return new Promise((resolve, reject) => {
+    server.bindAsync(target, grpc.ServerCredentials.createInsecure(), (error) => {
+      if (error) reject(new Error(`cannot listen on ${target}: ${error.message}`));
+      else resolve();
+    });
+  });
+}
+
+function shutDown(server: grpc.Server, deadline: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve(false);
+    }, deadline);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}
+
+/**
+ * Envoy ends streams by RST_STREAM on timeouts and aborts; Node's HTTP/2 takes a burst of about 1,000, then sends GOAWAY,
+ * and requests fail. grpc-js has no option for it, but hands these to `http2.createServer` (Node ≥ 22 knows them).
+ */
+function raiseStreamResetLimits(server: grpc.Server): void {
+  // Private to grpc-js, hence the cast and the check: a release that moves it must fail here and not under load.
+  const { commonServerOptions } = server as unknown as { commonServerOptions?: Record<string, unknown> };
+  if (!commonServerOptions)
+    throw new Error("this @grpc/grpc-js has no commonServerOptions: stream resets cannot be raised");
+  commonServerOptions.streamResetBurst = STREAM_RESETS;
+  commonServerOptions.streamResetRate = STREAM_RESETS;
+}
+
+/** Removes a socket file that a killed process left behind; one that somebody serves on stays, and `bind` says so. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const inUse = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on("error", () => resolve(false));
+  });
+  if (!inUse) await rm(path, { force: true });
+}
+
+function method(
+  path: string,
+  kind: {
+    requestStream: boolean;
+    responseStream: boolean;
+    requestDeserialize?: (bytes: Buffer) => unknown;
+  },
+): grpc.MethodDefinition<unknown, Uint8Array> {
+  return {
+    path,
+    requestStream: kind.requestStream,
+    responseStream: kind.responseStream,
+    // A health check's request only names a service; we have one.
+    requestDeserialize: kind.requestDeserialize ?? (() => ({})),
+    // Never called: we are the server.
+    requestSerialize: () => Buffer.alloc(0),
+    responseDeserialize: (bytes) => bytes,
+    responseSerialize: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+  };
+}
+
+function hostPort({ host, port }: { host: string; port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

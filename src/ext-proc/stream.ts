@@ -1,0 +1,123 @@
+/**
+ * One ext_proc stream, which is one HTTP request: its messages in order, each answered once.
+ *
+ * Whatever happens inside, Envoy gets an answer: a stream that ends with OK before it has one lets the unmodified
+ * request through (envoy.md §1). So an unforeseen error, or messages in an impossible order, become a 500.
+ */
+import type { Reply, Verdict } from "../core/http.ts";
+import type { Exchange } from "../gateway.ts";
+import type { EnvoyMessage, Phase } from "./codec.ts";
+
+/** The server's end of the stream. */
+export interface Channel {
+  /** Answers the message of `phase`. */
+  answer(phase: Phase, verdict: Verdict): void;
+  /** Ends the stream with OK. */
+  end(): void;
+}
+
+/** What the stream's owner calls as things arrive. */
+export interface Stream {
+  message(message: EnvoyMessage): void;
+  /** Envoy has finished: it ended its side, or reset the stream. May come more than once. */
+  finished(): void;
+}
+
+/** Tells of an error that should not have happened. */
+export type ReportFault = (error: unknown) => void;
+
+/** Drives one exchange by Envoy's messages. */
+export function openStream(exchange: Exchange, channel: Channel, reportFault: ReportFault): Stream {
+  return new ExchangeStream(exchange, channel, reportFault);
+}
+
+class ExchangeStream implements Stream {
+  readonly #exchange: Exchange;
+  readonly #channel: Channel;
+  readonly #reportFault: ReportFault;
+  /** Messages that came while an answer was being made. Envoy waits for each answer, so this stays empty. */
+  readonly #waiting: EnvoyMessage[] = [];
+  #busy = false;
+  #seenRequest = false;
+  /** Nothing more is answered: Envoy has finished, or got a reply in place of the backend's. */
+  #over = false;
+
+  constructor(exchange: Exchange, channel: Channel, reportFault: ReportFault) {
+    this.#exchange = exchange;
+    this.#channel = channel;
+    this.#reportFault = reportFault;
+  }
+
+  message(message: EnvoyMessage): void {
+    if (this.#busy) this.#waiting.push(message);
+    else this.#process(message);
+  }
+
+  finished(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#waiting.length = 0;
+    this.#channel.end();
+  }
+
+  #process(message: EnvoyMessage): void {
+    if (this.#over) return;
+    const { phase } = message;
+    let verdict: Verdict | Promise<Verdict>;
+    try {
+      verdict = this.#decide(message);
+    } catch (error) {
+      verdict = this.#fault(error);
+    }
+    if (!(verdict instanceof Promise)) {
+      this.#answer(phase, verdict);
+      return;
+    }
+    this.#busy = true;
+    void verdict
+      .catch((error: unknown) => this.#fault(error))
+      .then((settled) => {
+        this.#busy = false;
+        this.#answer(phase, settled);
+        for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) this.message(next);
+      });
+  }
+
+  #decide(message: EnvoyMessage): Verdict | Promise<Verdict> {
+    switch (message.phase) {
+      case "request_headers":
+        if (this.#seenRequest) throw new Error("request_headers came twice");
+        this.#seenRequest = true;
+        return this.#exchange.requestHeaders(message);
+      case "request_body":
+        if (!this.#seenRequest) throw new Error("request_body came before request_headers");
+        return this.#exchange.requestBody(message.body);
+      case "response_headers":
+        return this.#exchange.responseHeaders({ headers: message.headers, endpoint: message.upstreamAddress });
+      case "response_body":
+      case "request_trailers":
+      case "response_trailers":
+        return { kind: "continue" };
+      default:
+        return assertNever(message);
+    }
+  }
+
+  #answer(phase: Phase, verdict: Verdict): void {
+    if (this.#over) return;
+    this.#channel.answer(phase, verdict);
+    // A reply ends the request for us. So does the head of an event stream: held on to, the stream would be pinned for
+    // as long as the events go on, and a thousand of them exhaust Envoy's limit (envoy.md §1).
+    const isLast = verdict.kind === "reply" || (phase === "response_headers" && this.#exchange.answersWithEvents);
+    if (isLast) this.finished();
+  }
+
+  #fault(error: unknown): Reply {
+    this.#reportFault(error);
+    return this.#exchange.fault();
+  }
+}
+
+function assertNever(value: never): never {
+  throw new Error(`unmapped: ${JSON.stringify(value)}`);
+}

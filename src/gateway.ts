@@ -1,0 +1,277 @@
+/**
+ * A request's life (design.md §4), top to bottom: its head, its body, its answer.
+ *
+ * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
+ * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
+ */
+import { decide, type Intent, type Labels } from "./core/decide.ts";
+import { MCP_SESSION_ID } from "./core/headers.ts";
+import type { HeaderFields, Reply, RequestHead, ResponseHead, Verdict } from "./core/http.ts";
+import { forward, giveBack, stripInternal } from "./core/mutate.ts";
+import { openRequest } from "./core/opening.ts";
+import { answer, type Reject, type RejectReason } from "./core/reject.ts";
+import type { RequestPolicy, Route } from "./core/routes.ts";
+import {
+  mintSessionId,
+  parseSessionId,
+  type SessionId,
+  type SessionKey,
+  sessionKey,
+  sessionTag,
+} from "./sessions/id.ts";
+import { ANONYMOUS, type Binding, type Session, type SessionStore } from "./sessions/store.ts";
+
+export interface Gateway {
+  /** Starts the exchange of one HTTP request. */
+  open(): Exchange;
+}
+
+export interface Exchange {
+  /** Decides a bodyless request, or asks for the body. */
+  requestHeaders(head: RequestHead): Verdict | Promise<Verdict>;
+  /** Decides a POST. */
+  requestBody(body: Uint8Array): Verdict | Promise<Verdict>;
+  /** Sees the head of the answer, whoever gave it. */
+  responseHeaders(head: ResponseHead): Verdict | Promise<Verdict>;
+  /** Whether the answer, once its head was seen, is an event stream. */
+  readonly answersWithEvents: boolean;
+  /** The answer after an error that should not have happened: never lets the request through. */
+  fault(): Reply;
+}
+
+/** What happened to a request, for metrics and logs. */
+export type RequestEvent =
+  | {
+      readonly kind: "forwarded";
+      readonly route: Route;
+      readonly how: "initialize" | "session" | "sessionless" | "modern";
+    }
+  | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: Route | undefined }
+  | { readonly kind: "session-created"; readonly route: Route; readonly tag: string; readonly endpoint: string }
+  | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string };
+
+export interface GatewayDependencies {
+  /** The configuration in force; an exchange asks once and keeps it. */
+  readonly policy: () => RequestPolicy;
+  readonly store: SessionStore;
+  readonly observe: (event: RequestEvent) => void;
+}
+
+export function createGateway(dependencies: GatewayDependencies): Gateway {
+  return { open: () => new HttpExchange(dependencies) };
+}
+
+/** A session as one request found it. */
+type Found = Awaited<ReturnType<SessionStore["find"]>>;
+
+/** What the request carried in `mcp-session-id`, and what the store said of it. */
+interface ClaimedSession {
+  readonly id: SessionId;
+  readonly key: SessionKey;
+  readonly found: Promise<Found>;
+}
+
+/** A session that is live, of this route and of this principal. */
+interface OwnSession {
+  readonly id: SessionId;
+  readonly key: SessionKey;
+  readonly session: Session;
+  readonly binding: Binding;
+}
+
+/** The session that an initialize asks for: it begins if the backend begins one. */
+interface NewSession {
+  readonly id: SessionId;
+  readonly key: SessionKey;
+  readonly initializeParams: string;
+  readonly protocolVersion: string | undefined;
+}
+
+const UNKNOWN: Found = { kind: "unknown" };
+
+class HttpExchange implements Exchange {
+  readonly #dependencies: GatewayDependencies;
+  readonly #policy: RequestPolicy;
+  #request: { readonly headers: HeaderFields; readonly route: Route; readonly query: string } | undefined;
+  #claimed: ClaimedSession | "malformed" | undefined;
+  /** The session that the answer belongs to, by the id that the client knows. */
+  #sessionId: SessionId | undefined;
+  #initializing: NewSession | undefined;
+  /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
+  #requestId: string | undefined;
+  answersWithEvents = false;
+
+  constructor(dependencies: GatewayDependencies) {
+    this.#dependencies = dependencies;
+    this.#policy = dependencies.policy();
+  }
+
+  requestHeaders(head: RequestHead): Verdict | Promise<Verdict> {
+    const opening = openRequest(head, this.#policy);
+    if (opening.kind === "reject") return this.#refuse(opening.reject);
+    const { kind, route, query } = opening;
+    this.#request = { headers: head.headers, route, query };
+    this.#claimed = this.#lookUp(head.headers);
+    switch (kind) {
+      case "message":
+        // The session is looked for while the body arrives.
+        return stripInternal(head.headers);
+      case "listen":
+        return this.#forwardInSession(undefined);
+      case "end":
+        return this.#endSession();
+      default:
+        return assertNever(kind);
+    }
+  }
+
+  requestBody(body: Uint8Array): Verdict | Promise<Verdict> {
+    const { headers } = this.#opened();
+    const intent = decide(body, headers, this.#policy.limits);
+    this.#requestId = intent.id;
+    switch (intent.kind) {
+      case "reject":
+        return this.#refuse(intent.reject);
+      case "modern":
+        return this.#forwardUnpinned("modern", intent.labels);
+      case "initialize":
+        return this.#initialize(intent, body);
+      case "legacy":
+        return this.#forwardInSession(intent.labels);
+      default:
+        return assertNever(intent);
+    }
+  }
+
+  responseHeaders({ headers, endpoint }: ResponseHead): Verdict | Promise<Verdict> {
+    this.answersWithEvents = headers.get("content-type")?.includes("text/event-stream") ?? false;
+    const backendSessionId = headers.get(MCP_SESSION_ID);
+    const succeeded = headers.get(":status")?.startsWith("2") ?? false;
+    if (this.#initializing && succeeded && backendSessionId !== undefined && endpoint !== undefined)
+      return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
+    return giveBack(this.#sessionId, headers);
+  }
+
+  fault(): Reply {
+    return this.#refuse({ reason: "internal", id: this.#requestId });
+  }
+
+  /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
+  #lookUp(headers: HeaderFields): ClaimedSession | "malformed" | undefined {
+    const text = headers.get(MCP_SESSION_ID);
+    if (text === undefined) return undefined;
+    const id = parseSessionId(text);
+    if (id === undefined) return "malformed";
+    const key = sessionKey(id);
+    return { id, key, found: this.#dependencies.store.find(key) };
+  }
+
+  /** Sends a message into the session that it names, or to any endpoint where it names none. */
+  async #forwardInSession(labels: Labels | undefined): Promise<Verdict> {
+    const { route, query, headers } = this.#opened();
+    if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
+    const own = await this.#ownSession(true);
+    if ("reason" in own) return this.#refuse(own);
+    this.#sessionId = own.id;
+    this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
+    return forward({ route, query, labels, sessionTag: sessionTag(own.key), pin: own.binding }, headers);
+  }
+
+  /** Ends the session at once, whatever the backend will say, and tells the backend. */
+  async #endSession(): Promise<Verdict> {
+    const { route, query, headers } = this.#opened();
+    if (this.#claimed === undefined) return this.#forwardOutsideSessions(undefined);
+    const own = await this.#ownSession(false);
+    if ("reason" in own) return this.#refuse(own);
+    const removed = await this.#dependencies.store.remove(own.key);
+    if (removed.kind === "unavailable") return this.#refuse({ reason: "store_unavailable" });
+    if (removed.kind === "unknown") return this.#refuse({ reason: "session_unknown" });
+    this.#sessionId = own.id;
+    const tag = sessionTag(own.key);
+    this.#dependencies.observe({ kind: "session-ended", route, tag });
+    return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, headers);
+  }
+
+  /** Sends an initialize to any endpoint. A session id that came with it is dropped: stale ones are normal after a loss. */
+  #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Verdict {
+    const { route, query, headers } = this.#opened();
+    const id = mintSessionId();
+    const key = sessionKey(id);
+    const { params, protocolVersion, labels } = intent;
+    const initializeParams = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString(
+      "utf8",
+      params.start,
+      params.end,
+    );
+    this.#initializing = { id, key, initializeParams, protocolVersion };
+    this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
+    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, headers);
+  }
+
+  /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
+  async #beginSession(
+    { id, key, initializeParams, protocolVersion }: NewSession,
+    binding: Omit<Binding, "generation">,
+    headers: HeaderFields,
+  ): Promise<Verdict> {
+    const { route } = this.#opened();
+    const created = await this.#dependencies.store.create(key, {
+      owner: ANONYMOUS,
+      route: route.path,
+      protocolVersion,
+      initializeParams,
+      bindings: { [route.backend]: { ...binding, generation: 1 } },
+    });
+    if (created.kind !== "created") return this.#refuse({ reason: "store_unavailable", id: this.#requestId });
+    this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });
+    return giveBack(id, headers);
+  }
+
+  /** A legacy message without a session: stateless servers exist, so the backend decides, unless the route says no. */
+  #forwardOutsideSessions(labels: Labels | undefined): Verdict {
+    if (this.#opened().route.sessions === "required")
+      return this.#refuse({ reason: "session_required", id: this.#requestId });
+    return this.#forwardUnpinned("sessionless", labels);
+  }
+
+  #forwardUnpinned(how: "sessionless" | "modern", labels: Labels | undefined): Verdict {
+    const { route, query, headers } = this.#opened();
+    this.#dependencies.observe({ kind: "forwarded", route, how });
+    return forward({ route, query, labels, sessionTag: undefined, pin: undefined }, headers);
+  }
+
+  /** The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown". */
+  async #ownSession(keepAlive: boolean): Promise<OwnSession | Reject> {
+    const { route } = this.#opened();
+    const claimed = this.#claimed === "malformed" ? undefined : this.#claimed;
+    const unavailable = { reason: "store_unavailable", id: this.#requestId } as const;
+    const unknown = { reason: "session_unknown", id: this.#requestId } as const;
+    const found = await (claimed?.found ?? UNKNOWN);
+    if (found.kind === "unavailable") return unavailable;
+    if (!claimed || found.kind === "unknown") return unknown;
+    const { session } = found;
+    const binding = session.bindings[route.backend];
+    if (session.route !== route.path || session.owner !== ANONYMOUS || !binding) return unknown;
+    if (keepAlive && found.touchDue) {
+      const touched = await this.#dependencies.store.touch(claimed.key);
+      if (touched.kind === "unavailable") return unavailable;
+      if (touched.kind === "unknown") return unknown;
+    }
+    return { id: claimed.id, key: claimed.key, session, binding };
+  }
+
+  #opened() {
+    // Only phases after an accepted head get here; anything else is a fault, and answered as one.
+    if (!this.#request) throw new Error("a phase without an accepted request head");
+    return this.#request;
+  }
+
+  #refuse(reject: Reject): Reply {
+    this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
+    return answer(reject);
+  }
+}
+
+function assertNever(value: never): never {
+  throw new Error(`unmapped: ${JSON.stringify(value)}`);
+}

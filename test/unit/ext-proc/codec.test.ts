@@ -1,0 +1,224 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { loadSync } from "@grpc/proto-loader";
+import protobuf from "protobufjs";
+import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
+import { describe, expect, test } from "vitest";
+import type { Verdict } from "../../../src/core/http.ts";
+import { decodeRequest, encodeHealth, encodeResponse, NOT_SERVING, SERVING } from "../../../src/ext-proc/codec.ts";
+
+const projectRoot = join(import.meta.dirname, "../../..");
+// Envoy's protos import it for their annotations; protobufjs bundles it, but not by itself.
+protobuf.common("descriptor", descriptor.nested.google.nested.protobuf.nested);
+/** An independent copy of Envoy's API, older than ours: it lacks what Envoy has added since. */
+const theirRoot = join(projectRoot, "node_modules/@grpc/grpc-js-xds/deps");
+const ours = load([join(projectRoot, "proto")], "envoy/service/ext_proc/v3/external_processor.proto");
+const theirs = load(
+  readdirSync(theirRoot).map((folder) => join(theirRoot, folder)),
+  "envoy/service/ext_proc/v3/external_processor.proto",
+);
+
+function load(folders: readonly string[], file: string): protobuf.Root {
+  const root = new protobuf.Root();
+  root.resolvePath = (_origin, target) =>
+    folders.map((folder) => join(folder, target)).find((path) => existsSync(path)) ?? target;
+  root.loadSync(file, { keepCase: true }).resolveAll();
+  return root;
+}
+
+const MESSAGES = [
+  "envoy.service.ext_proc.v3.ProcessingRequest",
+  "envoy.service.ext_proc.v3.ProcessingResponse",
+  "envoy.service.ext_proc.v3.HttpHeaders",
+  "envoy.service.ext_proc.v3.HttpBody",
+  "envoy.service.ext_proc.v3.HttpTrailers",
+  "envoy.service.ext_proc.v3.HeadersResponse",
+  "envoy.service.ext_proc.v3.BodyResponse",
+  "envoy.service.ext_proc.v3.TrailersResponse",
+  "envoy.service.ext_proc.v3.CommonResponse",
+  "envoy.service.ext_proc.v3.ImmediateResponse",
+  "envoy.service.ext_proc.v3.GrpcStatus",
+  "envoy.service.ext_proc.v3.HeaderMutation",
+  "envoy.service.ext_proc.v3.BodyMutation",
+  "envoy.config.core.v3.HeaderValue",
+  "envoy.config.core.v3.HeaderValueOption",
+  "envoy.config.core.v3.HeaderMap",
+  "envoy.config.core.v3.Metadata",
+  "envoy.extensions.filters.http.ext_proc.v3.ProcessingMode",
+];
+
+/** Fields that Envoy has added since the independent copy: what the tests on the real Envoy stand for. */
+const NEWER = new Set(["protocol_config", "streamed_response"]);
+
+describe("our protos against an independent copy of Envoy's", () => {
+  test.each(MESSAGES)("%s: each field has their number, type and repetition", (name) => {
+    const fields = ours.lookupType(name).fieldsArray.filter((field) => !NEWER.has(field.name));
+    expect(fields.length).toBeGreaterThan(0);
+    for (const field of fields) {
+      const their = theirs.lookupType(name).fields[field.name];
+      expect([field.name, their?.id, their?.type.split(".").at(-1), their?.repeated, their?.map]).toEqual([
+        field.name,
+        field.id,
+        field.type.split(".").at(-1),
+        field.repeated,
+        field.map,
+      ]);
+    }
+  });
+
+  test.each([
+    "envoy.extensions.filters.http.ext_proc.v3.ProcessingMode.HeaderSendMode",
+    "envoy.extensions.filters.http.ext_proc.v3.ProcessingMode.BodySendMode",
+    "envoy.service.ext_proc.v3.CommonResponse.ResponseStatus",
+    "envoy.config.core.v3.HeaderValueOption.HeaderAppendAction",
+  ])("%s: each value of theirs has their number", (name) => {
+    expect(ours.lookupEnum(name).values).toMatchObject(theirs.lookupEnum(name).values);
+  });
+
+  test("a status code is on the wire what their enum is", () => {
+    const status = ours.lookupType("envoy.type.v3.HttpStatus");
+    const their = theirs.lookupType("envoy.type.v3.HttpStatus");
+    const bytes = status.encode({ code: 404 } as unknown as protobuf.Message).finish();
+    expect(their.toObject(their.decode(bytes), { enums: String })).toEqual({ code: "NotFound" });
+  });
+
+  test("the service is reached by the same path", () => {
+    const definition = loadSync("envoy/service/ext_proc/v3/external_processor.proto", {
+      includeDirs: [join(projectRoot, "proto")],
+    });
+    const service = definition["envoy.service.ext_proc.v3.ExternalProcessor"];
+    expect(service).toMatchObject({
+      Process: {
+        path: "/envoy.service.ext_proc.v3.ExternalProcessor/Process",
+        requestStream: true,
+        responseStream: true,
+      },
+    });
+  });
+});
+
+const TheirRequest = theirs.lookupType("envoy.service.ext_proc.v3.ProcessingRequest");
+const TheirResponse = theirs.lookupType("envoy.service.ext_proc.v3.ProcessingResponse");
+
+/** What Envoy would send, written by the independent copy. */
+function request(message: object): Uint8Array {
+  return TheirRequest.encode(TheirRequest.fromObject(message)).finish();
+}
+
+/** What Envoy would read, by the independent copy. */
+function read(bytes: Uint8Array): unknown {
+  return TheirResponse.toObject(TheirResponse.decode(bytes), { bytes: String, enums: String });
+}
+
+describe("a message of Envoy's", () => {
+  const header = (key: string, value: string) => ({ key, raw_value: Buffer.from(value, "latin1") });
+
+  test("with request headers is read", () => {
+    const headers = [
+      header(":path", "/mcp"),
+      header("x", "1"),
+      header("x", "é"),
+      { key: "y", value: "plain" },
+      header("z", ""),
+    ];
+    const message = decodeRequest(request({ request_headers: { headers: { headers }, end_of_stream: true } }));
+    if (message.phase !== "request_headers") throw new Error(message.phase);
+    expect(message.endOfStream).toBe(true);
+    expect([":path", "x", "y", "z", "none"].map((name) => message.headers.get(name))).toEqual([
+      "/mcp",
+      "1, é",
+      "plain",
+      "",
+      undefined,
+    ]);
+  });
+
+  test.each([
+    [new Uint8Array(), ""],
+    [Buffer.from("{}"), "{}"],
+  ])("with a body is read, also an empty one", (body, text) => {
+    const message = decodeRequest(request({ request_body: { body, end_of_stream: true } }));
+    if (message.phase !== "request_body") throw new Error(message.phase);
+    expect(message.body).toBeInstanceOf(Uint8Array);
+    expect(Buffer.from(message.body).toString()).toBe(text);
+  });
+
+  test.each([
+    [
+      { "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "10.0.0.1:80" } } } },
+      "10.0.0.1:80",
+    ],
+    [{ "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "" } } } }, undefined],
+    [{}, undefined],
+  ])("with response headers tells the endpoint that answered", (attributes, upstreamAddress) => {
+    const message = decodeRequest(request({ response_headers: { headers: { headers: [] } }, attributes }));
+    expect(message).toMatchObject({ phase: "response_headers", upstreamAddress });
+  });
+
+  test.each(["response_body", "request_trailers", "response_trailers"])(
+    "with %s is told by its phase alone",
+    (phase) => {
+      expect(decodeRequest(request({ [phase]: {} }))).toEqual({ phase });
+    },
+  );
+
+  test("that names no phase, or is no message, is an error", () => {
+    expect(() => decodeRequest(request({}))).toThrow("without a phase");
+    expect(() => decodeRequest(Buffer.from([0xff, 0xff]))).toThrow();
+  });
+});
+
+describe("an answer to Envoy", () => {
+  test.each([
+    "request_headers",
+    "request_body",
+    "response_headers",
+    "response_body",
+    "request_trailers",
+    "response_trailers",
+  ] as const)("lets %s go on", (phase) => {
+    expect(read(encodeResponse(phase, { kind: "continue" }))).toEqual({ [phase]: {} });
+  });
+
+  test.each(["request_headers", "request_body", "response_headers"] as const)("changes headers in %s", (phase) => {
+    const verdict: Verdict = {
+      kind: "mutate",
+      set: [["a", "é"]],
+      remove: ["c"],
+      clearRoute: true,
+    };
+    expect(read(encodeResponse(phase, verdict))).toEqual({
+      [phase]: {
+        response: {
+          header_mutation: {
+            set_headers: [{ header: { key: "a", raw_value: Buffer.from("é", "latin1").toString("base64") } }],
+            remove_headers: ["c"],
+          },
+          clear_route_cache: true,
+        },
+      },
+    });
+  });
+
+  test("replies in place of the backend", () => {
+    const verdict: Verdict = { kind: "reply", status: 404, headers: [["a", "b"]], body: "é", details: "mcp_x" };
+    expect(read(encodeResponse("request_body", verdict))).toEqual({
+      immediate_response: {
+        status: { code: "NotFound" },
+        headers: { set_headers: [{ header: { key: "a", raw_value: Buffer.from("b").toString("base64") } }] },
+        body: Buffer.from("é").toString("base64"),
+        details: "mcp_x",
+      },
+    });
+  });
+
+  test("of a kind that nobody mapped is an error", () => {
+    // Only a cast makes such a verdict: the compiler refuses it.
+    expect(() => encodeResponse("request_body", { kind: "new" } as unknown as Verdict)).toThrow("unmapped");
+  });
+});
+
+test("the health service speaks grpc.health.v1", () => {
+  expect([...encodeHealth(SERVING)]).toEqual([8, 1]);
+  expect([...encodeHealth(NOT_SERVING)]).toEqual([8, 2]);
+});

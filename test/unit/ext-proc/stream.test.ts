@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import type { Reply, Verdict } from "../../../src/core/http.ts";
+import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
+import { openStream } from "../../../src/ext-proc/stream.ts";
+import type { Exchange } from "../../../src/gateway.ts";
+
+const headers = { get: () => undefined };
+const requestHeaders: EnvoyMessage = { phase: "request_headers", headers, endOfStream: false };
+const requestBody: EnvoyMessage = { phase: "request_body", body: new Uint8Array() };
+const responseHeaders: EnvoyMessage = { phase: "response_headers", headers, upstreamAddress: undefined };
+const go: Verdict = { kind: "continue" };
+const reply: Reply = { kind: "reply", status: 404, headers: [], body: "", details: "mcp_x" };
+const fault: Reply = { ...reply, status: 500, details: "mcp_internal" };
+
+function drive(over: Partial<Exchange> = {}) {
+  const answers: [Phase, Verdict][] = [];
+  const faults: unknown[] = [];
+  let ended = 0;
+  const exchange: Exchange = {
+    requestHeaders: () => go,
+    requestBody: () => go,
+    responseHeaders: () => go,
+    answersWithEvents: false,
+    fault: () => fault,
+    ...over,
+  };
+  const channel = {
+    answer: (phase: Phase, verdict: Verdict) => void answers.push([phase, verdict]),
+    end: () => void ended++,
+  };
+  const stream = openStream(exchange, channel, (error) => void faults.push(error));
+  return { stream, answers, faults, ended: () => ended };
+}
+
+/** Lets promises that are settled run their course. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("each message is answered once, in its own phase, and the end is answered by an end", () => {
+  const { stream, answers, ended } = drive();
+  for (const message of [requestHeaders, requestBody, responseHeaders]) stream.message(message);
+  expect(answers).toEqual([
+    ["request_headers", go],
+    ["request_body", go],
+    ["response_headers", go],
+  ]);
+  expect(ended()).toBe(0);
+  stream.finished();
+  stream.finished();
+  expect(ended()).toBe(1);
+});
+
+test("a message that comes while another is decided waits for its turn", async () => {
+  let decide: (verdict: Verdict) => void = () => undefined;
+  const { stream, answers } = drive({ requestHeaders: () => new Promise((resolve) => (decide = resolve)) });
+  stream.message(requestHeaders);
+  stream.message(requestBody);
+  stream.message(responseHeaders);
+  await settled();
+  expect(answers).toEqual([]);
+  decide(go);
+  await settled();
+  expect(answers.map(([phase]) => phase)).toEqual(["request_headers", "request_body", "response_headers"]);
+});
+
+describe("phases that we do not ask for, and an answer that comes first", () => {
+  test.each([
+    [{ phase: "response_body" }],
+    [{ phase: "request_trailers" }],
+    [{ phase: "response_trailers" }],
+    [responseHeaders],
+  ] as [EnvoyMessage][])("%j goes on", (message) => {
+    const { stream, answers } = drive();
+    stream.message(message);
+    expect(answers).toEqual([[message.phase, go]]);
+  });
+});
+
+describe("a reply in place of the backend's answer", () => {
+  test("ends the stream, and what comes after it is not answered", async () => {
+    const { stream, answers, ended } = drive({ requestBody: async () => reply });
+    for (const message of [requestHeaders, requestBody, responseHeaders]) stream.message(message);
+    await settled();
+    expect(answers).toEqual([
+      ["request_headers", go],
+      ["request_body", reply],
+    ]);
+    expect(ended()).toBe(1);
+  });
+});
+
+test("the head of an event stream releases the ext_proc stream", () => {
+  const { stream, answers, ended } = drive({ answersWithEvents: true });
+  stream.message(requestHeaders);
+  expect(ended()).toBe(0);
+  stream.message(responseHeaders);
+  expect(answers).toHaveLength(2);
+  expect(ended()).toBe(1);
+});
+
+describe("what should not happen is answered by 500 and reported, never let through", () => {
+  const broken = new Error("broken");
+  const throws = () => {
+    throw broken;
+  };
+  test.each<[string, Partial<Exchange>, EnvoyMessage[]]>([
+    ["an error", { requestHeaders: throws }, [requestHeaders]],
+    ["a rejection", { requestBody: () => Promise.reject(broken) }, [requestHeaders, requestBody]],
+    ["an error over the answer", { responseHeaders: throws }, [requestHeaders, responseHeaders]],
+    ["a body before its head", {}, [requestBody]],
+    ["two heads", {}, [requestHeaders, requestHeaders]],
+    ["a phase that nobody mapped", {}, [{ phase: "new" } as unknown as EnvoyMessage]],
+  ])("%s", async (_, over, messages) => {
+    const { stream, answers, faults, ended } = drive(over);
+    for (const message of messages) stream.message(message);
+    await settled();
+    expect(answers.at(-1)?.[1]).toEqual(fault);
+    expect(answers).toHaveLength(messages.length);
+    expect(faults).toHaveLength(1);
+    expect(ended()).toBe(1);
+  });
+});
+
+test("an answer that is ready after Envoy has gone is not written", async () => {
+  const { stream, answers, ended, faults } = drive({ requestHeaders: async () => go });
+  stream.message(requestHeaders);
+  stream.message(requestBody);
+  stream.finished();
+  await settled();
+  expect(answers).toEqual([]);
+  expect(ended()).toBe(1);
+  expect(faults).toEqual([]);
+});

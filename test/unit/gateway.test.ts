@@ -1,0 +1,200 @@
+import { describe, expect, test } from "vitest";
+import type { RequestPolicy } from "../../src/core/routes.ts";
+import { createGateway, type Exchange, type RequestEvent } from "../../src/gateway.ts";
+import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
+import { memoryStore } from "../../src/sessions/memory.ts";
+import { ANONYMOUS, type SessionStore } from "../../src/sessions/store.ts";
+import { fields } from "./core/fields.ts";
+
+const route = { path: "/mcp", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
+const policy: RequestPolicy = {
+  routes: new Map([["/mcp", route]]),
+  hosts: undefined,
+  origins: undefined,
+  limits: { body: 10_000, batch: 10, depth: 20, name: 100, initialize: 1_000 },
+};
+const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
+const unavailable = async () => ({ kind: "unavailable" }) as const;
+const unknown = async () => ({ kind: "unknown" }) as const;
+const call = '{"jsonrpc":"2.0","id":"x","method":"tools/list"}';
+const initialize = '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25"}}';
+
+/** A gateway over a memory store with one session in it, parts of which can be made to fail. */
+async function open(over: Partial<SessionStore> = {}) {
+  let now = 0;
+  const store = memoryStore({ ...LIFESPAN, now: () => now });
+  const id = mintSessionId();
+  const binding = { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 };
+  await store.create(sessionKey(id), {
+    owner: ANONYMOUS,
+    route: "/mcp",
+    protocolVersion: undefined,
+    initializeParams: "{}",
+    bindings: { one: binding },
+  });
+  const events: RequestEvent[] = [];
+  const gateway = createGateway({
+    policy: () => policy,
+    store: { ...store, ...over },
+    observe: (event) => void events.push(event),
+  });
+  return { exchange: gateway.open(), store, id, events, advance: (ms: number) => (now += ms) };
+}
+
+function head(exchange: Exchange, method: string, session?: string) {
+  const headers = fields({
+    ":method": method,
+    ":path": "/mcp",
+    ":authority": "gw",
+    "content-type": "application/json",
+    accept: "text/event-stream",
+    ...(session !== undefined && { "mcp-session-id": session }),
+  });
+  return exchange.requestHeaders({ headers, endOfStream: method !== "POST" });
+}
+
+const reply = (status: number, id: string | undefined) =>
+  expect.objectContaining({
+    kind: "reply",
+    status,
+    body: id === undefined ? expect.not.stringContaining('"id"') : expect.stringContaining(`"id":${id}`),
+  });
+const pinned = expect.objectContaining({
+  kind: "mutate",
+  set: expect.arrayContaining([["mcp-session-id", "backend-id"]]),
+});
+
+describe("while the store is away", () => {
+  test("a session's messages get 503 with their id, its streams and its end too, and none goes through unpinned", async () => {
+    const post = await open({ find: unavailable });
+    head(post.exchange, "POST", post.id);
+    expect(await post.exchange.requestBody(Buffer.from(call))).toEqual(reply(503, '"x"'));
+    for (const method of ["GET", "DELETE"]) {
+      const { exchange, id } = await open({ find: unavailable });
+      expect(await head(exchange, method, id)).toEqual(reply(503, undefined));
+    }
+  });
+
+  test("a touch that fails is a 503", async () => {
+    const { exchange, id, advance } = await open({ touch: unavailable });
+    advance(LIFESPAN.idle / 2);
+    head(exchange, "POST", id);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(503, '"x"'));
+  });
+
+  test("an end that fails is a 503", async () => {
+    const { exchange, id } = await open({ remove: unavailable });
+    expect(await head(exchange, "DELETE", id)).toEqual(reply(503, undefined));
+  });
+
+  test("a session that the backend began is not given out: the initialize gets 503", async () => {
+    const { exchange, events } = await open({ create: unavailable });
+    head(exchange, "POST");
+    await exchange.requestBody(Buffer.from(initialize));
+    const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
+    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80" })).toEqual(reply(503, '"x"'));
+    expect(events.some(({ kind }) => kind === "session-created")).toBe(false);
+  });
+
+  test("what needs no session goes on", async () => {
+    const { exchange } = await open({ find: unavailable });
+    head(exchange, "POST");
+    expect(await exchange.requestBody(Buffer.from(call))).toMatchObject({ kind: "mutate" });
+  });
+});
+
+describe("a session that ends while its request is under way", () => {
+  test("is unknown where its touch is due", async () => {
+    const { exchange, id, advance } = await open({ touch: unknown });
+    advance(LIFESPAN.idle / 2);
+    head(exchange, "POST", id);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
+  });
+
+  test("is unknown to the slower of two ends", async () => {
+    const { exchange, id } = await open({ remove: unknown });
+    expect(await head(exchange, "DELETE", id)).toEqual(reply(404, undefined));
+  });
+});
+
+describe("the expiry of a session", () => {
+  test.each(["POST", "GET"])("slides by a %s when an eighth of idle has gone by", async (method) => {
+    const { exchange, id, store, advance } = await open();
+    advance(LIFESPAN.idle / 2);
+    const verdict = head(exchange, method, id);
+    expect(await (method === "POST" ? exchange.requestBody(Buffer.from(call)) : verdict)).toEqual(pinned);
+    expect(await store.find(sessionKey(id))).toMatchObject({ touchDue: false });
+  });
+
+  test("costs no write before that", async () => {
+    const { exchange, id } = await open({ touch: () => Promise.reject(new Error("touched")) });
+    head(exchange, "POST", id);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(pinned);
+  });
+});
+
+describe("another principal's session", () => {
+  test("is unknown, and lives on", async () => {
+    const { exchange, store, id } = await open();
+    const theirs = mintSessionId();
+    const found = await store.find(sessionKey(id));
+    if (found.kind !== "found") throw new Error("unreachable");
+    await store.create(sessionKey(theirs), { ...found.session, owner: "somebody" });
+    head(exchange, "POST", theirs);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
+    expect(await store.find(sessionKey(theirs))).toMatchObject({ kind: "found" });
+  });
+});
+
+describe("an initialize", () => {
+  const answerOf = (exchange: Exchange, headers: Record<string, string>, endpoint: string | undefined) =>
+    exchange.responseHeaders({ headers: fields(headers), endpoint });
+  const begin = async () => {
+    const opened = await open();
+    head(opened.exchange, "POST");
+    await opened.exchange.requestBody(Buffer.from(initialize));
+    return opened;
+  };
+
+  test("that the backend takes begins a session, bound to who answered, with the client's params as written", async () => {
+    const { exchange, store, events } = await begin();
+    const verdict = await answerOf(exchange, { ":status": "200", "mcp-session-id": "new-id" }, "10.0.0.9:80");
+    expect(verdict).toMatchObject({ kind: "mutate", set: [["mcp-session-id", expect.stringMatching(/^[\w-]{43}$/)]] });
+    expect(events.at(-1)).toMatchObject({ kind: "session-created", endpoint: "10.0.0.9:80" });
+    expect(store.size).toBe(2);
+  });
+
+  test.each([
+    ["that gives no session", { ":status": "200" }, "10.0.0.9:80"],
+    ["that fails", { ":status": "500", "mcp-session-id": "new-id" }, "10.0.0.9:80"],
+    ["of Envoy's own", { ":status": "200", "mcp-session-id": "new-id" }, undefined],
+  ])("with an answer %s begins none, and shows no id", async (_, headers, endpoint) => {
+    const { exchange, store } = await begin();
+    const verdict = await answerOf(exchange, headers, endpoint);
+    expect(verdict).toEqual(
+      "mcp-session-id" in headers
+        ? { kind: "mutate", set: [], remove: ["mcp-session-id"], clearRoute: false }
+        : { kind: "continue" },
+    );
+    expect(store.size).toBe(1);
+  });
+});
+
+test("a refusal after the body was read carries the request's id also when it is our own fault", async () => {
+  const { exchange } = await open();
+  head(exchange, "POST");
+  await exchange.requestBody(Buffer.from(call));
+  expect(exchange.fault()).toEqual(reply(500, '"x"'));
+});
+
+test("an answer without a request, such as a 401 of a filter ahead, goes on", async () => {
+  const { exchange } = await open();
+  expect(exchange.responseHeaders({ headers: fields({ ":status": "401" }), endpoint: undefined })).toEqual({
+    kind: "continue",
+  });
+});
+
+test("a body without an accepted head is a fault", async () => {
+  const { exchange } = await open();
+  expect(() => exchange.requestBody(Buffer.from(call))).toThrow("without an accepted request head");
+});
