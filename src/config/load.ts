@@ -1,4 +1,5 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
+import { isIP } from "node:net";
 import { parseDocument, type YAMLError } from "yaml";
 import type * as z from "zod";
 import { parseShape, type RawConfig } from "./schema.ts";
@@ -15,7 +16,7 @@ export interface BackendConfig {
 }
 
 /** A public path, transparent to one backend. */
-export interface RouteConfig {
+interface RouteConfig {
   readonly path: string;
   readonly backend: string;
   readonly sessions: "optional" | "required";
@@ -128,7 +129,7 @@ function crossChecks(raw: RawConfig): string[] {
       errors.push(`routes[${index}].path: got "${route.path}", which routes[${first}] has already`);
     else seen.set(route.path, index);
   });
-  errors.push(...listenerClashes(raw), ...idleTooShort(raw));
+  errors.push(...listenerClashes(raw), ...socketBesideName(raw), ...idleTooShort(raw));
   return errors;
 }
 
@@ -150,6 +151,15 @@ function listenerClashes(raw: RawConfig): string[] {
     else owners.set(key, setting);
   }
   return errors;
+}
+
+/** Envoy resolves names only in a cluster of type STRICT_DNS, from which it drops sockets without a word. */
+function socketBesideName(raw: RawConfig): string[] {
+  const endpoints = raw.processor.endpoints ?? [];
+  const hasSocket = endpoints.some((endpoint) => endpoint.kind === "unix");
+  const hasName = endpoints.some((endpoint) => endpoint.kind === "tcp" && isIP(endpoint.host) === 0);
+  if (!hasSocket || !hasName) return [];
+  return ["processor.endpoints: got a Unix socket beside a DNS name, expected IP addresses beside a socket"];
 }
 
 /**

@@ -3,7 +3,7 @@
  * Every setting, its unit and its default are defined here and nowhere else.
  */
 import * as z from "zod";
-import { address, byteSize, duration, endpoint, origin, path, tcpAddress } from "./values.ts";
+import { address, byteSize, duration, origin, path, tcpAddress } from "./values.ts";
 
 const seconds = 1_000;
 const minutes = 60 * seconds;
@@ -36,7 +36,8 @@ const timeouts = z.strictObject({
 });
 
 const backend = z.strictObject({
-  endpoints: z.array(endpoint).min(1, "expected at least one endpoint"),
+  /** `ip:port`, or `name:port` that Envoy resolves. */
+  endpoints: z.array(tcpAddress).min(1, "expected at least one endpoint"),
   /** Path of the MCP endpoint at the backend. */
   path: path.default("/mcp"),
   /** `Host` that the backend is sent. Default: the endpoint's own address. */

@@ -40,9 +40,6 @@ export const byteSize = z.union(
 /** `host:port` or `[v6]:port`. */
 export const tcpAddress = fromText<TcpAddress>('an address such as "127.0.0.1:8080" or "[::1]:8080"', parseTcpAddress);
 
-/** The address of one backend endpoint: an IP and port, or a DNS name and port. */
-export const endpoint = tcpAddress;
-
 /** `host:port` or `unix:/absolute/path`. */
 export const address = fromText<Address>(
   'an address such as "127.0.0.1:50051" or "unix:/run/mcp-router.sock"',

@@ -22,6 +22,12 @@ export const X_MCP_METHOD = "x-mcp-method";
 /** Tool, prompt or resource, percent-encoded where a header value needs it. Set by the processor for filters and logs. */
 export const X_MCP_NAME = "x-mcp-name";
 
+/**
+ * The path that the client asked for, without its query. Set by Envoy on the gateway listener, over a client's copy, since
+ * the processor rewrites :path to the backend's; read by the access log.
+ */
+export const X_MCP_PATH = "x-mcp-path";
+
 /** Who calls: `mcp-router/<purpose>` on the processor's own calls, so that logs tell them from clients'. Never trusted. */
 export const X_CLIENT_ID = "x-client-id";
 

@@ -39,7 +39,7 @@ export interface Reply {
   readonly status: number;
   readonly headers: readonly Header[];
   readonly body: string;
-  /** %RESPONSE_CODE_DETAILS% in Envoy's access log: `mcp_` and the reason, by which local reply mappers know ours. */
+  /** %RESPONSE_CODE_DETAILS% in Envoy's access log: why this reply. */
   readonly details: string;
 }
 

@@ -29,6 +29,9 @@ const INTERNAL_ERROR = -32603;
 const HEADER_MISMATCH = -32020;
 const SESSION_NOT_FOUND = -32001;
 
+/** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
+export const REPLY_DETAILS_PREFIX = "mcp_";
+
 /** What `Retry-After` says while the store is away: it is looked for again within this many seconds. */
 const STORE_RETRY_AFTER_SECONDS = 1;
 
@@ -113,7 +116,7 @@ function reply(
     status,
     headers: [["content-type", contentType], ...headers],
     body,
-    details: `mcp_${reason}`,
+    details: `${REPLY_DETAILS_PREFIX}${reason}`,
   };
 }
 

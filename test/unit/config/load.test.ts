@@ -166,6 +166,14 @@ describe("settings that contradict each other", () => {
     ]);
   });
 
+  test("a Unix socket beside a DNS name, of which Envoy would drop the socket", () => {
+    const endpoints = ["unix:/run/router.sock", "router.svc:50051"];
+    expect(errorsOf({ processor: { endpoints } })).toEqual([
+      expect.stringMatching(/^processor\.endpoints: got a Unix/),
+    ]);
+    expect(errorsOf({ processor: { endpoints: ["unix:/run/router.sock", "10.0.0.1:50051"] } })).toEqual([]);
+  });
+
   test("idle below a bound of Envoy's: a session would end under a running request", () => {
     expect(errorsOf({ sessions: { idle: "20m" } })).toEqual([
       expect.stringMatching(/^sessions\.idle: got 1200s, expected at least timeouts\.listen of backend one \(1800s\)/),

@@ -1,0 +1,39 @@
+/** A complete Envoy bootstrap made from our configuration (envoy.config.bootstrap.v3.Bootstrap). */
+import { Document, isNode } from "yaml";
+import type { Config } from "../config/load.ts";
+import { clusters } from "./clusters.ts";
+import { listeners } from "./listeners.ts";
+import { GRACEFUL_CLOSE_FLAG } from "./names.ts";
+import { addressOf, type Message } from "./proto-json.ts";
+
+/** The bootstrap as YAML text. The same configuration always gives the same text. */
+export function bootstrapFor(config: Config): string {
+  const document = new Document(bootstrapMessage(config), { aliasDuplicateObjects: false });
+  document.commentBefore = " Made by `mcp-router envoy` from mcp-router.yaml. Change that file, not this one.";
+  for (const [path, comment] of commentsFor(config)) {
+    const node = document.getIn(path, true);
+    if (isNode(node)) node.commentBefore = ` ${comment}`;
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+function bootstrapMessage(config: Config): Message {
+  return {
+    node: { id: "mcp-gateway", cluster: "mcp-gateway" },
+    ...(config.envoy.admin && { admin: { address: addressOf(config.envoy.admin) } }),
+    layered_runtime: { layers: [{ name: "static", static_layer: { [GRACEFUL_CLOSE_FLAG]: true } }] },
+    static_resources: { listeners: listeners(config), clusters: clusters(config) },
+  };
+}
+
+/** What the reader of the YAML should know of its parts. */
+function commentsFor({ backends }: Config): [path: (string | number)[], comment: string][] {
+  const part = (kind: "listeners" | "clusters", index: number) => ["static_resources", kind, index];
+  return [
+    [part("listeners", 0), "For clients. The processor is asked about every request, and names the backend."],
+    [part("listeners", 1), "For the processor's own calls: without ext_proc, so no client may reach it."],
+    [part("clusters", 0), "The backends. Sessions are pinned to an endpoint by x-mcp-endpoint."],
+    [part("clusters", backends.length), "The processor, mcp-router."],
+    [part("clusters", backends.length + 1), "Without endpoints: what no processor has decided ends here, with 503."],
+  ];
+}

@@ -1,0 +1,201 @@
+/** Envoy's clusters: backends, the processor, and the empty one where undecided requests end (envoy.config.cluster.v3.Cluster). */
+import type { BackendConfig, Config } from "../config/load.ts";
+import { type Address, formatAddress, type TcpAddress } from "../config/values.ts";
+import { X_MCP_ENDPOINT } from "../core/headers.ts";
+import {
+  HTTP_PROTOCOL_OPTIONS,
+  OVERRIDE_HOST_POLICY,
+  OVERRIDE_HOST_TYPE,
+  PROCESSOR_CLUSTER,
+  UNDECIDED_CLUSTER,
+} from "./names.ts";
+import { addressOf, duration, extension, isResolved, type Message, typed } from "./proto-json.ts";
+
+/**
+ * Most requests at once to one cluster. Envoy's default of 1,024 is soon used up by event streams, which stay open for
+ * minutes, and by the processor's streams, of which every request holds one.
+ */
+const MAX_REQUESTS = 100_000;
+
+/**
+ * Circuit breakers of the processor's cluster. Every request holds a stream, hence the first three; when one of two
+ * processors restarts, all of its streams retry together (envoy.md §6).
+ */
+export const PROCESSOR_LIMITS = {
+  max_connections: MAX_REQUESTS,
+  max_pending_requests: MAX_REQUESTS,
+  max_requests: MAX_REQUESTS,
+  max_retries: 1_024,
+} as const;
+
+/**
+ * Envoy drops its idle connections to backends after this many ms: before the server does, or a POST that meets the
+ * server's close is lost. Node's http server and uvicorn both close after 5 s.
+ */
+const BACKEND_IDLE_CONNECTION = 4_000;
+
+/** The processor is near: a connection that takes longer (ms) will not come. */
+const PROCESSOR_CONNECT = 1_000;
+
+/** Finds a processor that went without closing its connections (a node lost), in ms. */
+const PROCESSOR_KEEPALIVE = { interval: 10_000, timeout: 5_000 };
+
+/** gRPC health check of each of several processors, in ms. */
+const HEALTH_CHECK = { interval: 2_000, timeout: 1_000 };
+
+/** How long a host stays out once it is ejected, in ms, and how many of a cluster may be out at once. */
+const EJECTION_TIME = 5_000;
+const MAX_EJECTION_PERCENT = 50;
+
+/**
+ * The system's authorities on Debian, Ubuntu and Alpine, and in Envoy's own images. Elsewhere: name the file as `tls.ca`.
+ * Not `system_root_certs`, beside which Envoy 1.40 refuses to match the certificate's name ("without trusted CA").
+ */
+const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
+
+export function clusters(config: Config): Message[] {
+  return [...config.backends.map(backendCluster), processorCluster(config), undecidedCluster()];
+}
+
+function backendCluster(backend: BackendConfig): Message {
+  return {
+    name: backend.name,
+    ...discovery(backend.endpoints),
+    connect_timeout: duration(backend.timeouts.connect),
+    load_balancing_policy: {
+      policies: [
+        {
+          typed_extension_config: extension(OVERRIDE_HOST_POLICY, OVERRIDE_HOST_TYPE, {
+            override_host_sources: [{ header: X_MCP_ENDPOINT }],
+            fallback_policy: { policies: [{ typed_extension_config: ROUND_ROBIN }] },
+          }),
+        },
+      ],
+    },
+    circuit_breakers: {
+      thresholds: [{ max_connections: MAX_REQUESTS, max_pending_requests: MAX_REQUESTS, max_requests: MAX_REQUESTS }],
+    },
+    outlier_detection: connectFailuresEject(),
+    typed_extension_protocol_options: {
+      [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
+        common_http_protocol_options: { idle_timeout: duration(BACKEND_IDLE_CONNECTION) },
+        ...(backend.tls
+          ? { auto_config: { http_protocol_options: {}, http2_protocol_options: {} } }
+          : { explicit_http_config: { http_protocol_options: {} } }),
+      }),
+    },
+    ...(backend.tls && { transport_socket: tlsTo(backend.tls) }),
+    load_assignment: {
+      cluster_name: backend.name,
+      endpoints: [{ lb_endpoints: backend.endpoints.map((endpoint) => backendEndpoint(endpoint, backend)) }],
+    },
+  };
+}
+
+/**
+ * Places what is not pinned: each initialize, so in effect sessions, which cost a backend memory for as long as they
+ * live. Round robin spreads those evenly; least_request would count requests under way, which idle sessions have none of.
+ */
+const ROUND_ROBIN = extension(
+  "envoy.load_balancing_policies.round_robin",
+  "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+);
+
+/** `hostname` is what auto_host_rewrite makes the Host header. */
+function backendEndpoint(endpoint: TcpAddress, backend: BackendConfig): Message {
+  return { endpoint: { address: addressOf(endpoint), hostname: hostHeader(endpoint, backend) } };
+}
+
+/** An endpoint's own address as an HTTP client would write it: without the scheme's default port (RFC 9110 §7.2). */
+function hostHeader(endpoint: TcpAddress, { tls }: BackendConfig): string {
+  const full = formatAddress(endpoint);
+  const defaultPort = tls ? 443 : 80;
+  return endpoint.port === defaultPort ? full.slice(0, full.lastIndexOf(":")) : full;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: the certificate must be trusted and be for the SNI. */
+function tlsTo(tls: NonNullable<BackendConfig["tls"]>): Message {
+  return extension("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
+    sni: tls.sni,
+    common_tls_context: {
+      validation_context: {
+        trusted_ca: { filename: tls.ca ?? SYSTEM_CA },
+        match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: tls.sni } }],
+      },
+    },
+  });
+}
+
+/** New sessions avoid an endpoint that takes no connections. Its answers never eject it, and pinned requests still go there. */
+function connectFailuresEject(): Message {
+  return {
+    split_external_local_origin_errors: true,
+    consecutive_local_origin_failure: 3,
+    enforcing_consecutive_local_origin_failure: 100,
+    enforcing_local_origin_success_rate: 0,
+    enforcing_consecutive_5xx: 0,
+    enforcing_consecutive_gateway_failure: 0,
+    enforcing_success_rate: 0,
+    base_ejection_time: duration(EJECTION_TIME),
+    max_ejection_percent: MAX_EJECTION_PERCENT,
+  };
+}
+
+function processorCluster({ processor }: Config): Message {
+  return {
+    name: PROCESSOR_CLUSTER,
+    ...discovery(processor.endpoints),
+    connect_timeout: duration(PROCESSOR_CONNECT),
+    lb_policy: "LEAST_REQUEST",
+    circuit_breakers: { thresholds: [PROCESSOR_LIMITS] },
+    ...(processor.endpoints.length > 1 && {
+      outlier_detection: {
+        base_ejection_time: duration(EJECTION_TIME),
+        max_ejection_percent: MAX_EJECTION_PERCENT,
+      },
+      health_checks: [
+        {
+          timeout: duration(HEALTH_CHECK.timeout),
+          interval: duration(HEALTH_CHECK.interval),
+          // Envoy looks once a minute only, until a first request has come: too late after a start.
+          no_traffic_interval: duration(HEALTH_CHECK.interval),
+          unhealthy_threshold: 2,
+          healthy_threshold: 1,
+          grpc_health_check: {},
+        },
+      ],
+    }),
+    typed_extension_protocol_options: {
+      [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
+        explicit_http_config: {
+          http2_protocol_options: {
+            connection_keepalive: {
+              interval: duration(PROCESSOR_KEEPALIVE.interval),
+              timeout: duration(PROCESSOR_KEEPALIVE.timeout),
+            },
+          },
+        },
+      }),
+    },
+    load_assignment: {
+      cluster_name: PROCESSOR_CLUSTER,
+      endpoints: [
+        { lb_endpoints: processor.endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) },
+      ],
+    },
+  };
+}
+
+function undecidedCluster(): Message {
+  return {
+    name: UNDECIDED_CLUSTER,
+    type: "STATIC",
+    load_assignment: { cluster_name: UNDECIDED_CLUSTER },
+  };
+}
+
+function discovery(addresses: readonly (TcpAddress | Address)[]): Message {
+  if (addresses.every(isResolved)) return { type: "STATIC" };
+  // Without it Envoy takes IPv6 where a name has both, and many servers listen on IPv4 alone.
+  return { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" };
+}

@@ -1,0 +1,79 @@
+/** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
+import type { Config } from "../config/load.ts";
+import { INTERNAL_HEADERS, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
+import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
+import { duration, extension, type Message } from "./proto-json.ts";
+
+/** Most that the processor may extend its message timeout to, in ms: re-initializing a lost session takes up to 10 s. */
+const MAX_MESSAGE_TIMEOUT = 30_000;
+
+/**
+ * envoy.config.core.v3.RetryPolicy of a processor's stream: a restart is hidden from clients. Stands beside envoy_grpc;
+ * inside it, Envoy would retry nothing.
+ */
+export const STREAM_RETRY = {
+  retry_on: "connect-failure,refused-stream,reset,unavailable",
+  num_retries: 3,
+  retry_back_off: { base_interval: duration(10), max_interval: duration(100) },
+} as const;
+
+/** What the processor writes or removes: on requests, on answers, and on its own replies (core/reject.ts). */
+export const WRITTEN_HEADERS = [
+  ":path",
+  ":status",
+  ...INTERNAL_HEADERS,
+  MCP_SESSION_ID,
+  X_CLIENT_ID,
+  "content-length",
+  "content-type",
+  "retry-after",
+  "allow",
+] as const;
+
+/**
+ * The same as a regex on the whole name. A header beyond it is a bug: Envoy then fails the request, or, in a reply of the
+ * processor's own, leaves the header out. Patterns rather than all the names, since Envoy refuses a regex whose RE2
+ * program is above 100 instructions.
+ */
+export const WRITABLE_HEADERS =
+  ":path|:status|x-mcp-[a-z]+|mcp-session-id|x-client-id|content-[a-z]+|retry-after|allow";
+
+export function extProcFilter({ processor }: Pick<Config, "processor">): Message {
+  return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
+    grpc_service: {
+      envoy_grpc: { cluster_name: PROCESSOR_CLUSTER },
+      retry_policy: STREAM_RETRY,
+    },
+    failure_mode_allow: false,
+    message_timeout: duration(processor.messageTimeout),
+    max_message_timeout: duration(Math.max(MAX_MESSAGE_TIMEOUT, processor.messageTimeout)),
+    processing_mode: {
+      request_header_mode: "SEND",
+      response_header_mode: "SEND",
+      request_body_mode: "BUFFERED",
+      response_body_mode: "NONE",
+      request_trailer_mode: "SKIP",
+      response_trailer_mode: "SKIP",
+    },
+    // How an answer is streamed in place of the backend's. An entry matches only with every mode spelled out.
+    allow_mode_override: true,
+    allowed_override_modes: [STREAMED_ANSWER],
+    mutation_rules: {
+      disallow_all: true,
+      allow_expression: { regex: WRITABLE_HEADERS },
+      // A refused header is otherwise dropped in silence: a session's pin, say.
+      disallow_is_error: true,
+    },
+    response_attributes: [...RESPONSE_ATTRIBUTES],
+  });
+}
+
+/** The mode_override of envoy.md §5. */
+export const STREAMED_ANSWER = {
+  request_header_mode: "SEND",
+  response_header_mode: "SEND",
+  request_body_mode: "NONE",
+  response_body_mode: "FULL_DUPLEX_STREAMED",
+  request_trailer_mode: "SKIP",
+  response_trailer_mode: "SEND",
+} as const;

@@ -1,0 +1,61 @@
+/** Checks somebody's own Envoy bootstrap against what the processor needs (design.md §10). Pure. */
+import type { Config } from "../config/load.ts";
+import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
+import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
+import { filterFindings } from "./lint/filter-rules.ts";
+import { error, type Finding, warning } from "./lint/finding.ts";
+import { repeatFindings } from "./lint/repeat-rules.ts";
+import { localReplyFindings } from "./lint/reply-rules.ts";
+import { gatewayRouteFindings } from "./lint/route-rules.ts";
+import { type HttpListener, type Topology, topologyOf } from "./lint/topology.ts";
+import { EXT_PROC_TYPE, PROCESSOR_CLUSTER } from "./names.ts";
+
+export type { Finding } from "./lint/finding.ts";
+
+/**
+ * What is wrong with a bootstrap for this configuration; nothing when it will do.
+ * @param bootstrap the parsed YAML or JSON of an envoy.config.bootstrap.v3.Bootstrap; anything else is a finding, not an error
+ */
+export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
+  const topology = topologyOf(bootstrap, config);
+  const gateways = topology.http.filter(({ extProc }) => extProc);
+  const findings = [
+    ...wholeness(topology, gateways),
+    ...gateways.flatMap((gateway) => gatewayFindings(gateway, topology, config)),
+    ...topology.http.flatMap((http) => repeatFindings(http, config)),
+    ...listenerFindings(topology, config),
+    ...(topology.listeners.length > 0 ? [...backendClusterFindings(topology, config), ...gracefulClose(topology)] : []),
+  ];
+  // One route may serve several kinds of request, and one cluster several listeners.
+  return [...new Map(findings.map((finding) => [JSON.stringify(finding), finding])).values()];
+}
+
+function wholeness({ bootstrap, listeners }: Topology, gateways: readonly HttpListener[]): Finding[] {
+  const at = bootstrap.get("static_resources.listeners");
+  if (listeners.length === 0)
+    return bootstrap.get("dynamic_resources.lds_config").exists
+      ? [warning("not-visible", at, "come over LDS: they were not checked")]
+      : [error("bootstrap", at, "are absent: this is no bootstrap with listeners of its own")];
+  if (gateways.length === 0)
+    return [
+      error(
+        "ext-proc-missing",
+        at,
+        `have no HTTP connection manager that asks the processor; add to http_filters, before the router, an ${EXT_PROC_TYPE} ` +
+          `with envoy_grpc: { cluster_name: ${PROCESSOR_CLUSTER} }`,
+      ),
+    ];
+  return [];
+}
+
+function gatewayFindings(gateway: HttpListener, topology: Topology, config: Config): Finding[] {
+  const { manager, extProc } = gateway;
+  if (!extProc) return [];
+  return [
+    ...filterFindings(extProc.get("typed_config")),
+    ...processorFindings(extProc, topology, config),
+    ...switchedOffFindings(gateway, config),
+    ...gatewayRouteFindings(gateway, topology, config),
+    ...localReplyFindings(manager),
+  ];
+}

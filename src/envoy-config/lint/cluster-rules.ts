@@ -1,0 +1,146 @@
+/** Rules on the clusters of the backends and of the processor, and on the runtime. */
+import type { Config } from "../../config/load.ts";
+import { X_MCP_ENDPOINT } from "../../core/headers.ts";
+import { PROCESSOR_LIMITS } from "../clusters.ts";
+import { STREAM_RETRY } from "../ext-proc.ts";
+import { GRACEFUL_CLOSE_FLAG, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
+import { error, type Finding, warning } from "./finding.ts";
+import { processorClusterName, type Topology } from "./topology.ts";
+import type { View } from "./view.ts";
+
+export function backendClusterFindings({ bootstrap, cluster }: Topology, { backends }: Config): Finding[] {
+  const dynamic = bootstrap.get("dynamic_resources.cds_config").exists;
+  const clusters = bootstrap.get("static_resources.clusters");
+  return backends.flatMap(({ name }) => {
+    const found = cluster(name);
+    if (found) return pinned(found);
+    return dynamic
+      ? [warning("not-visible", clusters, `lacks the backend ${name}, which may come over CDS: it was not checked`)]
+      : [error("backend-cluster", clusters, `lacks the backend ${name}; add a cluster of that name`)];
+  });
+}
+
+/** A session's requests must reach the endpoint that holds it. */
+function pinned(cluster: View): Finding[] {
+  const policies = cluster.get("load_balancing_policy.policies");
+  const obeys = policies
+    .items()
+    .map((policy) => policy.get("typed_extension_config.typed_config"))
+    .filter((policy) => policy.isType(OVERRIDE_HOST_TYPE))
+    .flatMap((policy) => policy.get("override_host_sources").items())
+    .some((source) => source.get("header").text?.toLowerCase() === X_MCP_ENDPOINT);
+  if (obeys) return [];
+  return [
+    error(
+      "backend-cluster",
+      policies.exists ? policies : cluster.get("load_balancing_policy"),
+      `does not obey ${X_MCP_ENDPOINT}, so sessions reach endpoints that do not know them; use the policy override_host ` +
+        `with override_host_sources: [{ header: ${X_MCP_ENDPOINT} }]`,
+    ),
+  ];
+}
+
+/** The cluster that the filter asks, and how it asks. */
+export function processorFindings(extProc: View, { bootstrap, cluster }: Topology, config: Config): Finding[] {
+  const service = extProc.get("typed_config.grpc_service");
+  const name = processorClusterName(extProc);
+  if (name === undefined)
+    return [
+      error(
+        "processor-cluster",
+        service,
+        `names no cluster; write envoy_grpc: { cluster_name: ${PROCESSOR_CLUSTER} }, with HTTP/2 and circuit breakers of its own`,
+      ),
+    ];
+  const found = cluster(name);
+  const retries = retryFindings(service, config);
+  if (found) return [...http2(found), ...circuitBreakers(found), ...retries];
+  const at = service.get("envoy_grpc.cluster_name");
+  return bootstrap.get("dynamic_resources.cds_config").exists
+    ? [warning("not-visible", at, `${name} may come over CDS: it was not checked`), ...retries]
+    : [error("processor-cluster", at, `${name} is no cluster of this file: every request would fail`), ...retries];
+}
+
+function http2(cluster: View): Finding[] {
+  const options = cluster.get("typed_extension_protocol_options").key(HTTP_PROTOCOL_OPTIONS);
+  const explicit = options.get("explicit_http_config.http2_protocol_options");
+  if (explicit.exists || (!options.exists && cluster.get("http2_protocol_options").exists)) return [];
+  return [
+    error(
+      "processor-cluster",
+      options.get("explicit_http_config"),
+      "does not say HTTP/2, and the processor speaks gRPC; write http2_protocol_options: {}",
+    ),
+  ];
+}
+
+/** Envoy's defaults, for each of a cluster's priorities. */
+const DEFAULT_LIMITS = { max_pending_requests: 1_024, max_requests: 1_024, max_retries: 3 };
+
+function circuitBreakers(cluster: View): Finding[] {
+  const thresholds = cluster.get("circuit_breakers.thresholds");
+  const found = thresholds
+    .items()
+    .find((one) => ["DEFAULT", undefined].includes(one.get("priority").enumIn(["DEFAULT"])));
+  return Object.entries(DEFAULT_LIMITS).flatMap(([field, standard]) => {
+    const limit = found?.get(field);
+    if ((limit?.number ?? standard) > standard) return [];
+    return [
+      error(
+        "processor-circuit-breakers",
+        limit ?? thresholds,
+        `${limit?.exists ? "" : `has no ${field}, so `}${limit?.number ?? standard}: every request holds a stream of the processor, so ` +
+          `under load they fail; write ${field}: ${PROCESSOR_LIMITS[field as keyof typeof DEFAULT_LIMITS]}`,
+      ),
+    ];
+  });
+}
+
+/** Losing one of several processors loses its requests, unless they are tried on another (envoy.md §6). */
+function retryFindings(service: View, { processor }: Config): Finding[] {
+  const policy = service.get("retry_policy");
+  const retried = (policy.get("retry_on").text ?? "").split(",").map((condition) => condition.trim());
+  const enough = ["connect-failure", "unavailable"].every((condition) => retried.includes(condition));
+  if (enough && policy.get("num_retries").number !== 0) return [];
+  const inside = service.get("envoy_grpc.retry_policy").exists
+    ? " beside envoy_grpc, not inside it, where it does nothing"
+    : "";
+  return [
+    (processor.endpoints.length > 1 ? error : warning)(
+      "processor-retry",
+      policy,
+      `does not retry connect-failure and unavailable, so a processor's restart fails requests; write${inside} ` +
+        `{ retry_on: "${STREAM_RETRY.retry_on}", num_retries: ${STREAM_RETRY.num_retries} }`,
+    ),
+  ];
+}
+
+/** The flag as Envoy's runtime has it: the last layer that sets it counts, and keys may be nested or dotted. */
+export function gracefulClose({ bootstrap }: Topology): Finding[] {
+  const layers = bootstrap.get("layered_runtime.layers");
+  const values = layers
+    .items()
+    .map((layer) => runtimeValue(layer.get("static_layer"), GRACEFUL_CLOSE_FLAG))
+    .filter((value) => value !== undefined);
+  const last = values.at(-1);
+  if (last?.isTrue) return [];
+  return [
+    error(
+      "graceful-close",
+      last ?? layers,
+      "leaves Envoy to end the processor's streams by resets, after a thousand of which Node closes the connection; add " +
+        `{ name: static, static_layer: { ${GRACEFUL_CLOSE_FLAG}: true } }`,
+    ),
+  ];
+}
+
+function runtimeValue(layer: View, key: string): View | undefined {
+  const whole = layer.key(key);
+  if (whole.exists) return whole;
+  for (const part of layer.keys()) {
+    if (!key.startsWith(`${part}.`)) continue;
+    const value = runtimeValue(layer.key(part), key.slice(part.length + 1));
+    if (value) return value;
+  }
+  return undefined;
+}

@@ -1,0 +1,91 @@
+/** Which route Envoy would choose for a request, as far as a route's match can be read (envoy.config.route.v3.RouteMatch). */
+import type { View } from "./view.ts";
+
+export interface SampleRequest {
+  readonly path: string;
+  /** Names in lower case, with `:method`. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The first route of a virtual host that takes the request. Conditions that cannot be judged here count as not met. */
+export function chooseRoute(virtualHost: View, request: SampleRequest): View | undefined {
+  return virtualHost
+    .get("routes")
+    .items()
+    .find((route) => takes(route.get("match"), request));
+}
+
+/** Fields of a RouteMatch beside path and headers: they depend on more than a sample request says. */
+const OTHER_CONDITIONS = [
+  "query_parameters",
+  "grpc",
+  "tls_context",
+  "dynamic_metadata",
+  "filter_state",
+  "cookies",
+  "runtime_fraction",
+  "connect_matcher",
+  "path_match_policy",
+];
+
+function takes(match: View, { path, headers }: SampleRequest): boolean {
+  if (OTHER_CONDITIONS.some((field) => match.get(field).exists)) return false;
+  return (
+    takesPath(match, path) &&
+    match
+      .get("headers")
+      .items()
+      .every((matcher) => takesHeader(matcher, headers))
+  );
+}
+
+function takesPath(match: View, path: string): boolean {
+  const fold =
+    match.get("case_sensitive").value === false ? (text: string) => text.toLowerCase() : (text: string) => text;
+  const prefix = match.get("prefix").text;
+  if (prefix !== undefined) return fold(path).startsWith(fold(prefix));
+  const exact = match.get("path").text;
+  if (exact !== undefined) return fold(path) === fold(exact);
+  const parent = match.get("path_separated_prefix").text;
+  if (parent !== undefined) return fold(path) === fold(parent) || fold(path).startsWith(`${fold(parent)}/`);
+  const regex = match.get("safe_regex.regex").text;
+  return regex !== undefined && matchesRegex(regex, path);
+}
+
+/** envoy.config.route.v3.HeaderMatcher. */
+function takesHeader(matcher: View, headers: SampleRequest["headers"]): boolean {
+  const value = headers[matcher.get("name").text?.toLowerCase() ?? ""];
+  const present = matcher.get("present_match");
+  const invert = matcher.get("invert_match").isTrue;
+  if (present.exists) return ((value !== undefined) === (present.value !== false)) !== invert;
+  if (value === undefined) return invert && !matcher.get("treat_missing_header_as_empty").isTrue;
+  return takesValue(matcher, value) !== invert;
+}
+
+function takesValue(matcher: View, value: string): boolean {
+  const string = matcher.get("string_match");
+  const fold = string.get("ignore_case").isTrue ? (text: string) => text.toLowerCase() : (text: string) => text;
+  /** string_match, or the deprecated field of the same meaning. */
+  const wanted = (field: string, old: string) => string.get(field).text ?? matcher.get(old).text;
+  const exact = wanted("exact", "exact_match");
+  if (exact !== undefined) return fold(value) === fold(exact);
+  const prefix = wanted("prefix", "prefix_match");
+  if (prefix !== undefined) return fold(value).startsWith(fold(prefix));
+  const suffix = wanted("suffix", "suffix_match");
+  if (suffix !== undefined) return fold(value).endsWith(fold(suffix));
+  const contains = wanted("contains", "contains_match");
+  if (contains !== undefined) return fold(value).includes(fold(contains));
+  const regex = string.get("safe_regex.regex").text ?? matcher.get("safe_regex_match.regex").text;
+  if (regex !== undefined) return matchesRegex(regex, value);
+  // No condition on the value: it need only be there.
+  return !string.exists && !matcher.get("range_match").exists;
+}
+
+/** RE2's syntax, near enough JavaScript's; the whole text must match. */
+export function matchesRegex(regex: string, text: string): boolean {
+  try {
+    return new RegExp(`^(?:${regex})$`).test(text);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,54 @@
+/** Rules against calls that run twice, on any listener: a tool call is not idempotent. */
+import type { Config } from "../../config/load.ts";
+import { error, type Finding, warning } from "./finding.ts";
+import { backendRoutes } from "./route-rules.ts";
+import type { HttpListener } from "./topology.ts";
+import type { View } from "./view.ts";
+
+/** Rules of every route that leads to a backend, on any listener. */
+export function repeatFindings({ virtualHosts }: HttpListener, config: Config): Finding[] {
+  return virtualHosts.flatMap((host) =>
+    backendRoutes(host, config).flatMap((route) => {
+      const action = route.get("route");
+      const retry = action.get("retry_policy").exists ? action.get("retry_policy") : host.get("retry_policy");
+      const mirrors = action.get("request_mirror_policies").exists
+        ? action.get("request_mirror_policies")
+        : host.get("request_mirror_policies");
+      return [
+        ...retryFindings(retry),
+        ...(mirrors.items().length > 0
+          ? [error("repeated-requests", mirrors, "mirrors calls, which then run twice; remove it")]
+          : []),
+      ];
+    }),
+  );
+}
+
+/** Conditions under which a request was surely not processed: a retry is safe, but on another endpoint than its session's. */
+const UNPROCESSED = ["connect-failure", "refused-stream", "reset-before-request"];
+
+function retryFindings(policy: View): Finding[] {
+  const retryOn = policy.get("retry_on");
+  const conditions = (retryOn.text ?? "")
+    .split(",")
+    .map((condition) => condition.trim())
+    .filter((condition) => condition !== "");
+  const repeating = conditions.filter((condition) => !UNPROCESSED.includes(condition));
+  if (repeating.length > 0)
+    return [
+      error(
+        "repeated-requests",
+        retryOn,
+        `has ${repeating.join(", ")}: a call that ran would run again; remove the retry_policy`,
+      ),
+    ];
+  if (conditions.length > 0)
+    return [
+      warning(
+        "repeated-requests",
+        retryOn,
+        `has ${conditions.join(", ")}: a retry leaves the endpoint that holds the session; remove the retry_policy`,
+      ),
+    ];
+  return [];
+}

@@ -1,0 +1,255 @@
+/** Rules on the route tables: where a request goes before and after the processor has decided, and for how long. */
+import type { BackendConfig, Config } from "../../config/load.ts";
+import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
+import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "../names.ts";
+import { error, type Finding, warning } from "./finding.ts";
+import { chooseRoute, type SampleRequest } from "./match.ts";
+import { endpointsOf, type HttpListener, type Topology, targets } from "./topology.ts";
+import type { View } from "./view.ts";
+
+/** Envoy's defaults where nothing is written: RouteAction.timeout, stream_idle_timeout (ms), and its buffers (bytes). */
+const DEFAULT_TIMEOUT = 15_000;
+const DEFAULT_IDLE_TIMEOUT = 300_000;
+const DEFAULT_BUFFER_LIMIT = 1024 * 1024;
+
+const ACCEPT = "application/json, text/event-stream";
+const POST = { ":method": "POST", "content-type": "application/json", accept: ACCEPT };
+const GET = { ":method": "GET", accept: ACCEPT };
+const DELETE = { ":method": "DELETE" };
+
+/** Rules of the listeners with the processor in their path. */
+export function gatewayRouteFindings(http: HttpListener, topology: Topology, config: Config): Finding[] {
+  const { manager } = http;
+  if (!manager.get("route_config").exists)
+    return [warning("not-visible", manager, "has its routes from elsewhere (rds): they were not checked")];
+  const ours = http.virtualHosts.filter((host) => backendRoutes(host, config).length > 0);
+  if (ours.length === 0)
+    return [
+      error("backend-route", manager.get("route_config"), `has no route to a backend; ${adviseRoute("<backend>")}`),
+    ];
+  return [
+    ...ours.flatMap((host) => backendRoutes(host, config).flatMap((route) => needsDecision(route, config))),
+    ...config.backends.flatMap((backend) => decided(backend, ours, http, config)),
+    ...ours.flatMap((host) => undecided(host, http, topology, config)),
+  ];
+}
+
+/** The routes of a virtual host that lead to a backend, by name or by a header. */
+export function backendRoutes(virtualHost: View, { backends }: Config): View[] {
+  return virtualHost
+    .get("routes")
+    .items()
+    .filter(
+      (route) =>
+        route.get("route.cluster_header").exists ||
+        targets(route.get("route")).some(({ text }) => backends.some(({ name }) => name === text)),
+    );
+}
+
+/** The routes that requests to our public paths meet before the processor has decided. */
+export function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
+  const chosen = routes
+    .flatMap(({ path }) => [POST, GET, DELETE].map((headers) => chooseRoute(virtualHost, { path, headers })))
+    .filter((route) => route !== undefined);
+  return [...new Map(chosen.map((route) => [route.path, route])).values()];
+}
+
+/** A route to a backend must want the header that only the processor sets, and lead to the backend that it names. */
+function needsDecision(route: View, { backends }: Config): Finding[] {
+  const byHeader = route.get("route.cluster_header");
+  if (byHeader.exists)
+    return byHeader.text?.toLowerCase() === X_MCP_BACKEND
+      ? []
+      : [error("fail-closed", byHeader, `lets a request name any cluster; write ${X_MCP_BACKEND}`)];
+  const named = route
+    .get("match.headers")
+    .items()
+    .filter(
+      (matcher) => matcher.get("name").text?.toLowerCase() === X_MCP_BACKEND && !matcher.get("invert_match").isTrue,
+    )
+    .map((matcher) => matcher.get("string_match.exact").text ?? matcher.get("exact_match").text)
+    .find((value) => value !== undefined);
+  if (named === undefined)
+    return [
+      error(
+        "fail-closed",
+        route.get("match"),
+        `reaches a backend without a decision of the processor; add to headers { name: ${X_MCP_BACKEND}, string_match: { exact: <backend> } }`,
+      ),
+    ];
+  return targets(route.get("route"))
+    .filter(({ text }) => text !== named && backends.some(({ name }) => name === text))
+    .map((target) => error("backend-route", target, `is where requests for ${named} go; write ${named}`));
+}
+
+/** What becomes of requests that the processor has sent to a backend. */
+function decided(backend: BackendConfig, virtualHosts: readonly View[], http: HttpListener, config: Config): Finding[] {
+  const to = { [X_MCP_BACKEND]: backend.name };
+  const { call, listen } = backend.timeouts;
+  const kinds: [string, number, SampleRequest["headers"]][] = [
+    ["a GET that opens an event stream", listen, { ...GET, ...to }],
+    [`a POST of ${LISTEN_METHOD}`, listen, { ...POST, ...to, [X_MCP_METHOD]: LISTEN_METHOD }],
+    ["a POST", call, { ...POST, ...to, [X_MCP_METHOD]: "tools/call" }],
+    ["a DELETE", call, { ...DELETE, ...to }],
+  ];
+  return kinds.flatMap(([kind, bound, headers]) => {
+    const routes = virtualHosts
+      .map((host) => chooseRoute(host, { path: backend.path, headers }))
+      .filter((route) => route !== undefined && leadsTo(route, backend.name));
+    const [first] = virtualHosts;
+    if (routes.length === 0 && first)
+      return [
+        error(
+          "backend-route",
+          first.get("routes"),
+          `take ${kind} for ${backend.name} nowhere; ${adviseRoute(backend.name)}`,
+        ),
+      ];
+    return routes.flatMap((route) => (route ? times(route, kind, bound, http.manager, config) : []));
+  });
+}
+
+function leadsTo(route: View, backend: string): boolean {
+  return route.get("route.cluster_header").exists || targets(route.get("route")).some(({ text }) => text === backend);
+}
+
+function times(route: View, kind: string, bound: number, manager: View, { sessions }: Config): Finding[] {
+  const findings: Finding[] = [];
+  const action = route.get("route");
+  const timeout = action.get("timeout");
+  const whole = timeout.duration ?? DEFAULT_TIMEOUT;
+  if (whole > 0 && whole < bound)
+    findings.push(
+      error(
+        "route-timeout",
+        timeout,
+        `${isOrDefault(timeout, whole)}: ${kind} is cut then, mid-stream or not; write 0s`,
+      ),
+    );
+  const idle = action.get("idle_timeout");
+  const silence = idle.duration ?? manager.get("stream_idle_timeout").duration ?? DEFAULT_IDLE_TIMEOUT;
+  if (silence > 0 && silence < bound)
+    findings.push(
+      (idle.exists ? warning : error)(
+        "route-timeout",
+        idle,
+        `${isOrDefault(idle, silence)}: ${kind} is cut when it is quiet for that long; write ${seconds(bound)}`,
+      ),
+    );
+  const duration = action.get("max_stream_duration.max_stream_duration");
+  const longest = duration.duration ?? manager.get("common_http_protocol_options.max_stream_duration").duration ?? 0;
+  const ends = Math.min(longest || Number.POSITIVE_INFINITY, whole || Number.POSITIVE_INFINITY);
+  if (ends > sessions.idle)
+    findings.push(
+      error(
+        "route-timeout",
+        duration,
+        `${ends === Number.POSITIVE_INFINITY ? "is absent" : `is ${seconds(ends)}`}: ${kind} may outlive its session, which ends ` +
+          `${seconds(sessions.idle)} after its last start of a request (sessions.idle); write ${seconds(bound)}`,
+      ),
+    );
+  else if (longest > 0 && longest < bound)
+    findings.push(
+      warning("route-timeout", duration, `is ${seconds(longest)}: ${kind} is cut then; write ${seconds(bound)}`),
+    );
+  return findings;
+}
+
+/** What becomes of requests before the processor has decided, and so of all when it does not. */
+function undecided(virtualHost: View, http: HttpListener, topology: Topology, config: Config): Finding[] {
+  const samples = config.routes.map(({ path }) => ({ path, headers: POST }));
+  const unrouted = samples.filter((sample) => !chooseRoute(virtualHost, sample));
+  return [
+    ...(unrouted.length > 0
+      ? [
+          error(
+            "fail-closed",
+            virtualHost.get("routes"),
+            `take ${unrouted.map(({ path }) => path).join(", ")} nowhere before the processor has decided: Envoy would refuse bodies ` +
+              `above its default limit, and answer 404, which tells clients that their session is gone; ${ADVISE_UNDECIDED}`,
+          ),
+        ]
+      : []),
+    ...undecidedRoutes(virtualHost, config).flatMap((route) => [
+      ...closed(route, topology, config),
+      ...bodyLimit(route, virtualHost, http, config),
+    ]),
+  ];
+}
+
+const ADVISE_UNDECIDED =
+  `end the routes with { match: { prefix: / }, route: { cluster: ${UNDECIDED_CLUSTER} } } and give that cluster ` +
+  "type STATIC and no endpoints";
+
+function closed(route: View, topology: Topology, { backends }: Config): Finding[] {
+  const action = route.get("route");
+  if (!action.exists) {
+    const found = ["direct_response", "redirect", "non_forwarding_action", "filter_action"].find(
+      (kind) => route.get(kind).exists,
+    );
+    return [
+      error(
+        "fail-closed",
+        found === undefined ? route : route.get(found),
+        `takes requests whose backend is not decided, and switches the limit of their bodies off; ${ADVISE_UNDECIDED}`,
+      ),
+    ];
+  }
+  return targets(action)
+    .filter(({ text }) => !backends.some(({ name }) => name === text))
+    .filter(({ text }) => !isEmpty(topology.cluster(text)))
+    .map((target) =>
+      error(
+        "fail-closed",
+        target,
+        `has endpoints, or is not known, and gets requests whose backend is not decided; ${ADVISE_UNDECIDED}`,
+      ),
+    );
+}
+
+/** Of type STATIC, which is Envoy's default, and without endpoints. */
+function isEmpty(cluster: View | undefined): boolean {
+  if (!cluster || cluster.get("cluster_type").exists) return false;
+  const isStatic = (cluster.get("type").enumIn(["STATIC"]) ?? "STATIC") === "STATIC";
+  return isStatic && endpointsOf(cluster).length === 0;
+}
+
+/** Envoy buffers a body under the limit of the route that it chose before the processor decided. */
+function bodyLimit(route: View, virtualHost: View, { listener }: HttpListener, { limits }: Config): Finding[] {
+  const onRoute = route.get("request_body_buffer_limit");
+  const onHost = virtualHost.get("request_body_buffer_limit");
+  const written = onRoute.exists ? onRoute : onHost;
+  const limit = written.exists ? written.number : olderLimit(route, virtualHost, listener);
+  if (limit === limits.body) return [];
+  return [
+    error(
+      "body-limit",
+      written,
+      `is ${written.exists ? String(written.value) : `absent, so ${limit}`}, and limits.body of the router is ${limits.body}; ` +
+        `write request_body_buffer_limit: ${limits.body} on the virtual host`,
+    ),
+  ];
+}
+
+/** What held before request_body_buffer_limit: the smaller of the connection's limit and the route's. */
+function olderLimit(route: View, virtualHost: View, listener: View): number {
+  const perRequest =
+    route.get("per_request_buffer_limit_bytes").number ?? virtualHost.get("per_request_buffer_limit_bytes").number;
+  const perConnection = listener.get("per_connection_buffer_limit_bytes").number ?? DEFAULT_BUFFER_LIMIT;
+  return Math.min(perRequest ?? perConnection, perConnection);
+}
+
+function adviseRoute(backend: string): string {
+  return (
+    `add { match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: ${backend} } }] }, ` +
+    `route: { cluster: ${backend}, timeout: 0s } }, as "mcp-router envoy" prints it`
+  );
+}
+
+function isOrDefault(view: View, ms: number): string {
+  return view.exists ? `is ${seconds(ms)}` : `is absent, so ${seconds(ms)}`;
+}
+
+function seconds(ms: number): string {
+  return `${ms / 1000}s`;
+}

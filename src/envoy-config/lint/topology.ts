@@ -1,0 +1,102 @@
+/** Finds what the rules look at: HTTP listeners with their ext_proc filters and routes, and clusters. */
+import type { Config } from "../../config/load.ts";
+import { EXT_PROC_TYPE, HCM_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
+import { addressOf } from "../proto-json.ts";
+import { View } from "./view.ts";
+
+/** One HTTP connection manager and the listener that it serves. */
+export interface HttpListener {
+  readonly listener: View;
+  readonly manager: View;
+  /** Our ext_proc filter: the HttpFilter message, of which `typed_config` is the ExternalProcessor. */
+  readonly extProc: View | undefined;
+  readonly virtualHosts: readonly View[];
+}
+
+export interface Topology {
+  readonly bootstrap: View;
+  readonly http: readonly HttpListener[];
+  readonly listeners: readonly View[];
+  readonly clusters: readonly View[];
+  cluster(name: string | undefined): View | undefined;
+}
+
+const TCP_PROXY_TYPE = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+
+export function topologyOf(document: unknown, config: Config): Topology {
+  const bootstrap = new View(document, "");
+  const listeners = bootstrap.get("static_resources.listeners").items();
+  const clusters = bootstrap.get("static_resources.clusters").items();
+  const cluster = (name: string | undefined) =>
+    name === undefined ? undefined : clusters.find((candidate) => candidate.get("name").text === name);
+  const isProcessor = (name: string | undefined) => name === PROCESSOR_CLUSTER || hasProcessor(cluster(name), config);
+  const http = listeners.flatMap((listener) =>
+    networkFilters(listener)
+      .filter((filter) => filter.isType(HCM_TYPE))
+      .map((manager) => ({
+        listener,
+        manager,
+        extProc: ourExtProc(manager, isProcessor),
+        virtualHosts: manager.get("route_config.virtual_hosts").items(),
+      })),
+  );
+  return { bootstrap, http, listeners, clusters, cluster };
+}
+
+/** The configurations of a listener's network filters. */
+function networkFilters(listener: View): View[] {
+  return [...listener.get("filter_chains").items(), listener.get("default_filter_chain")].flatMap((chain) =>
+    chain
+      .get("filters")
+      .items()
+      .map((filter) => filter.get("typed_config")),
+  );
+}
+
+/** A listener's TCP proxies. */
+export function tcpProxies(listener: View): View[] {
+  return networkFilters(listener).filter((filter) => filter.isType(TCP_PROXY_TYPE));
+}
+
+/** Where a route, or a TCP proxy, sends to: each a cluster's name with its place. */
+export function targets(action: View): View[] {
+  const weighted = action.get("weighted_clusters.clusters").items();
+  return [action.get("cluster"), ...weighted.map((part) => part.get("name"))].filter(({ exists }) => exists);
+}
+
+/** Of several ext_proc filters the one that asks us; a single one is taken for ours whatever its cluster is called. */
+function ourExtProc(manager: View, isProcessor: (cluster: string | undefined) => boolean): View | undefined {
+  const all = manager
+    .get("http_filters")
+    .items()
+    .filter((filter) => filter.get("typed_config").isType(EXT_PROC_TYPE));
+  const ours = all.find((filter) => isProcessor(processorClusterName(filter)));
+  return ours ?? (all.length === 1 ? all[0] : undefined);
+}
+
+/** The cluster that an ext_proc filter asks. */
+export function processorClusterName(extProc: View): string | undefined {
+  return extProc.get("typed_config.grpc_service.envoy_grpc.cluster_name").text;
+}
+
+function hasProcessor(cluster: View | undefined, { processor }: Config): boolean {
+  if (!cluster) return false;
+  const wanted = processor.endpoints.map((address) => JSON.stringify(addressOf(address)));
+  return endpointsOf(cluster).some((endpoint) => {
+    const socket = endpoint.get("endpoint.address.socket_address");
+    const pipe = endpoint.get("endpoint.address.pipe.path").text;
+    const host = socket.get("address").text ?? "";
+    const port = socket.get("port_value").number ?? 0;
+    const address =
+      pipe === undefined ? ({ kind: "tcp", host, port } as const) : ({ kind: "unix", path: pipe } as const);
+    return wanted.includes(JSON.stringify(addressOf(address)));
+  });
+}
+
+/** A cluster's LbEndpoint messages. */
+export function endpointsOf(cluster: View): View[] {
+  return cluster
+    .get("load_assignment.endpoints")
+    .items()
+    .flatMap((locality) => locality.get("lb_endpoints").items());
+}

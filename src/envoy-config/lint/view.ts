@@ -1,0 +1,89 @@
+/**
+ * Read access to a message in proto3 JSON that somebody else wrote: any part may be absent or of the wrong type, and
+ * fields may be named as in the .proto file or in camelCase. Nothing here throws.
+ */
+
+const MISSING: unknown = undefined;
+
+/** A place in the document, and what is there. */
+export class View {
+  readonly value: unknown;
+  /** As `static_resources.listeners[0].name`. */
+  readonly path: string;
+
+  constructor(value: unknown, path: string) {
+    this.value = value;
+    this.path = path;
+  }
+
+  /** Absent, or null, which proto3 JSON takes for absent. */
+  get exists(): boolean {
+    return this.value !== undefined && this.value !== null;
+  }
+
+  /** A field by its name in the .proto file, or a dotted path of them. */
+  get(fields: string): View {
+    return fields.split(".").reduce<View>((view, field) => view.#field(field), this);
+  }
+
+  /** The value of a map's key, which is never renamed and may hold dots. */
+  key(key: string): View {
+    return new View(ownValue(this.value, key), `${this.path}["${key}"]`);
+  }
+
+  /** A map's keys. */
+  keys(): string[] {
+    return isRecord(this.value) ? Object.keys(this.value) : [];
+  }
+
+  /** A repeated field's members. */
+  items(): View[] {
+    return Array.isArray(this.value) ? this.value.map((item, index) => new View(item, `${this.path}[${index}]`)) : [];
+  }
+
+  get text(): string | undefined {
+    return typeof this.value === "string" ? this.value : undefined;
+  }
+
+  /** Also of an integer in quotes, as proto3 JSON prints 64 bits. */
+  get number(): number | undefined {
+    if (typeof this.value === "number") return this.value;
+    return this.text !== undefined && /^\d+$/.test(this.text) ? Number(this.text) : undefined;
+  }
+
+  /** Written as true. Envoy's runtime also takes the text. */
+  get isTrue(): boolean {
+    return this.value === true || this.value === "true";
+  }
+
+  /** An enum's value: its name, or the name that its number has in `names`. */
+  enumIn(names: readonly string[]): string | undefined {
+    return typeof this.value === "number" ? names[this.value] : this.text;
+  }
+
+  /** A google.protobuf.Duration in ms. */
+  get duration(): number | undefined {
+    const [, seconds] = /^(\d+(?:\.\d+)?)s$/.exec(this.text ?? "") ?? [];
+    return seconds === undefined ? undefined : Number(seconds) * 1000;
+  }
+
+  /** Whether the `@type` of this google.protobuf.Any is the message `name`. */
+  isType(name: string): boolean {
+    return this.key("@type").text?.endsWith(`/${name}`) ?? false;
+  }
+
+  #field(field: string): View {
+    const camel = field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    const written = isRecord(this.value) && !Object.hasOwn(this.value, field) && Object.hasOwn(this.value, camel);
+    const name = written ? camel : field;
+    return new View(ownValue(this.value, name), this.path === "" ? name : `${this.path}.${name}`);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function ownValue(value: unknown, key: string): unknown {
+  return isRecord(value) && Object.hasOwn(value, key) ? value[key] : MISSING;
+}

@@ -1,0 +1,117 @@
+/** The two listeners: the clients' with the processor in its path, and the processor's own (envoy.config.listener.v3.Listener). */
+import type { Config } from "../config/load.ts";
+import type { TcpAddress } from "../config/values.ts";
+import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
+import { accessLog } from "./access-log.ts";
+import { extProcFilter } from "./ext-proc.ts";
+import { localReplies } from "./local-replies.ts";
+import { HCM_TYPE, ROUTER_TYPE } from "./names.ts";
+import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
+import { virtualHost } from "./routes.ts";
+
+/** How long a client may take over the head of a request, in ms. */
+const REQUEST_HEADERS_TIMEOUT = 10_000;
+
+/**
+ * Bytes that one connection may hold in each direction before Envoy stops reading. Small, since thousands of event
+ * streams may be open. Bodies are not bound by it but by the virtual host's request_body_buffer_limit.
+ */
+const CONNECTION_BUFFER = 64 * 1024;
+
+/** HTTP/2 windows (bytes) and streams for each connection, as Envoy's advice for edge proxies has them. */
+const HTTP2 = {
+  max_concurrent_streams: 1_024,
+  initial_stream_window_size: 64 * 1024,
+  initial_connection_window_size: 1024 * 1024,
+};
+
+/** Formatter of :path without its query. */
+const REQUEST_PATH = "%PATH(NQ)%";
+
+export function listeners(config: Config): Message[] {
+  return [gatewayListener(config), egressListener(config)];
+}
+
+function gatewayListener(config: Config): Message {
+  const { listen, tls } = config.gateway;
+  return listener("gateway", listen, config, {
+    ...(tls && { transport_socket: tlsFor(tls) }),
+    http: {
+      // Before any route is chosen: a client cannot choose one, and the log shows only what the processor set.
+      early_header_mutation_extensions: [
+        extension(
+          "envoy.http.early_header_mutation.header_mutation",
+          "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+          {
+            mutations: [
+              ...INTERNAL_HEADERS.map((name) => ({ remove: name })),
+              { append: setHeader(X_MCP_PATH, REQUEST_PATH) },
+            ],
+          },
+        ),
+      ],
+    },
+    filters: [extProcFilter(config)],
+    loggedPath: `%REQ(${X_MCP_PATH})%`,
+  });
+}
+
+/** No ext_proc here: it must not be reachable for clients. Answers say which endpoint served. */
+function egressListener(config: Config): Message {
+  return listener("egress", config.egress.listen, config, {
+    virtualHost: {
+      response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")],
+    },
+  });
+}
+
+interface Differences {
+  readonly transport_socket?: Message;
+  readonly http?: Message;
+  readonly filters?: readonly Message[];
+  readonly virtualHost?: Message;
+  readonly loggedPath?: string;
+}
+
+function listener(name: string, listen: TcpAddress, config: Config, differences: Differences): Message {
+  const { transport_socket, http = {}, filters = [], virtualHost: extras, loggedPath = REQUEST_PATH } = differences;
+  return {
+    name,
+    address: addressOf(listen),
+    per_connection_buffer_limit_bytes: CONNECTION_BUFFER,
+    filter_chains: [
+      {
+        ...(transport_socket && { transport_socket }),
+        filters: [
+          extension("envoy.filters.network.http_connection_manager", HCM_TYPE, {
+            stat_prefix: name,
+            codec_type: "AUTO",
+            // The processor compares the whole path with the configured ones and answers 404, so nothing is guessed here.
+            normalize_path: true,
+            merge_slashes: false,
+            path_with_escaped_slashes_action: "KEEP_UNCHANGED",
+            use_remote_address: true,
+            request_headers_timeout: duration(REQUEST_HEADERS_TIMEOUT),
+            http2_protocol_options: HTTP2,
+            ...http,
+            access_log: accessLog(name, loggedPath),
+            local_reply_config: localReplies(),
+            route_config: { name, virtual_hosts: [virtualHost(name, config, extras)] },
+            http_filters: [...filters, extension("envoy.filters.http.router", ROUTER_TYPE)],
+          }),
+        ],
+      },
+    ],
+  };
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext. */
+function tlsFor({ cert, key }: NonNullable<Config["gateway"]["tls"]>): Message {
+  return extension("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
+    common_tls_context: {
+      alpn_protocols: ["h2", "http/1.1"],
+      tls_params: { tls_minimum_protocol_version: "TLSv1_2" },
+      tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
+    },
+  });
+}

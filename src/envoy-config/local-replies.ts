@@ -1,0 +1,87 @@
+/**
+ * Envoy's own errors as JSON-RPC (envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig).
+ * No `id` member: Envoy does not know the request's, and strict SDKs refuse null.
+ */
+import { REPLY_DETAILS_PREFIX } from "../core/reject.ts";
+import { CEL_FILTER_TYPE } from "./names.ts";
+import { extension, type Message, setHeader } from "./proto-json.ts";
+
+const INVALID_REQUEST = -32600;
+const INTERNAL_ERROR = -32603;
+
+/** What Retry-After says, in seconds: a restart of the processor, or a pod's, is about over by then. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** The first mapper that matches decides. Never by status: that would rewrite the processor's own answers too. */
+export function localReplies(): Message {
+  return {
+    mappers: [
+      // The processor's answers are local replies to Envoy, and may stand over a failed call: they stay as they are.
+      { filter: details(`response.code_details.startsWith('${REPLY_DETAILS_PREFIX}')`) },
+      {
+        filter: details("response.code_details == 'request_payload_too_large'"),
+        ...jsonRpc(INVALID_REQUEST, "Request body too large"),
+      },
+      {
+        filter: details(PROCESSOR_FAILED),
+        status_code: 503,
+        ...retryLater(),
+        ...jsonRpc(INTERNAL_ERROR, "Gateway unavailable"),
+      },
+      {
+        filter: details(`(${TIMED_OUT}) && response.code == 408`),
+        ...jsonRpc(INVALID_REQUEST, "Request not received in time"),
+      },
+      { filter: details(TIMED_OUT), status_code: 504, ...jsonRpc(INTERNAL_ERROR, "Backend timed out") },
+      // Never sent: connection failed, no healthy host, overflow, no cluster.
+      {
+        filter: flags("UF", "UH", "UO", "NC"),
+        status_code: 503,
+        ...retryLater(),
+        ...jsonRpc(INTERNAL_ERROR, "Backend unavailable"),
+      },
+      // Sent, then lost, so it may have run: no invitation to send it again.
+      { filter: flags("UC", "UR", "LR", "UPE"), ...jsonRpc(INTERNAL_ERROR, "Backend connection lost") },
+    ],
+  };
+}
+
+/** The processor gone, too slow, or in error; or its answer refused by Envoy (envoy.md §6). */
+const PROCESSOR_FAILED = "response.code_details.matches('^(ext_proc|header_mutation|mismatch_between|spurious)')";
+
+/**
+ * idle_timeout and max_stream_duration of a route, `timeout` of one that is not ours, the duration of a cluster's streams.
+ * By details, since max_stream_duration sets no flag. Envoy says 408 where the client had not sent all of its request.
+ */
+const TIMED_OUT = `response.code_details in ${JSON.stringify([
+  "stream_idle_timeout",
+  "max_duration_timeout",
+  "request_overall_timeout",
+  "response_timeout",
+  "upstream_response_timeout",
+  "upstream_per_try_timeout",
+  "upstream_max_stream_duration_reached",
+]).replaceAll('"', "'")}`;
+
+function jsonRpc(code: number, message: string): Message {
+  return {
+    body_format_override: {
+      text_format_source: { inline_string: JSON.stringify({ jsonrpc: "2.0", error: { code, message } }) },
+      content_type: "application/json",
+    },
+  };
+}
+
+function retryLater(): Message {
+  return { headers_to_add: [setHeader("retry-after", String(RETRY_AFTER_SECONDS))] };
+}
+
+/** envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter. */
+function details(expression: string): Message {
+  return { extension_filter: extension("envoy.access_loggers.extension_filters.cel", CEL_FILTER_TYPE, { expression }) };
+}
+
+/** envoy.config.accesslog.v3.ResponseFlagFilter: any of them. */
+function flags(...names: string[]): Message {
+  return { response_flag_filter: { flags: names } };
+}

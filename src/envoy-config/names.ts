@@ -1,0 +1,33 @@
+/** Names and numbers that more than one part of the generated bootstrap uses, and that the lint looks for. */
+
+/**
+ * Clusters of our own. Backends are clusters too, by their configured names: those hold no underscore, so none of them
+ * can take one of these names.
+ */
+export const PROCESSOR_CLUSTER = "mcp_router";
+/** Has no endpoints: what goes there gets 503. The default of every route table, and the route of every request whose
+ * backend the processor has not named yet. Not a `direct_response`, which would switch the body limit off. */
+export const UNDECIDED_CLUSTER = "mcp_undecided";
+
+export const EXT_PROC_FILTER = "envoy.filters.http.ext_proc";
+export const EXT_PROC_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
+export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
+export const HCM_TYPE = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+export const OVERRIDE_HOST_POLICY = "envoy.load_balancing_policies.override_host";
+export const OVERRIDE_HOST_TYPE = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
+export const CEL_FILTER_TYPE = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
+
+/** Makes Envoy end a processor's stream by END_STREAM, not by a reset, of which Node takes only so many (envoy.md §1). */
+export const GRACEFUL_CLOSE_FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close";
+
+/** What the response_headers phase needs to know: which endpoint answered, or why Envoy did. */
+export const RESPONSE_ATTRIBUTES = [
+  "upstream.address",
+  "xds.cluster_name",
+  "response.code_details",
+  "response.flags",
+] as const;
+
+/** The modern method whose POST is answered by an event stream that stays open (MCP 2026-07-28). */
+export const LISTEN_METHOD = "subscriptions/listen";

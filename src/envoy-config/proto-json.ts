@@ -1,0 +1,40 @@
+/** Pieces of Envoy's configuration in proto3's JSON form, which its YAML shares. */
+import { isIP } from "node:net";
+import type { Address, TcpAddress } from "../config/values.ts";
+
+/** A message in proto3 JSON, field names as in the .proto files. */
+export interface Message {
+  readonly [field: string]: Value;
+}
+export type Value = string | number | boolean | readonly Value[] | Message | undefined;
+
+/** google.protobuf.Any: a message with its type. */
+export function typed(type: string, fields: Message = {}): Message {
+  return { "@type": `type.googleapis.com/${type}`, ...fields };
+}
+
+/** An extension point: name and typed_config. */
+export function extension(name: string, type: string, fields: Message = {}): Message {
+  return { name, typed_config: typed(type, fields) };
+}
+
+/** google.protobuf.Duration, from ms. */
+export function duration(ms: number): string {
+  return `${ms / 1000}s`;
+}
+
+/** envoy.config.core.v3.Address. */
+export function addressOf(address: TcpAddress | Address): Message {
+  if ("path" in address) return { pipe: { path: address.path } };
+  return { socket_address: { address: address.host, port_value: address.port } };
+}
+
+/** Envoy resolves no names in a cluster of type STATIC, and takes no sockets in one of type STRICT_DNS. */
+export function isResolved(address: TcpAddress | Address): boolean {
+  return "path" in address || isIP(address.host) !== 0;
+}
+
+/** envoy.config.core.v3.HeaderValueOption that leaves one value: this one. */
+export function setHeader(key: string, value: string): Message {
+  return { header: { key, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" };
+}

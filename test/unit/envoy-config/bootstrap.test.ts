@@ -1,0 +1,176 @@
+import { describe, expect, test } from "vitest";
+import { INTERNAL_HEADERS, MCP_SESSION_ID } from "../../../src/core/headers.ts";
+import { bootstrapFor } from "../../../src/envoy-config/bootstrap.ts";
+import { WRITABLE_HEADERS, WRITTEN_HEADERS } from "../../../src/envoy-config/ext-proc.ts";
+import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
+
+const parts = (sections?: Readonly<Record<string, unknown>>) => partsOf(bootstrapOf(configOf(sections)));
+const backend = (section: Readonly<Record<string, unknown>>) =>
+  parts({ backends: { one: section }, routes: [{ path: "/mcp", backends: ["one"] }] });
+const hostnames = (cluster: Json) =>
+  cluster.load_assignment.endpoints[0].lb_endpoints.map(({ endpoint }: Json) => endpoint.hostname);
+
+describe("the text", () => {
+  test("says where it comes from, in its first line", () => {
+    expect(bootstrapFor(configOf()).split("\n", 1)[0]).toMatch(/^# .*mcp-router envoy/);
+  });
+
+  test("is the same for the same configuration", () => {
+    expect(bootstrapFor(configOf())).toBe(bootstrapFor(configOf()));
+  });
+
+  test("has no anchors, which Envoy's YAML would not all take", () => {
+    expect(bootstrapFor(configOf())).not.toMatch(/: [&*]\w/);
+  });
+});
+
+describe("routes", () => {
+  test("need x-mcp-backend for every backend, and end at the empty cluster", () => {
+    for (const host of [parts().gatewayHost, parts().egressHost]) {
+      const last = host.routes.at(-1);
+      expect(last).toMatchObject({ match: { prefix: "/" }, route: { cluster: "mcp_undecided" } });
+      expect(last.match.headers).toBeUndefined();
+      for (const route of host.routes.slice(0, -1))
+        expect(route.match.headers[0]).toEqual({ name: "x-mcp-backend", string_match: { exact: route.route.cluster } });
+    }
+    expect(parts().clusterOf("mcp_undecided").load_assignment.endpoints).toBeUndefined();
+  });
+
+  test("never bound a whole answer, bound silence and streams by the backend's times, and never retry", () => {
+    const { gatewayHost } = backend({ endpoints: ["127.0.0.1:1"], timeouts: { call: "90s", listen: "20m" } });
+    const times = (bound: string) => ({
+      timeout: "0s",
+      idle_timeout: bound,
+      max_stream_duration: { max_stream_duration: bound },
+    });
+    const named = Object.fromEntries(gatewayHost.routes.map((route: Json) => [route.name, route.route]));
+    expect(named["one/listen"]).toMatchObject(times("1200s"));
+    expect(named["one/subscriptions"]).toMatchObject(times("1200s"));
+    expect(named["one/call"]).toMatchObject(times("90s"));
+    expect(JSON.stringify(gatewayHost)).not.toContain("retry");
+  });
+
+  test("carry limits.body on the virtual host", () => {
+    expect(parts({ limits: { body: "256KiB" } }).gatewayHost.request_body_buffer_limit).toBe(262_144);
+  });
+});
+
+describe("a backend's cluster", () => {
+  test("gives a backend its own address as Host, or the configured one", () => {
+    const own = backend({ endpoints: ["127.0.0.1:3001", "[::1]:3002"] });
+    expect(hostnames(own.clusterOf("one"))).toEqual(["127.0.0.1:3001", "[::1]:3002"]);
+    expect(own.gatewayHost.routes[0].route.auto_host_rewrite).toBe(true);
+    const named = backend({ endpoints: ["127.0.0.1:3001"], host: "mcp.internal" });
+    expect(named.gatewayHost.routes[0].route).toMatchObject({ host_rewrite_literal: "mcp.internal" });
+    expect(named.gatewayHost.routes[0].route.auto_host_rewrite).toBeUndefined();
+  });
+
+  test("leaves the scheme's default port out of Host, as HTTP clients do", () => {
+    expect(hostnames(backend({ endpoints: ["a.internal:80", "a.internal:443"] }).clusterOf("one"))).toEqual([
+      "a.internal",
+      "a.internal:443",
+    ]);
+    const tls = backend({ endpoints: ["a.internal:80", "[::1]:443"], tls: { sni: "a.internal" } });
+    expect(hostnames(tls.clusterOf("one"))).toEqual(["a.internal:80", "[::1]"]);
+  });
+
+  test("resolves names only where there are some", () => {
+    expect(backend({ endpoints: ["127.0.0.1:1", "[::1]:1"] }).clusterOf("one").type).toBe("STATIC");
+    expect(backend({ endpoints: ["127.0.0.1:1", "a.internal:1"] }).clusterOf("one").type).toBe("STRICT_DNS");
+  });
+
+  test("verifies a TLS backend's certificate for its server name", () => {
+    const { typed_config } = backend({
+      endpoints: ["a.internal:443"],
+      tls: { sni: "a.internal", ca: "/ca.pem" },
+    }).clusterOf("one").transport_socket;
+    expect(typed_config).toMatchObject({
+      sni: "a.internal",
+      common_tls_context: {
+        validation_context: {
+          trusted_ca: { filename: "/ca.pem" },
+          match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: "a.internal" } }],
+        },
+      },
+    });
+  });
+});
+
+describe("the processor's cluster", () => {
+  test("is checked and ejected from only where there are several processors", () => {
+    expect(parts().clusterOf("mcp_router")).not.toHaveProperty("health_checks");
+    const several = parts({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
+    expect(several.clusterOf("mcp_router")).toMatchObject({
+      health_checks: [{ grpc_health_check: {} }],
+      outlier_detection: { max_ejection_percent: 50 },
+    });
+  });
+
+  test("may be a Unix socket", () => {
+    const { clusterOf } = parts({ processor: { listen: "unix:/run/mcp.sock" } });
+    expect(clusterOf("mcp_router").load_assignment.endpoints[0].lb_endpoints).toEqual([
+      { endpoint: { address: { pipe: { path: "/run/mcp.sock" } } } },
+    ]);
+  });
+});
+
+describe("headers", () => {
+  test("that only the processor may set are taken from clients, and not from the processor's own calls", () => {
+    const { gatewayManager, egressManager } = parts();
+    const { mutations } = gatewayManager.early_header_mutation_extensions[0].typed_config;
+    expect(mutations.flatMap(({ remove }: Json) => remove ?? [])).toEqual([...INTERNAL_HEADERS]);
+    expect(egressManager).not.toHaveProperty("early_header_mutation_extensions");
+  });
+
+  test("that the processor writes may be written, and no others", () => {
+    const writable = new RegExp(`^(?:${WRITABLE_HEADERS})$`);
+    for (const name of WRITTEN_HEADERS) expect(name).toMatch(writable);
+    for (const name of [":authority", ":method", "host", "authorization", "x-envoy-retry-on", "x-user", "cookie"])
+      expect(name).not.toMatch(writable);
+  });
+
+  test("that are secret are not logged", () => {
+    for (const manager of [parts().gatewayManager, parts().egressManager]) {
+      const log = JSON.stringify(manager.access_log).toLowerCase();
+      expect(log).not.toContain(MCP_SESSION_ID);
+      expect(log).not.toContain("authorization");
+    }
+  });
+});
+
+test("the egress listener has no ext_proc, and says which endpoint served", () => {
+  const { egressManager, egressHost } = parts();
+  expect(egressManager.http_filters.map(({ name }: Json) => name)).toEqual(["envoy.filters.http.router"]);
+  expect(egressHost.response_headers_to_add).toEqual([
+    {
+      header: { key: "x-mcp-endpoint", value: "%UPSTREAM_REMOTE_ADDRESS%" },
+      append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+    },
+  ]);
+});
+
+test("the admin listener is there only when it is configured", () => {
+  expect(bootstrapOf(configOf())).not.toHaveProperty("admin");
+  expect(bootstrapOf(configOf({ envoy: { admin: "127.0.0.1:9901" } })).admin).toEqual({
+    address: { socket_address: { address: "127.0.0.1", port_value: 9901 } },
+  });
+});
+
+test("the message timeout is the configured one, and never above the longest", () => {
+  expect(parts({ processor: { messageTimeout: "2500ms" } }).extProc).toMatchObject({
+    message_timeout: "2.5s",
+    max_message_timeout: "30s",
+  });
+  expect(parts({ processor: { messageTimeout: "1m" } }).extProc.max_message_timeout).toBe("60s");
+});
+
+test("Envoy's own errors carry no id, and the processor's are left alone first of all", () => {
+  const [first, ...mappers] = parts().gatewayManager.local_reply_config.mappers;
+  expect(Object.keys(first)).toEqual(["filter"]);
+  expect(JSON.stringify(first)).toContain("startsWith('mcp_')");
+  for (const { body_format_override: format } of mappers) {
+    expect(format.content_type).toBe("application/json");
+    const body = JSON.parse(format.text_format_source.inline_string);
+    expect(body).toEqual({ jsonrpc: "2.0", error: { code: expect.any(Number), message: expect.any(String) } });
+  }
+});

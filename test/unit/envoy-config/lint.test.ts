@@ -1,0 +1,654 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type Finding, lintEnvoy } from "../../../src/envoy-config/lint.ts";
+import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
+
+const config = configOf();
+const several = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
+
+const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+const EGRESS = "static_resources.listeners[1].filter_chains[0].filters[0].typed_config";
+const EXT_PROC = `${GATEWAY}.http_filters[0].typed_config`;
+const HOST = `${GATEWAY}.route_config.virtual_hosts[0]`;
+const PROCESSOR = "static_resources.clusters[2]";
+/** Of the first backend: listen, subscriptions, call; then those of the second; then undecided. */
+const LISTEN = 0;
+const CALL = 2;
+const UNDECIDED = 6;
+
+const generated = new Map([config, several].map((subject) => [subject, bootstrapOf(subject)]));
+const fresh = (subject: typeof config): Json => structuredClone(generated.get(subject));
+
+/** What the lint says of the generated bootstrap after a change. */
+function lintAfter(change: (parts: ReturnType<typeof partsOf>, bootstrap: Json) => void, subject = config): Finding[] {
+  const bootstrap = fresh(subject);
+  change(partsOf(bootstrap), bootstrap);
+  return lintEnvoy(bootstrap, subject);
+}
+
+/** One finding, whole: rule, severity, path, and a part of the message. */
+function finding(rule: Finding["rule"], severity: Finding["severity"], path: string, message: string) {
+  return { rule, severity, path, message: expect.stringContaining(message) };
+}
+
+describe("a generated bootstrap", () => {
+  test.each<[string, Record<string, unknown>]>([
+    ["as small as it can be", {}],
+    ["with TLS for clients", { gateway: { tls: { cert: "/c.pem", key: "/k.pem" } } }],
+    ["with a Unix socket", { processor: { listen: "unix:/run/mcp.sock" } }],
+    ["with several processors", { processor: { endpoints: ["10.0.0.1:50051", "router.internal:50051"] } }],
+    ["on IPv6", { gateway: { listen: "[::]:8080" }, egress: { listen: "[::1]:8081" } }],
+    ["with an admin listener", { envoy: { admin: "127.0.0.1:9901" } }],
+    ["with other times and limits", { timeouts: { call: "1m", listen: "2m" }, limits: { body: "1KiB" } }],
+  ])("%s is clean", (_, sections) => {
+    const subject = configOf(sections);
+    expect(lintEnvoy(bootstrapOf(subject), subject)).toEqual([]);
+  });
+
+  test("is clean in camelCase too", () => {
+    expect(lintEnvoy(camelCased(bootstrapOf(config)), config)).toEqual([]);
+  });
+});
+
+describe("the ext_proc filter", () => {
+  test("must be there", () => {
+    expect(lintAfter(({ gatewayManager }) => gatewayManager.http_filters.shift())).toContainEqual(
+      finding("ext-proc-missing", "error", "static_resources.listeners", "add to http_filters"),
+    );
+  });
+
+  test.each<[string, Finding["rule"], Finding["severity"], string, unknown, string]>([
+    [
+      "request bodies streamed",
+      "request-body-mode",
+      "error",
+      "processing_mode.request_body_mode",
+      "STREAMED",
+      "write BUFFERED",
+    ],
+    [
+      "request bodies by number",
+      "request-body-mode",
+      "error",
+      "processing_mode.request_body_mode",
+      1,
+      "write BUFFERED",
+    ],
+    [
+      "no request bodies",
+      "request-body-mode",
+      "error",
+      "processing_mode.request_body_mode",
+      undefined,
+      "absent, so NONE",
+    ],
+    ["response bodies", "response-body-mode", "error", "processing_mode.response_body_mode", "BUFFERED", "write NONE"],
+    ["no request headers", "header-modes", "error", "processing_mode.request_header_mode", "SKIP", "write SEND"],
+    ["no response headers", "header-modes", "error", "processing_mode.response_header_mode", 2, "write SEND"],
+    ["trailers", "header-modes", "warning", "processing_mode.response_trailer_mode", "SEND", "write SKIP"],
+    ["no mode override", "mode-override", "error", "allow_mode_override", undefined, "write true"],
+    [
+      "an override with a mode left out",
+      "mode-override",
+      "error",
+      "allowed_override_modes",
+      [{ response_body_mode: "FULL_DUPLEX_STREAMED" }],
+      "response_trailer_mode: SEND",
+    ],
+    ["failure mode allow", "fail-open", "error", "failure_mode_allow", true, "write false"],
+    ["observability mode", "fail-open", "error", "observability_mode", true, "write false"],
+    ["no immediate responses", "fail-open", "error", "disable_immediate_response", true, "write false"],
+    ["the default message timeout", "message-timeout", "error", "message_timeout", undefined, "absent, so 0.2s"],
+    ["a short message timeout", "message-timeout", "error", "message_timeout", "0.9s", "write 5s"],
+    ["a middling message timeout", "message-timeout", "warning", "message_timeout", "1s", "write 5s"],
+    ["no longer message timeout", "message-timeout", "error", "max_message_timeout", undefined, "write 30s"],
+    ["no rewriting", "mutation-rules", "error", "mutation_rules", { disallow_all: true }, ":path"],
+    [
+      "no system headers",
+      "mutation-rules",
+      "error",
+      "mutation_rules",
+      { disallow_system: true },
+      "refuse :path, :status,",
+    ],
+    [
+      "a header forbidden",
+      "mutation-rules",
+      "error",
+      "mutation_rules",
+      { allow_expression: { regex: ".*" }, disallow_expression: { regex: "mcp-.*" } },
+      "refuse mcp-session-id,",
+    ],
+    ["no attributes", "response-attributes", "error", "response_attributes", undefined, "upstream.address"],
+    [
+      "too few attributes",
+      "response-attributes",
+      "warning",
+      "response_attributes",
+      ["upstream.address", "xds.cluster_name"],
+      "lacks response.code_details, response.flags",
+    ],
+    ["a route cache that stays", "route-cache", "error", "route_cache_action", "RETAIN", "write DEFAULT"],
+    [
+      "a route cache that stays, in old words",
+      "route-cache",
+      "error",
+      "disable_clear_route_cache",
+      true,
+      "write false",
+    ],
+  ])("with %s breaks %s", (_, rule, severity, path, value, message) => {
+    const findings = lintAfter(({ extProc }) => put(extProc, path, value));
+    expect(findings).toEqual([finding(rule, severity, `${EXT_PROC}.${path}`, message)]);
+  });
+
+  test("may leave mutation rules and allowed overrides out", () => {
+    expect(
+      lintAfter(({ extProc }) => {
+        put(extProc, "mutation_rules", undefined);
+        put(extProc, "allowed_override_modes", undefined);
+      }),
+    ).toEqual([]);
+  });
+
+  test("is found among others by the processor's address", () => {
+    const findings = lintAfter(({ gatewayManager, clusterOf }) => {
+      const other = structuredClone(gatewayManager.http_filters[0]);
+      other.typed_config.grpc_service.envoy_grpc.cluster_name = "other";
+      other.typed_config.processing_mode.request_body_mode = "NONE";
+      gatewayManager.http_filters.unshift(other);
+      clusterOf("mcp_router").name = "renamed";
+      gatewayManager.http_filters[1].typed_config.grpc_service.envoy_grpc.cluster_name = "renamed";
+    });
+    expect(findings).toEqual([]);
+  });
+});
+
+describe("a way around the filter", () => {
+  const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
+  const NAME = "envoy.filters.http.ext_proc";
+
+  test("on a public listener without ext_proc is an error", () => {
+    expect(lintAfter(({ egress }) => put(egress, "address.socket_address.address", "10.0.0.5"))).toEqual([
+      finding("bypass", "error", "static_resources.listeners[1].address", "10.0.0.5:8081 reaches backends"),
+    ]);
+  });
+
+  test("by the egress listener is a warning where the configuration asks for it", () => {
+    const subject = configOf({ egress: { listen: "10.0.0.5:8081" } });
+    expect(lintEnvoy(bootstrapOf(subject), subject)).toEqual([
+      finding("bypass", "warning", "static_resources.listeners[1].address", "as egress.listen says"),
+    ]);
+  });
+
+  test("by a TCP proxy is an error", () => {
+    const findings = lintAfter((_, { static_resources }) =>
+      static_resources.listeners.push({
+        address: { socket_address: { address: "0.0.0.0", port_value: 7000 } },
+        filter_chains: [
+          {
+            filters: [
+              {
+                typed_config: {
+                  "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+                  cluster: "files",
+                },
+              },
+            ],
+          },
+        ],
+      }),
+    );
+    expect(findings).toEqual([finding("bypass", "error", "static_resources.listeners[2].address", "0.0.0.0:7000")]);
+  });
+
+  test.each([
+    ["a route", HOST.concat(`.routes[${CALL}]`), (parts: Json) => parts.gatewayHost.routes[CALL]],
+    ["the undecided route", HOST.concat(`.routes[${UNDECIDED}]`), (parts: Json) => parts.gatewayHost.routes[UNDECIDED]],
+    ["a virtual host", HOST, (parts: Json) => parts.gatewayHost],
+    ["a route table", `${GATEWAY}.route_config`, (parts: Json) => parts.gatewayManager.route_config],
+  ])("by switching it off for %s is an error", (_, path, scope) => {
+    const findings = lintAfter((parts) => {
+      scope(parts).typed_per_filter_config = { [NAME]: { "@type": PER_ROUTE, disabled: true } };
+    });
+    expect(findings).toEqual([
+      finding("bypass", "error", `${path}.typed_per_filter_config["${NAME}"].disabled`, "remove it"),
+    ]);
+  });
+
+  test("by a FilterConfig, or a filter that is off, is an error", () => {
+    const findings = lintAfter(({ gatewayHost, gatewayManager }) => {
+      gatewayManager.http_filters[0].disabled = true;
+      gatewayHost.typed_per_filter_config = {
+        [NAME]: { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled: true },
+      };
+    });
+    expect(findings.map(({ path }) => path)).toEqual([
+      `${GATEWAY}.http_filters[0].disabled`,
+      `${HOST}.typed_per_filter_config["${NAME}"].disabled`,
+    ]);
+  });
+
+  test("by overrides of a route is an error", () => {
+    const findings = lintAfter(({ gatewayHost }) => {
+      gatewayHost.routes[CALL].typed_per_filter_config = {
+        [NAME]: {
+          "@type": PER_ROUTE,
+          overrides: { processing_mode: { request_body_mode: "NONE" }, failure_mode_allow: true },
+        },
+      };
+    });
+    const overrides = `${HOST}.routes[${CALL}].typed_per_filter_config["${NAME}"].overrides`;
+    expect(findings).toEqual([
+      finding("request-body-mode", "error", `${overrides}.processing_mode.request_body_mode`, "write BUFFERED"),
+      finding("fail-open", "error", `${overrides}.failure_mode_allow`, "write false"),
+    ]);
+  });
+
+  test("may be taken by requests that are none of ours", () => {
+    const findings = lintAfter(({ gatewayHost }, { static_resources }) => {
+      gatewayHost.routes.unshift({
+        match: { prefix: "/app" },
+        route: { cluster: "app" },
+        typed_per_filter_config: { [NAME]: { "@type": PER_ROUTE, disabled: true } },
+      });
+      static_resources.clusters.push({ name: "app" });
+    });
+    expect(findings).toEqual([]);
+  });
+});
+
+describe("routes before the decision", () => {
+  test("must not reach a backend", () => {
+    expect(lintAfter(({ gatewayHost }) => gatewayHost.routes[CALL].match.headers.shift())).toContainEqual(
+      finding("fail-closed", "error", `${HOST}.routes[${CALL}].match`, "add to headers { name: x-mcp-backend"),
+    );
+  });
+
+  test("must not let the client name a cluster", () => {
+    const findings = lintAfter(({ gatewayHost }) => {
+      gatewayHost.routes[CALL].route = {
+        ...gatewayHost.routes[CALL].route,
+        cluster: undefined,
+        cluster_header: "x-to",
+      };
+    });
+    expect(findings).toContainEqual(
+      finding("fail-closed", "error", `${HOST}.routes[${CALL}].route.cluster_header`, "write x-mcp-backend"),
+    );
+  });
+
+  test("must be there", () => {
+    expect(lintAfter(({ gatewayHost }) => gatewayHost.routes.pop())).toEqual([
+      finding("fail-closed", "error", `${HOST}.routes`, "take /everything/mcp, /files/mcp nowhere"),
+    ]);
+  });
+
+  test("must not answer directly, which switches the body limit off", () => {
+    const findings = lintAfter(({ gatewayHost }) => {
+      gatewayHost.routes[UNDECIDED] = { match: { prefix: "/" }, direct_response: { status: 503 } };
+    });
+    expect(findings).toEqual([
+      finding("fail-closed", "error", `${HOST}.routes[${UNDECIDED}].direct_response`, "cluster: mcp_undecided"),
+    ]);
+  });
+
+  test.each([
+    ["with endpoints", { name: "web", load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: {} }] }] } }],
+    ["found elsewhere", { name: "web", type: "EDS" }],
+    ["of another name", { name: "other" }],
+  ])("must not lead to a cluster %s", (_, cluster) => {
+    const findings = lintAfter(({ gatewayHost }, { static_resources }) => {
+      put(gatewayHost.routes[UNDECIDED], "route.cluster", "web");
+      static_resources.clusters.push(cluster);
+    });
+    expect(findings).toEqual([
+      finding("fail-closed", "error", `${HOST}.routes[${UNDECIDED}].route.cluster`, "give that cluster type STATIC"),
+    ]);
+  });
+
+  test("must carry limits.body", () => {
+    expect(lintAfter(({ gatewayHost }) => put(gatewayHost, "request_body_buffer_limit", 1000))).toEqual([
+      finding("body-limit", "error", `${HOST}.request_body_buffer_limit`, "write request_body_buffer_limit: 4194304"),
+    ]);
+    expect(lintAfter(({ gatewayHost }) => put(gatewayHost, "request_body_buffer_limit", undefined))).toEqual([
+      finding("body-limit", "error", `${HOST}.request_body_buffer_limit`, "absent, so 65536"),
+    ]);
+    expect(
+      lintAfter(({ gatewayHost }) => put(gatewayHost.routes[UNDECIDED], "request_body_buffer_limit", "7")),
+    ).toEqual([finding("body-limit", "error", `${HOST}.routes[${UNDECIDED}].request_body_buffer_limit`, "is 7")]);
+  });
+
+  test("may take the limit from the connection, or from text", () => {
+    const byConnection = lintAfter(({ gatewayHost, gateway }) => {
+      put(gatewayHost, "request_body_buffer_limit", undefined);
+      put(gateway, "per_connection_buffer_limit_bytes", config.limits.body);
+    });
+    const asText = lintAfter(({ gatewayHost }) =>
+      put(gatewayHost, "request_body_buffer_limit", String(config.limits.body)),
+    );
+    expect([byConnection, asText]).toEqual([[], []]);
+  });
+});
+
+describe("routes after the decision", () => {
+  test("must be there for each kind of request of each backend", () => {
+    const findings = lintAfter(({ gatewayHost }) => gatewayHost.routes.splice(3, 3));
+    expect(findings).toHaveLength(4);
+    expect(findings).toContainEqual(
+      finding("backend-route", "error", `${HOST}.routes`, "take a GET that opens an event stream for files nowhere"),
+    );
+    expect(lintAfter(({ gatewayHost }) => gatewayHost.routes.splice(0, 6))).toContainEqual(
+      finding("backend-route", "error", `${GATEWAY}.route_config`, "has no route to a backend"),
+    );
+  });
+
+  test("must lead to the backend that the header names", () => {
+    expect(lintAfter(({ gatewayHost }) => put(gatewayHost.routes[CALL], "route.cluster", "files"))).toContainEqual(
+      finding("backend-route", "error", `${HOST}.routes[${CALL}].route.cluster`, "write everything"),
+    );
+  });
+
+  test("may name the cluster by the header", () => {
+    const findings = lintAfter(({ gatewayHost }) => {
+      const { route } = gatewayHost.routes[LISTEN];
+      gatewayHost.routes = [
+        { match: { prefix: "/" }, route: { ...route, cluster: undefined, cluster_header: "x-mcp-backend" } },
+      ];
+    });
+    // One route for all has the longer times, which calls may have too.
+    expect(findings).toEqual([]);
+  });
+
+  test.each<[string, number, string, unknown, Finding["severity"], string]>([
+    ["Envoy's timeout of 15 s", CALL, "timeout", undefined, "error", "absent, so 15s: a POST is cut"],
+    ["a timeout", LISTEN, "timeout", "60s", "error", "is 60s: a GET that opens an event stream is cut"],
+    ["Envoy's idle timeout of 5 min", LISTEN, "idle_timeout", undefined, "error", "absent, so 300s"],
+    ["a short idle timeout", CALL, "idle_timeout", "30s", "warning", "write 600s"],
+    ["no end", CALL, "max_stream_duration", undefined, "error", "is absent: a POST may outlive its session"],
+    ["a late end", CALL, "max_stream_duration", { max_stream_duration: "7200s" }, "error", "sessions.idle"],
+    ["an early end", LISTEN, "max_stream_duration", { max_stream_duration: "60s" }, "warning", "write 1800s"],
+  ])("with %s are found", (_, route, field, value, severity, message) => {
+    const findings = lintAfter(({ gatewayHost }) => put(gatewayHost.routes[route].route, field, value));
+    const path = field === "max_stream_duration" ? `${field}.max_stream_duration` : field;
+    expect(findings[0]).toEqual(finding("route-timeout", severity, `${HOST}.routes[${route}].route.${path}`, message));
+    expect(findings.every(({ rule }) => rule === "route-timeout")).toBe(true);
+  });
+
+  test.each([
+    ["5xx,connect-failure", "error", "has 5xx: a call that ran"],
+    ["reset", "error", "has reset: a call that ran"],
+    ["connect-failure", "warning", "leaves the endpoint"],
+  ] as const)("must not retry on %s", (retry_on, severity, message) => {
+    expect(
+      lintAfter(({ gatewayHost, egressHost }) => {
+        put(gatewayHost, "retry_policy", { retry_on });
+        put(egressHost.routes[CALL], "route.retry_policy", { retry_on });
+      }),
+    ).toEqual([
+      finding("repeated-requests", severity, `${HOST}.retry_policy.retry_on`, message),
+      finding(
+        "repeated-requests",
+        severity,
+        `${EGRESS}.route_config.virtual_hosts[0].routes[${CALL}].route.retry_policy.retry_on`,
+        message,
+      ),
+    ]);
+  });
+
+  test("must not mirror", () => {
+    const findings = lintAfter(({ gatewayHost }) =>
+      put(gatewayHost.routes[CALL], "route.request_mirror_policies", [{ cluster: "files" }]),
+    );
+    expect(findings).toEqual([
+      finding("repeated-requests", "error", `${HOST}.routes[${CALL}].route.request_mirror_policies`, "run twice"),
+    ]);
+  });
+});
+
+describe("clusters", () => {
+  test("must be there for each backend", () => {
+    const findings = lintAfter(({ clusterOf }) => put(clusterOf("files"), "name", "file"));
+    expect(findings).toContainEqual(
+      finding("backend-cluster", "error", "static_resources.clusters", "lacks the backend files"),
+    );
+  });
+
+  test("of backends must pin sessions", () => {
+    expect(lintAfter(({ clusterOf }) => put(clusterOf("files"), "load_balancing_policy", undefined))).toEqual([
+      finding(
+        "backend-cluster",
+        "error",
+        "static_resources.clusters[1].load_balancing_policy",
+        "use the policy override_host",
+      ),
+    ]);
+    const source = "load_balancing_policy.policies.0.typed_extension_config.typed_config.override_host_sources";
+    expect(lintAfter(({ clusterOf }) => put(clusterOf("files"), source, [{ header: "x-other" }]))).toEqual([
+      finding(
+        "backend-cluster",
+        "error",
+        "static_resources.clusters[1].load_balancing_policy.policies",
+        "x-mcp-endpoint",
+      ),
+    ]);
+  });
+
+  test("of the processor must speak HTTP/2", () => {
+    expect(
+      lintAfter(({ clusterOf }) => put(clusterOf("mcp_router"), "typed_extension_protocol_options", undefined)),
+    ).toEqual([
+      finding(
+        "processor-cluster",
+        "error",
+        `${PROCESSOR}.typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].explicit_http_config`,
+        "write http2_protocol_options: {}",
+      ),
+    ]);
+  });
+
+  test("of the processor must be known", () => {
+    expect(lintAfter(({ extProc }) => put(extProc, "grpc_service.envoy_grpc.cluster_name", "nowhere"))).toEqual([
+      finding(
+        "processor-cluster",
+        "error",
+        `${EXT_PROC}.grpc_service.envoy_grpc.cluster_name`,
+        "nowhere is no cluster",
+      ),
+    ]);
+    const google = lintAfter(({ extProc }) =>
+      put(extProc, "grpc_service", { google_grpc: { target_uri: "router:50051" } }),
+    );
+    expect(google).toEqual([finding("processor-cluster", "error", `${EXT_PROC}.grpc_service`, "write envoy_grpc")]);
+  });
+
+  test("of the processor must hold more than a thousand requests", () => {
+    expect(lintAfter(({ clusterOf }) => put(clusterOf("mcp_router"), "circuit_breakers", undefined))).toEqual(
+      ["max_pending_requests: 100000", "max_requests: 100000", "max_retries: 1024"].map((advice) =>
+        finding("processor-circuit-breakers", "error", `${PROCESSOR}.circuit_breakers.thresholds`, advice),
+      ),
+    );
+    const low = lintAfter(({ clusterOf }) =>
+      put(clusterOf("mcp_router"), "circuit_breakers.thresholds.0.max_requests", 100),
+    );
+    expect(low).toEqual([
+      finding(
+        "processor-circuit-breakers",
+        "error",
+        `${PROCESSOR}.circuit_breakers.thresholds[0].max_requests`,
+        "write max_requests: 100000",
+      ),
+    ]);
+  });
+
+  test("of one processor should be retried, of several must", () => {
+    const policy = `${EXT_PROC}.grpc_service.retry_policy`;
+    const inside = ({ extProc }: Json) => {
+      extProc.grpc_service.envoy_grpc.retry_policy = extProc.grpc_service.retry_policy;
+      delete extProc.grpc_service.retry_policy;
+    };
+    expect(lintAfter(inside)).toEqual([
+      finding("processor-retry", "warning", policy, "beside envoy_grpc, not inside it"),
+    ]);
+    expect(lintAfter(inside, several)).toEqual([finding("processor-retry", "error", policy, "num_retries: 3")]);
+  });
+});
+
+describe("the runtime", () => {
+  const FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close";
+  const layers = (...values: unknown[]) => ({ layers: values.map((static_layer) => ({ static_layer })) });
+
+  test.each([
+    ["nothing", undefined, "layered_runtime.layers"],
+    ["false", layers({ [FLAG]: false }), `layered_runtime.layers[0].static_layer["${FLAG}"]`],
+    ["a later false", layers({ [FLAG]: true }, { [FLAG]: false }), `layered_runtime.layers[1].static_layer["${FLAG}"]`],
+  ])("must set the graceful close, not %s", (_, runtime, path) => {
+    const findings = lintAfter((__, bootstrap) => put(bootstrap, "layered_runtime", runtime));
+    expect(findings).toEqual([finding("graceful-close", "error", path, "static_layer")]);
+  });
+
+  test.each([
+    ["nested", layers({ envoy: { reloadable_features: { ext_proc_graceful_grpc_close: true } } })],
+    ["half nested", layers({ "envoy.reloadable_features": { ext_proc_graceful_grpc_close: "true" } })],
+    ["later", layers({ [FLAG]: false }, { [FLAG]: true }, {})],
+  ])("may set it %s", (_, runtime) => {
+    expect(lintAfter((__, bootstrap) => put(bootstrap, "layered_runtime", runtime))).toEqual([]);
+  });
+});
+
+describe("local replies", () => {
+  const REPLIES = `${GATEWAY}.local_reply_config`;
+  const replies = (change: (config: Json) => void) =>
+    lintAfter(({ gatewayManager }) => change(gatewayManager.local_reply_config));
+  const body = (text: string) => ({ text_format_source: { inline_string: text }, content_type: "application/json" });
+
+  test("must be JSON-RPC", () => {
+    expect(lintAfter(({ gatewayManager }) => put(gatewayManager, "local_reply_config", undefined))).toEqual([
+      finding("local-replies", "error", REPLIES, "is absent"),
+    ]);
+    const at = `${REPLIES}.mappers[1].body_format_override.text_format_source.inline_string`;
+    expect(replies((config) => put(config, "mappers.1.body_format_override", body("too large")))).toEqual([
+      finding("local-replies", "error", at, "is no JSON-RPC error"),
+    ]);
+    const withId = body('{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"%RESPONSE_CODE%"}}');
+    expect(replies((config) => put(config, "mappers.1.body_format_override", withId))).toEqual([
+      finding("local-replies", "error", at, "has an id"),
+    ]);
+    expect(replies((config) => put(config, "mappers.1.body_format_override", undefined))).toContainEqual(
+      finding("local-replies", "warning", `${REPLIES}.mappers`, "request_payload_too_large"),
+    );
+    expect(replies((config) => put(config, "mappers.2.body_format_override", undefined))).toEqual([
+      finding("local-replies", "error", `${REPLIES}.mappers[2]`, "without making it JSON-RPC"),
+    ]);
+  });
+
+  test("must be application/json", () => {
+    expect(replies((config) => put(config, "mappers.1.body_format_override.content_type", undefined))).toEqual([
+      finding(
+        "local-replies",
+        "error",
+        `${REPLIES}.mappers[1].body_format_override.content_type`,
+        "write application/json",
+      ),
+    ]);
+  });
+
+  test("may be written as json_format", () => {
+    const json_format = { jsonrpc: "2.0", error: { code: -32600, message: "%RESPONSE_CODE_DETAILS%" } };
+    expect(replies((config) => put(config, "mappers.1.body_format_override", { json_format }))).toEqual([]);
+  });
+
+  test("must leave the processor's own alone", () => {
+    const byStatus = { status_code_filter: { comparison: { op: "EQ", value: { default_value: 413 } } } };
+    const first = (config: Json) => config.mappers.unshift({ ...config.mappers[1], filter: byStatus });
+    expect(replies(first)).toEqual([
+      finding("local-replies", "error", `${REPLIES}.mappers[0].filter`, "startsWith('mcp_')"),
+    ]);
+    expect(replies((config) => config.mappers.push({ ...config.mappers[1], filter: byStatus }))).toEqual([]);
+    expect(replies((config) => config.mappers.shift()).map(({ path }) => path)).toEqual([
+      `${REPLIES}.mappers[4].filter`,
+      `${REPLIES}.mappers[5].filter`,
+    ]);
+    expect(replies((config) => put(config, "body_format", body("{}")))).toEqual([
+      finding("local-replies", "error", `${REPLIES}.body_format`, "the processor's own too"),
+    ]);
+  });
+
+  test("should cover what clients meet", () => {
+    expect(replies((config) => config.mappers.splice(1))).toHaveLength(3);
+    expect(replies((config) => config.mappers.splice(2, 1))).toEqual([
+      finding("local-replies", "warning", `${REPLIES}.mappers`, "a processor that is away"),
+    ]);
+  });
+});
+
+describe("what cannot be read", () => {
+  test.each([[undefined], [null], [7], ["text"], [[]], [{}], [{ static_resources: { listeners: {} } }]])(
+    "is a finding: %j",
+    (document) => {
+      expect(lintEnvoy(document, config)).toEqual([
+        finding("bootstrap", "error", "static_resources.listeners", "no bootstrap"),
+      ]);
+    },
+  );
+
+  test("because it comes over xDS is a warning", () => {
+    expect(lintEnvoy({ dynamic_resources: { lds_config: {} } }, config)).toEqual([
+      finding("not-visible", "warning", "static_resources.listeners", "LDS"),
+    ]);
+    const rds = lintAfter(({ gatewayManager }) => {
+      put(gatewayManager, "route_config", undefined);
+      gatewayManager.rds = {};
+    });
+    expect(rds).toEqual([finding("not-visible", "warning", GATEWAY, "rds")]);
+    const cds = lintAfter(({ clusterOf }, bootstrap) => {
+      put(clusterOf("files"), "name", "other");
+      put(clusterOf("mcp_router"), "name", "another");
+      bootstrap.dynamic_resources = { cds_config: {} };
+    });
+    expect(cds).toEqual([
+      finding("not-visible", "warning", `${EXT_PROC}.grpc_service.envoy_grpc.cluster_name`, "CDS"),
+      finding("not-visible", "warning", "static_resources.clusters", "lacks the backend files"),
+    ]);
+  });
+
+  test("never makes the lint throw", () => {
+    const places = placesIn(bootstrapOf(config));
+    fc.assert(
+      fc.property(fc.constantFrom(...places), fc.jsonValue({ maxDepth: 2 }), (place, value) => {
+        const bootstrap = fresh(config);
+        put(bootstrap, place, value);
+        for (const { path, message } of lintEnvoy(bootstrap, config)) expect(path && message).toBeTruthy();
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+/** Sets, or with undefined removes, what is at a dotted path (indices are numbers) or at a list of keys. */
+function put(root: Json, path: string | readonly string[], value: unknown): void {
+  const keys = typeof path === "string" ? path.split(".") : [...path];
+  const last = keys.pop() ?? "";
+  const holder = keys.reduce((node, key) => node[key], root);
+  if (value === undefined) delete holder[last];
+  else holder[last] = value;
+}
+
+/** The keys to every place in a document. */
+function placesIn(node: Json, keys: readonly string[] = []): (readonly string[])[] {
+  if (typeof node !== "object" || node === null) return keys.length > 0 ? [keys] : [];
+  const inside = Object.keys(node).flatMap((key) => placesIn(node[key], [...keys, key]));
+  return keys.length > 0 ? [keys, ...inside] : inside;
+}
+
+/** proto3 JSON's other spelling of field names. Map keys, which hold dots, and @type stay. */
+function camelCased(node: Json): Json {
+  if (Array.isArray(node)) return node.map(camelCased);
+  if (typeof node !== "object" || node === null) return node;
+  return Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [
+      key.includes(".") ? key : key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
+      camelCased(value),
+    ]),
+  );
+}
