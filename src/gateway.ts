@@ -7,7 +7,7 @@
 import { decide, type Intent, type Labels } from "./core/decide.ts";
 import { MCP_SESSION_ID } from "./core/headers.ts";
 import type { HeaderFields, Reply, RequestHead, ResponseHead, Verdict } from "./core/http.ts";
-import { forward, giveBack, stripInternal } from "./core/mutate.ts";
+import { forward, giveBack, spoofedHeaders, strip } from "./core/mutate.ts";
 import { openRequest } from "./core/opening.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
@@ -61,6 +61,15 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   return { open: () => new HttpExchange(dependencies) };
 }
 
+/** A request whose head was accepted. */
+interface OpenedRequest {
+  readonly headers: HeaderFields;
+  /** Names of the headers that must not go on as the client sent them. */
+  readonly present: readonly string[];
+  readonly route: Route;
+  readonly query: string;
+}
+
 /** A session as one request found it. */
 type Found = Awaited<ReturnType<SessionStore["find"]>>;
 
@@ -92,7 +101,7 @@ const UNKNOWN: Found = { kind: "unknown" };
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
   readonly #policy: RequestPolicy;
-  #request: { readonly headers: HeaderFields; readonly route: Route; readonly query: string } | undefined;
+  #request: OpenedRequest | undefined;
   #claimed: ClaimedSession | "malformed" | undefined;
   /** The session that the answer belongs to, by the id that the client knows. */
   #sessionId: SessionId | undefined;
@@ -110,12 +119,16 @@ class HttpExchange implements Exchange {
     const opening = openRequest(head, this.#policy);
     if (opening.kind === "reject") return this.#refuse(opening.reject);
     const { kind, route, query } = opening;
-    this.#request = { headers: head.headers, route, query };
+    const spoofed = spoofedHeaders(head.headers);
     this.#claimed = this.#lookUp(head.headers);
+    // What must not go on: of a POST, the spoofed headers are gone before its body comes.
+    const present = kind === "message" ? [] : [...spoofed];
+    if (this.#claimed !== undefined) present.push(MCP_SESSION_ID);
+    this.#request = { headers: head.headers, present, route, query };
     switch (kind) {
       case "message":
         // The session is looked for while the body arrives.
-        return stripInternal(head.headers);
+        return strip(spoofed);
       case "listen":
         return this.#forwardInSession(undefined);
       case "end":
@@ -168,18 +181,18 @@ class HttpExchange implements Exchange {
 
   /** Sends a message into the session that it names, or to any endpoint where it names none. */
   async #forwardInSession(labels: Labels | undefined): Promise<Verdict> {
-    const { route, query, headers } = this.#opened();
+    const { route, query, present } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
     const own = await this.#ownSession(true);
     if ("reason" in own) return this.#refuse(own);
     this.#sessionId = own.id;
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
-    return forward({ route, query, labels, sessionTag: sessionTag(own.key), pin: own.binding }, headers);
+    return forward({ route, query, labels, sessionTag: sessionTag(own.key), pin: own.binding }, present);
   }
 
   /** Ends the session at once, whatever the backend will say, and tells the backend. */
   async #endSession(): Promise<Verdict> {
-    const { route, query, headers } = this.#opened();
+    const { route, query, present } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(undefined);
     const own = await this.#ownSession(false);
     if ("reason" in own) return this.#refuse(own);
@@ -189,12 +202,12 @@ class HttpExchange implements Exchange {
     this.#sessionId = own.id;
     const tag = sessionTag(own.key);
     this.#dependencies.observe({ kind: "session-ended", route, tag });
-    return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, headers);
+    return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, present);
   }
 
   /** Sends an initialize to any endpoint. A session id that came with it is dropped: stale ones are normal after a loss. */
   #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Verdict {
-    const { route, query, headers } = this.#opened();
+    const { route, query, present } = this.#opened();
     const id = mintSessionId();
     const key = sessionKey(id);
     const { params, protocolVersion, labels } = intent;
@@ -205,7 +218,7 @@ class HttpExchange implements Exchange {
     );
     this.#initializing = { id, key, initializeParams, protocolVersion };
     this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
-    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, headers);
+    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, present);
   }
 
   /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
@@ -235,9 +248,9 @@ class HttpExchange implements Exchange {
   }
 
   #forwardUnpinned(how: "sessionless" | "modern", labels: Labels | undefined): Verdict {
-    const { route, query, headers } = this.#opened();
+    const { route, query, present } = this.#opened();
     this.#dependencies.observe({ kind: "forwarded", route, how });
-    return forward({ route, query, labels, sessionTag: undefined, pin: undefined }, headers);
+    return forward({ route, query, labels, sessionTag: undefined, pin: undefined }, present);
   }
 
   /** The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown". */
@@ -260,7 +273,7 @@ class HttpExchange implements Exchange {
     return { id: claimed.id, key: claimed.key, session, binding };
   }
 
-  #opened() {
+  #opened(): OpenedRequest {
     // Only phases after an accepted head get here; anything else is a fault, and answered as one.
     if (!this.#request) throw new Error("a phase without an accepted request head");
     return this.#request;

@@ -26,14 +26,24 @@ export interface Destination {
   readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
 }
 
-/** Removes the client's copies of our headers at once, since Envoy has already chosen a route by them. */
-export function stripInternal(headers: HeaderFields): Verdict {
-  const remove = spoofed(headers);
-  return remove.length === 0 ? CONTINUE : { kind: "mutate", set: [], remove, clearRoute: true };
+/** The headers of a request that say what only we may say. */
+export function spoofedHeaders(headers: HeaderFields): readonly string[] {
+  const names: string[] = INTERNAL_HEADERS.filter((name) => headers.get(name) !== undefined);
+  // A caller may say who it is, but not that it is us.
+  if (headers.get(X_CLIENT_ID)?.includes(OWN_CLIENT_ID_PREFIX)) names.push(X_CLIENT_ID);
+  return names;
 }
 
-/** Sends a request to its backend: route, pin, path, session and labels, all from us and none from the client. */
-export function forward({ route, query, labels, sessionTag, pin }: Destination, headers: HeaderFields): Verdict {
+/** Removes spoofed headers at once, since Envoy may have chosen a route by them. */
+export function strip(spoofed: readonly string[]): Verdict {
+  return spoofed.length === 0 ? CONTINUE : { kind: "mutate", set: [], remove: spoofed, clearRoute: true };
+}
+
+/**
+ * Sends a request to its backend: route, pin, path, session and labels, all from us and none from the client.
+ * @param present headers of the request that must not go on as they are: spoofed ones, and the client's session id
+ */
+export function forward({ route, query, labels, sessionTag, pin }: Destination, present: readonly string[]): Verdict {
   const set: Header[] = [
     [":path", route.backendPath + query],
     [X_MCP_BACKEND, route.backend],
@@ -42,9 +52,7 @@ export function forward({ route, query, labels, sessionTag, pin }: Destination, 
   if (sessionTag !== undefined) set.push([X_MCP_SESSION, sessionTag]);
   if (labels?.method !== undefined) set.push([X_MCP_METHOD, labels.method]);
   if (labels?.name !== undefined) set.push([X_MCP_NAME, labels.name]);
-  const remove = spoofed(headers).filter((name) => !set.some(([taken]) => taken === name));
-  // The client's session id is for us alone: a backend sees its own or none.
-  if (!pin && headers.get(MCP_SESSION_ID) !== undefined) remove.push(MCP_SESSION_ID);
+  const remove = present.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
 }
 
@@ -54,11 +62,4 @@ export function giveBack(sessionId: string | undefined, headers: HeaderFields): 
   return sessionId === undefined
     ? { kind: "mutate", set: [], remove: [MCP_SESSION_ID], clearRoute: false }
     : { kind: "mutate", set: [[MCP_SESSION_ID, sessionId]], remove: [], clearRoute: false };
-}
-
-function spoofed(headers: HeaderFields): string[] {
-  const names: string[] = INTERNAL_HEADERS.filter((name) => headers.get(name) !== undefined);
-  // A caller may say who it is, but not that it is us.
-  if (headers.get(X_CLIENT_ID)?.includes(OWN_CLIENT_ID_PREFIX)) names.push(X_CLIENT_ID);
-  return names;
 }

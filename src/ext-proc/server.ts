@@ -15,7 +15,7 @@ export interface ServerOptions {
   readonly reportFault: ReportFault;
 }
 
-export type ListenAddress =
+type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
 

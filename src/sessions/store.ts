@@ -45,8 +45,8 @@ export interface Lifespan {
 /** The owner of a session that nobody authenticated for. A digest is never empty. */
 export const ANONYMOUS = "";
 
-export type Unavailable = { readonly kind: "unavailable" };
-export type Unknown = { readonly kind: "unknown" };
+type Unavailable = { readonly kind: "unavailable" };
+type Unknown = { readonly kind: "unknown" };
 
 export interface SessionStore {
   /** Stores a new session. `exists`: the key is taken, and what is there is unchanged. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
-import { forward, giveBack, stripInternal } from "../../../src/core/mutate.ts";
+import { forward, giveBack, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
 import { fields } from "./fields.ts";
 
 const route = { path: "/public", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
@@ -8,11 +8,11 @@ const spoofed = Object.fromEntries(INTERNAL_HEADERS.map((name) => [name, "spoofe
 const unpinned = { route, query: "?q", labels: undefined, sessionTag: undefined, pin: undefined };
 
 test("a request without copies of our headers goes on untouched", () => {
-  expect(stripInternal(fields({ host: "x", "x-client-id": "agent" }))).toEqual({ kind: "continue" });
+  expect(strip(spoofedHeaders(fields({ host: "x", "x-client-id": "agent" })))).toEqual({ kind: "continue" });
 });
 
 test("a client's copies of our headers go, and Envoy chooses its route again", () => {
-  expect(stripInternal(fields({ ...spoofed, "x-client-id": "mcp-router/sweep" }))).toEqual({
+  expect(strip(spoofedHeaders(fields({ ...spoofed, "x-client-id": "mcp-router/sweep" })))).toEqual({
     kind: "mutate",
     set: [],
     remove: [...INTERNAL_HEADERS, "x-client-id"],
@@ -23,7 +23,7 @@ test("a client's copies of our headers go, and Envoy chooses its route again", (
 test("a request in a session is sent to its backend, endpoint and session", () => {
   const pin = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
   const labels = { method: "tools/call", name: "echo" };
-  const verdict = forward({ route, query: "?q", labels, sessionTag: "tag", pin }, fields({ "mcp-session-id": "ours" }));
+  const verdict = forward({ route, query: "?q", labels, sessionTag: "tag", pin }, ["mcp-session-id"]);
   expect(verdict).toEqual({
     kind: "mutate",
     set: [
@@ -41,7 +41,7 @@ test("a request in a session is sent to its backend, endpoint and session", () =
 });
 
 test("a request outside a session takes no endpoint, session or label of the client's along", () => {
-  const verdict = forward(unpinned, fields({ ...spoofed, "mcp-session-id": "ours" }));
+  const verdict = forward(unpinned, [...INTERNAL_HEADERS, "mcp-session-id"]);
   expect(verdict).toEqual({
     kind: "mutate",
     set: [

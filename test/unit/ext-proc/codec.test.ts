@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadSync } from "@grpc/proto-loader";
+import fc from "fast-check";
 import protobuf from "protobufjs";
 import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
 import { describe, expect, test } from "vitest";
@@ -101,8 +102,8 @@ const TheirRequest = theirs.lookupType("envoy.service.ext_proc.v3.ProcessingRequ
 const TheirResponse = theirs.lookupType("envoy.service.ext_proc.v3.ProcessingResponse");
 
 /** What Envoy would send, written by the independent copy. */
-function request(message: object): Uint8Array {
-  return TheirRequest.encode(TheirRequest.fromObject(message)).finish();
+function request(message: object): Buffer {
+  return Buffer.from(TheirRequest.encode(TheirRequest.fromObject(message)).finish());
 }
 
 /** What Envoy would read, by the independent copy. */
@@ -134,7 +135,7 @@ describe("a message of Envoy's", () => {
   });
 
   test.each([
-    [new Uint8Array(), ""],
+    [Buffer.alloc(0), ""],
     [Buffer.from("{}"), "{}"],
   ])("with a body is read, also an empty one", (body, text) => {
     const message = decodeRequest(request({ request_body: { body, end_of_stream: true } }));
@@ -215,6 +216,107 @@ describe("an answer to Envoy", () => {
   test("of a kind that nobody mapped is an error", () => {
     // Only a cast makes such a verdict: the compiler refuses it.
     expect(() => encodeResponse("request_body", { kind: "new" } as unknown as Verdict)).toThrow("unmapped");
+  });
+});
+
+describe("what is read and written by hand is what protobufjs reads and writes", () => {
+  const Request = ours.lookupType("envoy.service.ext_proc.v3.ProcessingRequest");
+  const latin1 = fc.string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)) });
+  const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,30}$/);
+  const long = fc.integer({ min: 120, max: 20_000 }).map((length) => "v".repeat(length));
+  const headers = fc.array(fc.tuple(name, fc.oneof(latin1, long)), { maxLength: 30 });
+
+  test.each(["request_headers", "response_headers"] as const)("%s", (phase) => {
+    const ip = fc.option(fc.ipV4(), { nil: undefined });
+    fc.assert(
+      fc.property(headers, ip, fc.boolean(), (all, address, end_of_stream) => {
+        const wire = all.map(([key, value]) => ({ key, raw_value: Buffer.from(value, "latin1") }));
+        const attributes = {
+          other: { fields: { "upstream.address": { stringValue: "wrong" } } },
+          "envoy.filters.http.ext_proc": {
+            fields: {
+              "response.flags": { numberValue: 4 },
+              ...(address && { "upstream.address": { stringValue: address } }),
+            },
+          },
+        };
+        const message = { [phase]: { headers: { headers: wire }, end_of_stream }, attributes };
+        const bytes = Buffer.from(Request.encode(Request.fromObject(message)).finish());
+        const read = decodeRequest(bytes);
+        if (!("headers" in read)) throw new Error(read.phase);
+        for (const [key] of all) {
+          const values = all.filter(([other]) => other === key).map(([, value]) => value);
+          expect(read.headers.get(key)).toBe(values.join(", "));
+        }
+        expect(read).toMatchObject(
+          phase === "request_headers" ? { phase, endOfStream: end_of_stream } : { phase, upstreamAddress: address },
+        );
+      }),
+    );
+  });
+
+  test("changed headers", () => {
+    fc.assert(
+      fc.property(headers, fc.array(name), fc.boolean(), (set, remove, clearRoute) => {
+        const bytes = encodeResponse("request_body", { kind: "mutate", set, remove, clearRoute });
+        expect(read(bytes)).toEqual({
+          request_body: {
+            response: {
+              header_mutation: {
+                ...(set.length > 0 && {
+                  set_headers: set.map(([key, value]) => ({
+                    header: {
+                      key,
+                      ...(value !== "" && { raw_value: Buffer.from(value, "latin1").toString("base64") }),
+                    },
+                  })),
+                }),
+                ...(remove.length > 0 && { remove_headers: remove }),
+              },
+              ...(clearRoute && { clear_route_cache: true }),
+            },
+          },
+        });
+      }),
+    );
+  });
+
+  test("bytes that are cut off or changed are read, or refused by an error, and never read past their end", () => {
+    const whole = request({
+      request_headers: { headers: { headers: [{ key: "a", raw_value: Buffer.from("b") }] }, end_of_stream: true },
+      attributes: { "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "10.0.0.1:80" } } } },
+    });
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, byte, length) => {
+        const bytes = Buffer.from(whole.subarray(0, length));
+        if (at < length) bytes[at] = byte;
+        try {
+          const message = decodeRequest(bytes);
+          if ("headers" in message) expect((message.headers.get("a") ?? "").length).toBeLessThanOrEqual(bytes.length);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test.each([
+    [[0x12, 0x7f], "cut off"],
+    [[0x12], "cut off"],
+    [[0x13], "wire type 3"],
+    [[0x10, ...Array(11).fill(0x80)], "a number without an end"],
+    [[0x09, 0, 0], "cut off"],
+  ])("%j is not protobuf", (bytes, said) => {
+    expect(() => decodeRequest(Buffer.from(bytes))).toThrow(said);
+  });
+
+  test("fields of kinds that we do not know are read over", () => {
+    const unknown = Buffer.from([0xa1, 0x06, 1, 2, 3, 4, 5, 6, 7, 8, 0xa5, 0x06, 1, 2, 3, 4, 0xa8, 0x06, 0xff, 0x01]);
+    const message = decodeRequest(
+      Buffer.concat([unknown, request({ request_body: { body: Buffer.from("x") } }), unknown]),
+    );
+    expect(message).toMatchObject({ phase: "request_body", body: Buffer.from("x") });
   });
 });
 
