@@ -3,6 +3,7 @@ import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../config/values.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
 import { accessLog } from "./access-log.ts";
+import { corsFilter, corsPolicy } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_TYPE, ROUTER_TYPE } from "./names.ts";
@@ -33,7 +34,7 @@ export function listeners(config: Config): Message[] {
 }
 
 function gatewayListener(config: Config): Message {
-  const { listen, tls } = config.gateway;
+  const { listen, tls, origins } = config.gateway;
   return listener("gateway", listen, config, {
     ...(tls && { transport_socket: tlsFor(tls) }),
     http: {
@@ -51,7 +52,8 @@ function gatewayListener(config: Config): Message {
         ),
       ],
     },
-    filters: [extProcFilter(config)],
+    filters: [...(origins ? [corsFilter()] : []), extProcFilter(config)],
+    ...(origins && { virtualHost: { typed_per_filter_config: corsPolicy(origins) } }),
     loggedPath: `%REQ(${X_MCP_PATH})%`,
   });
 }

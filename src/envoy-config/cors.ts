@@ -1,0 +1,27 @@
+/** Calls by browsers from the configured origins: Envoy answers their preflights (envoy.extensions.filters.http.cors.v3). */
+import { MCP_SESSION_ID } from "../core/headers.ts";
+import { extension, type Message, typed } from "./proto-json.ts";
+
+const CORS_FILTER = "envoy.filters.http.cors";
+const CORS_TYPES = "envoy.extensions.filters.http.cors.v3";
+
+/** How long a browser may remember a preflight, in seconds. */
+const MAX_AGE_SECONDS = 600;
+
+/** Ahead of ext_proc: a preflight is no MCP request. One from another origin goes on, and the processor refuses it. */
+export function corsFilter(): Message {
+  return extension(CORS_FILTER, `${CORS_TYPES}.Cors`);
+}
+
+/** For the virtual host. Without credentials, since MCP has no cookies, so `*` stands for each header but authorization. */
+export function corsPolicy(origins: readonly string[]): Message {
+  return {
+    [CORS_FILTER]: typed(`${CORS_TYPES}.CorsPolicy`, {
+      allow_origin_string_match: origins.map((origin) => ({ exact: origin })),
+      allow_methods: "GET, POST, DELETE",
+      allow_headers: "authorization, *",
+      expose_headers: `${MCP_SESSION_ID}, www-authenticate`,
+      max_age: String(MAX_AGE_SECONDS),
+    }),
+  };
+}
