@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+/** The command line. Results go to stdout, everything else to stderr. */
+import { readFile } from "node:fs/promises";
+import { Command } from "commander";
+import { parse } from "yaml";
+import { bootstrapFor } from "./envoy-config/bootstrap.ts";
+import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
+import { ConfigError, readConfig, serve } from "./serve.ts";
+
+const program = new Command("mcp-router")
+  .description("An MCP gateway on the Envoy that you already run")
+  .showHelpAfterError("(mcp-router --help lists the commands)");
+
+program
+  .command("serve")
+  .description("run the processor that Envoy asks about each request")
+  .requiredOption("--config <file>", "mcp-router.yaml")
+  .action(async ({ config }: { config: string }) => {
+    const router = await serve(config, process.env);
+    process.on("SIGHUP", () => void router.reload());
+    const stop = () => {
+      // The same signal again, or the other one, ends the process at once.
+      process.removeListener("SIGTERM", stop).removeListener("SIGINT", stop);
+      void router.stop().then(exitWhenDone);
+    };
+    process.on("SIGTERM", stop).on("SIGINT", stop);
+  });
+
+program
+  .command("check")
+  .description("check a configuration, and an Envoy bootstrap of your own against it")
+  .requiredOption("--config <file>", "mcp-router.yaml")
+  .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON")
+  .action(async ({ config: file, envoy }: { config: string; envoy?: string }) => {
+    const { config, warnings } = await readConfig(file);
+    for (const warning of warnings) say(`warning: ${file}: ${warning}`);
+    const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
+    for (const finding of findings) say(describe(finding, envoy ?? ""));
+    if (findings.some(({ severity }) => severity === "error")) {
+      process.exitCode = 1;
+      return;
+    }
+    print(envoy === undefined ? `${file}: ok\n` : `${file} and ${envoy}: ok\n`);
+  });
+
+program
+  .command("envoy")
+  .description("print Envoy's whole bootstrap for a configuration")
+  .requiredOption("--config <file>", "mcp-router.yaml")
+  .action(async ({ config: file }: { config: string }) => {
+    const { config, warnings } = await readConfig(file);
+    for (const warning of warnings) say(`warning: ${file}: ${warning}`);
+    print(bootstrapFor(config));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = 1;
+  if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${line}`);
+  else say(`error: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+async function readBootstrap(file: string): Promise<unknown> {
+  try {
+    return parse(await readFile(file, "utf8"));
+  } catch (error) {
+    throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function describe({ severity, rule, path, message }: Finding, file: string): string {
+  return `${severity}: ${file}: ${path}: ${message} [${rule}]`;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Not an error that requests were cut, but worth a code of its own: Kubernetes' events show it. */
+function exitWhenDone(clean: boolean): void {
+  process.exitCode = clean ? 0 : 1;
+}

@@ -1,0 +1,47 @@
+/** What Prometheus is told. Each metric, its labels and its meaning are defined here. */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+
+export interface Metrics {
+  /** Requests sent on to a backend. */
+  forwarded(route: string, how: string): void;
+  /** Requests that we answered with a refusal. */
+  rejected(reason: string): void;
+  sessionCreated(route: string): void;
+  sessionEnded(route: string): void;
+  /** A change of the configuration file was taken, or refused (then the last good one stays in force). */
+  configReloaded(ok: boolean): void;
+  /** The text format of Prometheus. */
+  render(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name: `mcp_router_${name}`, help, labelNames, registers: [registry] });
+
+  const forwarded = counter("requests_forwarded_total", "Requests sent on to a backend", ["route", "how"]);
+  const rejected = counter("requests_rejected_total", "Requests refused by the router, by reason", ["reason"]);
+  const created = counter("sessions_created_total", "Sessions begun", ["route"]);
+  const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
+  const reloads = counter("config_reloads_total", "Changes of the configuration file, by outcome", ["outcome"]);
+  const stale = new Gauge({
+    name: "mcp_router_config_stale",
+    help: "1 while the configuration file was refused and an older one is in force",
+    registers: [registry],
+  });
+
+  return {
+    forwarded: (route, how) => forwarded.inc({ route, how }),
+    rejected: (reason) => rejected.inc({ reason }),
+    sessionCreated: (route) => created.inc({ route }),
+    sessionEnded: (route) => ended.inc({ route }),
+    configReloaded: (ok) => {
+      reloads.inc({ outcome: ok ? "applied" : "refused" });
+      stale.set(ok ? 0 : 1);
+    },
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
