@@ -32,7 +32,12 @@ export default {
       ["^src/core/"],
       "an implementation knows its interface and the core",
     ),
-    only("gateway", "^src/gateway\\.ts$", ["^src/core/", "^src/sessions/(store|id)\\.ts$"], "gateway → core, contracts"),
+    only(
+      "gateway",
+      "^src/gateway\\.ts$",
+      ["^src/core/", "^src/sessions/(store|id)\\.ts$"],
+      "gateway → core, contracts",
+    ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
     only("config", "^src/config/", ["^src/core/"], "config knows nothing of what it configures"),
     only("envoy-config", "^src/envoy-config/", ["^src/config/", "^src/core/"], "made from our configuration alone"),

@@ -1,0 +1,87 @@
+/** A child process that a test, the demo or the bench owns: its output is kept, and it never outlives its owner. */
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+
+const KEPT_OUTPUT = 256 * 1024;
+
+export interface Child {
+  readonly name: string;
+  readonly pid: number;
+  /** The end of what it wrote to stdout and stderr, at most 256 KiB. */
+  output(): string;
+  /** Resolves when it has ended, with its exit code, or -1 when a signal ended it. */
+  readonly exited: Promise<number>;
+  signal(signal: NodeJS.Signals): void;
+  /** SIGTERM, then SIGKILL after `graceMs` (default 5 s); resolves when it has ended. */
+  stop(graceMs?: number): Promise<number>;
+}
+
+const running = new Map<ChildProcess, () => string>();
+process.once("exit", () => {
+  for (const child of running.keys()) child.kill("SIGKILL");
+});
+
+/** The end of what each child that runs now has written, under its name and process id. */
+export function outputOfRunning(lastCharacters: number): string {
+  return [...running]
+    .map(([child, output]) => `--- ${output().slice(-lastCharacters)}\n--- (end of the output of process ${child.pid})`)
+    .join("\n");
+}
+
+/** Starts a program. `onOutput` sees each chunk as it comes. */
+export function start(
+  name: string,
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+  onOutput?: (chunk: string) => void,
+): Child {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+  let kept = "";
+  running.set(child, () => `${name}:\n${kept}`);
+  const keep = (chunk: Buffer) => {
+    const text = chunk.toString();
+    kept = (kept + text).slice(-KEPT_OUTPUT);
+    onOutput?.(text);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  const exited = new Promise<number>((resolve) => {
+    child.once("error", (error) => {
+      kept += `\n${name}: ${error.message}`;
+      running.delete(child);
+      resolve(-1);
+    });
+    child.once("exit", (code) => {
+      running.delete(child);
+      resolve(code ?? -1);
+    });
+  });
+  return {
+    name,
+    pid: child.pid ?? -1,
+    output: () => kept,
+    exited,
+    signal: (signal) => child.kill(signal),
+    stop: async (graceMs = 5_000) => {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+      const code = await exited;
+      clearTimeout(timer);
+      return code;
+    },
+  };
+}
+
+/** Polls `ready` until it is true. Fails with the child's output when it ends or `timeoutMs` passes. */
+export async function waitFor(child: Child, ready: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  let ended = false;
+  void child.exited.then(() => {
+    ended = true;
+  });
+  while (!(await ready())) {
+    if (ended) throw new Error(`${child.name} ended before it was ready:\n${child.output()}`);
+    if (Date.now() > deadline) throw new Error(`${child.name} was not ready in ${timeoutMs} ms:\n${child.output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { initializeMessage, post, send } from "../support/http.ts";
+import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type Stack, startStack } from "../support/stack.ts";
+
+const APP = "https://app.example";
+const PREFLIGHT = {
+  "access-control-request-method": "POST",
+  "access-control-request-headers": "authorization,content-type,mcp-session-id,mcp-param-region",
+};
+
+let server: TestServer;
+let stack: Stack;
+
+beforeAll(async () => {
+  server = await startMcpServer("server", { json: true });
+  stack = await startStack({
+    backends: { server: [server.endpoint] },
+    config: { gateway: { origins: [APP], hosts: ["127.0.0.1"] } },
+  });
+});
+
+afterAll(async () => {
+  await stack?.stop();
+  await server?.close();
+});
+
+function preflight(origin: string) {
+  return send({ port: stack.port, method: "OPTIONS", path: "/server/mcp", headers: { ...PREFLIGHT, origin } });
+}
+
+describe("an origin that is configured", () => {
+  test("has its preflight answered, without a word to the backend", async () => {
+    const answer = await preflight(APP);
+    expect(answer.status).toBe(200);
+    expect(answer.headers).toMatchObject({
+      "access-control-allow-origin": APP,
+      "access-control-allow-methods": "GET, POST, DELETE",
+      "access-control-allow-headers": "authorization, *",
+    });
+    expect(server.received).toEqual([]);
+  });
+
+  test("may read answers and the session id in them", async () => {
+    const answer = await post(stack.port, "/server/mcp", initializeMessage(), { origin: APP });
+    expect(answer.status).toBe(200);
+    expect(answer.headers).toMatchObject({
+      "access-control-allow-origin": APP,
+      "access-control-expose-headers": expect.stringContaining("mcp-session-id"),
+    });
+  });
+
+  test("may read our refusals too", async () => {
+    const answer = await post(stack.port, "/server/mcp", "{", { origin: APP });
+    expect(answer).toMatchObject({ status: 400, headers: { "access-control-allow-origin": APP } });
+  });
+});
+
+describe("an origin that is not configured", () => {
+  test.each(["https://evil.example", "http://app.example", "null"])(
+    "%s gets 403 and leave for nothing",
+    async (origin) => {
+      for (const answer of [
+        await preflight(origin),
+        await post(stack.port, "/server/mcp", initializeMessage(), { origin }),
+      ]) {
+        expect(answer.status).toBe(403);
+        expect(answer.headers).not.toHaveProperty("access-control-allow-origin");
+      }
+    },
+  );
+});
+
+test("a host that is not configured gets 403", async () => {
+  const answer = await post(stack.port, "/server/mcp", initializeMessage(), { host: "evil.example" });
+  expect(answer.status).toBe(403);
+});

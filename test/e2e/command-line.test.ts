@@ -1,0 +1,143 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { start, waitFor } from "../../harness/child.ts";
+import { validateBootstrap } from "../../harness/envoy.ts";
+import { freePort } from "../../harness/ports.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
+const CONFIG = `
+backends:
+  one: { endpoints: [127.0.0.1:3001] }
+routes:
+  - { path: /mcp, backends: [one] }
+`;
+
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function file(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+describe("check", () => {
+  test("says ok to a good configuration", () => {
+    const config = file("good.yaml", CONFIG);
+    expect(run("check", "--config", config)).toEqual({ status: 0, stdout: `${config}: ok\n`, stderr: "" });
+  });
+
+  test("lists every error of a bad one on stderr and exits with 1", () => {
+    const config = file("bad.yaml", CONFIG.replace("/mcp", "mcp").replace("3001", "x"));
+    const { status, stdout, stderr } = run("check", "--config", config);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr.trim().split("\n")).toEqual([
+      expect.stringMatching(/^error: backends\.one\.endpoints\[0\]: got "127\.0\.0\.1:x"/),
+      expect.stringMatching(/^error: routes\[0\]\.path: got "mcp"/),
+    ]);
+  });
+
+  test("passes the bootstrap that `envoy` prints, which Envoy itself accepts", () => {
+    const config = file("good.yaml", CONFIG);
+    const printed = run("envoy", "--config", config);
+    expect(printed).toMatchObject({ status: 0, stderr: "" });
+    expect(validateBootstrap(printed.stdout)).toMatchObject({ ok: true });
+    const bootstrap = file("envoy.yaml", printed.stdout);
+    expect(run("check", "--config", config, "--envoy", bootstrap)).toEqual({
+      status: 0,
+      stdout: `${config} and ${bootstrap}: ok\n`,
+      stderr: "",
+    });
+  });
+
+  test("tells where a bootstrap is wrong and what to write instead, and exits with 1", () => {
+    const config = file("good.yaml", CONFIG);
+    const broken = run("envoy", "--config", config).stdout.replace(
+      "failure_mode_allow: false",
+      "failure_mode_allow: true",
+    );
+    const { status, stderr } = run("check", "--config", config, "--envoy", file("broken.yaml", broken));
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^error: .*broken\.yaml: .*failure_mode_allow/m);
+  });
+
+  test.each(["no-such.yaml", "not-yaml.yaml"])(
+    "says what is wrong with a bootstrap that cannot be read: %s",
+    (name) => {
+      file("not-yaml.yaml", "a: [");
+      const config = file("good.yaml", CONFIG);
+      const { status, stderr } = run("check", "--config", config, "--envoy", join(directory, name));
+      expect(status).toBe(1);
+      expect(stderr).toMatch(new RegExp(`^error: .*${name}: `));
+      expect(stderr).not.toContain("    at ");
+    },
+  );
+});
+
+test.each([
+  [[], 1, "Usage: mcp-router"],
+  [["serve"], 1, "--config"],
+  [["nonsense"], 1, "unknown command"],
+  [["serve", "--config", "/no/such.yaml"], 1, "error: cannot be read"],
+  [["--help"], 0, ""],
+])("%j exits with %i and says why", (args, status, said) => {
+  const outcome = run(...args);
+  expect(outcome.status).toBe(status);
+  expect(outcome.stderr).toContain(said);
+  expect(outcome.stderr).not.toContain("    at ");
+});
+
+describe("serve", () => {
+  test("becomes ready, drains on SIGTERM and exits with 0", async () => {
+    const http = await freePort();
+    const config = file(
+      "serve.yaml",
+      `processor: { listen: "127.0.0.1:${await freePort()}", http: "127.0.0.1:${http}" }\n${CONFIG}`,
+    );
+    const child = start("serve", process.execPath, [MAIN, "serve", "--config", config]);
+    await waitFor(child, async () => {
+      try {
+        return (await fetch(`http://127.0.0.1:${http}/readyz`)).ok;
+      } catch {
+        return false;
+      }
+    });
+    expect(await (await fetch(`http://127.0.0.1:${http}/healthz`)).text()).toBe("ok\n");
+    expect((await fetch(`http://127.0.0.1:${http}/nothing`)).status).toBe(404);
+    expect(await child.stop()).toBe(0);
+    const lines = child
+      .output()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).msg);
+    expect(lines).toEqual(["serving", "draining", "stopped"]);
+  });
+
+  test("says which address is taken, and exits with 1", async () => {
+    const port = await freePort();
+    const text = (grpc: number) => `processor: { listen: "127.0.0.1:${grpc}", http: "127.0.0.1:${port}" }\n${CONFIG}`;
+    const first = start("serve", process.execPath, [
+      MAIN,
+      "serve",
+      "--config",
+      file("one.yaml", text(await freePort())),
+    ]);
+    await waitFor(first, async () => first.output().includes("serving"));
+    const { status, stderr } = run("serve", "--config", file("two.yaml", text(await freePort())));
+    expect(status).toBe(1);
+    expect(stderr).toContain(`error: cannot listen on 127.0.0.1:${port}`);
+    await first.stop();
+  });
+});

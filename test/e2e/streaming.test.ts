@@ -1,0 +1,139 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { callTool, events, MCP_HEADERS, openResponse, openSession } from "../support/http.ts";
+import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type Stack, startStack } from "../support/stack.ts";
+
+/** A server behind a gateway, and a session on it. */
+interface Line {
+  readonly server: TestServer;
+  readonly stack: Stack;
+  readonly session: string;
+}
+
+async function openLine(messageTimeout: string): Promise<Line> {
+  const server = await startMcpServer("server", { record: false });
+  const stack = await startStack({
+    backends: { server: [server.endpoint] },
+    config: { processor: { messageTimeout } },
+  });
+  return { server, stack, session: await openSession(stack.port, "/server/mcp") };
+}
+
+async function closeLine(line: Line | undefined): Promise<void> {
+  await line?.stack.stop();
+  await line?.server.close();
+}
+
+/** Calls the tool `steps`, whose event stream goes on when `server.step()` says so. */
+function startSteps({ stack, session }: Line, count: number, id: number): Promise<IncomingMessage> {
+  const message = {
+    jsonrpc: "2.0",
+    id,
+    method: "tools/call",
+    params: { name: "steps", arguments: { count }, _meta: { progressToken: id } },
+  };
+  return openResponse({
+    port: stack.port,
+    method: "POST",
+    path: "/server/mcp",
+    headers: { ...MCP_HEADERS, "mcp-session-id": session },
+    body: JSON.stringify(message),
+  });
+}
+
+describe("an event stream", () => {
+  /** Short, so that a stream can be idle for longer than Envoy waits for an answer of the processor. */
+  const MESSAGE_TIMEOUT_MS = 1_000;
+  const SILENCE_MS = MESSAGE_TIMEOUT_MS * 1.5;
+  let line: Line;
+
+  beforeAll(async () => {
+    line = await openLine(`${MESSAGE_TIMEOUT_MS}ms`);
+  });
+  afterAll(() => closeLine(line));
+
+  test("of a POST arrives event by event as they are sent, also after a silence longer than Envoy's message timeout", async () => {
+    const response = await startSteps(line, 2, 1);
+    expect(response.headers).toMatchObject({ "content-type": "text/event-stream", "mcp-session-id": line.session });
+    const arriving = events(response);
+    // The server sends nothing more until `step`: had anything on the way collected events, this would not return.
+    expect((await arriving.next()).value).toMatchObject({ params: { progress: 1 } });
+    await sleep(SILENCE_MS);
+    line.server.step();
+    expect((await arriving.next()).value).toMatchObject({ params: { progress: 2 } });
+    line.server.step();
+    expect((await arriving.next()).value).toMatchObject({ id: 1, result: { content: [{ text: "2 steps" }] } });
+    expect((await arriving.next()).done).toBe(true);
+  });
+
+  test("of a GET arrives event by event as they are sent, also after a silence longer than Envoy's message timeout", async () => {
+    const { stack, session } = line;
+    const headers = { accept: "text/event-stream", "mcp-session-id": session };
+    const response = await openResponse({ port: stack.port, path: "/server/mcp", headers });
+    expect(response).toMatchObject({ statusCode: 200, headers: { "mcp-session-id": session } });
+    const arriving = events(response);
+    for (let n = 0; n < 2; n++) {
+      if (n > 0) await sleep(SILENCE_MS);
+      await callTool(stack.port, "/server/mcp", session, "announce");
+      const { value } = await arriving.next();
+      expect(value).toMatchObject({ method: "notifications/message", params: { data: "from server" } });
+    }
+    response.destroy();
+  });
+
+  test("does not hold up another call of its session", async () => {
+    const { stack, session, server } = line;
+    const response = await startSteps(line, 1, 3);
+    const arriving = events(response);
+    await arriving.next();
+    expect(await callTool(stack.port, "/server/mcp", session, "echo", { text: "hi" })).toBe("hi");
+    server.step();
+    expect((await arriving.next()).value).toMatchObject({ id: 3 });
+  });
+
+  test("that its client leaves is gone at the backend too", async () => {
+    const { stack, server } = line;
+    const active = () => stack.envoy.stat("cluster.server.upstream_rq_active");
+    await expect.poll(active).toBe(0);
+    const response = await startSteps(line, 1, 2);
+    await events(response).next();
+    expect(await active()).toBe(1);
+    response.destroy();
+    await once(response, "close");
+    await expect.poll(active).toBe(0);
+    server.step();
+  });
+});
+
+describe("1,200 event streams at once", () => {
+  const STREAMS = 1_200;
+  let line: Line;
+
+  beforeAll(async () => {
+    // So many answers keep this process, which is client, backend and router in one, busy for seconds.
+    line = await openLine("30s");
+  });
+  afterAll(() => closeLine(line));
+
+  test("lose nothing, and hold no ext_proc stream", async () => {
+    const { stack, server } = line;
+    const streams = await Promise.all(
+      Array.from({ length: STREAMS }, async (_, id) => {
+        const response = await startSteps(line, 1, id);
+        const arriving = events(response);
+        return { response, arriving, first: await arriving.next() };
+      }),
+    );
+    expect([...new Set(streams.map(({ response }) => response.statusCode))]).toEqual([200]);
+    expect(streams.map(({ first }) => first.value?.params?.progressToken)).toEqual(streams.map((_, id) => id));
+    expect(await stack.envoy.stat("cluster.mcp_router.upstream_rq_active")).toBe(0);
+    expect(await stack.envoy.stat("cluster.server.upstream_rq_active")).toBe(STREAMS);
+
+    for (let n = 0; n < STREAMS; n++) server.step();
+    const last = await Promise.all(streams.map(async ({ arriving }) => (await arriving.next()).value));
+    expect(last.map((message) => message?.id)).toEqual(streams.map((_, id) => id));
+  });
+});

@@ -1,0 +1,151 @@
+/** A real MCP server (the official SDK, both eras) that a test owns: it remembers what reached it, byte for byte. */
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { NodeStreamableHTTPServerTransport, toNodeHandler } from "@modelcontextprotocol/node";
+import { createMcpHandler, isLegacyRequest, McpServer } from "@modelcontextprotocol/server";
+import * as z from "zod";
+
+/** One HTTP request as it arrived. */
+interface Received {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface TestServer {
+  readonly name: string;
+  readonly port: number;
+  /** `127.0.0.1:port`, as Envoy names it. */
+  readonly endpoint: string;
+  readonly received: Received[];
+  /** Ids of the sessions that live in it now. */
+  readonly sessions: ReadonlySet<string>;
+  /** Lets the tool `steps` take its next step, in whichever request it waits. */
+  step(): void;
+  close(): Promise<void>;
+}
+
+export interface TestServerOptions {
+  readonly port?: number;
+  /** `none`: never gives a session id. */
+  readonly sessions?: "required" | "none";
+  /** Answer POSTs by JSON instead of an event stream. */
+  readonly json?: boolean;
+  /** Keep what arrives in `received`; off for load. */
+  readonly record?: boolean;
+}
+
+/** Starts a server on loopback. Its tools: `whoami`, `echo`, and `steps`, which reports progress at each `step()`. */
+export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
+  const { port = 0, sessions: sessionMode = "required", json = false, record = true } = options;
+  const received: Received[] = [];
+  const transports = new Map<string, NodeStreamableHTTPServerTransport>();
+  const sessions = new Set<string>();
+  const waiting: (() => void)[] = [];
+  const nextStep = () => new Promise<void>((resolve) => waiting.push(resolve));
+
+  const makeServer = () => serverWithTools(name, nextStep);
+  const modern = toNodeHandler(createMcpHandler(makeServer, { legacy: "reject" }));
+
+  const open = async () => {
+    const transport = new NodeStreamableHTTPServerTransport({
+      ...(sessionMode === "required" && { sessionIdGenerator: () => `${name}-${randomUUID()}` }),
+      enableJsonResponse: json,
+      onsessioninitialized: (id) => {
+        transports.set(id, transport);
+        sessions.add(id);
+      },
+      onsessionclosed: (id) => {
+        transports.delete(id);
+        sessions.delete(id);
+      },
+    });
+    await makeServer().connect(transport);
+    return transport;
+  };
+
+  const http = createServer(async (request, response) => {
+    const body = await readAll(request);
+    if (record)
+      received.push({ method: request.method ?? "", path: request.url ?? "", headers: request.headers, body });
+    const parsed: unknown = body.length > 0 ? JSON.parse(body.toString()) : undefined;
+    if (!(await isLegacy(request, body))) {
+      // What a server receives has a method and a URL; the adapter's type wants them not to be undefined.
+      await modern(request as typeof request & { method: string; url: string }, response, parsed);
+      return;
+    }
+    const id = request.headers["mcp-session-id"];
+    const transport = typeof id === "string" ? transports.get(id) : await open();
+    if (transport) await transport.handleRequest(request, response, parsed);
+    else
+      response
+        .writeHead(404, { "content-type": "application/json" })
+        .end(JSON.stringify({ jsonrpc: "2.0", error: { code: -32001, message: "Session not found" }, id: null }));
+  });
+  http.keepAliveTimeout = 60_000;
+  // Of a thousand connections at once none may wait for a retransmitted SYN: Node's default backlog is 511.
+  http.listen({ port, host: "127.0.0.1", backlog: 4_096 });
+  await once(http, "listening");
+  const address = http.address() as AddressInfo; // A TCP listener has one.
+
+  return {
+    name,
+    port: address.port,
+    endpoint: `127.0.0.1:${address.port}`,
+    received,
+    sessions,
+    step: () => waiting.shift()?.(),
+    close: async () => {
+      http.close();
+      http.closeAllConnections();
+      for (const transport of transports.values()) await transport.close();
+    },
+  };
+}
+
+function serverWithTools(name: string, nextStep: () => Promise<void>): McpServer {
+  const server = new McpServer({ name, version: "1.0.0" }, { capabilities: { logging: {}, tools: {} } });
+  const text = (value: string) => ({ content: [{ type: "text" as const, text: value }] });
+  server.registerTool("whoami", { description: "Which server and session this is" }, (ctx) =>
+    text(JSON.stringify({ server: name, session: ctx.sessionId })),
+  );
+  server.registerTool("echo", { description: "Echoes", inputSchema: z.object({ text: z.string() }) }, (args) =>
+    text(args.text),
+  );
+  server.registerTool(
+    "steps",
+    { description: "Reports progress whenever the test says so", inputSchema: z.object({ count: z.number() }) },
+    async ({ count }, ctx) => {
+      const progressToken = ctx.mcpReq._meta?.progressToken ?? "none";
+      for (let progress = 1; progress <= count; progress++) {
+        await ctx.mcpReq.notify({
+          method: "notifications/progress",
+          params: { progressToken, progress, total: count },
+        });
+        await nextStep();
+      }
+      return text(`${count} steps`);
+    },
+  );
+  server.registerTool("announce", { description: "Logs on the GET stream" }, async () => {
+    await server.server.sendLoggingMessage({ level: "info", data: `from ${name}` });
+    return text("announced");
+  });
+  return server;
+}
+
+async function isLegacy(request: IncomingMessage, body: Buffer): Promise<boolean> {
+  const headers = new Headers();
+  for (const [key, value] of Object.entries(request.headers)) if (typeof value === "string") headers.set(key, value);
+  const init = body.length > 0 ? { body: new Uint8Array(body) } : {};
+  return isLegacyRequest(new Request("http://localhost/", { method: request.method ?? "GET", headers, ...init }));
+}
+
+async function readAll(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

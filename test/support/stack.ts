@@ -1,0 +1,102 @@
+/** The whole gateway for a test: the router in this process (so that coverage counts) and a real Envoy beside it. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
+import { freePort } from "../../harness/ports.ts";
+import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { type Router, readConfig, serve } from "../../src/serve.ts";
+
+export interface Stack {
+  /** Port of Envoy's listener for clients. */
+  readonly port: number;
+  readonly egressPort: number;
+  /** Port of the router's health and metrics. */
+  readonly httpPort: number;
+  readonly configFile: string;
+  readonly envoy: RunningEnvoy;
+  readonly router: Router;
+  /** What Envoy's access log said so far, one object a request. Written within 100 ms. */
+  accessLog(): Record<string, unknown>[];
+  url(path: string): string;
+  stop(): Promise<void>;
+}
+
+export interface StackOptions {
+  /** Endpoints (`ip:port`) by backend; or whole backend sections. */
+  readonly backends: Readonly<Record<string, readonly string[] | Readonly<Record<string, unknown>>>>;
+  /** Backend by public path. Default: `/<backend>/mcp` for each. */
+  readonly routes?: readonly Readonly<Record<string, unknown>>[];
+  /** Further sections of mcp-router.yaml. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Changes the bootstrap before Envoy gets it. */
+  readonly rewriteBootstrap?: (bootstrap: string) => string;
+  readonly concurrency?: number;
+}
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { backends, routes, config = {}, rewriteBootstrap = (text: string) => text, concurrency = 1 } = options;
+  const [port, egressPort, grpcPort, httpPort, adminPort] = await Promise.all(Array.from({ length: 5 }, freePort));
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
+  const configFile = join(directory, "mcp-router.yaml");
+  const admin = `127.0.0.1:${adminPort}`;
+  const sections = {
+    gateway: { listen: `127.0.0.1:${port}` },
+    egress: { listen: `127.0.0.1:${egressPort}` },
+    processor: { listen: `127.0.0.1:${grpcPort}`, http: `127.0.0.1:${httpPort}` },
+    envoy: { admin },
+    log: { level: "warn" },
+    backends: Object.fromEntries(
+      Object.entries(backends).map(([name, backend]) => [
+        name,
+        Array.isArray(backend) ? { endpoints: backend, path: "/mcp" } : backend,
+      ]),
+    ),
+    routes: routes ?? Object.keys(backends).map((name) => ({ path: `/${name}/mcp`, backends: [name] })),
+  };
+  writeFileSync(configFile, stringify(merge(sections, config)));
+
+  const router = await serve(configFile, {});
+  const loaded = await readConfig(configFile);
+  const lines: string[] = [];
+  let partial = "";
+  const envoy = await startEnvoy(rewriteBootstrap(bootstrapFor(loaded.config)), admin, {
+    concurrency,
+    // The access log is otherwise written every ten seconds.
+    flags: ["--file-flush-interval-msec", "100"],
+    onOutput: (chunk) => {
+      const parts = (partial + chunk).split("\n");
+      partial = parts.pop() ?? "";
+      lines.push(...parts);
+    },
+  });
+
+  return {
+    port: port ?? 0,
+    egressPort: egressPort ?? 0,
+    httpPort: httpPort ?? 0,
+    configFile,
+    envoy,
+    router,
+    accessLog: () =>
+      lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as Record<string, unknown>),
+    url: (path) => `http://127.0.0.1:${port}${path}`,
+    stop: async () => {
+      await envoy.stop();
+      await router.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function merge(base: Record<string, unknown>, over: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(over))
+    merged[key] = isSection(merged[key]) && isSection(value) ? merge(merged[key], value) : value;
+  return merged;
+}
+
+function isSection(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
