@@ -1,0 +1,56 @@
+/**
+ * A process of its own: the smallest MCP server that still notices a wrong session. `node backend.ts <port>...`, one
+ * endpoint each, with sessions that the other endpoints do not know.
+ */
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { BENCH_ENDPOINT, callAnswer } from "./wire.ts";
+
+/** What is read of a request. The load alone calls us, so its shape is known. */
+interface Call {
+  readonly id?: number;
+  readonly method: string;
+  readonly params?: { readonly clientInfo?: { readonly name: string } };
+}
+
+for (const port of process.argv.slice(2).map(Number)) {
+  const endpoint = `127.0.0.1:${port}`;
+  const sessions = new Map<string, string>();
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => reply(request, Buffer.concat(chunks).toString(), response, endpoint, sessions));
+  });
+  // Envoy keeps its connections for 4 s: ours must not end first, or a request would meet a closed one.
+  server.keepAliveTimeout = 0;
+  server.listen(port, "127.0.0.1", () => process.stdout.write("listening\n"));
+}
+
+function reply(
+  request: IncomingMessage,
+  body: string,
+  response: ServerResponse,
+  endpoint: string,
+  sessions: Map<string, string>,
+): void {
+  const { id = 0, method, params } = JSON.parse(body) as Call;
+  if (method === "initialize") {
+    const session = randomUUID();
+    sessions.set(session, params?.clientInfo?.name ?? "");
+    const capabilities = { tools: {} };
+    const result = { protocolVersion: "2025-11-25", capabilities, serverInfo: { name: "bench", version: "1" } };
+    const text = JSON.stringify({ jsonrpc: "2.0", id, result });
+    send(response, 200, text, { "mcp-session-id": session, [BENCH_ENDPOINT]: endpoint });
+    return;
+  }
+  const session = String(request.headers["mcp-session-id"]);
+  const client = sessions.get(session);
+  if (client === undefined) send(response, 404, `no session ${session} at ${endpoint}`, {});
+  // Like the SDK's servers we repeat the id on every answer, which gives a router something to put right.
+  else send(response, 200, callAnswer(id, client), { "mcp-session-id": session });
+}
+
+function send(response: ServerResponse, status: number, text: string, headers: Record<string, string>): void {
+  const length = Buffer.byteLength(text);
+  response.writeHead(status, { "content-type": "application/json", "content-length": length, ...headers }).end(text);
+}

@@ -1,0 +1,120 @@
+/**
+ * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router.
+ *
+ * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is a
+ * ratio. Ends with 1 when an answer was wrong or the ratio is above the target.
+ *
+ *   node bench/bench.ts [--quick] [--against <tree>]...
+ *
+ * `--against` measures the router of another checkout too, to see what a change does to the cost.
+ */
+import { spawnSync } from "node:child_process";
+import { availableParallelism, loadavg } from "node:os";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+import { start } from "../harness/child.ts";
+import { envoyPath } from "../harness/envoy.ts";
+import type { LoadJob, LoadResult } from "./load-job.ts";
+import { residentMiB } from "./process-stats.ts";
+import { type Measured, report } from "./report.ts";
+import { type Setup, startBackend, startBare, startNoop, startRouter } from "./setups.ts";
+
+/** Highest CPU of the router for a request, as a multiple of what a processor costs that does nothing. */
+const TARGET_RATIO = 1.5;
+
+const ENDPOINTS = 2;
+const LOAD = { sessions: 32, atOnce: 64 } as const;
+const PER_SECOND = 200;
+/** Many short turns rather than a few long ones: see load.ts. */
+const FULL = {
+  warmUp: 4_000,
+  full: { turns: 60, requests: 1_000 },
+  paced: { turns: 10, requests: 200, perSecond: PER_SECOND },
+} as const;
+const QUICK = {
+  warmUp: 3_000,
+  full: { turns: 20, requests: 750 },
+  paced: { turns: 3, requests: 200, perSecond: PER_SECOND },
+} as const;
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    against: { type: "string", multiple: true, default: [] },
+  },
+});
+const effort = options.quick ? QUICK : FULL;
+
+const [load1] = loadavg();
+console.log(
+  `Node ${process.version}, Envoy ${envoyVersion()}, ${availableParallelism()} cores, load ${load1?.toFixed(1)}`,
+);
+console.log(
+  `${effort.full.turns} turns of ${effort.full.requests} tools/call (250 bytes, ${LOAD.atOnce} at once, ` +
+    `${LOAD.sessions} sessions, ${ENDPOINTS} endpoints), then ${effort.paced.turns} of ${effort.paced.requests} ` +
+    `at ${PER_SECOND}/s\n`,
+);
+
+const backend = await startBackend(ENDPOINTS);
+const setups: Setup[] = [];
+// A set-up that is still starting is not in the list yet: the harness ends its processes when this one exits.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => void stop().then(() => process.exit(130)));
+try {
+  setups.push(await startBare(backend), await startNoop(backend), await startRouter(backend));
+  for (const tree of options.against) setups.push(await startRouter(backend, basename(tree), tree));
+
+  const results = await putUnderLoad(setups);
+  const measured = setups.map((setup, n): Measured => {
+    const result = results[n];
+    if (!result) throw new Error(`the load has no result for ${setup.name}`);
+    return {
+      ...result,
+      name: setup.name,
+      envoyMemory: residentMiB(setup.envoy.pid),
+      processorMemory: setup.processor && residentMiB(setup.processor.pid),
+    };
+  });
+  const { text, passed } = report(measured, TARGET_RATIO);
+  console.log(text);
+  if (!passed) process.exitCode = 1;
+} finally {
+  await stop();
+}
+
+async function stop(): Promise<void> {
+  await Promise.all(setups.map((setup) => setup.stop()));
+  await backend.stop();
+}
+
+async function putUnderLoad(setups: readonly Setup[]): Promise<readonly LoadResult[]> {
+  const targets = setups.map(({ name, port, clientPins, envoy, processor }) => {
+    return { name, port, clientPins, envoyPid: envoy.pid, processorPid: processor?.pid };
+  });
+  const job: LoadJob = { ...LOAD, ...effort, targets };
+  const answer = Promise.withResolvers<readonly LoadResult[]>();
+  let output = "";
+  const load = start(
+    "load",
+    process.execPath,
+    [join(import.meta.dirname, "load.ts"), JSON.stringify(job)],
+    {},
+    (chunk) => {
+      output += chunk;
+      // Safe: load.ts wrote it, from the same tree, as its last line; what stands before is a warning of Node's.
+      if (output.endsWith("]\n")) answer.resolve(JSON.parse(output.trimEnd().split("\n").at(-1) ?? "") as LoadResult[]);
+    },
+  );
+  // A process may be reported as ended before the last of its output has come: only a failure ends the wait.
+  void load.exited.then((code) => {
+    if (code !== 0) answer.reject(new Error(`the load failed:\n${load.output()}`));
+  });
+  const result = await answer.promise;
+  await load.exited;
+  return result;
+}
+
+function envoyVersion(): string {
+  const { stdout } = spawnSync(envoyPath(), ["--version"], { encoding: "utf8" });
+  return /version: \w+\/([\d.]+)\//.exec(stdout)?.[1] ?? stdout.trim();
+}

@@ -1,0 +1,56 @@
+/** The bootstraps of the set-ups that the router is compared with: the router's own, less what they do without. */
+import { type Document, parseDocument } from "yaml";
+import { X_MCP_ENDPOINT } from "../src/core/headers.ts";
+import { EXT_PROC_FILTER } from "../src/envoy-config/names.ts";
+
+/** The gateway listener's HTTP connection manager: the first filter of the first listener. */
+const HTTP = ["static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config"] as const;
+const ROUTES = [...HTTP, "route_config", "virtual_hosts", 0, "routes"] as const;
+const EARLY_REMOVALS = [...HTTP, "early_header_mutation_extensions", 0, "typed_config", "mutations"] as const;
+const HTTP_FILTERS = [...HTTP, "http_filters"] as const;
+
+/** Envoy with an ext_proc filter whose processor says nothing: everything goes to `backend`, and the client pins. */
+export function undirected(bootstrap: string, backend: string): string {
+  return edit(bootstrap, (document) => {
+    const routes = list(document, ROUTES);
+    const call = routes.findIndex((route) => field(route, "name") === `${backend}/call`);
+    document.setIn(ROUTES, [{ ...object(routes[call]), match: { prefix: "/" } }]);
+    const endpoint = list(document, EARLY_REMOVALS).findIndex((removal) => field(removal, "remove") === X_MCP_ENDPOINT);
+    remove(document, [...EARLY_REMOVALS, endpoint]);
+  });
+}
+
+/** The same without the ext_proc filter. */
+export function bare(bootstrap: string, backend: string): string {
+  return edit(undirected(bootstrap, backend), (document) => {
+    const filters = list(document, HTTP_FILTERS);
+    remove(document, [...HTTP_FILTERS, filters.findIndex((filter) => field(filter, "name") === EXT_PROC_FILTER)]);
+  });
+}
+
+function edit(bootstrap: string, change: (document: Document) => void): string {
+  const document = parseDocument(bootstrap);
+  change(document);
+  return document.toString();
+}
+
+/** Throws where there is nothing: a generator that changed must not make the comparison a different one in silence. */
+function remove(document: Document, path: readonly unknown[]): void {
+  if (!document.deleteIn(path)) throw new Error(`the generated bootstrap has no ${path.join(".")}`);
+}
+
+function list(document: Document, path: readonly unknown[]): readonly unknown[] {
+  const value: unknown = path.reduce<unknown>((parent, key) => field(parent, key), document.toJS());
+  if (!Array.isArray(value)) throw new Error(`the generated bootstrap has no list ${path.join(".")}`);
+  return value;
+}
+
+function field(parent: unknown, key: unknown): unknown {
+  return object(parent)[String(key)];
+}
+
+function object(value: unknown): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null) throw new Error("the generated bootstrap is not shaped as expected");
+  // Safe: it is an object (or an array, whose indices are its keys), and what it holds is unknown.
+  return value as Readonly<Record<string, unknown>>;
+}

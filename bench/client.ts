@@ -1,0 +1,81 @@
+/** An MCP client reduced to what the load needs, over keep-alive connections. */
+import { type Agent, type IncomingHttpHeaders, request } from "node:http";
+import { X_MCP_ENDPOINT } from "../src/core/headers.ts";
+import { BENCH_ENDPOINT, callAnswer, callRequest, initializeRequest, MCP_PATH } from "./wire.ts";
+
+export interface ClientSession {
+  readonly client: string;
+  readonly id: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+const HEADERS = {
+  "content-type": "application/json",
+  accept: "application/json, text/event-stream",
+  "mcp-protocol-version": "2025-11-25",
+  "user-agent": "mcp-router-bench",
+} as const;
+
+/** Opens a session for the client called `client`. With `clientPins` its requests name their endpoint to Envoy. */
+export async function openSession(
+  agent: Agent,
+  port: number,
+  client: string,
+  clientPins: boolean,
+): Promise<ClientSession> {
+  const { status, headers, text } = await post(agent, port, HEADERS, initializeRequest(client));
+  const id = headers["mcp-session-id"];
+  const endpoint = headers[BENCH_ENDPOINT];
+  if (status !== 200 || typeof id !== "string" || typeof endpoint !== "string")
+    throw new Error(`initialize was answered with ${status}: ${text}`);
+  return {
+    client,
+    id,
+    headers: { ...HEADERS, "mcp-session-id": id, ...(clientPins && { [X_MCP_ENDPOINT]: endpoint }) },
+  };
+}
+
+/** Calls a tool. Gives what is wrong with the answer, or undefined. */
+export async function callTool(
+  agent: Agent,
+  port: number,
+  session: ClientSession,
+  id: number,
+): Promise<string | undefined> {
+  try {
+    const { status, headers, text } = await post(agent, port, session.headers, callRequest(id));
+    if (status !== 200) return `request ${id}: status ${status}: ${text}`;
+    if (text !== callAnswer(id, session.client)) return `request ${id} of ${session.client}: ${text}`;
+    // Not the backend's: a client that takes it on would leave its session.
+    if (headers["mcp-session-id"] !== session.id) return `request ${id}: the answer names another session`;
+    return undefined;
+  } catch (error) {
+    return `request ${id}: ${String(error)}`;
+  }
+}
+
+function post(agent: Agent, port: number, headers: Readonly<Record<string, string>>, body: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { agent, host: "127.0.0.1", port, method: "POST", path: MCP_PATH };
+    const outgoing = request(
+      { ...options, headers: { ...headers, "content-length": Buffer.byteLength(body) } },
+      (incoming) => {
+        let text = "";
+        incoming.setEncoding("latin1");
+        incoming.on("data", (chunk: string) => {
+          text += chunk;
+        });
+        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text }));
+        incoming.on("error", reject);
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}

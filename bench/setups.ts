@@ -1,0 +1,117 @@
+/** The set-ups that are compared: each an Envoy of its own, with or without a processor, before the same backend. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { type Child, start, waitFor } from "../harness/child.ts";
+import { startEnvoy } from "../harness/envoy.ts";
+import { freePort } from "../harness/ports.ts";
+import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
+import { readConfig } from "../src/serve.ts";
+import { bare, undirected } from "./bootstraps.ts";
+import { MCP_PATH } from "./wire.ts";
+
+export interface Setup {
+  readonly name: string;
+  /** Envoy's port for clients. */
+  readonly port: number;
+  readonly clientPins: boolean;
+  readonly envoy: Child;
+  /** The ext_proc server. */
+  readonly processor: Child | undefined;
+  stop(): Promise<void>;
+}
+
+export interface Backend {
+  readonly endpoints: readonly string[];
+  stop(): Promise<void>;
+}
+
+const BACKEND = "bench";
+const HERE = import.meta.dirname;
+const ROOT = join(HERE, "..");
+
+/** Starts the backend with a number of endpoints. */
+export async function startBackend(endpoints: number): Promise<Backend> {
+  const ports = await Promise.all(Array.from({ length: endpoints }, freePort));
+  const child = start("backend", process.execPath, [join(HERE, "backend.ts"), ...ports.map(String)]);
+  await waitFor(child, async () => child.output().split("listening").length > endpoints);
+  return { endpoints: ports.map((port) => `127.0.0.1:${port}`), stop: async () => void (await child.stop()) };
+}
+
+/** Envoy alone. */
+export function startBare(backend: Backend): Promise<Setup> {
+  return startSetup("bare", backend, { rewrite: (bootstrap) => bare(bootstrap, BACKEND) });
+}
+
+/** Envoy with a processor that does nothing. */
+export function startNoop(backend: Backend): Promise<Setup> {
+  return startSetup("no-op", backend, {
+    rewrite: (bootstrap) => undirected(bootstrap, BACKEND),
+    processor: async ({ grpcPort }) => {
+      const child = start("no-op", process.execPath, [join(HERE, "noop.ts"), String(grpcPort)]);
+      await waitFor(child, async () => child.output().includes("listening"));
+      return child;
+    },
+  });
+}
+
+/** Envoy with our router. @param tree whose `src/main.ts` to run, with the bootstrap of this one */
+export function startRouter(backend: Backend, name = "router", tree = ROOT): Promise<Setup> {
+  return startSetup(name, backend, {
+    processor: async ({ configFile, httpPort }) => {
+      const child = start(name, process.execPath, [join(tree, "src/main.ts"), "serve", "--config", configFile]);
+      await waitFor(child, () => answers(`http://127.0.0.1:${httpPort}/readyz`));
+      return child;
+    },
+  });
+}
+
+interface Differences {
+  readonly rewrite?: (bootstrap: string) => string;
+  readonly processor?: (ports: { configFile: string; grpcPort: number; httpPort: number }) => Promise<Child>;
+}
+
+async function startSetup(name: string, { endpoints }: Backend, differences: Differences): Promise<Setup> {
+  const { rewrite = (bootstrap: string) => bootstrap, processor: startProcessor } = differences;
+  const port = await freePort();
+  const grpcPort = await freePort();
+  const httpPort = await freePort();
+  const admin = `127.0.0.1:${await freePort()}`;
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-bench-"));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const configFile = join(directory, "mcp-router.yaml");
+  writeFileSync(
+    configFile,
+    stringify({
+      gateway: { listen: `127.0.0.1:${port}` },
+      egress: { listen: `127.0.0.1:${await freePort()}` },
+      processor: { listen: `127.0.0.1:${grpcPort}`, http: `127.0.0.1:${httpPort}` },
+      envoy: { admin },
+      backends: { [BACKEND]: { endpoints, path: MCP_PATH } },
+      routes: [{ path: MCP_PATH, backends: [BACKEND] }],
+    }),
+  );
+  const { config } = await readConfig(configFile);
+  const processor = await startProcessor?.({ configFile, grpcPort, httpPort });
+  const envoy = await startEnvoy(rewrite(bootstrapFor(config)), admin, { concurrency: 1 });
+  return {
+    name,
+    port,
+    clientPins: differences.rewrite !== undefined,
+    envoy,
+    processor,
+    stop: async () => {
+      await envoy.stop();
+      await processor?.stop();
+    },
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
+  }
+}

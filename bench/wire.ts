@@ -1,0 +1,27 @@
+/** What the load sends and the backend answers, so that the load can compare whole bodies. */
+
+/** The public path, and the backend's: equal, since the bare Envoy rewrites nothing. */
+export const MCP_PATH = "/mcp";
+
+/** Where the backend says, on an initialize, which endpoint answered: set-ups without a router leave the pin to the client. */
+export const BENCH_ENDPOINT = "x-bench-endpoint";
+
+const REQUEST_BYTES = 250;
+
+/** An initialize of the client called `client`, which the backend repeats in each result of the session. */
+export function initializeRequest(client: string): string {
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: client, version: "1" } };
+  return JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params });
+}
+
+/** A tools/call of about 250 bytes. */
+export function callRequest(id: number): string {
+  const head = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo","arguments":{"count":3,"text":"`;
+  const tail = `"},"_meta":{"progressToken":${id}}}}`;
+  return head + "x".repeat(REQUEST_BYTES - head.length - tail.length) + tail;
+}
+
+/** The answer to `callRequest(id)` in a session of the client called `client`. */
+export function callAnswer(id: number, client: string): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"${client}"}]}}`;
+}
