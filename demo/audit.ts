@@ -1,0 +1,63 @@
+/** Holds what the clients saw against what Envoy logged: every request once, at the right backend, at its session's endpoint. */
+import type { AccessEntry } from "../harness/access-log.ts";
+import type { Config } from "../src/config/load.ts";
+import type { Exchange } from "./journal.ts";
+
+/** A request from both ends. */
+export interface Audited {
+  readonly exchange: Exchange;
+  readonly entry: AccessEntry | undefined;
+  /** What was right about it. */
+  readonly notes: readonly string[];
+  /** Every reason why it was not as it should be; none when it was. */
+  readonly problems: readonly string[];
+}
+
+/** Where a client's session lives, as its `initialize` said. */
+interface Home {
+  readonly endpoint: string | null;
+  readonly session: string | null;
+  /** The gateway's id of it, the only one that a client may see. */
+  readonly sessionId: string | undefined;
+}
+
+/** Audits all requests of one client. A client of the demo has at most one session. */
+export function auditClient(
+  exchanges: readonly Exchange[],
+  entries: ReadonlyMap<string, AccessEntry>,
+  config: Config,
+): Audited[] {
+  const first = exchanges.find(({ what }) => what === "initialize");
+  const opened = first && entries.get(first.tag);
+  const home = opened && { endpoint: opened.upstream, session: opened.session, sessionId: first?.sessionId };
+  return exchanges.map((exchange) => {
+    const entry = entries.get(exchange.tag);
+    const problems = entry ? findings(exchange, entry, home, config) : ["not in Envoy's log"];
+    const notes = exchange.notes.length === 0 && home ? ["at the session's endpoint"] : exchange.notes;
+    return { exchange, entry, notes, problems: [...exchange.problems, ...problems] };
+  });
+}
+
+function findings(exchange: Exchange, entry: AccessEntry, home: Home | undefined, config: Config): string[] {
+  const { what, message, expected } = exchange;
+  const found: string[] = [];
+  const must = (fact: string, is: unknown, shouldBe: unknown) => {
+    if (is !== shouldBe) found.push(`${fact} should be ${shouldBe ?? "none"}, is ${is ?? "none"}`);
+  };
+
+  must("status for the client", exchange.status, expected);
+  must("status in Envoy's log", entry.status, expected);
+  if (exchange.refused) {
+    must("endpoint", entry.upstream, null);
+    must("session id for the client", exchange.sessionId, undefined);
+    return found;
+  }
+  must("backend", entry.backend, config.routes.find(({ path }) => path === exchange.path)?.backend);
+  must("method in Envoy's log", entry.mcp_method, message && "method" in message ? message.method : null);
+  must("pin", entry.endpoint, home && what !== "initialize" ? home.endpoint : null);
+  must("session in Envoy's log", entry.session, home?.session ?? null);
+  if (home) must("endpoint", entry.upstream, home.endpoint);
+  if (exchange.sessionId !== undefined) must("session id for the client", exchange.sessionId, home?.sessionId);
+  if (what === "initialize") must("a session id for the client", exchange.sessionId !== undefined, true);
+  return found;
+}

@@ -1,0 +1,90 @@
+/**
+ * `make demo`: the gateway in front of real MCP servers, used by the official SDK, on ports that are free.
+ *
+ * Says what each request met, by Envoy's own log, and exits 0 only if every one was as it should be.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runOwning } from "../harness/owner.ts";
+import { freePort } from "../harness/ports.ts";
+import { auditClient } from "./audit.ts";
+import { createJournal, type Journal } from "./journal.ts";
+import { playAll, until } from "./scenario.ts";
+import { type Stack, startStack } from "./stack.ts";
+import { drawTable } from "./table.ts";
+
+const TEMPLATE = join(import.meta.dirname, "mcp-router.yaml");
+const ADDRESS = /127\.0\.0\.1:\d+/g;
+
+/** A demo that takes longer than this, in ms, hangs. */
+const LONGEST = 60_000;
+
+await runOwning(async (owner) => {
+  const watchdog = setTimeout(() => {
+    console.error(`the demo did not end within ${LONGEST / 1_000} s`);
+    process.kill(process.pid, "SIGTERM");
+  }, LONGEST);
+  owner.defer(() => clearTimeout(watchdog));
+
+  const started = performance.now();
+  const seconds = () => ((performance.now() - started) / 1_000).toFixed(1);
+  console.log("Starting two backends (3 × server-everything; server-memory behind mcp-proxy), mcp-router and Envoy …");
+  const stack = await startStack(owner, await configOnFreePorts(owner));
+  console.log(`… all up after ${seconds()} s. Clients of the official SDK use the gateway at ${stack.url("/").host} …`);
+
+  const journal = createJournal();
+  const failures = await play(stack, journal);
+  const ok = report(stack, journal, failures);
+  console.log(
+    ok ? `\n✓ ${journal.exchanges.length} requests, each as it should be, in ${seconds()} s` : "\n✗ the demo failed",
+  );
+  if (!ok) console.error(`\n${stack.output()}`);
+  return ok;
+});
+
+/** Runs the scenes, and waits until Envoy has logged every request of them. */
+async function play(stack: Stack, journal: Journal): Promise<string[]> {
+  const find = (tag: string) => stack.accessLog.entries.find((entry) => entry.client_id === tag);
+  const failures = await playAll({
+    journal,
+    url: stack.url,
+    logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
+  });
+  // A request that is missing is found in the report.
+  await until(() => journal.exchanges.every(({ tag }) => find(tag)), "entry").catch(() => undefined);
+  return failures;
+}
+
+/** Prints the table and what failed besides. Gives whether nothing did. */
+function report({ accessLog, config }: Stack, journal: Journal, failures: readonly string[]): boolean {
+  const fromClients = accessLog.entries.filter(({ listener }) => listener === "gateway");
+  const entries = new Map(fromClients.map((entry) => [entry.client_id ?? "", entry]));
+  const clients = Map.groupBy(journal.exchanges, ({ client }) => client);
+  const audited = [...clients.values()].flatMap((exchanges) => auditClient(exchanges, entries, config));
+  const bySection = journal.sections.map(({ title, exchanges }) => ({
+    title,
+    rows: audited.filter(({ exchange }) => exchanges.includes(exchange)),
+  }));
+
+  console.log(`\n${drawTable(bySection.flatMap(({ title, rows }) => [{ title }, ...rows]))}`);
+  const all = [...failures];
+  if (fromClients.length !== journal.exchanges.length)
+    all.push(`Envoy logged ${fromClients.length} requests, the clients sent ${journal.exchanges.length}`);
+  for (const failure of all) console.log(`✗ ${failure}`);
+  return all.length === 0 && audited.every(({ problems }) => problems.length === 0);
+}
+
+/** The demo's configuration with a free port for each that it names. */
+async function configOnFreePorts(owner: AsyncDisposableStack): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-demo-"));
+  owner.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const template = await readFile(TEMPLATE, "utf8");
+  const addresses = new Map<string, string>();
+  for (const [address] of template.matchAll(ADDRESS)) addresses.set(address, `127.0.0.1:${await freePort()}`);
+  const text = template.replaceAll(ADDRESS, (address) => addresses.get(address) ?? address);
+  const file = join(directory, "mcp-router.yaml");
+  writeFileSync(file, text);
+  return file;
+}

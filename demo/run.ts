@@ -1,0 +1,68 @@
+/** `make run`: the demo's gateway and servers kept up in the foreground, on the ports of mcp-router.yaml, until Ctrl-C. */
+import { join } from "node:path";
+import type { AccessEntry } from "../harness/access-log.ts";
+import { runOwning } from "../harness/owner.ts";
+import { canListen } from "../harness/ports.ts";
+import type { Config } from "../src/config/load.ts";
+import { readConfigFile, startStack } from "./stack.ts";
+
+const CONFIG = join(import.meta.dirname, "mcp-router.yaml");
+
+await runOwning(
+  async (owner) => {
+    const taken = await takenPorts(await readConfigFile(CONFIG));
+    if (taken.length > 0)
+      throw new Error(`${taken.join("\n       ")}\nStop what listens there, or put other ports into ${CONFIG}`);
+
+    console.log("Starting …");
+    const { config, url } = await startStack(owner, CONFIG, log);
+    const { processor, envoy } = config;
+    console.log(`
+An MCP gateway is up. Its configuration: demo/mcp-router.yaml (change routes and limits while it runs)
+
+${config.routes.map(({ path, backend }) => `  ${url(path)}  →  ${describeBackend(config, backend)}`).join("\n")}
+
+Put a URL into an MCP client, for example:
+
+${config.routes.map(({ path, backend }) => `  claude mcp add --transport http ${backend} ${url(path)}`).join("\n")}
+
+Metrics: http://${processor.http?.host}:${processor.http?.port}/metrics   Envoy: http://${envoy.admin?.host}:${envoy.admin?.port}/
+What Envoy logs of each request follows. Ctrl-C ends everything.
+`);
+    await new Promise(() => undefined);
+    return true;
+  },
+  { exitOnSignal: 0 },
+);
+
+/** Every address of ours that something else listens on, with the setting that names it. */
+async function takenPorts({ gateway, egress, processor, envoy, backends }: Config): Promise<string[]> {
+  const wanted = [
+    ["gateway.listen", gateway.listen],
+    ["egress.listen", egress.listen],
+    ["processor.listen", processor.listen],
+    ["processor.http", processor.http],
+    ["envoy.admin", envoy.admin],
+    ...backends.flatMap(({ name, endpoints }) => endpoints.map((endpoint) => [`backends.${name}`, endpoint] as const)),
+  ] as const;
+  const taken: string[] = [];
+  for (const [setting, address] of wanted)
+    if (address && "port" in address && !(await canListen(address.port)))
+      taken.push(`${address.host}:${address.port} (${setting}) is taken`);
+  return taken;
+}
+
+function describeBackend({ backends }: Config, name: string): string {
+  const count = backends.find((backend) => backend.name === name)?.endpoints.length ?? 0;
+  return `${name}, ${count === 1 ? "one endpoint" : `${count} endpoints`}`;
+}
+
+/** One line for each request of a client. */
+function log(entry: AccessEntry): void {
+  if (entry.listener !== "gateway") return;
+  const { time, status, duration_ms, method, path, mcp_method, mcp_name, backend, upstream, session } = entry;
+  const what = mcp_method ? [mcp_method, mcp_name].filter(Boolean).join(" ") : `${method} ${path}`;
+  const where = backend ? `${backend} ${upstream ?? ""}` : "no backend";
+  const whose = session ? `session ${session.slice(0, 6)}` : "no session";
+  console.log(`${time.slice(11, 19)}  ${status}  ${String(duration_ms).padStart(5)} ms  ${where}  ${whose}  ${what}`);
+}

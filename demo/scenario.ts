@@ -1,0 +1,273 @@
+/** What the demo's clients do, each kind of request once, and what they must get. Nothing here knows that a gateway is there. */
+import {
+  type CallToolResult,
+  Client,
+  type ClientOptions,
+  StreamableHTTPClientTransport,
+} from "@modelcontextprotocol/client";
+import type { AccessEntry } from "../harness/access-log.ts";
+import { MCP_SESSION_ID } from "../src/core/headers.ts";
+import { check, type Exchange, type Journal } from "./journal.ts";
+
+const EVERYTHING = "/everything/mcp";
+const MEMORY = "/memory/mcp";
+
+/** What is said of a request that waits for its answer longer than this, in ms: it failed. */
+const PATIENCE = 10_000;
+
+/** Seconds and steps of the tool that takes its time. */
+const SLOW = { duration: 1, steps: 5 };
+
+export interface Play {
+  readonly journal: Journal;
+  url(path: string): URL;
+  /** What Envoy logged of a request, once it has ended. */
+  logged(exchange: Exchange): Promise<AccessEntry>;
+}
+
+interface OnStage extends Play {
+  /** Closes the scene's clients at its end, also where it failed. */
+  readonly clients: AsyncDisposableStack;
+}
+
+interface Connected {
+  readonly client: Client;
+  readonly transport: StreamableHTTPClientTransport;
+}
+
+interface Scene {
+  readonly title: string;
+  readonly run: (play: OnStage) => Promise<void>;
+}
+
+/** Plays every scene, also after one failed. Gives what went wrong with a scene as a whole. */
+export async function playAll(play: Play): Promise<string[]> {
+  const failures: string[] = [];
+  for (const { title, run } of SCENES) {
+    play.journal.section(title);
+    const clients = new AsyncDisposableStack();
+    try {
+      await run({ ...play, clients });
+    } catch (error) {
+      failures.push(`${title}: ${error instanceof Error ? error.message : String(error)}`);
+    } finally {
+      await clients.disposeAsync();
+    }
+  }
+  return failures;
+}
+
+const SCENES: readonly Scene[] = [
+  { title: "alice: one session with every kind of message, from initialize to DELETE", run: oneWholeSession },
+  { title: "bob and carol at once: each stays at the endpoint where the session began", run: twoAtOnce },
+  { title: "dave: the other route, to the other backend", run: theOtherRoute },
+  { title: "erin: protocol 2026-07-28, without a session", run: modern },
+  { title: "mallory: what the gateway refuses by itself", run: refusals },
+];
+
+async function oneWholeSession(play: OnStage): Promise<void> {
+  const { journal } = play;
+  const capabilities = { sampling: {}, elicitation: {} };
+  const { client, transport } = await connect(play, "alice", EVERYTHING, { capabilities });
+  client.setRequestHandler("sampling/createMessage", () => ({
+    model: "demo",
+    role: "assistant",
+    content: { type: "text", text: "forty-two" },
+  }));
+  client.setRequestHandler("elicitation/create", () => ({ action: "accept", content: { name: "Ada", check: true } }));
+  const listening = await eventStream(journal, "alice");
+
+  const { tools } = await client.listTools();
+  check(
+    journal.last("alice", "tools/list"),
+    tools.some(({ name }) => name === "echo"),
+    `${tools.length} tools`,
+  );
+
+  const echo = textOf(await client.callTool({ name: "echo", arguments: { message: "hello" } }));
+  check(journal.last("alice", "tools/call echo"), echo === "Echo: hello", '"Echo: hello"', echo);
+
+  await slowCall(play, client);
+
+  const sampled = textOf(await client.callTool({ name: "trigger-sampling-request", arguments: { prompt: "6 × 7?" } }));
+  const asked = journal.last("alice", "tools/call trigger-sampling-request");
+  check(asked, sampled.includes("forty-two"), "has what the client's model said", sampled);
+  journal.last("alice", "answer to sampling/createMessage");
+
+  const elicited = textOf(await client.callTool({ name: "trigger-elicitation-request", arguments: {} }));
+  const form = journal.last("alice", "tools/call trigger-elicitation-request");
+  check(form, elicited.includes("Ada"), "has what the client's user typed", elicited);
+  journal.last("alice", "answer to elicitation/create");
+
+  const uri = "demo://resource/dynamic/text/1";
+  await client.subscribeResource({ uri });
+  await client.callTool({ name: "toggle-subscriber-updates", arguments: {} });
+  const updated = () =>
+    listening.arrivals.some(
+      ({ message }) => "method" in message && message.method === "notifications/resources/updated",
+    );
+  await until(updated, "an event on the GET stream");
+  check(listening, true, "an update of a resource arrived on it");
+
+  const { sessionId = "" } = transport;
+  await transport.terminateSession();
+  check(journal.last("alice", "DELETE"), true, "the session ends");
+  await client.close();
+  await post(play, "alice", EVERYTHING, { jsonrpc: "2.0", id: "after", method: "ping" }, sessionId);
+  refused(journal.last("alice"), 404, -32001, "after");
+}
+
+/** A tool that reports its progress: each event must come when it is sent, not all with the answer. */
+async function slowCall({ journal }: Play, client: Client): Promise<void> {
+  const seen: number[] = [];
+  await client.callTool(
+    { name: "trigger-long-running-operation", arguments: SLOW },
+    { onprogress: ({ progress }) => void seen.push(progress), timeout: PATIENCE },
+  );
+  const call = journal.last("alice", "tools/call trigger-long-running-operation");
+  check(call, seen.join() === "1,2,3,4,5", "progress 1 to 5 in order", seen);
+  const [first, last] = [call.arrivals[0], call.arrivals.at(-1)];
+  const early = Math.round((last?.at ?? 0) - (first?.at ?? 0));
+  check(
+    call,
+    call.arrivals.length === SLOW.steps + 1 && early > SLOW.duration * 500,
+    `the first ${early} ms before the answer`,
+  );
+  check(call, call.contentType === "text/event-stream", "as events", call.contentType);
+}
+
+async function twoAtOnce(play: OnStage): Promise<void> {
+  const [bob, carol] = await Promise.allSettled([staysWhereItBegan(play, "bob"), staysWhereItBegan(play, "carol")]);
+  if (bob.status === "rejected") throw bob.reason;
+  if (carol.status === "rejected") throw carol.reason;
+  const endpoints = [bob.value, carol.value];
+  const begun = play.journal.last("carol", "initialize");
+  check(begun, endpoints[0] !== endpoints[1], "at another endpoint than bob's", endpoints);
+}
+
+/** Opens a session and asks it three times who serves it. Gives the endpoint where it began. */
+async function staysWhereItBegan(play: OnStage, name: string): Promise<string | null> {
+  const { client } = await connect(play, name, EVERYTHING);
+  await eventStream(play.journal, name);
+  for (let n = 0; n < 3; n++) await whereAmI(play, name, client);
+  return (await play.logged(play.journal.last(name, "initialize"))).upstream;
+}
+
+/** Which endpoint served, by the server's own word: it tells its environment, and PORT is in it. */
+async function whereAmI(play: Play, name: string, client: Client): Promise<void> {
+  const environment = textOf(await client.callTool({ name: "get-env", arguments: {} }));
+  const port = /"PORT": "(\d+)"/.exec(environment)?.[1];
+  const call = play.journal.last(name, "tools/call get-env");
+  const { upstream } = await play.logged(call);
+  check(call, upstream?.endsWith(`:${port}`) ?? false, `the server says it is :${port}`);
+}
+
+async function theOtherRoute(play: OnStage): Promise<void> {
+  const { journal } = play;
+  const { client, transport } = await connect(play, "dave", MEMORY);
+  await eventStream(journal, "dave");
+  const entity = { name: "Envoy", entityType: "proxy", observations: ["routes MCP"] };
+  await client.callTool({ name: "create_entities", arguments: { entities: [entity] } });
+  const graph = textOf(await client.callTool({ name: "read_graph", arguments: {} }));
+  check(journal.last("dave", "tools/call read_graph"), graph.includes("routes MCP"), "has the entity", graph);
+
+  const { sessionId } = transport;
+  await post(play, "dave", EVERYTHING, { jsonrpc: "2.0", id: 1, method: "tools/list" }, sessionId);
+  refused(journal.last("dave"), 404, -32001, 1);
+  check(journal.last("dave"), true, "a session is of one route");
+  await transport.terminateSession();
+  check(journal.last("dave", "DELETE"), true, "the session ends");
+}
+
+async function modern(play: OnStage): Promise<void> {
+  const { journal } = play;
+  const versionNegotiation = { mode: { pin: "2026-07-28" } };
+  const { client } = await connect(play, "erin", MEMORY, { versionNegotiation });
+  check(journal.last("erin", "server/discover"), true, "both eras on one route");
+  const { tools } = await client.listTools();
+  check(
+    journal.last("erin", "tools/list"),
+    tools.some(({ name }) => name === "read_graph"),
+    `${tools.length} tools`,
+  );
+  const graph = textOf(await client.callTool({ name: "read_graph", arguments: {} }));
+  const call = journal.last("erin", "tools/call read_graph");
+  check(call, graph.includes("routes MCP"), "has dave's entity", graph);
+  check(call, call.contentType === "application/json", "as JSON", call.contentType);
+}
+
+async function refusals(play: OnStage): Promise<void> {
+  const { journal } = play;
+  const unknown = Buffer.alloc(32, 7).toString("base64url");
+  await post(play, "mallory", EVERYTHING, { jsonrpc: "2.0", id: "guess-1", method: "tools/list" }, unknown);
+  refused(journal.last("mallory"), 404, -32001, "guess-1");
+  check(journal.last("mallory"), true, "an unknown session");
+  await post(play, "mallory", EVERYTHING, '{"jsonrpc": "2.0", "id": 1, "method": ');
+  refused(journal.last("mallory"), 400, -32700, undefined);
+  check(journal.last("mallory"), true, "no JSON");
+}
+
+async function connect(
+  { journal, url, clients }: OnStage,
+  name: string,
+  path: string,
+  options: ClientOptions = {},
+): Promise<Connected> {
+  const client = new Client({ name, version: "1.0.0" }, options);
+  const transport = new StreamableHTTPClientTransport(url(path), { fetch: journal.fetchAs(name) });
+  clients.defer(() => client.close());
+  await client.connect(transport, { timeout: PATIENCE });
+  if (transport.sessionId !== undefined) check(journal.last(name, "initialize"), true, "a session begins");
+  return { client, transport };
+}
+
+/** Waits for the stream that the SDK opens after an initialize, and does not wait for itself. */
+async function eventStream(journal: Journal, client: string): Promise<Exchange> {
+  const open = () =>
+    journal.exchanges.find((one) => one.client === client && one.verb === "GET" && one.status !== undefined);
+  return until(open, `${client}'s GET stream`);
+}
+
+/** Sends a message that no SDK would. */
+async function post(
+  { journal, url }: Play,
+  client: string,
+  path: string,
+  body: string | object,
+  sessionId?: string,
+): Promise<void> {
+  const response = await journal.fetchAs(client)(url(path), {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      ...(sessionId !== undefined && { [MCP_SESSION_ID]: sessionId }),
+    },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  await response.text();
+}
+
+/** The gateway must have refused this itself, by a JSON-RPC error that carries the request's id. */
+function refused(exchange: Exchange, status: number, code: number, id: string | number | undefined): void {
+  exchange.expected = status;
+  exchange.refused = true;
+  const message = exchange.arrivals.at(-1)?.message;
+  const right = message !== undefined && "error" in message && message.error.code === code && message.id === id;
+  check(exchange, right, `error ${code}${id === undefined ? "" : ` for id ${JSON.stringify(id)}`}`, message);
+}
+
+function textOf({ content }: CallToolResult): string {
+  return content.map((block) => (block.type === "text" ? block.text : "")).join("\n");
+}
+
+/** Polls until there is something. */
+export async function until<T>(look: () => T | undefined | false, what: string): Promise<T> {
+  const deadline = performance.now() + PATIENCE;
+  for (;;) {
+    const found = look();
+    if (found) return found;
+    if (performance.now() > deadline) throw new Error(`no ${what} within ${PATIENCE} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,123 @@
+/** All that the demo runs, each as a user would start it: two backends, the router by its command line, the real Envoy. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type AccessEntry, type AccessLog, createAccessLog } from "../harness/access-log.ts";
+import { type Child, start, waitFor } from "../harness/child.ts";
+import { startEnvoy } from "../harness/envoy.ts";
+import { accepts } from "../harness/ports.ts";
+import { type Config, loadConfig } from "../src/config/load.ts";
+import { formatAddress } from "../src/config/values.ts";
+
+const MCP_ROUTER = join(import.meta.dirname, "../src/main.ts");
+const PACKAGES = join(import.meta.dirname, "../node_modules");
+const EVERYTHING = join(PACKAGES, "@modelcontextprotocol/server-everything/dist/index.js");
+const MEMORY = join(PACKAGES, "@modelcontextprotocol/server-memory/dist/index.js");
+const MCP_PROXY = join(PACKAGES, "mcp-proxy/dist/bin/mcp-proxy.mjs");
+
+/** Envoy writes its log in blocks; this often, in ms, it writes what it has (default 10 s). */
+const LOG_FLUSH = 100;
+
+export interface Stack {
+  readonly config: Config;
+  /** Where clients reach a route. */
+  url(path: string): URL;
+  readonly accessLog: AccessLog;
+  /** The end of what each process wrote, to see why something failed. */
+  output(): string;
+}
+
+/** Starts everything that the configuration names on this machine; `owner` stops it, Envoy first. */
+export async function startStack(
+  owner: AsyncDisposableStack,
+  configFile: string,
+  onEntry?: (entry: AccessEntry) => void,
+): Promise<Stack> {
+  const config = await readConfigFile(configFile);
+  const { listen } = config.gateway;
+  const { admin } = config.envoy;
+  const { http } = config.processor;
+  if (!admin || !http) throw new Error(`${configFile}: the demo needs envoy.admin and processor.http`);
+
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-demo-"));
+  owner.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const children: Child[] = [];
+  const own = (child: Child) => {
+    children.push(child);
+    owner.defer(async () => void (await child.stop()));
+    return child;
+  };
+
+  // All at once: each takes a second, most of it to load.
+  const [bootstrap] = await Promise.all([
+    mcpRouter("envoy", "--config", configFile),
+    ...startBackends(config, directory).map(({ child, port }) => waitFor(own(child), () => accepts(port))),
+    startRouter(configFile, `http://${formatAddress(http)}/readyz`, own),
+  ]);
+  const accessLog = createAccessLog(onEntry);
+  own(
+    await startEnvoy(bootstrap, formatAddress(admin), {
+      flags: ["--file-flush-interval-msec", String(LOG_FLUSH)],
+      onOutput: accessLog.write,
+    }),
+  );
+  return {
+    config,
+    url: (path) => new URL(path, `http://${formatAddress(listen)}`),
+    accessLog,
+    output: () => children.map(({ name, output }) => `--- ${name} ---\n${output().slice(-4_000)}`).join("\n"),
+  };
+}
+
+/** Reads a configuration as the router does, to learn the addresses in it. */
+export async function readConfigFile(file: string): Promise<Config> {
+  const loaded = loadConfig(await readFile(file, "utf8"));
+  if (!loaded.ok) throw new Error(`${file}: ${loaded.errors.join("; ")}`);
+  return loaded.config;
+}
+
+async function startRouter(configFile: string, readyz: string, own: (child: Child) => Child): Promise<void> {
+  const router = own(start("mcp-router serve", process.execPath, [MCP_ROUTER, "serve", "--config", configFile]));
+  await waitFor(router, async () => {
+    try {
+      return (await fetch(readyz)).ok;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** The servers behind the two backends, one for each endpoint. */
+function startBackends({ backends }: Config, directory: string): { child: Child; port: number }[] {
+  return backends.flatMap(({ name, endpoints }) =>
+    endpoints.map(({ port }) => {
+      switch (name) {
+        case "everything":
+          return {
+            child: server(`server-everything :${port}`, [EVERYTHING, "streamableHttp"], { PORT: `${port}` }),
+            port,
+          };
+        case "memory": {
+          const proxy = [MCP_PROXY, "--host", "127.0.0.1", "--port", `${port}`, "--server", "stream"];
+          const memory = { MEMORY_FILE_PATH: join(directory, "memory.jsonl") };
+          return { child: server(`server-memory :${port}`, [...proxy, "--", process.execPath, MEMORY], memory), port };
+        }
+        default:
+          throw new Error(`the demo has no server for the backend "${name}"`);
+      }
+    }),
+  );
+}
+
+/** Not our whole environment: server-everything has a tool that shows its own to whoever asks. */
+function server(name: string, args: readonly string[], environment: Record<string, string>): Child {
+  return start(name, process.execPath, args, { env: { PATH: process.env.PATH, ...environment } });
+}
+
+async function mcpRouter(...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [MCP_ROUTER, ...args]);
+  return stdout;
+}
