@@ -4,11 +4,20 @@
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
+import { assertNever } from "./core/assert-never.ts";
 import { decide, type Intent, type Labels } from "./core/decide.ts";
-import { MCP_SESSION_ID } from "./core/headers.ts";
-import type { HeaderFields, Reply, RequestHead, ResponseHead, Verdict } from "./core/http.ts";
-import { forward, giveBack, spoofedHeaders, strip } from "./core/mutate.ts";
-import { openRequest } from "./core/opening.ts";
+import { EVENT_STREAM, MCP_SESSION_ID } from "./core/headers.ts";
+import {
+  CONTINUE,
+  type HeaderFields,
+  type Reply,
+  type RequestHead,
+  type ResponseHead,
+  type Verdict,
+} from "./core/http.ts";
+import { forward, showOwnSessionId, spoofedHeaders, strip } from "./core/mutate.ts";
+import { type Opening, openRequest } from "./core/opening.ts";
+import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
 import {
@@ -19,7 +28,7 @@ import {
   sessionKey,
   sessionTag,
 } from "./sessions/id.ts";
-import { ANONYMOUS, type Binding, type Session, type SessionStore } from "./sessions/store.ts";
+import { ANONYMOUS, type Binding, type SessionStore } from "./sessions/store.ts";
 
 export interface Gateway {
   /** Starts the exchange of one HTTP request. */
@@ -63,9 +72,13 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
 
 /** A request whose head was accepted. */
 interface OpenedRequest {
+  readonly kind: Exclude<Opening["kind"], "reject">;
   readonly headers: HeaderFields;
-  /** Names of the headers that must not go on as the client sent them. */
-  readonly present: readonly string[];
+  /**
+   * Names of the headers that must not go on as the client sent them. Of a message the spoofed ones are not among them:
+   * they are removed while its head is dealt with, before the body comes.
+   */
+  readonly mustNotPass: readonly string[];
   readonly route: Route;
   readonly query: string;
 }
@@ -84,7 +97,6 @@ interface ClaimedSession {
 interface OwnSession {
   readonly id: SessionId;
   readonly key: SessionKey;
-  readonly session: Session;
   readonly binding: Binding;
 }
 
@@ -97,6 +109,9 @@ interface NewSession {
 }
 
 const UNKNOWN: Found = { kind: "unknown" };
+const NO_UPSTREAM_ADDRESS =
+  "Envoy does not say which endpoint answered an initialize: " +
+  "add upstream.address to response_attributes (`mcp-router check --envoy` tells more)";
 
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
@@ -121,10 +136,9 @@ class HttpExchange implements Exchange {
     const { kind, route, query } = opening;
     const spoofed = spoofedHeaders(head.headers);
     this.#claimed = this.#lookUp(head.headers);
-    // What must not go on: of a POST, the spoofed headers are gone before its body comes.
-    const present = kind === "message" ? [] : [...spoofed];
-    if (this.#claimed !== undefined) present.push(MCP_SESSION_ID);
-    this.#request = { headers: head.headers, present, route, query };
+    const mustNotPass = kind === "message" ? [] : [...spoofed];
+    if (this.#claimed !== undefined) mustNotPass.push(MCP_SESSION_ID);
+    this.#request = { kind, headers: head.headers, mustNotPass, route, query };
     switch (kind) {
       case "message":
         // The session is looked for while the body arrives.
@@ -139,7 +153,9 @@ class HttpExchange implements Exchange {
   }
 
   requestBody(body: Uint8Array): Verdict | Promise<Verdict> {
-    const { headers } = this.#opened();
+    const { kind, headers } = this.#opened();
+    // A GET or DELETE was decided by its head; what it carries is no message.
+    if (kind !== "message") return CONTINUE;
     const intent = decide(body, headers, this.#policy.limits);
     this.#requestId = intent.id;
     switch (intent.kind) {
@@ -157,12 +173,14 @@ class HttpExchange implements Exchange {
   }
 
   responseHeaders({ headers, endpoint }: ResponseHead): Verdict | Promise<Verdict> {
-    this.answersWithEvents = headers.get("content-type")?.includes("text/event-stream") ?? false;
+    this.answersWithEvents = headers.get("content-type")?.includes(EVENT_STREAM) ?? false;
     const backendSessionId = headers.get(MCP_SESSION_ID);
     const succeeded = headers.get(":status")?.startsWith("2") ?? false;
-    if (this.#initializing && succeeded && backendSessionId !== undefined && endpoint !== undefined)
-      return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
-    return giveBack(this.#sessionId, headers);
+    if (!this.#initializing || !succeeded || backendSessionId === undefined)
+      return showOwnSessionId(this.#sessionId, headers);
+    // Without it the session could not be pinned: better no session than one that works by chance.
+    if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
+    return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
   }
 
   fault(): Reply {
@@ -176,38 +194,41 @@ class HttpExchange implements Exchange {
     const id = parseSessionId(text);
     if (id === undefined) return "malformed";
     const key = sessionKey(id);
-    return { id, key, found: this.#dependencies.store.find(key) };
+    const found = this.#dependencies.store.find(key);
+    // A store does not reject. Should one all the same, and nobody wait for it any more, the process must not end by it.
+    found.catch(() => undefined);
+    return { id, key, found };
   }
 
   /** Sends a message into the session that it names, or to any endpoint where it names none. */
   async #forwardInSession(labels: Labels | undefined): Promise<Verdict> {
-    const { route, query, present } = this.#opened();
+    const { route, query, mustNotPass } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
     const own = await this.#ownSession(true);
     if ("reason" in own) return this.#refuse(own);
     this.#sessionId = own.id;
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
-    return forward({ route, query, labels, sessionTag: sessionTag(own.key), pin: own.binding }, present);
+    return forward({ route, query, labels, sessionTag: sessionTag(own.key), pin: own.binding }, mustNotPass);
   }
 
   /** Ends the session at once, whatever the backend will say, and tells the backend. */
   async #endSession(): Promise<Verdict> {
-    const { route, query, present } = this.#opened();
+    const { route, query, mustNotPass } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(undefined);
     const own = await this.#ownSession(false);
     if ("reason" in own) return this.#refuse(own);
     const removed = await this.#dependencies.store.remove(own.key);
-    if (removed.kind === "unavailable") return this.#refuse({ reason: "store_unavailable" });
-    if (removed.kind === "unknown") return this.#refuse({ reason: "session_unknown" });
+    if (removed.kind === "unavailable") return this.#refuse({ reason: "store-unavailable" });
+    if (removed.kind === "unknown") return this.#refuse({ reason: "session-unknown" });
     this.#sessionId = own.id;
     const tag = sessionTag(own.key);
     this.#dependencies.observe({ kind: "session-ended", route, tag });
-    return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, present);
+    return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, mustNotPass);
   }
 
   /** Sends an initialize to any endpoint. A session id that came with it is dropped: stale ones are normal after a loss. */
   #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Verdict {
-    const { route, query, present } = this.#opened();
+    const { route, query, mustNotPass } = this.#opened();
     const id = mintSessionId();
     const key = sessionKey(id);
     const { params, protocolVersion, labels } = intent;
@@ -218,7 +239,7 @@ class HttpExchange implements Exchange {
     );
     this.#initializing = { id, key, initializeParams, protocolVersion };
     this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
-    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, present);
+    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, mustNotPass);
   }
 
   /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
@@ -235,42 +256,44 @@ class HttpExchange implements Exchange {
       initializeParams,
       bindings: { [route.backend]: { ...binding, generation: 1 } },
     });
-    if (created.kind !== "created") return this.#refuse({ reason: "store_unavailable", id: this.#requestId });
+    if (created.kind !== "created") return this.#refuse({ reason: "store-unavailable", id: this.#requestId });
     this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });
-    return giveBack(id, headers);
+    return showOwnSessionId(id, headers);
   }
 
   /** A legacy message without a session: stateless servers exist, so the backend decides, unless the route says no. */
   #forwardOutsideSessions(labels: Labels | undefined): Verdict {
     if (this.#opened().route.sessions === "required")
-      return this.#refuse({ reason: "session_required", id: this.#requestId });
+      return this.#refuse({ reason: "session-required", id: this.#requestId });
     return this.#forwardUnpinned("sessionless", labels);
   }
 
   #forwardUnpinned(how: "sessionless" | "modern", labels: Labels | undefined): Verdict {
-    const { route, query, present } = this.#opened();
+    const { route, query, mustNotPass } = this.#opened();
     this.#dependencies.observe({ kind: "forwarded", route, how });
-    return forward({ route, query, labels, sessionTag: undefined, pin: undefined }, present);
+    return forward({ route, query, labels, sessionTag: undefined, pin: undefined }, mustNotPass);
   }
 
   /** The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown". */
   async #ownSession(keepAlive: boolean): Promise<OwnSession | Reject> {
     const { route } = this.#opened();
     const claimed = this.#claimed === "malformed" ? undefined : this.#claimed;
-    const unavailable = { reason: "store_unavailable", id: this.#requestId } as const;
-    const unknown = { reason: "session_unknown", id: this.#requestId } as const;
+    const unavailable = { reason: "store-unavailable", id: this.#requestId } as const;
+    const unknown = { reason: "session-unknown", id: this.#requestId } as const;
     const found = await (claimed?.found ?? UNKNOWN);
     if (found.kind === "unavailable") return unavailable;
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
-    const binding = session.bindings[route.backend];
-    if (session.route !== route.path || session.owner !== ANONYMOUS || !binding) return unknown;
+    if (!mayUse(session, route, ANONYMOUS)) return unknown;
+    // Own, since a backend may be named "constructor".
+    const binding = Object.hasOwn(session.bindings, route.backend) ? session.bindings[route.backend] : undefined;
+    if (!binding) return unknown;
     if (keepAlive && found.touchDue) {
       const touched = await this.#dependencies.store.touch(claimed.key);
       if (touched.kind === "unavailable") return unavailable;
       if (touched.kind === "unknown") return unknown;
     }
-    return { id: claimed.id, key: claimed.key, session, binding };
+    return { id: claimed.id, key: claimed.key, binding };
   }
 
   #opened(): OpenedRequest {
@@ -283,8 +306,4 @@ class HttpExchange implements Exchange {
     this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
-}
-
-function assertNever(value: never): never {
-  throw new Error(`unmapped: ${JSON.stringify(value)}`);
 }

@@ -31,25 +31,35 @@ export type Intent =
   | { readonly kind: "reject"; readonly id: string | undefined; readonly reject: Reject };
 
 const NO_LABELS: Labels = { method: undefined, name: undefined };
+/**
+ * Of a batch whose messages differ in what they say. It must say something: a policy that refuses a method or a name would
+ * otherwise be walked around by two brackets. Who has such a policy refuses the method "batch" as well.
+ */
+const BATCH_LABELS: Labels = { method: "batch", name: undefined };
 
 /** Reads a POST body and says what it is. Headers are cross-checks only: the body decides. */
 export function decide(bytes: Uint8Array, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
-  if (bytes.length > limits.body) return { kind: "reject", id: undefined, reject: { reason: "body_too_large" } };
+  if (bytes.length > limits.body) return { kind: "reject", id: undefined, reject: { reason: "body-too-large" } };
   const body = readBody(bytes, limits);
   if (body.kind === "unreadable") {
-    if (body.reason === "not-json") return { kind: "reject", id: undefined, reject: { reason: "not_json" } };
-    return refuse(body.id, { reason: "invalid_request", detail: body.detail, id: body.id });
+    if (body.reason === "not-json") return { kind: "reject", id: undefined, reject: { reason: "not-json" } };
+    return refuse(body.id, { reason: "invalid-request", detail: body.detail, id: body.id });
   }
-  return body.kind === "batch" ? decideBatch(body) : decideMessage(body.message, headers, limits);
+  return body.kind === "batch" ? decideBatch(body, limits) : decideMessage(body.message, headers, limits);
 }
 
-function decideBatch({ messages }: Extract<Body, { kind: "batch" }>): Intent {
+function decideBatch({ messages }: Extract<Body, { kind: "batch" }>, limits: RequestPolicy["limits"]): Intent {
   const era = classifyBatch(messages);
-  if (era.era !== "legacy") return refuse(undefined, { reason: "invalid_request", detail: era.detail });
+  if (era.era !== "legacy") return refuse(undefined, { reason: "invalid-request", detail: era.detail });
   const initializes = messages.some((message) => message.kind === "request" && message.method === "initialize");
   // MCP 2025-03-26, lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch".
-  if (initializes) return refuse(undefined, { reason: "invalid_request", detail: "initialize must not be in a batch" });
-  return { kind: "legacy", id: undefined, labels: NO_LABELS };
+  if (initializes) return refuse(undefined, { reason: "invalid-request", detail: "initialize must not be in a batch" });
+  const all = messages.map(labelsOf);
+  const [first = NO_LABELS] = all;
+  const agree = all.every(({ method, name }) => method === first.method && name === first.name);
+  const tooLong = all.map((labels) => lengthFault(labels, limits)).find((fault) => fault !== undefined);
+  if (tooLong !== undefined) return refuse(undefined, { reason: "invalid-request", detail: tooLong });
+  return { kind: "legacy", id: undefined, labels: agree ? first : BATCH_LABELS };
 }
 
 function decideMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
@@ -59,28 +69,34 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
     mcpMethod: headers.get(MCP_METHOD),
     mcpName: headers.get(MCP_NAME),
   });
-  if (era.era === "mismatch") return refuse(id, { reason: "header_mismatch", detail: era.detail, id });
-  if (era.era === "invalid-envelope") return refuse(id, { reason: "invalid_envelope", detail: era.detail, id });
+  if (era.era === "mismatch") return refuse(id, { reason: "header-mismatch", detail: era.detail, id });
+  if (era.era === "invalid-envelope") return refuse(id, { reason: "invalid-envelope", detail: era.detail, id });
   if (message.kind === "response") return { kind: era.era, id, labels: NO_LABELS };
 
-  const method = headerValue(message.method);
-  const subject = subjectOf(message);
-  // An empty name is no name: there is nothing for a header to say.
-  const name = headerValue(subject?.value ?? "") || undefined;
-  const tooLong = method.length > limits.name ? "method" : name && name.length > limits.name ? "name" : undefined;
-  if (tooLong) {
-    // They become request headers, and a header cut short could slip past a policy that looks at it.
-    const detail = `the ${tooLong} is longer than ${limits.name} bytes as a header value`;
-    return refuse(id, { reason: "invalid_request", detail, id });
-  }
-  const labels = { method, name };
+  const labels = labelsOf(message);
+  const tooLong = lengthFault(labels, limits);
+  if (tooLong !== undefined) return refuse(id, { reason: "invalid-request", detail: tooLong, id });
   if (era.era === "legacy" && message.kind === "request" && message.method === "initialize") {
     const { params } = message;
-    if (!params) return refuse(id, { reason: "invalid_request", detail: "initialize needs params", id });
-    if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body_too_large", id });
+    if (!params) return refuse(id, { reason: "invalid-request", detail: "initialize needs params", id });
+    if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body-too-large", id });
     return { kind: "initialize", id, labels, params, protocolVersion: params.protocolVersion };
   }
   return { kind: era.era, id, labels };
+}
+
+function labelsOf(message: Message): Labels {
+  if (message.kind === "response") return NO_LABELS;
+  // An empty name is no name: there is nothing for a header to say.
+  const name = headerValue(subjectOf(message)?.value ?? "") || undefined;
+  return { method: headerValue(message.method), name };
+}
+
+/** They become request headers, and one that was cut short could slip past a policy that looks at it. */
+function lengthFault({ method, name }: Labels, limits: RequestPolicy["limits"]): string | undefined {
+  const tooLong = [method, name].findIndex((label) => label !== undefined && label.length > limits.name);
+  if (tooLong < 0) return undefined;
+  return `the ${tooLong === 0 ? "method" : "name"} is longer than ${limits.name} bytes as a header value`;
 }
 
 function refuse(id: string | undefined, reject: Reject): Intent {

@@ -51,5 +51,8 @@ export const MCP_PROTOCOL_VERSION = "mcp-protocol-version";
 /** The body's JSON-RPC method, repeated by modern clients (2026-07-28). The processor checks it against the body. */
 export const MCP_METHOD = "mcp-method";
 
+/** The media type of an answer that is a stream of events: what a GET must accept, and how such an answer is known. */
+export const EVENT_STREAM = "text/event-stream";
+
 /** The body's tool, prompt or resource, repeated by modern clients (2026-07-28). The processor checks it likewise. */
 export const MCP_NAME = "mcp-name";

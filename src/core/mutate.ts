@@ -41,9 +41,12 @@ export function strip(spoofed: readonly string[]): Verdict {
 
 /**
  * Sends a request to its backend: route, pin, path, session and labels, all from us and none from the client.
- * @param present headers of the request that must not go on as they are: spoofed ones, and the client's session id
+ * @param mustNotPass headers of the request that must not go on as they are: spoofed ones, and the client's session id
  */
-export function forward({ route, query, labels, sessionTag, pin }: Destination, present: readonly string[]): Verdict {
+export function forward(
+  { route, query, labels, sessionTag, pin }: Destination,
+  mustNotPass: readonly string[],
+): Verdict {
   const set: Header[] = [
     [":path", route.backendPath + query],
     [X_MCP_BACKEND, route.backend],
@@ -52,12 +55,12 @@ export function forward({ route, query, labels, sessionTag, pin }: Destination, 
   if (sessionTag !== undefined) set.push([X_MCP_SESSION, sessionTag]);
   if (labels?.method !== undefined) set.push([X_MCP_METHOD, labels.method]);
   if (labels?.name !== undefined) set.push([X_MCP_NAME, labels.name]);
-  const remove = present.filter((name) => !set.some(([taken]) => taken === name));
+  const remove = mustNotPass.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
 }
 
 /** Gives the client its own session id in place of the backend's, or none where it has none. */
-export function giveBack(sessionId: string | undefined, headers: HeaderFields): Verdict {
+export function showOwnSessionId(sessionId: string | undefined, headers: HeaderFields): Verdict {
   if (headers.get(MCP_SESSION_ID) === undefined) return CONTINUE;
   return sessionId === undefined
     ? { kind: "mutate", set: [], remove: [MCP_SESSION_ID], clearRoute: false }

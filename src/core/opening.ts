@@ -1,4 +1,5 @@
 /** The first decision on a request, from its head alone: refuse it, or say what kind of exchange it opens. Pure. */
+import { EVENT_STREAM } from "./headers.ts";
 import type { HeaderFields, RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import type { Reject } from "./reject.ts";
@@ -16,22 +17,22 @@ export type Opening =
 /** Checks, in this order: host, origin, path, method, and what each method's head must say. */
 export function openRequest({ headers, endOfStream }: RequestHead, policy: RequestPolicy): Opening {
   const host = headers.get(":authority") ?? "";
-  if (!hostAllowed(host, policy)) return refuse({ reason: "host_not_allowed" });
-  if (!originAllowed(headers.get("origin"), host, policy)) return refuse({ reason: "origin_not_allowed" });
+  if (!hostAllowed(host, policy)) return refuse({ reason: "host-not-allowed" });
+  if (!originAllowed(headers.get("origin"), host, policy)) return refuse({ reason: "origin-not-allowed" });
   const target = headers.get(":path") ?? "";
   const queryStart = target.indexOf("?");
   const query = queryStart < 0 ? "" : target.slice(queryStart);
   const route = policy.routes.get(queryStart < 0 ? target : target.slice(0, queryStart));
-  if (!route) return refuse({ reason: "no_route" });
+  if (!route) return refuse({ reason: "no-route" });
   switch (headers.get(":method")) {
     case "POST":
       return openPost(headers, endOfStream, route, query);
     case "GET":
-      return acceptsEventStream(headers) ? { kind: "listen", route, query } : refuse({ reason: "not_acceptable" });
+      return acceptsEventStream(headers) ? { kind: "listen", route, query } : refuse({ reason: "not-acceptable" });
     case "DELETE":
       return { kind: "end", route, query };
     default:
-      return refuse({ reason: "method_not_allowed" });
+      return refuse({ reason: "method-not-allowed" });
   }
 }
 
@@ -39,16 +40,16 @@ function openPost(headers: HeaderFields, endOfStream: boolean, route: Route, que
   // A media type is compared without its parameters and its case (RFC 9110 §8.3.1).
   const contentType = headers.get("content-type") ?? "";
   const essence = contentType.split(";", 1)[0]?.trim().toLowerCase();
-  if (essence !== "application/json") return refuse({ reason: "content_type" });
+  if (essence !== "application/json") return refuse({ reason: "content-type" });
   const encoding = headers.get("content-encoding");
-  if (encoding !== undefined && encoding.toLowerCase() !== "identity") return refuse({ reason: "content_encoding" });
-  if (endOfStream) return refuse({ reason: "not_json" });
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") return refuse({ reason: "content-encoding" });
+  if (endOfStream) return refuse({ reason: "not-json" });
   return { kind: "message", route, query };
 }
 
-/** The same test that chooses Envoy's stream route (envoy-config/listener.ts): a substring, in lower case. */
+/** The same test that chooses Envoy's stream route (envoy-config/routes.ts): a substring, in lower case. */
 function acceptsEventStream(headers: HeaderFields): boolean {
-  return headers.get("accept")?.includes("text/event-stream") ?? false;
+  return headers.get("accept")?.includes(EVENT_STREAM) ?? false;
 }
 
 function refuse(reject: Reject): Opening {

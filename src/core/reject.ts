@@ -1,17 +1,18 @@
 /** Why a request is refused, and the answer that a client can act on. Statuses and codes: design.md, "Errors". */
+import { assertNever } from "./assert-never.ts";
 import type { Header, Reply } from "./http.ts";
 
 /** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
 export type Reject =
-  | { readonly reason: "host_not_allowed" | "origin_not_allowed" }
-  | { readonly reason: "no_route" | "method_not_allowed" | "not_acceptable" | "content_type" | "content_encoding" }
-  | { readonly reason: "not_json" }
+  | { readonly reason: "host-not-allowed" | "origin-not-allowed" }
+  | { readonly reason: "no-route" | "method-not-allowed" | "not-acceptable" | "content-type" | "content-encoding" }
+  | { readonly reason: "not-json" }
   | {
-      readonly reason: "body_too_large" | "session_unknown" | "session_required" | "store_unavailable";
+      readonly reason: "body-too-large" | "session-unknown" | "session-required" | "store-unavailable";
       readonly id?: Id;
     }
   | {
-      readonly reason: "invalid_request" | "header_mismatch" | "invalid_envelope";
+      readonly reason: "invalid-request" | "header-mismatch" | "invalid-envelope";
       readonly detail: string;
       readonly id?: Id;
     }
@@ -42,40 +43,40 @@ const ALLOWED_METHODS = "GET, POST, DELETE";
 export function answer(reject: Reject): Reply {
   const { reason } = reject;
   switch (reason) {
-    case "host_not_allowed":
+    case "host-not-allowed":
       return jsonRpcError(reason, 403, INVALID_REQUEST, "Host not allowed");
-    case "origin_not_allowed":
+    case "origin-not-allowed":
       return jsonRpcError(reason, 403, INVALID_REQUEST, "Origin not allowed");
-    case "no_route":
+    case "no-route":
       return plain(reason, 404, "Not Found");
-    case "method_not_allowed":
+    case "method-not-allowed":
       return plain(reason, 405, "Method Not Allowed", [["allow", ALLOWED_METHODS]]);
-    case "not_acceptable":
+    case "not-acceptable":
       return jsonRpcError(reason, 406, INVALID_REQUEST, "Not acceptable: a GET must accept text/event-stream");
-    case "content_type":
+    case "content-type":
       return jsonRpcError(
         reason,
         415,
         INVALID_REQUEST,
         "Unsupported media type: content-type must be application/json",
       );
-    case "content_encoding":
+    case "content-encoding":
       return jsonRpcError(reason, 415, INVALID_REQUEST, "Unsupported media type: the body must not be encoded");
-    case "body_too_large":
+    case "body-too-large":
       return jsonRpcError(reason, 413, INVALID_REQUEST, "Request body too large", reject.id);
-    case "not_json":
+    case "not-json":
       return jsonRpcError(reason, 400, PARSE_ERROR, "Parse error: the body is not JSON");
-    case "invalid_request":
+    case "invalid-request":
       return jsonRpcError(reason, 400, INVALID_REQUEST, `Invalid request: ${reject.detail}`, reject.id);
-    case "header_mismatch":
+    case "header-mismatch":
       return jsonRpcError(reason, 400, HEADER_MISMATCH, `Header mismatch: ${reject.detail}`, reject.id);
-    case "invalid_envelope":
+    case "invalid-envelope":
       return jsonRpcError(reason, 400, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
-    case "session_required":
+    case "session-required":
       return jsonRpcError(reason, 400, INVALID_REQUEST, "Bad Request: Mcp-Session-Id header is required", reject.id);
-    case "session_unknown":
+    case "session-unknown":
       return jsonRpcError(reason, 404, SESSION_NOT_FOUND, "Session not found", reject.id);
-    case "store_unavailable":
+    case "store-unavailable":
       return jsonRpcError(reason, 503, INTERNAL_ERROR, "Session store unavailable", reject.id, [
         ["retry-after", String(STORE_RETRY_AFTER_SECONDS)],
       ]);
@@ -116,10 +117,6 @@ function reply(
     status,
     headers: [["content-type", contentType], ...headers],
     body,
-    details: `${REPLY_DETAILS_PREFIX}${reason}`,
+    details: REPLY_DETAILS_PREFIX + reason.replaceAll("-", "_"),
   };
-}
-
-function assertNever(value: never): never {
-  throw new Error(`unmapped: ${JSON.stringify(value)}`);
 }

@@ -1,13 +1,12 @@
 /**
- * Envoy's messages to and from what the rest of us speaks: heads, bodies and verdicts. The only importer of protobufjs.
+ * Envoy's messages to and from what the rest of us speaks: heads, bodies and verdicts.
  *
- * What every request needs is read and written by hand (wire.ts); the rest is left to `Type.encode`. A test holds the two
- * and an independent copy of Envoy's protos against each other.
+ * Read and written by hand over wire.ts, field by field as proto/ has them; tests hold it against protobufjs with our
+ * protos and with an independent copy of Envoy's.
  */
-import { join } from "node:path";
-import protobuf from "protobufjs";
+import { assertNever } from "../core/assert-never.ts";
 import type { Header, HeaderFields, Reply, Verdict } from "../core/http.ts";
-import { bytesTag, equals, Fields, sizeOfField, varintTag, Writer } from "./wire.ts";
+import { bytesTag, equals, Fields, sizeOfField, sizeOfNumber, varintTag, Writer } from "./wire.ts";
 
 /** One message of Envoy's about one HTTP request. */
 export type EnvoyMessage =
@@ -20,24 +19,17 @@ export type EnvoyMessage =
       readonly upstreamAddress: string | undefined;
     }
   /** Phases that our configuration does not ask for: answered, so that nothing hangs, and otherwise ignored. */
-  | { readonly phase: "response_body" | "request_trailers" | "response_trailers" };
+  | { readonly phase: "response_body" | "request_trailers" | "response_trailers" }
+  /** Bytes that are no such message. */
+  | { readonly phase: "unreadable"; readonly error: unknown };
 
 export type Phase = EnvoyMessage["phase"];
+/** What can be answered by more than a reply. */
+type AnsweredPhase = Exclude<Phase, "unreadable">;
 
 /** `status` of grpc.health.v1.HealthCheckResponse. */
 export const SERVING = 1;
 export const NOT_SERVING = 2;
-
-const PROTO_ROOT = join(import.meta.dirname, "../../proto");
-
-const root = new protobuf.Root();
-root.resolvePath = (_origin, target) => (target.startsWith("google/protobuf/") ? target : join(PROTO_ROOT, target));
-root.loadSync(["envoy/service/ext_proc/v3/external_processor.proto", "grpc/health/v1/health.proto"], {
-  keepCase: true,
-});
-
-const Response = root.lookupType("envoy.service.ext_proc.v3.ProcessingResponse");
-const HealthResponse = root.lookupType("grpc.health.v1.HealthCheckResponse");
 
 /** ProcessingRequest. */
 const REQUEST = {
@@ -67,8 +59,16 @@ const VALUE_STRING = bytesTag(3);
 const ATTRIBUTES = "envoy.filters.http.ext_proc";
 const UPSTREAM_ADDRESS = "upstream.address";
 
-/** Reads one ProcessingRequest. Throws on bytes that are none, and on one that names no phase. */
+/** Reads one ProcessingRequest. Does not throw: what is none, or names no phase, comes as `unreadable`. */
 export function decodeRequest(bytes: Buffer): EnvoyMessage {
+  try {
+    return readRequest(bytes);
+  } catch (error) {
+    return { phase: "unreadable", error };
+  }
+}
+
+function readRequest(bytes: Buffer): EnvoyMessage {
   const fields = new Fields(bytes);
   let phase = 0;
   let start = 0;
@@ -137,11 +137,11 @@ function entryValue(bytes: Buffer, start: number, end: number, key: string): Fie
 
 /** Writes the ProcessingResponse that answers `phase` with `verdict`. */
 export function encodeResponse(phase: Phase, verdict: Verdict): Uint8Array {
+  if (verdict.kind === "reply") return encodeReply(verdict);
+  if (phase === "unreadable") throw new Error("a message that was not read can only be replied to");
   switch (verdict.kind) {
     case "continue":
-      return CONTINUE_BYTES[phase];
-    case "reply":
-      return encode(Response, { immediate_response: immediate(verdict) });
+      return CONTINUE_MESSAGES[phase];
     case "mutate":
       return encodeMutation(phase, verdict);
     default:
@@ -150,7 +150,7 @@ export function encodeResponse(phase: Phase, verdict: Verdict): Uint8Array {
 }
 
 /** ProcessingResponse, by phase: BodyResponse and HeadersResponse have the same shape. */
-const RESPONSE_TAGS: Readonly<Record<Phase, number>> = {
+const RESPONSE_TAGS: Readonly<Record<AnsweredPhase, number>> = {
   request_headers: bytesTag(1),
   response_headers: bytesTag(2),
   request_body: bytesTag(3),
@@ -166,67 +166,103 @@ const COMMON_RESPONSE = { headerMutation: bytesTag(2), clearRouteCache: varintTa
 const HEADER_MUTATION = { setHeaders: bytesTag(1), removeHeaders: bytesTag(2) } as const;
 /** HeaderValueOption. */
 const HEADER_VALUE_OPTION_HEADER = bytesTag(1);
-const FLAG_SIZE = 2;
+/** A bool that is set. */
+const TRUE = 1;
 
-function encodeMutation(phase: Phase, { set, remove, clearRoute }: Extract<Verdict, { kind: "mutate" }>): Uint8Array {
-  let mutation = 0;
-  for (const header of set) mutation += sizeOfField(sizeOfField(sizeOfHeader(header)));
+function encodeMutation(
+  phase: AnsweredPhase,
+  { set, remove, clearRoute }: Extract<Verdict, { kind: "mutate" }>,
+): Uint8Array {
+  let mutation = sizeOfSetHeaders(set);
   for (const name of remove) mutation += sizeOfField(name.length);
-  const common = sizeOfField(mutation) + (clearRoute ? FLAG_SIZE : 0);
+  const common = sizeOfField(mutation) + (clearRoute ? sizeOfNumber(TRUE) : 0);
   const response = sizeOfField(common);
 
   const writer = new Writer(sizeOfField(response));
   writer.open(RESPONSE_TAGS[phase], response);
   writer.open(RESPONSE, common);
   writer.open(COMMON_RESPONSE.headerMutation, mutation);
-  for (const header of set) {
+  writeSetHeaders(writer, set);
+  for (const name of remove) writer.text(HEADER_MUTATION.removeHeaders, name);
+  if (clearRoute) writer.number(COMMON_RESPONSE.clearRouteCache, TRUE);
+  return writer.bytes;
+}
+
+function sizeOfSetHeaders(headers: readonly Header[]): number {
+  let size = 0;
+  for (const header of headers) size += sizeOfField(sizeOfField(sizeOfHeader(header)));
+  return size;
+}
+
+function writeSetHeaders(writer: Writer, headers: readonly Header[]): void {
+  for (const header of headers) {
+    const [name, value] = header;
+    // The last gate before Envoy: what it would take for the end of a header must not get here.
+    if (!HEADER_TEXT.test(value)) throw new Error(`the value of ${name} is no header value`);
     const size = sizeOfHeader(header);
     writer.open(HEADER_MUTATION.setHeaders, sizeOfField(size));
     writer.open(HEADER_VALUE_OPTION_HEADER, size);
-    writer.text(HEADER_VALUE.key, header[0]);
+    writer.text(HEADER_VALUE.key, name);
     // By raw_value, the only one that Envoy reads. Values are latin1, as `WireHeaderFields.get` gives them.
-    writer.text(HEADER_VALUE.rawValue, header[1]);
+    writer.text(HEADER_VALUE.rawValue, value);
   }
-  for (const name of remove) writer.text(HEADER_MUTATION.removeHeaders, name);
-  if (clearRoute) writer.flag(COMMON_RESPONSE.clearRouteCache);
-  return writer.bytes;
 }
+
+/** field-value of RFC 9110 §5.5, in latin1: no control characters but the tab. */
+const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 function sizeOfHeader([name, value]: Header): number {
   return sizeOfField(name.length) + sizeOfField(value.length);
 }
 
+/** ProcessingResponse.immediate_response, and ImmediateResponse. */
+const IMMEDIATE_RESPONSE = bytesTag(7);
+const IMMEDIATE = { status: bytesTag(1), headers: bytesTag(2), body: bytesTag(3), details: bytesTag(5) } as const;
+/** HttpStatus: its only field. */
+const HTTP_STATUS_CODE = varintTag(1);
+
+function encodeReply({ status, headers, body, details }: Reply): Uint8Array {
+  const code = sizeOfNumber(status);
+  const mutation = sizeOfSetHeaders(headers);
+  const bytes = Buffer.from(body);
+  const reply = sizeOfField(code) + sizeOfField(mutation) + sizeOfField(bytes.length) + sizeOfField(details.length);
+
+  const writer = new Writer(sizeOfField(reply));
+  writer.open(IMMEDIATE_RESPONSE, reply);
+  writer.open(IMMEDIATE.status, code);
+  writer.number(HTTP_STATUS_CODE, status);
+  writer.open(IMMEDIATE.headers, mutation);
+  writeSetHeaders(writer, headers);
+  writer.payload(IMMEDIATE.body, bytes);
+  writer.text(IMMEDIATE.details, details);
+  return writer.bytes;
+}
+
+/** HealthCheckResponse.status of grpc.health.v1. */
+const HEALTH_STATUS = varintTag(1);
+
 /** Writes a grpc.health.v1.HealthCheckResponse. */
 export function encodeHealth(status: typeof SERVING | typeof NOT_SERVING): Uint8Array {
-  return encode(HealthResponse, { status });
+  const writer = new Writer(sizeOfNumber(status));
+  writer.number(HEALTH_STATUS, status);
+  return writer.bytes;
 }
 
-const CONTINUE_BYTES: Readonly<Record<Phase, Uint8Array>> = {
-  request_headers: encode(Response, { request_headers: {} }),
-  request_body: encode(Response, { request_body: {} }),
-  response_headers: encode(Response, { response_headers: {} }),
-  response_body: encode(Response, { response_body: {} }),
-  request_trailers: encode(Response, { request_trailers: {} }),
-  response_trailers: encode(Response, { response_trailers: {} }),
+/** A response of the phase with nothing in it. */
+function emptyResponse(phase: AnsweredPhase): Uint8Array {
+  const writer = new Writer(sizeOfField(0));
+  writer.open(RESPONSE_TAGS[phase], 0);
+  return writer.bytes;
+}
+
+const CONTINUE_MESSAGES: Readonly<Record<AnsweredPhase, Uint8Array>> = {
+  request_headers: emptyResponse("request_headers"),
+  request_body: emptyResponse("request_body"),
+  response_headers: emptyResponse("response_headers"),
+  response_body: emptyResponse("response_body"),
+  request_trailers: emptyResponse("request_trailers"),
+  response_trailers: emptyResponse("response_trailers"),
 };
-
-function immediate({ status, headers, body, details }: Reply) {
-  return {
-    status: { code: status },
-    headers: { set_headers: headers.map(setHeader) },
-    body: Buffer.from(body),
-    details,
-  };
-}
-
-function setHeader([key, value]: Header) {
-  return { header: { key, raw_value: Buffer.from(value, "latin1") } };
-}
-
-function encode(type: protobuf.Type, message: object): Uint8Array {
-  // Type.encode takes a plain object of the message's shape.
-  return type.encode(message as protobuf.Message).finish();
-}
 
 /** Where one header stands in a message: its name, and its value. */
 interface HeaderPlace {
@@ -291,8 +327,4 @@ function placeOf(header: Fields): HeaderPlace {
     }
   }
   return { nameStart, nameEnd, valueStart, valueEnd };
-}
-
-function assertNever(value: never): never {
-  throw new Error(`unmapped: ${JSON.stringify(value)}`);
 }

@@ -1,7 +1,7 @@
 /**
  * The gRPC server that Envoy's ext_proc filter talks to, with the standard health service. The only importer of grpc-js.
  */
-import { rm } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import type { Gateway } from "../gateway.ts";
@@ -60,7 +60,12 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
     Process: (call: Call) => {
       const stream = openStream(
         gateway.open(),
-        { answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)), end: () => call.end() },
+        {
+          answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)),
+          end: () => call.end(),
+          // grpc-js ends a call with the status of the error that is emitted on it.
+          abort: () => call.emit("error", { code: grpc.status.INTERNAL, details: "see the router's log" }),
+        },
         reportFault,
       );
       call.on("data", (message) => stream.message(message));
@@ -84,13 +89,9 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
     },
   });
 
-  let socketPath: string | undefined;
   return {
     async listen(address) {
-      if (address.kind === "unix") {
-        await removeStaleSocket(address.path);
-        socketPath = address.path;
-      }
+      if (address.kind === "unix") await removeStaleSocket(address.path);
       await bind(server, address);
     },
 
@@ -100,9 +101,7 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
         watcher.write(status());
         watcher.end();
       }
-      const clean = await shutDown(server, deadline);
-      if (socketPath !== undefined) await rm(socketPath, { force: true });
-      return clean;
+      return shutDown(server, deadline);
     },
   };
 }
@@ -143,16 +142,24 @@ function raiseStreamResetLimits(server: grpc.Server): void {
   commonServerOptions.streamResetRate = STREAM_RESETS;
 }
 
-/** Removes a socket file that a killed process left behind; one that somebody serves on stays, and `bind` says so. */
+/**
+ * Removes a socket that a killed process left behind. One that somebody serves on stays, and `bind` says so. A socket that
+ * is closed in an orderly way needs no removal: Node unlinks it.
+ * @throws where the path is something else, which is not ours to remove
+ */
 async function removeStaleSocket(path: string): Promise<void> {
-  const inUse = await new Promise<boolean>((resolve) => {
+  const found = await lstat(path).catch(() => undefined);
+  if (!found) return;
+  if (!found.isSocket())
+    throw new Error(`cannot listen on unix:${path}: it is no socket; remove it, or name another path`);
+  const refused = await new Promise<boolean>((resolve) => {
     const probe = connect(path, () => {
       probe.destroy();
-      resolve(true);
+      resolve(false);
     });
-    probe.on("error", () => resolve(false));
+    probe.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
   });
-  if (!inUse) await rm(path, { force: true });
+  if (refused) await rm(path, { force: true });
 }
 
 function method(

@@ -4,7 +4,8 @@
  * Whatever happens inside, Envoy gets an answer: a stream that ends with OK before it has one lets the unmodified
  * request through (envoy.md §1). So an unforeseen error, or messages in an impossible order, become a 500.
  */
-import type { Reply, Verdict } from "../core/http.ts";
+import { assertNever } from "../core/assert-never.ts";
+import { CONTINUE, type Verdict } from "../core/http.ts";
 import type { Exchange } from "../gateway.ts";
 import type { EnvoyMessage, Phase } from "./codec.ts";
 
@@ -14,6 +15,8 @@ export interface Channel {
   answer(phase: Phase, verdict: Verdict): void;
   /** Ends the stream with OK. */
   end(): void;
+  /** Ends the stream with an error, so that Envoy does not go on without us. */
+  abort(): void;
 }
 
 /** What the stream's owner calls as things arrive. */
@@ -57,28 +60,30 @@ class ExchangeStream implements Stream {
     if (this.#over) return;
     this.#over = true;
     this.#waiting.length = 0;
-    this.#channel.end();
+    // Envoy has gone while its answer was being made: OK would say that none is needed.
+    if (this.#busy) this.#channel.abort();
+    else this.#channel.end();
   }
 
   #process(message: EnvoyMessage): void {
     if (this.#over) return;
     const { phase } = message;
-    let verdict: Verdict | Promise<Verdict>;
     try {
-      verdict = this.#decide(message);
+      const verdict = this.#decide(message);
+      if (verdict instanceof Promise) this.#await(phase, verdict);
+      else this.#answer(phase, verdict);
     } catch (error) {
-      verdict = this.#fault(error);
+      this.#fault(phase, error);
     }
-    if (!(verdict instanceof Promise)) {
-      this.#answer(phase, verdict);
-      return;
-    }
+  }
+
+  #await(phase: Phase, verdict: Promise<Verdict>): void {
     this.#busy = true;
     void verdict
-      .catch((error: unknown) => this.#fault(error))
-      .then((settled) => {
+      .then((settled) => this.#answer(phase, settled))
+      .catch((error: unknown) => this.#fault(phase, error))
+      .then(() => {
         this.#busy = false;
-        this.#answer(phase, settled);
         for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) this.message(next);
       });
   }
@@ -94,10 +99,12 @@ class ExchangeStream implements Stream {
         return this.#exchange.requestBody(message.body);
       case "response_headers":
         return this.#exchange.responseHeaders({ headers: message.headers, endpoint: message.upstreamAddress });
+      case "unreadable":
+        throw message.error;
       case "response_body":
       case "request_trailers":
       case "response_trailers":
-        return { kind: "continue" };
+        return CONTINUE;
       default:
         return assertNever(message);
     }
@@ -109,15 +116,21 @@ class ExchangeStream implements Stream {
     // A reply ends the request for us. So does the head of an event stream: held on to, the stream would be pinned for
     // as long as the events go on, and a thousand of them exhaust Envoy's limit (envoy.md §1).
     const isLast = verdict.kind === "reply" || (phase === "response_headers" && this.#exchange.answersWithEvents);
-    if (isLast) this.finished();
+    if (!isLast) return;
+    this.#over = true;
+    this.#waiting.length = 0;
+    this.#channel.end();
   }
 
-  #fault(error: unknown): Reply {
-    this.#reportFault(error);
-    return this.#exchange.fault();
+  /** Answers 500. Where that cannot be done either, the stream ends with an error, on which Envoy fails the request. */
+  #fault(phase: Phase, error: unknown): void {
+    try {
+      this.#reportFault(error);
+      this.#answer(phase, this.#exchange.fault());
+    } catch {
+      this.#over = true;
+      this.#waiting.length = 0;
+      this.#channel.abort();
+    }
   }
-}
-
-function assertNever(value: never): never {
-  throw new Error(`unmapped: ${JSON.stringify(value)}`);
 }

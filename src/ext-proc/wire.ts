@@ -1,8 +1,8 @@
 /**
  * Protobuf's wire format (protobuf.dev/programming-guides/encoding), as far as the messages of every request need it.
  *
- * By hand, since it is the hot path: Type.decode and Type.encode of protobufjs make an object of each header and a string
- * of each name, most of which nobody looks at. Measured, this halves the codec and takes a seventh off a request.
+ * By hand, since it is the hot path: a general decoder makes an object of each header and a string of each name, most of
+ * which nobody looks at. Measured beside protobufjs' Type.decode and Type.encode, this takes a seventh off a request.
  */
 
 /** Wire types: how the payload of a field is laid out. */
@@ -106,6 +106,11 @@ export function sizeOfField(length: number): number {
   return 1 + sizeOfVarint(length) + length;
 }
 
+/** Bytes that a field with a tag below 16 and this number takes. */
+export function sizeOfNumber(value: number): number {
+  return 1 + sizeOfVarint(value);
+}
+
 function sizeOfVarint(value: number): number {
   let size = 1;
   for (let rest = value; rest > 0x7f; rest >>>= 7) size++;
@@ -135,8 +140,15 @@ export class Writer {
     this.#at += this.bytes.write(text, this.#at, "latin1");
   }
 
-  flag(tag: number): void {
-    this.bytes[this.#at++] = tag;
-    this.bytes[this.#at++] = 1;
+  /** A whole field of bytes. */
+  payload(tag: number, bytes: Uint8Array): void {
+    this.open(tag, bytes.length);
+    this.bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  /** A whole field of an enum, a bool (1 is true) or a number below 2^31. Its head is written as that of bytes is. */
+  number(tag: number, value: number): void {
+    this.open(tag, value);
   }
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { initializeMessage, MCP_HEADERS, openSession, post, send } from "../support/http.ts";
+import { initializeMessage, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
@@ -55,4 +55,34 @@ test("an initialize reaches the backend byte for byte, without the stale session
   expect(answer.status).toBe(200);
   expect(lastBody()).toBe(body);
   expect(server.received.at(-1)?.headers).not.toHaveProperty("mcp-session-id");
+});
+
+test.each([false, true])(
+  "a DELETE that carries a body (chunked: %s) ends its session at the backend too",
+  async (chunked) => {
+    const id = await openSession(stack.port, "/server/mcp");
+    const before = server.sessions.size;
+    const headers = { ...MCP_HEADERS, "mcp-session-id": id };
+    const answer = await send({
+      port: stack.port,
+      method: "DELETE",
+      path: "/server/mcp",
+      headers,
+      body: "{}",
+      chunked,
+    });
+    expect(answer.status).toBe(200);
+    expect(server.sessions.size).toBe(before - 1);
+  },
+);
+
+test("a GET that carries an initialize begins no session", async () => {
+  const headers = { ...MCP_HEADERS, "mcp-session-id": await openSession(stack.port, "/server/mcp") };
+  const before = server.sessions.size;
+  const body = JSON.stringify(initializeMessage());
+  const response = await openResponse({ port: stack.port, path: "/server/mcp", headers, body });
+  response.destroy();
+  expect([undefined, headers["mcp-session-id"]]).toContain(response.headers["mcp-session-id"]);
+  expect(server.received.at(-1)).toMatchObject({ method: "GET" });
+  expect(server.sessions.size).toBe(before);
 });

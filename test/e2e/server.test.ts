@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { start, waitFor } from "../../harness/child.ts";
 import { freePort } from "../../harness/ports.ts";
 import { createExtProcServer, type ExtProcServer } from "../../src/ext-proc/server.ts";
 import type { Exchange } from "../../src/gateway.ts";
@@ -39,11 +40,11 @@ const idle: Exchange = {
   fault: () => ({ kind: "reply", status: 500, headers: [], body: "", details: "mcp_internal" }),
 };
 
-function makeServer(exchange: Exchange = idle): ExtProcServer {
+function makeServer(exchange: Exchange = idle, faults: unknown[] = []): ExtProcServer {
   return createExtProcServer({
     gateway: { open: () => exchange },
     bodyLimit: BODY_LIMIT,
-    reportFault: () => undefined,
+    reportFault: (error) => void faults.push(error),
   });
 }
 
@@ -122,20 +123,25 @@ describe("draining", () => {
   });
 });
 
-test("a message that is larger than the body limit allows, or is none, ends its stream with an error", async () => {
-  const server = makeServer();
+test("a message larger than the body limit allows ends its stream with an error; one that is none gets 500 and is reported", async () => {
+  const faults: unknown[] = [];
+  const server = makeServer(idle, faults);
   const port = await freePort();
   await server.listen({ kind: "tcp", host: "127.0.0.1", port });
   const client = new services.envoy.service.ext_proc.v3.ExternalProcessor(`127.0.0.1:${port}`, insecure);
   for (const [message, code] of [
     [{ request_body: { body: Buffer.alloc(BODY_LIMIT + 2 * 1024 * 1024) } }, grpc.status.RESOURCE_EXHAUSTED],
-    [{}, grpc.status.INTERNAL],
   ]) {
     const call = client.Process();
     const failed = new Promise<grpc.ServiceError>((resolve) => call.on("error", resolve));
     call.write(message);
     expect((await failed).code).toBe(code);
   }
+  const call = client.Process();
+  const answered = new Promise((resolve) => call.once("data", resolve));
+  call.write({});
+  expect(await answered).toMatchObject({ immediate_response: { status: { code: 500 } } });
+  expect(faults).toEqual([expect.objectContaining({ message: "a ProcessingRequest without a phase" })]);
   client.close();
   await server.drain(1_000);
 });
@@ -166,17 +172,75 @@ describe("a Unix socket", () => {
       await stack.stop();
       await backend.close();
     }
+    expect(existsSync(path)).toBe(false);
   });
 
-  test("that a killed process left behind is replaced; one that is served on is not", async () => {
+  test("that a killed process left behind is replaced", async () => {
     const path = join(directory, "stale.sock");
+    const script = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => console.log("up"))`;
+    const killed = start("listener", process.execPath, ["-e", script]);
+    await waitFor(killed, async () => killed.output().includes("up"));
+    killed.signal("SIGKILL");
+    await killed.exited;
+    expect(existsSync(path)).toBe(true);
+
+    const server = makeServer();
+    await server.listen({ kind: "unix", path });
+    expect(await server.drain(1_000)).toBe(true);
+  });
+
+  test("that is served on is not taken over, and outlives the end of who served on it before", async () => {
+    const path = join(directory, "busy.sock");
     const first = makeServer();
     await first.listen({ kind: "unix", path });
+    await expect(makeServer().listen({ kind: "unix", path })).rejects.toThrow(`cannot listen on unix:${path}`);
+
+    const client = new services.envoy.service.ext_proc.v3.ExternalProcessor(`unix:${path}`, insecure);
+    const call = client.Process();
+    const answered = new Promise((resolve) => call.once("data", resolve));
+    call.write({ request_headers: {} });
+    await answered;
+    const drained = first.drain(10_000);
+    await expect.poll(() => existsSync(path)).toBe(false);
     const second = makeServer();
-    await expect(second.listen({ kind: "unix", path })).rejects.toThrow(`cannot listen on unix:${path}`);
-    await first.drain(1_000);
-    const third = makeServer();
-    await third.listen({ kind: "unix", path });
-    expect(await third.drain(1_000)).toBe(true);
+    await second.listen({ kind: "unix", path });
+    call.end();
+    expect(await drained).toBe(true);
+    expect(existsSync(path)).toBe(true);
+    client.close();
+    await second.drain(1_000);
   });
+
+  test("is not made where a file of another kind is, and the file stays", async () => {
+    const path = join(directory, "important.txt");
+    writeFileSync(path, "important");
+    await expect(makeServer().listen({ kind: "unix", path })).rejects.toThrow("it is no socket");
+    expect(readFileSync(path, "utf8")).toBe("important");
+  });
+});
+
+test("3,000 streams that are reset, as Envoy resets them on timeouts, fail none of their neighbours", async () => {
+  const server = makeServer();
+  const port = await freePort();
+  await server.listen({ kind: "tcp", host: "127.0.0.1", port });
+  const client = new services.envoy.service.ext_proc.v3.ExternalProcessor(`127.0.0.1:${port}`, insecure);
+  const failed: grpc.ServiceError[] = [];
+  const answerThenReset = () =>
+    new Promise<void>((resolve) => {
+      const call = client.Process();
+      let answered = false;
+      call.on("data", () => {
+        answered = true;
+        call.cancel();
+      });
+      call.on("error", (error: grpc.ServiceError) => {
+        if (!answered) failed.push(error);
+        resolve();
+      });
+      call.write({ request_headers: {} });
+    });
+  for (let sent = 0; sent < 3_000; sent += 100) await Promise.all(Array.from({ length: 100 }, answerThenReset));
+  expect(failed).toEqual([]);
+  client.close();
+  await server.drain(1_000);
 });

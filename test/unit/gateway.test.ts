@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RequestPolicy } from "../../src/core/routes.ts";
 import { createGateway, type Exchange, type RequestEvent } from "../../src/gateway.ts";
-import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
+import { mintSessionId, parseSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../src/sessions/store.ts";
 import { fields } from "./core/fields.ts";
@@ -17,7 +17,8 @@ const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
 const unavailable = async () => ({ kind: "unavailable" }) as const;
 const unknown = async () => ({ kind: "unknown" }) as const;
 const call = '{"jsonrpc":"2.0","id":"x","method":"tools/list"}';
-const initialize = '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25"}}';
+const initialize =
+  '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25","n":9007199254740993}}';
 
 /** A gateway over a memory store with one session in it, parts of which can be made to fail. */
 async function open(over: Partial<SessionStore> = {}) {
@@ -133,6 +134,40 @@ describe("the expiry of a session", () => {
   });
 });
 
+describe("a body of a request that is no message", () => {
+  test.each(["GET", "DELETE"])("is none of ours: a %s is decided by its head", async (method) => {
+    const { exchange, id } = await open();
+    expect(await head(exchange, method, id)).toEqual(pinned);
+    expect(await exchange.requestBody(Buffer.from(initialize))).toEqual({ kind: "continue" });
+    const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
+    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80" })).toMatchObject({
+      set: [["mcp-session-id", id]],
+    });
+  });
+});
+
+test("a session of another route is unknown, also where both routes lead to one backend", async () => {
+  const { exchange, store, id } = await open();
+  const found = await store.find(sessionKey(id));
+  if (found.kind !== "found") throw new Error("unreachable");
+  const other = mintSessionId();
+  await store.create(sessionKey(other), { ...found.session, route: "/other" });
+  head(exchange, "POST", other);
+  expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
+});
+
+test("a store that breaks its promise and rejects costs one request, and not the process", async () => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  const { exchange, id } = await open({ find: () => Promise.reject(new Error("broken")) });
+  head(exchange, "POST", id);
+  expect(await exchange.requestBody(Buffer.from(initialize))).toMatchObject({ kind: "mutate" });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.removeListener("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
 describe("another principal's session", () => {
   test("is unknown, and lives on", async () => {
     const { exchange, store, id } = await open();
@@ -161,13 +196,31 @@ describe("an initialize", () => {
     const verdict = await answerOf(exchange, { ":status": "200", "mcp-session-id": "new-id" }, "10.0.0.9:80");
     expect(verdict).toMatchObject({ kind: "mutate", set: [["mcp-session-id", expect.stringMatching(/^[\w-]{43}$/)]] });
     expect(events.at(-1)).toMatchObject({ kind: "session-created", endpoint: "10.0.0.9:80" });
-    expect(store.size).toBe(2);
+    const given = verdict.kind === "mutate" ? verdict.set[0]?.[1] : undefined;
+    const id = parseSessionId(given ?? "");
+    if (id === undefined) throw new Error(`no session id: ${given}`);
+    expect(await store.find(sessionKey(id))).toMatchObject({
+      session: {
+        owner: ANONYMOUS,
+        route: "/mcp",
+        protocolVersion: "2025-11-25",
+        initializeParams: '{"protocolVersion":"2025-11-25","n":9007199254740993}',
+        bindings: { one: { sessionId: "new-id", endpoint: "10.0.0.9:80", generation: 1 } },
+      },
+    });
+  });
+
+  test("whose answer does not tell the endpoint is a fault, and not a session that works by chance", async () => {
+    const { exchange, store } = await begin();
+    expect(() => answerOf(exchange, { ":status": "200", "mcp-session-id": "new-id" }, undefined)).toThrow(
+      "upstream.address",
+    );
+    expect(store.size).toBe(1);
   });
 
   test.each([
     ["that gives no session", { ":status": "200" }, "10.0.0.9:80"],
     ["that fails", { ":status": "500", "mcp-session-id": "new-id" }, "10.0.0.9:80"],
-    ["of Envoy's own", { ":status": "200", "mcp-session-id": "new-id" }, undefined],
   ])("with an answer %s begins none, and shows no id", async (_, headers, endpoint) => {
     const { exchange, store } = await begin();
     const verdict = await answerOf(exchange, headers, endpoint);

@@ -32,9 +32,30 @@ describe("a legacy message", () => {
       { method: "notifications/x", name: undefined },
     ],
     [{ jsonrpc: "2.0", id: 1, result: {} }, none],
-    [[message("ping"), message("ping")], none],
+    [[message("ping"), message("ping")], { method: "ping", name: undefined }],
   ])("%j carries no id of the client's to echo", (body, labels) => {
     expect(decideOn(body)).toEqual({ kind: "legacy", id: undefined, labels });
+  });
+});
+
+describe("a batch", () => {
+  const call = (name: string) => message("tools/call", { name });
+  test.each([
+    ["whose messages say the same tells it", [call("a"), call("a")], { method: "tools/call", name: "a" }],
+    ["of two names tells of none of them", [call("a"), call("b")], { method: "batch", name: undefined }],
+    ["of two methods tells of none of them", [call("a"), message("ping")], { method: "batch", name: undefined }],
+    [
+      "of a call and a response is told too",
+      [call("a"), { jsonrpc: "2.0", id: 1, result: {} }],
+      { method: "batch", name: undefined },
+    ],
+    ["of responses has nothing to tell", [{ jsonrpc: "2.0", id: 1, result: {} }], none],
+  ])("%s", (_, batch, labels) => {
+    expect(decideOn(batch)).toEqual({ kind: "legacy", id: undefined, labels });
+  });
+
+  test("with a name too long for a header is refused", () => {
+    expect(decideOn([message("ping"), call("n".repeat(21))])).toMatchObject({ reject: { reason: "invalid-request" } });
   });
 });
 
@@ -54,8 +75,8 @@ describe("an initialize", () => {
   });
 
   test.each([
-    ["without params", undefined, "invalid_request"],
-    ["with params that a session will not keep", { padding: "x".repeat(100) }, "body_too_large"],
+    ["without params", undefined, "invalid-request"],
+    ["with params that a session will not keep", { padding: "x".repeat(100) }, "body-too-large"],
   ])("%s is refused", (_, params, reason) => {
     expect(decideOn(message("initialize", params))).toMatchObject({ kind: "reject", reject: { reason, id: "7" } });
   });
@@ -63,7 +84,7 @@ describe("an initialize", () => {
   test("in a batch is refused", () => {
     expect(decideOn([message("initialize", {})])).toMatchObject({
       kind: "reject",
-      reject: { reason: "invalid_request", detail: "initialize must not be in a batch" },
+      reject: { reason: "invalid-request", detail: "initialize must not be in a batch" },
     });
   });
 
@@ -84,8 +105,8 @@ describe("a modern message", () => {
   });
 
   test.each([
-    ["header_mismatch", { _meta: modernMeta }, { ...headers, "mcp-method": "tools/call" }],
-    ["invalid_envelope", {}, headers],
+    ["header-mismatch", { _meta: modernMeta }, { ...headers, "mcp-method": "tools/call" }],
+    ["invalid-envelope", {}, headers],
   ])("is refused as %s", (reason, params, sent) => {
     const intent = decideOn(message("tools/list", params), sent);
     expect(intent).toMatchObject({ kind: "reject", reject: { reason, id: "7" } });
@@ -93,20 +114,20 @@ describe("a modern message", () => {
 
   test("in a batch is refused", () => {
     const batch = [message("ping"), message("tools/list", { _meta: modernMeta })];
-    expect(decideOn(batch)).toMatchObject({ kind: "reject", reject: { reason: "invalid_request" } });
+    expect(decideOn(batch)).toMatchObject({ kind: "reject", reject: { reason: "invalid-request" } });
   });
 });
 
 describe("a body is refused", () => {
   test.each([
-    ["not JSON", "{", { reason: "not_json" }],
-    ["not JSON-RPC", "{}", { reason: "invalid_request" }],
-    ["over the limit", " ".repeat(2_001), { reason: "body_too_large" }],
-    ["a method too long for a header", message("m".repeat(21)), { reason: "invalid_request", id: "7" }],
+    ["not JSON", "{", { reason: "not-json" }],
+    ["not JSON-RPC", "{}", { reason: "invalid-request" }],
+    ["over the limit", " ".repeat(2_001), { reason: "body-too-large" }],
+    ["a method too long for a header", message("m".repeat(21)), { reason: "invalid-request", id: "7" }],
     [
       "a name too long for a header",
       message("tools/call", { name: "é".repeat(4) }),
-      { reason: "invalid_request", id: "7" },
+      { reason: "invalid-request", id: "7" },
     ],
   ])("%s", (_, body, reject) => {
     expect(decideOn(body)).toMatchObject({ kind: "reject", reject });

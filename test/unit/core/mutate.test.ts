@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
-import { forward, giveBack, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
+import { forward, showOwnSessionId, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
 import { fields } from "./fields.ts";
 
 const route = { path: "/public", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
@@ -54,11 +54,11 @@ test("a request outside a session takes no endpoint, session or label of the cli
 });
 
 test("an answer without a session id stays as it is", () => {
-  expect(giveBack("ours", fields({}))).toEqual({ kind: "continue" });
+  expect(showOwnSessionId("ours", fields({}))).toEqual({ kind: "continue" });
 });
 
 test("a backend's session id in an answer becomes the client's own, or goes where the client has none", () => {
   const answer = fields({ "mcp-session-id": "backend-id" });
-  expect(giveBack("ours", answer)).toMatchObject({ set: [["mcp-session-id", "ours"]], remove: [] });
-  expect(giveBack(undefined, answer)).toMatchObject({ set: [], remove: ["mcp-session-id"] });
+  expect(showOwnSessionId("ours", answer)).toMatchObject({ set: [["mcp-session-id", "ours"]], remove: [] });
+  expect(showOwnSessionId(undefined, answer)).toMatchObject({ set: [], remove: ["mcp-session-id"] });
 });

@@ -33,28 +33,28 @@ test.each([
 });
 
 test.each([
-  [{ ":path": "/mcp/" }, "no_route"],
-  [{ ":path": "" }, "no_route"],
-  [{ ":path": "mcp" }, "no_route"],
-  [{ ":path": "/mcp#x" }, "no_route"],
-  [{ ":method": "PUT" }, "method_not_allowed"],
-  [{ ":method": "get" }, "method_not_allowed"],
-  [{ ":method": "GET" }, "not_acceptable"],
-  [{ ":method": "GET", accept: "*/*" }, "not_acceptable"],
-  [{ "content-type": "application/jsonp" }, "content_type"],
-  [{ "content-type": "" }, "content_type"],
-  [{ "content-encoding": "br" }, "content_encoding"],
+  [{ ":path": "/mcp/" }, "no-route"],
+  [{ ":path": "" }, "no-route"],
+  [{ ":path": "mcp" }, "no-route"],
+  [{ ":path": "/mcp#x" }, "no-route"],
+  [{ ":method": "PUT" }, "method-not-allowed"],
+  [{ ":method": "get" }, "method-not-allowed"],
+  [{ ":method": "GET" }, "not-acceptable"],
+  [{ ":method": "GET", accept: "*/*" }, "not-acceptable"],
+  [{ "content-type": "application/jsonp" }, "content-type"],
+  [{ "content-type": "" }, "content-type"],
+  [{ "content-encoding": "br" }, "content-encoding"],
 ])("%j is refused as %s", (headers, reason) => {
   expect(open(headers)).toEqual(refused(reason));
 });
 
 test("a POST without a body is refused as not JSON", () => {
-  expect(open({}, { endOfStream: true })).toEqual(refused("not_json"));
+  expect(open({}, { endOfStream: true })).toEqual(refused("not-json"));
 });
 
 test("the path of a foreign host is not looked at", () => {
   const over = { policy: { hosts: ["gw.example"] } };
-  expect(open({ ":authority": "evil.example", ":path": "/nothing" }, over)).toEqual(refused("host_not_allowed"));
+  expect(open({ ":authority": "evil.example", ":path": "/nothing" }, over)).toEqual(refused("host-not-allowed"));
 });
 
 describe("hosts", () => {
@@ -64,12 +64,38 @@ describe("hosts", () => {
     ["gw.example:8443", ["gw.example:8443"], true],
     ["gw.example:80", ["gw.example:8443"], false],
     ["gw.example", ["gw.example:8443"], false],
+    ["gw.example:", ["gw.example"], true],
+    ["gw.example", ["gw.example:443"], true],
+    ["gw.example", ["gw.example:80"], true],
+    ["gw.example:443", ["gw.example:80"], false],
+    ["gw.example:80", ["gw.example:443"], false],
+    ["gw.example:443", ["gw.example:443"], true],
+    ["other.example", ["gw.example:443"], false],
     ["[::1]:80", ["[::1]"], true],
+    ["[::1]", ["[::1]:443"], true],
+    ["[::1]:8080", ["[::1]:443"], false],
+    ["[0:0:0:0:0:0:0:1]:80", ["[::1]"], true],
+    ["[::FFFF:127.0.0.1]", ["[::ffff:7f00:1]"], true],
+    ["[::1]", ["[0::1]"], true],
+    ["::1", ["[::1]"], false],
+    ["[::1", ["[::1]"], false],
+    ["[:::1]", ["[::1]"], false],
+    ["[::1].evil.example", ["[::1]"], false],
+    ["user@gw.example", ["gw.example"], false],
+    ["gw.example@evil.example", ["gw.example"], false],
+    ["gw.example:80@evil.example", ["gw.example"], false],
+    ["gw.example:80:80", ["gw.example"], false],
+    ["gw.example:x", ["gw.example"], false],
     ["gw.example.evil", ["gw.example"], false],
     ["", ["gw.example"], false],
   ])("%s with %j: %s", (authority, hosts, allowed) => {
     const opening = open({ ":authority": authority }, { policy: { hosts } });
-    expect(opening.kind).toBe(allowed ? "message" : "reject");
+    expect(opening).toMatchObject(allowed ? { kind: "message" } : refused("host-not-allowed"));
+  });
+
+  test("none configured means any, but none with userinfo", () => {
+    expect(open({ ":authority": "evil.example" })).toMatchObject({ kind: "message" });
+    expect(open({ ":authority": "user@gw.example" })).toEqual(refused("host-not-allowed"));
   });
 });
 
@@ -86,12 +112,24 @@ describe("origins", () => {
     ["", "gw.example", undefined, false],
     ["https://gw.example@evil.example", "gw.example", undefined, false],
     ["file:///x", "gw.example", undefined, false],
+    ["http://gw.example/", "gw.example", undefined, false],
+    ["http://", "gw.example", undefined, false],
+    ["http://gw.example://x", "gw.example", undefined, false],
+    ["ftp://gw.example", "gw.example", undefined, false],
+    ["http://[::1]:8080", "[::1]:8080", undefined, true],
+    ["http://[::1]", "[0:0:0:0:0:0:0:1]:80", undefined, true],
+    ["http://[::1]", "[::2]", undefined, false],
+    ["https://[::1]", "[::1]:80", undefined, false],
+    // TLS may end ahead of Envoy, and the Host say nothing of it.
+    ["https://gw.example", "gw.example", undefined, true],
+    // No guard against DNS rebinding: that is what hosts are for.
+    ["http://evil.example", "evil.example", undefined, true],
     ["https://app.example", "gw.example", ["https://app.example"], true],
     ["https://APP.example", "gw.example", ["https://app.example"], true],
     ["https://app.example:444", "gw.example", ["https://app.example"], false],
     ["https://gw.example", "gw.example", ["https://app.example"], false],
   ])("%s calling %s with %j configured: %s", (origin, authority, origins, allowed) => {
     const opening = open({ origin, ":authority": authority }, { policy: { origins } });
-    expect(opening).toMatchObject(allowed ? { kind: "message" } : refused("origin_not_allowed"));
+    expect(opening).toMatchObject(allowed ? { kind: "message" } : refused("origin-not-allowed"));
   });
 });

@@ -6,25 +6,25 @@ const detail = 'a "quoted" thing';
 
 // design.md §9, row by row.
 test.each<[Reject, number, number | undefined]>([
-  [{ reason: "host_not_allowed" }, 403, -32600],
-  [{ reason: "origin_not_allowed" }, 403, -32600],
-  [{ reason: "no_route" }, 404, undefined],
-  [{ reason: "method_not_allowed" }, 405, undefined],
-  [{ reason: "not_acceptable" }, 406, -32600],
-  [{ reason: "content_type" }, 415, -32600],
-  [{ reason: "content_encoding" }, 415, -32600],
-  [{ reason: "not_json" }, 400, -32700],
-  [{ reason: "body_too_large", id }, 413, -32600],
-  [{ reason: "session_unknown", id }, 404, -32001],
-  [{ reason: "session_required", id }, 400, -32600],
-  [{ reason: "store_unavailable", id }, 503, -32603],
-  [{ reason: "invalid_request", detail, id }, 400, -32600],
-  [{ reason: "header_mismatch", detail, id }, 400, -32020],
-  [{ reason: "invalid_envelope", detail, id }, 400, -32602],
+  [{ reason: "host-not-allowed" }, 403, -32600],
+  [{ reason: "origin-not-allowed" }, 403, -32600],
+  [{ reason: "no-route" }, 404, undefined],
+  [{ reason: "method-not-allowed" }, 405, undefined],
+  [{ reason: "not-acceptable" }, 406, -32600],
+  [{ reason: "content-type" }, 415, -32600],
+  [{ reason: "content-encoding" }, 415, -32600],
+  [{ reason: "not-json" }, 400, -32700],
+  [{ reason: "body-too-large", id }, 413, -32600],
+  [{ reason: "session-unknown", id }, 404, -32001],
+  [{ reason: "session-required", id }, 400, -32600],
+  [{ reason: "store-unavailable", id }, 503, -32603],
+  [{ reason: "invalid-request", detail, id }, 400, -32600],
+  [{ reason: "header-mismatch", detail, id }, 400, -32020],
+  [{ reason: "invalid-envelope", detail, id }, 400, -32602],
   [{ reason: "internal", id }, 500, -32603],
 ])("%j is answered by %i and code %s", (reject, status, code) => {
   const reply = answer(reject);
-  expect(reply).toMatchObject({ kind: "reply", status, details: `mcp_${reject.reason}` });
+  expect(reply).toMatchObject({ kind: "reply", status, details: `mcp_${reject.reason.replaceAll("-", "_")}` });
   const headers = new Map(reply.headers);
   if (code === undefined) {
     expect(headers.get("content-type")).toBe("text/plain; charset=utf-8");
@@ -38,8 +38,8 @@ test.each<[Reject, number, number | undefined]>([
 });
 
 test("a 405 says what is allowed, a 503 when to come back", () => {
-  expect(answer({ reason: "method_not_allowed" }).headers).toContainEqual(["allow", "GET, POST, DELETE"]);
-  expect(answer({ reason: "store_unavailable" }).headers).toContainEqual(["retry-after", "1"]);
+  expect(answer({ reason: "method-not-allowed" }).headers).toContainEqual(["allow", "GET, POST, DELETE"]);
+  expect(answer({ reason: "store-unavailable" }).headers).toContainEqual(["retry-after", "1"]);
 });
 
 test("a reason that has no answer is an error of ours", () => {

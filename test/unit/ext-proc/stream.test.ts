@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Reply, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
-import { openStream } from "../../../src/ext-proc/stream.ts";
+import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
 import type { Exchange } from "../../../src/gateway.ts";
 
 const headers = { get: () => undefined };
@@ -12,10 +12,11 @@ const go: Verdict = { kind: "continue" };
 const reply: Reply = { kind: "reply", status: 404, headers: [], body: "", details: "mcp_x" };
 const fault: Reply = { ...reply, status: 500, details: "mcp_internal" };
 
-function drive(over: Partial<Exchange> = {}) {
+function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {}) {
   const answers: [Phase, Verdict][] = [];
   const faults: unknown[] = [];
   let ended = 0;
+  let aborted = 0;
   const exchange: Exchange = {
     requestHeaders: () => go,
     requestBody: () => go,
@@ -27,9 +28,11 @@ function drive(over: Partial<Exchange> = {}) {
   const channel = {
     answer: (phase: Phase, verdict: Verdict) => void answers.push([phase, verdict]),
     end: () => void ended++,
+    abort: () => void aborted++,
+    ...channelOver,
   };
   const stream = openStream(exchange, channel, (error) => void faults.push(error));
-  return { stream, answers, faults, ended: () => ended };
+  return { stream, answers, faults, ended: () => ended, aborted: () => aborted };
 }
 
 /** Lets promises that are settled run their course. */
@@ -108,6 +111,7 @@ describe("what should not happen is answered by 500 and reported, never let thro
     ["an error over the answer", { responseHeaders: throws }, [requestHeaders, responseHeaders]],
     ["a body before its head", {}, [requestBody]],
     ["two heads", {}, [requestHeaders, requestHeaders]],
+    ["a message that is none", {}, [{ phase: "unreadable", error: broken }]],
     ["a phase that nobody mapped", {}, [{ phase: "new" } as unknown as EnvoyMessage]],
   ])("%s", async (_, over, messages) => {
     const { stream, answers, faults, ended } = drive(over);
@@ -120,13 +124,32 @@ describe("what should not happen is answered by 500 and reported, never let thro
   });
 });
 
-test("an answer that is ready after Envoy has gone is not written", async () => {
-  const { stream, answers, ended, faults } = drive({ requestHeaders: async () => go });
+test("Envoy gone while its answer is made: nothing is written, and the end is no OK", async () => {
+  const { stream, answers, ended, aborted, faults } = drive({ requestHeaders: async () => go });
   stream.message(requestHeaders);
   stream.message(requestBody);
   stream.finished();
   await settled();
   expect(answers).toEqual([]);
-  expect(ended()).toBe(1);
+  expect([ended(), aborted()]).toEqual([0, 1]);
   expect(faults).toEqual([]);
+});
+
+describe("where even the 500 cannot be given, the stream ends with an error and the process goes on", () => {
+  const throws = () => {
+    throw new Error("broken");
+  };
+  test.each<[string, Partial<Exchange>, Partial<Channel>]>([
+    ["the answer cannot be written", {}, { answer: throws }],
+    ["the answer cannot be written, later", { requestHeaders: async () => go }, { answer: throws }],
+    ["there is no reply for a fault", { requestHeaders: throws, fault: throws }, {}],
+  ])("%s", async (_, over, channelOver) => {
+    const { stream, ended, aborted, faults } = drive(over, channelOver);
+    stream.message(requestHeaders);
+    stream.message(requestBody);
+    await settled();
+    stream.finished();
+    expect([ended(), aborted()]).toEqual([0, 1]);
+    expect(faults.length).toBeGreaterThan(0);
+  });
 });
