@@ -6,8 +6,8 @@ import { stringify } from "yaml";
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
 import { freePort } from "../harness/ports.ts";
+import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
-import { readConfig } from "../src/serve.ts";
 import { bare, undirected } from "./bootstraps.ts";
 import { MCP_PATH } from "./wire.ts";
 

@@ -3,9 +3,19 @@
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { parse } from "yaml";
+import { ConfigError, readConfig } from "./config/read.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
-import { ConfigError, readConfig, serve } from "./serve.ts";
+import { serve } from "./serve.ts";
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // Whoever read our output (such as `head`) has enough of it.
+  if (error.code === "EPIPE") process.exit();
+  process.exitCode = 1;
+  say(`error: cannot write the result: ${error.message}`);
+});
+// Nobody is left to be told.
+process.stderr.on("error", () => undefined);
 
 const program = new Command("mcp-router")
   .description("An MCP gateway on the Envoy that you already run")
@@ -57,7 +67,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = 1;
-  if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${line}`);
+  if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${error.file}: ${line}`);
   else say(`error: ${error instanceof Error ? error.message : String(error)}`);
 }
 

@@ -2,16 +2,17 @@
 import type { RequestPolicy, Route } from "../core/routes.ts";
 import type { Config } from "./load.ts";
 
+/** @throws when a route names no backend, which `loadConfig` does not let through */
 export function requestPolicy({ gateway, routes, backends, limits }: Config): RequestPolicy {
   const paths = new Map(backends.map(({ name, path }) => [name, path]));
+  const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
+    const backendPath = paths.get(backend);
+    if (backendPath === undefined) throw new Error(`route ${path} leads to "${backend}", which is no backend`);
+    return { path, backend, backendPath, sessions };
+  };
   return {
-    routes: new Map(
-      routes.map(({ path, backend, sessions }): [string, Route] => [
-        path,
-        { path, backend, backendPath: paths.get(backend) ?? path, sessions },
-      ]),
-    ),
-    hosts: gateway.hosts?.map((host) => host.toLowerCase()),
+    routes: new Map(routes.map((route) => [route.path, routeOf(route)])),
+    hosts: gateway.hosts,
     origins: gateway.origins,
     limits,
   };

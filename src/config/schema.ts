@@ -3,7 +3,19 @@
  * Every setting, its unit and its default are defined here and nowhere else.
  */
 import * as z from "zod";
-import { address, byteSize, duration, origin, path, tcpAddress } from "./values.ts";
+import {
+  address,
+  backendPath,
+  byteSize,
+  duration,
+  host,
+  origin,
+  path,
+  redisUrl,
+  tcpAddress,
+  text,
+  wholeNumber,
+} from "./values.ts";
 
 const seconds = 1_000;
 const minutes = 60 * seconds;
@@ -21,9 +33,9 @@ const name = z
 
 const tlsToBackend = z.strictObject({
   /** Server name sent and verified. */
-  sni: z.string().min(1),
+  sni: text("a server name"),
   /** PEM file of the authorities that Envoy trusts, as a path on Envoy's machine. Default: the system's. */
-  ca: z.string().min(1).optional(),
+  ca: text("the path of a PEM file").optional(),
 });
 
 const timeouts = z.strictObject({
@@ -37,26 +49,62 @@ const timeouts = z.strictObject({
 
 const backend = z.strictObject({
   /** `ip:port`, or `name:port` that Envoy resolves. */
-  endpoints: z.array(tcpAddress).min(1, "expected at least one endpoint"),
-  /** Path of the MCP endpoint at the backend. */
-  path: path.default("/mcp"),
+  endpoints: z.array(tcpAddress, "expected a list of endpoints").min(1, "expected at least one endpoint"),
+  /** Path of the MCP endpoint at the backend, sent as it is written. */
+  path: backendPath.default("/mcp"),
   /** `Host` that the backend is sent. Default: the endpoint's own address. */
-  host: z.string().min(1).optional(),
+  host: text("a host name").optional(),
   tls: tlsToBackend.optional(),
   /** Only where they differ from the top-level `timeouts`. */
   timeouts: z
     .strictObject({ call: duration.optional(), listen: duration.optional(), connect: duration.optional() })
     .default({}),
-  /** What a client sees when a backend has lost its session. `recover` is issue 6. */
+  /** What a client sees when a backend has lost its session. `surface`: the backend's own answer. */
   onSessionLost: z.enum(["surface", "recover"]).default("surface"),
 });
 
 const route = z.strictObject({
   /** Public path, compared byte by byte after Envoy's normalization. */
   path,
-  backends: z.array(z.string()).min(1, "expected at least one backend"),
+  backends: z
+    .array(text("the name of a backend"), "expected a list of the names of backends")
+    .min(1, "expected at least one backend"),
   /** `required`: a legacy message without a session (other than `initialize`) is refused instead of forwarded. */
   sessions: z.enum(["optional", "required"]).default("optional"),
+});
+
+const nodes = z.array(tcpAddress, "expected a list of addresses").min(1, "expected at least one address");
+
+/** Redis 6.2 or later, or Valkey: one of `url`, `sentinel` and `cluster` says where. */
+const redis = z.strictObject({
+  kind: z.literal("redis"),
+  /** `redis://host:6379`, or `rediss://` for TLS. May hold user, password and number of the database. */
+  url: redisUrl.optional(),
+  /** The master is asked of these Sentinels by the name that they know it by. */
+  sentinel: z.strictObject({ master: text("the name of the master"), nodes }).optional(),
+  /** Some nodes of a Redis Cluster; they tell the others. */
+  cluster: z.strictObject({ nodes }).optional(),
+  /** How every key begins. */
+  prefix: z
+    .string("expected a text")
+    .regex(/^[\w.-]{1,32}$/, "expected up to 32 letters, digits, dots, hyphens")
+    .default("mcpr"),
+  username: text("the name of an ACL user").optional(),
+  /** A file with the password and nothing else. */
+  passwordFile: text("the path of a file").optional(),
+  /** Number of the database; a cluster has only 0. */
+  database: wholeNumber(0, 1_000).default(0),
+  /** Longest that a command may take. A session's request waits for one. */
+  timeout: duration.default(500),
+  /** Needed for TLS with Sentinels or a cluster; PEM files. */
+  tls: z
+    .strictObject({
+      ca: text("the path of a PEM file").optional(),
+      cert: text("the path of a PEM file").optional(),
+      key: text("the path of a PEM file").optional(),
+      serverName: text("a host name").optional(),
+    })
+    .optional(),
 });
 
 const schema = z.strictObject({
@@ -64,11 +112,20 @@ const schema = z.strictObject({
     .strictObject({
       /** Where clients reach Envoy. */
       listen: tcpAddress.default({ host: "0.0.0.0", port: 8080 }),
-      /** Host names (with or without a port) that clients may use. Default: any. */
-      hosts: z.array(z.string().min(1)).optional(),
+      /**
+       * Hosts that clients may use: the guard against DNS rebinding. One without a port is taken with any port; one with
+       * :80 or :443 also without, since clients leave out the default port of their scheme. Default: any.
+       */
+      hosts: z.array(host, "expected a list of hosts").min(1, "expected at least one host").optional(),
       /** Origins that browsers may call from. Default: the same host only. A request without Origin is fine. */
-      origins: z.array(origin).optional(),
-      tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
+      origins: z.array(origin, "expected a list of origins").optional(),
+      tls: z
+        .strictObject({
+          /** PEM files, as paths on Envoy's machine. */
+          cert: text("the path of a PEM file"),
+          key: text("the path of a PEM file"),
+        })
+        .optional(),
     })
     .prefault({}),
   egress: z
@@ -84,7 +141,7 @@ const schema = z.strictObject({
       /** Health and metrics over HTTP; absent = none. */
       http: tcpAddress.optional(),
       /** The processors that Envoy spreads requests over. Default: the one at `listen`. */
-      endpoints: z.array(address).min(1).optional(),
+      endpoints: z.array(address, "expected a list of addresses").min(1, "expected at least one address").optional(),
       /** How long Envoy waits for one answer of the processor. 200 ms, Envoy's default, is too short for a burst. */
       messageTimeout: duration.default(5 * seconds),
       /** After SIGTERM: how long requests under way may take before they are cut. */
@@ -97,12 +154,9 @@ const schema = z.strictObject({
       admin: tcpAddress.optional(),
     })
     .prefault({}),
-  /** Where sessions are kept. Of the kinds that are not built yet, `load.ts` says so; their settings are not looked at. */
+  /** Where sessions are kept. In memory they end with the router, and no other router knows them. */
   store: z
-    .discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("memory") }),
-      z.looseObject({ kind: z.literal("redis") }),
-    ])
+    .discriminatedUnion("kind", [z.strictObject({ kind: z.literal("memory") }), redis])
     .prefault({ kind: "memory" }),
   sessions: z
     .strictObject({
@@ -112,7 +166,7 @@ const schema = z.strictObject({
       lifetime: duration.default(24 * hours),
     })
     .prefault({}),
-  /** How the principal of a request is known. As above. */
+  /** How the principal of a request is known. Of the kinds that are not built yet no setting is looked at. */
   identity: z
     .discriminatedUnion("kind", [
       z.strictObject({ kind: z.literal("none") }),
@@ -129,25 +183,60 @@ const schema = z.strictObject({
   limits: z
     .strictObject({
       /** Largest request body, in bytes. */
-      body: byteSize.default(4 * MiB),
+      body: byteSize("1GiB").default(4 * MiB),
       /** Most messages in one legacy batch. */
-      batch: z.int().min(1).max(10_000).default(100),
+      batch: wholeNumber(1, 10_000).default(100),
       /** Deepest nesting of arrays and objects in a message. */
-      depth: z.int().min(8).max(10_000).default(128),
-      /** Longest method, and longest tool, prompt or resource name, in bytes: both become request headers. */
-      name: byteSize.default(4096),
+      depth: wholeNumber(8, 10_000).default(128),
+      /**
+       * Longest method, and longest tool, prompt or resource name, in bytes: both become request headers, of which
+       * Envoy takes 60 KiB in all.
+       */
+      name: byteSize("16KiB").default(1 * KiB),
       /** Largest params of an initialize, in bytes: a session keeps them. */
-      initialize: byteSize.default(64 * KiB),
+      initialize: byteSize("1MiB").default(64 * KiB),
     })
     .prefault({}),
-  backends: z.record(name, backend).refine((all) => Object.keys(all).length > 0, "expected at least one backend"),
-  routes: z.array(route).min(1, "expected at least one route"),
+  backends: z
+    .record(name, backend, "expected the backends, each by its name")
+    .refine((all) => Object.keys(all).length > 0, "expected at least one backend"),
+  routes: z.array(route, "expected a list of routes").min(1, "expected at least one route"),
 });
 
 /** What the file says, defaults filled in, not yet checked across fields. */
 export type RawConfig = z.output<typeof schema>;
 
-/** zod's issues as they come; `load.ts` turns them into messages. */
+/** zod's issues in the words of `expectation`, or in those of the value; `describe.ts` turns them into errors. */
 export function parseShape(value: unknown): z.ZodSafeParseResult<RawConfig> {
-  return schema.safeParse(value);
+  return schema.safeParse(value, { error: expectation });
+}
+
+/** The settings that are known under a path, to suggest one for a name that is not. */
+export function settingsUnder(path: readonly PropertyKey[]): string[] {
+  let node: unknown = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  for (const key of path)
+    node =
+      typeof key === "number"
+        ? at(node, "items")
+        : (at(at(node, "properties"), key) ?? at(node, "additionalProperties"));
+  return Object.keys(at(node, "properties") ?? {});
+}
+
+function at(node: unknown, key: PropertyKey): object | undefined {
+  const value: unknown = typeof node === "object" && node !== null ? Reflect.get(node, key) : undefined;
+  return typeof value === "object" && value !== null ? value : undefined;
+}
+
+/** What was expected, where the kind of value does not say it itself. */
+function expectation(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      return issue.input === null ? "expected settings under it; remove the empty key" : "expected settings under it";
+    case "invalid_value":
+      return `expected one of ${issue.values.join(", ")}`;
+    case "invalid_union":
+      return Array.isArray(issue.options) ? `expected one of ${issue.options.join(", ")}` : undefined;
+    default:
+      return undefined;
+  }
 }

@@ -1,4 +1,5 @@
 /** The kinds of value that a configuration file holds, each read from its written form. */
+import { unescape as percentDecoded } from "node:querystring";
 import * as z from "zod";
 
 /** A host (name, IPv4, or IPv6 without brackets) and a port. */
@@ -12,8 +13,6 @@ export type Address = ({ readonly kind: "tcp" } & TcpAddress) | { readonly kind:
 
 const durationUnits: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-/** The largest size: what one gRPC message and one Buffer hold with room to spare. */
-const MAX_SIZE = 1024 ** 3;
 /** The longest time that a Node timer and Envoy's int64 of nanoseconds both take: 24 days. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
@@ -24,18 +23,27 @@ export const duration = fromText<number>('a duration such as "500ms", "10s", "30
   return ms > 0 && ms <= MAX_DURATION_MS ? ms : undefined;
 });
 
-/** `512B`, `256KiB`, `4MiB`, or a plain number of bytes. */
-export const byteSize = z.union(
-  [
-    z.int().min(1).max(MAX_SIZE),
-    fromText<number>("a size", (text) => {
-      const [, digits, unit] = /^(\d+)(B|KiB|MiB|GiB)$/.exec(text) ?? [];
-      const bytes = Number(digits) * (sizeUnits[unit ?? ""] ?? Number.NaN);
-      return bytes > 0 && bytes <= MAX_SIZE ? bytes : undefined;
-    }),
-  ],
-  'expected a size such as "256KiB" or "4MiB", from 1 byte to 1GiB',
-);
+/** `512B`, `256KiB`, `4MiB`, or a plain number of bytes; at least one byte, and at most `largest`, written the same way. */
+export function byteSize(largest: string) {
+  const max = bytesOf(largest);
+  const message = `expected a size such as "512B", "4KiB" or "1MiB", from 1 byte to ${largest}`;
+  return z
+    .union([z.number(), z.string()], message)
+    .transform((written) => (typeof written === "number" ? written : bytesOf(written)))
+    .refine((bytes) => isWhole(bytes, 1, max), message);
+}
+
+/** A whole number of things. */
+export function wholeNumber(min: number, max: number) {
+  const message = `expected a whole number from ${min} to ${max}`;
+  return z.number(message).refine((value) => isWhole(value, min, max), message);
+}
+
+/** Text that is not empty. */
+export function text(expected: string) {
+  const message = `expected ${expected}`;
+  return z.string(message).min(1, message);
+}
 
 /** `host:port` or `[v6]:port`. */
 export const tcpAddress = fromText<TcpAddress>('an address such as "127.0.0.1:8080" or "[::1]:8080"', parseTcpAddress);
@@ -53,34 +61,104 @@ export const address = fromText<Address>(
   },
 );
 
+/** What a client may write in `Host`: a name, IPv4 or `[v6]`, with or without a port; lower case inside. */
+export const host = fromText<string>(
+  'a host such as "mcp.example.com", "10.0.0.1:8080" or "[::1]", without a scheme, path or wildcard',
+  (text) => {
+    const match = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text);
+    if (!match) return undefined;
+    const [, port] = match;
+    return port === undefined || isPort(Number(port)) ? text.toLowerCase() : undefined;
+  },
+);
+
+const pathExpected =
+  'expected a path such as "/mcp": no query, no empty, dotted or percent-escaped segment, no trailing slash';
 /** A URL path without query, fragment, empty, dot or escaped segments: what Envoy's normalization leaves as it is. */
 export const path = z
-  .string()
-  .regex(
-    /^(?:\/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+$|^\/$/,
-    'expected a path such as "/mcp": no query, no empty, dotted or percent-escaped segment, no trailing slash',
-  );
+  .string(pathExpected)
+  .regex(/^(?:\/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+$|^\/$/, pathExpected);
 
-/** An origin as browsers send it: scheme, host, and a port unless it is the scheme's own. */
-export const origin = fromText<string>('an origin such as "https://app.example.com", without a path', (text) => {
-  try {
-    const { origin } = new URL(text);
-    return origin === text.toLowerCase() ? origin : undefined;
-  } catch {
-    return undefined;
-  }
-});
+const backendPathExpected =
+  'expected a path such as "/mcp": it begins with "/", and has no query, fragment, white space or control character ' +
+  "(percent-encode what is not ASCII)";
+/** A path at a backend, which goes there as it is written: nothing normalizes it, so it may end in a slash. */
+export const backendPath = z.string(backendPathExpected).regex(/^\/[!"$->@-~]*$/, backendPathExpected);
+
+/** Of these, browsers leave out the scheme's own port. */
+const WEB_SCHEMES = new Set(["http", "https"]);
+
+/**
+ * An origin as browsers send it: scheme, host, and a port unless it is the scheme's own; lower case inside. Browser
+ * extensions and web views have schemes of their own, whose origin is all that is written (`URL` calls it "null").
+ */
+export const origin = fromText<string>(
+  'an origin such as "https://app.example.com" or "chrome-extension://…": no path, no wildcard, no default port',
+  (text) => {
+    const written = text.toLowerCase();
+    // The authority is visible ASCII without # * / ? @.
+    const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\/[!"$-)+-.0->A-~]+$/.exec(written) ?? [];
+    if (scheme === undefined) return undefined;
+    if (!WEB_SCHEMES.has(scheme)) return written;
+    return URL.canParse(written) && new URL(written).origin === written ? written : undefined;
+  },
+);
+
+/** Where one Redis is, and what the URL says of entering it. */
+export interface RedisUrl {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly database: number | undefined;
+}
+
+/** `redis://user:password@host:6379/0`; `rediss://` with TLS. */
+export const redisUrl = fromText<RedisUrl>(
+  'a URL such as "redis://127.0.0.1:6379" or "rediss://redis.example:6379/1"',
+  parseRedisUrl,
+);
 
 /** An address as it is written: `host:port`, IPv6 in brackets. */
 export function formatAddress({ host, port }: TcpAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+function parseRedisUrl(text: string): RedisUrl | undefined {
+  if (!/^rediss?:\/\/[^/?#]+(?:\/\d*)?$/.test(text) || !URL.canParse(text)) return undefined;
+  const { protocol, hostname, port, username, password, pathname } = new URL(text);
+  const database = pathname.slice(1);
+  return {
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: port === "" ? DEFAULT_REDIS_PORT : Number(port),
+    tls: protocol === "rediss:",
+    username: percentDecoded(username) || undefined,
+    password: percentDecoded(password) || undefined,
+    database: database === "" ? undefined : Number(database),
+  };
+}
+
+const DEFAULT_REDIS_PORT = 6379;
+
 function parseTcpAddress(text: string): TcpAddress | undefined {
   const [, v6, name, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   const host = v6 ?? name;
-  return host !== undefined && port >= 1 && port <= 65_535 ? { host, port } : undefined;
+  return host !== undefined && isPort(port) ? { host, port } : undefined;
+}
+
+function isPort(port: number): boolean {
+  return isWhole(port, 1, 65_535);
+}
+
+function isWhole(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
+}
+
+function bytesOf(text: string): number {
+  const [, digits, unit] = /^(\d+)(B|KiB|MiB|GiB)$/.exec(text) ?? [];
+  return Number(digits) * (sizeUnits[unit ?? ""] ?? Number.NaN);
 }
 
 function fromText<T>(expected: string, parse: (text: string) => T | undefined) {

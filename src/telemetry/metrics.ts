@@ -10,6 +10,10 @@ export interface Metrics {
   sessionEnded(route: string): void;
   /** A change of the configuration file was taken, or refused (then the last good one stays in force). */
   configReloaded(ok: boolean): void;
+  /** Whether the session store answers. */
+  storeUp(up: boolean): void;
+  /** An operation of the session store failed, or took too long. */
+  storeFailed(operation: string): void;
   /** The text format of Prometheus. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -26,6 +30,13 @@ export function createMetrics(): Metrics {
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
   const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
   const reloads = counter("config_reloads_total", "Changes of the configuration file, by outcome", ["outcome"]);
+  const failures = counter("store_failures_total", "Operations of the session store that failed", ["operation"]);
+  const up = new Gauge({
+    name: "mcp_router_store_up",
+    help: "1 while the session store answers",
+    registers: [registry],
+  });
+  up.set(1);
   const stale = new Gauge({
     name: "mcp_router_config_stale",
     help: "1 while the configuration file was refused and an older one is in force",
@@ -37,6 +48,8 @@ export function createMetrics(): Metrics {
     rejected: (reason) => rejected.inc({ reason }),
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
+    storeUp: (answers) => up.set(answers ? 1 : 0),
+    storeFailed: (operation) => failures.inc({ operation }),
     configReloaded: (ok) => {
       reloads.inc({ outcome: ok ? "applied" : "refused" });
       stale.set(ok ? 0 : 1);

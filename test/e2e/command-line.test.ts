@@ -9,6 +9,7 @@ import { freePort } from "../../harness/ports.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const CONFIG = `
+gateway: { hosts: [127.0.0.1] }
 backends:
   one: { endpoints: [127.0.0.1:3001] }
 routes:
@@ -44,9 +45,16 @@ describe("check", () => {
     const { status, stdout, stderr } = run("check", "--config", config);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     expect(stderr.trim().split("\n")).toEqual([
-      expect.stringMatching(/^error: backends\.one\.endpoints\[0\]: got "127\.0\.0\.1:x"/),
-      expect.stringMatching(/^error: routes\[0\]\.path: got "mcp"/),
+      expect.stringMatching(/^error: \/.*\/bad\.yaml: backends\.one\.endpoints\[0\]: got "127\.0\.0\.1:x"/),
+      expect.stringMatching(/^error: \/.*\/bad\.yaml: routes\[0\]\.path: got "mcp"/),
     ]);
+  });
+
+  test("warns in one line where any Host is taken, and passes", () => {
+    const config = file("no-hosts.yaml", CONFIG.replace(/^gateway.*$/m, ""));
+    const { status, stderr } = run("check", "--config", config);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^warning: \/.*\/no-hosts\.yaml: gateway\.hosts is not set: [^\n]*\n$/);
   });
 
   test("passes the bootstrap that `envoy` prints, which Envoy itself accepts", () => {
@@ -90,13 +98,34 @@ test.each([
   [[], 1, "Usage: mcp-router"],
   [["serve"], 1, "--config"],
   [["nonsense"], 1, "unknown command"],
-  [["serve", "--config", "/no/such.yaml"], 1, "error: cannot be read"],
+  [["serve", "--config", "/no/such.yaml"], 1, "error: /no/such.yaml: cannot be read: ENOENT"],
+  [["serve", "--config", "/no/such.yaml"], 1, "name your mcp-router.yaml by --config\n"],
   [["--help"], 0, ""],
 ])("%j exits with %i and says why", (args, status, said) => {
   const outcome = run(...args);
   expect(outcome.status).toBe(status);
   expect(outcome.stderr).toContain(said);
   expect(outcome.stderr).not.toContain("    at ");
+});
+
+describe("envoy", () => {
+  /** Through a shell, with stdout going where the test says; the status is that of mcp-router. */
+  function intoShell(rest: string) {
+    const config = file("good.yaml", CONFIG);
+    const command = `"${process.execPath}" "${MAIN}" envoy --config "${config}" ${rest}; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" });
+    return { status: stdout.trim().split("\n").at(-1), stderr };
+  }
+
+  test("is quiet when its reader has read enough", () => {
+    expect(intoShell("| head -c 0")).toEqual({ status: "0", stderr: "" });
+  });
+
+  test("says so when its result cannot be written, and exits with 1", () => {
+    const { status, stderr } = intoShell("> /dev/full");
+    expect(status).toBe("1");
+    expect(stderr).toMatch(/^error: cannot write the result: .*ENOSPC.*\n$/);
+  });
 });
 
 describe("serve", () => {

@@ -1,11 +1,25 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { watchFile } from "../../src/config/watch.ts";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { accepts, freePort } from "../../harness/ports.ts";
+import { serve } from "../../src/serve.ts";
 import { initializeMessage, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
+
+/** Whether the machine has no inotify watches left. */
+const exhausted = vi.hoisted(() => ({ now: false }));
+
+vi.mock("node:fs", async (original) => {
+  const fs = await original<typeof import("node:fs")>();
+  const watch: typeof fs.watch = (...given: unknown[]) => {
+    if (exhausted.now) throw new Error("ENOSPC: System limit for number of file watchers reached");
+    return Reflect.apply(fs.watch, fs, given);
+  };
+  return { ...fs, watch, default: { ...fs, watch } };
+});
 
 let server: TestServer;
 let stack: Stack;
@@ -48,29 +62,56 @@ test("a changed file is taken while serving; a bad one keeps the last good one a
   await stack.router.reload();
   expect(await status("/server/mcp")).toBe(200);
   expect(await metric("mcp_router_config_stale")).toBe("mcp_router_config_stale 0");
+
+  rmSync(stack.configFile);
+  await expect.poll(() => metric("mcp_router_config_stale")).toBe("mcp_router_config_stale 1");
+  writeFileSync(stack.configFile, good);
+  await expect.poll(() => metric("mcp_router_config_stale")).toBe("mcp_router_config_stale 0");
+  expect(await status("/server/mcp")).toBe(200);
 });
 
-test("a swap of the folder that Kubernetes links to is seen", async () => {
-  const mount = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
-  const version = (name: string, text: string) => {
-    mkdirSync(join(mount, name));
-    writeFileSync(join(mount, name, "mcp-router.yaml"), text);
-  };
-  version("..v1", "one");
-  symlinkSync("..v1", join(mount, "..data"));
-  symlinkSync("..data/mcp-router.yaml", join(mount, "mcp-router.yaml"));
-  const seen: string[] = [];
-  const watcher = watchFile(
-    join(mount, "mcp-router.yaml"),
-    "one",
-    (text) => seen.push(text),
-    (error) => seen.push(error.message),
-  );
+/** A configuration of its own, and the ports that serving it takes. */
+async function ownConfig() {
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
+  const [grpc, http] = [await freePort(), await freePort()];
+  const file = join(directory, "mcp-router.yaml");
+  const text = stringify({
+    gateway: { hosts: ["127.0.0.1"] },
+    processor: { listen: `127.0.0.1:${grpc}`, http: `127.0.0.1:${http}` },
+    log: { level: "silent" },
+    backends: { server: { endpoints: [server.endpoint] } },
+    routes: [{ path: "/mcp", backends: ["server"] }],
+  });
+  writeFileSync(file, text);
+  return { file, text, grpc, http, remove: () => rmSync(directory, { recursive: true }) };
+}
 
-  version("..v2", "two");
-  symlinkSync("..v2", join(mount, "..data_tmp"));
-  renameSync(join(mount, "..data_tmp"), join(mount, "..data"));
-  await expect.poll(() => seen).toEqual(["two"]);
-  watcher.close();
-  rmSync(mount, { recursive: true });
+test("where the file cannot be watched, the router serves, reloads when told to, and stops", async () => {
+  const { file, text, grpc, http, remove } = await ownConfig();
+  exhausted.now = true;
+  const router = await serve(file, {}).finally(() => {
+    exhausted.now = false;
+  });
+  expect((await send({ port: http, path: "/readyz" })).status).toBe(200);
+
+  writeFileSync(file, text.replace("path: /mcp", "path: /other"));
+  await router.reload();
+  const { body } = await send({ port: http, path: "/metrics" });
+  expect(body).toContain('mcp_router_config_reloads_total{outcome="applied"} 1');
+
+  expect(await router.stop()).toBe(true);
+  expect(await Promise.all([accepts(grpc), accepts(http)])).toEqual([false, false]);
+  remove();
+});
+
+test("a start that fails leaves nothing running", async () => {
+  const { file, grpc, http, remove } = await ownConfig();
+  const first = await ownConfig();
+  const other = await serve(first.file, {});
+  writeFileSync(file, readFileSync(file, "utf8").replace(`:${grpc}`, `:${first.grpc}`));
+  await expect(serve(file, {})).rejects.toThrow(`cannot listen on 127.0.0.1:${first.grpc}`);
+  expect(await accepts(http)).toBe(false);
+  await other.stop();
+  first.remove();
+  remove();
 });

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { type Config, loadConfig } from "../../../src/config/load.ts";
@@ -17,8 +18,18 @@ function load(over: Sections = {}): Config {
 }
 
 function errorsOf(over: Sections): readonly string[] {
-  const loaded = loadConfig(stringify({ ...MINIMAL, ...over }));
+  return errorsIn(stringify({ ...MINIMAL, ...over }));
+}
+
+function errorsIn(text: string): readonly string[] {
+  const loaded = loadConfig(text);
   return loaded.ok ? [] : loaded.errors;
+}
+
+function warningsOf(over: Sections): readonly string[] {
+  const loaded = loadConfig(stringify({ ...MINIMAL, ...over }));
+  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
+  return loaded.warnings;
 }
 
 const minutes = 60_000;
@@ -34,9 +45,10 @@ test("the smallest configuration gets every default", () => {
       drain: 30_000,
     },
     envoy: {},
+    store: { kind: "memory" },
     sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes },
     log: { level: "info" },
-    limits: { body: 4 * 1024 * 1024, batch: 100, depth: 128, name: 4096, initialize: 64 * 1024 },
+    limits: { body: 4 * 1024 * 1024, batch: 100, depth: 128, name: 1024, initialize: 64 * 1024 },
     backends: [
       {
         name: "one",
@@ -100,8 +112,8 @@ describe("an error names the path, the value, and what was expected", () => {
       { processor: { listen: "unix:relative" } },
       'processor.listen: got "unix:relative", expected an address such as "127.0.0.1:50051" or "unix:',
     ],
-    [{ gateway: { port: 1 } }, 'gateway: unknown setting "port"'],
-    [{ gatway: {} }, 'top level: unknown setting "gatway"'],
+    [{ gateway: { hosts: [] } }, "gateway.hosts: got [], expected at least one host"],
+    [{ gateway: { hosts: "gw.example" } }, 'gateway.hosts: got "gw.example", expected a list of hosts'],
     [
       { gateway: { origins: ["https://app.example/path"] } },
       'gateway.origins[0]: got "https://app.example/path", expected an origin',
@@ -114,14 +126,44 @@ describe("an error names the path, the value, and what was expected", () => {
     [{ sessions: { idle: "0s" } }, 'sessions.idle: got "0s", expected a duration'],
     [{ sessions: { lifetime: "100d" } }, 'sessions.lifetime: got "100d", expected a duration'],
     [{ sessions: { idle: 30 } }, "sessions.idle: got 30, expected a duration"],
-    [{ limits: { body: "4MB" } }, 'limits.body: got "4MB", expected'],
-    [{ limits: { batch: 0 } }, "limits.batch: got 0, "],
-    [{ log: { level: "loud" } }, 'log.level: got "loud", '],
+    [{ limits: { body: "4MB" } }, 'limits.body: got "4MB", expected a size such as "512B", "4KiB" or "1MiB", from'],
+    [{ limits: { body: "2GiB" } }, 'limits.body: got "2GiB", expected a size'],
+    [{ limits: { name: "17KiB" } }, 'limits.name: got "17KiB", expected a size'],
+    [{ limits: { name: 16_385 } }, "limits.name: got 16385, expected a size"],
+    [{ limits: { initialize: "2MiB" } }, 'limits.initialize: got "2MiB", expected a size'],
+    [{ limits: { batch: 0 } }, "limits.batch: got 0, expected a whole number from 1 to 10000"],
+    [{ limits: { batch: 1.5 } }, "limits.batch: got 1.5, expected a whole number from 1 to 10000"],
+    [{ limits: { depth: "8" } }, 'limits.depth: got "8", expected a whole number from 8 to 10000'],
+    [
+      { log: { level: "loud" } },
+      'log.level: got "loud", expected one of trace, debug, info, warn, error, fatal, silent',
+    ],
+    [{ gateway: null }, "gateway: empty, expected settings under it; remove the empty key"],
+    [{ gateway: [] }, "gateway: got [], expected settings under it"],
+    [{ gateway: { listen: null } }, "gateway.listen: empty, expected an address"],
+    [{ gateway: { tls: { cert: "", key: "k" } } }, 'gateway.tls.cert: got "", expected the path of a PEM file'],
+    [{ store: null }, "store: empty, expected settings under it; remove the empty key"],
+    [{ store: {} }, "store.kind: missing, expected one of memory, redis"],
+    [{ identity: { kind: "oidc" } }, 'identity.kind: got "oidc", expected one of none, jwt, header'],
+    [{ processor: { endpoints: [] } }, "processor.endpoints: got [], expected at least one address"],
+    [{ backends: null }, "backends: empty, expected the backends, each by its name"],
+    [{ backends: undefined }, "backends: missing, expected the backends, each by its name"],
     [{ backends: {} }, "backends: got {}, expected at least one backend"],
-    [{ backends: { One: { endpoints: ["h:1"] } } }, "backends.One: got "],
+    [{ backends: { One: { endpoints: ["h:1"] } } }, 'backends: got "One", expected a name of lower-case letters'],
     [{ backends: { one: { endpoints: [] } } }, "backends.one.endpoints: got [], expected at least one endpoint"],
-    [{ backends: { one: {} } }, "backends.one.endpoints: missing, expected"],
+    [{ backends: { one: {} } }, "backends.one.endpoints: missing, expected a list of endpoints"],
+    [{ backends: { one: { endpoints: ["h:1"], path: "mcp" } } }, 'backends.one.path: got "mcp", expected a path'],
+    [{ backends: { one: { endpoints: ["h:1"], path: "/mcp?a=b" } } }, 'backends.one.path: got "/mcp?a=b"'],
+    [{ backends: { one: { endpoints: ["h:1"], path: "/mcp#a" } } }, 'backends.one.path: got "/mcp#a"'],
+    [{ backends: { one: { endpoints: ["h:1"], path: "/a b" } } }, 'backends.one.path: got "/a b"'],
+    [{ backends: { one: { endpoints: ["h:1"], path: "/a\r\nb" } } }, 'backends.one.path: got "/a\\r\\nb"'],
     [{ routes: [] }, "routes: got [], expected at least one route"],
+    [{ routes: undefined }, "routes: missing, expected a list of routes"],
+    [{ routes: [{ backends: ["one"] }] }, 'routes[0].path: missing, expected a path such as "/mcp"'],
+    [
+      { routes: [{ path: "/mcp", backends: "one" }] },
+      'routes[0].backends: got "one", expected a list of the names of backends',
+    ],
     [{ routes: [{ path: "mcp", backends: ["one"] }] }, 'routes[0].path: got "mcp", expected a path such as "/mcp"'],
     [{ routes: [{ path: "/mcp/", backends: ["one"] }] }, 'routes[0].path: got "/mcp/"'],
     [{ routes: [{ path: "/a/../mcp", backends: ["one"] }] }, 'routes[0].path: got "/a/../mcp"'],
@@ -145,13 +187,171 @@ describe("an error names the path, the value, and what was expected", () => {
   });
 
   test.each(["a: [", "a: 1\na: 2"])("text that is not YAML: %j", (text) => {
-    expect(loadConfig(text)).toMatchObject({ ok: false, errors: [expect.stringMatching(/^not YAML: .*line \d/s)] });
+    expect(errorsIn(text)).toEqual([expect.stringMatching(/^not YAML: .*line \d/s)]);
   });
 
-  test.each(["", "just text", "[]"])("YAML that holds no settings: %j", (text) => {
-    const loaded = loadConfig(text);
-    expect(loaded).toMatchObject({ ok: false, errors: [expect.stringMatching(/^top level: /)] });
+  test.each(["origins: [*.example.com]", "origins: *"])("a value that YAML takes for an alias: %j", (text) => {
+    const [error] = errorsIn(text);
+    expect(error).toMatch(/^not YAML: .*alias.*; quote a value that begins with "\*"$/is);
   });
+
+  test("aliases that grow beyond measure", () => {
+    const grown = `a: &a [1, 1]\n${"bcdefgh".replace(/./g, (letter, at) => `${letter}: &${letter} [${`*${"abcdefg"[at]},`.repeat(9)}]\n`)}`;
+    expect(errorsIn(grown)).toEqual([expect.stringMatching(/^not YAML: .*alias/)]);
+  });
+
+  test("a value that holds itself", () => {
+    expect(errorsIn("backends: &a [*a]")).toContain(
+      "backends: got a value that holds itself, expected the backends, each by its name",
+    );
+  });
+
+  test("more than one document", () => {
+    expect(errorsIn("a: 1\n---\nb: 2")).toEqual(["line 2: a second document begins, expected one YAML document"]);
+  });
+
+  test.each(["", "# nothing yet\n", "---\n"])("a file without settings: %j", (text) => {
+    expect(errorsIn(text)).toEqual(['top level: empty, expected settings: at least "backends" and "routes"']);
+  });
+
+  test.each([
+    ["just text", 'top level: got "just text", expected settings under it'],
+    ["[]", "top level: got [], expected settings under it"],
+  ])("YAML that holds no settings: %j", (text, error) => {
+    expect(errorsIn(text)).toEqual([error]);
+  });
+
+  test("in our words, whatever stands in place of a setting", () => {
+    const full = {
+      gateway: { listen: "h:1", hosts: ["h"], origins: ["http://h"], tls: { cert: "c", key: "k" } },
+      egress: { listen: "h:2" },
+      processor: { listen: "h:3", http: "h:4", endpoints: ["h:3"], messageTimeout: "1s", drain: "1s" },
+      envoy: { admin: "h:5" },
+      store: { kind: "memory" },
+      sessions: { idle: "1h", lifetime: "1h" },
+      identity: { kind: "none" },
+      log: { level: "info" },
+      timeouts: { call: "1s", listen: "1s", connect: "1s" },
+      limits: { body: 1, batch: 1, depth: 8, name: 1, initialize: 1 },
+      backends: {
+        one: { endpoints: ["h:1"], path: "/", host: "h", tls: { sni: "s", ca: "c" }, timeouts: { call: "1s" } },
+      },
+      routes: [{ path: "/", backends: ["one"], sessions: "required" }],
+    };
+    expect(errorsIn(JSON.stringify(full))).toEqual([]);
+    const errors = settingsOf(full).flatMap((path) =>
+      [undefined, null, [], [null], {}, { x: {} }, "", "\n", 0, -1.5, 1e300, true].flatMap((value) =>
+        errorsIn(JSON.stringify(replaced(full, path, value))),
+      ),
+    );
+    expect(errors.length).toBeGreaterThan(300);
+    const foreign =
+      /invalid|receiv|too (small|big)|unrecog|expected (string|object|record|array|number|int)|undefined/i;
+    expect(errors.filter((error) => foreign.test(error) || !/^[^ ]+: |^top level: /.test(error))).toEqual([]);
+  });
+
+  test("it never throws", () => {
+    fc.assert(fc.property(fc.string(), (text) => void loadConfig(text)));
+    fc.assert(fc.property(fc.jsonValue(), (value) => void errorsOf({ gateway: value, limits: value, routes: value })));
+    fc.assert(fc.property(fc.jsonValue(), (value) => void loadConfig(stringify(value))));
+  });
+});
+
+/** The paths of all settings in a configuration, sections too. */
+function settingsOf(value: unknown): (string | number)[][] {
+  if (typeof value !== "object" || value === null) return [];
+  const keys = Array.isArray(value) ? [...value.keys()] : Object.keys(value);
+  return keys.flatMap((key) => [[key], ...settingsOf(Reflect.get(value, key)).map((rest) => [key, ...rest])]);
+}
+
+function replaced(root: object, path: readonly (string | number)[], value: unknown): unknown {
+  const copy = structuredClone(root);
+  const parent = path.slice(0, -1).reduce<object>((node, key) => Reflect.get(node, key), copy);
+  Reflect.set(parent, path.at(-1) ?? "", value);
+  return copy;
+}
+
+describe("a setting that is unknown", () => {
+  test.each<[Sections, string]>([
+    [{ gatway: {} }, 'top level: unknown setting "gatway"; did you mean "gateway"?'],
+    [{ gateway: { host: ["h"] } }, 'gateway: unknown setting "host"; did you mean "hosts"?'],
+    [{ processor: { messagetimeout: "1s" } }, 'processor: unknown setting "messagetimeout"; did you mean "messageTime'],
+    [{ backends: { one: { endpoint: "h:1" } } }, 'backends.one: unknown setting "endpoint"; did you mean "endpoints"?'],
+    [{ routes: [{ path: "/mcp", backend: "one" }] }, 'routes[0]: unknown setting "backend"; did you mean "backends"?'],
+  ])("names the one that was meant: %j", (over, error) => {
+    expect(errorsOf(over)).toContainEqual(expect.stringContaining(error));
+  });
+
+  test("suggests nothing where nothing is close", () => {
+    expect(errorsOf({ gateway: { port: 1 }, store: { kind: "memory", url: "x" } })).toEqual([
+      'gateway: unknown setting "port"',
+      'store: unknown setting "url"',
+    ]);
+  });
+
+  test("is an error of its own, beside others", () => {
+    expect(errorsOf({ gateway: { port: 1, address: 2 } })).toHaveLength(2);
+  });
+});
+
+describe("hosts", () => {
+  test.each(["gw.example", "10.0.0.1", "[::1]", "gw.example:8080", "[::1]:8080", "under_score"])("%s", (host) => {
+    expect(load({ gateway: { hosts: [host] } }).gateway.hosts).toEqual([host]);
+  });
+
+  test("are kept in lower case", () => {
+    expect(load({ gateway: { hosts: ["GW.Example:80"] } }).gateway.hosts).toEqual(["gw.example:80"]);
+  });
+
+  test.each(["", "https://gw.example", "gw.example/", "*.example", "::1", "gw.example:0", "gw.example:99999", "a b"])(
+    "not %j",
+    (host) => {
+      expect(errorsOf({ gateway: { hosts: [host] } })).toEqual([
+        `gateway.hosts[0]: got ${JSON.stringify(host)}, expected a host such as "mcp.example.com", "10.0.0.1:8080" or "[::1]", without a scheme, path or wildcard`,
+      ]);
+    },
+  );
+
+  test("a warning says what it means when none are set and nothing else keeps foreign pages out", () => {
+    const warning = expect.stringMatching(/^gateway\.hosts is not set: any Host is taken.*DNS rebinding/);
+    expect(warningsOf({})).toEqual([warning]);
+    expect(warningsOf({ gateway: { hosts: ["gw.example"] } })).toEqual([]);
+    expect(warningsOf({ gateway: { origins: ["https://app.example"] } })).toEqual([]);
+    expect(warningsOf({ gateway: { tls: { cert: "c", key: "k" } } })).toEqual([]);
+  });
+});
+
+describe("origins", () => {
+  test.each([
+    ["https://App.example", "https://app.example"],
+    ["http://[::1]:3000", "http://[::1]:3000"],
+    ["chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"],
+    ["vscode-webview://1A2b-3c", "vscode-webview://1a2b-3c"],
+    ["app://localhost:8080", "app://localhost:8080"],
+  ])("%s", (written, origin) => {
+    expect(load({ gateway: { origins: [written] } }).gateway.origins).toEqual([origin]);
+  });
+
+  test.each([
+    "null",
+    "https://app.example/",
+    "https://app.example:443",
+    "https://*.example",
+    "https://",
+    "https://a b",
+    "https://user@app.example",
+    "chrome-extension://abc/page.html",
+    "file:///",
+  ])("not %s", (origin) => {
+    expect(errorsOf({ gateway: { origins: [origin] } })).toEqual([
+      expect.stringContaining(`gateway.origins[0]: got ${JSON.stringify(origin)}, expected an origin such as`),
+    ]);
+  });
+});
+
+test.each(["/", "/mcp", "/mcp/", "/a//b", "/a/../b", "/%6dcp", "/v1;a=b/@c"])("a backend's path may be %s", (path) => {
+  const config = load({ backends: { one: { endpoints: ["h:1"], path } } });
+  expect(config.backends[0]?.path).toBe(path);
 });
 
 describe("settings that contradict each other", () => {
@@ -162,8 +362,18 @@ describe("settings that contradict each other", () => {
 
   test("two listeners on one address", () => {
     expect(errorsOf({ gateway: { listen: "h:1" }, envoy: { admin: "h:1" } })).toEqual([
-      "envoy.admin: got h:1, which gateway.listen listens on already",
+      "envoy.admin: got h:1, but gateway.listen listens on h:1 already",
     ]);
+  });
+
+  test("two listeners on one port, one of them on every address", () => {
+    expect(errorsOf({ gateway: { listen: "0.0.0.0:1" }, processor: { http: "127.0.0.1:1" } })).toEqual([
+      "processor.http: got 127.0.0.1:1, but gateway.listen listens on 0.0.0.0:1 already",
+    ]);
+    expect(errorsOf({ gateway: { listen: "127.0.0.1:1" }, envoy: { admin: "[::]:1" } })).toEqual([
+      "envoy.admin: got [::]:1, but gateway.listen listens on 127.0.0.1:1 already",
+    ]);
+    expect(errorsOf({ gateway: { listen: "10.0.0.1:1" }, envoy: { admin: "127.0.0.1:1" } })).toEqual([]);
   });
 
   test("a Unix socket beside a DNS name, of which Envoy would drop the socket", () => {
@@ -185,7 +395,8 @@ describe("settings that contradict each other", () => {
   });
 
   test("idle above lifetime is clamped, with a warning", () => {
-    const loaded = loadConfig(stringify({ ...MINIMAL, sessions: { idle: "2h", lifetime: "1h" } }));
+    const gateway = { hosts: ["gw.example"] };
+    const loaded = loadConfig(stringify({ ...MINIMAL, gateway, sessions: { idle: "2h", lifetime: "1h" } }));
     expect(loaded).toMatchObject({
       ok: true,
       config: { sessions: { idle: 60 * minutes, lifetime: 60 * minutes } },
@@ -194,9 +405,48 @@ describe("settings that contradict each other", () => {
   });
 });
 
+describe("a store in Redis", () => {
+  const redis = (over: Sections) => ({ store: { kind: "redis", ...over } });
+
+  test.each([
+    ["redis://h", { host: "h", port: 6379, tls: false, username: undefined, password: undefined, database: undefined }],
+    [
+      "rediss://u%40:p%3A%C3%A9@[::1]:1/3",
+      { host: "::1", port: 1, tls: true, username: "u@", password: "p:é", database: 3 },
+    ],
+    [
+      "redis://:p%zz%ff@h:1/",
+      { host: "h", port: 1, tls: false, username: undefined, password: "p%zz\ufffd", database: undefined },
+    ],
+  ])("is at %s", (url, at) => {
+    expect(load(redis({ url })).store).toEqual({
+      kind: "redis",
+      url: at,
+      prefix: "mcpr",
+      database: 0,
+      timeout: 500,
+    });
+  });
+
+  test.each<[Sections, string]>([
+    [{}, "store: got none of them, expected one of url, sentinel and cluster"],
+    [{ url: "redis://h", cluster: { nodes: ["h:1"] } }, "store: got url and cluster, expected one of"],
+    [{ url: "http://h" }, 'store.url: got "http://h", expected a URL such as "redis://127.0.0.1:6379"'],
+    [{ url: "redis://h/db" }, 'store.url: got "redis://h/db", expected a URL'],
+    [{ sentinel: { master: "m", nodes: [] } }, "store.sentinel.nodes: got [], expected at least one address"],
+    [{ cluster: { nodes: ["h:1"] }, database: 1 }, "store.database: got 1, expected 0"],
+    [
+      { url: "redis://h", timeout: "3s" },
+      "store.timeout: got 3s, expected at most half of processor.messageTimeout (5s)",
+    ],
+    [{ url: "redis://h", prefix: "{x}" }, 'store.prefix: got "{x}", expected'],
+  ])("that is wrong: %j", (over, error) => {
+    expect(errorsOf(redis(over))).toEqual([expect.stringContaining(error)]);
+  });
+});
+
 describe("what is not built yet is refused by name", () => {
   test.each<[Sections, string]>([
-    [{ store: { kind: "redis", url: "redis://x" } }, 'store.kind: "redis" is not built yet'],
     [{ identity: { kind: "jwt", issuer: "x" } }, 'identity.kind: "jwt" is not built yet'],
     [{ identity: { kind: "header", name: "x-user" } }, 'identity.kind: "header" is not built yet'],
     [{ admission: { sessions: 100 } }, "admission: not built yet"],
@@ -230,4 +480,9 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
     origins: ["https://app.example"],
     limits: config.limits,
   });
+});
+
+test("a route to a backend that is not there is a fault of ours, not a route to some path", () => {
+  const config = load();
+  expect(() => requestPolicy({ ...config, backends: [] })).toThrow('route /mcp leads to "one"');
 });

@@ -1,0 +1,123 @@
+/** What is wrong with a configuration although each value of it is right. */
+import { isIP } from "node:net";
+import type { RawConfig } from "./schema.ts";
+import { formatAddress, type TcpAddress } from "./values.ts";
+
+/** A backend's own timeouts, and the common ones for the rest. */
+export function backendTimeouts(raw: RawConfig, { timeouts }: RawConfig["backends"][string]) {
+  return {
+    call: timeouts.call ?? raw.timeouts.call,
+    listen: timeouts.listen ?? raw.timeouts.listen,
+    connect: timeouts.connect ?? raw.timeouts.connect,
+  };
+}
+
+/** Kinds and values that the design knows and the code does not serve yet: refused by name, never ignored. */
+export function notBuiltYet(raw: RawConfig): string[] {
+  const errors: string[] = [];
+  const refuse = (path: string, value: string, instead: string) =>
+    errors.push(`${path}: "${value}" is not built yet; ${instead}`);
+  if (raw.identity.kind !== "none") refuse("identity.kind", raw.identity.kind, "use none, and authenticate in Envoy");
+  for (const [name, backend] of Object.entries(raw.backends))
+    if (backend.onSessionLost === "recover") refuse(`backends.${name}.onSessionLost`, "recover", "use surface");
+  raw.routes.forEach((route, index) => {
+    if (route.backends.length > 1)
+      refuse(
+        `routes[${index}].backends`,
+        route.backends.join(", "),
+        "a federated route: name one backend for each route",
+      );
+  });
+  return errors;
+}
+
+/** Settings that contradict each other. */
+export function crossChecks(raw: RawConfig): string[] {
+  const errors: string[] = [];
+  const names = Object.keys(raw.backends);
+  const seen = new Map<string, number>();
+  raw.routes.forEach((route, index) => {
+    for (const name of route.backends)
+      if (!names.includes(name))
+        errors.push(`routes[${index}].backends: got "${name}", expected one of the backends: ${names.join(", ")}`);
+    const first = seen.get(route.path);
+    if (first !== undefined)
+      errors.push(`routes[${index}].path: got "${route.path}", which routes[${first}] has already`);
+    else seen.set(route.path, index);
+  });
+  errors.push(...storeContradictions(raw), ...listenerClashes(raw), ...socketBesideName(raw), ...idleTooShort(raw));
+  return errors;
+}
+
+function storeContradictions({ store, processor }: RawConfig): string[] {
+  if (store.kind !== "redis") return [];
+  const errors: string[] = [];
+  const places = (["url", "sentinel", "cluster"] as const).filter((place) => store[place] !== undefined);
+  if (places.length !== 1)
+    errors.push(`store: got ${places.join(" and ") || "none of them"}, expected one of url, sentinel and cluster`);
+  if (store.cluster && store.database !== 0)
+    errors.push(`store.database: got ${store.database}, expected 0: a Redis Cluster has no other`);
+  if (store.timeout * 2 > processor.messageTimeout)
+    errors.push(
+      `store.timeout: got ${store.timeout / 1000}s, expected at most half of processor.messageTimeout ` +
+        `(${processor.messageTimeout / 1000}s), or Envoy gives a request up before the store has`,
+    );
+  return errors;
+}
+
+function listenerClashes(raw: RawConfig): string[] {
+  const listeners: [string, TcpAddress | undefined][] = [
+    ["gateway.listen", raw.gateway.listen],
+    ["egress.listen", raw.egress.listen],
+    ["processor.listen", raw.processor.listen.kind === "tcp" ? raw.processor.listen : undefined],
+    ["processor.http", raw.processor.http],
+    ["envoy.admin", raw.envoy.admin],
+  ];
+  const errors: string[] = [];
+  const taken: (TcpAddress & { readonly setting: string })[] = [];
+  for (const [setting, address] of listeners) {
+    if (!address) continue;
+    const owner = taken.find((other) => clash(other, address));
+    if (owner)
+      errors.push(
+        `${setting}: got ${formatAddress(address)}, but ${owner.setting} listens on ${formatAddress(owner)} already`,
+      );
+    else taken.push({ ...address, setting });
+  }
+  return errors;
+}
+
+/** Addresses that mean every address of the machine. */
+const WILDCARDS = new Set(["0.0.0.0", "::"]);
+
+function clash(a: TcpAddress, b: TcpAddress): boolean {
+  return a.port === b.port && (a.host === b.host || WILDCARDS.has(a.host) || WILDCARDS.has(b.host));
+}
+
+/** Envoy resolves names only in a cluster of type STRICT_DNS, from which it drops sockets without a word. */
+function socketBesideName(raw: RawConfig): string[] {
+  const endpoints = raw.processor.endpoints ?? [];
+  const hasSocket = endpoints.some((endpoint) => endpoint.kind === "unix");
+  const hasName = endpoints.some((endpoint) => endpoint.kind === "tcp" && isIP(endpoint.host) === 0);
+  if (!hasSocket || !hasName) return [];
+  return ["processor.endpoints: got a Unix socket beside a DNS name, expected IP addresses beside a socket"];
+}
+
+/**
+ * Envoy bounds every call and stream by a duration, and each start touches the session: with idle at or above both
+ * bounds, a session cannot idle out under a request that is still running, and nothing needs to be tracked.
+ */
+function idleTooShort(raw: RawConfig): string[] {
+  const idle = Math.min(raw.sessions.idle, raw.sessions.lifetime);
+  const errors: string[] = [];
+  for (const [name, backend] of Object.entries(raw.backends)) {
+    const timeouts = backendTimeouts(raw, backend);
+    for (const kind of ["call", "listen"] as const)
+      if (timeouts[kind] > idle)
+        errors.push(
+          `sessions.idle: got ${idle / 1000}s, expected at least timeouts.${kind} of backend ${name} ` +
+            `(${timeouts[kind] / 1000}s), or a session ends under a request that is still running`,
+        );
+  }
+  return errors;
+}

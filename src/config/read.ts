@@ -1,0 +1,33 @@
+/** Reads `mcp-router.yaml` from disk. */
+import { readFile } from "node:fs/promises";
+import { type Config, loadConfig } from "./load.ts";
+
+/** A configuration that cannot be used, with every error in it. */
+export class ConfigError extends Error {
+  readonly file: string;
+  readonly errors: readonly string[];
+
+  constructor(file: string, errors: readonly string[]) {
+    super(`${file}: ${errors.join("; ")}`);
+    this.name = "ConfigError";
+    this.file = file;
+    this.errors = errors;
+  }
+}
+
+/**
+ * Reads and checks a configuration file.
+ * @throws ConfigError when it is not there or not right
+ */
+export async function readConfig(file: string): Promise<{ text: string; config: Config; warnings: readonly string[] }> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(file, [`cannot be read: ${reason}; name your mcp-router.yaml by --config`]);
+  }
+  const loaded = loadConfig(text);
+  if (!loaded.ok) throw new ConfigError(file, loaded.errors);
+  return { text, config: loaded.config, warnings: loaded.warnings };
+}

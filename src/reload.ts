@@ -1,0 +1,77 @@
+/** What a change of the configuration file does while serving, and what the operator is told of it. */
+import { type Config, loadConfig } from "./config/load.ts";
+import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
+import { bootstrapFor } from "./envoy-config/bootstrap.ts";
+import type { Logger } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+export interface ReloadOptions {
+  readonly file: string;
+  /** The configuration that the process was started with. */
+  readonly started: Config;
+  /** Puts another one in force for the requests to come. */
+  readonly apply: (config: Config) => void;
+  readonly metrics: Pick<Metrics, "configReloaded">;
+  readonly log: Logger;
+}
+
+/** Takes a good configuration and keeps the last good one where the file has none. Never throws. */
+export function reloadOnChange({ file, started, apply, metrics, log }: ReloadOptions): WatchHandlers {
+  let inForce = started;
+
+  const take = (config: Config, warnings: readonly string[]) => {
+    const envoyChanges = bootstrapFor(config) !== bootstrapFor(inForce);
+    apply(config);
+    inForce = config;
+    metrics.configReloaded(true);
+    for (const warning of warnings) log.warn({ file }, warning);
+    const settings = needRestart(started, config);
+    if (settings.length > 0) log.warn({ file, settings }, "these settings change only with a restart of mcp-router");
+    if (envoyChanges)
+      log.warn(
+        { file },
+        `Envoy's configuration changes too: print it with "mcp-router envoy --config ${file}" and restart Envoy`,
+      );
+    log.info({ file, routes: config.routes.map(({ path }) => path) }, "configuration reloaded");
+  };
+
+  return {
+    onChange(text) {
+      const loaded = loadConfig(text);
+      if (!loaded.ok) {
+        metrics.configReloaded(false);
+        log.error({ file, errors: loaded.errors }, "configuration refused: the last good one stays in force");
+        return;
+      }
+      try {
+        take(loaded.config, loaded.warnings);
+      } catch (error) {
+        metrics.configReloaded(false);
+        log.error(
+          { file, err: error },
+          "configuration not taken, for a fault in the router: the last one stays in force",
+        );
+      }
+    },
+    onUnreadable(error) {
+      metrics.configReloaded(false);
+      log.error({ file, err: error }, "configuration cannot be read: the last good one stays in force");
+    },
+    onUnwatched(error) {
+      log.warn(
+        { file, err: error },
+        `the configuration's folder cannot be watched: changes of the file are seen within ${POLL_MS / 1_000} s; ` +
+          "send SIGHUP to reload at once",
+      );
+    },
+  };
+}
+
+/** The settings that differ between two configurations and that the process reads only at its start. */
+export function needRestart(started: Config, wanted: Config): string[] {
+  const fixed = ["processor", "store", "sessions", "log"] as const;
+  const changed: string[] = fixed.filter((key) => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]));
+  // gRPC's own limit is set when the server is made.
+  if (wanted.limits.body > started.limits.body) changed.push("limits.body");
+  return changed;
+}

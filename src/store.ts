@@ -1,0 +1,91 @@
+/** Opens the session store that the configuration names. With serve.ts, the only place that knows the implementations. */
+import { readFile } from "node:fs/promises";
+import type { Config } from "./config/load.ts";
+import { memoryStore } from "./sessions/memory.ts";
+import { redisStore, type StoreEvent } from "./sessions/redis.ts";
+import { connectRedis, type RedisSettings, redisWarnings } from "./sessions/redis-connection.ts";
+import type { SessionStore } from "./sessions/store.ts";
+import type { Logger } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+export interface OpenStore {
+  readonly store: SessionStore;
+  /** Whether it has been reached at all. Once it was, a store that goes away costs refusals, not readiness. */
+  readonly reached: () => boolean;
+}
+
+type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
+
+/** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
+export async function openStore({ store, sessions }: Config, metrics: Metrics, log: Logger): Promise<OpenStore> {
+  if (store.kind === "memory") return { store: memoryStore(sessions), reached: () => true };
+
+  const connection = connectRedis(await redisSettings(store));
+  let reached = false;
+  connection.on("ready", () => {
+    if (!reached) log.info("Redis reached");
+    reached = true;
+    metrics.storeUp(true);
+    void redisWarnings(connection).then((warnings) => {
+      for (const warning of warnings) log.warn(warning);
+    });
+  });
+  // Each attempt to connect that fails; ioredis goes on trying, and commands fail meanwhile.
+  connection.on("error", (error: Error) => {
+    metrics.storeUp(false);
+    log.debug({ err: error }, "Redis cannot be reached");
+  });
+  const notify = (event: StoreEvent) => {
+    switch (event.kind) {
+      case "down":
+        metrics.storeUp(false);
+        log.error("Redis does not answer: requests of sessions get 503 until it does");
+        return;
+      case "up":
+        metrics.storeUp(true);
+        log.info("Redis answers again");
+        return;
+      case "failed":
+        metrics.storeFailed(event.operation);
+        log.debug({ operation: event.operation, err: event.error }, "a command of Redis failed");
+        return;
+      case "unreadable":
+        log.error({ why: event.why }, "a session in Redis cannot be read by this router: is a newer one running?");
+        return;
+      default:
+        throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
+    }
+  };
+  return { store: redisStore({ ...sessions, connection, prefix: store.prefix, notify }), reached: () => reached };
+}
+
+async function redisSettings(store: RedisConfig): Promise<RedisSettings> {
+  const { url, tls, username, passwordFile, database, timeout } = store;
+  const password = passwordFile === undefined ? undefined : (await readFile(passwordFile, "utf8")).trim();
+  return {
+    at: placeOf(store),
+    username: username ?? url?.username,
+    password: password ?? url?.password,
+    database: url?.database ?? database,
+    timeout,
+    tls: tls || url?.tls ? await readTls(tls) : undefined,
+  };
+}
+
+function placeOf({ url, sentinel, cluster }: RedisConfig): RedisSettings["at"] {
+  if (sentinel) return { kind: "sentinel", ...sentinel };
+  if (cluster) return { kind: "cluster", ...cluster };
+  // The configuration was checked to have one of the three.
+  if (!url) throw new Error("store: neither url nor sentinel nor cluster");
+  return { kind: "single", host: url.host, port: url.port };
+}
+
+async function readTls(tls: RedisConfig["tls"]): Promise<RedisSettings["tls"]> {
+  const read = (file: string | undefined) => (file === undefined ? undefined : readFile(file, "utf8"));
+  return {
+    ca: await read(tls?.ca),
+    cert: await read(tls?.cert),
+    key: await read(tls?.key),
+    serverName: tls?.serverName,
+  };
+}

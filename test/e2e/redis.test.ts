@@ -1,0 +1,260 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type RunningRedis, startRedis, startRedisCluster, startSentinel } from "../../harness/redis.ts";
+import { type Fleet, startFleet } from "../support/fleet.ts";
+import {
+  type Answer,
+  callMessage,
+  callTool,
+  initializeMessage,
+  messageOf,
+  openSession,
+  post,
+  send,
+} from "../support/http.ts";
+import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+
+const PATH = "/mcp";
+
+let servers: TestServer[];
+
+beforeAll(async () => {
+  servers = await Promise.all(["a", "b", "c"].map((name) => startMcpServer(name, { json: true, record: false })));
+});
+afterAll(() => Promise.all((servers ?? []).map((server) => server.close())));
+
+function startRouters(size: number, store: Readonly<Record<string, unknown>>): Promise<Fleet> {
+  return startFleet(size, {
+    store: { kind: "redis", ...store },
+    backends: { many: { endpoints: servers.map(({ endpoint }) => endpoint) } },
+    routes: [{ path: PATH, backends: ["many"] }],
+  });
+}
+
+function callIn({ port }: Fleet, session: string, id: unknown = 7): Promise<Answer> {
+  return post(port, PATH, callMessage("whoami", {}, id), { "mcp-session-id": session });
+}
+
+/** Opens sessions and tells the home of each: server and backend session. */
+async function openSessions({ port }: Fleet, count: number): Promise<Map<string, string>> {
+  const homes = new Map<string, string>();
+  for (let n = 0; n < count; n++) {
+    const session = await openSession(port, PATH);
+    homes.set(session, await callTool(port, PATH, session, "whoami"));
+  }
+  return homes;
+}
+
+/** The sessions whose call does not come to where they live. */
+async function strayed({ port }: Fleet, homes: ReadonlyMap<string, string>): Promise<string[]> {
+  const found = await Promise.all(
+    [...homes].map(async ([session, home]) => {
+      const answer = await callTool(port, PATH, session, "whoami").catch(String);
+      return answer === home ? [] : [`wanted ${home}, got ${answer}`];
+    }),
+  );
+  return found.flat();
+}
+
+describe("two routers on one Redis", () => {
+  const SESSIONS = 200;
+  const CALLS = 50;
+  let redis: RunningRedis;
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    fleet = await startRouters(2, { url: redis.url });
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await redis?.stop();
+  });
+
+  test("200 sessions × 50 calls: each reaches one and the same backend session, while a router is killed and comes back", async () => {
+    const homes = await openSessions(fleet, SESSIONS);
+    const queue = Array.from({ length: CALLS }, () => [...homes]).flat();
+    const wrong: string[] = [];
+    let called = 0;
+    const worker = async () => {
+      for (let next = queue[called++]; next; next = queue[called++]) {
+        const [session, home] = next;
+        const answer = await callIn(fleet, session);
+        // What was in the killed router's hands fails; a session that is lost or strays would say 404 or another home.
+        if (answer.status >= 500) continue;
+        const { result } = messageOf(answer) as { result?: { content: { text: string }[] } };
+        if (result?.content[0]?.text !== home) wrong.push(`${answer.status} ${answer.body}`);
+      }
+    };
+    const [first] = fleet.routers;
+    const restart = async () => {
+      await expect.poll(() => called, { timeout: 30_000 }).toBeGreaterThan(queue.length / 4);
+      await first?.end("SIGKILL");
+      await first?.start();
+    };
+    await Promise.all([restart(), ...Array.from({ length: 16 }, worker)]);
+    expect(wrong).toEqual([]);
+    expect(await strayed(fleet, homes)).toEqual([]);
+
+    const served = await Promise.all(
+      fleet.routers.map(async ({ http }) => {
+        const { body } = await send({ port: http, path: "/metrics" });
+        return Number(/requests_forwarded_total\{[^}]*how="session"\} (\d+)/.exec(body)?.[1] ?? 0);
+      }),
+    );
+    expect(Math.min(...served)).toBeGreaterThan(0);
+  }, 120_000);
+
+  test("a session that one router ended is unknown to the other", async () => {
+    const session = await openSession(fleet.port, PATH);
+    const headers = { "mcp-session-id": session };
+    expect((await send({ port: fleet.port, method: "DELETE", path: PATH, headers })).status).toBe(200);
+    for (let n = 0; n < 8; n++) expect((await callIn(fleet, session)).status).toBe(404);
+  });
+
+  test("no id that could be used stands in a key of Redis or in the routers' logs", async () => {
+    const session = await openSession(fleet.port, PATH);
+    const keys = (await redis.command("KEYS", "*")) as string[];
+    expect(keys.length).toBeGreaterThan(0);
+    for (const key of keys) expect(key).toMatch(/^mcpr:\{[\w-]{43}\}:s$/);
+    const backendIds = servers.flatMap(({ sessions }) => [...sessions]);
+    const logs = fleet.routers.map(({ child }) => child.output()).join("\n");
+    for (const secret of [session, ...backendIds]) {
+      expect(keys.join()).not.toContain(secret);
+      expect(logs).not.toContain(secret);
+    }
+  });
+});
+
+describe("a restart of Redis", () => {
+  test("with persistence loses no session", async () => {
+    const redis = await startRedis({ persistence: true });
+    const fleet = await startRouters(1, { url: redis.url });
+    try {
+      const homes = await openSessions(fleet, 5);
+      await redis.restart();
+      const [session = ""] = homes.keys();
+      await expect.poll(async () => (await callIn(fleet, session)).status).toBe(200);
+      expect(await strayed(fleet, homes)).toEqual([]);
+    } finally {
+      await fleet.stop();
+      await redis.stop();
+    }
+  });
+
+  test("without persistence ends each session by 404, and a client initializes again", async () => {
+    const redis = await startRedis();
+    const fleet = await startRouters(1, { url: redis.url });
+    try {
+      const session = await openSession(fleet.port, PATH);
+      expect(fleet.routers[0]?.child.output()).toContain("Redis keeps nothing on disk");
+      await redis.restart();
+      await expect.poll(async () => (await callIn(fleet, session)).status).toBe(404);
+      await openSession(fleet.port, PATH);
+    } finally {
+      await fleet.stop();
+      await redis.stop();
+    }
+  });
+});
+
+describe("while Redis is away", () => {
+  let redis: RunningRedis;
+  let fleet: Fleet;
+  let homes: Map<string, string>;
+
+  beforeAll(async () => {
+    redis = await startRedis({ persistence: true });
+    fleet = await startRouters(1, { url: redis.url });
+    homes = await openSessions(fleet, 5);
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await redis?.stop();
+  });
+
+  test.each([
+    ["stopped", () => redis.kill(), () => redis.restart()],
+    ["hanging", async () => redis.pause(), async () => redis.resume()],
+  ])(
+    "(%s) sessions get 503 with their id at once, initialize too, the modern era goes on; and all is well within 2 s of its return",
+    async (_, away, back) => {
+      const [session = ""] = homes.keys();
+      await away();
+      // Until the breaker opens, each waits for its timeout.
+      await expect.poll(async () => timed(() => callIn(fleet, session)).then(({ ms }) => ms)).toBeLessThan(50);
+
+      const times: number[] = [];
+      for (let n = 0; n < 40; n++) {
+        const { answer, ms } = await timed(() => callIn(fleet, session, 9_007_199));
+        times.push(ms);
+        expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+        expect(messageOf(answer)).toMatchObject({ id: 9_007_199, error: { code: -32603 } });
+      }
+      expect(median(times)).toBeLessThan(50);
+      expect((await post(fleet.port, PATH, initializeMessage())).status).toBe(503);
+
+      await back();
+      const returned = Date.now();
+      await expect.poll(async () => (await callIn(fleet, session)).status, { interval: 50 }).toBe(200);
+      expect(Date.now() - returned).toBeLessThan(2_000);
+      expect(await strayed(fleet, homes)).toEqual([]);
+    },
+  );
+
+  test("a router starts, is not ready, and becomes ready when Redis comes", async () => {
+    const [router] = fleet.routers;
+    if (!router) throw new Error("no router");
+    await router.end();
+    await redis.kill();
+    const ready = router.start();
+    const status = async () => (await fetch(`http://127.0.0.1:${router.http}/readyz`).catch(() => undefined))?.status;
+    await expect.poll(status).toBe(503);
+    await redis.restart();
+    await ready;
+    expect(await strayed(fleet, homes)).toEqual([]);
+  });
+});
+
+test("a failover by Sentinels loses no session", async () => {
+  const sentinel = await startSentinel();
+  const { masterName, sentinels } = sentinel;
+  const nodes = sentinels.map(({ host, port }) => `${host}:${port}`);
+  const fleet = await startRouters(1, { sentinel: { master: masterName, nodes } });
+  try {
+    const homes = await openSessions(fleet, 5);
+    await sentinel.failover();
+    const [session = ""] = homes.keys();
+    await expect.poll(async () => (await callIn(fleet, session)).status).toBe(200);
+    expect(await strayed(fleet, homes)).toEqual([]);
+  } finally {
+    await fleet.stop();
+    await sentinel.stop();
+  }
+});
+
+test("the move of a slot in a cluster loses no session", async () => {
+  const cluster = await startRedisCluster();
+  const fleet = await startRouters(1, { cluster: { nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) } });
+  try {
+    const homes = await openSessions(fleet, 5);
+    const keys = (await cluster.nodes[0]?.command("KEYS", "*")) as string[];
+    const slots = await Promise.all(
+      keys.map((key) => cluster.nodes[0]?.command("CLUSTER", "KEYSLOT", key) as Promise<number>),
+    );
+    for (const slot of new Set(slots)) await cluster.moveSlot(slot, 0, 1);
+    expect(await strayed(fleet, homes)).toEqual([]);
+  } finally {
+    await fleet.stop();
+    await cluster.stop();
+  }
+});
+
+async function timed(run: () => Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
+  const started = performance.now();
+  const answer = await run();
+  return { answer, ms: performance.now() - started };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}

@@ -1,0 +1,124 @@
+import { expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { type Config, loadConfig } from "../../src/config/load.ts";
+import { needRestart, reloadOnChange } from "../../src/reload.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+
+const FILE = "/etc/mcp-router.yaml";
+
+function textOf(over: object = {}): string {
+  return stringify({
+    gateway: { hosts: ["gw.example"] },
+    backends: { one: { endpoints: ["10.0.0.1:3000"] } },
+    routes: [{ path: "/mcp", backends: ["one"] }],
+    ...over,
+  });
+}
+
+function configOf(over: object = {}): Config {
+  const loaded = loadConfig(textOf(over));
+  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
+  return loaded.config;
+}
+
+function reloading(apply: (config: Config) => void = () => undefined) {
+  const lines: { level: number; msg: string }[] = [];
+  const log = createLogger("info", {}, { write: (line) => void lines.push(JSON.parse(line)) });
+  const configReloaded = vi.fn();
+  const handlers = reloadOnChange({ file: FILE, started: configOf(), apply, metrics: { configReloaded }, log });
+  const messages = () => lines.splice(0).map(({ msg }) => msg);
+  return { ...handlers, lines, messages, configReloaded };
+}
+
+const MORE_ROUTES = { routes: ["/mcp", "/other"].map((path) => ({ path, backends: ["one"] })) };
+
+test("a change that only the router needs to know is taken, and that is all", () => {
+  const apply = vi.fn();
+  const { onChange, lines, configReloaded } = reloading(apply);
+  onChange(textOf({ gateway: { hosts: ["gw.example", "other.example"] }, ...MORE_ROUTES }));
+  expect(apply.mock.calls).toMatchObject([[{ routes: [{ path: "/mcp" }, { path: "/other" }] }]]);
+  expect(configReloaded.mock.calls).toEqual([[true]]);
+  expect(lines).toMatchObject([{ file: FILE, routes: ["/mcp", "/other"], msg: "configuration reloaded" }]);
+});
+
+test("where Envoy's configuration changes too, it says so and how; not again when the next change is not Envoy's", () => {
+  const { onChange, messages } = reloading();
+  const advice = `Envoy's configuration changes too: print it with "mcp-router envoy --config ${FILE}" and restart Envoy`;
+  const backends = { one: { endpoints: ["10.0.0.1:3000", "10.0.0.2:3000"] } };
+  onChange(textOf({ backends }));
+  expect(messages()).toEqual([advice, "configuration reloaded"]);
+  onChange(textOf({ backends, ...MORE_ROUTES }));
+  expect(messages()).toEqual(["configuration reloaded"]);
+  onChange(textOf());
+  expect(messages()).toEqual([advice, "configuration reloaded"]);
+});
+
+test("settings that are read at the start only are named", () => {
+  const { onChange, lines } = reloading();
+  onChange(textOf({ log: { level: "debug" } }));
+  expect(lines).toMatchObject([
+    { settings: ["log"], msg: "these settings change only with a restart of mcp-router" },
+    { msg: "configuration reloaded" },
+  ]);
+});
+
+test.each<[object, string[]]>([
+  [{}, []],
+  [MORE_ROUTES, []],
+  [{ timeouts: { call: "1m" } }, []],
+  [{ limits: { body: "1MiB" } }, []],
+  [{ limits: { body: "8MiB" } }, ["limits.body"]],
+  [
+    { processor: { drain: "1s" }, sessions: { lifetime: "1h" }, log: { level: "warn" } },
+    ["processor", "sessions", "log"],
+  ],
+])("of %j the process needs a restart for %j", (over, settings) => {
+  expect(needRestart(configOf(), configOf(over))).toEqual(settings);
+});
+
+test("the warnings of a configuration are told as at the start", () => {
+  const { onChange, messages } = reloading();
+  onChange(textOf({ gateway: {} }));
+  expect(messages()).toEqual([expect.stringContaining("gateway.hosts is not set"), "configuration reloaded"]);
+});
+
+test("a bad configuration is refused with its errors, and counted", () => {
+  const apply = vi.fn();
+  const { onChange, lines, configReloaded } = reloading(apply);
+  onChange("routes: []");
+  expect(apply).not.toHaveBeenCalled();
+  expect(configReloaded.mock.calls).toEqual([[false]]);
+  expect(lines).toMatchObject([
+    { errors: [expect.any(String), expect.any(String)], msg: expect.stringContaining("refused") },
+  ]);
+});
+
+test("a fault of ours is told as such, and the next change is compared with what is in force", () => {
+  const apply = vi.fn().mockImplementationOnce(() => {
+    throw new Error("ours");
+  });
+  const { onChange, lines, messages, configReloaded } = reloading(apply);
+  const changed = textOf({ timeouts: { call: "1m" } });
+  onChange(changed);
+  expect(configReloaded.mock.calls).toEqual([[false]]);
+  expect(lines).toMatchObject([{ err: { message: "ours" }, msg: expect.stringContaining("a fault in the router") }]);
+  lines.splice(0);
+  onChange(changed);
+  expect(messages()).toEqual([expect.stringContaining("Envoy's configuration"), "configuration reloaded"]);
+});
+
+test("a file that cannot be read is an error and counts; a folder that cannot be watched is a warning and does not", () => {
+  const { onUnreadable, onUnwatched, lines, configReloaded } = reloading();
+  onUnreadable(new Error("ENOENT"));
+  expect(configReloaded.mock.calls).toEqual([[false]]);
+  onUnwatched(new Error("ENOSPC"));
+  expect(configReloaded).toHaveBeenCalledTimes(1);
+  expect(lines).toMatchObject([
+    { level: 50, err: { message: "ENOENT" }, msg: expect.stringMatching(/^configuration cannot be read/) },
+    {
+      level: 40,
+      err: { message: "ENOSPC" },
+      msg: "the configuration's folder cannot be watched: changes of the file are seen within 5 s; send SIGHUP to reload at once",
+    },
+  ]);
+});
