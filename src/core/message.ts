@@ -48,10 +48,11 @@ export type Body =
 export type Unreadable =
   /** No JSON text (RFC 8259), or not UTF-8. */
   | { readonly kind: "unreadable"; readonly reason: "not-json" }
+  /** `duplicate-key` is also for a key that another parser may take for one that we read. */
   | {
       readonly kind: "unreadable";
       readonly reason: "not-json-rpc" | "duplicate-key" | "too-deep" | "empty-batch" | "batch-too-long";
-      /** What exactly is wrong, for the client; never holds text of the body other than a key that we know. */
+      /** What exactly is wrong, for the client; never holds text of the body other than a key that we know, in whatever case. */
       readonly detail: string;
       readonly id: string | undefined;
     };

@@ -6,6 +6,7 @@ import {
   CLOSE_BRACKET,
   isDigit,
   LETTER_N,
+  type Lookalike,
   MINUS,
   OPEN_BRACE,
   OPEN_BRACKET,
@@ -15,7 +16,8 @@ import {
 
 /**
  * The members that are read. Each may be there once: of two, another parser may take the other one, and then what was
- * checked here is not what runs there. Members that are not listed are not looked at, and go through as they are.
+ * checked here is not what runs there. For the same reason none may be there in other case, even alone: Go's encoding/json
+ * and C#'s web defaults read "Name" as name. Members that are not listed are not looked at, and go through as they are.
  */
 const MESSAGE_MEMBERS = ["jsonrpc", "method", "id", "params", "result", "error"] as const;
 const PARAMS_MEMBERS = ["name", "uri", "taskId", "protocolVersion", "_meta"] as const;
@@ -226,9 +228,14 @@ class Reader {
     return { protocolVersion, clientCapabilities };
   }
 
-  /** `seen` with the member at place `member` of `names` added; notes a fault where it was in there. */
+  /** `seen` with the member at place `member` of `names` added; notes a fault where it was in there, or has other case. */
   #once(seen: number, member: number, names: readonly string[], inside: string): number {
-    if (member < 0) return seen;
+    if (member < 0) {
+      const { lookalike } = this.#scanner;
+      // It may be an earlier key's: then there is a fault already, and the first one stays.
+      if (lookalike !== undefined) this.#note("duplicate-key", differsInCase(lookalike, inside));
+      return seen;
+    }
     const bit = 1 << member;
     if ((seen & bit) !== 0) this.#note("duplicate-key", `duplicate member "${inside}${names[member]}"`);
     return seen | bit;
@@ -238,6 +245,10 @@ class Reader {
     this.#note("not-json-rpc", rule);
     this.#scanner.skip();
   }
+}
+
+function differsInCase({ key, name }: Lookalike, inside: string): string {
+  return `member "${inside}${key}" differs from "${inside}${name}" only in case`;
 }
 
 /** What makes these members together no JSON-RPC 2.0 message. */

@@ -27,12 +27,29 @@ const SHALLOW = new Uint8Array(256);
 /** The longest that one character of a key can be written: `\u0041`. */
 const LONGEST_CHARACTER = 6;
 
+/** What an ASCII letter in upper case and the same in lower case differ in. */
+const CASE_BIT = 0x20;
+
 export function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= 0x39;
 }
 
+function isLetter(byte: number): boolean {
+  const lower = byte | CASE_BIT;
+  return lower >= 0x61 && lower <= 0x7a;
+}
+
 function isHex(byte: number): boolean {
   return isDigit(byte) || (byte >= 0x61 && byte <= 0x66) || (byte >= 0x41 && byte <= 0x46);
+}
+
+/**
+ * `key` with case folded, as parsers do that match keys in any case (Go's encoding/json, C#'s JsonSerializerDefaults.Web).
+ * Two letters beyond ASCII fold into it (Unicode CaseFolding.txt): U+212A, the Kelvin sign, which toLowerCase makes a k, and
+ * U+017F, the long s, which is in lower case already. Neither changes the length.
+ */
+function folded(key: string): string {
+  return key.toLowerCase().replaceAll("\u017f", "s");
 }
 
 /** The first position from `at` that holds no JSON whitespace. */
@@ -123,10 +140,36 @@ function holds(bytes: Buffer, at: number, text: string): boolean {
   return true;
 }
 
+/** Whether these are the same ASCII text but for the case of letters. */
+function holdsInAnyCase(bytes: Buffer, at: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const byte = bytes[at + i] ?? NOTHING;
+    const unit = text.charCodeAt(i);
+    if (byte !== unit && !(isLetter(byte) && (byte ^ unit) === CASE_BIT)) return false;
+  }
+  return true;
+}
+
+/** Whether a key that was scanned is ASCII, and what it says without decoding. */
+function isPlain(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] ?? NOTHING;
+    if (byte === BACKSLASH || byte >= 0x80) return false;
+  }
+  return true;
+}
+
 /** Whether a string that was scanned must be decoded, or is what it says. */
 function isEscaped(bytes: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return true;
   return false;
+}
+
+/** A key that another parser may take for `name`. */
+export interface Lookalike {
+  /** What the key decodes to. */
+  readonly key: string;
+  readonly name: string;
 }
 
 /**
@@ -147,6 +190,8 @@ export class Scanner {
   broken = false;
   /** A container was nested deeper than `deepest`. The scan went on, to tell whether the text is JSON at all. */
   tooDeep = false;
+  /** The last key that was asked for by `key` and equals one of its names but for case. */
+  lookalike: Lookalike | undefined;
 
   constructor(bytes: Uint8Array, deepest: number) {
     this.#length = bytes.length;
@@ -183,7 +228,10 @@ export class Scanner {
     return byte === close ? this.#leave() : this.#fail();
   }
 
-  /** From a member's key to its value. Gives the key's place in `names` (ASCII, distinct), or -1 for another key. */
+  /**
+   * From a member's key to its value. Gives the key's place in `names` (ASCII, distinct but for case), or -1 for another key.
+   * One that equals a name but for case gives -1 too, and is put into `lookalike`.
+   */
   key(names: readonly string[]): number {
     const start = this.at;
     const end = afterString(this.#bytes, start);
@@ -285,16 +333,27 @@ export class Scanner {
   }
 
   #placeOf(start: number, end: number, names: readonly string[]): number {
+    const bytes = this.#bytes;
     const length = end - start - 2;
     let longest = 0;
     for (let i = 0; i < names.length; i++) {
       const name = names[i] ?? "";
-      if (name.length === length && holds(this.#bytes, start + 1, name)) return i;
+      if (name.length === length && holds(bytes, start + 1, name)) return i;
       if (name.length > longest) longest = name.length;
     }
+    if (length > longest * LONGEST_CHARACTER) return -1;
+    if (isPlain(bytes, start, end)) {
+      const name = names.find((one) => one.length === length && holdsInAnyCase(bytes, start + 1, one));
+      if (name !== undefined) this.lookalike = { key: this.#decode(start, end), name };
+      return -1;
+    }
     // A key counts as what it decodes to: "m\u0065thod" is method.
-    if (length > longest * LONGEST_CHARACTER || !isEscaped(this.#bytes, start, end)) return -1;
-    return names.indexOf(this.#decode(start, end));
+    const key = this.#decode(start, end);
+    const place = names.indexOf(key);
+    if (place >= 0) return place;
+    const name = names.find((one) => one.length === key.length && folded(one) === folded(key));
+    if (name !== undefined) this.lookalike = { key, name };
+    return -1;
   }
 
   #decode(start: number, end: number): string {

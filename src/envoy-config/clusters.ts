@@ -149,6 +149,9 @@ function processorCluster({ processor }: Config): Message {
     lb_policy: "LEAST_REQUEST",
     circuit_breakers: { thresholds: [PROCESSOR_LIMITS] },
     ...(processor.endpoints.length > 1 && {
+      // Otherwise Envoy keeps a change of health back where another was less than a second ago, as in a rolling restart,
+      // and goes on asking a processor that it knows is gone.
+      common_lb_config: { update_merge_window: duration(0) },
       outlier_detection: {
         base_ejection_time: duration(EJECTION_TIME),
         max_ejection_percent: MAX_EJECTION_PERCENT,

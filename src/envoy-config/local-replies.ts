@@ -22,6 +22,17 @@ export function localReplies(): Message {
         filter: details("response.code_details == 'request_payload_too_large'"),
         ...jsonRpc(INVALID_REQUEST, "Request body too large"),
       },
+      // The backend has the request, so it may have run: no invitation to send it again.
+      {
+        filter: details(`${PROCESSOR_FAILED} && ${SENT}`),
+        status_code: 502,
+        ...jsonRpc(INTERNAL_ERROR, "Gateway lost the backend's answer"),
+      },
+      {
+        filter: details("response.code_details == 'header_mutation_result_exceeds_limit'"),
+        status_code: 431,
+        ...jsonRpc(INVALID_REQUEST, "Request headers too large"),
+      },
       {
         filter: details(PROCESSOR_FAILED),
         status_code: 503,
@@ -46,8 +57,15 @@ export function localReplies(): Message {
   };
 }
 
-/** The processor gone, too slow, or in error; or its answer refused by Envoy (envoy.md §6). */
+/**
+ * The processor gone, too slow, or in error; or its answer refused by Envoy (envoy.md §6). One refusal is the request's own
+ * fault, header_mutation_result_exceeds_limit: what the client sent together with what the processor adds is more than
+ * max_request_headers_kb (default 60 KiB).
+ */
 const PROCESSOR_FAILED = "response.code_details.matches('^(ext_proc|header_mutation|mismatch_between|spurious)')";
+
+/** An endpoint was chosen: with the processor ahead of the router, that is after its request phases. */
+const SENT = "has(upstream.address)";
 
 /**
  * idle_timeout and max_stream_duration of a route, `timeout` of one that is not ours, the duration of a cluster's streams.

@@ -1,6 +1,6 @@
 /** Route tables: by x-mcp-backend to that backend's cluster, everything else nowhere (envoy.config.route.v3). */
 import type { BackendConfig, Config } from "../config/load.ts";
-import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
+import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, type Value } from "./proto-json.ts";
 
@@ -32,7 +32,7 @@ function backendRoutes(backend: BackendConfig): Message[] {
     backendRoute(backend, "listen", listen, [
       toBackend,
       exact(":method", "GET"),
-      { name: "accept", string_match: { contains: "text/event-stream" } },
+      { name: "accept", string_match: { contains: EVENT_STREAM } },
     ]),
     backendRoute(backend, "subscriptions", listen, [toBackend, exact(X_MCP_METHOD, LISTEN_METHOD)]),
     backendRoute(backend, "call", call, [toBackend]),

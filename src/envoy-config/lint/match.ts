@@ -49,20 +49,35 @@ function takesPath(match: View, path: string): boolean {
   const parent = match.get("path_separated_prefix").text;
   if (parent !== undefined) return fold(path) === fold(parent) || fold(path).startsWith(`${fold(parent)}/`);
   const regex = match.get("safe_regex.regex").text;
-  return regex !== undefined && matchesRegex(regex, path);
+  return regex !== undefined && matchesRegex(regex, path) === true;
 }
 
-/** envoy.config.route.v3.HeaderMatcher. */
+/** The conditions of a HeaderMatcher on a value. A matcher without any is as with present_match: true. */
+const VALUE_CONDITIONS = [
+  "string_match",
+  "range_match",
+  "exact_match",
+  "prefix_match",
+  "suffix_match",
+  "contains_match",
+  "safe_regex_match",
+];
+
+/** envoy.config.route.v3.HeaderMatcher. A header that is absent takes no inverted matcher either, unless it is to count as empty. */
 function takesHeader(matcher: View, headers: SampleRequest["headers"]): boolean {
   const value = headers[matcher.get("name").text?.toLowerCase() ?? ""];
-  const present = matcher.get("present_match");
   const invert = matcher.get("invert_match").isTrue;
-  if (present.exists) return ((value !== undefined) === (present.value !== false)) !== invert;
-  if (value === undefined) return invert && !matcher.get("treat_missing_header_as_empty").isTrue;
-  return takesValue(matcher, value) !== invert;
+  const present = matcher.get("present_match");
+  const treated = value ?? (matcher.get("treat_missing_header_as_empty").isTrue ? "" : undefined);
+  const isOfPresence = present.exists || !VALUE_CONDITIONS.some((field) => matcher.get(field).exists);
+  if (isOfPresence) return ((treated !== undefined) === (present.value !== false)) !== invert;
+  if (treated === undefined) return false;
+  const taken = takesValue(matcher, treated);
+  return taken !== undefined && taken !== invert;
 }
 
-function takesValue(matcher: View, value: string): boolean {
+/** Whether the condition on the value is met; undefined = it cannot be judged here. */
+function takesValue(matcher: View, value: string): boolean | undefined {
   const string = matcher.get("string_match");
   const fold = string.get("ignore_case").isTrue ? (text: string) => text.toLowerCase() : (text: string) => text;
   /** string_match, or the deprecated field of the same meaning. */
@@ -77,15 +92,25 @@ function takesValue(matcher: View, value: string): boolean {
   if (contains !== undefined) return fold(value).includes(fold(contains));
   const regex = string.get("safe_regex.regex").text ?? matcher.get("safe_regex_match.regex").text;
   if (regex !== undefined) return matchesRegex(regex, value);
-  // No condition on the value: it need only be there.
-  return !string.exists && !matcher.get("range_match").exists;
+  const range = matcher.get("range_match");
+  return range.exists ? inRange(range, value) : undefined;
 }
 
-/** RE2's syntax, near enough JavaScript's; the whole text must match. */
-export function matchesRegex(regex: string, text: string): boolean {
+/** envoy.type.v3.Int64Range, whose end is not in it; both ends are 0 where they are absent. */
+function inRange(range: View, value: string): boolean {
+  const end = (field: string) => Number(range.get(field).value ?? 0);
+  return /^[+-]?\d+$/.test(value) && Number(value) >= end("start") && Number(value) < end("end");
+}
+
+/**
+ * Whether the whole text matches: RE2's syntax, near enough JavaScript's but for flags at its start; undefined for what
+ * JavaScript cannot read.
+ */
+export function matchesRegex(regex: string, text: string): boolean | undefined {
+  const [opening = "", flags] = /^\(\?([is]+)\)/.exec(regex) ?? [];
   try {
-    return new RegExp(`^(?:${regex})$`).test(text);
+    return new RegExp(`^(?:${regex.slice(opening.length)})$`, flags).test(text);
   } catch {
-    return false;
+    return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /** Rules on the route tables: where a request goes before and after the processor has decided, and for how long. */
 import type { BackendConfig, Config } from "../../config/load.ts";
-import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
+import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { chooseRoute, type SampleRequest } from "./match.ts";
@@ -12,7 +12,7 @@ const DEFAULT_TIMEOUT = 15_000;
 const DEFAULT_IDLE_TIMEOUT = 300_000;
 const DEFAULT_BUFFER_LIMIT = 1024 * 1024;
 
-const ACCEPT = "application/json, text/event-stream";
+const ACCEPT = `application/json, ${EVENT_STREAM}`;
 const POST = { ":method": "POST", "content-type": "application/json", accept: ACCEPT };
 const GET = { ":method": "GET", accept: ACCEPT };
 const DELETE = { ":method": "DELETE" };

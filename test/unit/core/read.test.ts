@@ -155,14 +155,19 @@ describe("keys and values count as what they decode to", () => {
     expect(readOne(text)).toMatchObject({ method: "tools/call", params: { name: { value: "😀\ud800" } } });
   });
 
-  test.each(["nam", "namee", "Name", "na\\u006de ", "\\u006e", "", "me\\u0074hod_with_a_tail_longer_than_any_name"])(
-    "the key %s is not name",
-    (key) => {
-      expect(readOne(`{"jsonrpc":"2.0","id":1,"method":"m","params":{"${key}":"x"}}`)).toMatchObject({
-        params: { name: undefined },
-      });
-    },
-  );
+  test.each([
+    "nam",
+    "namee",
+    "n\u00e4me",
+    "na\\u006de ",
+    "\\u006e",
+    "",
+    "me\\u0074hod_with_a_tail_longer_than_any_name",
+  ])("the key %s is not name", (key) => {
+    expect(readOne(`{"jsonrpc":"2.0","id":1,"method":"m","params":{"${key}":"x"}}`)).toMatchObject({
+      params: { name: undefined },
+    });
+  });
 });
 
 describe("duplicate members that are read are refused", () => {
@@ -195,6 +200,79 @@ describe("duplicate members that are read are refused", () => {
       detail: `duplicate member "${name}"`,
       id,
     });
+  });
+});
+
+describe("a key that differs only in case from one that is read is refused, for other parsers take it for that one", () => {
+  const VERSION = "io.modelcontextprotocol/protocolVersion";
+  test.each<[string, string, string, string | undefined]>([
+    ['"id":1,"method":"m","params":{"name":"echo","Name":"danger"}', "params.Name", "params.name", "1"],
+    ['"id":1,"method":"m","params":{"NAME":"danger","name":"echo"}', "params.NAME", "params.name", "1"],
+    ['"id":1,"method":"m","params":{"name":"echo","n\\u0041me":"danger"}', "params.nAme", "params.name", "1"],
+    ['"id":1,"method":"m","params":{"uRI":"a:b"}', "params.uRI", "params.uri", "1"],
+    ['"id":1,"method":"m","params":{"taskid":1}', "params.taskid", "params.taskId", "1"],
+    ['"id":1,"method":"m","params":{"ta\u017fkId":1}', "params.ta\u017fkId", "params.taskId", "1"],
+    ['"id":1,"method":"m","params":{"tas\\u212aId":1}', "params.tas\u212aId", "params.taskId", "1"],
+    ['"id":1,"method":"m","params":{"_Meta":{}}', "params._Meta", "params._meta", "1"],
+    [
+      `"id":1,"method":"m","params":{"_meta":{"${VERSION}":"v","${VERSION.toLowerCase()}":"w"}}`,
+      `params._meta.${VERSION.toLowerCase()}`,
+      `params._meta.${VERSION}`,
+      "1",
+    ],
+    ['"method":"m","Method":"n","id":1', "Method", "method", "1"],
+    ['"method":"m","param\u017f":{},"id":1', "param\u017f", "params", "1"],
+    ['"method":"m","ID":1', "ID", "id", undefined],
+    ['"JsonRpc":"2.0","method":"m"', "JsonRpc", "jsonrpc", undefined],
+    ['"id":1,"result":{},"Error":{}', "Error", "error", undefined],
+  ])("%s", (members, key, name, id) => {
+    expect(readFaulty(`,${members}`)).toEqual({
+      kind: "unreadable",
+      reason: "duplicate-key",
+      detail: `member "${key}" differs from "${name}" only in case`,
+      id,
+    });
+  });
+
+  test("in a batch too", () => {
+    expect(read(`[${CALL},{"jsonrpc":"2.0","Method":"m"}]`)).toMatchObject({ reason: "duplicate-key", id: undefined });
+  });
+
+  test.each([
+    ["deeper inside", '"params":{"arguments":{"Name":"x","NAME":"y"},"_meta":{"x":{"_META":1}}}'],
+    ["in another member", '"x":{"Method":"m"}'],
+    ["beside letters that only look alike", '"params":{"n\u0430me":1,"ur\u0131":1,"ur\u0130":1,"\u007fmeta":1}'],
+  ])("but not %s, where nothing is read", (_, member) => {
+    expect(read(`{"jsonrpc":"2.0","id":1,"method":"m",${member}}`)).toMatchObject({ kind: "single" });
+  });
+
+  test("as Unicode folds case, and no further", () => {
+    const names = ["name", "uri", "taskId", "protocolVersion", "_meta"];
+    // JavaScript's /iu compares by the same simple case folding as Go.
+    const same = new RegExp(`^(?:${names.join("|")})$`, "iu");
+    const letter = (name: string, at: number) => {
+      const character = name[at] ?? "";
+      const cases = [character, character.toLowerCase(), character.toUpperCase()];
+      const beyond = { s: "\u017f", k: "\u212a", i: "\u0131", _: "\u007f" }[character.toLowerCase()];
+      return fc.constantFrom(
+        ...cases,
+        ...(beyond === undefined ? [] : [beyond]),
+        String.fromCharCode(character.charCodeAt(0) ^ 0x20),
+      );
+    };
+    const key = fc
+      .constantFrom(...names)
+      .chain((name) => fc.tuple(...Array.from(name, (_, at) => letter(name, at))).map((letters) => letters.join("")));
+    fc.assert(
+      fc.property(key, fc.boolean(), (text, isEscaped) => {
+        const asUnit = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+        const written = isEscaped ? `"${Array.from(text, asUnit).join("")}"` : JSON.stringify(text);
+        const body = read(`{"jsonrpc":"2.0","id":1,"method":"m","params":{${written}:1}}`);
+        const isRefused = body.kind === "unreadable" && body.reason === "duplicate-key";
+        expect([text, isRefused]).toEqual([text, same.test(text) && !names.includes(text)]);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
 

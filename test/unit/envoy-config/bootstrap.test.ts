@@ -103,6 +103,7 @@ describe("the processor's cluster", () => {
     expect(several.clusterOf("mcp_router")).toMatchObject({
       health_checks: [{ grpc_health_check: {} }],
       outlier_detection: { max_ejection_percent: 50 },
+      common_lb_config: { update_merge_window: "0s" },
     });
   });
 
@@ -173,4 +174,25 @@ test("Envoy's own errors carry no id, and the processor's are left alone first o
     const body = JSON.parse(format.text_format_source.inline_string);
     expect(body).toEqual({ jsonrpc: "2.0", error: { code: expect.any(Number), message: expect.any(String) } });
   }
+});
+
+describe("a failure of the processor", () => {
+  const replyOf = (message: string) =>
+    parts().gatewayManager.local_reply_config.mappers.find((mapper: Json) => JSON.stringify(mapper).includes(message));
+
+  test("is to be tried again only where the backend has not the request yet", () => {
+    expect(replyOf("Gateway unavailable")).toMatchObject({ status_code: 503, headers_to_add: [expect.anything()] });
+    expect(replyOf("Gateway lost")).toMatchObject({ status_code: 502 });
+    expect(replyOf("Gateway lost")).not.toHaveProperty("headers_to_add");
+  });
+
+  test("comes behind what is the request's own fault", () => {
+    expect(replyOf("Request headers too large")).toMatchObject({ status_code: 431 });
+    const order = ["Gateway lost", "Request headers too large", "Gateway unavailable"].map((message) =>
+      parts().gatewayManager.local_reply_config.mappers.findIndex((mapper: Json) =>
+        JSON.stringify(mapper).includes(message),
+      ),
+    );
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+  });
 });
