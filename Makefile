@@ -47,7 +47,7 @@ test: $(TOOLS) ## Run all tests, with coverage
 	node_modules/.bin/node scripts/count-tests.mjs $(TEST_REPORT); exit $$code
 
 .PHONY: test-unit
-test-unit: $(PACKAGES) ## Run the tests that need no Envoy
+test-unit: $(PACKAGES) $(REDIS_PACKAGE) ## Run the tests that need no Envoy
 	@$(RUN) test:unit
 
 .PHONY: test-e2e

@@ -20,6 +20,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,
+          // Not vitest's 1 s, which a busy machine takes now and then.
+          expect: { poll: { timeout: 10_000 } },
         },
       },
     ],

@@ -1,17 +1,20 @@
 /** Envoy's access log, read from its stdout: one JSON object a request (src/envoy-config/access-log.ts writes the format). */
 import * as z from "zod";
 
-/** Where there is nothing to say, Envoy writes "-" in its text formats and null in JSON, or "-" there too if told to. */
+/**
+ * Where there is nothing to say, Envoy writes "-" in its text formats and null in JSON, or "-" there too if told to; and "--"
+ * for a request whose head it could not read, which has no method to be told by.
+ */
 const text = z
   .string()
   .nullable()
-  .transform((written) => (written === "-" ? null : written));
+  .transform((written) => (written === "-" || written === "--" ? null : written));
 
 const entryShape = z.object({
   time: z.string(),
   /** `gateway` for clients, `egress` for the router's own calls. */
   listener: z.string(),
-  method: z.string(),
+  method: text,
   /** Without the query. */
   path: text,
   /** 0: the client went before there was an answer. */

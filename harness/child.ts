@@ -3,12 +3,15 @@ import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process"
 
 const KEPT_OUTPUT = 256 * 1024;
 
+/** How long to wait for the rest of the output of a program that has ended, in ms: what it started may hold the pipes open. */
+const OUTPUT_GRACE = 1_000;
+
 export interface Child {
   readonly name: string;
   readonly pid: number;
   /** The end of what it wrote to stdout and stderr, at most 256 KiB. */
   output(): string;
-  /** Resolves when it has ended, with its exit code, or -1 when a signal ended it. */
+  /** Resolves when it has ended and its output is complete, with its exit code, or -1 when a signal ended it. */
   readonly exited: Promise<number>;
   signal(signal: NodeJS.Signals): void;
   /** SIGTERM, then SIGKILL after `graceMs` (default 5 s); resolves when it has ended. */
@@ -51,10 +54,13 @@ export function start(
       running.delete(child);
       resolve(-1);
     });
-    child.once("exit", (code) => {
+    const end = (code: number | null) => {
       running.delete(child);
       resolve(code ?? -1);
-    });
+    };
+    // `exit` alone may come before the last of its output.
+    child.once("close", end);
+    child.once("exit", (code) => setTimeout(end, OUTPUT_GRACE, code).unref());
   });
   return {
     name,

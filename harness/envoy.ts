@@ -55,14 +55,14 @@ export async function startEnvoy(
     {},
     onOutput,
   );
-  void child.exited.then(() => rmSync(directory, { recursive: true, force: true }));
-  await waitFor(child, async () => {
-    try {
-      return (await fetch(`http://${admin}/ready`)).ok;
-    } catch {
-      return false;
-    }
-  });
+  const removed = child.exited.then(() => rmSync(directory, { recursive: true, force: true }));
+  try {
+    await waitFor(child, () => isReady(admin));
+  } catch (error) {
+    await child.stop();
+    await removed;
+    throw error;
+  }
   return {
     ...child,
     stat: async (name) => {
@@ -71,6 +71,14 @@ export async function startEnvoy(
       return line ? Number(line.slice(name.length + 2)) : 0;
     },
   };
+}
+
+async function isReady(admin: string): Promise<boolean> {
+  try {
+    return (await fetch(`http://${admin}/ready`)).ok;
+  } catch {
+    return false;
+  }
 }
 
 function withFile<T>(text: string, use: (file: string) => T): T {

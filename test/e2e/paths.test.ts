@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { callMessage, initializeMessage, MCP_HEADERS, openSession, post, send } from "../support/http.ts";
+import { parse, stringify } from "yaml";
+import { callMessage, initializeMessage, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
-import { type Stack, startStack } from "../support/stack.ts";
+import { modernHeaders, modernMessage } from "../support/modern.ts";
+import { type Stack, type StackOptions, startStack } from "../support/stack.ts";
 
 let one: TestServer;
 let two: TestServer;
@@ -10,13 +12,7 @@ let stack: Stack;
 beforeAll(async () => {
   one = await startMcpServer("one", { json: true });
   two = await startMcpServer("two", { json: true });
-  stack = await startStack({
-    backends: { one: { endpoints: [one.endpoint], path: "/deep/er/mcp" }, two: [two.endpoint] },
-    routes: [
-      { path: "/mcp", backends: ["one"] },
-      { path: "/two/mcp", backends: ["two"] },
-    ],
-  });
+  stack = await startStack(options());
 });
 
 afterAll(async () => {
@@ -24,6 +20,26 @@ afterAll(async () => {
   await one?.close();
   await two?.close();
 });
+
+function options(): StackOptions {
+  return {
+    backends: { one: { endpoints: [one.endpoint], path: "/deep/er/mcp" }, two: [two.endpoint] },
+    routes: [
+      { path: "/mcp", backends: ["one"] },
+      { path: "/two/mcp", backends: ["two"] },
+    ],
+  };
+}
+
+/** As of an Envoy that the operator set up without it: what clients send then reaches the processor. */
+function withoutEarlyMutation(bootstrap: string): string {
+  const document = parse(bootstrap);
+  const [gateway] = document.static_resources.listeners;
+  const manager = gateway.filter_chains[0].filters[0].typed_config;
+  expect(manager.early_header_mutation_extensions).toHaveLength(1);
+  delete manager.early_header_mutation_extensions;
+  return stringify(document);
+}
 
 afterEach(() => {
   one.received.length = 0;
@@ -88,39 +104,89 @@ test("the path is the backend's for every method of a session", async () => {
   expect(seen).toEqual(["POST /deep/er/mcp", "POST /deep/er/mcp", "POST /deep/er/mcp?q", "DELETE /deep/er/mcp?d"]);
 });
 
-test("a backend is sent its own address as Host, and none of the client's copies of our headers", async () => {
-  const hostile = {
-    "x-mcp-backend": "two",
+test("a backend is sent its own address as Host", async () => {
+  await post(stack.port, "/mcp", initializeMessage(), { host: "localhost" });
+  expect(one.received.map(({ headers }) => headers.host)).toEqual([one.endpoint]);
+});
+
+describe.each<[string, StackOptions["rewriteBootstrap"]]>([
+  ["Envoy and the processor take", (bootstrap) => bootstrap],
+  ["the processor alone takes", withoutEarlyMutation],
+])("%s a client's copies of our headers away", (_, rewriteBootstrap) => {
+  const HOSTILE = {
+    "x-mcp-backend": ["two", "two"],
     "x-mcp-endpoint": "127.0.0.1:1",
     "x-mcp-session": "forged",
     "x-mcp-method": "forged",
     "x-mcp-name": "forged",
     "x-client-id": "mcp-router/sweep",
   };
-  const session = await openSession(stack.port, "/mcp", hostile);
-  await post(stack.port, "/mcp", callMessage("whoami"), { ...hostile, "mcp-session-id": session });
-  await send({ port: stack.port, method: "DELETE", path: "/mcp", headers: { ...hostile, "mcp-session-id": session } });
+  let behind: Stack;
+
+  beforeAll(async () => {
+    behind = await startStack({ ...options(), ...(rewriteBootstrap && { rewriteBootstrap }) });
+  });
+  afterAll(() => behind?.stop());
+
+  /** What the backend was told by our headers, as far as it was told; each request got to the right one. */
+  function told() {
+    expect(two.received).toEqual([]);
+    const ours = /^x-mcp-(?!path$)|^x-client-id$/;
+    return one.received.map(({ method, headers }) => [
+      method,
+      Object.fromEntries(Object.entries(headers).filter(([name]) => ours.test(name))),
+    ]);
+  }
 
   const tag = expect.stringMatching(/^[A-Za-z0-9_-]{16}$/);
-  const own = { host: one.endpoint, "x-mcp-backend": "one", "x-mcp-session": tag };
-  const [initialize, initialized, call, end] = one.received.map(({ headers }) => headers);
-  expect(initialize).toMatchObject({ ...own, "x-mcp-method": "initialize" });
-  expect(initialized).toMatchObject({
-    ...own,
-    "x-mcp-endpoint": one.endpoint,
-    "x-mcp-method": "notifications/initialized",
+  const toAny = { "x-mcp-backend": "one" };
+  const pinned = () => ({ ...toAny, "x-mcp-endpoint": one.endpoint, "x-mcp-session": tag });
+
+  test("POST", async () => {
+    const session = await openSession(behind.port, "/mcp", HOSTILE);
+    const inSession = { ...HOSTILE, "mcp-session-id": session };
+    await post(behind.port, "/mcp", callMessage("whoami"), inSession);
+    await post(behind.port, "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/list" }, inSession);
+    expect(told()).toEqual([
+      ["POST", { ...toAny, "x-mcp-session": tag, "x-mcp-method": "initialize" }],
+      ["POST", { ...pinned(), "x-mcp-method": "notifications/initialized" }],
+      ["POST", { ...pinned(), "x-mcp-method": "tools/call", "x-mcp-name": "whoami" }],
+      ["POST", { ...pinned(), "x-mcp-method": "tools/list" }],
+    ]);
+    expect(new Set(one.received.map(({ headers }) => headers["x-mcp-session"])).size).toBe(1);
   });
-  expect(call).toMatchObject({
-    ...own,
-    "x-mcp-endpoint": one.endpoint,
-    "x-mcp-method": "tools/call",
-    "x-mcp-name": "whoami",
+
+  test("POST without a session", async () => {
+    await post(behind.port, "/mcp", modernMessage("tools/list"), { ...HOSTILE, ...modernHeaders("tools/list") });
+    expect(told()).toEqual([["POST", { ...toAny, "x-mcp-method": "tools/list" }]]);
   });
-  expect(end).toMatchObject({ ...own, "x-mcp-endpoint": one.endpoint });
-  const tags = new Set(one.received.map(({ headers }) => headers["x-mcp-session"]));
-  expect(tags.size).toBe(1);
-  expect(JSON.stringify(one.received.map(({ headers }) => headers))).not.toMatch(/forged|mcp-router\/|127\.0\.0\.1:1"/);
-  expect(two.received).toEqual([]);
+
+  test("GET", async () => {
+    const session = await openSession(behind.port, "/mcp");
+    one.received.length = 0;
+    const headers = { ...HOSTILE, accept: "text/event-stream", "mcp-session-id": session };
+    (await openResponse({ port: behind.port, path: "/mcp", headers })).destroy();
+    expect(told()).toEqual([["GET", pinned()]]);
+  });
+
+  test("GET without a session", async () => {
+    const headers = { ...HOSTILE, accept: "text/event-stream" };
+    (await openResponse({ port: behind.port, path: "/mcp", headers })).destroy();
+    expect(told()).toEqual([["GET", toAny]]);
+  });
+
+  test("DELETE", async () => {
+    const session = await openSession(behind.port, "/mcp");
+    one.received.length = 0;
+    const headers = { ...HOSTILE, "mcp-session-id": session };
+    await send({ port: behind.port, method: "DELETE", path: "/mcp", headers });
+    expect(told()).toEqual([["DELETE", pinned()]]);
+  });
+
+  test("DELETE without a session", async () => {
+    await send({ port: behind.port, method: "DELETE", path: "/mcp", headers: HOSTILE });
+    expect(told()).toEqual([["DELETE", toAny]]);
+  });
 });
 
 test("a client may name itself by x-client-id", async () => {

@@ -1,15 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { type Child, start, waitFor } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
+import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
-import { readConfig } from "../../src/serve.ts";
 import { type Answer, messageOf, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { modernHeaders, modernMessage } from "../support/modern.ts";
 
 const AT_ONCE = 16;
 
@@ -74,60 +76,71 @@ async function startProcessor(n: number): Promise<void> {
 
 /** A call that any processor can serve: the memory store's sessions live in one of them only. */
 function call(): Promise<Answer> {
-  const meta = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-  };
-  const message = {
-    jsonrpc: "2.0",
-    id: 7,
-    method: "tools/call",
-    params: { name: "whoami", arguments: {}, _meta: meta },
-  };
-  return post(port, "/mcp", message, {
-    "mcp-protocol-version": "2026-07-28",
-    "mcp-method": "tools/call",
-    "mcp-name": "whoami",
-  });
+  return post(port, "/mcp", modernMessage("tools/call", { name: "whoami" }), modernHeaders("tools/call", "whoami"));
 }
 
-/** Calls without pause, 16 at a time, until `until` has resolved and a while after; gives the answers that were not 200. */
-async function callWhile(until: () => Promise<unknown>): Promise<{ total: number; failed: Answer[] }> {
+/** How many requests a processor has forwarded since it started. */
+async function forwardedBy(n: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${processors[n]?.http}/metrics`)).text();
+  const counters = text.matchAll(/^mcp_router_requests_forwarded_total\{.*\} (\d+)$/gm);
+  return [...counters].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+interface Load {
+  /** Answers so far. */
+  readonly answers: readonly Answer[];
+  /** Resolves once there have been so many answers more. */
+  more(count: number): Promise<void>;
+}
+
+/** Calls without pause, 16 at a time, while `during` goes on; gives the answers that were not 200. */
+async function underLoad(during: (load: Load) => Promise<void>): Promise<Answer[]> {
+  const answers: Answer[] = [];
   let going = true;
-  let total = 0;
-  const failed: Answer[] = [];
   const workers = Array.from({ length: AT_ONCE }, async () => {
-    while (going) {
-      const answer = await call();
-      total++;
-      if (answer.status !== 200) failed.push(answer);
-    }
+    while (going) answers.push(await call());
   });
-  await until();
-  const settled = total + 500;
-  while (total < settled) await call();
-  going = false;
-  await Promise.all(workers);
-  return { total, failed };
+  const more = async (count: number) => {
+    const enough = answers.length + count;
+    while (answers.length < enough) await sleep(10);
+  };
+  try {
+    await during({ answers, more });
+  } finally {
+    going = false;
+    await Promise.all(workers);
+  }
+  return answers.filter(({ status }) => status !== 200);
 }
 
 test("a processor stopped by SIGTERM under load, with a second one running, fails no request", async () => {
-  const { total, failed } = await callWhile(async () => {
-    for (let n = 0; n < 300; n++) await call();
+  let duringStop = 0;
+  const failed = await underLoad(async ({ answers, more }) => {
+    await more(300);
+    expect(await forwardedBy(0)).toBeGreaterThan(0);
+    const byOther = await forwardedBy(1);
+    expect(byOther).toBeGreaterThan(0);
+
+    const before = answers.length;
     expect(await processors[0]?.child?.stop()).toBe(0);
+    duringStop = answers.length - before;
+    await more(500);
+    expect(await forwardedBy(1)).toBeGreaterThanOrEqual(byOther + 500);
   });
-  expect(total).toBeGreaterThan(800);
+  // It took its leave with calls in flight, not between two of them.
+  expect(duringStop).toBeGreaterThan(AT_ONCE);
   expect(failed).toEqual([]);
   await startProcessor(0);
 });
 
 test("a processor that is killed fails at most the requests that it had in hand", async () => {
   await expect.poll(() => envoy.stat("cluster.mcp_router.membership_healthy"), { timeout: 20_000 }).toBe(2);
-  const { failed } = await callWhile(async () => {
-    for (let n = 0; n < 300; n++) await call();
+  const failed = await underLoad(async ({ more }) => {
+    await more(300);
+    expect(await forwardedBy(0)).toBeGreaterThan(0);
     processors[0]?.child?.signal("SIGKILL");
     await processors[0]?.child?.exited;
+    await more(500);
   });
   expect(failed.length).toBeLessThanOrEqual(AT_ONCE);
   for (const answer of failed) {
@@ -138,11 +151,14 @@ test("a processor that is killed fails at most the requests that it had in hand"
 
 test("without any processor a request gets 503 JSON-RPC without an id and reaches no backend; with one again it goes through", async () => {
   await processors[1]?.child?.stop();
+  const before = server.requests;
   const answer = await call();
   expect(answer).toMatchObject({ status: 503, headers: { "content-type": "application/json" } });
   expect(answer.headers).toHaveProperty("retry-after");
   expect(messageOf(answer)).toEqual({ jsonrpc: "2.0", error: { code: -32603, message: expect.any(String) } });
+  expect(server.requests).toBe(before);
 
   await startProcessor(1);
   await expect.poll(async () => (await call()).status, { timeout: 20_000, interval: 100 }).toBe(200);
+  expect(server.requests).toBeGreaterThan(before);
 });

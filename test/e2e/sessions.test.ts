@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Backend, startBackend } from "../support/backend.ts";
 import {
   type Answer,
   callMessage,
@@ -12,6 +13,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const GATEWAY_ID = /^[A-Za-z0-9_-]{43}$/;
@@ -95,6 +97,79 @@ describe("a session", () => {
   });
 });
 
+describe("a session id that a backend puts on an answer where none belongs", () => {
+  const LEAK = "backend-secret";
+  let backend: Backend;
+  let behind: Stack;
+
+  beforeAll(async () => {
+    // Answers as the request says, with the id on all of them.
+    backend = await startBackend((request, response) => {
+      const status = Number(request.headers["x-test-status"] ?? 200);
+      const type = String(request.headers["x-test-type"] ?? "application/json");
+      response.writeHead(status, { "content-type": type, "mcp-session-id": LEAK });
+      response.end(type === "text/event-stream" ? 'data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n' : "{}");
+    });
+    behind = await startStack({ backends: { raw: [backend.endpoint] } });
+  });
+  afterAll(async () => {
+    await behind?.stop();
+    await backend?.close();
+  });
+
+  const ANSWERS = [
+    ["200", { "x-test-status": "200" }],
+    ["400", { "x-test-status": "400" }],
+    ["404", { "x-test-status": "404" }],
+    ["500", { "x-test-status": "500" }],
+    ["503", { "x-test-status": "503" }],
+    ["a 200 event stream", { "x-test-status": "200", "x-test-type": "text/event-stream" }],
+    ["a 500 event stream", { "x-test-status": "500", "x-test-type": "text/event-stream" }],
+  ] as const;
+  const REQUESTS = [
+    ["POST", { body: JSON.stringify(callMessage("whoami")) }],
+    ["GET", {}],
+    ["DELETE", {}],
+  ] as const;
+
+  describe.each(ANSWERS)("of %s", (_, wanted) => {
+    test.each(REQUESTS)("to a %s without a session stays here", async (method, sent) => {
+      const before = backend.requests;
+      const headers = { ...MCP_HEADERS, ...wanted };
+      const answer = await send({ port: behind.port, method, path: "/raw/mcp", headers, ...sent });
+      expect(backend.requests).toBe(before + 1);
+      expect(answer.status).toBe(Number(wanted["x-test-status"]));
+      expect(answer.headers).not.toHaveProperty("mcp-session-id");
+      expect(JSON.stringify(answer)).not.toContain(LEAK);
+    });
+
+    test.each(REQUESTS)("to a %s of a session is replaced by the client's own", async (method, sent) => {
+      const begun = await post(behind.port, "/raw/mcp", initializeMessage());
+      const session = String(begun.headers["mcp-session-id"]);
+      expect(session).toMatch(GATEWAY_ID);
+      const headers = { ...MCP_HEADERS, ...wanted, "mcp-session-id": session };
+      const answer = await send({ port: behind.port, method, path: "/raw/mcp", headers, ...sent });
+      expect(answer.status).toBe(Number(wanted["x-test-status"]));
+      expect(answer.headers["mcp-session-id"]).toBe(session);
+      expect(JSON.stringify(answer)).not.toContain(LEAK);
+    });
+
+    test("to a modern request stays here", async () => {
+      const headers = { ...modernHeaders("tools/list"), ...wanted };
+      const answer = await post(behind.port, "/raw/mcp", modernMessage("tools/list"), headers);
+      expect(answer.status).toBe(Number(wanted["x-test-status"]));
+      expect(JSON.stringify(answer)).not.toContain(LEAK);
+    });
+  });
+
+  test.each(["400", "404", "500", "503"])("of %s to an initialize begins no session and stays here", async (status) => {
+    const answer = await post(behind.port, "/raw/mcp", initializeMessage(), { "x-test-status": status });
+    expect(answer.status).toBe(Number(status));
+    expect(answer.headers).not.toHaveProperty("mcp-session-id");
+    expect(JSON.stringify(answer)).not.toContain(LEAK);
+  });
+});
+
 describe("a backend without sessions", () => {
   test("is initialized and called without any session id", async () => {
     const initialized = await post(stack.port, "/stateless/mcp", initializeMessage());
@@ -113,18 +188,8 @@ describe("a backend without sessions", () => {
 });
 
 describe("the modern era", () => {
-  const meta = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-  };
-  const message = {
-    jsonrpc: "2.0",
-    id: 1,
-    method: "tools/call",
-    params: { name: "whoami", arguments: {}, _meta: meta },
-  };
-  const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "whoami" };
+  const message = modernMessage("tools/call", { name: "whoami" });
+  const headers = modernHeaders("tools/call", "whoami");
 
   test("is spread over the endpoints, and a session id that comes with it is ignored", async () => {
     const session = await openSession(stack.port, "/many/mcp");
@@ -159,31 +224,37 @@ test("an initialize that the backend refuses begins no session", async () => {
 
 test("Envoy's access log tells method, name, backend, endpoint and session of each request, and never an id", async () => {
   const session = await openSession(stack.port, "/many/mcp");
-  const home = servers.find(({ sessions }) => sessions.size > 0);
-  expect(home).toBeDefined();
+  const { server, session: backendId } = JSON.parse(await callTool(stack.port, "/many/mcp", session, "whoami"));
   await callTool(stack.port, "/many/mcp", session, "whoami", {}, { "x-client-id": "agent-7" });
-  await post(stack.port, "/nothing", {});
-  const logged = async () => {
-    for (;;) {
-      const call = stack.accessLog().find((line) => line.client_id === "agent-7");
-      const lost = stack.accessLog().find((line) => line.status === 404 && line.backend === "-");
-      if (call && lost) return { call, lost };
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
-  const { call, lost } = await logged();
-  expect(call).toMatchObject({
+  await post(stack.port, "/no/such/path?secret", {}, { "x-client-id": "agent-8" });
+
+  const entryOf = (client: string) => stack.accessLog.find((entry) => entry.client_id === client);
+  await expect.poll(() => entryOf("agent-8")).toBeDefined();
+  await expect.poll(() => entryOf("agent-7")).toBeDefined();
+  const { endpoint } = servers.find(({ name }) => name === server) ?? {};
+  expect(entryOf("agent-7")).toMatchObject({
+    path: "/many/mcp",
+    status: 200,
+    upstream: endpoint,
     mcp_method: "tools/call",
     mcp_name: "whoami",
     backend: "many",
-    endpoint: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    endpoint,
     session: expect.stringMatching(/^[A-Za-z0-9_-]{16}$/),
-    status: 200,
   });
-  expect(lost).toMatchObject({ mcp_method: "-", mcp_name: "-", endpoint: "-", session: "-", client_id: "-" });
+  expect(entryOf("agent-8")).toMatchObject({
+    path: "/no/such/path",
+    status: 404,
+    upstream: null,
+    mcp_method: null,
+    mcp_name: null,
+    backend: null,
+    endpoint: null,
+    session: null,
+  });
   const text = stack.envoy.output();
-  expect(text).not.toContain(session);
-  for (const id of backendIds()) expect(text).not.toContain(id);
+  expect(text).toContain("agent-7");
+  for (const id of [session, backendId, "secret"]) expect(text).not.toContain(id);
 });
 
 test("a GET without a session goes to the backend, which decides", async () => {
@@ -194,9 +265,30 @@ test("a GET without a session goes to the backend, which decides", async () => {
 });
 
 test("the router's metrics count what was forwarded and refused", async () => {
-  await post(stack.port, "/many/mcp", callMessage("whoami"), { ...MCP_HEADERS, "mcp-session-id": "unknown" });
-  const text = await (await fetch(`http://127.0.0.1:${stack.httpPort}/metrics`)).text();
-  expect(text).toMatch(/mcp_router_requests_forwarded_total\{route="\/many\/mcp",how="session"\} \d+/);
-  expect(text).toMatch(/mcp_router_requests_rejected_total\{reason="session_unknown"\} \d+/);
-  expect(text).toMatch(/mcp_router_sessions_created_total\{route="\/many\/mcp"\} \d+/);
+  const counters = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${stack.httpPort}/metrics`)).text();
+    const value = (name: string) =>
+      Number(
+        text
+          .split("\n")
+          .find((line) => line.startsWith(`${name} `))
+          ?.split(" ")[1] ?? 0,
+      );
+    return {
+      created: value('mcp_router_sessions_created_total{route="/many/mcp"}'),
+      forwarded: value('mcp_router_requests_forwarded_total{route="/many/mcp",how="session"}'),
+      rejected: value('mcp_router_requests_rejected_total{reason="session-unknown"}'),
+    };
+  };
+  const before = await counters();
+  const session = await openSession(stack.port, "/many/mcp");
+  await callTool(stack.port, "/many/mcp", session, "whoami");
+  await post(stack.port, "/many/mcp", callMessage("whoami"), { "mcp-session-id": "unknown" });
+
+  expect(await counters()).toEqual({
+    created: before.created + 1,
+    // notifications/initialized, and the call.
+    forwarded: before.forwarded + 2,
+    rejected: before.rejected + 1,
+  });
 });

@@ -11,7 +11,7 @@ import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
-export interface FleetRouter {
+interface FleetRouter {
   /** Port of its health and metrics. */
   readonly http: number;
   /** The process that runs now, or that ran last. */

@@ -21,6 +21,8 @@ export interface TestServer {
   /** `127.0.0.1:port`, as Envoy names it. */
   readonly endpoint: string;
   readonly received: Received[];
+  /** How many requests have reached it, recorded or not. */
+  readonly requests: number;
   /** Ids of the sessions that live in it now. */
   readonly sessions: ReadonlySet<string>;
   /** Lets the tool `steps` take its next step, in whichever request it waits. */
@@ -42,6 +44,7 @@ export interface TestServerOptions {
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
   const { port = 0, sessions: sessionMode = "required", json = false, record = true } = options;
   const received: Received[] = [];
+  let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
   const sessions = new Set<string>();
   const waiting: (() => void)[] = [];
@@ -68,10 +71,15 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   };
 
   const http = createServer(async (request, response) => {
+    requests++;
     const body = await readAll(request);
     if (record)
       received.push({ method: request.method ?? "", path: request.url ?? "", headers: request.headers, body });
-    const parsed: unknown = body.length > 0 ? JSON.parse(body.toString()) : undefined;
+    const parsed = bodyOf(request, body);
+    if (parsed === UNREADABLE) {
+      response.writeHead(400, { "content-type": "text/plain" }).end("a test server reads no such body\n");
+      return;
+    }
     if (!(await isLegacy(request, body))) {
       // What a server receives has a method and a URL; the adapter's type wants them not to be undefined.
       await modern(request as typeof request & { method: string; url: string }, response, parsed);
@@ -96,6 +104,9 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
     port: address.port,
     endpoint: `127.0.0.1:${address.port}`,
     received,
+    get requests() {
+      return requests;
+    },
     sessions,
     step: () => waiting.shift()?.(),
     close: async () => {
@@ -135,6 +146,19 @@ function serverWithTools(name: string, nextStep: () => Promise<void>): McpServer
     return text("announced");
   });
   return server;
+}
+
+const UNREADABLE = Symbol("unreadable");
+
+/** The body as JSON, undefined where there is none. The SDK's adapters throw at a GET with a body. */
+function bodyOf({ method }: IncomingMessage, body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  if (method === "GET" || method === "HEAD") return UNREADABLE;
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 async function isLegacy(request: IncomingMessage, body: Buffer): Promise<boolean> {

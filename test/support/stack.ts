@@ -3,10 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { type AccessEntry, createAccessLog } from "../../harness/access-log.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
+import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
-import { type Router, readConfig, serve } from "../../src/serve.ts";
+import { type Router, serve } from "../../src/serve.ts";
 
 export interface Stack {
   /** Port of Envoy's listener for clients. */
@@ -17,8 +19,8 @@ export interface Stack {
   readonly configFile: string;
   readonly envoy: RunningEnvoy;
   readonly router: Router;
-  /** What Envoy's access log said so far, one object a request. Written within 100 ms. */
-  accessLog(): Record<string, unknown>[];
+  /** What Envoy's access log said so far. A request is in it within 100 ms. */
+  readonly accessLog: readonly AccessEntry[];
   url(path: string): string;
   stop(): Promise<void>;
 }
@@ -42,11 +44,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const configFile = join(directory, "mcp-router.yaml");
   const admin = `127.0.0.1:${adminPort}`;
   const sections = {
-    gateway: { listen: `127.0.0.1:${port}` },
+    gateway: { listen: `127.0.0.1:${port}`, hosts: ["127.0.0.1", "localhost"] },
     egress: { listen: `127.0.0.1:${egressPort}` },
     processor: { listen: `127.0.0.1:${grpcPort}`, http: `127.0.0.1:${httpPort}` },
     envoy: { admin },
-    log: { level: "warn" },
+    log: { level: "error" },
     backends: Object.fromEntries(
       Object.entries(backends).map(([name, backend]) => [
         name,
@@ -57,37 +59,36 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   writeFileSync(configFile, stringify(merge(sections, config)));
 
-  const router = await serve(configFile, {});
-  const loaded = await readConfig(configFile);
-  const lines: string[] = [];
-  let partial = "";
-  const envoy = await startEnvoy(rewriteBootstrap(bootstrapFor(loaded.config)), admin, {
-    concurrency,
-    // The access log is otherwise written every ten seconds.
-    flags: ["--file-flush-interval-msec", "100"],
-    onOutput: (chunk) => {
-      const parts = (partial + chunk).split("\n");
-      partial = parts.pop() ?? "";
-      lines.push(...parts);
-    },
-  });
-
-  return {
-    port: port ?? 0,
-    egressPort: egressPort ?? 0,
-    httpPort: httpPort ?? 0,
-    configFile,
-    envoy,
-    router,
-    accessLog: () =>
-      lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as Record<string, unknown>),
-    url: (path) => `http://127.0.0.1:${port}${path}`,
-    stop: async () => {
-      await envoy.stop();
-      await router.stop();
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
+  const accessLog = createAccessLog();
+  // Taken down in reverse: Envoy before the router, which it would miss.
+  const started = new AsyncDisposableStack();
+  started.defer(() => rmSync(directory, { recursive: true, force: true }));
+  try {
+    const router = await serve(configFile, {});
+    started.defer(async () => void (await router.stop()));
+    const loaded = await readConfig(configFile);
+    const envoy = await startEnvoy(rewriteBootstrap(bootstrapFor(loaded.config)), admin, {
+      concurrency,
+      // The access log is otherwise written every ten seconds.
+      flags: ["--file-flush-interval-msec", "100"],
+      onOutput: accessLog.write,
+    });
+    started.defer(async () => void (await envoy.stop()));
+    return {
+      port: port ?? 0,
+      egressPort: egressPort ?? 0,
+      httpPort: httpPort ?? 0,
+      configFile,
+      envoy,
+      router,
+      accessLog: accessLog.entries,
+      url: (path) => `http://127.0.0.1:${port}${path}`,
+      stop: () => started.disposeAsync(),
+    };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
 }
 
 function merge(base: Record<string, unknown>, over: Readonly<Record<string, unknown>>): Record<string, unknown> {
