@@ -1,6 +1,6 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import type { SessionKey } from "./id.ts";
-import type { Binding, Lifespan, Session, SessionStore } from "./store.ts";
+import { type Binding, type Lifespan, type Session, type SessionStore, touchSlack } from "./store.ts";
 
 /** How often expired sessions are looked for, in ms. Until then they only cost memory: no operation sees them. */
 const SWEEP_INTERVAL_MS = 10_000;
@@ -26,7 +26,7 @@ export interface MemoryStore extends SessionStore {
 /** Makes an empty store. Its sweeper never keeps the process alive. */
 export function memoryStore({ idle, lifetime, now = () => performance.now() }: MemoryStoreOptions): MemoryStore {
   const entries = new Map<SessionKey, Entry>();
-  const slack = idle / 8;
+  const slack = touchSlack({ idle });
 
   const expired = ({ touchedAt, createdAt }: Entry, at: number) =>
     at >= Math.min(touchedAt + idle + slack, createdAt + lifetime);

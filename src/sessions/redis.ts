@@ -12,7 +12,7 @@ import type { Cluster, Redis } from "ioredis";
 import { type Breaker, createBreaker } from "./breaker.ts";
 import type { SessionKey } from "./id.ts";
 import { bindingField, readBinding, readRecord, writeBinding, writeRecord } from "./record.ts";
-import type { Lifespan, Session, SessionStore } from "./store.ts";
+import { type Lifespan, type Session, type SessionStore, touchSlack } from "./store.ts";
 
 /** What the store has to tell: for logs and metrics. */
 export type StoreEvent =
@@ -40,7 +40,7 @@ type Scripts = Record<"mcprFind" | "mcprCreate" | "mcprTouch" | "mcprBind" | "mc
 type Script = (key: string, ...args: (string | number)[]) => Promise<unknown>;
 
 export function redisStore({ connection, prefix, idle, lifetime, notify }: RedisStoreOptions): SessionStore {
-  const slack = idle / 8;
+  const slack = touchSlack({ idle });
   const scripts = defineScripts(connection);
   const breaker = createBreaker({
     failures: FAILURES_THAT_OPEN,

@@ -1,7 +1,7 @@
 /** What every session store must do (src/sessions/store.ts), whichever it is. Each implementation runs all of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
-import { ANONYMOUS, type Lifespan, type Session, type SessionStore } from "../../src/sessions/store.ts";
+import { ANONYMOUS, type Lifespan, type Session, type SessionStore, touchSlack } from "../../src/sessions/store.ts";
 
 export interface StoreUnderTest {
   readonly store: SessionStore;
@@ -13,8 +13,7 @@ export interface StoreUnderTest {
 
 export const LIFESPAN: Lifespan = { idle: 8_000, lifetime: 60_000 };
 
-/** An eighth of idle: from then on a touch is due. */
-const SLACK = LIFESPAN.idle / 8;
+const SLACK = touchSlack(LIFESPAN);
 
 export function describeStore(name: string, open: () => Promise<StoreUnderTest>): void {
   describe(name, () => {

@@ -87,7 +87,7 @@ describe("two routers on one Redis", () => {
     };
     const [first] = fleet.routers;
     const restart = async () => {
-      await expect.poll(() => called, { timeout: 30_000 }).toBeGreaterThan(queue.length / 4);
+      await expect.poll(() => called, { timeout: 60_000 }).toBeGreaterThan(queue.length / 4);
       await first?.end("SIGKILL");
       await first?.start();
     };
