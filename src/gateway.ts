@@ -15,6 +15,7 @@ import {
   type ResponseHead,
   type Verdict,
 } from "./core/http.ts";
+import { needsPrincipal, principalNames } from "./core/identity.ts";
 import { forward, showOwnSessionId, spoofedHeaders, strip } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
@@ -23,6 +24,7 @@ import type { RequestPolicy, Route } from "./core/routes.ts";
 import {
   mintSessionId,
   parseSessionId,
+  principalDigest,
   type SessionId,
   type SessionKey,
   sessionKey,
@@ -117,6 +119,8 @@ class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
   readonly #policy: RequestPolicy;
   #request: OpenedRequest | undefined;
+  /** Digest of who sent the request. */
+  #principal = ANONYMOUS;
   #claimed: ClaimedSession | "malformed" | undefined;
   /** The session that the answer belongs to, by the id that the client knows. */
   #sessionId: SessionId | undefined;
@@ -134,6 +138,11 @@ class HttpExchange implements Exchange {
     const opening = openRequest(head, this.#policy);
     if (opening.kind === "reject") return this.#refuse(opening.reject);
     const { kind, route, query } = opening;
+    const { identity } = this.#policy;
+    const names = principalNames(head.headers, head.claims, identity);
+    // Envoy refuses such a request first; an Envoy that does not must not let it through.
+    if (!names && needsPrincipal(identity)) return this.#refuse({ reason: "unauthenticated" });
+    this.#principal = names ? principalDigest(names) : ANONYMOUS;
     const spoofed = spoofedHeaders(head.headers);
     this.#claimed = this.#lookUp(head.headers);
     const mustNotPass = kind === "message" ? [] : [...spoofed];
@@ -250,7 +259,7 @@ class HttpExchange implements Exchange {
   ): Promise<Verdict> {
     const { route } = this.#opened();
     const created = await this.#dependencies.store.create(key, {
-      owner: ANONYMOUS,
+      owner: this.#principal,
       route: route.path,
       protocolVersion,
       initializeParams,
@@ -284,7 +293,7 @@ class HttpExchange implements Exchange {
     if (found.kind === "unavailable") return unavailable;
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
-    if (!mayUse(session, route, ANONYMOUS)) return unknown;
+    if (!mayUse(session, route, this.#principal)) return unknown;
     // Own, since a backend may be named "constructor".
     const binding = Object.hasOwn(session.bindings, route.backend) ? session.bindings[route.backend] : undefined;
     if (!binding) return unknown;

@@ -1,5 +1,6 @@
 /** What is wrong with a configuration although each value of it is right. */
 import { isIP } from "node:net";
+import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import type { RawConfig } from "./schema.ts";
 import { formatAddress, type TcpAddress } from "./values.ts";
 
@@ -17,7 +18,8 @@ export function notBuiltYet(raw: RawConfig): string[] {
   const errors: string[] = [];
   const refuse = (path: string, value: string, instead: string) =>
     errors.push(`${path}: "${value}" is not built yet; ${instead}`);
-  if (raw.identity.kind !== "none") refuse("identity.kind", raw.identity.kind, "use none, and authenticate in Envoy");
+  if (raw.identity.kind === "jwt" && raw.identity.jwks.uri !== undefined)
+    refuse("identity.jwks.uri", raw.identity.jwks.uri, "fetch it to a file, and name that as identity.jwks.file");
   for (const [name, backend] of Object.entries(raw.backends))
     if (backend.onSessionLost === "recover") refuse(`backends.${name}.onSessionLost`, "recover", "use surface");
   raw.routes.forEach((route, index) => {
@@ -45,8 +47,25 @@ export function crossChecks(raw: RawConfig): string[] {
       errors.push(`routes[${index}].path: got "${route.path}", which routes[${first}] has already`);
     else seen.set(route.path, index);
   });
-  errors.push(...storeContradictions(raw), ...listenerClashes(raw), ...socketBesideName(raw), ...idleTooShort(raw));
+  errors.push(
+    ...identityContradictions(raw),
+    ...storeContradictions(raw),
+    ...listenerClashes(raw),
+    ...socketBesideName(raw),
+    ...idleTooShort(raw),
+  );
   return errors;
+}
+
+/** Headers that name no principal: credentials, which change while their owner does not, and those that Envoy takes away. */
+const NO_PRINCIPALS: readonly string[] = [...INTERNAL_HEADERS, X_MCP_PATH, MCP_SESSION_ID, "authorization", "cookie"];
+
+function identityContradictions({ identity }: RawConfig): string[] {
+  if (identity.kind === "jwt" && identity.jwks.file === undefined && identity.jwks.uri === undefined)
+    return ["identity.jwks.file: missing, expected the path of a JSON Web Key Set on Envoy's machine"];
+  if (identity.kind === "header" && NO_PRINCIPALS.includes(identity.name))
+    return [`identity.name: got "${identity.name}", expected a header that holds the name of a principal`];
+  return [];
 }
 
 function storeContradictions({ store, processor }: RawConfig): string[] {

@@ -1,5 +1,6 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { parseDocument } from "yaml";
+import type { Identity } from "../core/identity.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeAliasError, describeIssue, describeSyntaxError } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
@@ -22,6 +23,14 @@ interface RouteConfig {
   readonly sessions: "optional" | "required";
 }
 
+/** How principals are known; of tokens also what Envoy checks them by. */
+type IdentityConfig =
+  | Exclude<Identity, { kind: "jwt" }>
+  | (Extract<Identity, { kind: "jwt" }> & {
+      readonly audiences: readonly string[];
+      readonly jwks: { readonly file: string };
+    });
+
 /** A whole, checked configuration. Times in ms, sizes in bytes. */
 export interface Config {
   readonly gateway: RawConfig["gateway"];
@@ -30,6 +39,7 @@ export interface Config {
   readonly envoy: RawConfig["envoy"];
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
+  readonly identity: IdentityConfig;
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
   readonly backends: readonly BackendConfig[];
@@ -70,6 +80,7 @@ function assemble(raw: RawConfig): Loaded {
     idle = raw.sessions.lifetime;
   }
   if (openToRebinding(raw)) warnings.push(NO_HOSTS);
+  if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name));
   const config: Config = {
     gateway: raw.gateway,
     egress: raw.egress,
@@ -77,6 +88,7 @@ function assemble(raw: RawConfig): Loaded {
     envoy: raw.envoy,
     store: raw.store,
     sessions: { ...raw.sessions, idle },
+    identity: identityOf(raw),
     log: raw.log,
     limits: raw.limits,
     backends: Object.entries(raw.backends).map(([name, backend]) => ({
@@ -90,6 +102,19 @@ function assemble(raw: RawConfig): Loaded {
     routes: raw.routes.map(({ path, backends: [backend = ""], sessions }) => ({ path, backend, sessions })),
   };
   return { ok: true, config, warnings };
+}
+
+/** Without `jwks.file` the checks have refused it. */
+function identityOf({ identity }: RawConfig): IdentityConfig {
+  return identity.kind === "jwt" ? { ...identity, jwks: { file: identity.jwks.file ?? "" } } : identity;
+}
+
+/** Nothing in the generated Envoy sets the header, so nothing in it can tell a client's copy from the right one. */
+function trustedHeader(name: string): string {
+  return (
+    `identity.kind is header: whatever is ahead of Envoy must set ${name} and remove the client's own copy, ` +
+    "or a client can say that it is anybody"
+  );
 }
 
 const NO_HOSTS =

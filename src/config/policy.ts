@@ -3,7 +3,7 @@ import type { RequestPolicy, Route } from "../core/routes.ts";
 import type { Config } from "./load.ts";
 
 /** @throws when a route names no backend, which `loadConfig` does not let through */
-export function requestPolicy({ gateway, routes, backends, limits }: Config): RequestPolicy {
+export function requestPolicy({ gateway, identity, routes, backends, limits }: Config): RequestPolicy {
   const paths = new Map(backends.map(({ name, path }) => [name, path]));
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
     const backendPath = paths.get(backend);
@@ -14,6 +14,7 @@ export function requestPolicy({ gateway, routes, backends, limits }: Config): Re
     routes: new Map(routes.map((route) => [route.path, routeOf(route)])),
     hosts: gateway.hosts,
     origins: gateway.origins,
+    identity,
     limits,
   };
 }

@@ -107,6 +107,38 @@ const redis = z.strictObject({
     .optional(),
 });
 
+const required = z.boolean("expected true or false").default(true);
+
+/** How the principal of a request is known, to whom its session then belongs. */
+const identity = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("none") }),
+  /** A bearer token, which Envoy checks before the router is asked. */
+  z.strictObject({
+    kind: z.literal("jwt"),
+    /** `iss` of the tokens, as they have it. */
+    issuer: text("the issuer of the tokens"),
+    /** A token must be for one of these. */
+    audiences: z.array(text("an audience"), "expected a list of audiences").min(1, "expected at least one audience"),
+    jwks: z.strictObject({
+      /** JSON Web Key Set (RFC 7517), as a path on Envoy's machine. */
+      file: text("the path of a JSON Web Key Set").optional(),
+      uri: text("a URL").optional(),
+    }),
+    /** Whether a request without a token is refused. */
+    required,
+  }),
+  /** A header that whoever is ahead of the router sets. */
+  z.strictObject({
+    kind: z.literal("header"),
+    name: z
+      .string("expected the name of a header")
+      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
+      .toLowerCase(),
+    /** Whether a request without it is refused. */
+    required,
+  }),
+]);
+
 const schema = z.strictObject({
   gateway: z
     .strictObject({
@@ -166,13 +198,7 @@ const schema = z.strictObject({
       lifetime: duration.default(24 * hours),
     })
     .prefault({}),
-  /** How the principal of a request is known. Of the kinds that are not built yet no setting is looked at. */
-  identity: z
-    .discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("none") }),
-      z.looseObject({ kind: z.enum(["jwt", "header"]) }),
-    ])
-    .prefault({ kind: "none" }),
+  identity: identity.prefault({ kind: "none" }),
   log: z
     .strictObject({
       /** Overridden by the environment variable LOG_LEVEL. */

@@ -6,10 +6,18 @@ export interface HeaderFields {
   get(name: string): string | undefined;
 }
 
+/** Of a verified token what says who it is for: `iss` and `sub` (RFC 7519 §4.1). */
+export interface Claims {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 export interface RequestHead {
   readonly headers: HeaderFields;
   /** No body follows: it is absent, or content-length is 0. */
   readonly endOfStream: boolean;
+  /** Of a token that Envoy verified; absent without one. */
+  readonly claims?: Claims;
 }
 
 export interface ResponseHead {

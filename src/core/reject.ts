@@ -1,12 +1,13 @@
 /** Why a request is refused, and the answer that a client can act on. Statuses and codes: design.md, "Errors". */
 import { assertNever } from "./assert-never.ts";
 import type { Header, Reply } from "./http.ts";
+import { BEARER_CHALLENGE } from "./identity.ts";
 
 /** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
 export type Reject =
   | { readonly reason: "host-not-allowed" | "origin-not-allowed" }
   | { readonly reason: "no-route" | "method-not-allowed" | "not-acceptable" | "content-type" | "content-encoding" }
-  | { readonly reason: "not-json" }
+  | { readonly reason: "not-json" | "unauthenticated" }
   | {
       readonly reason: "body-too-large" | "session-unknown" | "session-required" | "store-unavailable";
       readonly id?: Id;
@@ -29,6 +30,9 @@ const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
 const HEADER_MISMATCH = -32020;
 const SESSION_NOT_FOUND = -32001;
+
+/** What a 401 says, ours and Envoy's. */
+export const AUTHENTICATION_REQUIRED = "Authentication required";
 
 /** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
 export const REPLY_DETAILS_PREFIX = "mcp_";
@@ -62,6 +66,10 @@ export function answer(reject: Reject): Reply {
       );
     case "content-encoding":
       return jsonRpcError(reason, 415, INVALID_REQUEST, "Unsupported media type: the body must not be encoded");
+    case "unauthenticated":
+      return jsonRpcError(reason, 401, INVALID_REQUEST, AUTHENTICATION_REQUIRED, undefined, [
+        ["www-authenticate", BEARER_CHALLENGE],
+      ]);
     case "body-too-large":
       return jsonRpcError(reason, 413, INVALID_REQUEST, "Request body too large", reject.id);
     case "not-json":

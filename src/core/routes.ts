@@ -1,4 +1,5 @@
 /** The public paths and where they lead: what `mcp-router.yaml` says, as far as a request needs it. */
+import type { Identity } from "./identity.ts";
 
 export interface Route {
   /** Public path, compared byte by byte. */
@@ -17,6 +18,8 @@ export interface RequestPolicy {
   readonly hosts: readonly string[] | undefined;
   /** `gateway.origins`; undefined = the same host only. */
   readonly origins: readonly string[] | undefined;
+  /** How the principal of a request is known. */
+  readonly identity: Identity;
   readonly limits: {
     /** Bytes of a request body. */
     readonly body: number;

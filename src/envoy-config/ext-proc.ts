@@ -1,6 +1,7 @@
 /** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../config/load.ts";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
+import { JWT_METADATA } from "../core/identity.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
 
@@ -28,6 +29,7 @@ export const WRITTEN_HEADERS = [
   "content-type",
   "retry-after",
   "allow",
+  "www-authenticate",
 ] as const;
 
 /**
@@ -36,9 +38,9 @@ export const WRITTEN_HEADERS = [
  * program is above 100 instructions.
  */
 export const WRITABLE_HEADERS =
-  ":path|:status|x-mcp-[a-z]+|mcp-session-id|x-client-id|content-[a-z]+|retry-after|allow";
+  ":path|:status|x-mcp-[a-z]+|mcp-session-id|x-client-id|content-[a-z]+|retry-after|allow|www-[a-z]+";
 
-export function extProcFilter({ processor }: Pick<Config, "processor">): Message {
+export function extProcFilter({ processor, identity }: Pick<Config, "processor" | "identity">): Message {
   return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
     grpc_service: {
       envoy_grpc: { cluster_name: PROCESSOR_CLUSTER },
@@ -65,6 +67,10 @@ export function extProcFilter({ processor }: Pick<Config, "processor">): Message
       disallow_is_error: true,
     },
     response_attributes: [...RESPONSE_ATTRIBUTES],
+    // The claims of the token, for whom a session then is.
+    ...(identity.kind === "jwt" && {
+      metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA.namespace] } },
+    }),
   });
 }
 

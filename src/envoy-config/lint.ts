@@ -4,6 +4,7 @@ import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
 import { error, type Finding, warning } from "./lint/finding.ts";
+import { identityFindings } from "./lint/identity-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { gatewayRouteFindings } from "./lint/route-rules.ts";
@@ -53,6 +54,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
   if (!extProc) return [];
   return [
     ...filterFindings(extProc.get("typed_config")),
+    ...identityFindings(manager, extProc, config),
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, config),
     ...gatewayRouteFindings(gateway, topology, config),

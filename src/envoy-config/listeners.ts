@@ -5,6 +5,7 @@ import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts
 import { accessLog } from "./access-log.ts";
 import { corsFilter, corsPolicy } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
+import { jwtAuthnFilter } from "./jwt-authn.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_TYPE, ROUTER_TYPE } from "./names.ts";
 import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
@@ -52,7 +53,11 @@ function gatewayListener(config: Config): Message {
         ),
       ],
     },
-    filters: [...(origins ? [corsFilter()] : []), extProcFilter(config)],
+    filters: [
+      ...(origins ? [corsFilter()] : []),
+      ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
+      extProcFilter(config),
+    ],
     ...(origins && { virtualHost: { typed_per_filter_config: corsPolicy(origins) } }),
     loggedPath: `%REQ(${X_MCP_PATH})%`,
   });

@@ -2,7 +2,7 @@
  * Envoy's own errors as JSON-RPC (envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig).
  * No `id` member: Envoy does not know the request's, and strict SDKs refuse null.
  */
-import { REPLY_DETAILS_PREFIX } from "../core/reject.ts";
+import { AUTHENTICATION_REQUIRED, REPLY_DETAILS_PREFIX } from "../core/reject.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
@@ -53,6 +53,12 @@ export function localReplies(): Message {
       },
       // Sent, then lost, so it may have run: no invitation to send it again.
       { filter: flags("UC", "UR", "LR", "UPE"), ...jsonRpc(INTERNAL_ERROR, "Backend connection lost") },
+      // Missing, forged, expired, or for another audience (which Envoy calls 403). Its www-authenticate header stays.
+      {
+        filter: details("response.code_details.startsWith('jwt_authn_access_denied')"),
+        status_code: 401,
+        ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
+      },
     ],
   };
 }

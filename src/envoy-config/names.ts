@@ -11,6 +11,7 @@ export const UNDECIDED_CLUSTER = "mcp_undecided";
 
 export const EXT_PROC_FILTER = "envoy.filters.http.ext_proc";
 export const EXT_PROC_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
+export const JWT_AUTHN_TYPE = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
 export const HCM_TYPE = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

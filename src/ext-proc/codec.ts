@@ -5,12 +5,20 @@
  * protos and with an independent copy of Envoy's.
  */
 import { assertNever } from "../core/assert-never.ts";
-import type { Header, HeaderFields, Reply, Verdict } from "../core/http.ts";
+import type { Claims, Header, HeaderFields, Reply, Verdict } from "../core/http.ts";
+import { readClaims } from "./claims.ts";
+import { entryValue, stringIn } from "./struct.ts";
 import { bytesTag, equals, Fields, sizeOfField, sizeOfNumber, varintTag, Writer } from "./wire.ts";
 
 /** One message of Envoy's about one HTTP request. */
 export type EnvoyMessage =
-  | { readonly phase: "request_headers"; readonly headers: HeaderFields; readonly endOfStream: boolean }
+  | {
+      readonly phase: "request_headers";
+      readonly headers: HeaderFields;
+      readonly endOfStream: boolean;
+      /** Of a token that Envoy verified; absent without one. */
+      readonly claims?: Claims;
+    }
   | { readonly phase: "request_body"; readonly body: Uint8Array }
   | {
       readonly phase: "response_headers";
@@ -39,6 +47,7 @@ const REQUEST = {
   responseBody: bytesTag(5),
   requestTrailers: bytesTag(6),
   responseTrailers: bytesTag(7),
+  metadataContext: bytesTag(8),
   attributes: bytesTag(9),
 } as const;
 /** HttpHeaders. */
@@ -49,11 +58,6 @@ const HEADER_MAP_HEADERS = bytesTag(1);
 const HEADER_VALUE = { key: bytesTag(1), value: bytesTag(2), rawValue: bytesTag(3) } as const;
 /** HttpBody. */
 const HTTP_BODY_BODY = bytesTag(1);
-/** An entry of any map of protobuf's. */
-const MAP_ENTRY = { key: bytesTag(1), value: bytesTag(2) } as const;
-/** google.protobuf.Struct, and of google.protobuf.Value what we read. */
-const STRUCT_FIELDS = bytesTag(1);
-const VALUE_STRING = bytesTag(3);
 
 /** Under which ext_proc sends the attributes of `response_attributes`. */
 const ATTRIBUTES = "envoy.filters.http.ext_proc";
@@ -73,10 +77,15 @@ function readRequest(bytes: Buffer): EnvoyMessage {
   let phase = 0;
   let start = 0;
   let end = 0;
+  let metadataStart = 0;
+  let metadataEnd = 0;
   let upstreamAddress: string | undefined;
   while (fields.next()) {
     if (fields.tag === REQUEST.attributes) upstreamAddress ??= readUpstreamAddress(bytes, fields.start, fields.end);
-    else if (fields.tag >= REQUEST.requestHeaders && fields.tag <= REQUEST.responseTrailers) {
+    else if (fields.tag === REQUEST.metadataContext) {
+      metadataStart = fields.start;
+      metadataEnd = fields.end;
+    } else if (fields.tag >= REQUEST.requestHeaders && fields.tag <= REQUEST.responseTrailers) {
       phase = fields.tag;
       start = fields.start;
       end = fields.end;
@@ -85,7 +94,10 @@ function readRequest(bytes: Buffer): EnvoyMessage {
   switch (phase) {
     case REQUEST.requestHeaders: {
       const headers = new WireHeaderFields(bytes, start, end);
-      return { phase: "request_headers", headers, endOfStream: headers.endOfStream };
+      const { endOfStream } = headers;
+      // Envoy repeats the metadata in each message: it is read once.
+      const claims = metadataEnd > metadataStart ? readClaims(bytes, metadataStart, metadataEnd) : undefined;
+      return { phase: "request_headers", headers, endOfStream, ...(claims && { claims }) };
     }
     case REQUEST.requestBody:
       return { phase: "request_body", body: readBody(bytes, start, end) };
@@ -112,27 +124,7 @@ function readBody(bytes: Buffer, start: number, end: number): Uint8Array {
 /** From an entry of `attributes`: the string under "upstream.address" in the Struct of ext_proc. */
 function readUpstreamAddress(bytes: Buffer, start: number, end: number): string | undefined {
   const struct = entryValue(bytes, start, end, ATTRIBUTES);
-  if (!struct) return undefined;
-  while (struct.next()) {
-    if (struct.tag !== STRUCT_FIELDS) continue;
-    const value = entryValue(bytes, struct.start, struct.end, UPSTREAM_ADDRESS);
-    while (value?.next())
-      if (value.tag === VALUE_STRING && value.end > value.start)
-        return bytes.toString("latin1", value.start, value.end);
-  }
-  return undefined;
-}
-
-/** The message that a map's entry holds, where its key is `key`. */
-function entryValue(bytes: Buffer, start: number, end: number, key: string): Fields | undefined {
-  const entry = new Fields(bytes, start, end);
-  let matches = false;
-  let value: Fields | undefined;
-  while (entry.next()) {
-    if (entry.tag === MAP_ENTRY.key) matches = equals(bytes, entry.start, entry.end, key);
-    else if (entry.tag === MAP_ENTRY.value) value = new Fields(bytes, entry.start, entry.end);
-  }
-  return matches ? value : undefined;
+  return struct && stringIn(bytes, struct, UPSTREAM_ADDRESS, "latin1");
 }
 
 /** Writes the ProcessingResponse that answers `phase` with `verdict`. */

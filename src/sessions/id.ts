@@ -1,4 +1,4 @@
-/** Session ids: the bearer secret that a client holds, and the two digests by which the rest of us speak of it. */
+/** Session ids: the bearer secret that a client holds, and the digests by which the rest of us speak of it and of its owner. */
 import { hash, randomBytes } from "node:crypto";
 
 /** What a client holds: 32 random bytes in base64url, 43 characters. A bearer secret: never stored, never logged. */
@@ -24,6 +24,11 @@ export function parseSessionId(text: string): SessionId | undefined {
 
 export function sessionKey(id: SessionId): SessionKey {
   return hash("sha256", id, "base64url") as SessionKey;
+}
+
+/** SHA-256 in base64url of what names a principal, each part with its length ahead: no two lists give one text. */
+export function principalDigest(names: readonly string[]): string {
+  return hash("sha256", names.map((name) => `${name.length}:${name}`).join(""), "base64url");
 }
 
 /** What `x-mcp-session` and the logs say of a session. */

@@ -54,7 +54,10 @@ export async function startFleet(size: number, config: Readonly<Record<string, u
   const routers = places.map(({ http, file }, n) => makeRouter(`router ${n}`, http, file));
   await Promise.all(routers.map((router) => router.start()));
   const { config: read } = await readConfig(places[0]?.file ?? "");
-  const envoy = await startEnvoy(bootstrapFor(read), common.envoy.admin);
+  const envoy = await startEnvoy(bootstrapFor(read), common.envoy.admin, {
+    // The access log is otherwise written every ten seconds.
+    flags: ["--file-flush-interval-msec", "100"],
+  });
   return {
     port,
     envoy,

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
+import type { Claims } from "../../src/core/http.ts";
+import type { Identity } from "../../src/core/identity.ts";
 import type { RequestPolicy } from "../../src/core/routes.ts";
 import { createGateway, type Exchange, type RequestEvent } from "../../src/gateway.ts";
-import { mintSessionId, parseSessionId, sessionKey } from "../../src/sessions/id.ts";
+import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../src/sessions/store.ts";
 import { fields } from "./core/fields.ts";
@@ -11,6 +13,7 @@ const policy: RequestPolicy = {
   routes: new Map([["/mcp", route]]),
   hosts: undefined,
   origins: undefined,
+  identity: { kind: "none" },
   limits: { body: 10_000, batch: 10, depth: 20, name: 100, initialize: 1_000 },
 };
 const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
@@ -21,7 +24,7 @@ const initialize =
   '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25","n":9007199254740993}}';
 
 /** A gateway over a memory store with one session in it, parts of which can be made to fail. */
-async function open(over: Partial<SessionStore> = {}) {
+async function open(over: Partial<SessionStore> = {}, identity: Identity = { kind: "none" }) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
   const id = mintSessionId();
@@ -35,14 +38,19 @@ async function open(over: Partial<SessionStore> = {}) {
   });
   const events: RequestEvent[] = [];
   const gateway = createGateway({
-    policy: () => policy,
+    policy: () => ({ ...policy, identity }),
     store: { ...store, ...over },
     observe: (event) => void events.push(event),
   });
-  return { exchange: gateway.open(), store, id, events, advance: (ms: number) => (now += ms) };
+  return { gateway, exchange: gateway.open(), store, id, events, advance: (ms: number) => (now += ms) };
 }
 
-function head(exchange: Exchange, method: string, session?: string) {
+function head(
+  exchange: Exchange,
+  method: string,
+  session?: string,
+  { claims, user }: { readonly claims?: Claims; readonly user?: string } = {},
+) {
   const headers = fields({
     ":method": method,
     ":path": "/mcp",
@@ -50,8 +58,9 @@ function head(exchange: Exchange, method: string, session?: string) {
     "content-type": "application/json",
     accept: "text/event-stream",
     ...(session !== undefined && { "mcp-session-id": session }),
+    ...(user !== undefined && { "x-user": user }),
   });
-  return exchange.requestHeaders({ headers, endOfStream: method !== "POST" });
+  return exchange.requestHeaders({ headers, endOfStream: method !== "POST", ...(claims && { claims }) });
 }
 
 const reply = (status: number, id: string | undefined) =>
@@ -178,6 +187,92 @@ describe("another principal's session", () => {
     head(exchange, "POST", theirs);
     expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
     expect(await store.find(sessionKey(theirs))).toMatchObject({ kind: "found" });
+  });
+});
+
+describe("a principal", () => {
+  const issuer = "https://issuer";
+  const jwt = (required: boolean): Identity => ({ kind: "jwt", issuer, required });
+  const byHeader: Identity = { kind: "header", name: "x-user", required: true };
+  const ada = { claims: { issuer, subject: "ada" } };
+  const bob = { claims: { issuer, subject: "bob" } };
+  const nobody = {};
+
+  /** A gateway in which `who` has begun a session, and a way to call in it. */
+  async function begun(who: Parameters<typeof head>[3], identity: Identity) {
+    const opened = await open({}, identity);
+    head(opened.exchange, "POST", undefined, who);
+    await opened.exchange.requestBody(Buffer.from(initialize));
+    const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
+    const verdict = await opened.exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80" });
+    const id = parseSessionId((verdict.kind === "mutate" ? verdict.set[0]?.[1] : undefined) ?? "");
+    if (id === undefined) throw new Error("no session");
+    const callAs = async (caller: Parameters<typeof head>[3]) => {
+      const exchange = opened.gateway.open();
+      head(exchange, "POST", id, caller);
+      return exchange.requestBody(Buffer.from(call));
+    };
+    const endAs = async (caller: Parameters<typeof head>[3]) => head(opened.gateway.open(), "DELETE", id, caller);
+    return { ...opened, id, callAs, endAs };
+  }
+
+  test("owns its sessions: to others, and to nobody, they are unknown, also to end, and the owner goes on", async () => {
+    const { callAs, endAs } = await begun(ada, jwt(false));
+    for (const caller of [bob, nobody, { claims: { issuer: "https://other", subject: "ada" } }]) {
+      expect(await callAs(caller)).toEqual(reply(404, '"x"'));
+      expect(await endAs(caller)).toEqual(reply(404, undefined));
+    }
+    expect(await callAs(ada)).toEqual(pinned);
+    expect(await endAs(ada)).toEqual(pinned);
+  });
+
+  test("has no use of a session that nobody owns", async () => {
+    const { callAs } = await begun(nobody, jwt(false));
+    expect(await callAs(ada)).toEqual(reply(404, '"x"'));
+    expect(await callAs(nobody)).toEqual(pinned);
+  });
+
+  test("is stored as a digest of issuer and subject, which never run together", async () => {
+    const { store, id } = await begun(ada, jwt(true));
+    const found = await store.find(sessionKey(id));
+    if (found.kind !== "found") throw new Error("unreachable");
+    expect(found.session.owner).toMatch(/^[\w-]{43}$/);
+    expect(found.session.owner).toBe(principalDigest([issuer, "ada"]));
+    expect(principalDigest(["ab", "c"])).not.toBe(principalDigest(["a", "bc"]));
+    expect(principalDigest(["a1:b"])).not.toBe(principalDigest(["a", "b"]));
+  });
+
+  test("is the value of a header where that is its kind", async () => {
+    const { callAs } = await begun({ user: "ada" }, byHeader);
+    expect(await callAs({ user: "ada" })).toEqual(pinned);
+    expect(await callAs({ user: "bob" })).toEqual(reply(404, '"x"'));
+  });
+
+  test.each([
+    ["no claims", jwt(true), nobody],
+    ["claims of another issuer", jwt(true), { claims: { issuer: "https://other", subject: "ada" } }],
+    ["a header of that name, but no claims", jwt(true), { user: "ada" }],
+    ["no header", byHeader, nobody],
+    ["an empty header", byHeader, { user: "" }],
+    ["claims, but no header", byHeader, ada],
+  ])("that is required is asked for before the store is: %s", async (_, identity, who) => {
+    const find = () => {
+      throw new Error("the store was asked");
+    };
+    const { gateway, id, events } = await open({ find }, identity);
+    for (const method of ["POST", "GET", "DELETE"])
+      expect(head(gateway.open(), method, id, who)).toMatchObject({
+        status: 401,
+        headers: expect.arrayContaining([["www-authenticate", "Bearer"]]),
+        body: expect.stringContaining('"code":-32600,"message":"Authentication required"'),
+      });
+    expect(events).toContainEqual({ kind: "rejected", reason: "unauthenticated", route: undefined });
+  });
+
+  test("is not asked for where identity is none, and claims count for nothing", async () => {
+    const { exchange, id } = await open();
+    head(exchange, "POST", id, ada);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(pinned);
   });
 });
 

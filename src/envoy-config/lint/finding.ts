@@ -18,6 +18,8 @@ export type Rule =
   | "response-attributes"
   /** The processor's choice of route is ignored. */
   | "route-cache"
+  /** Who calls does not reach the processor. */
+  | "identity"
   | "graceful-close"
   | "processor-cluster"
   | "processor-circuit-breakers"

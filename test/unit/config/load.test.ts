@@ -47,6 +47,7 @@ test("the smallest configuration gets every default", () => {
     envoy: {},
     store: { kind: "memory" },
     sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes },
+    identity: { kind: "none" },
     log: { level: "info" },
     limits: { body: 4 * 1024 * 1024, batch: 100, depth: 128, name: 1024, initialize: 64 * 1024 },
     backends: [
@@ -445,10 +446,49 @@ describe("a store in Redis", () => {
   });
 });
 
+describe("identity", () => {
+  const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
+
+  test("is none by default, and required where it is set", () => {
+    expect(load().identity).toEqual({ kind: "none" });
+    expect(load({ identity: jwt }).identity).toEqual({ ...jwt, required: true });
+    expect(load({ identity: { kind: "header", name: "X-User" } }).identity).toEqual({
+      kind: "header",
+      name: "x-user",
+      required: true,
+    });
+    expect(requestPolicy(load({ identity: { ...jwt, required: false } })).identity).toMatchObject({ required: false });
+  });
+
+  test.each<[Sections, string]>([
+    [{ ...jwt, issuer: "" }, "identity.issuer: "],
+    [{ ...jwt, audiences: [] }, "identity.audiences: got [], expected at least one audience"],
+    [{ ...jwt, jwks: {} }, "identity.jwks.file: missing"],
+    [{ ...jwt, required: "no" }, 'identity.required: got "no", expected true or false'],
+    [{ ...jwt, name: "x-user" }, 'identity: unknown setting "name"'],
+    [{ kind: "header" }, "identity.name: "],
+    [{ kind: "header", name: ":path" }, 'identity.name: got ":path", expected the name of a header'],
+    [{ kind: "header", name: "Authorization" }, 'identity.name: got "authorization", expected a header that holds'],
+    [{ kind: "header", name: "x-mcp-session" }, 'identity.name: got "x-mcp-session"'],
+  ])("that is wrong: %j", (identity, error) => {
+    expect(errorsOf({ identity })).toEqual([expect.stringContaining(error)]);
+  });
+
+  test("of a header warns that a client's own copy must not get through", () => {
+    const gateway = { hosts: ["h"] };
+    expect(warningsOf({ gateway, identity: { kind: "header", name: "x-user" } })).toEqual([
+      expect.stringContaining("must set x-user and remove the client's own copy"),
+    ]);
+    expect(warningsOf({ gateway, identity: jwt })).toEqual([]);
+  });
+});
+
 describe("what is not built yet is refused by name", () => {
   test.each<[Sections, string]>([
-    [{ identity: { kind: "jwt", issuer: "x" } }, 'identity.kind: "jwt" is not built yet'],
-    [{ identity: { kind: "header", name: "x-user" } }, 'identity.kind: "header" is not built yet'],
+    [
+      { identity: { kind: "jwt", issuer: "x", audiences: ["y"], jwks: { uri: "https://x/jwks" } } },
+      'identity.jwks.uri: "https://x/jwks" is not built yet',
+    ],
     [{ admission: { sessions: 100 } }, "admission: not built yet"],
     [{ timeouts: { initialize: "10s" } }, "timeouts.initialize: not built yet"],
     [{ backends: { one: { endpoints: ["h:1"], url: "http://h" } } }, "backends.one.url: not built yet"],
@@ -477,6 +517,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
   expect(requestPolicy(config)).toEqual({
     routes: new Map([["/mcp", { path: "/mcp", backend: "one", backendPath: "/deep/mcp", sessions: "required" }]]),
     hosts: ["gw.example"],
+    identity: { kind: "none" },
     origins: ["https://app.example"],
     limits: config.limits,
   });

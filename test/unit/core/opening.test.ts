@@ -8,6 +8,7 @@ const policy: RequestPolicy = {
   routes: new Map([["/mcp", route]]),
   hosts: undefined,
   origins: undefined,
+  identity: { kind: "none" },
   limits: { body: 1_000, batch: 3, depth: 10, name: 100, initialize: 100 },
 };
 const POST = { ":method": "POST", ":path": "/mcp", ":authority": "gw.example", "content-type": "application/json" };

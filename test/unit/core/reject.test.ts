@@ -14,6 +14,7 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "content-type" }, 415, -32600],
   [{ reason: "content-encoding" }, 415, -32600],
   [{ reason: "not-json" }, 400, -32700],
+  [{ reason: "unauthenticated" }, 401, -32600],
   [{ reason: "body-too-large", id }, 413, -32600],
   [{ reason: "session-unknown", id }, 404, -32001],
   [{ reason: "session-required", id }, 400, -32600],

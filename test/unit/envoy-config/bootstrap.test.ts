@@ -55,6 +55,49 @@ describe("routes", () => {
   });
 });
 
+describe("identity", () => {
+  const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
+  const filtersOf = (sections: Readonly<Record<string, unknown>>) => parts(sections).gatewayManager.http_filters;
+  const names = (filters: Json[]) => filters.map(({ name }) => name.replace("envoy.filters.http.", ""));
+
+  test("by tokens has Envoy check them after cors, before the processor, on the public paths alone", () => {
+    const filters = filtersOf({ identity: jwt, gateway: { origins: ["https://app.example"] } });
+    expect(names(filters)).toEqual(["cors", "jwt_authn", "ext_proc", "router"]);
+    expect(filters[1].typed_config).toMatchObject({
+      providers: {
+        principal: {
+          issuer: "https://issuer",
+          audiences: ["mcp"],
+          local_jwks: { filename: "/keys.json" },
+          forward: true,
+          payload_in_metadata: "jwt_payload",
+        },
+      },
+      rules: ["/everything/mcp", "/files/mcp"].map((path) => ({
+        match: { path },
+        requires: { provider_name: "principal" },
+      })),
+      bypass_cors_preflight: true,
+    });
+    expect(filters[2].typed_config.metadata_options).toEqual({
+      forwarding_namespaces: { untyped: ["envoy.filters.http.jwt_authn"] },
+    });
+    expect(names(parts({ identity: jwt }).egressManager.http_filters)).toEqual(["router"]);
+  });
+
+  test("that is not required lets requests without a token through, and no others", () => {
+    const [{ typed_config }] = filtersOf({ identity: { ...jwt, required: false } });
+    expect(typed_config.rules[0].requires).toEqual({
+      requires_any: { requirements: [{ provider_name: "principal" }, { allow_missing: {} }] },
+    });
+  });
+
+  test.each([{ kind: "none" }, { kind: "header", name: "x-user" }])("%j needs no filter", (identity) => {
+    expect(names(filtersOf({ identity }))).toEqual(["ext_proc", "router"]);
+    expect(parts({ identity }).extProc.metadata_options).toBeUndefined();
+  });
+});
+
 describe("a backend's cluster", () => {
   test("gives a backend its own address as Host, or the configured one", () => {
     const own = backend({ endpoints: ["127.0.0.1:3001", "[::1]:3002"] });

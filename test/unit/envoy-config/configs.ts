@@ -41,7 +41,8 @@ export function partsOf(bootstrap: Json) {
     egress,
     gatewayManager: managerOf(gateway),
     egressManager: managerOf(egress),
-    extProc: managerOf(gateway).http_filters[0].typed_config,
+    extProc: managerOf(gateway).http_filters.find(({ name }: Json) => name === "envoy.filters.http.ext_proc")
+      .typed_config,
     gatewayHost: managerOf(gateway).route_config.virtual_hosts[0],
     egressHost: managerOf(egress).route_config.virtual_hosts[0],
     clusterOf,

@@ -4,6 +4,8 @@ import { type Finding, lintEnvoy } from "../../../src/envoy-config/lint.ts";
 import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
 
 const config = configOf();
+const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
+const withTokens = configOf({ identity: jwt });
 const several = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
 
 const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
@@ -16,7 +18,7 @@ const LISTEN = 0;
 const CALL = 2;
 const UNDECIDED = 6;
 
-const generated = new Map([config, several].map((subject) => [subject, bootstrapOf(subject)]));
+const generated = new Map([config, several, withTokens].map((subject) => [subject, bootstrapOf(subject)]));
 const fresh = (subject: typeof config): Json => structuredClone(generated.get(subject));
 
 /** What the lint says of the generated bootstrap after a change. */
@@ -40,6 +42,7 @@ describe("a generated bootstrap", () => {
     ["on IPv6", { gateway: { listen: "[::]:8080" }, egress: { listen: "[::1]:8081" } }],
     ["with an admin listener", { envoy: { admin: "127.0.0.1:9901" } }],
     ["with origins of browsers", { gateway: { origins: ["https://app.example", "http://localhost:5173"] } }],
+    ["with tokens", { identity: jwt, gateway: { origins: ["https://app.example"] } }],
     ["with other times and limits", { timeouts: { call: "1m", listen: "2m" }, limits: { body: "1KiB" } }],
   ])("%s is clean", (_, sections) => {
     const subject = configOf(sections);
@@ -48,6 +51,55 @@ describe("a generated bootstrap", () => {
 
   test("is clean in camelCase too", () => {
     expect(lintEnvoy(camelCased(bootstrapOf(config)), config)).toEqual([]);
+  });
+});
+
+describe("identity by tokens", () => {
+  const filters = `${GATEWAY}.http_filters`;
+  const providers = `${filters}[0].typed_config.providers`;
+  const untyped = `${filters}[1].typed_config.metadata_options.forwarding_namespaces.untyped`;
+
+  test.each<[string, (manager: Json) => void, string, string]>([
+    [
+      "a filter",
+      ({ http_filters }) => http_filters.shift(),
+      filters,
+      "have no envoy.extensions.filters.http.jwt_authn",
+    ],
+    [
+      "the filter ahead of the processor",
+      ({ http_filters }) => http_filters.splice(1, 0, http_filters.shift()),
+      filters,
+      "ahead of the processor",
+    ],
+    [
+      "a provider of the issuer",
+      ({ http_filters }) => Object.assign(http_filters[0].typed_config.providers.principal, { issuer: "other" }),
+      providers,
+      "have none with the issuer https://issuer",
+    ],
+    [
+      "the claims where the processor looks",
+      ({ http_filters }) =>
+        Reflect.deleteProperty(http_filters[0].typed_config.providers.principal, "payload_in_metadata"),
+      `${providers}["principal"].payload_in_metadata`,
+      "is not jwt_payload",
+    ],
+    [
+      "the claims handed on",
+      ({ http_filters }) => Reflect.deleteProperty(http_filters[1].typed_config, "metadata_options"),
+      untyped,
+      "lacks envoy.filters.http.jwt_authn",
+    ],
+  ])("needs %s", (_, change, path, message) => {
+    expect(lintAfter(({ gatewayManager }) => change(gatewayManager), withTokens)).toContainEqual(
+      finding("identity", "error", path, message),
+    );
+  });
+
+  test("is what only a configuration with tokens needs", () => {
+    const subject = configOf({ identity: { kind: "header", name: "x-user" } });
+    expect(lintEnvoy(fresh(config), subject)).toEqual([]);
   });
 });
 

@@ -279,6 +279,30 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     );
   });
 
+  test("the claims of a verified token", () => {
+    const text = fc.string({ unit: "grapheme", minLength: 1 });
+    const claims = fc.record({ iss: fc.option(text), sub: fc.option(text) });
+    fc.assert(
+      fc.property(claims, fc.dictionary(fc.string(), text), (theirs, others) => {
+        const named = { ...others, iss: theirs.iss, sub: theirs.sub };
+        const members = Object.entries(named).map(([key, value]) => [
+          key,
+          value === null ? { numberValue: 1 } : { stringValue: value },
+        ]);
+        const payload = (fields: object) => ({ fields: { other: {}, jwt_payload: { structValue: { fields } } } });
+        const filter_metadata = {
+          "envoy.filters.http.other": payload({ iss: { stringValue: "x" }, sub: { stringValue: "x" } }),
+          "envoy.filters.http.jwt_authn": payload(Object.fromEntries(members)),
+        };
+        const message = { request_headers: { headers: { headers: [] } }, metadata_context: { filter_metadata } };
+        const read = decodeRequest(Buffer.from(Request.encode(Request.fromObject(message)).finish()));
+        if (read.phase !== "request_headers") throw new Error(read.phase);
+        const { iss, sub } = theirs;
+        expect(read.claims).toEqual(iss === null || sub === null ? undefined : { issuer: iss, subject: sub });
+      }),
+    );
+  });
+
   test("changed headers", () => {
     fc.assert(
       fc.property(headers, fc.array(name), fc.boolean(), (set, remove, clearRoute) => {
@@ -326,8 +350,18 @@ describe("what is read and written by hand is what protobufjs reads and writes",
   test("bytes that are cut off or changed are read or unreadable, and never read past their end", () => {
     const whole = request({
       request_headers: { headers: { headers: [{ key: "a", raw_value: Buffer.from("b") }] }, end_of_stream: true },
+      metadata_context: {
+        filter_metadata: {
+          "envoy.filters.http.jwt_authn": {
+            fields: {
+              jwt_payload: { structValue: { fields: { iss: { stringValue: "i" }, sub: { stringValue: "s" } } } },
+            },
+          },
+        },
+      },
       attributes: { "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "10.0.0.1:80" } } } },
     });
+    expect(decodeRequest(whole)).toMatchObject({ claims: { issuer: "i", subject: "s" } });
     fc.assert(
       fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, byte, length) => {
         const bytes = Buffer.from(whole.subarray(0, length));

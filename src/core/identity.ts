@@ -1,0 +1,50 @@
+/** Who a request is from, by what stands ahead of the processor and checked it. Pure. */
+import { assertNever } from "./assert-never.ts";
+import type { Claims, HeaderFields } from "./http.ts";
+
+/** The `identity` section of mcp-router.yaml, as far as a request needs it. */
+export type Identity =
+  | { readonly kind: "none" }
+  /** Claims that Envoy's jwt_authn filter verified. */
+  | { readonly kind: "jwt"; readonly issuer: string; readonly required: boolean }
+  /** A header that whoever is ahead of the processor sets, over a client's copy. Its name is lower case. */
+  | { readonly kind: "header"; readonly name: string; readonly required: boolean };
+
+/**
+ * Where verified claims are in Envoy's dynamic metadata: the namespace of the filter, and the key that the generated
+ * provider puts the token's payload under. Clients cannot write there. Read by ext-proc/claims.ts.
+ */
+export const JWT_METADATA = { namespace: "envoy.filters.http.jwt_authn", key: "jwt_payload" } as const;
+
+/** What `www-authenticate` says where the processor refuses a request without a principal (RFC 6750 §3). */
+export const BEARER_CHALLENGE = "Bearer";
+
+/**
+ * What names the principal of a request; undefined where it has none. Never a part of a token's own bytes, which change
+ * whenever it is refreshed. Claims of an issuer other than the configured one are none.
+ */
+export function principalNames(
+  headers: HeaderFields,
+  claims: Claims | undefined,
+  identity: Identity,
+): readonly string[] | undefined {
+  switch (identity.kind) {
+    case "none":
+      return undefined;
+    case "jwt":
+      return claims?.issuer === identity.issuer ? [claims.issuer, claims.subject] : undefined;
+    case "header":
+      return nonEmpty(headers.get(identity.name));
+    default:
+      return assertNever(identity);
+  }
+}
+
+function nonEmpty(value: string | undefined): readonly string[] | undefined {
+  return value === undefined || value === "" ? undefined : [value];
+}
+
+/** Whether a request without a principal is refused. */
+export function needsPrincipal(identity: Identity): boolean {
+  return identity.kind !== "none" && identity.required;
+}
