@@ -30,7 +30,10 @@ export function outputOfRunning(lastCharacters: number): string {
     .join("\n");
 }
 
-/** Starts a program. `onOutput` sees each chunk as it comes. */
+/**
+ * Starts a program. `onOutput` sees each chunk of its stdout as it comes, and none of its stderr, which may come between two
+ * halves of a line.
+ */
 export function start(
   name: string,
   command: string,
@@ -41,13 +44,15 @@ export function start(
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   let kept = "";
   running.set(child, () => `${name}:\n${kept}`);
-  const keep = (chunk: Buffer) => {
-    const text = chunk.toString();
+  const keep = (text: string) => {
     kept = (kept + text).slice(-KEPT_OUTPUT);
-    onOutput?.(text);
   };
-  child.stdout?.on("data", keep);
-  child.stderr?.on("data", keep);
+  // As text, so that a character cut in two by a chunk is whole again.
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    keep(text);
+    onOutput?.(text);
+  });
+  child.stderr?.setEncoding("utf8").on("data", keep);
   const exited = new Promise<number>((resolve) => {
     child.once("error", (error) => {
       kept += `\n${name}: ${error.message}`;
