@@ -79,13 +79,25 @@ class ExchangeStream implements Stream {
 
   #await(phase: Phase, verdict: Promise<Verdict>): void {
     this.#busy = true;
-    void verdict
-      .then((settled) => this.#answer(phase, settled))
-      .catch((error: unknown) => this.#fault(phase, error))
-      .then(() => {
-        this.#busy = false;
-        for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) this.message(next);
-      });
+    const goOn = () => {
+      this.#busy = false;
+      for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) this.message(next);
+    };
+    // One promise and no chain of them: every request of a session comes through here.
+    void verdict.then(
+      (settled) => {
+        try {
+          this.#answer(phase, settled);
+        } catch (error) {
+          this.#fault(phase, error);
+        }
+        goOn();
+      },
+      (error: unknown) => {
+        this.#fault(phase, error);
+        goOn();
+      },
+    );
   }
 
   #decide(message: EnvoyMessage): Verdict | Promise<Verdict> {

@@ -26,6 +26,7 @@ export function createMetrics(): Metrics {
     new Counter({ name: `mcp_router_${name}`, help, labelNames, registers: [registry] });
 
   const forwarded = counter("requests_forwarded_total", "Requests sent on to a backend", ["route", "how"]);
+  const children = new Map<string, ReturnType<typeof forwarded.labels>>();
   const rejected = counter("requests_rejected_total", "Requests refused by the router, by reason", ["reason"]);
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
   const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
@@ -44,7 +45,13 @@ export function createMetrics(): Metrics {
   });
 
   return {
-    forwarded: (route, how) => forwarded.inc({ route, how }),
+    forwarded: (route, how) => {
+      // Looked up by its labels once, since every request is counted here.
+      const key = `${how} ${route}`;
+      const child = children.get(key) ?? forwarded.labels(route, how);
+      children.set(key, child);
+      child.inc();
+    },
     rejected: (reason) => rejected.inc({ reason }),
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
