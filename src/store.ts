@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import type { Config } from "./config/load.ts";
 import { memoryStore } from "./sessions/memory.ts";
-import { redisStore, type StoreEvent } from "./sessions/redis.ts";
-import { connectRedis, type RedisSettings, redisWarnings } from "./sessions/redis-connection.ts";
+import type { StoreEvent } from "./sessions/redis.ts";
+import type { RedisSettings } from "./sessions/redis-connection.ts";
 import type { SessionStore } from "./sessions/store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -20,6 +20,9 @@ type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 export async function openStore({ store, sessions }: Config, metrics: Metrics, log: Logger): Promise<OpenStore> {
   if (store.kind === "memory") return { store: memoryStore(sessions), reached: () => true };
 
+  // Loaded by who uses it: a router without Redis does without its client.
+  const { connectRedis, redisWarnings } = await import("./sessions/redis-connection.ts");
+  const { redisStore } = await import("./sessions/redis.ts");
   const connection = connectRedis(await redisSettings(store));
   let reached = false;
   connection.on("ready", () => {
