@@ -1,12 +1,11 @@
 /** The gateway as a user would start it: one configuration, the bootstrap that the command prints, Envoy, the router. */
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { start, waitFor } from "../../harness/child.ts";
 import { startEnvoy } from "../../harness/envoy.ts";
-import { freePort } from "../../harness/ports.ts";
+import { accepts, freePort } from "../../harness/ports.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const LOGGED_LINES = 30;
@@ -57,18 +56,6 @@ routes:
 
 function lastLines(output: string): string {
   return output.trimEnd().split("\n").slice(-LOGGED_LINES).join("\n");
-}
-
-/** Whether something on loopback takes TCP connections on this port. */
-export function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: "127.0.0.1" });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 async function printBootstrap(file: string): Promise<string> {

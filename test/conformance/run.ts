@@ -11,9 +11,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { start, waitFor } from "../../harness/child.ts";
-import { freePort } from "../../harness/ports.ts";
+import { accepts, freePort } from "../../harness/ports.ts";
 import { compare } from "./compare.ts";
-import { accepts, startGateway } from "./gateway.ts";
+import { startGateway } from "./gateway.ts";
 import { renderTable, summarize } from "./report.ts";
 import { type Results, readRequirements, runSuite } from "./suite.ts";
 
