@@ -29,6 +29,8 @@ export function validateBootstrap(bootstrap: string): Validation {
 export interface RunningEnvoy extends Child {
   /** One of Envoy's counters or gauges, by its full name; 0 when it is not there. Needs `envoy.admin`. */
   stat(name: string): Promise<number>;
+  /** What its admin listener says under a path. Needs `envoy.admin`. */
+  admin(path: string): Promise<string>;
 }
 
 /**
@@ -63,10 +65,12 @@ export async function startEnvoy(
     await removed;
     throw error;
   }
+  const ask = async (path: string) => (await fetch(`http://${admin}${path}`)).text();
   return {
     ...child,
+    admin: ask,
     stat: async (name) => {
-      const text = await (await fetch(`http://${admin}/stats?filter=${encodeURIComponent(name)}&type=All`)).text();
+      const text = await ask(`/stats?filter=${encodeURIComponent(name)}&type=All`);
       const line = text.split("\n").find((candidate) => candidate.startsWith(`${name}: `));
       return line ? Number(line.slice(name.length + 2)) : 0;
     },

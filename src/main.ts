@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The command line. Results go to stdout, everything else to stderr. */
 import { readFile } from "node:fs/promises";
-import { Command } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { parse } from "yaml";
 import { ConfigError, readConfig } from "./config/read.ts";
+import { MAX_WORKERS } from "./config/workers.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
 import { serve } from "./serve.ts";
+import { serveForPrimary } from "./workers.ts";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // Whoever read our output (such as `head`) has enough of it.
@@ -25,8 +27,11 @@ program
   .command("serve")
   .description("run the processor that Envoy asks about each request")
   .requiredOption("--config <file>", "mcp-router.yaml")
-  .action(async ({ config }: { config: string }) => {
-    const router = await serve(config, process.env);
+  .addOption(workersOption())
+  .addOption(new Option("--worker <number>").argParser(Number).hideHelp())
+  .action(async ({ config, workers, worker }: { config: string; workers?: number; worker?: number }) => {
+    const router = await serve(config, process.env, { workers, worker });
+    if (worker !== undefined) return serveForPrimary(router);
     process.on("SIGHUP", () => void router.reload());
     const stop = () => {
       // The same signal again, or the other one, ends the process at once.
@@ -40,9 +45,10 @@ program
   .command("check")
   .description("check a configuration, and an Envoy bootstrap of your own against it")
   .requiredOption("--config <file>", "mcp-router.yaml")
+  .addOption(workersOption())
   .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON")
-  .action(async ({ config: file, envoy }: { config: string; envoy?: string }) => {
-    const { config, warnings } = await readConfig(file);
+  .action(async ({ config: file, workers, envoy }: { config: string; workers?: number; envoy?: string }) => {
+    const { config, warnings } = await readConfig(file, { workers });
     for (const warning of warnings) say(`warning: ${file}: ${warning}`);
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
@@ -57,8 +63,9 @@ program
   .command("envoy")
   .description("print Envoy's whole bootstrap for a configuration")
   .requiredOption("--config <file>", "mcp-router.yaml")
-  .action(async ({ config: file }: { config: string }) => {
-    const { config, warnings } = await readConfig(file);
+  .addOption(workersOption())
+  .action(async ({ config: file, workers }: { config: string; workers?: number }) => {
+    const { config, warnings } = await readConfig(file, { workers });
     for (const warning of warnings) say(`warning: ${file}: ${warning}`);
     print(bootstrapFor(config));
   });
@@ -69,6 +76,16 @@ try {
   process.exitCode = 1;
   if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${error.file}: ${line}`);
   else say(`error: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+/** The same for each command, since Envoy's configuration names the workers. */
+function workersOption(): Option {
+  return new Option("--workers <number>", "processes to run, in place of processor.workers").argParser((text) => {
+    const workers = Number(text);
+    if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
+      throw new InvalidArgumentError(`Expected a whole number from 1 to ${MAX_WORKERS}.`);
+    return workers;
+  });
 }
 
 async function readBootstrap(file: string): Promise<unknown> {

@@ -1,5 +1,5 @@
 /** What a change of the configuration file does while serving, and what the operator is told of it. */
-import { type Config, loadConfig } from "./config/load.ts";
+import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -9,6 +9,8 @@ export interface ReloadOptions {
   readonly file: string;
   /** The configuration that the process was started with. */
   readonly started: Config;
+  /** What the command line said, which goes for every configuration to come. */
+  readonly overrides?: Overrides;
   /** Puts another one in force for the requests to come. */
   readonly apply: (config: Config) => void;
   readonly metrics: Pick<Metrics, "configReloaded">;
@@ -16,7 +18,7 @@ export interface ReloadOptions {
 }
 
 /** Takes a good configuration and keeps the last good one where the file has none. Never throws. */
-export function reloadOnChange({ file, started, apply, metrics, log }: ReloadOptions): WatchHandlers {
+export function reloadOnChange({ file, started, overrides, apply, metrics, log }: ReloadOptions): WatchHandlers {
   let inForce = started;
 
   const take = (config: Config, warnings: readonly string[]) => {
@@ -37,7 +39,7 @@ export function reloadOnChange({ file, started, apply, metrics, log }: ReloadOpt
 
   return {
     onChange(text) {
-      const loaded = loadConfig(text);
+      const loaded = loadConfig(text, overrides);
       if (!loaded.ok) {
         metrics.configReloaded(false);
         log.error({ file, errors: loaded.errors }, "configuration refused: the last good one stays in force");

@@ -1,7 +1,9 @@
 /** The composition root: configuration → store → gateway → server. Everything that waits or holds a resource is here. */
+import type { Config, Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { readConfig } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
+import { workerAddress } from "./config/workers.ts";
 import { assertNever } from "./core/assert-never.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { createGateway, type RequestEvent } from "./gateway.ts";
@@ -10,10 +12,18 @@ import { openStore } from "./store.ts";
 import { serveHealth } from "./telemetry/http.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import { type Report, startWorkers } from "./workers.ts";
+
+export interface ServeOptions extends Overrides {
+  /** Which of several workers this process is. */
+  readonly worker?: number | undefined;
+}
 
 export interface Router {
   /** Reads the configuration file again, as a change of it does. */
   reload(): Promise<void>;
+  /** What a primary asks of it. */
+  report(): Promise<Report>;
   /**
    * Refuses new connections, lets requests under way finish within `processor.drain`, and lets go of everything.
    * Resolves to whether nothing had to be cut.
@@ -22,16 +32,45 @@ export interface Router {
 }
 
 /**
- * Runs the processor until `stop`. What fails at the start takes down what was started before it.
+ * Runs the processor, or the workers that the configuration asks for, until `stop`. What fails at the start takes down
+ * what was started before it.
  * @throws ConfigError, or an Error when an address cannot be listened on
  */
-export async function serve(file: string, environment: NodeJS.ProcessEnv): Promise<Router> {
-  const { text, config, warnings } = await readConfig(file);
-  const log = createLogger(config.log.level, environment);
-  for (const warning of warnings) log.warn({ file }, warning);
-
-  const { http, listen, drain } = config.processor;
+export async function serve(
+  file: string,
+  environment: NodeJS.ProcessEnv,
+  { workers, worker }: ServeOptions = {},
+): Promise<Router> {
+  const { text, config, warnings } = await readConfig(file, { workers });
+  const isWorker = worker !== undefined;
+  const log = createLogger(config.log.level, environment, isWorker ? { worker } : undefined);
   const metrics = createMetrics();
+  const primary = { file, config, metrics, log };
+  // The primary has said what is to be said of the file.
+  if (!isWorker) for (const warning of warnings) log.warn({ file }, warning);
+  if (config.processor.workers > 1 && !isWorker) return serveByWorkers(primary, environment);
+  return serveHere({ ...primary, text, overrides: { workers }, worker });
+}
+
+interface Start {
+  readonly file: string;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+interface ProcessStart extends Start {
+  /** What the file said. */
+  readonly text: string;
+  readonly overrides: Overrides;
+  readonly worker: number | undefined;
+}
+
+async function serveHere({ file, text, config, overrides, worker, metrics, log }: ProcessStart): Promise<Router> {
+  const { drain } = config.processor;
+  // A worker's primary answers for it.
+  const http = worker === undefined ? config.processor.http : undefined;
+  const listen = workerAddress(config.processor.listen, worker ?? 0);
   let policy = requestPolicy(config);
   let ready = false;
   /** How long (ms) requests under way may take when we stop. Not at all where the start failed. */
@@ -49,16 +88,16 @@ export async function serve(file: string, environment: NodeJS.ProcessEnv): Promi
       bodyLimit: config.limits.body,
       reportFault: (error) => log.error({ err: error }, "a request failed inside the router and was answered with 500"),
     });
-    if (http)
-      started.adopt(await serveHealth({ ...http, ready: () => ready && reached(), metrics }), (it) => it.close());
+    const isReady = () => ready && reached();
+    if (http) started.adopt(await serveHealth(http, { ...metrics, ready: isReady }), (it) => it.close());
     await server.listen(listen);
     started.defer(async () => {
       clean = await server.drain(patience);
     });
-    const apply = (wanted: typeof config) => {
+    const apply = (wanted: Config) => {
       policy = requestPolicy(wanted);
     };
-    const watcher = watchFile(file, text, reloadOnChange({ file, started: config, apply, metrics, log }));
+    const watcher = watchFile(file, text, reloadOnChange({ file, started: config, overrides, apply, metrics, log }));
     started.defer(() => watcher.close());
 
     ready = true;
@@ -66,8 +105,42 @@ export async function serve(file: string, environment: NodeJS.ProcessEnv): Promi
     log.info({ listen, http, routes: config.routes.map(({ path }) => path) }, "serving");
     return {
       reload: () => watcher.check(),
+      report: async () => ({ ready: isReady(), metrics: await metrics.snapshot() }),
       async stop() {
         ready = false;
+        log.info({ drain }, "draining");
+        await started.disposeAsync();
+        log.info({ clean }, "stopped");
+        return clean;
+      },
+    };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+/** The primary of several workers: it serves no requests itself. */
+async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Promise<Router> {
+  const { file, config, metrics, log } = start;
+  const { workers: count, drain, http } = config.processor;
+  const started = new AsyncDisposableStack();
+  let clean = true;
+  try {
+    const workers = await startWorkers({ file, workers: count, drain, environment, metrics, log });
+    started.defer(async () => {
+      clean = await workers.stop();
+    });
+    // One is enough: which of them take requests, Envoy finds out by itself.
+    const isReady = async () => (await workers.reports()).some(({ ready }) => ready);
+    const render = async () => metrics.render((await workers.reports()).map((report) => report.metrics));
+    if (http)
+      started.adopt(await serveHealth(http, { ...metrics, ready: isReady, render }), (server) => server.close());
+    log.info({ workers: count, http }, "serving by workers");
+    return {
+      reload: async () => workers.reload(),
+      report: async () => ({ ready: await isReady(), metrics: await metrics.snapshot() }),
+      async stop() {
         log.info({ drain }, "draining");
         await started.disposeAsync();
         log.info({ clean }, "stopped");

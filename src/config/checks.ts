@@ -2,7 +2,8 @@
 import { isIP } from "node:net";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import type { RawConfig } from "./schema.ts";
-import { formatAddress, type TcpAddress } from "./values.ts";
+import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress } from "./values.ts";
+import { workerAddresses } from "./workers.ts";
 
 /** A backend's own timeouts, and the common ones for the rest. */
 export function backendTimeouts(raw: RawConfig, { timeouts }: RawConfig["backends"][string]) {
@@ -18,8 +19,6 @@ export function notBuiltYet(raw: RawConfig): string[] {
   const errors: string[] = [];
   const refuse = (path: string, value: string, instead: string) =>
     errors.push(`${path}: "${value}" is not built yet; ${instead}`);
-  if (raw.identity.kind === "jwt" && raw.identity.jwks.uri !== undefined)
-    refuse("identity.jwks.uri", raw.identity.jwks.uri, "fetch it to a file, and name that as identity.jwks.file");
   for (const [name, backend] of Object.entries(raw.backends))
     if (backend.onSessionLost === "recover") refuse(`backends.${name}.onSessionLost`, "recover", "use surface");
   raw.routes.forEach((route, index) => {
@@ -50,6 +49,7 @@ export function crossChecks(raw: RawConfig): string[] {
   errors.push(
     ...identityContradictions(raw),
     ...storeContradictions(raw),
+    ...workerContradictions(raw),
     ...listenerClashes(raw),
     ...socketBesideName(raw),
     ...idleTooShort(raw),
@@ -61,8 +61,11 @@ export function crossChecks(raw: RawConfig): string[] {
 const NO_PRINCIPALS: readonly string[] = [...INTERNAL_HEADERS, X_MCP_PATH, MCP_SESSION_ID, "authorization", "cookie"];
 
 function identityContradictions({ identity }: RawConfig): string[] {
-  if (identity.kind === "jwt" && identity.jwks.file === undefined && identity.jwks.uri === undefined)
-    return ["identity.jwks.file: missing, expected the path of a JSON Web Key Set on Envoy's machine"];
+  if (identity.kind === "jwt" && (identity.jwks.file === undefined) === (identity.jwks.uri === undefined))
+    return [
+      `identity.jwks: got ${identity.jwks.uri ? "both" : "neither"}, expected one of file (a JSON Web Key Set on Envoy's ` +
+        "machine) and uri",
+    ];
   if (identity.kind === "header" && NO_PRINCIPALS.includes(identity.name))
     return [`identity.name: got "${identity.name}", expected a header that holds the name of a principal`];
   return [];
@@ -84,18 +87,33 @@ function storeContradictions({ store, processor }: RawConfig): string[] {
   return errors;
 }
 
+function workerContradictions({ store, processor: { listen, workers } }: RawConfig): string[] {
+  const errors: string[] = [];
+  if (workers > 1 && store.kind === "memory")
+    errors.push(
+      `processor.workers: got ${workers}, expected 1 with store.kind memory: each process would know its own sessions ` +
+        "only; use store.kind redis",
+    );
+  if (listen.kind === "tcp" && listen.port + workers - 1 > HIGHEST_PORT)
+    errors.push(`processor.workers: got ${workers}, which needs ports above ${HIGHEST_PORT}`);
+  return errors;
+}
+
 function listenerClashes(raw: RawConfig): string[] {
-  const listeners: [string, TcpAddress | undefined][] = [
+  const listeners: [string, TcpAddress | Address | undefined][] = [
     ["gateway.listen", raw.gateway.listen],
     ["egress.listen", raw.egress.listen],
-    ["processor.listen", raw.processor.listen.kind === "tcp" ? raw.processor.listen : undefined],
+    ...workerAddresses(raw.processor.listen, raw.processor.workers).map((address, worker): [string, Address] => [
+      worker === 0 ? "processor.listen" : `worker ${worker} of processor.workers`,
+      address,
+    ]),
     ["processor.http", raw.processor.http],
     ["envoy.admin", raw.envoy.admin],
   ];
   const errors: string[] = [];
   const taken: (TcpAddress & { readonly setting: string })[] = [];
   for (const [setting, address] of listeners) {
-    if (!address) continue;
+    if (!address || !("port" in address)) continue;
     const owner = taken.find((other) => clash(other, address));
     if (owner)
       errors.push(

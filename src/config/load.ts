@@ -4,7 +4,8 @@ import type { Identity } from "../core/identity.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeAliasError, describeIssue, describeSyntaxError } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
-import type { Address, TcpAddress } from "./values.ts";
+import type { Address, TcpAddress, WebUrl } from "./values.ts";
+import { workerAddresses } from "./workers.ts";
 
 /** One MCP server: one Envoy cluster. Times in ms. */
 export interface BackendConfig {
@@ -23,12 +24,17 @@ interface RouteConfig {
   readonly sessions: "optional" | "required";
 }
 
+/** The keys that tokens are signed by: a file on Envoy's machine, or what Envoy fetches every `refresh` ms. */
+export type Jwks =
+  | { readonly file: string }
+  | { readonly uri: WebUrl; readonly ca: string | undefined; readonly refresh: number };
+
 /** How principals are known; of tokens also what Envoy checks them by. */
 type IdentityConfig =
   | Exclude<Identity, { kind: "jwt" }>
   | (Extract<Identity, { kind: "jwt" }> & {
       readonly audiences: readonly string[];
-      readonly jwks: { readonly file: string };
+      readonly jwks: Jwks;
     });
 
 /** A whole, checked configuration. Times in ms, sizes in bytes. */
@@ -46,17 +52,27 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
 }
 
+/** What the command line says in place of the file. */
+export interface Overrides {
+  /** `processor.workers`. */
+  readonly workers?: number | undefined;
+}
+
 export type Loaded =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly errors: readonly string[] };
 
 /** Reads the text of `mcp-router.yaml` (YAML 1.2, so JSON too). Never throws: errors name path, value and expectation. */
-export function loadConfig(text: string): Loaded {
+export function loadConfig(text: string, overrides: Overrides = {}): Loaded {
   const parsed = parseYaml(text);
   if (!parsed.ok) return parsed;
   const shape = parseShape(parsed.value);
-  if (shape.success) return assemble(shape.data);
+  if (shape.success) return assemble(override(shape.data, overrides));
   return { ok: false, errors: shape.error.issues.flatMap((issue) => describeIssue(issue, parsed.value)) };
+}
+
+function override(raw: RawConfig, { workers }: Overrides): RawConfig {
+  return workers === undefined ? raw : { ...raw, processor: { ...raw.processor, workers } };
 }
 
 function parseYaml(text: string): { ok: true; value: unknown } | { ok: false; errors: readonly string[] } {
@@ -84,7 +100,10 @@ function assemble(raw: RawConfig): Loaded {
   const config: Config = {
     gateway: raw.gateway,
     egress: raw.egress,
-    processor: { ...raw.processor, endpoints: raw.processor.endpoints ?? [raw.processor.listen] },
+    processor: {
+      ...raw.processor,
+      endpoints: raw.processor.endpoints ?? workerAddresses(raw.processor.listen, raw.processor.workers),
+    },
     envoy: raw.envoy,
     store: raw.store,
     sessions: { ...raw.sessions, idle },
@@ -104,9 +123,11 @@ function assemble(raw: RawConfig): Loaded {
   return { ok: true, config, warnings };
 }
 
-/** Without `jwks.file` the checks have refused it. */
 function identityOf({ identity }: RawConfig): IdentityConfig {
-  return identity.kind === "jwt" ? { ...identity, jwks: { file: identity.jwks.file ?? "" } } : identity;
+  if (identity.kind !== "jwt") return identity;
+  const { file, uri, ca, refresh } = identity.jwks;
+  // Without either, the checks have refused it.
+  return { ...identity, jwks: uri ? { uri, ca, refresh } : { file: file ?? "" } };
 }
 
 /** Nothing in the generated Envoy sets the header, so nothing in it can tell a client's copy from the right one. */

@@ -1,6 +1,6 @@
 /** Reads `mcp-router.yaml` from disk. */
 import { readFile } from "node:fs/promises";
-import { type Config, loadConfig } from "./load.ts";
+import { type Config, loadConfig, type Overrides } from "./load.ts";
 
 /** A configuration that cannot be used, with every error in it. */
 export class ConfigError extends Error {
@@ -19,7 +19,10 @@ export class ConfigError extends Error {
  * Reads and checks a configuration file.
  * @throws ConfigError when it is not there or not right
  */
-export async function readConfig(file: string): Promise<{ text: string; config: Config; warnings: readonly string[] }> {
+export async function readConfig(
+  file: string,
+  overrides: Overrides = {},
+): Promise<{ text: string; config: Config; warnings: readonly string[] }> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -27,7 +30,7 @@ export async function readConfig(file: string): Promise<{ text: string; config: 
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(file, [`cannot be read: ${reason}; name your mcp-router.yaml by --config`]);
   }
-  const loaded = loadConfig(text);
+  const loaded = loadConfig(text, overrides);
   if (!loaded.ok) throw new ConfigError(file, loaded.errors);
   return { text, config: loaded.config, warnings: loaded.warnings };
 }

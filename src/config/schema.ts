@@ -14,8 +14,10 @@ import {
   redisUrl,
   tcpAddress,
   text,
+  webUrl,
   wholeNumber,
 } from "./values.ts";
+import { MAX_WORKERS } from "./workers.ts";
 
 const seconds = 1_000;
 const minutes = 60 * seconds;
@@ -122,7 +124,12 @@ const identity = z.discriminatedUnion("kind", [
     jwks: z.strictObject({
       /** JSON Web Key Set (RFC 7517), as a path on Envoy's machine. */
       file: text("the path of a JSON Web Key Set").optional(),
-      uri: text("a URL").optional(),
+      /** Where Envoy fetches it from instead. */
+      uri: webUrl.optional(),
+      /** Of `uri`: PEM file of the authorities that Envoy trusts, as a path on its machine. Default: the system's. */
+      ca: text("the path of a PEM file").optional(),
+      /** Of `uri`: how long Envoy uses a set before it fetches it again. New keys of the issuer are known after it. */
+      refresh: duration.default(10 * minutes),
     }),
     /** Whether a request without a token is refused. */
     required,
@@ -172,7 +179,12 @@ const schema = z.strictObject({
       listen: address.default({ kind: "tcp", host: "127.0.0.1", port: 50051 }),
       /** Health and metrics over HTTP; absent = none. */
       http: tcpAddress.optional(),
-      /** The processors that Envoy spreads requests over. Default: the one at `listen`. */
+      /**
+       * Processes to run, one for each core to use; they share a Redis. Worker n, from 0, listens n ports above `listen`,
+       * or on its socket with `.n` added. `--workers` overrides it.
+       */
+      workers: wholeNumber(1, MAX_WORKERS).default(1),
+      /** The processors that Envoy spreads requests over. Default: the workers of this router. */
       endpoints: z.array(address, "expected a list of addresses").min(1, "expected at least one address").optional(),
       /** How long Envoy waits for one answer of the processor. 200 ms, Envoy's default, is too short for a burst. */
       messageTimeout: duration.default(5 * seconds),

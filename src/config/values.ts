@@ -104,6 +104,23 @@ export const origin = fromText<string>(
   },
 );
 
+export const HIGHEST_PORT = 65_535;
+
+/** Something to fetch over HTTP. */
+export interface WebUrl extends TcpAddress {
+  readonly tls: boolean;
+  /** As it is written. */
+  readonly href: string;
+}
+
+/** `https://host/path`, or `http://`; without a user, since nothing would send it, and without a fragment. */
+export const webUrl = fromText<WebUrl>('a URL such as "https://issuer.example/.well-known/jwks.json"', (href) => {
+  if (!/^https?:\/\/[^\s/?#@]+(?:[/?][!"$-~]*)?$/.test(href) || !URL.canParse(href)) return undefined;
+  const { protocol, hostname, port } = new URL(href);
+  const tls = protocol === "https:";
+  return { href, tls, host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? (tls ? 443 : 80) : Number(port) };
+});
+
 /** Where one Redis is, and what the URL says of entering it. */
 export interface RedisUrl {
   readonly host: string;
@@ -149,7 +166,7 @@ function parseTcpAddress(text: string): TcpAddress | undefined {
 }
 
 function isPort(port: number): boolean {
-  return isWhole(port, 1, 65_535);
+  return isWhole(port, 1, HIGHEST_PORT);
 }
 
 function isWhole(value: number, min: number, max: number): boolean {

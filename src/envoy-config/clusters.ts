@@ -1,9 +1,11 @@
 /** Envoy's clusters: backends, the processor, and the empty one where undecided requests end (envoy.config.cluster.v3.Cluster). */
-import type { BackendConfig, Config } from "../config/load.ts";
+import { isIP } from "node:net";
+import type { BackendConfig, Config, Jwks } from "../config/load.ts";
 import { type Address, formatAddress, type TcpAddress } from "../config/values.ts";
 import { X_MCP_ENDPOINT } from "../core/headers.ts";
 import {
   HTTP_PROTOCOL_OPTIONS,
+  JWKS_CLUSTER,
   OVERRIDE_HOST_POLICY,
   OVERRIDE_HOST_TYPE,
   PROCESSOR_CLUSTER,
@@ -34,6 +36,9 @@ export const PROCESSOR_LIMITS = {
  */
 const BACKEND_IDLE_CONNECTION = 4_000;
 
+/** How long (ms) Envoy waits for a connection to the server that has the keys of tokens. */
+const JWKS_CONNECT = 2_000;
+
 /** The processor is near: a connection that takes longer (ms) will not come. */
 const PROCESSOR_CONNECT = 1_000;
 
@@ -54,7 +59,13 @@ const MAX_EJECTION_PERCENT = 50;
 const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
 
 export function clusters(config: Config): Message[] {
-  return [...config.backends.map(backendCluster), processorCluster(config), undecidedCluster()];
+  const { identity } = config;
+  return [
+    ...config.backends.map(backendCluster),
+    processorCluster(config),
+    undecidedCluster(),
+    ...(identity.kind === "jwt" && "uri" in identity.jwks ? [jwksCluster(identity.jwks)] : []),
+  ];
 }
 
 function backendCluster(backend: BackendConfig): Message {
@@ -113,14 +124,18 @@ function hostHeader(endpoint: TcpAddress, { tls }: BackendConfig): string {
   return endpoint.port === defaultPort ? full.slice(0, full.lastIndexOf(":")) : full;
 }
 
-/** envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: the certificate must be trusted and be for the SNI. */
-function tlsTo(tls: NonNullable<BackendConfig["tls"]>): Message {
+/**
+ * envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: the certificate must be trusted and be for the name. An IP
+ * address is no server name to send (RFC 6066 §3).
+ */
+function tlsTo({ sni, ca }: NonNullable<BackendConfig["tls"]>): Message {
+  const isName = isIP(sni) === 0;
   return extension("envoy.transport_sockets.tls", "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
-    sni: tls.sni,
+    ...(isName && { sni }),
     common_tls_context: {
       validation_context: {
-        trusted_ca: { filename: tls.ca ?? SYSTEM_CA },
-        match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: tls.sni } }],
+        trusted_ca: { filename: ca ?? SYSTEM_CA },
+        match_typed_subject_alt_names: [{ san_type: isName ? "DNS" : "IP_ADDRESS", matcher: { exact: sni } }],
       },
     },
   });
@@ -185,6 +200,20 @@ function processorCluster({ processor }: Config): Message {
       endpoints: [
         { lb_endpoints: processor.endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) },
       ],
+    },
+  };
+}
+
+function jwksCluster({ uri, ca }: Extract<Jwks, { uri: unknown }>): Message {
+  const address = { host: uri.host, port: uri.port };
+  return {
+    name: JWKS_CLUSTER,
+    ...discovery([address]),
+    connect_timeout: duration(JWKS_CONNECT),
+    ...(uri.tls && { transport_socket: tlsTo({ sni: uri.host, ca }) }),
+    load_assignment: {
+      cluster_name: JWKS_CLUSTER,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: addressOf(address) } }] }],
     },
   };
 }

@@ -1,11 +1,15 @@
 /** Who calls: Envoy checks each token before the processor is asked (envoy.extensions.filters.http.jwt_authn.v3). */
-import type { Config } from "../config/load.ts";
+import type { Config, Jwks } from "../config/load.ts";
 import { JWT_METADATA } from "../core/identity.ts";
-import { JWT_AUTHN_TYPE } from "./names.ts";
-import { extension, type Message } from "./proto-json.ts";
+import { JWKS_CLUSTER, JWT_AUTHN_TYPE } from "./names.ts";
+import { duration, extension, type Message } from "./proto-json.ts";
 
 /** The one provider, by the name that the rules know it by. */
 const PROVIDER = "principal";
+
+/** How long (ms) one attempt to fetch the keys may take, and after how long a failed one is made again. */
+const JWKS_TIMEOUT = 5_000;
+const JWKS_RETRY = 1_000;
 
 type JwtIdentity = Extract<Config["identity"], { kind: "jwt" }>;
 
@@ -20,7 +24,7 @@ export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentit
       [PROVIDER]: {
         issuer,
         audiences,
-        local_jwks: { filename: jwks.file },
+        ...keys(jwks),
         // By default Envoy takes a token from the query too, where it ends up in logs.
         from_headers: [{ name: "Authorization", value_prefix: "Bearer " }],
         forward: true,
@@ -33,4 +37,19 @@ export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentit
     })),
     bypass_cors_preflight: true,
   });
+}
+
+/**
+ * Keys to fetch are fetched before Envoy takes its first request, and again before they are too old: no request waits for
+ * them. Where they cannot be had, tokens are refused until they can.
+ */
+function keys(jwks: Jwks): Message {
+  if ("file" in jwks) return { local_jwks: { filename: jwks.file } };
+  return {
+    remote_jwks: {
+      http_uri: { uri: jwks.uri.href, cluster: JWKS_CLUSTER, timeout: duration(JWKS_TIMEOUT) },
+      cache_duration: duration(jwks.refresh),
+      async_fetch: { failed_refetch_duration: duration(JWKS_RETRY) },
+    },
+  };
 }

@@ -53,6 +53,13 @@ export function localReplies(): Message {
       },
       // Sent, then lost, so it may have run: no invitation to send it again.
       { filter: flags("UC", "UR", "LR", "UPE"), ...jsonRpc(INTERNAL_ERROR, "Backend connection lost") },
+      // No fault of the token's: Envoy has not got the keys (identity.jwks.uri) to check it by.
+      {
+        filter: details("response.code_details == 'jwt_authn_access_denied{Jwks_remote_fetch_is_failed}'"),
+        status_code: 503,
+        ...retryLater(),
+        ...jsonRpc(INTERNAL_ERROR, "Keys to check tokens by unavailable"),
+      },
       // Missing, forged, expired, or for another audience (which Envoy calls 403). Its www-authenticate header stays.
       {
         filter: details("response.code_details.startsWith('jwt_authn_access_denied')"),

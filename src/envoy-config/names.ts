@@ -9,6 +9,9 @@ export const PROCESSOR_CLUSTER = "mcp_router";
  * backend the processor has not named yet. Not a `direct_response`, which would switch the body limit off. */
 export const UNDECIDED_CLUSTER = "mcp_undecided";
 
+/** Where Envoy fetches the keys of tokens (identity.jwks.uri). */
+export const JWKS_CLUSTER = "mcp_jwks";
+
 export const EXT_PROC_FILTER = "envoy.filters.http.ext_proc";
 export const EXT_PROC_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 export const JWT_AUTHN_TYPE = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";

@@ -5,16 +5,20 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
-export interface HealthOptions {
-  readonly host: string;
-  readonly port: number;
+/** What there is to tell. */
+export interface HealthSource {
   /** Whether Envoy may send requests: false before listening and while draining. */
-  readonly ready: () => boolean;
-  readonly metrics: { render(): Promise<string>; readonly contentType: string };
+  ready(): boolean | Promise<boolean>;
+  /** Metrics in the text format of Prometheus. */
+  render(): Promise<string>;
+  readonly contentType: string;
 }
 
 /** Serves `/healthz` (alive), `/readyz` (takes requests) and `/metrics`. */
-export async function serveHealth({ host, port, ready, metrics }: HealthOptions): Promise<HealthServer> {
+export async function serveHealth(
+  { host, port }: { readonly host: string; readonly port: number },
+  source: HealthSource,
+): Promise<HealthServer> {
   const server = createServer(async (request, response) => {
     const say = (status: number, text: string, type = "text/plain; charset=utf-8") =>
       response.writeHead(status, { "content-type": type }).end(text);
@@ -22,9 +26,9 @@ export async function serveHealth({ host, port, ready, metrics }: HealthOptions)
       case "/healthz":
         return say(200, "ok\n");
       case "/readyz":
-        return ready() ? say(200, "ready\n") : say(503, "not ready\n");
+        return (await source.ready()) ? say(200, "ready\n") : say(503, "not ready\n");
       case "/metrics":
-        return say(200, await metrics.render(), metrics.contentType);
+        return say(200, await source.render(), source.contentType);
       default:
         return say(404, "try /healthz, /readyz or /metrics\n");
     }

@@ -12,12 +12,14 @@ const LEVELS = [...Object.keys(pino.levels.values), "silent"];
 export function createLogger(
   level: string,
   environment: NodeJS.ProcessEnv,
+  /** What every line says. */
+  base: Readonly<Record<string, unknown>> | null = null,
   to: DestinationStream = destination({ fd: 2, sync: true }),
 ): Logger {
   // Set but empty is how compose files and manifests write "not set".
   const wanted = environment.LOG_LEVEL?.toLowerCase() || level;
   const known = LEVELS.includes(wanted);
-  const log = pino({ level: known ? wanted : level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, to);
+  const log = pino({ level: known ? wanted : level, base, timestamp: pino.stdTimeFunctions.isoTime }, to);
   if (!known)
     log.warn({ LOG_LEVEL: environment.LOG_LEVEL }, `LOG_LEVEL is none of ${LEVELS.join(", ")}: using ${level}`);
   return log;

@@ -1,5 +1,8 @@
 /** What Prometheus is told. Each metric, its labels and its meaning are defined here. */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+
+/** The values of one process at one moment, to be sent to another. */
+export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 
 export interface Metrics {
   /** Requests sent on to a backend. */
@@ -14,8 +17,11 @@ export interface Metrics {
   storeUp(up: boolean): void;
   /** An operation of the session store failed, or took too long. */
   storeFailed(operation: string): void;
-  /** The text format of Prometheus. */
-  render(): Promise<string>;
+  /** A worker process ended by itself. */
+  workerRestarted(): void;
+  /** The text format of Prometheus, of this process and of those that others are. */
+  render(others?: readonly MetricsSnapshot[]): Promise<string>;
+  snapshot(): Promise<MetricsSnapshot>;
   readonly contentType: string;
 }
 
@@ -35,12 +41,15 @@ export function createMetrics(): Metrics {
   const up = new Gauge({
     name: "mcp_router_store_up",
     help: "1 while the session store answers",
+    aggregator: "min",
     registers: [registry],
   });
   up.set(1);
+  const restarts = counter("worker_restarts_total", "Worker processes that ended by themselves", []);
   const stale = new Gauge({
     name: "mcp_router_config_stale",
     help: "1 while the configuration file was refused and an older one is in force",
+    aggregator: "max",
     registers: [registry],
   });
 
@@ -61,7 +70,12 @@ export function createMetrics(): Metrics {
       reloads.inc({ outcome: ok ? "applied" : "refused" });
       stale.set(ok ? 0 : 1);
     },
-    render: () => registry.metrics(),
+    workerRestarted: () => restarts.inc(),
+    render: async (others = []) => {
+      if (others.length === 0) return registry.metrics();
+      return AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), ...others]).metrics();
+    },
+    snapshot: () => registry.getMetricsAsJSON(),
     contentType: registry.contentType,
   };
 }

@@ -100,6 +100,7 @@ test.each([
   [["nonsense"], 1, "unknown command"],
   [["serve", "--config", "/no/such.yaml"], 1, "error: /no/such.yaml: cannot be read: ENOENT"],
   [["serve", "--config", "/no/such.yaml"], 1, "name your mcp-router.yaml by --config\n"],
+  [["serve", "--config", "/no/such.yaml", "--workers", "many"], 1, "Expected a whole number from 1 to 64"],
   [["--help"], 0, ""],
 ])("%j exits with %i and says why", (args, status, said) => {
   const outcome = run(...args);
@@ -152,6 +153,12 @@ describe("serve", () => {
       .split("\n")
       .map((line) => JSON.parse(line).msg);
     expect(lines).toEqual(["serving", "draining", "stopped"]);
+  });
+
+  test("refuses several workers with sessions in memory, and says what to use", () => {
+    const { status, stderr } = run("serve", "--config", file("memory.yaml", CONFIG), "--workers", "2");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^error: .*: processor\.workers: got 2, expected 1 with store\.kind memory: .*redis\n$/);
   });
 
   test("says which address is taken, and exits with 1", async () => {

@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -168,6 +170,47 @@ describe("where a token is not required", () => {
     expect(await callIn(optional, nobodys, ada())).toMatchObject({ status: 404 });
     expect(await callIn(optional, own, ada())).toMatchObject({ status: 200 });
     expect(await callIn(optional, nobodys)).toMatchObject({ status: 200 });
+  });
+});
+
+describe("with the keys at a URL", () => {
+  let keys: Server;
+  let served = issuer.jwks;
+  let stack: Stack;
+
+  beforeAll(async () => {
+    keys = createServer((_request, response) => response.end(served));
+    await new Promise<void>((resolve) => keys.listen(0, "127.0.0.1", resolve));
+    const { port } = keys.address() as AddressInfo;
+    stack = await stackWith({ jwks: { uri: `http://127.0.0.1:${port}/jwks.json`, refresh: "1s" } });
+  });
+  afterAll(async () => {
+    await stack?.stop();
+    keys?.close();
+  });
+
+  const statusWith = async (token: string) => (await post(stack.port, PATH, initializeMessage(), bearer(token))).status;
+
+  test("tokens count from the first request, and forged ones do not", async () => {
+    expect(await statusWith(issuer.token({ sub: "ada" }))).toBe(200);
+    expect(await statusWith(forger.token({ sub: "ada" }))).toBe(401);
+  });
+
+  test("a new key counts once they are refreshed, and one that was withdrawn does not", async () => {
+    served = forger.jwks;
+    await expect.poll(() => statusWith(forger.token({ sub: "ada" })), { timeout: 10_000 }).toBe(200);
+    expect(await statusWith(issuer.token({ sub: "ada" }))).toBe(401);
+  });
+
+  test("no token counts while they were never had, and clients are told to come again", async () => {
+    const lost = await stackWith({ jwks: { uri: "http://127.0.0.1:1/jwks.json" } });
+    try {
+      const answer = await post(lost.port, PATH, initializeMessage(), ada());
+      expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+      expect(messageOf(answer)).toMatchObject({ error: { code: -32603 } });
+    } finally {
+      await lost.stop();
+    }
   });
 });
 

@@ -23,7 +23,7 @@ function configOf(over: object = {}): Config {
 
 function reloading(apply: (config: Config) => void = () => undefined) {
   const lines: { level: number; msg: string }[] = [];
-  const log = createLogger("info", {}, { write: (line) => void lines.push(JSON.parse(line)) });
+  const log = createLogger("info", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
   const configReloaded = vi.fn();
   const handlers = reloadOnChange({ file: FILE, started: configOf(), apply, metrics: { configReloaded }, log });
   const messages = () => lines.splice(0).map(({ msg }) => msg);

@@ -54,7 +54,7 @@ export function processorFindings(extProc: View, { bootstrap, cluster }: Topolog
     ];
   const found = cluster(name);
   const retries = retryFindings(service, config);
-  if (found) return [...http2(found), ...circuitBreakers(found), ...retries];
+  if (found) return [...http2(found), ...circuitBreakers(found), ...ejection(found, config), ...retries];
   const at = service.get("envoy_grpc.cluster_name");
   return bootstrap.get("dynamic_resources.cds_config").exists
     ? [warning("not-visible", at, `${name} may come over CDS: it was not checked`), ...retries]
@@ -70,6 +70,20 @@ function http2(cluster: View): Finding[] {
       "processor-cluster",
       options.get("explicit_http_config"),
       "does not say HTTP/2, and the processor speaks gRPC; write http2_protocol_options: {}",
+    ),
+  ];
+}
+
+/** Envoy holds a change of health back for a second, by default, and goes on asking a processor that it knows is gone. */
+function ejection(cluster: View, { processor }: Config): Finding[] {
+  const window = cluster.get("common_lb_config.update_merge_window");
+  if (processor.endpoints.length === 1 || window.duration === 0) return [];
+  return [
+    warning(
+      "processor-ejection",
+      window,
+      "is not 0s: of several processors, one that has gone is asked for up to a second more, and requests fail; write " +
+        'common_lb_config: { update_merge_window: "0s" }',
     ),
   ];
 }

@@ -24,6 +24,7 @@ export type Rule =
   | "processor-cluster"
   | "processor-circuit-breakers"
   | "processor-retry"
+  | "processor-ejection"
   | "body-limit"
   /** A backend's requests reach no route, or the wrong one. */
   | "backend-route"

@@ -3,16 +3,18 @@ import type { Config } from "../../config/load.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
 import { JWT_AUTHN_TYPE } from "../names.ts";
 import { error, type Finding } from "./finding.ts";
+import { takes } from "./match.ts";
 import type { View } from "./view.ts";
 
 /** Without tokens as principals there is nothing to check. */
-export function identityFindings(manager: View, extProc: View, { identity }: Config): Finding[] {
+export function identityFindings(manager: View, extProc: View, { identity, routes }: Config): Finding[] {
   if (identity.kind !== "jwt") return [];
-  return [...checkedTokens(manager, extProc, identity.issuer), ...forwardedClaims(extProc)];
+  const paths = routes.map(({ path }) => path);
+  return [...checkedTokens(manager, extProc, identity.issuer, paths), ...forwardedClaims(extProc)];
 }
 
 /** A filter ahead of the processor has a provider of our issuer, whose claims it keeps where the processor looks. */
-function checkedTokens(manager: View, extProc: View, issuer: string): Finding[] {
+function checkedTokens(manager: View, extProc: View, issuer: string, paths: readonly string[]): Finding[] {
   const filters = manager.get("http_filters");
   const all = filters.items();
   const ahead = all.slice(
@@ -36,10 +38,26 @@ function checkedTokens(manager: View, extProc: View, issuer: string): Finding[] 
     .filter((provider) => provider.get("issuer").text === issuer);
   if (ours.length === 0)
     return [error("identity", providers, `have none with the issuer ${issuer} of identity: no token would count`)];
-  return ours
+  const elsewhere = ours
     .map((provider) => provider.get("payload_in_metadata"))
     .filter(({ text }) => text !== JWT_METADATA.key)
     .map((key) => error("identity", key, `is not ${JWT_METADATA.key}, where the processor looks for the claims`));
+  return [...elsewhere, ...paths.flatMap((path) => ruleFor(authn.get("typed_config.rules"), path))];
+}
+
+/** The first rule that takes a path decides (jwt_authn.v3.RequirementRule). */
+function ruleFor(rules: View, path: string): Finding[] {
+  const rule = rules.items().find((one) => takes(one.get("match"), { path, headers: { ":method": "POST" } }));
+  const unchecked = `: tokens are not checked on ${path}, and nobody is known there; add`;
+  if (!rule) return [error("identity", rules, `have none for ${path}${unchecked} { match: { path: ${path} }, … }`)];
+  const requires = rule.get("requires");
+  if (!requires.exists && !rule.get("requirement_name").exists)
+    return [error("identity", requires, `is absent${unchecked} the provider of the issuer`)];
+  // Anywhere in it: it may stand in a list of alternatives.
+  if (!JSON.stringify(requires.value ?? null).match(/"allow_?missing_?or_?failed"/i)) return [];
+  return [
+    error("identity", requires, "lets a forged or expired token through as if there were none; use allow_missing: {}"),
+  ];
 }
 
 function forwardedClaims(extProc: View): Finding[] {

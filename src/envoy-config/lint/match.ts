@@ -28,7 +28,8 @@ const OTHER_CONDITIONS = [
   "path_match_policy",
 ];
 
-function takes(match: View, { path, headers }: SampleRequest): boolean {
+/** Whether a RouteMatch takes the request. Conditions that cannot be judged here count as not met. */
+export function takes(match: View, { path, headers }: SampleRequest): boolean {
   if (OTHER_CONDITIONS.some((field) => match.get(field).exists)) return false;
   return (
     takesPath(match, path) &&

@@ -40,6 +40,7 @@ test("the smallest configuration gets every default", () => {
     egress: { listen: { host: "127.0.0.1", port: 8081 } },
     processor: {
       listen: { kind: "tcp", host: "127.0.0.1", port: 50051 },
+      workers: 1,
       endpoints: [{ kind: "tcp", host: "127.0.0.1", port: 50051 }],
       messageTimeout: 5_000,
       drain: 30_000,
@@ -446,6 +447,44 @@ describe("a store in Redis", () => {
   });
 });
 
+describe("workers", () => {
+  const redis = { kind: "redis", url: "redis://h" };
+  const ports = (workers: number, processor: object = {}) =>
+    load({ store: redis, processor: { workers, ...processor } }).processor.endpoints;
+
+  test("listen one port above the other, and Envoy is told of each", () => {
+    expect(ports(3)).toEqual([50051, 50052, 50053].map((port) => ({ kind: "tcp", host: "127.0.0.1", port })));
+  });
+
+  test("listen on sockets beside each other", () => {
+    expect(ports(2, { listen: "unix:/run/router.sock" })).toEqual([
+      { kind: "unix", path: "/run/router.sock" },
+      { kind: "unix", path: "/run/router.sock.1" },
+    ]);
+  });
+
+  test("leave Envoy's endpoints as they are written", () => {
+    expect(ports(2, { endpoints: ["10.0.0.1:1"] })).toEqual([{ kind: "tcp", host: "10.0.0.1", port: 1 }]);
+  });
+
+  test("are as many as the command line says, whatever the file does", () => {
+    const text = stringify({ ...MINIMAL, store: redis, processor: { workers: 3 } });
+    expect(loadConfig(text, { workers: 2 })).toMatchObject({ ok: true, config: { processor: { workers: 2 } } });
+  });
+
+  test.each<[Sections, string]>([
+    [{ processor: { workers: 2 } }, "processor.workers: got 2, expected 1 with store.kind memory"],
+    [{ processor: { workers: 0 } }, "processor.workers: got 0, expected a whole number from 1 to 64"],
+    [{ store: redis, processor: { workers: 2, listen: "127.0.0.1:65535" } }, "processor.workers: got 2, which needs"],
+    [
+      { store: redis, processor: { workers: 3, listen: "127.0.0.1:8079" } },
+      "worker 1 of processor.workers: got 127.0.0.1:8080, but gateway.listen listens on 0.0.0.0:8080 already",
+    ],
+  ])("that is wrong: %j", (over, error) => {
+    expect(errorsOf(over)[0]).toContain(error);
+  });
+});
+
 describe("identity", () => {
   const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
 
@@ -463,7 +502,11 @@ describe("identity", () => {
   test.each<[Sections, string]>([
     [{ ...jwt, issuer: "" }, "identity.issuer: "],
     [{ ...jwt, audiences: [] }, "identity.audiences: got [], expected at least one audience"],
-    [{ ...jwt, jwks: {} }, "identity.jwks.file: missing"],
+    [{ ...jwt, jwks: {} }, "identity.jwks: got neither, expected one of file"],
+    [{ ...jwt, jwks: { file: "/k", uri: "https://x" } }, "identity.jwks: got both, expected one of file"],
+    [{ ...jwt, jwks: { uri: "issuer.example/jwks" } }, 'identity.jwks.uri: got "issuer.example/jwks", expected a URL'],
+    [{ ...jwt, jwks: { uri: "https://me:secret@issuer.example/" } }, "identity.jwks.uri: got"],
+    [{ ...jwt, jwks: { uri: "https://issuer.example/#keys" } }, "identity.jwks.uri: got"],
     [{ ...jwt, required: "no" }, 'identity.required: got "no", expected true or false'],
     [{ ...jwt, name: "x-user" }, 'identity: unknown setting "name"'],
     [{ kind: "header" }, "identity.name: "],
@@ -472,6 +515,20 @@ describe("identity", () => {
     [{ kind: "header", name: "x-mcp-session" }, 'identity.name: got "x-mcp-session"'],
   ])("that is wrong: %j", (identity, error) => {
     expect(errorsOf({ identity })).toEqual([expect.stringContaining(error)]);
+  });
+
+  test("by tokens takes their keys from a URL, which Envoy looks at every ten minutes unless told otherwise", () => {
+    const jwksOf = (jwks: object) => (load({ identity: { ...jwt, jwks } }).identity as { jwks: object }).jwks;
+    expect(jwksOf({ uri: "https://issuer.example/jwks?a=b" })).toEqual({
+      uri: { href: "https://issuer.example/jwks?a=b", tls: true, host: "issuer.example", port: 443 },
+      ca: undefined,
+      refresh: 10 * minutes,
+    });
+    expect(jwksOf({ uri: "http://[::1]:8080", ca: "/ca.pem", refresh: "1h" })).toEqual({
+      uri: { href: "http://[::1]:8080", tls: false, host: "::1", port: 8080 },
+      ca: "/ca.pem",
+      refresh: 60 * minutes,
+    });
   });
 
   test("of a header warns that a client's own copy must not get through", () => {
@@ -485,10 +542,6 @@ describe("identity", () => {
 
 describe("what is not built yet is refused by name", () => {
   test.each<[Sections, string]>([
-    [
-      { identity: { kind: "jwt", issuer: "x", audiences: ["y"], jwks: { uri: "https://x/jwks" } } },
-      'identity.jwks.uri: "https://x/jwks" is not built yet',
-    ],
     [{ admission: { sessions: 100 } }, "admission: not built yet"],
     [{ timeouts: { initialize: "10s" } }, "timeouts.initialize: not built yet"],
     [{ backends: { one: { endpoints: ["h:1"], url: "http://h" } } }, "backends.one.url: not built yet"],

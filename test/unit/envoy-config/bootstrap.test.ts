@@ -85,6 +85,43 @@ describe("identity", () => {
     expect(names(parts({ identity: jwt }).egressManager.http_filters)).toEqual(["router"]);
   });
 
+  test("by tokens whose keys are at a URL has Envoy fetch them ahead of need, over verified TLS", () => {
+    const identity = { ...jwt, jwks: { uri: "https://issuer.example/jwks", ca: "/ca.pem", refresh: "1h" } };
+    expect(filtersOf({ identity })[0].typed_config.providers.principal).toMatchObject({
+      remote_jwks: {
+        http_uri: { uri: "https://issuer.example/jwks", cluster: "mcp_jwks", timeout: "5s" },
+        cache_duration: "3600s",
+        async_fetch: { failed_refetch_duration: "1s" },
+      },
+    });
+    expect(parts({ identity }).clusterOf("mcp_jwks")).toMatchObject({
+      type: "STRICT_DNS",
+      transport_socket: {
+        typed_config: {
+          sni: "issuer.example",
+          common_tls_context: {
+            validation_context: {
+              trusted_ca: { filename: "/ca.pem" },
+              match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: "issuer.example" } }],
+            },
+          },
+        },
+      },
+    });
+    const byAddress = parts({ identity: { ...jwt, jwks: { uri: "https://10.0.0.1:8443/jwks" } } }).clusterOf(
+      "mcp_jwks",
+    );
+    expect(byAddress).toMatchObject({
+      type: "STATIC",
+      transport_socket: {
+        typed_config: {
+          common_tls_context: { validation_context: { match_typed_subject_alt_names: [{ san_type: "IP_ADDRESS" }] } },
+        },
+      },
+    });
+    expect(byAddress.transport_socket.typed_config).not.toHaveProperty("sni");
+  });
+
   test("that is not required lets requests without a token through, and no others", () => {
     const [{ typed_config }] = filtersOf({ identity: { ...jwt, required: false } });
     expect(typed_config.rules[0].requires).toEqual({

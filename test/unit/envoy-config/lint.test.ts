@@ -42,6 +42,7 @@ describe("a generated bootstrap", () => {
     ["on IPv6", { gateway: { listen: "[::]:8080" }, egress: { listen: "[::1]:8081" } }],
     ["with an admin listener", { envoy: { admin: "127.0.0.1:9901" } }],
     ["with origins of browsers", { gateway: { origins: ["https://app.example", "http://localhost:5173"] } }],
+    ["with keys of tokens at a URL", { identity: { ...jwt, jwks: { uri: "https://issuer.example/jwks" } } }],
     ["with tokens", { identity: jwt, gateway: { origins: ["https://app.example"] } }],
     ["with other times and limits", { timeouts: { call: "1m", listen: "2m" }, limits: { body: "1KiB" } }],
   ])("%s is clean", (_, sections) => {
@@ -84,6 +85,27 @@ describe("identity by tokens", () => {
         Reflect.deleteProperty(http_filters[0].typed_config.providers.principal, "payload_in_metadata"),
       `${providers}["principal"].payload_in_metadata`,
       "is not jwt_payload",
+    ],
+    [
+      "a rule for each public path",
+      ({ http_filters }) => http_filters[0].typed_config.rules.pop(),
+      `${filters}[0].typed_config.rules`,
+      "have none for /files/mcp",
+    ],
+    [
+      "a rule that requires something",
+      ({ http_filters }) => Reflect.deleteProperty(http_filters[0].typed_config.rules[1], "requires"),
+      `${filters}[0].typed_config.rules[1].requires`,
+      "is absent: tokens are not checked on /files/mcp",
+    ],
+    [
+      "a rule that lets no bad token through",
+      ({ http_filters }) => {
+        const alternatives = [{ provider_name: "principal" }, { allow_missing_or_failed: {} }];
+        http_filters[0].typed_config.rules[0].requires = { requires_any: { requirements: alternatives } };
+      },
+      `${filters}[0].typed_config.rules[0].requires`,
+      "lets a forged or expired token through",
     ],
     [
       "the claims handed on",
@@ -532,6 +554,14 @@ describe("clusters", () => {
         "write max_requests: 100000",
       ),
     ]);
+  });
+
+  test("of several processors, one that has gone should be left at once", () => {
+    const change = ({ clusterOf }: ReturnType<typeof partsOf>) =>
+      Reflect.deleteProperty(clusterOf("mcp_router"), "common_lb_config");
+    const path = `${PROCESSOR}.common_lb_config.update_merge_window`;
+    expect(lintAfter(change, several)).toEqual([finding("processor-ejection", "warning", path, "is not 0s")]);
+    expect(lintAfter(change, config)).toEqual([]);
   });
 
   test("of one processor should be retried, of several must", () => {

@@ -4,7 +4,7 @@ import { createLogger } from "../../../src/telemetry/log.ts";
 /** A logger, and the lines that it has written. */
 function logger(level: string, environment: NodeJS.ProcessEnv) {
   const lines: Record<string, unknown>[] = [];
-  const log = createLogger(level, environment, { write: (line) => void lines.push(JSON.parse(line)) });
+  const log = createLogger(level, environment, null, { write: (line) => void lines.push(JSON.parse(line)) });
   return { log, lines };
 }
 

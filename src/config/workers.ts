@@ -1,0 +1,16 @@
+/** Where the workers of one router listen: each is a process with an address of its own, so that Envoy spreads requests over them. */
+import type { Address } from "./values.ts";
+
+export const MAX_WORKERS = 64;
+
+/** Worker n (from 0) listens n ports above `processor.listen`, or on its socket's path with `.n` added. */
+export function workerAddress(listen: Address, worker: number): Address {
+  if (worker === 0) return listen;
+  return listen.kind === "tcp"
+    ? { ...listen, port: listen.port + worker }
+    : { ...listen, path: `${listen.path}.${worker}` };
+}
+
+export function workerAddresses(listen: Address, workers: number): Address[] {
+  return Array.from({ length: workers }, (_, worker) => workerAddress(listen, worker));
+}

@@ -1,0 +1,192 @@
+/**
+ * Several workers, a process each, as one router: Node runs JavaScript on one core. Each worker listens on an address of
+ * its own (config/workers.ts) and knows nothing of the others; they share Redis. The primary starts them, starts again
+ * what ends by itself, and answers for all of them over HTTP.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { extname, join } from "node:path";
+import type { Logger } from "./telemetry/log.ts";
+import type { Metrics, MetricsSnapshot } from "./telemetry/metrics.ts";
+
+/** What a worker says of itself when it is asked. */
+export interface Report {
+  readonly ready: boolean;
+  readonly metrics: MetricsSnapshot;
+}
+
+/** What a worker tells the primary, over the IPC channel between them. */
+type FromWorker = { readonly kind: "serving" } | ({ readonly kind: "report" } & Report);
+
+/** What the primary asks of a worker. */
+type ToWorker = { readonly kind: "report" | "reload" | "stop" };
+
+/** How long (ms) the primary waits for a worker's report, which a worker that is stuck never sends. */
+const REPORT_TIMEOUT_MS = 1_000;
+/** How long (ms) a worker that ended stays down, so that one which cannot start does not keep a core busy. */
+const RESTART_PAUSE_MS = 500;
+/** How much longer (ms) than its drain a worker may take to end. */
+const STOP_GRACE_MS = 5_000;
+
+/** The program that a worker runs: main, as TypeScript or compiled, as this file is. */
+const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
+
+export interface WorkersOptions {
+  readonly file: string;
+  readonly workers: number;
+  /** ms that requests under way may take when a worker stops. */
+  readonly drain: number;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+export interface Workers {
+  /** Has each read the configuration file again. */
+  reload(): void;
+  /** Those that answered in time. */
+  reports(): Promise<readonly Report[]>;
+  /** Drains and ends all. Resolves to whether nothing had to be cut. */
+  stop(): Promise<boolean>;
+}
+
+/**
+ * Starts the workers, and resolves when each of them serves.
+ * @throws where one of them ends before it does; it has said why on stderr
+ */
+export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+  const all = Array.from({ length: options.workers }, (_, number) => new Worker(number, options));
+  const stop = async () => (await Promise.all(all.map((worker) => worker.stop()))).every(Boolean);
+  try {
+    await Promise.all(all.map((worker) => worker.start()));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    reload: () => {
+      for (const worker of all) worker.tell({ kind: "reload" });
+    },
+    reports: async () =>
+      (await Promise.all(all.map((worker) => worker.report()))).filter((report) => report !== undefined),
+    stop,
+  };
+}
+
+class Worker {
+  readonly #number: number;
+  readonly #options: WorkersOptions;
+  #process: ChildProcess | undefined;
+  #stopping = false;
+  #restart: NodeJS.Timeout | undefined;
+
+  constructor(number: number, options: WorkersOptions) {
+    this.#number = number;
+    this.#options = options;
+  }
+
+  /** Resolves when it serves, and from then on it is started again whenever it ends. */
+  async start(): Promise<void> {
+    const child = this.#launch();
+    await new Promise<void>((resolve, reject) => {
+      const ended = (code: number | null, signal: string | null) =>
+        reject(new Error(`worker ${this.#number} ended with ${code ?? signal} before it served`));
+      child.once("exit", ended);
+      // Any message: it serves before it is asked anything.
+      child.once("message", () => {
+        child.off("exit", ended);
+        child.once("exit", (code, signal) => this.#ended(code, signal));
+        resolve();
+      });
+    });
+  }
+
+  tell(message: ToWorker): void {
+    // It may end at this moment: whoever waits for an answer has a timeout.
+    this.#process?.send(message, () => undefined);
+  }
+
+  async report(): Promise<Report | undefined> {
+    const child = this.#process;
+    if (!child?.connected) return undefined;
+    const signal = AbortSignal.timeout(REPORT_TIMEOUT_MS);
+    this.tell({ kind: "report" });
+    try {
+      for (;;) {
+        // Safe: this file sends it, at the other end.
+        const [message] = (await once(child, "message", { signal })) as [FromWorker];
+        if (message.kind === "report") return message;
+      }
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Resolves to whether it cut nothing. */
+  async stop(): Promise<boolean> {
+    this.#stopping = true;
+    clearTimeout(this.#restart);
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return true;
+    const exited = once(child, "exit");
+    this.tell({ kind: "stop" });
+    const timer = setTimeout(() => child.kill("SIGKILL"), this.#options.drain + STOP_GRACE_MS);
+    const [code] = await exited;
+    clearTimeout(timer);
+    return code === 0;
+  }
+
+  #launch(): ChildProcess {
+    const { file, workers, environment } = this.#options;
+    const args = ["serve", "--config", file, "--workers", String(workers), "--worker", String(this.#number)];
+    this.#process = fork(MAIN, args, { env: environment, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    return this.#process;
+  }
+
+  #ended(code: number | null, signal: string | null): void {
+    if (this.#stopping) return;
+    const { log, metrics } = this.#options;
+    log.error({ worker: this.#number, code, signal }, "a worker ended by itself: it is started again");
+    metrics.workerRestarted();
+    this.#restart = setTimeout(() => {
+      this.start().catch(() => this.#ended(this.#process?.exitCode ?? null, this.#process?.signalCode ?? null));
+    }, RESTART_PAUSE_MS);
+  }
+}
+
+/** The router of one process, as far as a primary directs it. */
+export interface WorkerRouter {
+  reload(): Promise<void>;
+  report(): Promise<Report>;
+  stop(): Promise<boolean>;
+}
+
+/** What a worker does for its primary: it says that it serves, and does as it is told. Without a primary it stops. */
+export function serveForPrimary(router: WorkerRouter): void {
+  const send = (message: FromWorker) => process.send?.(message, () => undefined);
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) return;
+    stopping = true;
+    process.exitCode = (await router.stop()) ? 0 : 1;
+    if (process.connected) process.disconnect();
+  };
+  process.on("message", async ({ kind }: ToWorker) => {
+    switch (kind) {
+      case "report":
+        send({ kind, ...(await router.report()) });
+        return;
+      case "reload":
+        return router.reload();
+      case "stop":
+        return stop();
+      default:
+        throw new Error(`the primary asks for ${kind satisfies never}`);
+    }
+  });
+  process.on("disconnect", stop);
+  process.on("SIGTERM", stop);
+  // Ctrl-C in a terminal reaches every process of it: the primary tells us.
+  process.on("SIGINT", () => undefined);
+  send({ kind: "serving" });
+}

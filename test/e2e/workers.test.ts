@@ -1,0 +1,150 @@
+/** One router of several processes: they share Redis and Envoy spreads requests over them. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { start, waitFor } from "../../harness/child.ts";
+import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { callTool, openSession } from "../support/http.ts";
+import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type Stack, startStack } from "../support/stack.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
+const PATH = "/one/mcp";
+const WORKERS = 2;
+
+let directory: string;
+let redis: RunningRedis;
+let server: TestServer;
+let stack: Stack;
+
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "mcp-router-workers-"));
+  redis = await startRedis();
+  server = await startMcpServer("one");
+  stack = await startStack({
+    backends: { one: [server.endpoint] },
+    config: {
+      // Sockets: nobody else takes the place of the second worker.
+      processor: { listen: `unix:${join(directory, "router.sock")}`, workers: WORKERS },
+      store: { kind: "redis", url: redis.url },
+      log: { level: "fatal" },
+    },
+  });
+});
+
+afterAll(async () => {
+  await stack?.stop();
+  await server?.close();
+  await redis?.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Process ids of the workers that serve a configuration. */
+async function workerIds(configFile = stack.configFile): Promise<number[]> {
+  const listing = start("ps", "ps", ["-e", "-o", "pid=,args="]);
+  await listing.exited;
+  return listing
+    .output()
+    .split("\n")
+    .filter((line) => line.includes(configFile) && line.includes("--worker "))
+    .map((line) => Number.parseInt(line, 10));
+}
+
+const metrics = async () => (await fetch(`http://127.0.0.1:${stack.httpPort}/metrics`)).text();
+
+/** Sum over its labels. */
+function metricIn(name: string, text: string): number {
+  const values = [...text.matchAll(new RegExp(`^mcp_router_${name}(?:\\{[^}]*\\})? (\\d+)$`, "gm"))];
+  return values.reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+async function streamsOfWorkers(): Promise<number[]> {
+  const counts: number[] = [];
+  const admin = await stack.envoy.admin("/clusters");
+  for (const [, count] of admin.matchAll(/^mcp_router::\S+::rq_total::(\d+)$/gm)) counts.push(Number(count));
+  return counts;
+}
+
+test("each takes requests, of any session, and the metrics are those of all", async () => {
+  const sessions = await Promise.all(Array.from({ length: 10 }, () => openSession(stack.port, PATH)));
+  await Promise.all(
+    sessions.flatMap((session) =>
+      Array.from({ length: 10 }, async () => {
+        expect(await callTool(stack.port, PATH, session, "echo", { text: "x" })).toContain("x");
+      }),
+    ),
+  );
+  const streams = await streamsOfWorkers();
+  expect(streams).toHaveLength(WORKERS);
+  for (const count of streams) expect(count).toBeGreaterThan(20);
+  const text = await metrics();
+  expect(metricIn("sessions_created_total", text)).toBe(10);
+  // Of each session its initialize, its notification and ten calls.
+  expect(metricIn("requests_forwarded_total", text)).toBe(120);
+  expect(metricIn("store_up", text)).toBe(1);
+});
+
+test("one that is killed is started again, and no session is lost", async () => {
+  const session = await openSession(stack.port, PATH);
+  const [victim = 0, survivor] = await workerIds();
+  process.kill(victim, "SIGKILL");
+  for (let call = 0; call < 20; call++)
+    expect(await callTool(stack.port, PATH, session, "echo", { text: "x" })).toContain("x");
+  await expect
+    .poll(() => workerIds(), { timeout: 5_000 })
+    .toSatisfy((ids) => {
+      return ids.length === WORKERS && ids.includes(survivor) && !ids.includes(victim);
+    });
+  expect(metricIn("worker_restarts_total", await metrics())).toBe(1);
+});
+
+test("all are ready together, and end together without cutting a request", async () => {
+  const { httpPort, router } = stack;
+  expect((await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status).toBe(200);
+  await stack.envoy.stop();
+  expect(await router.stop()).toBe(true);
+  expect(await workerIds()).toEqual([]);
+});
+
+describe("as a program", () => {
+  const run = (configFile: string) =>
+    start("router", process.execPath, [MAIN, "serve", "--config", configFile, "--workers", String(WORKERS)]);
+
+  function configFor(socket: string): string {
+    const file = join(directory, `${socket}.yaml`);
+    const backends = { one: { endpoints: ["127.0.0.1:1"] } };
+    const routes = [{ path: PATH, backends: ["one"] }];
+    const processor = { listen: `unix:${join(directory, socket)}` };
+    writeFileSync(file, stringify({ processor, store: { kind: "redis", url: redis.url }, backends, routes }));
+    return file;
+  }
+
+  test("ends its workers on SIGTERM, and exits with 0", async () => {
+    const file = configFor("term.sock");
+    const router = run(file);
+    await waitFor(router, async () => router.output().includes("serving by workers"));
+    expect(await workerIds(file)).toHaveLength(WORKERS);
+    expect(await router.stop()).toBe(0);
+    expect(await workerIds(file)).toEqual([]);
+  });
+
+  test("leaves no worker behind when it is killed", async () => {
+    const file = configFor("kill.sock");
+    const router = run(file);
+    await waitFor(router, async () => router.output().includes("serving by workers"));
+    process.kill(router.pid, "SIGKILL");
+    await expect.poll(() => workerIds(file), { timeout: 5_000 }).toEqual([]);
+  });
+
+  test("fails with the reason where a worker cannot start, and leaves none behind", async () => {
+    const file = configFor("taken.sock");
+    writeFileSync(join(directory, "taken.sock.1"), "");
+    const router = run(file);
+    expect(await router.exited).toBe(1);
+    expect(router.output()).toContain(`cannot listen on unix:${join(directory, "taken.sock.1")}: it is no socket`);
+    expect(router.output()).toContain("worker 1 ended with 1 before it served");
+    expect(await workerIds(file)).toEqual([]);
+  });
+});
