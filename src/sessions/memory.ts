@@ -68,10 +68,12 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
     async bind(key, backend, expected, to) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
-      const current = entry.session.bindings[backend];
+      const { bindings } = entry.session;
+      // A backend may be named `constructor`.
+      const current = Object.hasOwn(bindings, backend) ? bindings[backend] : undefined;
       if ((current?.generation ?? 0) !== expected) return { kind: "conflict", binding: current };
       const binding: Binding = { ...to, generation: expected + 1 };
-      entry.session = { ...entry.session, bindings: { ...entry.session.bindings, [backend]: binding } };
+      entry.session = { ...entry.session, bindings: { ...bindings, [backend]: binding } };
       return { kind: "bound", binding };
     },
 

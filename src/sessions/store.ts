@@ -42,9 +42,12 @@ export interface Lifespan {
   readonly lifetime: number;
 }
 
-/** ms after a touch from which the next one is due, and by which each is granted more than idle. */
+/**
+ * ms after a touch from which the next one is due, and by which each is granted more than idle. Whole, as Redis's expiry
+ * takes no other.
+ */
 export function touchSlack({ idle }: Pick<Lifespan, "idle">): number {
-  return idle / 8;
+  return Math.floor(idle / 8);
 }
 
 /** The owner of a session that nobody authenticated for. A digest is never empty. */

@@ -2,18 +2,10 @@ import { expect, test, vi } from "vitest";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
+import { openMemory } from "./open.ts";
 import { describeStore, LIFESPAN } from "./store.ts";
 
-describeStore("the memory store", async () => {
-  let now = 1_000;
-  return {
-    store: memoryStore({ ...LIFESPAN, now: () => now }),
-    advance: async (ms) => {
-      now += ms;
-    },
-    grain: 1,
-  };
-});
+describeStore("the memory store", async () => ({ ...openMemory(LIFESPAN), grain: 1 }));
 
 test("the memory store's sweep drops the expired sessions, more than one slice of them, and keeps the live ones", async () => {
   vi.useFakeTimers();

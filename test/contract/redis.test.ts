@@ -1,35 +1,14 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import { type RunningRedis, startRedis, startRedisCluster, startSentinel } from "../../harness/redis.ts";
-import { redisStore } from "../../src/sessions/redis.ts";
-import { connectRedis, type RedisSettings } from "../../src/sessions/redis-connection.ts";
+import type { RedisSettings } from "../../src/sessions/redis-connection.ts";
+import { openRedis } from "./open.ts";
 import { describeStore, LIFESPAN, type StoreUnderTest } from "./store.ts";
-
-/** Ages every key of a server by ARGV[1] ms, as if that time had gone by: what is then over is gone. */
-const AGE = `
-for _, key in ipairs(redis.call('KEYS', 'mcpr:*')) do
-  redis.call('HINCRBY', key, 't', -ARGV[1])
-  redis.call('HINCRBY', key, 'e', -ARGV[1])
-  local left = redis.call('PTTL', key) - ARGV[1]
-  if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('DEL', key) end
-end`;
 
 /** Redis's clock goes on while a test runs. */
 const GRAIN = 400;
 
-function open(at: RedisSettings["at"], servers: readonly RunningRedis[]): Promise<StoreUnderTest> {
-  const connection = connectRedis({
-    at,
-    username: undefined,
-    password: undefined,
-    database: 0,
-    timeout: 2_000,
-    tls: undefined,
-  });
-  const store = redisStore({ ...LIFESPAN, connection, prefix: "mcpr", notify: () => undefined });
-  const advance = async (ms: number) => {
-    for (const server of servers) await server.command("EVAL", AGE, 0, ms);
-  };
-  return new Promise((resolve) => connection.once("ready", () => resolve({ store, advance, grain: GRAIN })));
+async function open(at: RedisSettings["at"], servers: readonly RunningRedis[]): Promise<StoreUnderTest> {
+  return { ...(await openRedis(at, servers, LIFESPAN)), grain: GRAIN };
 }
 
 describe("on one Redis", () => {

@@ -2,16 +2,15 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS, type Lifespan, type Session, type SessionStore, touchSlack } from "../../src/sessions/store.ts";
+import type { Opened } from "./open.ts";
 
-export interface StoreUnderTest {
-  readonly store: SessionStore;
-  /** Lets this much of the store's own time (ms) go by. */
-  advance(ms: number): Promise<void>;
+export interface StoreUnderTest extends Opened {
   /** ms that a test keeps away from an instant of the store's own clock: 1 where that stands still between advances. */
   readonly grain: number;
 }
 
-export const LIFESPAN: Lifespan = { idle: 8_000, lifetime: 60_000 };
+/** An eighth of idle is no whole number of ms here, and Redis takes no other. */
+export const LIFESPAN: Lifespan = { idle: 8_004, lifetime: 60_030 };
 
 const SLACK = touchSlack(LIFESPAN);
 
@@ -141,6 +140,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         ["an older generation", "one", 0, session.bindings.one],
         ["a newer generation", "one", 2, session.bindings.one],
         ["a backend that is not bound", "two", 1, undefined],
+        ["a backend named as what every object has", "constructor", 1, undefined],
       ])("expecting %s changes nothing and tells what holds", async (_, backend, expected, binding) => {
         await create();
         expect(await store.bind(key, backend, expected, to)).toEqual({ kind: "conflict", binding });

@@ -1,0 +1,140 @@
+/**
+ * The promises of src/sessions/store.ts as a pure model, which real stores are held against. What was at once has no
+ * order of its own, and two orders may look the same from outside: so one keeps all worlds that explain what was seen.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { SessionKey } from "../../src/sessions/id.ts";
+import { type Binding, type Lifespan, type Session, touchSlack } from "../../src/sessions/store.ts";
+
+export type Operation =
+  | { readonly kind: "create"; readonly key: SessionKey; readonly session: Session }
+  | { readonly kind: "find" | "touch" | "remove"; readonly key: SessionKey }
+  | {
+      readonly kind: "bind";
+      readonly key: SessionKey;
+      readonly backend: string;
+      readonly expected: number;
+      readonly to: Omit<Binding, "generation">;
+    }
+  | { readonly kind: "advance"; readonly ms: number };
+
+/** An operation on a real store, and what that answered. */
+export interface Seen {
+  readonly operation: Operation;
+  readonly outcome: unknown;
+}
+
+interface Lived {
+  readonly session: Session;
+  readonly touchedAt: number;
+  readonly lifetimeEnds: number;
+}
+
+export interface World {
+  readonly lifespan: Lifespan;
+  readonly now: number;
+  /** Those alive now. */
+  readonly sessions: ReadonlyMap<SessionKey, Lived>;
+}
+
+export function emptyWorld(lifespan: Lifespan): World {
+  return { lifespan, now: 0, sessions: new Map() };
+}
+
+export interface Deadlines {
+  /** The first ms at which a touch is due. */
+  readonly touchDue: number;
+  /** The first that is not lived for want of a touch. */
+  readonly idleEnds: number;
+  /** The first that is not lived in any case. */
+  readonly lifetimeEnds: number;
+}
+
+export function deadlines({ touchedAt, lifetimeEnds }: Lived, lifespan: Lifespan): Deadlines {
+  const slack = touchSlack(lifespan);
+  return { touchDue: touchedAt + slack + 1, idleEnds: touchedAt + lifespan.idle + slack, lifetimeEnds };
+}
+
+export function generation(session: Session | undefined, backend: string): number {
+  return bindingOf(session, backend)?.generation ?? 0;
+}
+
+/** The worlds that some order of what was seen at once leads to, from some world of before. None: a promise is broken. */
+export function explain(worlds: readonly World[], seen: readonly Seen[]): readonly World[] {
+  if (seen.length === 0) return worlds;
+  const after = seen.flatMap(({ operation, outcome }, at) => {
+    const next = worlds.map((world) => step(world, operation));
+    const agreeing = next.filter((one) => isDeepStrictEqual(one.outcome, outcome)).map(({ world }) => world);
+    return agreeing.length === 0 ? [] : explain(agreeing, seen.toSpliced(at, 1));
+  });
+  return after.filter((world, at) => after.findIndex((other) => isDeepStrictEqual(other, world)) === at);
+}
+
+/** Whether in no order of these a world comes nearer to a deadline ahead than by `grain`: there a running clock decides. */
+export function keepsClear(worlds: readonly World[], operations: readonly Operation[], grain: number): boolean {
+  return (
+    worlds.every((world) => isClear(world, grain)) &&
+    operations.every((operation, at) => {
+      const next = worlds.map((world) => step(world, operation).world);
+      return keepsClear(next, operations.toSpliced(at, 1), grain);
+    })
+  );
+}
+
+function isClear({ lifespan, now, sessions }: World, grain: number): boolean {
+  const ahead = [...sessions.values()].flatMap((lived) => Object.values(deadlines(lived, lifespan)));
+  return ahead.every((deadline) => deadline <= now || deadline - now >= grain);
+}
+
+function step(world: World, operation: Operation): { readonly outcome: unknown; readonly world: World } {
+  const same = (outcome: unknown) => ({ outcome, world });
+  if (operation.kind === "advance") return { outcome: undefined, world: later(world, operation.ms) };
+
+  const { key } = operation;
+  const lived = world.sessions.get(key);
+  const becomes = (outcome: unknown, next: Lived | undefined) => {
+    const sessions = new Map(world.sessions);
+    if (next) sessions.set(key, next);
+    else sessions.delete(key);
+    return { outcome, world: { ...world, sessions } };
+  };
+  if (operation.kind === "create") {
+    if (lived) return same({ kind: "exists" });
+    const { session } = operation;
+    const lifetimeEnds = world.now + world.lifespan.lifetime;
+    return becomes({ kind: "created" }, { session, touchedAt: world.now, lifetimeEnds });
+  }
+  if (!lived) return same({ kind: "unknown" });
+  const { session } = lived;
+  switch (operation.kind) {
+    case "find":
+      return same({ kind: "found", session, touchDue: world.now >= deadlines(lived, world.lifespan).touchDue });
+    case "touch":
+      return becomes({ kind: "touched" }, { ...lived, touchedAt: world.now });
+    case "remove":
+      return becomes({ kind: "removed", session }, undefined);
+    case "bind": {
+      const { backend, expected, to } = operation;
+      if (generation(session, backend) !== expected)
+        return same({ kind: "conflict", binding: bindingOf(session, backend) });
+      const binding = { ...to, generation: expected + 1 };
+      const bindings = { ...session.bindings, [backend]: binding };
+      return becomes({ kind: "bound", binding }, { ...lived, session: { ...session, bindings } });
+    }
+    default:
+      return operation satisfies never;
+  }
+}
+
+function later(world: World, ms: number): World {
+  const now = world.now + ms;
+  const alive = [...world.sessions].filter(([, lived]) => {
+    const { idleEnds, lifetimeEnds } = deadlines(lived, world.lifespan);
+    return now < idleEnds && now < lifetimeEnds;
+  });
+  return { ...world, now, sessions: new Map(alive) };
+}
+
+function bindingOf(session: Session | undefined, backend: string): Binding | undefined {
+  return session && Object.hasOwn(session.bindings, backend) ? session.bindings[backend] : undefined;
+}
