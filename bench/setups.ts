@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
-import { freePort } from "../harness/ports.ts";
+import { freePort, statusOf } from "../harness/ports.ts";
 import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { bare, undirected } from "./bootstraps.ts";
@@ -61,7 +61,7 @@ export function startRouter(backend: Backend, name = "router", tree = ROOT): Pro
   return startSetup(name, backend, {
     processor: async ({ configFile, httpPort }) => {
       const child = start(name, process.execPath, [join(tree, "src/main.ts"), "serve", "--config", configFile]);
-      await waitFor(child, () => answers(`http://127.0.0.1:${httpPort}/readyz`));
+      await waitFor(child, async () => (await statusOf(`http://127.0.0.1:${httpPort}/readyz`)) === 200);
       return child;
     },
   });
@@ -106,12 +106,4 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
       await processor?.stop();
     },
   };
-}
-
-async function answers(url: string): Promise<boolean> {
-  try {
-    return (await fetch(url)).ok;
-  } catch {
-    return false;
-  }
 }

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { type AccessEntry, type AccessLog, createAccessLog } from "../harness/access-log.ts";
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
-import { accepts } from "../harness/ports.ts";
+import { accepts, statusOf } from "../harness/ports.ts";
 import { type Config, loadConfig } from "../src/config/load.ts";
 import { formatAddress } from "../src/config/values.ts";
 
@@ -81,13 +81,7 @@ export async function readConfigFile(file: string): Promise<Config> {
 
 async function startRouter(configFile: string, readyz: string, own: (child: Child) => Child): Promise<void> {
   const router = own(start("mcp-router serve", process.execPath, [MCP_ROUTER, "serve", "--config", configFile]));
-  await waitFor(router, async () => {
-    try {
-      return (await fetch(readyz)).ok;
-    } catch {
-      return false;
-    }
-  });
+  await waitFor(router, async () => (await statusOf(readyz)) === 200);
 }
 
 /** The servers behind the two backends, one for each endpoint. */

@@ -1,4 +1,4 @@
-/** Free TCP ports on loopback for the servers of a test, the demo or the bench. */
+/** TCP ports on loopback for the servers of a test, the demo or the bench: free ones, and what answers on the others. */
 import { connect, createServer } from "node:net";
 
 // Below the kernel's ephemeral range, so that no outgoing connection takes a port between our look and its use.
@@ -35,4 +35,15 @@ export function accepts(port: number): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
+}
+
+/** Status of a GET; undefined while nothing answers. */
+export async function statusOf(url: string): Promise<number | undefined> {
+  try {
+    const response = await fetch(url);
+    await response.body?.cancel();
+    return response.status;
+  } catch {
+    return undefined;
+  }
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { start, waitFor } from "../../harness/child.ts";
 import { validateBootstrap } from "../../harness/envoy.ts";
-import { freePort } from "../../harness/ports.ts";
+import { freePort, statusOf } from "../../harness/ports.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const CONFIG = `
@@ -137,15 +137,9 @@ describe("serve", () => {
       `processor: { listen: "127.0.0.1:${await freePort()}", http: "127.0.0.1:${http}" }\n${CONFIG}`,
     );
     const child = start("serve", process.execPath, [MAIN, "serve", "--config", config]);
-    await waitFor(child, async () => {
-      try {
-        return (await fetch(`http://127.0.0.1:${http}/readyz`)).ok;
-      } catch {
-        return false;
-      }
-    });
+    await waitFor(child, async () => (await statusOf(`http://127.0.0.1:${http}/readyz`)) === 200);
     expect(await (await fetch(`http://127.0.0.1:${http}/healthz`)).text()).toBe("ok\n");
-    expect((await fetch(`http://127.0.0.1:${http}/nothing`)).status).toBe(404);
+    expect(await statusOf(`http://127.0.0.1:${http}/nothing`)).toBe(404);
     expect(await child.stop()).toBe(0);
     const lines = child
       .output()

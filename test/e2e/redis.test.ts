@@ -206,11 +206,10 @@ describe("while Redis is away", () => {
     if (!router) throw new Error("no router");
     await router.end();
     await redis.kill();
-    const ready = router.start();
-    const status = async () => (await fetch(`http://127.0.0.1:${router.http}/readyz`).catch(() => undefined))?.status;
-    await expect.poll(status).toBe(503);
+    router.launch();
+    await expect.poll(router.readiness).toBe(503);
     await redis.restart();
-    await ready;
+    await expect.poll(router.readiness).toBe(200);
     expect(await strayed(fleet, homes)).toEqual([]);
   });
 });

@@ -5,19 +5,26 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { type Child, start, waitFor } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
-import { freePort } from "../../harness/ports.ts";
+import { freePort, statusOf } from "../../harness/ports.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
+
+/** Sections of mcp-router.yaml: backends, routes, and what else is not an address. */
+type Sections = Readonly<Record<string, unknown>>;
 
 interface FleetRouter {
   /** Port of its health and metrics. */
   readonly http: number;
   /** The process that runs now, or that ran last. */
   readonly child: Child;
-  /** Starts it again, and resolves when it is ready. */
+  /** Starts it, whether it will be ready or not. */
+  launch(): void;
+  /** Starts it, and resolves when it is ready. */
   start(): Promise<void>;
+  /** Status of its /readyz; undefined while it does not listen. */
+  readiness(): Promise<number | undefined>;
   /** SIGTERM, or another signal; resolves with its exit code. */
   end(signal?: NodeJS.Signals): Promise<number>;
 }
@@ -30,18 +37,36 @@ export interface Fleet {
   stop(): Promise<void>;
 }
 
-/**
- * Starts routers and Envoy, and resolves when all are ready.
- * @param config sections of mcp-router.yaml: backends, routes, and what else is not an address
- */
-export async function startFleet(size: number, config: Readonly<Record<string, unknown>>): Promise<Fleet> {
+/** Starts routers and Envoy, and resolves when all are ready. */
+export async function startFleet(size: number, sections: Sections): Promise<Fleet> {
+  const started = new AsyncDisposableStack();
+  try {
+    const { port, admin, files, routers } = await layOut(size, sections, started);
+    await Promise.all(routers.map((router) => router.start()));
+    const { config } = await readConfig(files[0] ?? "");
+    const envoy = await startEnvoy(bootstrapFor(config), admin, {
+      // The access log is otherwise written every ten seconds.
+      flags: ["--file-flush-interval-msec", "100"],
+    });
+    started.defer(() => envoy.stop().then(() => undefined));
+    return { port, envoy, routers, stop: () => started.disposeAsync() };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+/** Writes the configurations of routers that will share one Envoy. The stack ends those that run then. */
+async function layOut(size: number, sections: Sections, started: AsyncDisposableStack) {
   const directory = mkdtempSync(join(tmpdir(), "mcp-router-fleet-"));
+  started.defer(() => rmSync(directory, { recursive: true, force: true }));
   const port = await freePort();
+  const admin = `127.0.0.1:${await freePort()}`;
   const common = {
     gateway: { listen: `127.0.0.1:${port}`, hosts: ["127.0.0.1"] },
     egress: { listen: `127.0.0.1:${await freePort()}` },
-    envoy: { admin: `127.0.0.1:${await freePort()}` },
-    ...config,
+    envoy: { admin },
+    ...sections,
   };
   const places: { grpc: number; http: number; file: string }[] = [];
   for (let n = 0; n < size; n++)
@@ -51,46 +76,30 @@ export async function startFleet(size: number, config: Readonly<Record<string, u
     const processor = { listen: `127.0.0.1:${grpc}`, http: `127.0.0.1:${http}`, endpoints };
     writeFileSync(file, stringify({ ...common, processor }));
   }
-  const routers = places.map(({ http, file }, n) => makeRouter(`router ${n}`, http, file));
-  await Promise.all(routers.map((router) => router.start()));
-  const { config: read } = await readConfig(places[0]?.file ?? "");
-  const envoy = await startEnvoy(bootstrapFor(read), common.envoy.admin, {
-    // The access log is otherwise written every ten seconds.
-    flags: ["--file-flush-interval-msec", "100"],
-  });
-  return {
-    port,
-    envoy,
-    routers,
-    async stop() {
-      await envoy.stop();
-      await Promise.all(routers.map((router) => router.end()));
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
+  const routers = places.map(({ http, file }, n) => makeRouter(`router ${n}`, http, file, started));
+  return { port, admin, files: places.map(({ file }) => file), routers };
 }
 
-function makeRouter(name: string, http: number, file: string): FleetRouter {
+function makeRouter(name: string, http: number, file: string, started: AsyncDisposableStack): FleetRouter {
   let child: Child | undefined;
   const running = () => {
     if (!child) throw new Error(`${name} was never started`);
     return child;
   };
+  const launch = () => {
+    child = start(name, process.execPath, [MAIN, "serve", "--config", file]);
+    return child;
+  };
+  const readiness = () => statusOf(`http://127.0.0.1:${http}/readyz`);
+  started.defer(() => child?.stop().then(() => undefined));
   return {
     http,
     get child() {
       return running();
     },
-    async start() {
-      child = start(name, process.execPath, [MAIN, "serve", "--config", file]);
-      await waitFor(child, async () => {
-        try {
-          return (await fetch(`http://127.0.0.1:${http}/readyz`)).ok;
-        } catch {
-          return false;
-        }
-      });
-    },
+    launch: () => void launch(),
+    start: () => waitFor(launch(), async () => (await readiness()) === 200),
+    readiness,
     end(signal = "SIGTERM") {
       running().signal(signal);
       return running().exited;
