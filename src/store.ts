@@ -23,34 +23,41 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   // Loaded by who uses it: a router without Redis does without its client.
   const { connectRedis, redisWarnings } = await import("./sessions/redis-connection.ts");
   const { redisStore } = await import("./sessions/redis.ts");
+  const { reasonOf, watchConnection } = await import("./sessions/redis-watch.ts");
   const connection = connectRedis(await redisSettings(store));
   let reached = false;
-  connection.on("ready", () => {
-    if (!reached) log.info("Redis reached");
-    reached = true;
-    metrics.storeUp(true);
-    void redisWarnings(connection).then((warnings) => {
-      for (const warning of warnings) log.warn(warning);
-    });
+  let away = true;
+  watchConnection(connection, {
+    reached() {
+      if (away) log.info("Redis reached");
+      away = false;
+      reached = true;
+      metrics.storeUp(true);
+      void redisWarnings(connection).then((warnings) => {
+        for (const warning of warnings) log.warn(warning);
+      });
+    },
+    unreachable(why) {
+      away = true;
+      metrics.storeUp(false);
+      log.error({ why }, "Redis cannot be reached");
+    },
   });
-  // Each attempt to connect that fails; ioredis goes on trying, and commands fail meanwhile.
-  connection.on("error", (error: Error) => {
-    metrics.storeUp(false);
-    log.debug({ err: error }, "Redis cannot be reached");
-  });
+  let lastFailure: string | undefined;
   const notify = (event: StoreEvent) => {
     switch (event.kind) {
       case "down":
         metrics.storeUp(false);
-        log.error("Redis does not answer: requests of sessions get 503 until it does");
+        log.error({ why: lastFailure }, "Redis fails: requests of sessions get 503 until it works again");
         return;
       case "up":
         metrics.storeUp(true);
-        log.info("Redis answers again");
+        log.info("Redis works again");
         return;
       case "failed":
+        lastFailure = reasonOf(event.error);
         metrics.storeFailed(event.operation);
-        log.debug({ operation: event.operation, err: event.error }, "a command of Redis failed");
+        log.debug({ operation: event.operation, why: lastFailure }, "a command of Redis failed");
         return;
       case "unreadable":
         log.error({ why: event.why }, "a session in Redis cannot be read by this router: is a newer one running?");

@@ -33,6 +33,9 @@ interface TlsSettings {
 /** Longest pause (ms) between two attempts to connect again: bounds how long Redis's return goes unnoticed. */
 const LONGEST_RECONNECT_PAUSE_MS = 500;
 
+/** ms for Redis to close a connection that we have ended. What was in flight on it has failed by then. */
+const DISCONNECT_MS = 100;
+
 /** Starts to connect. Commands fail until it has, and while it is cut off: nothing is queued for later. */
 export function connectRedis(settings: RedisSettings): Redis | Cluster {
   const { at, username, password, database, timeout, tls } = settings;
@@ -41,6 +44,7 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     ...(password !== undefined && { password }),
     ...(tls && { tls: tlsOptions(tls) }),
     connectTimeout: Math.max(timeout, 1_000),
+    disconnectTimeout: DISCONNECT_MS,
     commandTimeout: timeout,
     // A command that was in flight when the connection broke may have run: the caller is told, and decides.
     maxRetriesPerRequest: 0,
@@ -53,17 +57,19 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
   const alone = { ...common, db: database, retryStrategy, enableOfflineQueue: false, enableAutoPipelining: true };
   switch (at.kind) {
     case "single":
-      return new Redis({ ...alone, host: at.host, port: at.port });
+      return insistOnDatabase(new Redis({ ...alone, host: at.host, port: at.port }));
     case "sentinel":
-      return new Redis({
-        ...alone,
-        name: at.master,
-        sentinels: [...at.nodes],
-        sentinelRetryStrategy: retryStrategy,
-        sentinelCommandTimeout: Math.max(timeout, 1_000),
-        failoverDetector: true,
-        ...(tls && { sentinelTLS: tlsOptions(tls), enableTLSForSentinelMode: true }),
-      });
+      return insistOnDatabase(
+        new Redis({
+          ...alone,
+          name: at.master,
+          sentinels: [...at.nodes],
+          sentinelRetryStrategy: retryStrategy,
+          sentinelCommandTimeout: Math.max(timeout, 1_000),
+          failoverDetector: true,
+          ...(tls && { sentinelTLS: tlsOptions(tls), enableTLSForSentinelMode: true }),
+        }),
+      );
     case "cluster":
       return new Cluster([...at.nodes], {
         redisOptions: common,
@@ -74,6 +80,15 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     default:
       return at satisfies never;
   }
+}
+
+/** Where the database is refused, ioredis would go on in database 0, which may be another's: better no connection. */
+function insistOnDatabase(connection: Redis): Redis {
+  return connection.on("error", (error: Error) => {
+    // An answer of Redis, to which ioredis has added the command.
+    const { command } = error as Error & { readonly command?: { readonly name: string } };
+    if (command?.name === "select") connection.disconnect(true);
+  });
 }
 
 /** What of the server's own configuration loses sessions, in words for the operator. Empty where it does not tell. */

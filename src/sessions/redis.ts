@@ -116,8 +116,9 @@ async function guarded<Outcome>(
     breaker.succeeded();
     return outcome;
   } catch (error) {
-    breaker.failed();
+    // Before what it leads to.
     notify({ kind: "failed", operation, error: error instanceof Error ? error : new Error(String(error)) });
+    breaker.failed();
     return UNAVAILABLE;
   }
 }

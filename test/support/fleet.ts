@@ -56,6 +56,18 @@ export async function startFleet(size: number, sections: Sections): Promise<Flee
   }
 }
 
+/** Starts one router without an Envoy and does not wait for it: for what it does where it does not become ready. */
+export async function launchRouter(
+  sections: Sections,
+): Promise<{ readonly router: FleetRouter; stop(): Promise<void> }> {
+  const started = new AsyncDisposableStack();
+  const { routers } = await layOut(1, sections, started);
+  const [router] = routers;
+  if (!router) throw new Error("no router was laid out");
+  router.launch();
+  return { router, stop: () => started.disposeAsync() };
+}
+
 /** Writes the configurations of routers that will share one Envoy. The stack ends those that run then. */
 async function layOut(size: number, sections: Sections, started: AsyncDisposableStack) {
   const directory = mkdtempSync(join(tmpdir(), "mcp-router-fleet-"));
