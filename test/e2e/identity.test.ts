@@ -4,10 +4,12 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startRedis } from "../../harness/redis.ts";
 import { startFleet } from "../support/fleet.ts";
 import { callMessage, callTool, initializeMessage, messageOf, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
+import { stored } from "../support/stored.ts";
 import { createIssuer } from "../support/tokens.ts";
 
 const ISSUER = "https://issuer.example";
@@ -214,14 +216,17 @@ describe("with the keys at a URL", () => {
   });
 });
 
-test("no token is in Envoy's log or the router's, at any level, nor a session's id", async () => {
+test("no token is in Envoy's log or the router's, at any level, in its metrics or in Redis, nor a session's id", async () => {
+  const redis = await startRedis();
   const fleet = await startFleet(1, {
     log: { level: "trace" },
+    store: { kind: "redis", url: redis.url },
     backends: { one: { endpoints: [server.endpoint] } },
     routes: [{ path: PATH, backends: ["one"] }],
     identity: { kind: "jwt", issuer: ISSUER, audiences: ["mcp"], jwks: { file: join(directory, "jwks.json") } },
   });
   const secrets: string[] = [];
+  const readable: string[] = [];
   const secret = (token: string) => {
     // A token's first part is the same for all of them.
     secrets.push(...token.split(".").slice(1));
@@ -246,11 +251,18 @@ test("no token is in Envoy's log or the router's, at any level, nor a session's 
     // Of the session three requests, and these four.
     const requests = () => fleet.envoy.output().split('"listener":"gateway"').length - 1;
     await expect.poll(requests, { timeout: 5_000 }).toBe(7);
+    const { keys, fields } = await stored(redis);
+    expect(keys).toHaveLength(1);
+    const metrics = await send({ port: fleet.routers[0]?.http ?? 0, path: "/metrics" });
+    expect(metrics.body).toContain("mcp_router_requests_rejected_total");
+    readable.push(...keys, ...fields, metrics.body);
   } finally {
     await fleet.stop();
+    await redis.stop();
   }
   const logged = fleet.envoy.output() + fleet.routers.map(({ child }) => child.output()).join("");
   expect(logged).toContain("jwt_authn_access_denied");
   expect(logged).toContain('"level":');
-  for (const text of secrets) expect(logged).not.toContain(text);
+  readable.push(logged);
+  for (const text of secrets) expect(readable.join("\n")).not.toContain(text);
 });

@@ -12,6 +12,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { stored } from "../support/stored.ts";
 
 const PATH = "/mcp";
 
@@ -22,8 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all((servers ?? []).map((server) => server.close())));
 
-function startRouters(size: number, store: Readonly<Record<string, unknown>>): Promise<Fleet> {
+function startRouters(size: number, store: Readonly<Record<string, unknown>>, level = "info"): Promise<Fleet> {
   return startFleet(size, {
+    log: { level },
     store: { kind: "redis", ...store },
     backends: { many: { endpoints: servers.map(({ endpoint }) => endpoint) } },
     routes: [{ path: PATH, backends: ["many"] }],
@@ -32,6 +34,10 @@ function startRouters(size: number, store: Readonly<Record<string, unknown>>): P
 
 function callIn({ port }: Fleet, session: string, id: unknown = 7): Promise<Answer> {
   return post(port, PATH, callMessage("whoami", {}, id), { "mcp-session-id": session });
+}
+
+async function metricsOf({ http }: Fleet["routers"][number]): Promise<string> {
+  return (await send({ port: http, path: "/metrics" })).body;
 }
 
 /** Opens sessions and tells the home of each: server and backend session. */
@@ -63,7 +69,7 @@ describe("two routers on one Redis", () => {
 
   beforeAll(async () => {
     redis = await startRedis();
-    fleet = await startRouters(2, { url: redis.url });
+    fleet = await startRouters(2, { url: redis.url }, "trace");
   });
   afterAll(async () => {
     await fleet?.stop();
@@ -96,9 +102,9 @@ describe("two routers on one Redis", () => {
     expect(await strayed(fleet, homes)).toEqual([]);
 
     const served = await Promise.all(
-      fleet.routers.map(async ({ http }) => {
-        const { body } = await send({ port: http, path: "/metrics" });
-        return Number(/requests_forwarded_total\{[^}]*how="session"\} (\d+)/.exec(body)?.[1] ?? 0);
+      fleet.routers.map(async (router) => {
+        const metrics = await metricsOf(router);
+        return Number(/requests_forwarded_total\{[^}]*how="session"\} (\d+)/.exec(metrics)?.[1] ?? 0);
       }),
     );
     expect(Math.min(...served)).toBeGreaterThan(0);
@@ -111,17 +117,27 @@ describe("two routers on one Redis", () => {
     for (let n = 0; n < 8; n++) expect((await callIn(fleet, session)).status).toBe(404);
   });
 
-  test("no id that could be used stands in a key of Redis or in the routers' logs", async () => {
+  test("no id that could be used stands in a key of Redis, in the routers' logs at any level or in their metrics, nor the client's in a value", async () => {
     const session = await openSession(fleet.port, PATH);
-    const keys = (await redis.command("KEYS", "*")) as string[];
+    await callTool(fleet.port, PATH, session, "whoami");
+    // A write that Redis refuses: its error holds the whole command.
+    await redis.command("CONFIG", "SET", "maxmemory", 1);
+    const refused = await post(fleet.port, PATH, initializeMessage());
+    await redis.command("CONFIG", "SET", "maxmemory", 0);
+    expect(refused.status).toBe(503);
+
+    const { keys, fields } = await stored(redis);
     expect(keys.length).toBeGreaterThan(0);
     for (const key of keys) expect(key).toMatch(/^mcpr:\{[\w-]{43}\}:s$/);
-    const backendIds = servers.flatMap(({ sessions }) => [...sessions]);
     const logs = fleet.routers.map(({ child }) => child.output()).join("\n");
-    for (const secret of [session, ...backendIds]) {
-      expect(keys.join()).not.toContain(secret);
-      expect(logs).not.toContain(secret);
-    }
+    expect(logs).toContain("a command of Redis failed");
+    const metrics = (await Promise.all(fleet.routers.map(metricsOf))).join("\n");
+    const backendIds = servers.flatMap(({ sessions }) => [...sessions]);
+    // A scan that can find something: values hold the ids of the backends' sessions.
+    expect(fields.filter((field) => backendIds.some((id) => field.includes(id)))).toHaveLength(keys.length);
+    expect(fields.join("\n")).not.toContain(session);
+    for (const secret of [session, ...backendIds])
+      for (const text of [keys.join("\n"), logs, metrics]) expect(text).not.toContain(secret);
   });
 });
 
