@@ -1,8 +1,8 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import type { SessionKey } from "./id.ts";
-import { type Binding, type Lifespan, type Session, type SessionStore, touchSlack } from "./store.ts";
+import { type Binding, type Lifespan, REAP_GRACE_MS, type Session, type SessionStore, touchSlack } from "./store.ts";
 
-/** How often expired sessions are looked for, in ms. Until then they only cost memory: no operation sees them. */
+/** How often sessions that nobody has reaped in time are looked for, in ms. */
 const SWEEP_INTERVAL_MS = 10_000;
 /** Sessions looked at in one turn of the event loop: well below a millisecond. */
 const SWEEP_SLICE = 1_000;
@@ -15,11 +15,12 @@ export interface MemoryStoreOptions extends Lifespan {
 interface Entry {
   session: Session;
   touchedAt: number;
-  readonly createdAt: number;
+  expiresAt: number;
+  readonly endsAt: number;
 }
 
 export interface MemoryStore extends SessionStore {
-  /** Sessions held in memory: those alive, and those expired that no sweep has met yet. */
+  /** Sessions held in memory: those alive, and those expired that were not reaped. */
   readonly size: number;
 }
 
@@ -28,17 +29,12 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
   const entries = new Map<SessionKey, Entry>();
   const slack = touchSlack({ idle });
 
-  const expired = ({ touchedAt, createdAt }: Entry, at: number) =>
-    at >= Math.min(touchedAt + idle + slack, createdAt + lifetime);
-
   const live = (key: SessionKey): Entry | undefined => {
     const entry = entries.get(key);
-    if (entry === undefined || !expired(entry, now())) return entry;
-    entries.delete(key);
-    return undefined;
+    return entry && now() < entry.expiresAt ? entry : undefined;
   };
-
-  const sweeper = sweepInSlices(entries, (entry) => expired(entry, now()));
+  const forgotten = ({ expiresAt }: Entry) => now() >= expiresAt + REAP_GRACE_MS;
+  const sweeper = sweepInSlices(entries, forgotten);
 
   return {
     get size() {
@@ -48,8 +44,9 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
     async create(key, session) {
       if (live(key)) return { kind: "exists" };
       const at = now();
-      entries.set(key, { session, touchedAt: at, createdAt: at });
-      return { kind: "created" };
+      const expiresIn = Math.min(idle + slack, lifetime);
+      entries.set(key, { session, touchedAt: at, expiresAt: at + expiresIn, endsAt: at + lifetime });
+      return { kind: "created", expiresIn };
     },
 
     async find(key) {
@@ -62,7 +59,8 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
       entry.touchedAt = now();
-      return { kind: "touched" };
+      entry.expiresAt = Math.min(entry.touchedAt + idle + slack, entry.endsAt);
+      return { kind: "touched", expiresIn: entry.expiresAt - entry.touchedAt };
     },
 
     async bind(key, backend, expected, to) {
@@ -82,6 +80,15 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       if (!entry) return { kind: "unknown" };
       entries.delete(key);
       return { kind: "removed", session: entry.session };
+    },
+
+    async reap(key) {
+      const entry = entries.get(key);
+      if (!entry) return { kind: "unknown" };
+      const expiresIn = entry.expiresAt - now();
+      if (expiresIn > 0) return { kind: "alive", expiresIn };
+      entries.delete(key);
+      return forgotten(entry) ? { kind: "unknown" } : { kind: "reaped", session: entry.session };
     },
 
     async close() {

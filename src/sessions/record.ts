@@ -9,12 +9,12 @@
  * | p            | protocol version that the client asked for; absent where it named none       |
  * | i            | JSON text of the initialize's params                                         |
  * | b:<backend>  | binding: generation, endpoint and backend session id, with a space between   |
- * | t, e         | ms by Redis's clock: last touch, end of the lifetime (the scripts' own)      |
+ * | t, e, x      | ms by Redis's clock, the scripts' own: last touch, end of the lifetime, expiry |
  */
 import type { Binding, Session } from "./store.ts";
 
 /** Raised when a router of before could not read what this one writes. */
-const LAYOUT = 1;
+export const LAYOUT = 1;
 const BINDING = "b:";
 
 /** Why a record was not read. A record of a later layout is a live session that this router must leave alone. */

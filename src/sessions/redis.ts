@@ -2,8 +2,8 @@
  * Sessions in Redis (6.2 or later, Valkey too; single, Sentinel or Cluster): any router serves any session, and a restart of
  * a router loses none.
  *
- * One hash a session, `{prefix}:{<key>}:s` (fields: record.ts), which Redis expires by itself; the braces are Redis
- * Cluster's hash tag. Every operation is one script, so it is atomic and one round trip; those of one turn of the event
+ * One hash a session, `{prefix}:{<key>}:s` (fields: record.ts), which Redis drops by itself when nobody has reaped it;
+ * the braces are Redis Cluster's hash tag. Every operation is one script, so it is atomic and one round trip; those of one turn of the event
  * loop travel together.
  */
 import { readFileSync } from "node:fs";
@@ -11,8 +11,8 @@ import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
 import { type Breaker, createBreaker } from "./breaker.ts";
 import type { SessionKey } from "./id.ts";
-import { bindingField, readBinding, readRecord, writeBinding, writeRecord } from "./record.ts";
-import { type Lifespan, type Session, type SessionStore, touchSlack } from "./store.ts";
+import { bindingField, LAYOUT, readBinding, readRecord, writeBinding, writeRecord } from "./record.ts";
+import { type Lifespan, REAP_GRACE_MS, type Session, type SessionStore, touchSlack } from "./store.ts";
 
 /** What the store has to tell: for logs and metrics. */
 export type StoreEvent =
@@ -33,10 +33,14 @@ const FAILURES_THAT_OPEN = 3;
 /** ms between two tries of a store that is down: also the longest that its return goes unnoticed. */
 const COOLDOWN_MS = 500;
 
+/** ms until a session that this router cannot read is looked at again: meanwhile a newer router may reap it. */
+const UNREADABLE_PAUSE_MS = 60_000;
+
 const UNAVAILABLE = { kind: "unavailable" } as const;
 const UNKNOWN = { kind: "unknown" } as const;
+const EXISTS = { kind: "exists" } as const;
 
-type Scripts = Record<"mcprFind" | "mcprCreate" | "mcprTouch" | "mcprBind" | "mcprRemove", Script>;
+type Scripts = Record<"mcprFind" | "mcprCreate" | "mcprTouch" | "mcprBind" | "mcprRemove" | "mcprReap", Script>;
 type Script = (key: string, ...args: (string | number)[]) => Promise<unknown>;
 
 export function redisStore({ connection, prefix, idle, lifetime, notify }: RedisStoreOptions): SessionStore {
@@ -60,8 +64,9 @@ export function redisStore({ connection, prefix, idle, lifetime, notify }: Redis
   return {
     create: (key, created) =>
       guarded(breaker, notify, "create", async () => {
-        const stored = await scripts.mcprCreate(keyOf(key), idle + slack, lifetime, ...writeRecord(created));
-        return stored === 1 ? { kind: "created" as const } : { kind: "exists" as const };
+        const fields = writeRecord(created);
+        const expiresIn = await scripts.mcprCreate(keyOf(key), idle + slack, lifetime, REAP_GRACE_MS, ...fields);
+        return expiresIn === 0 ? EXISTS : { kind: "created" as const, expiresIn: Number(expiresIn) };
       }),
 
     find: (key) =>
@@ -75,8 +80,8 @@ export function redisStore({ connection, prefix, idle, lifetime, notify }: Redis
 
     touch: (key) =>
       guarded(breaker, notify, "touch", async () => {
-        const touched = await scripts.mcprTouch(keyOf(key), idle + slack);
-        return touched === 1 ? { kind: "touched" as const } : UNKNOWN;
+        const expiresIn = await scripts.mcprTouch(keyOf(key), idle + slack, REAP_GRACE_MS);
+        return expiresIn === 0 ? UNKNOWN : { kind: "touched" as const, expiresIn: Number(expiresIn) };
       }),
 
     bind: (key, backend, expected, to) =>
@@ -95,6 +100,16 @@ export function redisStore({ connection, prefix, idle, lifetime, notify }: Redis
         if (answer === null) return UNKNOWN;
         const removed = session(answer as string[]); // What the script answers.
         return removed ? { kind: "removed" as const, session: removed } : UNAVAILABLE;
+      }),
+
+    reap: (key) =>
+      guarded(breaker, notify, "reap", async () => {
+        const answer = await scripts.mcprReap(keyOf(key), LAYOUT, UNREADABLE_PAUSE_MS);
+        if (answer === null) return UNKNOWN;
+        const [expiresIn, ...fields] = answer as [number, ...string[]]; // What the script answers.
+        if (expiresIn > 0) return { kind: "alive" as const, expiresIn };
+        const reaped = session(fields);
+        return reaped ? { kind: "reaped" as const, session: reaped } : UNKNOWN;
       }),
 
     async close() {
@@ -136,6 +151,7 @@ function defineScripts(connection: Redis | Cluster): Scripts {
   define("mcprTouch", "touch.lua");
   define("mcprBind", "bind.lua");
   define("mcprRemove", "remove.lua");
+  define("mcprReap", "reap.lua");
   // Safe: defineCommand has just added these methods, which its types cannot say.
   return connection as unknown as Scripts;
 }

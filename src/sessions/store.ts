@@ -8,6 +8,7 @@
  *   instant of expiry is not lived. What is gone stays gone: no late touch or bind brings it back.
  * - Idle is counted from the last `touch` or `create`. A touch is due only when an eighth of idle has gone by since the
  *   last one, and grants an eighth more, so that most requests cost one read and no session ends early.
+ * - What has expired is known to `reap` alone, for REAP_GRACE_MS.
  * - There is no enumeration of live sessions.
  */
 import type { SessionKey } from "./id.ts";
@@ -50,6 +51,9 @@ export function touchSlack({ idle }: Pick<Lifespan, "idle">): number {
   return Math.floor(idle / 8);
 }
 
+/** How long (ms) an expired session is kept for who tells its backends: longer than all routers are away for an update. */
+export const REAP_GRACE_MS = 10 * 60_000;
+
 /** The owner of a session that nobody authenticated for. A digest is never empty. */
 export const ANONYMOUS = "";
 
@@ -57,14 +61,20 @@ type Unavailable = { readonly kind: "unavailable" };
 type Unknown = { readonly kind: "unknown" };
 
 export interface SessionStore {
-  /** Stores a new session. `exists`: the key is taken, and what is there is unchanged. */
-  create(key: SessionKey, session: Session): Promise<{ kind: "created" } | { kind: "exists" } | Unavailable>;
+  /**
+   * Stores a new session. `exists`: the key is taken, and what is there is unchanged. `expiresIn`: ms that it lives from now
+   * on without a touch.
+   */
+  create(
+    key: SessionKey,
+    session: Session,
+  ): Promise<{ kind: "created"; expiresIn: number } | { kind: "exists" } | Unavailable>;
 
   /** Reads a live session. Does not slide its expiry: `touchDue` says whether the caller should. */
   find(key: SessionKey): Promise<{ kind: "found"; session: Session; touchDue: boolean } | Unknown | Unavailable>;
 
-  /** Slides the expiry of a live session. */
-  touch(key: SessionKey): Promise<{ kind: "touched" } | Unknown | Unavailable>;
+  /** Slides the expiry of a live session. `expiresIn`: ms that it lives from now on without another touch. */
+  touch(key: SessionKey): Promise<{ kind: "touched"; expiresIn: number } | Unknown | Unavailable>;
 
   /**
    * Sets the binding to a backend where its generation is still `expected` (0: where there is none yet), and gives it
@@ -81,6 +91,11 @@ export interface SessionStore {
 
   /** Ends a live session. Of several at once exactly one gets `removed`. */
   remove(key: SessionKey): Promise<{ kind: "removed"; session: Session } | Unknown | Unavailable>;
+
+  /** Takes an expired session away. Of several at once exactly one gets `reaped`. One that is `alive` stays as it is. */
+  reap(
+    key: SessionKey,
+  ): Promise<{ kind: "reaped"; session: Session } | { kind: "alive"; expiresIn: number } | Unknown | Unavailable>;
 
   /** Lets go of timers and connections. */
   close(): Promise<void>;

@@ -29,7 +29,7 @@ interface Model {
 
 /** An operation that is yet to be told the key and what holds there. */
 type Intent =
-  | { readonly kind: "find" | "touch" | "remove" }
+  | { readonly kind: "find" | "touch" | "remove" | "reap" }
   | { readonly kind: "create"; readonly session: Session }
   /** `ahead`: of the generation that holds. */
   | {
@@ -55,7 +55,7 @@ const session = fc.tuple(fc.constantFrom("/a", "/b"), fc.constantFrom({}, ...bin
 );
 const create = fc.record({ kind: fc.constant("create" as const), session });
 const read = fc.record({ kind: fc.constantFrom("find" as const, "touch" as const) });
-const remove = fc.record({ kind: fc.constant("remove" as const) });
+const remove = fc.record({ kind: fc.constantFrom("remove" as const, "reap" as const) });
 const bind = fc.record({
   kind: fc.constant("bind" as const),
   // The second is also what every object has.
@@ -74,7 +74,7 @@ const key = fc.constantFrom(...KEYS);
 const intent: fc.Arbitrary<Intent> = fc.oneof(
   { arbitrary: create, weight: 3 },
   { arbitrary: read, weight: 4 },
-  { arbitrary: remove, weight: 1 },
+  { arbitrary: remove, weight: 2 },
   { arbitrary: bind, weight: 4 },
   { arbitrary: advance, weight: 3 },
 );
@@ -159,14 +159,16 @@ function tell(seen: readonly Seen[]): string {
   return seen.map(({ operation, outcome }) => `${fc.stringify(operation)} → ${fc.stringify(outcome)}`).join("\n& ");
 }
 
-function perform(store: SessionStore, { advance }: Routers, operation: Operation): Promise<unknown> {
+async function perform(store: SessionStore, { advance }: Routers, operation: Operation): Promise<unknown> {
   switch (operation.kind) {
     case "create":
-      return store.create(operation.key, operation.session);
+      return withoutTime(await store.create(operation.key, operation.session));
     case "find":
       return store.find(operation.key);
     case "touch":
-      return store.touch(operation.key);
+      return withoutTime(await store.touch(operation.key));
+    case "reap":
+      return withoutTime(await store.reap(operation.key));
     case "bind":
       return store.bind(operation.key, operation.backend, operation.expected, operation.to);
     case "remove":
@@ -176,4 +178,9 @@ function perform(store: SessionStore, { advance }: Routers, operation: Operation
     default:
       return operation satisfies never;
   }
+}
+
+/** Where the store's clock runs, what is left of a session differs by what went by. */
+function withoutTime(outcome: object): object {
+  return Object.fromEntries(Object.entries(outcome).filter(([name]) => name !== "expiresIn"));
 }

@@ -4,11 +4,11 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../../src/sessions/id.ts";
-import { type Binding, type Lifespan, type Session, touchSlack } from "../../src/sessions/store.ts";
+import { type Binding, type Lifespan, REAP_GRACE_MS, type Session, touchSlack } from "../../src/sessions/store.ts";
 
 export type Operation =
   | { readonly kind: "create"; readonly key: SessionKey; readonly session: Session }
-  | { readonly kind: "find" | "touch" | "remove"; readonly key: SessionKey }
+  | { readonly kind: "find" | "touch" | "remove" | "reap"; readonly key: SessionKey }
   | {
       readonly kind: "bind";
       readonly key: SessionKey;
@@ -35,10 +35,18 @@ export interface World {
   readonly now: number;
   /** Those alive now. */
   readonly sessions: ReadonlyMap<SessionKey, Lived>;
+  /** Those that expired and can still be reaped. */
+  readonly expired: ReadonlyMap<SessionKey, Expired>;
+}
+
+interface Expired {
+  readonly session: Session;
+  /** The first ms at which it can no longer be reaped. */
+  readonly graceEnds: number;
 }
 
 export function emptyWorld(lifespan: Lifespan): World {
-  return { lifespan, now: 0, sessions: new Map() };
+  return { lifespan, now: 0, sessions: new Map(), expired: new Map() };
 }
 
 export interface Deadlines {
@@ -81,8 +89,9 @@ export function keepsClear(worlds: readonly World[], operations: readonly Operat
   );
 }
 
-function isClear({ lifespan, now, sessions }: World, grain: number): boolean {
+function isClear({ lifespan, now, sessions, expired }: World, grain: number): boolean {
   const ahead = [...sessions.values()].flatMap((lived) => Object.values(deadlines(lived, lifespan)));
+  ahead.push(...[...expired.values()].map(({ graceEnds }) => graceEnds));
   return ahead.every((deadline) => deadline <= now || deadline - now >= grain);
 }
 
@@ -96,13 +105,20 @@ function step(world: World, operation: Operation): { readonly outcome: unknown; 
     const sessions = new Map(world.sessions);
     if (next) sessions.set(key, next);
     else sessions.delete(key);
-    return { outcome, world: { ...world, sessions } };
+    const expired = new Map(world.expired);
+    expired.delete(key);
+    return { outcome, world: { ...world, sessions, expired } };
   };
   if (operation.kind === "create") {
     if (lived) return same({ kind: "exists" });
     const { session } = operation;
     const lifetimeEnds = world.now + world.lifespan.lifetime;
     return becomes({ kind: "created" }, { session, touchedAt: world.now, lifetimeEnds });
+  }
+  if (operation.kind === "reap") {
+    if (lived) return same({ kind: "alive" });
+    const gone = world.expired.get(key);
+    return gone ? becomes({ kind: "reaped", session: gone.session }, undefined) : same({ kind: "unknown" });
   }
   if (!lived) return same({ kind: "unknown" });
   const { session } = lived;
@@ -128,11 +144,15 @@ function step(world: World, operation: Operation): { readonly outcome: unknown; 
 
 function later(world: World, ms: number): World {
   const now = world.now + ms;
-  const alive = [...world.sessions].filter(([, lived]) => {
+  const sessions = new Map<SessionKey, Lived>();
+  const expired = new Map([...world.expired].filter(([, { graceEnds }]) => now < graceEnds));
+  for (const [key, lived] of world.sessions) {
     const { idleEnds, lifetimeEnds } = deadlines(lived, world.lifespan);
-    return now < idleEnds && now < lifetimeEnds;
-  });
-  return { ...world, now, sessions: new Map(alive) };
+    const ends = Math.min(idleEnds, lifetimeEnds);
+    if (now < ends) sessions.set(key, lived);
+    else if (now < ends + REAP_GRACE_MS) expired.set(key, { session: lived.session, graceEnds: ends + REAP_GRACE_MS });
+  }
+  return { ...world, now, sessions, expired };
 }
 
 function bindingOf(session: Session | undefined, backend: string): Binding | undefined {

@@ -27,6 +27,7 @@ const AGE = `
 for _, key in ipairs(redis.call('KEYS', 'mcpr:*')) do
   redis.call('HINCRBY', key, 't', -ARGV[1])
   redis.call('HINCRBY', key, 'e', -ARGV[1])
+  redis.call('HINCRBY', key, 'x', -ARGV[1])
   local left = redis.call('PTTL', key) - ARGV[1]
   if left > 0 then redis.call('PEXPIRE', key, left) else redis.call('DEL', key) end
 end`;

@@ -1,7 +1,14 @@
 /** What every session store must do (src/sessions/store.ts), whichever it is. Each implementation runs all of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
-import { ANONYMOUS, type Lifespan, type Session, type SessionStore, touchSlack } from "../../src/sessions/store.ts";
+import {
+  ANONYMOUS,
+  type Lifespan,
+  REAP_GRACE_MS,
+  type Session,
+  type SessionStore,
+  touchSlack,
+} from "../../src/sessions/store.ts";
 import type { Opened } from "./open.ts";
 
 export interface StoreUnderTest extends Opened {
@@ -40,7 +47,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
 
     describe("create", () => {
       test("stores a session that find gives back as it was", async () => {
-        expect(await create()).toEqual({ kind: "created" });
+        expect(await create()).toMatchObject({ kind: "created" });
         expect(await store.find(key)).toEqual(found);
       });
 
@@ -53,7 +60,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("takes a key whose session is gone", async () => {
         await create();
         await advance(LIFESPAN.lifetime);
-        expect(await create()).toEqual({ kind: "created" });
+        expect(await create()).toMatchObject({ kind: "created" });
       });
 
       test("of several at once lets exactly one through", async () => {
@@ -83,7 +90,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await advance(grain + 1);
         expect(await store.find(key)).toMatchObject({ touchDue: true });
         expect(await store.find(key)).toMatchObject({ touchDue: true });
-        expect(await store.touch(key)).toEqual({ kind: "touched" });
+        expect(await store.touch(key)).toMatchObject({ kind: "touched" });
         expect(await store.find(key)).toMatchObject({ touchDue: false });
       });
 
@@ -102,7 +109,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         const step = LIFESPAN.idle / 2;
         for (let age = step; age < LIFESPAN.lifetime; age += step) {
           await advance(step);
-          expect(await store.touch(key)).toEqual({ kind: "touched" });
+          expect(await store.touch(key)).toMatchObject({ kind: "touched" });
         }
         await advance(step - grain);
         expect(await store.find(key)).toMatchObject({ kind: "found" });
@@ -117,6 +124,61 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
         expect(await store.remove(key)).toEqual(unknown);
         expect(await store.find(key)).toEqual(unknown);
+      });
+    });
+
+    describe("what is left of a session", () => {
+      /** Less by what has gone by on the store's own clock, which may run. */
+      const about = (ms: number) =>
+        expect.toSatisfy((left: number) => left <= ms && left > ms - grain, `about ${ms} ms`);
+
+      test("is told by create and touch: idle and the slack, but never past the lifetime", async () => {
+        expect(await create()).toEqual({ kind: "created", expiresIn: about(LIFESPAN.idle + SLACK) });
+        await advance(LIFESPAN.idle);
+        expect(await store.touch(key)).toEqual({ kind: "touched", expiresIn: about(LIFESPAN.idle + SLACK) });
+        for (let age = 2 * LIFESPAN.idle; age < LIFESPAN.lifetime; age += LIFESPAN.idle) {
+          await advance(LIFESPAN.idle);
+          await store.touch(key);
+        }
+        const left = LIFESPAN.lifetime % LIFESPAN.idle;
+        expect(await store.touch(key)).toEqual({ kind: "touched", expiresIn: about(left) });
+      });
+    });
+
+    describe("reap", () => {
+      test("leaves a live session alone, and says how long it lives", async () => {
+        await create();
+        await advance(SLACK);
+        expect(await store.reap(key)).toEqual({
+          kind: "alive",
+          expiresIn: expect.toSatisfy((left: number) => left <= LIFESPAN.idle && left > LIFESPAN.idle - grain),
+        });
+        expect(await store.find(key)).toMatchObject({ kind: "found" });
+      });
+
+      test("hands an expired session over, to exactly one of several at once", async () => {
+        await create();
+        await advance(LIFESPAN.idle + SLACK);
+        const outcomes = await Promise.all([store.reap(key), store.reap(key)]);
+        expect(outcomes).toContainEqual({ kind: "reaped", session });
+        expect(outcomes).toContainEqual(unknown);
+      });
+
+      test("knows nothing of a session that never was, was removed, or whose key was taken anew", async () => {
+        expect(await store.reap(key)).toEqual(unknown);
+        await create();
+        await store.remove(key);
+        expect(await store.reap(key)).toEqual(unknown);
+        await create();
+        await advance(LIFESPAN.lifetime);
+        await create();
+        expect(await store.reap(key)).toMatchObject({ kind: "alive" });
+      });
+
+      test("is too late once the grace has passed", async () => {
+        await create();
+        await advance(LIFESPAN.idle + SLACK + REAP_GRACE_MS);
+        expect(await store.reap(key)).toEqual(unknown);
       });
     });
 

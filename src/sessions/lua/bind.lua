@@ -4,8 +4,10 @@
 -- ARGV[2]  expected generation, 0 for none
 -- ARGV[3]  the binding that follows, with the next generation
 -- Answers  { 1 } bound; { 0, the binding that holds or false } conflict; nil where there is no session
-if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
-local current = redis.call('HGET', KEYS[1], ARGV[1])
+local expires, current = unpack(redis.call('HMGET', KEYS[1], 'x', ARGV[1]))
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if not expires or now >= tonumber(expires) then return nil end
 local generation = current and string.match(current, '^%d+') or '0'
 if generation ~= ARGV[2] then return { 0, current } end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])

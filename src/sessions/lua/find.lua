@@ -4,11 +4,13 @@
 -- Answers  nil where there is none; { 0 or 1, field, value, field, value, … }
 local fields = redis.call('HGETALL', KEYS[1])
 if #fields == 0 then return nil end
-local touched
+local touched, expires
 for i = 1, #fields, 2 do
   if fields[i] == 't' then touched = tonumber(fields[i + 1]) end
+  if fields[i] == 'x' then expires = tonumber(fields[i + 1]) end
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if expires and now >= expires then return nil end
 table.insert(fields, 1, (touched and now - touched > tonumber(ARGV[1])) and 1 or 0)
 return fields

@@ -1,7 +1,10 @@
--- Ends a session and hands over what it held.
+-- Ends a live session and hands over what it held.
 -- KEYS[1]  the session's hash
 -- Answers  nil where there is none; { field, value, field, value, … }
+local expires = redis.call('HGET', KEYS[1], 'x')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if not expires or now >= tonumber(expires) then return nil end
 local fields = redis.call('HGETALL', KEYS[1])
-if #fields == 0 then return nil end
 redis.call('DEL', KEYS[1])
 return fields

@@ -1,11 +1,13 @@
 -- Slides the expiry of a live session, never past the end of its lifetime.
 -- KEYS[1]  the session's hash
 -- ARGV[1]  ms that it lives after a touch (idle and an eighth)
--- Answers  1 touched, 0 there is none
-local ends = redis.call('HGET', KEYS[1], 'e')
-if not ends then return 0 end
+-- ARGV[2]  ms that it is kept once it has expired, to be reaped
+-- Answers  ms that it lives from now on without another; 0 there is none
+local ends, expires = unpack(redis.call('HMGET', KEYS[1], 'e', 'x'))
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 't', now)
-redis.call('PEXPIREAT', KEYS[1], math.min(now + tonumber(ARGV[1]), tonumber(ends)))
-return 1
+if not expires or now >= tonumber(expires) then return 0 end
+local left = math.min(tonumber(ARGV[1]), ends - now)
+redis.call('HSET', KEYS[1], 't', now, 'x', now + left)
+redis.call('PEXPIREAT', KEYS[1], now + left + ARGV[2])
+return left
