@@ -46,6 +46,9 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     connectTimeout: Math.max(timeout, 1_000),
     disconnectTimeout: DISCONNECT_MS,
     commandTimeout: timeout,
+    // A connection that is silent for so long (ms), with commands waiting, is given up. ioredis keeps a command that timed out
+    // until its connection ends, and the kernel keeps one whose peer is gone for a quarter of an hour.
+    socketTimeout: 2 * timeout,
     // A command that was in flight when the connection broke may have run: the caller is told, and decides.
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,

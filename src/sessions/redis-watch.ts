@@ -74,6 +74,10 @@ function reply(message: string): string {
       return "it refuses the user name or the password (WRONGPASS)";
     case "NOAUTH":
       return "it asks for a password (NOAUTH)";
+    case "Command":
+    case "Socket":
+      // "Command timed out", "Socket timeout. Expecting data, …"
+      return "it does not answer";
     default:
       return (
         message
