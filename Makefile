@@ -69,7 +69,7 @@ conformance: $(GATEWAY) ## Run the public MCP conformance suite, directly and th
 	@$(RUN) conformance
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure what the gateway adds
+bench: $(TOOLS) ## Measure what the gateway adds and what sessions cost, against targets
 	@$(RUN) bench
 
 .PHONY: build

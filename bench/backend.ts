@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { BENCH_ENDPOINT, callAnswer } from "./wire.ts";
+import { BENCH_ENDPOINT, callAnswer, PROTOCOL_VERSION } from "./wire.ts";
 
 /** What is read of a request. The load alone calls us, so its shape is known. */
 interface Call {
@@ -38,7 +38,7 @@ function reply(
     const session = randomUUID();
     sessions.set(session, params?.clientInfo?.name ?? "");
     const capabilities = { tools: {} };
-    const result = { protocolVersion: "2025-11-25", capabilities, serverInfo: { name: "bench", version: "1" } };
+    const result = { protocolVersion: PROTOCOL_VERSION, capabilities, serverInfo: { name: "bench", version: "1" } };
     const text = JSON.stringify({ jsonrpc: "2.0", id, result });
     send(response, 200, text, { "mcp-session-id": session, [BENCH_ENDPOINT]: endpoint });
     return;

@@ -1,8 +1,9 @@
 /**
- * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router.
+ * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router, one with
+ * our router and a Redis. Then what its sessions cost: sessions.ts.
  *
- * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is a
- * ratio. Ends with 1 when an answer was wrong or the ratio is above the target.
+ * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is in
+ * ratios. Ends with 1 when an answer was wrong or a target is missed.
  *
  *   node bench/bench.ts [--quick] [--against <tree>]...
  *
@@ -12,18 +13,17 @@ import { spawnSync } from "node:child_process";
 import { availableParallelism, loadavg } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { start } from "../harness/child.ts";
+import { type Child, start } from "../harness/child.ts";
 import { envoyPath } from "../harness/envoy.ts";
 import type { LoadJob, LoadResult } from "./load-job.ts";
 import { residentMiB } from "./process-stats.ts";
-import { type Measured, report } from "./report.ts";
-import { type Setup, startBackend, startBare, startNoop, startRouter } from "./setups.ts";
+import { type Measured, report, type Targets } from "./report.ts";
+import { type Setup, startBackend, startBare, startNoop, startRouter, startRouterWithRedis } from "./setups.ts";
 
-/** Highest CPU of the router for a request, as a multiple of what a processor costs that does nothing. */
-const TARGET_RATIO = 1.5;
+const TARGETS: Targets = { router: 1.5, redis: 1.5, redisCommands: 1 };
 
 const ENDPOINTS = 2;
-const LOAD = { sessions: 32, atOnce: 64 } as const;
+const LOAD = { sessions: 32, atOnce: 64, counted: 1_000 } as const;
 const PER_SECOND = 200;
 /** Many short turns rather than a few long ones: see load.ts. */
 const FULL = {
@@ -57,12 +57,14 @@ console.log(
 
 const backend = await startBackend(ENDPOINTS);
 const setups: Setup[] = [];
+let sessions: Child | undefined;
 // A set-up that is still starting is not in the list yet: the harness ends its processes when this one exits.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void stop().then(() => process.exit(130)));
 try {
-  setups.push(await startBare(backend), await startNoop(backend), await startRouter(backend));
-  for (const tree of options.against) setups.push(await startRouter(backend, basename(tree), tree));
+  setups.push(await startBare(backend), await startNoop(backend));
+  setups.push(await startRouter(backend, {}), await startRouterWithRedis(backend));
+  for (const tree of options.against) setups.push(await startRouter(backend, { name: basename(tree), tree }));
 
   const results = await putUnderLoad(setups);
   const measured = setups.map((setup, n): Measured => {
@@ -75,21 +77,28 @@ try {
       processorMemory: setup.processor && residentMiB(setup.processor.pid),
     };
   });
-  const { text, passed } = report(measured, TARGET_RATIO);
+  const { text, passed } = report(measured, TARGETS);
   console.log(text);
   if (!passed) process.exitCode = 1;
 } finally {
   await stop();
 }
 
+sessions = start("sessions", process.execPath, ["--expose-gc", join(import.meta.dirname, "sessions.ts")], {
+  stdio: "inherit",
+});
+if ((await sessions.exited) !== 0) process.exitCode = 1;
+
 async function stop(): Promise<void> {
   await Promise.all(setups.map((setup) => setup.stop()));
   await backend.stop();
+  await sessions?.stop();
 }
 
 async function putUnderLoad(setups: readonly Setup[]): Promise<readonly LoadResult[]> {
-  const targets = setups.map(({ name, port, clientPins, envoy, processor }) => {
-    return { name, port, clientPins, envoyPid: envoy.pid, processorPid: processor?.pid };
+  const targets = setups.map(({ name, port, clientPins, envoy, processor, redis }) => {
+    const store = redis && { pid: redis.pid, url: redis.url };
+    return { name, port, clientPins, envoyPid: envoy.pid, processorPid: processor?.pid, redis: store };
   });
   const job: LoadJob = { ...LOAD, ...effort, targets };
   const answer = Promise.withResolvers<readonly LoadResult[]>();

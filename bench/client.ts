@@ -1,7 +1,7 @@
 /** An MCP client reduced to what the load needs, over keep-alive connections. */
 import { type Agent, type IncomingHttpHeaders, request } from "node:http";
 import { X_MCP_ENDPOINT } from "../src/core/headers.ts";
-import { BENCH_ENDPOINT, callAnswer, callRequest, initializeRequest, MCP_PATH } from "./wire.ts";
+import { BENCH_ENDPOINT, callAnswer, callRequest, initializeRequest, MCP_PATH, PROTOCOL_VERSION } from "./wire.ts";
 
 export interface ClientSession {
   readonly client: string;
@@ -18,7 +18,7 @@ interface Answer {
 const HEADERS = {
   "content-type": "application/json",
   accept: "application/json, text/event-stream",
-  "mcp-protocol-version": "2025-11-25",
+  "mcp-protocol-version": PROTOCOL_VERSION,
   "user-agent": "mcp-router-bench",
 } as const;
 

@@ -10,6 +10,8 @@ export interface LoadTarget {
   /** Processes whose CPU time is measured. */
   readonly envoyPid: number;
   readonly processorPid: number | undefined;
+  /** Where the processor keeps its sessions, if not in itself. */
+  readonly redis: { readonly pid: number; readonly url: string } | undefined;
 }
 
 export interface LoadJob {
@@ -23,12 +25,15 @@ export interface LoadJob {
   readonly full: { readonly turns: number; readonly requests: number };
   /** For latency: turns of each target, and requests in a turn, at a fixed pace whatever the answers do. */
   readonly paced: { readonly turns: number; readonly requests: number; readonly perSecond: number };
+  /** Requests for which the commands of Redis are counted: not in a measured turn, since counting costs Redis time. */
+  readonly counted: number;
 }
 
 /** One turn at full load. CPU in µs for each request. */
 export interface FullTurn {
   readonly envoyCpu: number;
   readonly processorCpu: number | undefined;
+  readonly redisCpu: number | undefined;
   readonly perSecond: number;
 }
 
@@ -42,6 +47,8 @@ export interface PacedTurn {
 export interface LoadResult {
   readonly full: readonly FullTurn[];
   readonly paced: readonly PacedTurn[];
+  /** Commands that a request costs. */
+  readonly redisCommands: number | undefined;
   readonly answers: number;
   readonly wrong: number;
   /** What was wrong with the first one. */

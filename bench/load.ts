@@ -9,8 +9,9 @@ import type { LoadJob, LoadResult } from "./load-job.ts";
 import { Target } from "./target.ts";
 
 // Safe: bench.ts wrote it, from the same tree.
-const { warmUp, sessions, full, paced, ...job } = JSON.parse(process.argv[2] ?? "") as LoadJob;
-const targets = job.targets.map((target) => new Target(target, { warmUp, sessions, full, paced, ...job }));
+const job = JSON.parse(process.argv[2] ?? "") as LoadJob;
+const { warmUp, sessions, full, paced, counted } = job;
+const targets = job.targets.map((target) => new Target(target, job));
 
 for (const target of targets) {
   await target.openSessions(sessions);
@@ -19,11 +20,14 @@ for (const target of targets) {
 const fullTurns = await takeTurns(full.turns, (target) => target.fullTurn(full.requests));
 const pacedTurns = await takeTurns(paced.turns, (target) => target.pacedTurn(paced.requests, paced.perSecond));
 
-const results = targets.map((target): LoadResult => {
+const results: LoadResult[] = [];
+for (const target of targets) {
+  const redisCommands = await target.countCommands(counted);
   target.close();
   const { answers, wrong, firstWrong } = target;
-  return { full: fullTurns.get(target) ?? [], paced: pacedTurns.get(target) ?? [], answers, wrong, firstWrong };
-});
+  const turns = { full: fullTurns.get(target) ?? [], paced: pacedTurns.get(target) ?? [] };
+  results.push({ ...turns, redisCommands, answers, wrong, firstWrong });
+}
 process.stdout.write(`${JSON.stringify(results)}\n`);
 
 async function takeTurns<Turn>(turns: number, take: (target: Target) => Promise<Turn>): Promise<Map<Target, Turn[]>> {

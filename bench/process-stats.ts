@@ -1,4 +1,4 @@
-/** What Linux says of a process: CPU time and resident memory. Only Linux has /proc. */
+/** What Linux says of a process: CPU time, waiting and resident memory. Only Linux has /proc. */
 import { readdirSync, readFileSync } from "node:fs";
 
 /**
@@ -11,6 +11,12 @@ export function cpuMicros(pid: number): number {
     Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
   );
   return nanos.reduce((sum, each) => sum + each, 0) / 1_000;
+}
+
+/** How long the first thread of this process, which is Node's event loop, was ready so far and had no processor, in ms. */
+export function waitedForProcessor(): number {
+  const schedstat = readFileSync(`/proc/self/task/${process.pid}/schedstat`, "utf8");
+  return Number(schedstat.split(" ")[1]) / 1_000_000;
 }
 
 /** VmRSS in MiB. */

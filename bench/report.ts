@@ -10,6 +10,16 @@ export interface Measured extends LoadResult {
   readonly processorMemory: number | undefined;
 }
 
+/** Highest allowed values. */
+export interface Targets {
+  /** Processor CPU of the router, as a multiple of the no-op's. */
+  readonly router: number;
+  /** Processor CPU of the router with Redis, as a multiple of the router's with its sessions in memory. */
+  readonly redis: number;
+  /** Commands of Redis for a request. */
+  readonly redisCommands: number;
+}
+
 export interface Verdict {
   readonly text: string;
   readonly passed: boolean;
@@ -20,21 +30,21 @@ type Figure = (measured: Measured) => readonly number[];
 
 const envoyCpu: Figure = ({ full }) => full.map((turn) => turn.envoyCpu);
 const processorCpu: Figure = ({ full }) => full.flatMap((turn) => turn.processorCpu ?? []);
+const redisCpu: Figure = ({ full }) => full.flatMap((turn) => turn.redisCpu ?? []);
 const perSecond: Figure = ({ full }) => full.map((turn) => turn.perSecond);
 const p50: Figure = ({ paced }) => paced.map((turn) => turn.p50);
 const p99: Figure = ({ paced }) => paced.map((turn) => turn.p99);
 
 const NONE = "–";
-const LABEL_WIDTH = 36;
-const COLUMN_WIDTH = 10;
+const LABEL_WIDTH = 40;
+const COLUMN_WIDTH = 15;
+/** Of a comparison: label, ratio and interval. */
+const TEXT_WIDTH = LABEL_WIDTH + COLUMN_WIDTH + 13;
 
-/**
- * @param all bare Envoy, no-op, router, then any others
- * @param target highest allowed processor CPU of the router, as a multiple of the no-op's
- */
-export function report(all: readonly Measured[], target: number): Verdict {
-  const [bare, noop, router, ...others] = all;
-  if (!bare || !noop || !router) throw new Error("bare, no-op and router must be measured");
+/** @param all bare Envoy, no-op, router, router with Redis, then any others */
+export function report(all: readonly Measured[], targets: Targets): Verdict {
+  const [bare, noop, router, redis, ...others] = all;
+  if (!bare || !noop || !router || !redis) throw new Error("bare, no-op, router and Redis must be measured");
   const line = (label: string, show: (measured: Measured) => string) => row(label, all.map(show));
   const added = (figure: Figure) => (each: Measured) =>
     each === bare ? NONE : median(figure(each).map((ms, n) => ms - (figure(bare)[n] ?? Number.NaN))).toFixed(2);
@@ -43,6 +53,8 @@ export function report(all: readonly Measured[], target: number): Verdict {
     line("", ({ name }) => name),
     line("Envoy CPU, µs a request", cell(mean, envoyCpu)),
     line("processor CPU, µs a request", cell(mean, processorCpu)),
+    line("Redis CPU, µs a request", cell(mean, redisCpu)),
+    line("Redis commands a request", ({ redisCommands }) => redisCommands?.toFixed(2) ?? NONE),
     line("requests/s at full load", cell(median, perSecond)),
     line("latency at the fixed pace, p50 ms", cell(median, p50, 2)),
     line("latency at the fixed pace, p99 ms", cell(median, p99, 2)),
@@ -54,34 +66,55 @@ export function report(all: readonly Measured[], target: number): Verdict {
     line("wrong answers", ({ wrong }) => String(wrong)),
   ];
 
-  const met = ratioOfMeans(processorCpu(router), processorCpu(noop)).value <= target;
+  const judged = [
+    judge(compare("processor CPU", router, noop, processorCpu), targets.router),
+    judge(compare("processor CPU", redis, router, processorCpu), targets.redis),
+    judge(single("Redis commands a request", redis.redisCommands ?? Number.NaN), targets.redisCommands),
+  ];
   const comparisons = [
     "Ratios (90 % intervals)",
-    compare("Envoy CPU", noop, bare, envoyCpu),
-    compare("Envoy CPU", router, bare, envoyCpu),
+    compare("Envoy CPU", noop, bare, envoyCpu).text,
+    compare("Envoy CPU", router, bare, envoyCpu).text,
     ...others.flatMap((other) => [
-      compare("processor CPU", other, noop, processorCpu),
-      compare("processor CPU", other, router, processorCpu),
+      compare("processor CPU", other, noop, processorCpu).text,
+      compare("processor CPU", other, router, processorCpu).text,
     ]),
-    `${compare("processor CPU", router, noop, processorCpu)}  target ≤ ${target.toFixed(2)}: ${met ? "met" : "MISSED"}`,
+    "",
+    "Targets",
+    ...judged.map(({ text }) => text),
   ];
   const flaws = all.flatMap(({ name, firstWrong }) =>
     firstWrong === undefined ? [] : [`wrong, ${name}: ${firstWrong}`],
   );
   return {
     text: [...table, "", ...comparisons, ...flaws].join("\n"),
-    passed: met && all.every(({ wrong }) => wrong === 0),
+    passed: judged.every(({ passed }) => passed) && all.every(({ wrong }) => wrong === 0),
   };
+}
+
+/** A value that can be held to a target, in words too. */
+interface Line {
+  readonly value: number;
+  readonly text: string;
+}
+
+function judge({ value, text }: Line, target: number): Verdict {
+  const passed = value <= target;
+  return { text: `${text.padEnd(TEXT_WIDTH)}  target ≤ ${target.toFixed(2)}: ${passed ? "met" : "MISSED"}`, passed };
+}
+
+function single(label: string, value: number): Line {
+  return { value, text: row(label, [value.toFixed(2)]) };
 }
 
 function row(label: string, cells: readonly string[]): string {
   return label.padEnd(LABEL_WIDTH) + cells.map((cell) => cell.padStart(COLUMN_WIDTH)).join("");
 }
 
-function compare(label: string, over: Measured, under: Measured, figure: Figure): string {
+function compare(label: string, over: Measured, under: Measured, figure: Figure): Line {
   const { value, low, high } = ratioOfMeans(figure(over), figure(under));
   const interval = `(${low.toFixed(2)}–${high.toFixed(2)})`;
-  return `${row(`${label}, ${over.name} ÷ ${under.name}`, [value.toFixed(2)])}  ${interval}`;
+  return { value, text: `${row(`${label}, ${over.name} ÷ ${under.name}`, [value.toFixed(2)])}  ${interval}` };
 }
 
 function cell(

@@ -6,6 +6,7 @@ import { stringify } from "yaml";
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
 import { freePort, statusOf } from "../harness/ports.ts";
+import { type RunningRedis, startRedis } from "../harness/redis.ts";
 import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { bare, undirected } from "./bootstraps.ts";
@@ -19,6 +20,8 @@ export interface Setup {
   readonly envoy: Child;
   /** The ext_proc server. */
   readonly processor: Child | undefined;
+  /** Where the processor keeps its sessions, if not in itself. */
+  readonly redis: RunningRedis | undefined;
   stop(): Promise<void>;
 }
 
@@ -56,9 +59,18 @@ export function startNoop(backend: Backend): Promise<Setup> {
   });
 }
 
-/** Envoy with our router. @param tree whose `src/main.ts` to run, with the bootstrap of this one */
-export function startRouter(backend: Backend, name = "router", tree = ROOT): Promise<Setup> {
+interface RouterOptions {
+  readonly name?: string;
+  /** Whose `src/main.ts` to run, with the bootstrap of this one. */
+  readonly tree?: string;
+  /** For its sessions; ended with the set-up. Default: they are in memory. */
+  readonly redis?: RunningRedis;
+}
+
+/** Envoy with our router. */
+export function startRouter(backend: Backend, { name = "router", tree = ROOT, redis }: RouterOptions): Promise<Setup> {
   return startSetup(name, backend, {
+    ...(redis && { redis }),
     processor: async ({ configFile, httpPort }) => {
       const child = start(name, process.execPath, [join(tree, "src/main.ts"), "serve", "--config", configFile]);
       await waitFor(child, async () => (await statusOf(`http://127.0.0.1:${httpPort}/readyz`)) === 200);
@@ -67,13 +79,19 @@ export function startRouter(backend: Backend, name = "router", tree = ROOT): Pro
   });
 }
 
+/** The same with its sessions in a Redis on this machine. */
+export async function startRouterWithRedis(backend: Backend): Promise<Setup> {
+  return startRouter(backend, { name: "router, Redis", redis: await startRedis() });
+}
+
 interface Differences {
+  readonly redis?: RunningRedis;
   readonly rewrite?: (bootstrap: string) => string;
   readonly processor?: (ports: { configFile: string; grpcPort: number; httpPort: number }) => Promise<Child>;
 }
 
 async function startSetup(name: string, { endpoints }: Backend, differences: Differences): Promise<Setup> {
-  const { rewrite = (bootstrap: string) => bootstrap, processor: startProcessor } = differences;
+  const { rewrite = (bootstrap: string) => bootstrap, processor: startProcessor, redis } = differences;
   const port = await freePort();
   const grpcPort = await freePort();
   const httpPort = await freePort();
@@ -90,6 +108,7 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
       envoy: { admin },
       backends: { [BACKEND]: { endpoints, path: MCP_PATH } },
       routes: [{ path: MCP_PATH, backends: [BACKEND] }],
+      ...(redis && { store: { kind: "redis", url: redis.url } }),
     }),
   );
   const { config } = await readConfig(configFile);
@@ -101,9 +120,11 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
     clientPins: differences.rewrite !== undefined,
     envoy,
     processor,
+    redis,
     stop: async () => {
       await envoy.stop();
       await processor?.stop();
+      await redis?.stop();
     },
   };
 }

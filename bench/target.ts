@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ClientSession, callTool, openSession } from "./client.ts";
 import type { FullTurn, LoadJob, LoadTarget, PacedTurn } from "./load-job.ts";
 import { cpuMicros } from "./process-stats.ts";
+import { clientCommands } from "./redis-commands.ts";
 import { percentile } from "./statistics.ts";
 
 /** How long a processor may take, in ms, to let go of the last streams: that is part of what a request costs. */
@@ -45,15 +46,25 @@ export class Target {
 
   /** A turn at full load, with what it cost. */
   async fullTurn(requests: number): Promise<FullTurn> {
-    const { envoyPid, processorPid } = this.#target;
-    const pids = processorPid === undefined ? [envoyPid] : [envoyPid, processorPid];
-    const before = pids.map(cpuMicros);
+    const { envoyPid, processorPid, redis } = this.#target;
+    const pids = [envoyPid, processorPid, redis?.pid];
+    const cpu = () => pids.map((pid) => (pid === undefined ? undefined : cpuMicros(pid)));
+    const before = cpu();
     const start = performance.now();
     await this.callAtOnce(requests);
     const seconds = (performance.now() - start) / 1_000;
     await sleep(SETTLE);
-    const [envoyCpu = Number.NaN, processorCpu] = pids.map((pid, n) => (cpuMicros(pid) - (before[n] ?? 0)) / requests);
-    return { envoyCpu, processorCpu, perSecond: requests / seconds };
+    const [envoyCpu = Number.NaN, processorCpu, redisCpu] = cpu().map((after, n) =>
+      after === undefined ? undefined : (after - (before[n] ?? 0)) / requests,
+    );
+    return { envoyCpu, processorCpu, redisCpu, perSecond: requests / seconds };
+  }
+
+  /** Commands that a request costs Redis, if the target has one. */
+  async countCommands(requests: number): Promise<number | undefined> {
+    const { redis } = this.#target;
+    if (!redis) return undefined;
+    return (await clientCommands(redis.url, () => this.callAtOnce(requests))) / requests;
   }
 
   /**

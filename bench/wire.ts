@@ -3,15 +3,30 @@
 /** The public path, and the backend's: equal, since the bare Envoy rewrites nothing. */
 export const MCP_PATH = "/mcp";
 
+export const PROTOCOL_VERSION = "2025-11-25";
+
 /** Where the backend says, on an initialize, which endpoint answered: set-ups without a router leave the pin to the client. */
 export const BENCH_ENDPOINT = "x-bench-endpoint";
 
 const REQUEST_BYTES = 250;
 
+/** What the official SDK sends for a client that can do what a desktop application can: JSON of about 280 bytes. */
+export function initializeParams(client: string): string {
+  return JSON.stringify({
+    protocolVersion: PROTOCOL_VERSION,
+    capabilities: { roots: { listChanged: true }, sampling: { tools: {} }, elicitation: { form: {}, url: {} } },
+    clientInfo: {
+      name: client,
+      title: "Example Desktop Client",
+      version: "1.42.0",
+      websiteUrl: "https://client.example/desktop",
+    },
+  });
+}
+
 /** An initialize of the client called `client`, which the backend repeats in each result of the session. */
 export function initializeRequest(client: string): string {
-  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: client, version: "1" } };
-  return JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params });
+  return `{"jsonrpc":"2.0","id":0,"method":"initialize","params":${initializeParams(client)}}`;
 }
 
 /** A tools/call of about 250 bytes. */

@@ -1,0 +1,166 @@
+/**
+ * What 100,000 sessions cost each store: bytes, and how long the memory store's sweep of them holds up the event loop.
+ * A process of its own, for a heap that holds nothing else: `node --expose-gc bench/sessions.ts`. Ends with 1 when the
+ * target is missed.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { runOwning } from "../harness/owner.ts";
+import { startRedis } from "../harness/redis.ts";
+import { mintSessionId, principalDigest, sessionKey } from "../src/sessions/id.ts";
+import { type MemoryStore, memoryStore } from "../src/sessions/memory.ts";
+import { redisStore } from "../src/sessions/redis.ts";
+import { connectRedis } from "../src/sessions/redis-connection.ts";
+import type { Session, SessionStore } from "../src/sessions/store.ts";
+import { waitedForProcessor } from "./process-stats.ts";
+import { initializeParams, MCP_PATH, PROTOCOL_VERSION } from "./wire.ts";
+
+const SESSIONS = 100_000;
+/** Created at once. */
+const BATCH = 1_000;
+/** ms that the sweep must not keep a request waiting. */
+const TARGET_BLOCK_MS = 10;
+const LIFESPAN = { idle: 1_800_000, lifetime: 86_400_000 } as const;
+/** How a session's key begins in Redis: the default of `store.prefix`. */
+const PREFIX = "mcpr";
+
+await runOwning(async (owner) => {
+  const memory = await measureMemoryStore();
+  const redis = await measureRedis(owner);
+  const met = memory.longestBlock < TARGET_BLOCK_MS;
+  const target = `target < ${TARGET_BLOCK_MS}: ${met ? "met" : "MISSED"}`;
+  console.log(
+    [
+      "",
+      `${SESSIONS} sessions (initialize params of ${initializeParams(clientName(0)).length} bytes)`,
+      line("memory store, bytes each", memory.bytesEach.toFixed(0)),
+      line("Redis, bytes each", redis.bytesEach.toFixed(0)),
+      line("Redis, MEMORY USAGE of one", redis.bytesOfOne.toFixed(0)),
+      line("memory store, sweep of all, ms", memory.sweep.toFixed(0)),
+      line("  longest gap of a timer meanwhile, ms", memory.longestGap.toFixed(1)),
+      `${line("  longest block of the event loop, ms", memory.longestBlock.toFixed(1))}${" ".repeat(15)}${target}`,
+    ].join("\n"),
+  );
+  return met;
+});
+
+async function measureMemoryStore() {
+  let now = 0;
+  const store = memoryStore({ ...LIFESPAN, now: () => now });
+  const before = heapUsed();
+  await createSessions(store);
+  const bytesEach = (heapUsed() - before) / SESSIONS;
+  now = LIFESPAN.lifetime;
+  const swept = await watchSweep(store);
+  await store.close();
+  return { bytesEach, ...swept };
+}
+
+async function measureRedis(owner: AsyncDisposableStack) {
+  const server = await startRedis();
+  owner.defer(() => server.stop().then(() => undefined));
+  const connection = connectRedis({
+    at: { kind: "single", host: "127.0.0.1", port: server.port },
+    username: undefined,
+    password: undefined,
+    database: 0,
+    timeout: 10_000,
+    tls: undefined,
+  });
+  connection.on("error", () => undefined);
+  // What fails is told by `create`.
+  const store = redisStore({ ...LIFESPAN, connection, prefix: PREFIX, notify: () => undefined });
+  owner.defer(() => store.close());
+  while (connection.status !== "ready") await sleep(10);
+
+  const usedMemory = async () => Number(/used_memory:(\d+)/.exec(String(await server.command("INFO", "memory")))?.[1]);
+  // The first one brings the scripts.
+  await create(store, SESSIONS);
+  const before = await usedMemory();
+  await createSessions(store);
+  const bytesEach = ((await usedMemory()) - before) / SESSIONS;
+  const key = String(await server.command("RANDOMKEY"));
+  // Without a number of samples it measures 5 fields and takes the others to be alike.
+  const bytesOfOne = Number(await server.command("MEMORY", "USAGE", key, "SAMPLES", 0));
+  return { bytesEach, bytesOfOne };
+}
+
+async function createSessions(store: SessionStore): Promise<void> {
+  for (let from = 0; from < SESSIONS; from += BATCH)
+    await Promise.all(Array.from({ length: BATCH }, (_, n) => create(store, from + n)));
+}
+
+async function create(store: SessionStore, n: number): Promise<void> {
+  const { kind } = await store.create(sessionKey(mintSessionId()), sessionOf(n));
+  if (kind !== "created") throw new Error(`session ${n}: ${kind}`);
+}
+
+/** As the gateway makes it: what came over the wire is text of its own for each session. */
+function sessionOf(n: number): Session {
+  return {
+    owner: principalDigest(["https://issuer.example", `user-${n}`]),
+    route: MCP_PATH,
+    protocolVersion: received(PROTOCOL_VERSION),
+    initializeParams: received(initializeParams(clientName(n))),
+    bindings: { tools: { generation: 1, endpoint: received("10.0.12.34:8080"), sessionId: received(randomUUID()) } },
+  };
+}
+
+function clientName(n: number): string {
+  return `client-${String(n).padStart(6, "0")}`;
+}
+
+/** The same text as decoding bytes gives it: in one piece, and shared with nothing. */
+function received(text: string): string {
+  return Buffer.from(text).toString("utf8");
+}
+
+interface Sweep {
+  /** ms from the first session that went to the last. */
+  readonly sweep: number;
+  /** ms between two ticks of the timer, and the same less what the event loop waited for a processor. */
+  readonly longestGap: number;
+  readonly longestBlock: number;
+}
+
+/**
+ * Waits for the next sweep, by the store's own timer, until it has met every session. A timer of 1 ms shares the event
+ * loop with it, and counted are only the gaps between two of its ticks in which sessions went. What other processes took of
+ * a gap is not the store's doing. A block counts the timer's own millisecond, so it is rather too long than too short.
+ */
+function watchSweep(store: MemoryStore): Promise<Sweep> {
+  const swept = Promise.withResolvers<Sweep>();
+  let began: number | undefined;
+  let longestGap = 0;
+  let longestBlock = 0;
+  let { size } = store;
+  let tick = performance.now();
+  let waited = waitedForProcessor();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    const waitedNow = waitedForProcessor();
+    if (store.size < size) {
+      began ??= tick;
+      longestGap = Math.max(longestGap, now - tick);
+      longestBlock = Math.max(longestBlock, now - tick - (waitedNow - waited));
+    }
+    size = store.size;
+    waited = waitedNow;
+    // Anew: the thread may have lost the processor since `now`, and that wait is counted already.
+    tick = performance.now();
+    if (size > 0) return;
+    clearInterval(timer);
+    swept.resolve({ sweep: tick - (began ?? tick), longestGap, longestBlock });
+  }, 1);
+  return swept.promise;
+}
+
+function heapUsed(): number {
+  if (!globalThis.gc) throw new Error("start with node --expose-gc");
+  globalThis.gc();
+  return process.memoryUsage().heapUsed;
+}
+
+function line(label: string, value: string): string {
+  return label.padEnd(40) + value.padStart(15);
+}
