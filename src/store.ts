@@ -14,6 +14,9 @@ export interface OpenStore {
   readonly reached: () => boolean;
 }
 
+/** ms between two lines of the log about sessions that cannot be read: each of their requests meets that. */
+const REMINDER_MS = 60_000;
+
 type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
 /** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
@@ -44,6 +47,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
     },
   });
   let lastFailure: string | undefined;
+  let nextReminder = 0;
   const notify = (event: StoreEvent) => {
     switch (event.kind) {
       case "down":
@@ -60,6 +64,8 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
         log.debug({ operation: event.operation, why: lastFailure }, "a command of Redis failed");
         return;
       case "unreadable":
+        if (performance.now() < nextReminder) return;
+        nextReminder = performance.now() + REMINDER_MS;
         log.error({ why: event.why }, "a session in Redis cannot be read by this router: is a newer one running?");
         return;
       default:

@@ -30,26 +30,25 @@ export function writeRecord({ owner, route, protocolVersion, initializeParams, b
 
 /** Reads the fields of a hash, names and values in turn, as HGETALL has them. */
 export function readRecord(fields: readonly string[]): Session | Unreadable {
-  const bindings: Record<string, Binding> = {};
-  const plain = new Map<string, string>();
-  for (let n = 0; n + 1 < fields.length; n += 2) {
-    const [name = "", value = ""] = fields.slice(n, n + 2);
-    if (!name.startsWith(BINDING)) plain.set(name, value);
-    else {
-      const binding = readBinding(value);
-      if (!binding) return { kind: "unreadable", why: `field ${name} holds no binding` };
-      bindings[name.slice(BINDING.length)] = binding;
-    }
-  }
-  const layout = plain.get("v");
+  const record = new Map<string, string>();
+  for (let n = 0; n + 1 < fields.length; n += 2) record.set(fields[n] ?? "", fields[n + 1] ?? "");
+  // First: in another layout the rest may mean anything.
+  const layout = record.get("v");
   if (layout !== String(LAYOUT))
     return { kind: "unreadable", why: `layout ${layout ?? "?"}, and this router reads ${LAYOUT}` };
-  const owner = plain.get("o");
-  const route = plain.get("r");
-  const initializeParams = plain.get("i");
+  const bindings: Record<string, Binding> = {};
+  for (const [name, value] of record) {
+    if (!name.startsWith(BINDING)) continue;
+    const binding = readBinding(value);
+    if (!binding) return { kind: "unreadable", why: `field ${name} holds no binding` };
+    bindings[name.slice(BINDING.length)] = binding;
+  }
+  const owner = record.get("o");
+  const route = record.get("r");
+  const initializeParams = record.get("i");
   if (owner === undefined || route === undefined || initializeParams === undefined)
     return { kind: "unreadable", why: "owner, route or params are missing" };
-  return { owner, route, protocolVersion: plain.get("p"), initializeParams, bindings };
+  return { owner, route, protocolVersion: record.get("p"), initializeParams, bindings };
 }
 
 export function bindingField(backend: string): string {

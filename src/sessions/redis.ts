@@ -96,7 +96,7 @@ export function redisStore({ connection, prefix, idle, lifetime, notify }: Redis
 
     remove: (key) =>
       guarded(breaker, notify, "remove", async () => {
-        const answer = await scripts.mcprRemove(keyOf(key));
+        const answer = await scripts.mcprRemove(keyOf(key), LAYOUT);
         if (answer === null) return UNKNOWN;
         const removed = session(answer as string[]); // What the script answers.
         return removed ? { kind: "removed" as const, session: removed } : UNAVAILABLE;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type RunningRedis,
   startRedis,
@@ -8,6 +8,7 @@ import {
 } from "../../harness/redis.ts";
 import type { RedisSettings } from "../../src/sessions/redis-connection.ts";
 import { openRedis } from "./open.ts";
+import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { describeStore, LIFESPAN, type StoreUnderTest } from "./store.ts";
 
 /** Redis's clock goes on while a test runs. */
@@ -35,6 +36,24 @@ if (valkey === undefined)
     'The store is not tested on Valkey: there is none. Run "make tools", install one, or set VALKEY_SERVER to a binary of yours.\n',
   );
 describe.skipIf(valkey === undefined)("on one Valkey", () => describeOnOne(valkey));
+
+test("a session of a layout that this router does not know is not available, and not removed", async () => {
+  const redis = await startRedis();
+  const { store } = await open({ kind: "single", host: "127.0.0.1", port: redis.port }, [redis]);
+  try {
+    const key = sessionKey(mintSessionId());
+    const bindings = {};
+    await store.create(key, { owner: "", route: "/mcp", protocolVersion: undefined, initializeParams: "{}", bindings });
+    const [hash = ""] = (await redis.command("KEYS", "*")) as string[];
+    await redis.command("HINCRBY", hash, "v", 1);
+    expect(await store.find(key)).toEqual({ kind: "unavailable" });
+    expect(await store.remove(key)).toEqual({ kind: "unavailable" });
+    expect(await redis.command("EXISTS", hash)).toBe(1);
+  } finally {
+    await store.close();
+    await redis.stop();
+  }
+});
 
 describe("on a cluster of three", () => {
   let cluster: Awaited<ReturnType<typeof startRedisCluster>>;

@@ -173,6 +173,55 @@ describe("a restart of Redis", () => {
   });
 });
 
+test("a session that a newer router wrote is refused by 503 and left alone, the others go on, and the log says so once", async () => {
+  const redis = await startRedis({ persistence: true });
+  const fleet = await startRouters(1, { url: redis.url });
+  try {
+    const session = await openSession(fleet.port, PATH);
+    const home = await callTool(fleet.port, PATH, session, "whoami");
+    const [key = ""] = (await redis.command("KEYS", "*")) as string[];
+    const layout = Number(await redis.command("HGET", key, "v"));
+    await redis.command("HSET", key, "v", layout + 1);
+    const { fields } = await stored(redis);
+
+    const refusal = { status: 503, headers: { "retry-after": "1", "content-type": "application/json" } };
+    for (const id of ["first", 2]) {
+      const answer = await callIn(fleet, session, id);
+      expect(answer).toMatchObject(refusal);
+      expect(messageOf(answer)).toEqual({ jsonrpc: "2.0", id, error: { code: -32603, message: expect.any(String) } });
+    }
+    for (const method of ["GET", "DELETE"]) {
+      const headers = { "mcp-session-id": session, accept: "text/event-stream" };
+      expect(await send({ port: fleet.port, method, path: PATH, headers })).toMatchObject(refusal);
+    }
+    expect((await stored(redis)).fields).toEqual(fields);
+    await callTool(fleet.port, PATH, await openSession(fleet.port, PATH), "whoami");
+    expect(logOf(fleet, "cannot be read")).toEqual([
+      expect.objectContaining({ why: `layout ${layout + 1}, and this router reads ${layout}` }),
+    ]);
+
+    await redis.command("HSET", key, "v", layout);
+    expect(await callTool(fleet.port, PATH, session, "whoami")).toBe(home);
+  } finally {
+    await fleet.stop();
+    await redis.stop();
+  }
+});
+
+test("a Redis that may evict live sessions is warned of at the start", async () => {
+  const redis = await startRedis({ persistence: true, args: ["--maxmemory-policy", "allkeys-lru"] });
+  const fleet = await startRouters(1, { url: redis.url });
+  try {
+    const warning = "Redis may evict live sessions: its maxmemory-policy is allkeys-lru, set noeviction";
+    await expect
+      .poll(() => logOf(fleet, "maxmemory"))
+      .toEqual([expect.objectContaining({ level: WARN, msg: warning })]);
+  } finally {
+    await fleet.stop();
+    await redis.stop();
+  }
+});
+
 describe("while Redis is away", () => {
   let redis: RunningRedis;
   let fleet: Fleet;
@@ -263,6 +312,15 @@ test("the move of a slot in a cluster loses no session", async () => {
     await cluster.stop();
   }
 });
+
+/** pino's number for the level. */
+const WARN = 40;
+
+/** The lines of the routers' logs that hold a text. */
+function logOf(fleet: Fleet, text: string): unknown[] {
+  const lines = fleet.routers.flatMap(({ child }) => child.output().split("\n"));
+  return lines.filter((line) => line.includes(text)).map((line) => JSON.parse(line));
+}
 
 async function timed(run: () => Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
   const started = performance.now();

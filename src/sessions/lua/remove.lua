@@ -1,10 +1,11 @@
 -- Ends a live session and hands over what it held.
 -- KEYS[1]  the session's hash
+-- ARGV[1]  layout that the caller reads: a record of another is handed over, and stays
 -- Answers  nil where there is none; { field, value, field, value, … }
 local expires = redis.call('HGET', KEYS[1], 'x')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if not expires or now >= tonumber(expires) then return nil end
 local fields = redis.call('HGETALL', KEYS[1])
-redis.call('DEL', KEYS[1])
+if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return fields

@@ -43,6 +43,7 @@ test("fields of the scripts, and of who comes after us, are read over", () => {
 describe("a record is not read that", () => {
   test.each([
     ["is of a later layout", { v: "2" }, "layout 2, and this router reads 1"],
+    ["is of a later layout with other bindings", { v: "2", "b:one": "x" }, "layout 2, and this router reads 1"],
     ["has no layout", { v: undefined }, "layout ?"],
     ["has no owner", { o: undefined }, "missing"],
     ["has no route", { r: undefined }, "missing"],
