@@ -27,15 +27,29 @@ export default {
     },
     only("contract-of-sessions", "^src/sessions/(store|id)\\.ts$", ["^src/core/"], "a contract knows the core only"),
     only(
-      "implementations-know-their-contract",
-      "^src/sessions/",
-      ["^src/core/"],
-      "an implementation knows its interface and the core",
+      "contract-of-admission",
+      "^src/admission/(ledger|lease|admission|sweeper)\\.ts$",
+      ["^src/core/", "^src/sessions/(store|id)\\.ts$"],
+      "admission knows the contract of sessions, and no implementation",
     ),
+    only("redis", "^src/redis/", [], "connections to Redis know nothing of what is kept there"),
+    only(
+      "sessions-know-their-contract",
+      "^src/sessions/",
+      ["^src/core/", "^src/redis/guard\\.ts$"],
+      "an implementation knows its interface, the core and its connection; and no limits",
+    ),
+    only(
+      "admission-knows-its-contract",
+      "^src/admission/",
+      ["^src/core/", "^src/redis/guard\\.ts$", "^src/sessions/(store|id)\\.ts$"],
+      "an implementation knows its interface, the contract of sessions and its connection",
+    ),
+    only("egress", "^src/egress/", ["^src/core/"], "our own calls know no more than how they are made"),
     only(
       "gateway",
       "^src/gateway\\.ts$",
-      ["^src/core/", "^src/sessions/(store|id)\\.ts$"],
+      ["^src/core/", "^src/sessions/(store|id)\\.ts$", "^src/admission/(ledger|lease|admission)\\.ts$"],
       "gateway → core, contracts",
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
@@ -45,8 +59,11 @@ export default {
     {
       name: "implementations-are-chosen-in-one-place",
       severity: "error",
-      from: { path: "^src/", pathNot: ["^src/store\\.ts$", "^src/sessions/"] },
-      to: { path: "^src/sessions/", pathNot: "^src/sessions/(store|id)\\.ts$" },
+      from: { path: "^src/", pathNot: ["^src/store\\.ts$", "^src/(sessions|admission|redis)/"] },
+      to: {
+        path: "^src/(sessions|admission|redis)/",
+        pathNot: ["^src/sessions/(store|id)\\.ts$", "^src/admission/(ledger|lease|admission|sweeper)\\.ts$"],
+      },
     },
     {
       name: "grpc-js-in-one-place",

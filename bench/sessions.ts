@@ -7,10 +7,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runOwning } from "../harness/owner.ts";
 import { startRedis } from "../harness/redis.ts";
+import { connectRedis } from "../src/redis/connection.ts";
+import { createGuard } from "../src/redis/guard.ts";
 import { mintSessionId, principalDigest, sessionKey } from "../src/sessions/id.ts";
 import { type MemoryStore, memoryStore } from "../src/sessions/memory.ts";
 import { redisStore } from "../src/sessions/redis.ts";
-import { connectRedis } from "../src/sessions/redis-connection.ts";
 import type { Session, SessionStore } from "../src/sessions/store.ts";
 import { waitedForProcessor } from "./process-stats.ts";
 import { initializeParams, MCP_PATH, PROTOCOL_VERSION } from "./wire.ts";
@@ -69,8 +70,9 @@ async function measureRedis(owner: AsyncDisposableStack) {
   });
   connection.on("error", () => undefined);
   // What fails is told by `create`.
-  const store = redisStore({ ...LIFESPAN, connection, prefix: PREFIX, notify: () => undefined });
-  owner.defer(() => store.close());
+  const guard = createGuard(() => undefined);
+  const store = redisStore({ ...LIFESPAN, connection, guard, prefix: PREFIX, onUnreadable: () => undefined });
+  owner.defer(() => connection.disconnect());
   while (connection.status !== "ready") await sleep(10);
 
   const usedMemory = async () => Number(/used_memory:(\d+)/.exec(String(await server.command("INFO", "memory")))?.[1]);

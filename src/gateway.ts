@@ -4,6 +4,9 @@
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
+import type { Admission, AdmissionCaps, NotCommitted, Slot } from "./admission/admission.ts";
+import { extendLease } from "./admission/lease.ts";
+import type { Ledger } from "./admission/ledger.ts";
 import { assertNever } from "./core/assert-never.ts";
 import { decide, type Intent, type Labels } from "./core/decide.ts";
 import { EVENT_STREAM, MCP_SESSION_ID } from "./core/headers.ts";
@@ -44,6 +47,8 @@ export interface Exchange {
   requestBody(body: Uint8Array): Verdict | Promise<Verdict>;
   /** Sees the head of the answer, whoever gave it. */
   responseHeaders(head: ResponseHead): Verdict | Promise<Verdict>;
+  /** The request has ended, in whatever way; nothing more is asked. */
+  closed(): void;
   /** Whether the answer, once its head was seen, is an event stream. */
   readonly answersWithEvents: boolean;
   /** The answer after an error that should not have happened: never lets the request through. */
@@ -65,6 +70,10 @@ export interface GatewayDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
   readonly policy: () => RequestPolicy;
   readonly store: SessionStore;
+  readonly ledger: Ledger;
+  readonly admission: Admission;
+  /** Tells a backend that a session which it has just begun will never be used. Does not wait, and does not throw. */
+  readonly abandon: (backend: string, binding: Binding) => void;
   readonly observe: (event: RequestEvent) => void;
 }
 
@@ -108,7 +117,15 @@ interface NewSession {
   readonly key: SessionKey;
   readonly initializeParams: string;
   readonly protocolVersion: string | undefined;
+  readonly slot: Slot;
 }
+
+/** By the cap that refuses. */
+const EXHAUSTED = {
+  sessions: "sessions-exhausted",
+  perPrincipal: "principal-exhausted",
+  waiting: "initializes-exhausted",
+} as const satisfies Record<keyof AdmissionCaps, RejectReason>;
 
 const UNKNOWN: Found = { kind: "unknown" };
 const NO_UPSTREAM_ADDRESS =
@@ -127,6 +144,7 @@ class HttpExchange implements Exchange {
   #initializing: NewSession | undefined;
   /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
   #requestId: string | undefined;
+  #closed = false;
   answersWithEvents = false;
 
   constructor(dependencies: GatewayDependencies) {
@@ -185,8 +203,11 @@ class HttpExchange implements Exchange {
     this.answersWithEvents = headers.get("content-type")?.includes(EVENT_STREAM) ?? false;
     const backendSessionId = headers.get(MCP_SESSION_ID);
     const succeeded = headers.get(":status")?.startsWith("2") ?? false;
-    if (!this.#initializing || !succeeded || backendSessionId === undefined)
+    if (!this.#initializing || !succeeded || backendSessionId === undefined) {
+      // No session begins: the backend refused, failed, or has none to give.
+      this.#initializing?.slot.release();
       return showOwnSessionId(this.#sessionId, headers);
+    }
     // Without it the session could not be pinned: better no session than one that works by chance.
     if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
     return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
@@ -194,6 +215,11 @@ class HttpExchange implements Exchange {
 
   fault(): Reply {
     return this.#refuse({ reason: "internal", id: this.#requestId });
+  }
+
+  closed(): void {
+    this.#closed = true;
+    this.#initializing?.slot.release();
   }
 
   /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
@@ -229,45 +255,73 @@ class HttpExchange implements Exchange {
     const removed = await this.#dependencies.store.remove(own.key);
     if (removed.kind === "unavailable") return this.#refuse({ reason: "store-unavailable" });
     if (removed.kind === "unknown") return this.#refuse({ reason: "session-unknown" });
+    await this.#dependencies.ledger.release({ key: own.key, principal: this.#principal });
     this.#sessionId = own.id;
     const tag = sessionTag(own.key);
     this.#dependencies.observe({ kind: "session-ended", route, tag });
     return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, mustNotPass);
   }
 
-  /** Sends an initialize to any endpoint. A session id that came with it is dropped: stale ones are normal after a loss. */
-  #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Verdict {
+  /**
+   * Sends an initialize to any endpoint, if there is a slot for its session. A session id that came with it is dropped: stale
+   * ones are normal after a loss.
+   */
+  async #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Promise<Verdict> {
     const { route, query, mustNotPass } = this.#opened();
     const id = mintSessionId();
     const key = sessionKey(id);
+    const slot = await this.#reserve(key);
+    if ("reason" in slot) return this.#refuse(slot);
     const { params, protocolVersion, labels } = intent;
     const initializeParams = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString(
       "utf8",
       params.start,
       params.end,
     );
-    this.#initializing = { id, key, initializeParams, protocolVersion };
+    this.#initializing = { id, key, initializeParams, protocolVersion, slot };
     this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
     return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, mustNotPass);
   }
 
   /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
   async #beginSession(
-    { id, key, initializeParams, protocolVersion }: NewSession,
-    binding: Omit<Binding, "generation">,
+    { id, key, initializeParams, protocolVersion, slot }: NewSession,
+    begun: Omit<Binding, "generation">,
     headers: HeaderFields,
   ): Promise<Verdict> {
     const { route } = this.#opened();
-    const created = await this.#dependencies.store.create(key, {
-      owner: this.#principal,
-      route: route.path,
-      protocolVersion,
-      initializeParams,
-      bindings: { [route.backend]: { ...binding, generation: 1 } },
-    });
-    if (created.kind !== "created") return this.#refuse({ reason: "store-unavailable", id: this.#requestId });
+    const { store, abandon } = this.#dependencies;
+    const binding = { ...begun, generation: 1 };
+    const owner = this.#principal;
+    const bindings = { [route.backend]: binding };
+    const session = { owner, route: route.path, protocolVersion, initializeParams, bindings };
+    const created = await store.create(key, session);
+    const outcome =
+      created.kind === "created" ? await slot.commit(created.expiresIn) : { kind: "unavailable" as const };
+    if (outcome.kind !== "committed") {
+      slot.release();
+      if (created.kind === "created") await store.remove(key);
+      abandon(route.backend, binding);
+      return this.#refuse(this.#notAdmitted(outcome));
+    }
     this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });
     return showOwnSessionId(id, headers);
+  }
+
+  async #reserve(key: SessionKey): Promise<Slot | Reject> {
+    const lease = { key, principal: this.#principal };
+    const { admission } = this.#dependencies;
+    const reserved = await admission.reserve(lease, this.#opened().route.backend, this.#policy.admission);
+    if (reserved.kind !== "reserved") return this.#notAdmitted(reserved);
+    // The client has gone meanwhile, and with it the last one who would give the slot back.
+    if (this.#closed) reserved.slot.release();
+    return reserved.slot;
+  }
+
+  #notAdmitted(why: NotCommitted): Reject {
+    const id = this.#requestId;
+    if (why.kind !== "exhausted") return { reason: "store-unavailable", id };
+    return { reason: EXHAUSTED[why.by], retryAfter: this.#policy.admission.retryAfter, id };
   }
 
   /** A legacy message without a session: stateless servers exist, so the backend decides, unless the route says no. */
@@ -301,6 +355,9 @@ class HttpExchange implements Exchange {
       const touched = await this.#dependencies.store.touch(claimed.key);
       if (touched.kind === "unavailable") return unavailable;
       if (touched.kind === "unknown") return unknown;
+      const lease = { key: claimed.key, principal: session.owner };
+      // Not waited for: a lease that runs out early is taken anew by the sweeper.
+      void extendLease(this.#dependencies.ledger, this.#dependencies.store, lease, touched.expiresIn);
     }
     return { id: claimed.id, key: claimed.key, binding };
   }

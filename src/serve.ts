@@ -1,12 +1,16 @@
 /** The composition root: configuration → store → gateway → server. Everything that waits or holds a resource is here. */
+import { createAdmission } from "./admission/admission.ts";
+import { type SweeperOptions, startSweeper } from "./admission/sweeper.ts";
 import type { Config, Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { readConfig } from "./config/read.ts";
+import { localUrl } from "./config/values.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress } from "./config/workers.ts";
-import { assertNever } from "./core/assert-never.ts";
+import { createEgress, type Egress } from "./egress/client.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
-import { createGateway, type RequestEvent } from "./gateway.ts";
+import { createGateway } from "./gateway.ts";
+import { requestObserver, sweepObserver } from "./observe.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openStore } from "./store.ts";
 import { serveHealth } from "./telemetry/http.ts";
@@ -71,6 +75,7 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
   // A worker's primary answers for it.
   const http = worker === undefined ? config.processor.http : undefined;
   const listen = workerAddress(config.processor.listen, worker ?? 0);
+  let inForce = config;
   let policy = requestPolicy(config);
   let ready = false;
   /** How long (ms) requests under way may take when we stop. Not at all where the start failed. */
@@ -80,9 +85,27 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
   // Let go of in reverse: first nothing new begins, last the store that requests under way need.
   const started = new AsyncDisposableStack();
   try {
-    const { store, reached } = await openStore(config, metrics, log);
-    started.defer(() => store.close());
-    const gateway = createGateway({ policy: () => policy, store, observe: observer(metrics, log) });
+    const opened = await openStore(config, metrics, log);
+    const { store, ledger, reached } = opened;
+    started.defer(() => opened.close());
+    const egress = createEgress(localUrl(config.egress.listen));
+    started.defer(() => egress.close());
+    const sweeper = startSweeper({
+      ledger,
+      store,
+      endBackendSession: backendEnder(egress, () => inForce),
+      interval: config.sessions.sweep,
+      observe: sweepObserver(metrics, log),
+    });
+    started.defer(() => sweeper.stop());
+    const gateway = createGateway({
+      policy: () => policy,
+      store,
+      ledger,
+      admission: createAdmission(ledger),
+      abandon: (...ended) => sweeper.tell(...ended),
+      observe: requestObserver(metrics, log),
+    });
     const server = createExtProcServer({
       gateway,
       bodyLimit: config.limits.body,
@@ -96,6 +119,7 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
     });
     const apply = (wanted: Config) => {
       policy = requestPolicy(wanted);
+      inForce = wanted;
     };
     const watcher = watchFile(file, text, reloadOnChange({ file, started: config, overrides, apply, metrics, log }));
     started.defer(() => watcher.close());
@@ -118,6 +142,14 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
     await started.disposeAsync();
     throw error;
   }
+}
+
+/** Tells backends through Envoy, by what the configuration in force says of them. One that it names no more is not told. */
+function backendEnder(egress: Egress, config: () => Config): SweeperOptions["endBackendSession"] {
+  return async (backend, { sessionId, endpoint }, signal) => {
+    const path = config().backends.find(({ name }) => name === backend)?.path;
+    if (path !== undefined) await egress.endSession({ backend, path, sessionId, endpoint }, signal);
+  };
 }
 
 /** The primary of several workers: it serves no requests itself. */
@@ -151,24 +183,4 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     await started.disposeAsync();
     throw error;
   }
-}
-
-function observer(metrics: Metrics, log: Logger): (event: RequestEvent) => void {
-  return (event) => {
-    switch (event.kind) {
-      case "forwarded":
-        return metrics.forwarded(event.route.path, event.how);
-      case "rejected":
-        log.debug({ reason: event.reason, route: event.route?.path }, "refused");
-        return metrics.rejected(event.reason);
-      case "session-created":
-        log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
-        return metrics.sessionCreated(event.route.path);
-      case "session-ended":
-        log.debug({ session: event.tag, route: event.route.path }, "session ended");
-        return metrics.sessionEnded(event.route.path);
-      default:
-        return assertNever(event);
-    }
-  };
 }

@@ -1,15 +1,19 @@
-/** Opens the session store that the configuration names. With serve.ts, the only place that knows the implementations. */
+/** Opens the session store that the configuration names, and the ledger beside it: the only place that knows the implementations. */
 import { readFile } from "node:fs/promises";
+import type { Ledger } from "./admission/ledger.ts";
+import { memoryLedger } from "./admission/memory.ts";
 import type { Config } from "./config/load.ts";
+import type { RedisSettings } from "./redis/connection.ts";
+import type { RedisEvent } from "./redis/guard.ts";
 import { memoryStore } from "./sessions/memory.ts";
-import type { StoreEvent } from "./sessions/redis.ts";
-import type { RedisSettings } from "./sessions/redis-connection.ts";
 import type { SessionStore } from "./sessions/store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 export interface OpenStore {
   readonly store: SessionStore;
+  readonly ledger: Ledger;
+  close(): Promise<void>;
   /** Whether it has been reached at all. Once it was, a store that goes away costs refusals, not readiness. */
   readonly reached: () => boolean;
 }
@@ -21,12 +25,14 @@ type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
 /** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
 export async function openStore({ store, sessions }: Config, metrics: Metrics, log: Logger): Promise<OpenStore> {
-  if (store.kind === "memory") return { store: memoryStore(sessions), reached: () => true };
+  if (store.kind === "memory") return openMemory(sessions);
 
   // Loaded by who uses it: a router without Redis does without its client.
-  const { connectRedis, redisWarnings } = await import("./sessions/redis-connection.ts");
+  const { connectRedis, redisWarnings } = await import("./redis/connection.ts");
+  const { createGuard } = await import("./redis/guard.ts");
+  const { redisLedger } = await import("./admission/redis.ts");
   const { redisStore } = await import("./sessions/redis.ts");
-  const { reasonOf, watchConnection } = await import("./sessions/redis-watch.ts");
+  const { reasonOf, watchConnection } = await import("./redis/watch.ts");
   const connection = connectRedis(await redisSettings(store));
   let reached = false;
   let away = true;
@@ -47,8 +53,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
     },
   });
   let lastFailure: string | undefined;
-  let nextReminder = 0;
-  const notify = (event: StoreEvent) => {
+  const guard = createGuard((event: RedisEvent) => {
     switch (event.kind) {
       case "down":
         metrics.storeUp(false);
@@ -63,16 +68,28 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
         metrics.storeFailed(event.operation);
         log.debug({ operation: event.operation, why: lastFailure }, "a command of Redis failed");
         return;
-      case "unreadable":
-        if (performance.now() < nextReminder) return;
-        nextReminder = performance.now() + REMINDER_MS;
-        log.error({ why: event.why }, "a session in Redis cannot be read by this router: is a newer one running?");
-        return;
       default:
         throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
     }
+  });
+  let nextReminder = 0;
+  const onUnreadable = (why: string) => {
+    if (performance.now() < nextReminder) return;
+    nextReminder = performance.now() + REMINDER_MS;
+    log.error({ why }, "a session in Redis cannot be read by this router: is a newer one running?");
   };
-  return { store: redisStore({ ...sessions, connection, prefix: store.prefix, notify }), reached: () => reached };
+  const { prefix } = store;
+  return {
+    store: redisStore({ ...sessions, connection, guard, prefix, onUnreadable }),
+    ledger: redisLedger({ connection, guard, prefix }),
+    reached: () => reached,
+    close: async () => connection.disconnect(),
+  };
+}
+
+function openMemory(sessions: Config["sessions"]): OpenStore {
+  const store = memoryStore(sessions);
+  return { store, ledger: memoryLedger(), reached: () => true, close: () => store.close() };
 }
 
 async function redisSettings(store: RedisConfig): Promise<RedisSettings> {

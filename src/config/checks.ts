@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import type { RawConfig } from "./schema.ts";
-import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress } from "./values.ts";
+import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
 
 /** A backend's own timeouts, and the common ones for the rest. */
@@ -123,9 +123,6 @@ function listenerClashes(raw: RawConfig): string[] {
   }
   return errors;
 }
-
-/** Addresses that mean every address of the machine. */
-const WILDCARDS = new Set(["0.0.0.0", "::"]);
 
 function clash(a: TcpAddress, b: TcpAddress): boolean {
   return a.port === b.port && (a.host === b.host || WILDCARDS.has(a.host) || WILDCARDS.has(b.host));

@@ -6,7 +6,6 @@ import { settingsUnder } from "./schema.ts";
 
 /** Settings that will come, with a `*` for a backend's name: unknown for now, but not misspelt. */
 const PLANNED = new Set([
-  "admission",
   "timeouts.initialize",
   "limits.replayBody",
   "backends.*.url",

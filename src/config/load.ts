@@ -45,6 +45,7 @@ export interface Config {
   readonly envoy: RawConfig["envoy"];
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
+  readonly admission: RawConfig["admission"];
   readonly identity: IdentityConfig;
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
@@ -107,6 +108,7 @@ function assemble(raw: RawConfig): Loaded {
     envoy: raw.envoy,
     store: raw.store,
     sessions: { ...raw.sessions, idle },
+    admission: raw.admission,
     identity: identityOf(raw),
     log: raw.log,
     limits: raw.limits,

@@ -3,7 +3,8 @@ import type { RequestPolicy, Route } from "../core/routes.ts";
 import type { Config } from "./load.ts";
 
 /** @throws when a route names no backend, which `loadConfig` does not let through */
-export function requestPolicy({ gateway, identity, routes, backends, limits }: Config): RequestPolicy {
+export function requestPolicy({ gateway, identity, routes, backends, limits, admission }: Config): RequestPolicy {
+  const { sessions, perPrincipal, waiting } = admission;
   const paths = new Map(backends.map(({ name, path }) => [name, path]));
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
     const backendPath = paths.get(backend);
@@ -15,6 +16,7 @@ export function requestPolicy({ gateway, identity, routes, backends, limits }: C
     hosts: gateway.hosts,
     origins: gateway.origins,
     identity,
+    admission: { sessions, perPrincipal, waiting, retryAfter: Math.ceil(admission.retryAfter / 1000) },
     limits,
   };
 }

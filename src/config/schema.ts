@@ -7,6 +7,7 @@ import {
   address,
   backendPath,
   byteSize,
+  cap,
   duration,
   host,
   origin,
@@ -208,6 +209,32 @@ const schema = z.strictObject({
       idle: duration.default(30 * minutes),
       /** A session ends this long after its initialize, used or not. */
       lifetime: duration.default(24 * hours),
+      /** How often expired sessions are looked for, to tell their backends. */
+      sweep: duration.default(10 * seconds),
+    })
+    .prefault({}),
+  /** Who may begin a session. `off` switches a cap off; 0 is its default. What lives is never refused. */
+  admission: z
+    .strictObject({
+      /** Most sessions at once, over all routers. */
+      sessions: cap(100, 10_000_000),
+      /** Most sessions of one principal at once. Anonymous callers cannot be told apart, so it is not for them. */
+      perPrincipal: cap(10, 10_000_000),
+      /** Most initializes that wait for one backend at once, in each process of a router. */
+      waiting: cap(100, 1_000_000),
+      /** What a refused client is told to wait. */
+      retryAfter: duration.default(30 * seconds),
+      /**
+       * Bounds POSTs that open something (legacy ones without a session) in Envoy, ahead of tokens and of the router, in each
+       * Envoy. Default: off.
+       */
+      guard: z
+        .strictObject({
+          perSecond: wholeNumber(1, 1_000_000),
+          /** Most at once, after a pause. */
+          burst: wholeNumber(1, 1_000_000),
+        })
+        .optional(),
     })
     .prefault({}),
   identity: identity.prefault({ kind: "none" }),

@@ -39,6 +39,16 @@ export function wholeNumber(min: number, max: number) {
   return z.number(message).refine((value) => isWhole(value, min, max), message);
 }
 
+/** A number that nothing goes above; undefined where it is `off`. Zero, which nobody means, is the default. */
+export function cap(standard: number, max: number) {
+  const message = `expected a whole number from 1 to ${max}, or off`;
+  return z
+    .union([z.number(), z.literal("off")], message)
+    .refine((value) => value === "off" || isWhole(value, 0, max), message)
+    .transform((value) => (value === "off" ? undefined : value || standard))
+    .prefault(standard);
+}
+
 /** Text that is not empty. */
 export function text(expected: string) {
   const message = `expected ${expected}`;
@@ -136,6 +146,14 @@ export const redisUrl = fromText<RedisUrl>(
   'a URL such as "redis://127.0.0.1:6379" or "rediss://redis.example:6379/1"',
   parseRedisUrl,
 );
+
+/** Addresses that mean every address of the machine. */
+export const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+/** How what listens there is reached from the same machine, over HTTP. */
+export function localUrl({ host, port }: TcpAddress): string {
+  return `http://${formatAddress({ host: WILDCARDS.has(host) ? "127.0.0.1" : host, port })}`;
+}
 
 /** An address as it is written: `host:port`, IPv6 in brackets. */
 export function formatAddress({ host, port }: TcpAddress): string {

@@ -12,6 +12,13 @@ export type Reject =
       readonly reason: "body-too-large" | "session-unknown" | "session-required" | "store-unavailable";
       readonly id?: Id;
     }
+  /** A cap of `admission`: on all sessions, on those of one principal, on initializes that wait. */
+  | {
+      readonly reason: "sessions-exhausted" | "principal-exhausted" | "initializes-exhausted";
+      /** Seconds. */
+      readonly retryAfter: number;
+      readonly id?: Id;
+    }
   | {
       readonly reason: "invalid-request" | "header-mismatch" | "invalid-envelope";
       readonly detail: string;
@@ -30,6 +37,8 @@ const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
 const HEADER_MISMATCH = -32020;
 const SESSION_NOT_FOUND = -32001;
+/** The first of the codes that JSON-RPC leaves to servers. */
+const SERVER_BUSY = -32000;
 
 /** What a 401 says, ours and Envoy's. */
 export const AUTHENTICATION_REQUIRED = "Authentication required";
@@ -87,6 +96,13 @@ export function answer(reject: Reject): Reply {
     case "store-unavailable":
       return jsonRpcError(reason, 503, INTERNAL_ERROR, "Session store unavailable", reject.id, [
         ["retry-after", String(STORE_RETRY_AFTER_SECONDS)],
+      ]);
+    // Not how many there are, nor under which cap: it would tell one client of the others.
+    case "sessions-exhausted":
+    case "principal-exhausted":
+    case "initializes-exhausted":
+      return jsonRpcError(reason, 503, SERVER_BUSY, "Session limit reached", reject.id, [
+        ["retry-after", String(reject.retryAfter)],
       ]);
     case "internal":
       return jsonRpcError(reason, 500, INTERNAL_ERROR, "Internal error", reject.id);

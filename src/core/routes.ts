@@ -20,6 +20,16 @@ export interface RequestPolicy {
   readonly origins: readonly string[] | undefined;
   /** How the principal of a request is known. */
   readonly identity: Identity;
+  /** Who may begin a session. undefined = any number. */
+  readonly admission: {
+    readonly sessions: number | undefined;
+    /** Sessions of one principal. */
+    readonly perPrincipal: number | undefined;
+    /** Initializes that wait for one backend at once, in this process. */
+    readonly waiting: number | undefined;
+    /** Seconds after which a refused client may try again. */
+    readonly retryAfter: number;
+  };
   readonly limits: {
     /** Bytes of a request body. */
     readonly body: number;

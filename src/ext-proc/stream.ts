@@ -58,8 +58,7 @@ class ExchangeStream implements Stream {
 
   finished(): void {
     if (this.#over) return;
-    this.#over = true;
-    this.#waiting.length = 0;
+    this.#close();
     // Envoy has gone while its answer was being made: OK would say that none is needed.
     if (this.#busy) this.#channel.abort();
     else this.#channel.end();
@@ -129,9 +128,14 @@ class ExchangeStream implements Stream {
     // as long as the events go on, and a thousand of them exhaust Envoy's limit (envoy.md §1).
     const isLast = verdict.kind === "reply" || (phase === "response_headers" && this.#exchange.answersWithEvents);
     if (!isLast) return;
+    this.#close();
+    this.#channel.end();
+  }
+
+  #close(): void {
     this.#over = true;
     this.#waiting.length = 0;
-    this.#channel.end();
+    this.#exchange.closed();
   }
 
   /** Answers 500. Where that cannot be done either, the stream ends with an error, on which Envoy fails the request. */
@@ -140,8 +144,7 @@ class ExchangeStream implements Stream {
       this.#reportFault(error);
       this.#answer(phase, this.#exchange.fault());
     } catch {
-      this.#over = true;
-      this.#waiting.length = 0;
+      if (!this.#over) this.#close();
       this.#channel.abort();
     }
   }

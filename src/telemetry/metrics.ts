@@ -11,6 +11,10 @@ export interface Metrics {
   rejected(reason: string): void;
   sessionCreated(route: string): void;
   sessionEnded(route: string): void;
+  /** A session expired, and was taken away. */
+  sessionExpired(route: string): void;
+  /** A backend was not told that a session of it has ended. */
+  backendNotTold(backend: string): void;
   /** A change of the configuration file was taken, or refused (then the last good one stays in force). */
   configReloaded(ok: boolean): void;
   /** Whether the session store answers. */
@@ -36,6 +40,10 @@ export function createMetrics(): Metrics {
   const rejected = counter("requests_rejected_total", "Requests refused by the router, by reason", ["reason"]);
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
   const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
+  const expired = counter("sessions_expired_total", "Sessions ended by their expiry", ["route"]);
+  const notTold = counter("backends_not_told_total", "Ends of sessions that a backend could not be told of", [
+    "backend",
+  ]);
   const reloads = counter("config_reloads_total", "Changes of the configuration file, by outcome", ["outcome"]);
   const failures = counter("store_failures_total", "Operations of the session store that failed", ["operation"]);
   const up = new Gauge({
@@ -64,6 +72,8 @@ export function createMetrics(): Metrics {
     rejected: (reason) => rejected.inc({ reason }),
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
+    sessionExpired: (route) => expired.inc({ route }),
+    backendNotTold: (backend) => notTold.inc({ backend }),
     storeUp: (answers) => up.set(answers ? 1 : 0),
     storeFailed: (operation) => failures.inc({ operation }),
     configReloaded: (ok) => {

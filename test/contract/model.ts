@@ -115,11 +115,8 @@ function step(world: World, operation: Operation): { readonly outcome: unknown; 
     const lifetimeEnds = world.now + world.lifespan.lifetime;
     return becomes({ kind: "created" }, { session, touchedAt: world.now, lifetimeEnds });
   }
-  if (operation.kind === "reap") {
-    if (lived) return same({ kind: "alive" });
-    const gone = world.expired.get(key);
-    return gone ? becomes({ kind: "reaped", session: gone.session }, undefined) : same({ kind: "unknown" });
-  }
+  const gone = world.expired.get(key);
+  if (operation.kind === "reap" && gone) return becomes({ kind: "reaped", session: gone.session }, undefined);
   if (!lived) return same({ kind: "unknown" });
   const { session } = lived;
   switch (operation.kind) {
@@ -129,6 +126,8 @@ function step(world: World, operation: Operation): { readonly outcome: unknown; 
       return becomes({ kind: "touched" }, { ...lived, touchedAt: world.now });
     case "remove":
       return becomes({ kind: "removed", session }, undefined);
+    case "reap":
+      return same({ kind: "alive" });
     case "bind": {
       const { backend, expected, to } = operation;
       if (generation(session, backend) !== expected)

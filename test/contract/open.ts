@@ -1,8 +1,9 @@
 /** Session stores whose clock a test holds: one in memory, and those in Redis. */
 import type { RunningRedis } from "../../harness/redis.ts";
+import { connectRedis, type RedisSettings } from "../../src/redis/connection.ts";
+import { createGuard } from "../../src/redis/guard.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { redisStore } from "../../src/sessions/redis.ts";
-import { connectRedis, type RedisSettings } from "../../src/sessions/redis-connection.ts";
 import type { Lifespan, SessionStore } from "../../src/sessions/store.ts";
 
 export interface Opened {
@@ -46,10 +47,11 @@ export async function openRedis(
     timeout: 2_000,
     tls: undefined,
   });
-  const store = redisStore({ ...lifespan, connection, prefix: "mcpr", notify: () => undefined });
+  const guard = createGuard(() => undefined);
+  const store = redisStore({ ...lifespan, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
   await new Promise<void>((resolve) => connection.once("ready", () => resolve()));
   return {
-    store,
+    store: { ...store, close: async () => connection.disconnect() },
     advance: async (ms) => {
       for (const server of servers) await server.command("EVAL", AGE, 0, ms);
     },

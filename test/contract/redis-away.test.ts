@@ -4,10 +4,11 @@ import { runInNewContext } from "node:vm";
 import type { Redis } from "ioredis";
 import { afterEach, expect, test } from "vitest";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { connectRedis } from "../../src/redis/connection.ts";
+import { createGuard } from "../../src/redis/guard.ts";
+import { watchConnection } from "../../src/redis/watch.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { redisStore } from "../../src/sessions/redis.ts";
-import { connectRedis } from "../../src/sessions/redis-connection.ts";
-import { watchConnection } from "../../src/sessions/redis-watch.ts";
 import { LIFESPAN } from "./store.ts";
 
 const TIMEOUT_MS = 200;
@@ -32,8 +33,9 @@ async function openStore() {
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined };
   // Safe: one Redis alone is no cluster.
   const connection = connectRedis({ at, ...rest, timeout: TIMEOUT_MS }) as Redis;
-  const store = redisStore({ ...LIFESPAN, connection, prefix: "mcpr", notify: () => undefined });
-  owner.defer(() => store.close());
+  const guard = createGuard(() => undefined);
+  const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
+  owner.defer(() => connection.disconnect());
   await new Promise<void>((resolve) => {
     watchConnection(connection, { reached: resolve, unreachable: () => undefined });
   });

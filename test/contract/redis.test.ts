@@ -6,9 +6,9 @@ import {
   startSentinel,
   valkeyServerPath,
 } from "../../harness/redis.ts";
-import type { RedisSettings } from "../../src/sessions/redis-connection.ts";
-import { openRedis } from "./open.ts";
+import type { RedisSettings } from "../../src/redis/connection.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
+import { openRedis } from "./open.ts";
 import { describeStore, LIFESPAN, type StoreUnderTest } from "./store.ts";
 
 /** Redis's clock goes on while a test runs. */
@@ -44,7 +44,7 @@ test("a session of a layout that this router does not know is not available, and
     const key = sessionKey(mintSessionId());
     const bindings = {};
     await store.create(key, { owner: "", route: "/mcp", protocolVersion: undefined, initializeParams: "{}", bindings });
-    const [hash = ""] = (await redis.command("KEYS", "*")) as string[];
+    const [hash = ""] = (await redis.command("KEYS", "*:s")) as string[];
     await redis.command("HINCRBY", hash, "v", 1);
     expect(await store.find(key)).toEqual({ kind: "unavailable" });
     expect(await store.remove(key)).toEqual({ kind: "unavailable" });

@@ -33,6 +33,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const idle: Exchange = {
+  closed: () => undefined,
   requestHeaders: () => ({ kind: "continue" }),
   requestBody: () => ({ kind: "continue" }),
   responseHeaders: () => ({ kind: "continue" }),

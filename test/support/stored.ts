@@ -1,9 +1,20 @@
 /** What a Redis holds, for scans of it. */
 import type { RunningRedis } from "../../harness/redis.ts";
 
-/** All keys, and all fields of all of them. */
-export async function stored(redis: RunningRedis): Promise<{ keys: readonly string[]; fields: readonly string[] }> {
+/** All keys, all fields of the sessions, and all leases. */
+export async function stored(redis: RunningRedis): Promise<{
+  readonly keys: readonly string[];
+  readonly fields: readonly string[];
+  readonly leases: readonly string[];
+}> {
   const keys = (await redis.command("KEYS", "*")) as string[];
-  const hashes = await Promise.all(keys.map((key) => redis.command("HGETALL", key)));
-  return { keys, fields: hashes.flat().map(String) };
+  const read = async (command: string, of: (key: string) => boolean, ...range: number[]) => {
+    const values = await Promise.all(keys.filter(of).map((key) => redis.command(command, key, ...range)));
+    return values.flat().map(String);
+  };
+  return {
+    keys,
+    fields: await read("HGETALL", (key) => key.endsWith(":s")),
+    leases: await read("ZRANGE", (key) => !key.endsWith(":s"), 0, -1),
+  };
 }

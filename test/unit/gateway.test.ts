@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { createAdmission } from "../../src/admission/admission.ts";
+import { memoryLedger } from "../../src/admission/memory.ts";
 import type { Claims } from "../../src/core/http.ts";
 import type { Identity } from "../../src/core/identity.ts";
 import type { RequestPolicy } from "../../src/core/routes.ts";
@@ -14,6 +16,7 @@ const policy: RequestPolicy = {
   hosts: undefined,
   origins: undefined,
   identity: { kind: "none" },
+  admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
   limits: { body: 10_000, batch: 10, depth: 20, name: 100, initialize: 1_000 },
 };
 const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
@@ -37,12 +40,26 @@ async function open(over: Partial<SessionStore> = {}, identity: Identity = { kin
     bindings: { one: binding },
   });
   const events: RequestEvent[] = [];
+  const ledger = memoryLedger({ now: () => now });
+  const abandoned: string[] = [];
   const gateway = createGateway({
     policy: () => ({ ...policy, identity }),
     store: { ...store, ...over },
+    ledger,
+    admission: createAdmission(ledger),
+    abandon: (backend, { sessionId }) => void abandoned.push(`${backend} ${sessionId}`),
     observe: (event) => void events.push(event),
   });
-  return { gateway, exchange: gateway.open(), store, id, events, advance: (ms: number) => (now += ms) };
+  return {
+    gateway,
+    exchange: gateway.open(),
+    store,
+    ledger,
+    abandoned,
+    id,
+    events,
+    advance: (ms: number) => (now += ms),
+  };
 }
 
 function head(

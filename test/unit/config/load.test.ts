@@ -47,7 +47,8 @@ test("the smallest configuration gets every default", () => {
     },
     envoy: {},
     store: { kind: "memory" },
-    sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes },
+    sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes, sweep: 10_000 },
+    admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30_000 },
     identity: { kind: "none" },
     log: { level: "info" },
     limits: { body: 4 * 1024 * 1024, batch: 100, depth: 128, name: 1024, initialize: 64 * 1024 },
@@ -447,6 +448,35 @@ describe("a store in Redis", () => {
   });
 });
 
+describe("admission", () => {
+  const capsOf = (admission: object) => requestPolicy(load({ admission })).admission;
+
+  test("is by the numbers that are written, by the defaults for zero and for none, and by none where it is off", () => {
+    expect(capsOf({ sessions: 5, perPrincipal: 2, waiting: 3, retryAfter: "1500ms" })).toMatchObject({
+      sessions: 5,
+      perPrincipal: 2,
+      waiting: 3,
+      retryAfter: 2,
+    });
+    expect(capsOf({ sessions: 0, perPrincipal: 0, waiting: 0 })).toEqual(requestPolicy(load()).admission);
+    expect(capsOf({ sessions: "off", perPrincipal: "off", waiting: "off" })).toMatchObject({
+      sessions: undefined,
+      perPrincipal: undefined,
+      waiting: undefined,
+    });
+  });
+
+  test.each<[Sections, string]>([
+    [{ sessions: -1 }, "admission.sessions: got -1, expected a whole number from 1 to 10000000, or off"],
+    [{ perPrincipal: 1.5 }, "admission.perPrincipal: got 1.5, expected a whole number"],
+    [{ waiting: "none" }, 'admission.waiting: got "none", expected a whole number'],
+    [{ guard: { perSecond: 10 } }, "admission.guard.burst: missing"],
+    [{ session: 1 }, 'admission: unknown setting "session"'],
+  ])("that is wrong: %j", (admission, error) => {
+    expect(errorsOf({ admission })).toEqual([expect.stringContaining(error)]);
+  });
+});
+
 describe("workers", () => {
   const redis = { kind: "redis", url: "redis://h" };
   const ports = (workers: number, processor: object = {}) =>
@@ -542,7 +572,6 @@ describe("identity", () => {
 
 describe("what is not built yet is refused by name", () => {
   test.each<[Sections, string]>([
-    [{ admission: { sessions: 100 } }, "admission: not built yet"],
     [{ timeouts: { initialize: "10s" } }, "timeouts.initialize: not built yet"],
     [{ backends: { one: { endpoints: ["h:1"], url: "http://h" } } }, "backends.one.url: not built yet"],
     [
@@ -572,6 +601,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
     hosts: ["gw.example"],
     identity: { kind: "none" },
     origins: ["https://app.example"],
+    admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
     limits: config.limits,
   });
 });

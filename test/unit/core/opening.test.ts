@@ -9,6 +9,7 @@ const policy: RequestPolicy = {
   hosts: undefined,
   origins: undefined,
   identity: { kind: "none" },
+  admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
   limits: { body: 1_000, batch: 3, depth: 10, name: 100, initialize: 100 },
 };
 const POST = { ":method": "POST", ":path": "/mcp", ":authority": "gw.example", "content-type": "application/json" };

@@ -17,7 +17,9 @@ function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {})
   const faults: unknown[] = [];
   let ended = 0;
   let aborted = 0;
+  let closed = 0;
   const exchange: Exchange = {
+    closed: () => void closed++,
     requestHeaders: () => go,
     requestBody: () => go,
     responseHeaders: () => go,
@@ -32,14 +34,14 @@ function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {})
     ...channelOver,
   };
   const stream = openStream(exchange, channel, (error) => void faults.push(error));
-  return { stream, answers, faults, ended: () => ended, aborted: () => aborted };
+  return { stream, answers, faults, ended: () => ended, aborted: () => aborted, closed: () => closed };
 }
 
 /** Lets promises that are settled run their course. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("each message is answered once, in its own phase, and the end is answered by an end", () => {
-  const { stream, answers, ended } = drive();
+  const { stream, answers, ended, closed } = drive();
   for (const message of [requestHeaders, requestBody, responseHeaders]) stream.message(message);
   expect(answers).toEqual([
     ["request_headers", go],
@@ -47,9 +49,11 @@ test("each message is answered once, in its own phase, and the end is answered b
     ["response_headers", go],
   ]);
   expect(ended()).toBe(0);
+  expect(closed()).toBe(0);
   stream.finished();
   stream.finished();
   expect(ended()).toBe(1);
+  expect(closed()).toBe(1);
 });
 
 test("a message that comes while another is decided waits for its turn", async () => {

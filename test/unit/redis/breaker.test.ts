@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createBreaker } from "../../../src/sessions/breaker.ts";
+import { createBreaker } from "../../../src/redis/breaker.ts";
 
 function open() {
   let now = 0;

@@ -1,0 +1,100 @@
+/**
+ * Decides who may begin a session: each initialize takes a slot before its backend is asked, and the slot becomes the
+ * session's or comes back, whatever happens to the request.
+ */
+import type { Caps, Lease, Ledger } from "./ledger.ts";
+import { RESERVATION_MS } from "./ledger.ts";
+
+export interface AdmissionCaps extends Caps {
+  /** Initializes that wait for one backend at once, in this process. undefined = any number. */
+  readonly waiting: number | undefined;
+}
+
+/** What an initialize holds. Exactly one of commit and release decides about it; a later one changes nothing. */
+export interface Slot {
+  /** The session has begun, and lives for `ms`. `released`: the request has ended meanwhile, and the slot with it. */
+  commit(ms: number): Promise<{ kind: "committed" } | NotCommitted>;
+  /** There will be no session. Returns at once; the slot comes back with the next turn of Redis. */
+  release(): void;
+}
+
+/** Why an initialize has no slot, or has none any more. */
+export type NotCommitted = Exhausted | { readonly kind: "released" } | { readonly kind: "unavailable" };
+
+interface Exhausted {
+  readonly kind: "exhausted";
+  readonly by: keyof AdmissionCaps;
+}
+
+export interface Admission {
+  reserve(
+    lease: Lease,
+    backend: string,
+    caps: AdmissionCaps,
+  ): Promise<{ kind: "reserved"; slot: Slot } | Exhausted | { kind: "unavailable" }>;
+}
+
+export function createAdmission(ledger: Ledger): Admission {
+  /** Initializes that wait, by backend. */
+  const waiting = new Map<string, number>();
+  const wait = (backend: string, change: number) => {
+    const count = (waiting.get(backend) ?? 0) + change;
+    if (count > 0) waiting.set(backend, count);
+    else waiting.delete(backend);
+  };
+
+  return {
+    async reserve(lease, backend, caps) {
+      if ((waiting.get(backend) ?? 0) >= (caps.waiting ?? Number.POSITIVE_INFINITY))
+        return { kind: "exhausted", by: "waiting" };
+      wait(backend, 1);
+      const held = await ledger.hold(lease, RESERVATION_MS, caps);
+      if (held.kind === "held")
+        return { kind: "reserved", slot: new LeasedSlot(ledger, lease, caps, () => wait(backend, -1)) };
+      wait(backend, -1);
+      return held;
+    },
+  };
+}
+
+class LeasedSlot implements Slot {
+  readonly #ledger: Ledger;
+  readonly #lease: Lease;
+  readonly #caps: Caps;
+  readonly #answered: () => void;
+  #state: "reserved" | "committed" | "released" = "reserved";
+
+  constructor(ledger: Ledger, lease: Lease, caps: Caps, answered: () => void) {
+    this.#ledger = ledger;
+    this.#lease = lease;
+    this.#caps = caps;
+    this.#answered = answered;
+  }
+
+  async commit(ms: number): ReturnType<Slot["commit"]> {
+    if (this.#state === "released") return { kind: "released" };
+    // Within the caps again: a backend that took longer than the reservation may have lost the slot to somebody else.
+    const held = await this.#ledger.hold(this.#lease, ms, this.#caps);
+    if (this.#isReleased()) return { kind: "released" };
+    if (held.kind !== "held") {
+      this.release();
+      return held;
+    }
+    this.#state = "committed";
+    this.#answered();
+    return { kind: "committed" };
+  }
+
+  release(): void {
+    if (this.#state !== "reserved") return;
+    this.#state = "released";
+    this.#answered();
+    // What cannot be released runs out by itself.
+    void this.#ledger.release(this.#lease);
+  }
+
+  /** Of its own, since it changes while commit waits. */
+  #isReleased(): boolean {
+    return this.#state === "released";
+  }
+}

@@ -1,0 +1,53 @@
+/** What is counted and logged of what happens: the one place that maps events to metrics and lines. */
+import type { SweepEvent } from "./admission/sweeper.ts";
+import { assertNever } from "./core/assert-never.ts";
+import type { RequestEvent } from "./gateway.ts";
+import { sessionTag } from "./sessions/id.ts";
+import type { Logger } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+export function requestObserver(metrics: Metrics, log: Logger): (event: RequestEvent) => void {
+  return (event) => {
+    switch (event.kind) {
+      case "forwarded":
+        return metrics.forwarded(event.route.path, event.how);
+      case "rejected":
+        log.debug({ reason: event.reason, route: event.route?.path }, "refused");
+        return metrics.rejected(event.reason);
+      case "session-created":
+        log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
+        return metrics.sessionCreated(event.route.path);
+      case "session-ended":
+        log.debug({ session: event.tag, route: event.route.path }, "session ended");
+        return metrics.sessionEnded(event.route.path);
+      default:
+        return assertNever(event);
+    }
+  };
+}
+
+export function sweepObserver(metrics: Metrics, log: Logger): (event: SweepEvent) => void {
+  /** Backends whose failure was logged: once, until one of them is told again. */
+  const failing = new Set<string>();
+  return (event) => {
+    switch (event.kind) {
+      case "expired":
+        log.debug({ session: sessionTag(event.lease.key), route: event.session.route }, "session expired");
+        return metrics.sessionExpired(event.session.route);
+      case "told":
+        failing.delete(event.backend);
+        return;
+      case "not-told":
+        metrics.backendNotTold(event.backend);
+        if (failing.has(event.backend)) return;
+        failing.add(event.backend);
+        log.warn(
+          { backend: event.backend, why: event.why instanceof Error ? event.why.message : event.why },
+          "a backend cannot be told that sessions of it have ended: it keeps them until they expire there",
+        );
+        return;
+      default:
+        return assertNever(event);
+    }
+  };
+}
