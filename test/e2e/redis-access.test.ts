@@ -165,7 +165,9 @@ describe("sessions are kept in a Redis that is entered", () => {
     const session = await openSession(fleet.port, PATH);
     expect(await callTool(fleet.port, PATH, session, "echo", { text: "hi" })).toContain("hi");
     const key = expect.stringMatching(new RegExp(`^${prefix.replaceAll(".", "\\.")}:\\{[\\w-]{43}\\}:s$`));
-    expect(await keysIn(redis, database)).toEqual([key]);
+    const keys = (await keysIn(redis, database)) as string[];
+    expect(keys).toHaveLength(2);
+    expect(keys).toEqual(expect.arrayContaining([key, `${prefix}:{leases}:all`]));
     expect(fleet.routers[0]?.child.output()).not.toContain(PASSWORD);
   });
 });
@@ -247,7 +249,10 @@ test("each reason is told once, however often it is met, until Redis is reached"
   await redis.command("ACL", "SETUSER", "default", `>${PASSWORD}`);
   await expect.poll(router.readiness).toBe(200);
   await redis.kill();
-  await expect.poll(() => whys().slice(2)).toEqual([refused]);
+  // The kernel may reset the connection that stood, which is a reason of its own.
+  const since = () => whys().slice(2);
+  await expect.poll(since).toContain(refused);
+  expect(since().filter((why) => why !== "read ECONNRESET")).toEqual([refused]);
   // Once reached, it stays ready: Envoy gets the refusals of its sessions and goes on with the rest.
   expect(await router.readiness()).toBe(200);
 });

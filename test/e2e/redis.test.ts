@@ -26,6 +26,7 @@ afterAll(() => Promise.all((servers ?? []).map((server) => server.close())));
 function startRouters(size: number, store: Readonly<Record<string, unknown>>, level = "info"): Promise<Fleet> {
   return startFleet(size, {
     log: { level },
+    admission: { sessions: "off" },
     store: { kind: "redis", ...store },
     backends: { many: { endpoints: servers.map(({ endpoint }) => endpoint) } },
     routes: [{ path: PATH, backends: ["many"] }],
@@ -126,18 +127,20 @@ describe("two routers on one Redis", () => {
     await redis.command("CONFIG", "SET", "maxmemory", 0);
     expect(refused.status).toBe(503);
 
-    const { keys, fields } = await stored(redis);
-    expect(keys.length).toBeGreaterThan(0);
-    for (const key of keys) expect(key).toMatch(/^mcpr:\{[\w-]{43}\}:s$/);
+    const { keys, fields, leases } = await stored(redis);
+    const sessions = keys.filter((key) => /^mcpr:\{[\w-]{43}\}:s$/.test(key));
+    expect(sessions.length).toBeGreaterThan(0);
+    expect(keys.filter((key) => !sessions.includes(key))).toEqual(["mcpr:{leases}:all"]);
+    expect(leases).toHaveLength(sessions.length);
     const logs = fleet.routers.map(({ child }) => child.output()).join("\n");
     expect(logs).toContain("a command of Redis failed");
     const metrics = (await Promise.all(fleet.routers.map(metricsOf))).join("\n");
     const backendIds = servers.flatMap(({ sessions }) => [...sessions]);
     // A scan that can find something: values hold the ids of the backends' sessions.
-    expect(fields.filter((field) => backendIds.some((id) => field.includes(id)))).toHaveLength(keys.length);
+    expect(fields.filter((field) => backendIds.some((id) => field.includes(id)))).toHaveLength(sessions.length);
     expect(fields.join("\n")).not.toContain(session);
     for (const secret of [session, ...backendIds])
-      for (const text of [keys.join("\n"), logs, metrics]) expect(text).not.toContain(secret);
+      for (const text of [keys.join("\n"), leases.join("\n"), logs, metrics]) expect(text).not.toContain(secret);
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { reasonOf } from "../../../src/sessions/redis-watch.ts";
+import { reasonOf } from "../../../src/redis/watch.ts";
 
 const SECRET = "pa55word";
 
