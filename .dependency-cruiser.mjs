@@ -45,11 +45,22 @@ export default {
       ["^src/core/", "^src/redis/guard\\.ts$", "^src/sessions/(store|id)\\.ts$"],
       "an implementation knows its interface, the contract of sessions and its connection",
     ),
+    only(
+      "recovery",
+      "^src/recovery/",
+      ["^src/core/", "^src/egress/", "^src/redis/guard\\.ts$", "^src/sessions/(store|id)\\.ts$"],
+      "recovery knows the contract of sessions, and the client for our own calls",
+    ),
     only("egress", "^src/egress/", ["^src/core/"], "our own calls know no more than how they are made"),
     only(
       "gateway",
       "^src/gateway\\.ts$",
-      ["^src/core/", "^src/sessions/(store|id)\\.ts$", "^src/admission/(ledger|lease|admission)\\.ts$"],
+      [
+        "^src/core/",
+        "^src/sessions/(store|id)\\.ts$",
+        "^src/admission/(ledger|lease|admission)\\.ts$",
+        "^src/recovery/keep\\.ts$",
+      ],
       "gateway → core, contracts",
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
@@ -59,9 +70,9 @@ export default {
     {
       name: "implementations-are-chosen-in-one-place",
       severity: "error",
-      from: { path: "^src/", pathNot: ["^src/store\\.ts$", "^src/(sessions|admission|redis)/"] },
+      from: { path: "^src/", pathNot: ["^src/store\\.ts$", "^src/(sessions|admission|recovery|redis)/"] },
       to: {
-        path: "^src/(sessions|admission|redis)/",
+        path: "^src/(sessions|admission|redis)/|^src/recovery/(memory|redis)-locks\\.ts$",
         pathNot: ["^src/sessions/(store|id)\\.ts$", "^src/admission/(ledger|lease|admission|sweeper)\\.ts$"],
       },
     },

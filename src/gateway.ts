@@ -13,17 +13,20 @@ import { EVENT_STREAM, MCP_SESSION_ID } from "./core/headers.ts";
 import {
   CONTINUE,
   type HeaderFields,
+  type Later,
   type Reply,
   type RequestHead,
   type ResponseHead,
   type Verdict,
 } from "./core/http.ts";
 import { needsPrincipal, principalNames } from "./core/identity.ts";
+import { textOf } from "./core/message.ts";
 import { forward, showOwnSessionId, spoofedHeaders, strip } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
+import type { Keeper, Kept, SentMessage } from "./recovery/keep.ts";
 import {
   mintSessionId,
   parseSessionId,
@@ -46,7 +49,9 @@ export interface Exchange {
   /** Decides a POST. */
   requestBody(body: Uint8Array): Verdict | Promise<Verdict>;
   /** Sees the head of the answer, whoever gave it. */
-  responseHeaders(head: ResponseHead): Verdict | Promise<Verdict>;
+  responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later;
+  /** Envoy has not taken the body of a streamed answer: the client got the head of one answer and the body of another. */
+  overrideRefused(): void;
   /** The request has ended, in whatever way; nothing more is asked. */
   closed(): void;
   /** Whether the answer, once its head was seen, is an event stream. */
@@ -64,7 +69,9 @@ export type RequestEvent =
     }
   | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: Route | undefined }
   | { readonly kind: "session-created"; readonly route: Route; readonly tag: string; readonly endpoint: string }
-  | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string };
+  | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string }
+  /** Envoy takes no streamed answers: no session is recovered any more, until the configuration is loaded anew. */
+  | { readonly kind: "override-refused"; readonly route: Route };
 
 export interface GatewayDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
@@ -72,13 +79,21 @@ export interface GatewayDependencies {
   readonly store: SessionStore;
   readonly ledger: Ledger;
   readonly admission: Admission;
+  /** Keeps what must be sent again if its session is lost. */
+  readonly keeper: Keeper;
   /** Tells a backend that a session which it has just begun will never be used. Does not wait, and does not throw. */
   readonly abandon: (backend: string, binding: Binding) => void;
   readonly observe: (event: RequestEvent) => void;
 }
 
 export function createGateway(dependencies: GatewayDependencies): Gateway {
-  return { open: () => new HttpExchange(dependencies) };
+  const refusal: OverrideRefusal = { under: undefined };
+  return { open: () => new HttpExchange(dependencies, refusal) };
+}
+
+/** Under which configuration Envoy has refused to take a streamed answer. */
+interface OverrideRefusal {
+  under: RequestPolicy | undefined;
 }
 
 /** A request whose head was accepted. */
@@ -134,6 +149,7 @@ const NO_UPSTREAM_ADDRESS =
 
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
+  readonly #refusal: OverrideRefusal;
   readonly #policy: RequestPolicy;
   #request: OpenedRequest | undefined;
   /** Digest of who sent the request. */
@@ -142,13 +158,16 @@ class HttpExchange implements Exchange {
   /** The session that the answer belongs to, by the id that the client knows. */
   #sessionId: SessionId | undefined;
   #initializing: NewSession | undefined;
+  /** What is sent again if its session turns out to be lost. */
+  #kept: Kept | undefined;
   /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
   #requestId: string | undefined;
   #closed = false;
   answersWithEvents = false;
 
-  constructor(dependencies: GatewayDependencies) {
+  constructor(dependencies: GatewayDependencies, refusal: OverrideRefusal) {
     this.#dependencies = dependencies;
+    this.#refusal = refusal;
     this.#policy = dependencies.policy();
   }
 
@@ -171,7 +190,7 @@ class HttpExchange implements Exchange {
         // The session is looked for while the body arrives.
         return strip(spoofed);
       case "listen":
-        return this.#forwardInSession(undefined);
+        return this.#forwardInSession(undefined, undefined);
       case "end":
         return this.#endSession();
       default:
@@ -193,24 +212,36 @@ class HttpExchange implements Exchange {
       case "initialize":
         return this.#initialize(intent, body);
       case "legacy":
-        return this.#forwardInSession(intent.labels);
+        return this.#forwardInSession(intent.labels, { body, note: intent.note });
       default:
         return assertNever(intent);
     }
   }
 
-  responseHeaders({ headers, endpoint }: ResponseHead): Verdict | Promise<Verdict> {
+  responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later {
+    const { headers, endpoint } = head;
     this.answersWithEvents = headers.get("content-type")?.includes(EVENT_STREAM) ?? false;
     const backendSessionId = headers.get(MCP_SESSION_ID);
-    const succeeded = headers.get(":status")?.startsWith("2") ?? false;
-    if (!this.#initializing || !succeeded || backendSessionId === undefined) {
+    if (!this.#initializing || !isSuccess(head) || backendSessionId === undefined) {
       // No session begins: the backend refused, failed, or has none to give.
       this.#initializing?.slot.release();
-      return showOwnSessionId(this.#sessionId, headers);
+      return this.#passOn(head);
     }
     // Without it the session could not be pinned: better no session than one that works by chance.
     if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
     return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
+  }
+
+  /** The answer goes on as it is, unless it is that of a lost session. */
+  #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
+    const asItIs = showOwnSessionId(this.#sessionId, head.headers);
+    const instead = this.#refusal.under === this.#policy ? undefined : this.#kept?.answer(head, asItIs);
+    return instead ?? asItIs;
+  }
+
+  overrideRefused(): void {
+    this.#refusal.under = this.#policy;
+    this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route });
   }
 
   fault(): Reply {
@@ -220,6 +251,7 @@ class HttpExchange implements Exchange {
   closed(): void {
     this.#closed = true;
     this.#initializing?.slot.release();
+    this.#kept?.drop();
   }
 
   /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
@@ -236,14 +268,20 @@ class HttpExchange implements Exchange {
   }
 
   /** Sends a message into the session that it names, or to any endpoint where it names none. */
-  async #forwardInSession(labels: Labels | undefined): Promise<Verdict> {
-    const { route, query, mustNotPass } = this.#opened();
+  async #forwardInSession(labels: Labels | undefined, message: SentMessage | undefined): Promise<Verdict> {
+    const { route, query, mustNotPass, headers } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
     const own = await this.#ownSession(true);
     if ("reason" in own) return this.#refuse(own);
-    this.#sessionId = own.id;
+    const { id: sessionId, key, binding } = own;
+    this.#sessionId = sessionId;
+    if (route.onSessionLost === "recover" && !this.#closed) {
+      const { limits } = this.#policy;
+      const { keeper } = this.#dependencies;
+      this.#kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, binding, limits });
+    }
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
-    return forward({ route, query, labels, sessionTag: sessionTag(own.key), pin: own.binding }, mustNotPass);
+    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: binding }, mustNotPass);
   }
 
   /** Ends the session at once, whatever the backend will say, and tells the backend. */
@@ -273,11 +311,7 @@ class HttpExchange implements Exchange {
     const slot = await this.#reserve(key);
     if ("reason" in slot) return this.#refuse(slot);
     const { params, protocolVersion, labels } = intent;
-    const initializeParams = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString(
-      "utf8",
-      params.start,
-      params.end,
-    );
+    const initializeParams = textOf(body, params);
     this.#initializing = { id, key, initializeParams, protocolVersion, slot };
     this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
     return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, mustNotPass);
@@ -372,4 +406,8 @@ class HttpExchange implements Exchange {
     this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
+}
+
+function isSuccess({ headers }: ResponseHead): boolean {
+  return headers.get(":status")?.startsWith("2") ?? false;
 }

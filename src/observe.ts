@@ -2,6 +2,7 @@
 import type { SweepEvent } from "./admission/sweeper.ts";
 import { assertNever } from "./core/assert-never.ts";
 import type { RequestEvent } from "./gateway.ts";
+import type { RecoveryEvent } from "./recovery/recover.ts";
 import { sessionTag } from "./sessions/id.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -17,12 +18,31 @@ export function requestObserver(metrics: Metrics, log: Logger): (event: RequestE
       case "session-created":
         log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
         return metrics.sessionCreated(event.route.path);
+      case "override-refused":
+        metrics.overrideRefused();
+        log.error(
+          { route: event.route.path },
+          "Envoy did not take a recovered answer, so a client got a wrong one: lost sessions are not recovered any more until " +
+            "the configuration is loaded anew; allow the mode_override in Envoy (mcp-router check --envoy tells how)",
+        );
+        return;
       case "session-ended":
         log.debug({ session: event.tag, route: event.route.path }, "session ended");
         return metrics.sessionEnded(event.route.path);
       default:
         return assertNever(event);
     }
+  };
+}
+
+export function recoveryObserver(metrics: Metrics, log: Logger): (event: RecoveryEvent) => void {
+  return ({ key, backend, suspicion, outcome, why, from, to, ms }) => {
+    metrics.recovered(backend, outcome, ms / 1000);
+    const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
+    // That a backend knows the session is what a tool's own 404 comes to.
+    if (outcome === "alive") log.debug(line, "a backend's session was asked for, and lives");
+    else if (outcome === "recovered") log.info(line, "a lost session was recovered");
+    else log.warn(line, "a lost session was not recovered");
   };
 }
 

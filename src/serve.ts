@@ -10,7 +10,10 @@ import { workerAddress } from "./config/workers.ts";
 import { createEgress, type Egress } from "./egress/client.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { createGateway } from "./gateway.ts";
-import { requestObserver, sweepObserver } from "./observe.ts";
+import { recoveryObserver, requestObserver, sweepObserver } from "./observe.ts";
+import { createBudget } from "./recovery/budget.ts";
+import { createKeeper } from "./recovery/keep.ts";
+import { createRecovery } from "./recovery/recover.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openStore } from "./store.ts";
 import { serveHealth } from "./telemetry/http.ts";
@@ -86,7 +89,7 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
   const started = new AsyncDisposableStack();
   try {
     const opened = await openStore(config, metrics, log);
-    const { store, ledger, reached } = opened;
+    const { store, ledger, locks, reached } = opened;
     started.defer(() => opened.close());
     const egress = createEgress(localUrl(config.egress.listen));
     started.defer(() => egress.close());
@@ -98,11 +101,13 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
       observe: sweepObserver(metrics, log),
     });
     started.defer(() => sweeper.stop());
+    const recovery = createRecovery({ store, locks, egress, observe: recoveryObserver(metrics, log) });
     const gateway = createGateway({
       policy: () => policy,
       store,
       ledger,
       admission: createAdmission(ledger),
+      keeper: createKeeper({ store, recovery, egress, budget: createBudget(config.limits.replayBodies) }),
       abandon: (...ended) => sweeper.tell(...ended),
       observe: requestObserver(metrics, log),
     });
@@ -148,7 +153,7 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
 function backendEnder(egress: Egress, config: () => Config): SweeperOptions["endBackendSession"] {
   return async (backend, { sessionId, endpoint }, signal) => {
     const path = config().backends.find(({ name }) => name === backend)?.path;
-    if (path !== undefined) await egress.endSession({ backend, path, sessionId, endpoint }, signal);
+    if (path !== undefined) await egress.endSession({ backend, path }, { sessionId, endpoint }, signal);
   };
 }
 

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import type { Ledger } from "./admission/ledger.ts";
 import { memoryLedger } from "./admission/memory.ts";
 import type { Config } from "./config/load.ts";
+import type { Locks } from "./recovery/locks.ts";
+import { memoryLocks } from "./recovery/memory-locks.ts";
 import type { RedisSettings } from "./redis/connection.ts";
 import type { RedisEvent } from "./redis/guard.ts";
 import { memoryStore } from "./sessions/memory.ts";
@@ -13,6 +15,7 @@ import type { Metrics } from "./telemetry/metrics.ts";
 export interface OpenStore {
   readonly store: SessionStore;
   readonly ledger: Ledger;
+  readonly locks: Locks;
   close(): Promise<void>;
   /** Whether it has been reached at all. Once it was, a store that goes away costs refusals, not readiness. */
   readonly reached: () => boolean;
@@ -31,6 +34,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   const { connectRedis, redisWarnings } = await import("./redis/connection.ts");
   const { createGuard } = await import("./redis/guard.ts");
   const { redisLedger } = await import("./admission/redis.ts");
+  const { redisLocks } = await import("./recovery/redis-locks.ts");
   const { redisStore } = await import("./sessions/redis.ts");
   const { reasonOf, watchConnection } = await import("./redis/watch.ts");
   const connection = connectRedis(await redisSettings(store));
@@ -82,6 +86,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   return {
     store: redisStore({ ...sessions, connection, guard, prefix, onUnreadable }),
     ledger: redisLedger({ connection, guard, prefix }),
+    locks: redisLocks({ connection, guard, prefix }),
     reached: () => reached,
     close: async () => connection.disconnect(),
   };
@@ -89,7 +94,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
 
 function openMemory(sessions: Config["sessions"]): OpenStore {
   const store = memoryStore(sessions);
-  return { store, ledger: memoryLedger(), reached: () => true, close: () => store.close() };
+  return { store, ledger: memoryLedger(), locks: memoryLocks(), reached: () => true, close: () => store.close() };
 }
 
 async function redisSettings(store: RedisConfig): Promise<RedisSettings> {

@@ -11,6 +11,7 @@ export function backendTimeouts(raw: RawConfig, { timeouts }: RawConfig["backend
     call: timeouts.call ?? raw.timeouts.call,
     listen: timeouts.listen ?? raw.timeouts.listen,
     connect: timeouts.connect ?? raw.timeouts.connect,
+    initialize: timeouts.initialize ?? raw.timeouts.initialize,
   };
 }
 
@@ -19,8 +20,6 @@ export function notBuiltYet(raw: RawConfig): string[] {
   const errors: string[] = [];
   const refuse = (path: string, value: string, instead: string) =>
     errors.push(`${path}: "${value}" is not built yet; ${instead}`);
-  for (const [name, backend] of Object.entries(raw.backends))
-    if (backend.onSessionLost === "recover") refuse(`backends.${name}.onSessionLost`, "recover", "use surface");
   raw.routes.forEach((route, index) => {
     if (route.backends.length > 1)
       refuse(

@@ -5,12 +5,7 @@ import { nearest } from "./nearest.ts";
 import { settingsUnder } from "./schema.ts";
 
 /** Settings that will come, with a `*` for a backend's name: unknown for now, but not misspelt. */
-const PLANNED = new Set([
-  "timeouts.initialize",
-  "limits.replayBody",
-  "backends.*.url",
-  "backends.*.timeouts.initialize",
-]);
+const PLANNED = new Set(["backends.*.url"]);
 
 const QUOTE_STARS = 'quote a value that begins with "*"';
 

@@ -14,7 +14,13 @@ export interface BackendConfig {
   readonly path: string;
   readonly host: string | undefined;
   readonly tls: { readonly sni: string; readonly ca?: string | undefined } | undefined;
-  readonly timeouts: { readonly call: number; readonly listen: number; readonly connect: number };
+  readonly timeouts: {
+    readonly call: number;
+    readonly listen: number;
+    readonly connect: number;
+    readonly initialize: number;
+  };
+  readonly onSessionLost: "recover" | "surface";
 }
 
 /** A public path, transparent to one backend. */
@@ -119,6 +125,7 @@ function assemble(raw: RawConfig): Loaded {
       host: backend.host,
       tls: backend.tls,
       timeouts: backendTimeouts(raw, backend),
+      onSessionLost: backend.onSessionLost,
     })),
     routes: raw.routes.map(({ path, backends: [backend = ""], sessions }) => ({ path, backend, sessions })),
   };

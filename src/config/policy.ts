@@ -5,11 +5,12 @@ import type { Config } from "./load.ts";
 /** @throws when a route names no backend, which `loadConfig` does not let through */
 export function requestPolicy({ gateway, identity, routes, backends, limits, admission }: Config): RequestPolicy {
   const { sessions, perPrincipal, waiting } = admission;
-  const paths = new Map(backends.map(({ name, path }) => [name, path]));
+  const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
-    const backendPath = paths.get(backend);
-    if (backendPath === undefined) throw new Error(`route ${path} leads to "${backend}", which is no backend`);
-    return { path, backend, backendPath, sessions };
+    const to = byName.get(backend);
+    if (to === undefined) throw new Error(`route ${path} leads to "${backend}", which is no backend`);
+    const { onSessionLost, timeouts } = to;
+    return { path, backend, backendPath: to.path, sessions, onSessionLost, timeouts };
   };
   return {
     routes: new Map(routes.map((route) => [route.path, routeOf(route)])),

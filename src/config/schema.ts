@@ -48,6 +48,8 @@ const timeouts = z.strictObject({
   listen: duration.default(30 * minutes),
   /** Longest Envoy waits for a TCP (and TLS) connection to a backend. */
   connect: duration.default(5 * seconds),
+  /** Longest that the recovery of a lost session may take. */
+  initialize: duration.default(10 * seconds),
 });
 
 const backend = z.strictObject({
@@ -60,10 +62,18 @@ const backend = z.strictObject({
   tls: tlsToBackend.optional(),
   /** Only where they differ from the top-level `timeouts`. */
   timeouts: z
-    .strictObject({ call: duration.optional(), listen: duration.optional(), connect: duration.optional() })
+    .strictObject({
+      call: duration.optional(),
+      listen: duration.optional(),
+      connect: duration.optional(),
+      initialize: duration.optional(),
+    })
     .default({}),
-  /** What a client sees when a backend has lost its session. `surface`: the backend's own answer. */
-  onSessionLost: z.enum(["surface", "recover"]).default("surface"),
+  /**
+   * When a backend has lost a session: begin another one there, send the request again, and let the client know nothing; or
+   * `surface` the backend's own answer.
+   */
+  onSessionLost: z.enum(["recover", "surface"]).default("recover"),
 });
 
 const route = z.strictObject({
@@ -260,6 +270,15 @@ const schema = z.strictObject({
       name: byteSize("16KiB").default(1 * KiB),
       /** Largest params of an initialize, in bytes: a session keeps them. */
       initialize: byteSize("1MiB").default(64 * KiB),
+      /** Largest body that is kept until its request is answered, to be sent again if its session is lost. */
+      replayBody: byteSize("1GiB").default(256 * KiB),
+      /** Bodies that are kept at once, in all, in each process of a router. Requests beyond it are not sent again. */
+      replayBodies: byteSize("16GiB").default(64 * MiB),
+      /**
+       * Largest answer to a request that was sent again, event streams too; what is longer is cut off. Envoy holds all of it
+       * for a client that does not read.
+       */
+      recoveredAnswer: byteSize("1GiB").default(16 * MiB),
     })
     .prefault({}),
   backends: z

@@ -4,6 +4,7 @@ import { MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION } from "./headers.ts";
 import type { HeaderFields } from "./http.ts";
 import type { Body, Message, Span } from "./message.ts";
 import { headerValue, subjectOf } from "./names.ts";
+import { type Note, noteOf } from "./note.ts";
 import { readBody } from "./read.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy } from "./routes.ts";
@@ -25,7 +26,7 @@ export type Intent =
       readonly protocolVersion: string | undefined;
     }
   /** Legacy: belongs to a session, if it carries one. */
-  | { readonly kind: "legacy"; readonly id: string | undefined; readonly labels: Labels }
+  | { readonly kind: "legacy"; readonly id: string | undefined; readonly labels: Labels; readonly note?: Note }
   /** Modern: stateless. */
   | { readonly kind: "modern"; readonly id: string | undefined; readonly labels: Labels }
   | { readonly kind: "reject"; readonly id: string | undefined; readonly reject: Reject };
@@ -82,7 +83,8 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
     if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body-too-large", id });
     return { kind: "initialize", id, labels, params, protocolVersion: params.protocolVersion };
   }
-  return { kind: era.era, id, labels };
+  const note = era.era === "legacy" ? noteOf(message) : undefined;
+  return { kind: era.era, id, labels, ...(note && { note }) };
 }
 
 function labelsOf(message: Message): Labels {

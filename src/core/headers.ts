@@ -56,3 +56,19 @@ export const EVENT_STREAM = "text/event-stream";
 
 /** The body's tool, prompt or resource, repeated by modern clients (2026-07-28). The processor checks it likewise. */
 export const MCP_NAME = "mcp-name";
+
+/**
+ * Of an answer that stands in place of another, the headers that the client gets: those that say what it is. Envoy lets the
+ * processor write no others, and those of the other answer must not stay.
+ */
+export const ANSWER_HEADERS = [
+  "content-type",
+  "content-encoding",
+  "content-language",
+  "cache-control",
+  "mcp-protocol-version",
+  "retry-after",
+  "allow",
+  "www-authenticate",
+  "x-accel-buffering",
+] as const;

@@ -4,6 +4,8 @@
 export interface HeaderFields {
   /** The value, as latin1; several fields of one name are joined with ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined;
+  /** All fields, in their order, pseudo-header fields too. */
+  entries(): Iterable<Header>;
 }
 
 /** Of a verified token what says who it is for: `iss` and `sub` (RFC 7519 §4.1). */
@@ -24,6 +26,10 @@ export interface ResponseHead {
   readonly headers: HeaderFields;
   /** `upstream.address`: the `ip:port` that answered; absent for Envoy's own replies. */
   readonly endpoint: string | undefined;
+  /** `response.flags`, bit by bit: why Envoy answered by itself; 0 where the backend did. */
+  readonly flags: number;
+  /** No body follows. */
+  readonly endOfStream: boolean;
 }
 
 export type Header = readonly [name: string, value: string];
@@ -39,14 +45,33 @@ export type Verdict =
       readonly remove: readonly string[];
       readonly clearRoute: boolean;
     }
-  | Reply;
+  | Reply
+  | StreamedAnswer;
+
+/** In place of a backend's answer, once its head is there: another, as it comes. Its head must have a body to follow. */
+export interface StreamedAnswer {
+  readonly kind: "stream";
+  readonly status: number;
+  readonly set: readonly Header[];
+  readonly remove: readonly string[];
+  /** Read as fast as Envoy takes it. What it throws cuts the client's answer off. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Of an answer's head: the verdict takes longer than Envoy waits by itself. */
+export interface Later {
+  readonly kind: "later";
+  /** ms that Envoy is to wait from now on, at most its max_message_timeout. */
+  readonly patience: number;
+  readonly verdict: Promise<Verdict>;
+}
 
 /** Answer the client in place of the backend. */
 export interface Reply {
   readonly kind: "reply";
   readonly status: number;
   readonly headers: readonly Header[];
-  readonly body: string;
+  readonly body: string | Uint8Array;
   /** %RESPONSE_CODE_DETAILS% in Envoy's access log: why this reply. */
   readonly details: string;
 }

@@ -2,11 +2,17 @@
  * What the gateway knows of a POST body: the JSON-RPC messages in it, as far as routing needs them.
  * The types are here; `read.ts` makes them from bytes. Nothing keeps the parsed values: bytes are forwarded as they came.
  */
+import { Buffer } from "node:buffer";
 
 /** A part of the body, as byte offsets: `start` inclusive, `end` exclusive. */
 export interface Span {
   readonly start: number;
   readonly end: number;
+}
+
+/** A part of a body, as it was written. */
+export function textOf({ buffer, byteOffset, byteLength }: Uint8Array, { start, end }: Span): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("utf8", start, end);
 }
 
 /** A JSON string of the body: what it decodes to, and where it stands, quotes included. */

@@ -10,6 +10,18 @@ export interface Route {
   readonly backendPath: string;
   /** Whether a legacy message other than initialize needs a session. */
   readonly sessions: "optional" | "required";
+  /** What is done when the backend has lost a session. */
+  readonly onSessionLost: "recover" | "surface";
+  /** The backend's times, in ms: of a whole call, and of a session's recovery. */
+  readonly timeouts: { readonly call: number; readonly initialize: number };
+}
+
+/** Envoy has to wait a little longer than what it waits for. */
+const PATIENCE_SLACK_MS = 1_000;
+
+/** How long (ms) Envoy may have to wait for a verdict: for a session's recovery, and then for the backend's answer. */
+export function longestPatience({ initialize, call }: Route["timeouts"]): number {
+  return initialize + call + PATIENCE_SLACK_MS;
 }
 
 export interface RequestPolicy {
@@ -39,5 +51,9 @@ export interface RequestPolicy {
     readonly name: number;
     /** Bytes of an initialize's params, which a session keeps. */
     readonly initialize: number;
+    /** Bytes of a request body that is kept until it is answered, to be sent again if its session is lost. */
+    readonly replayBody: number;
+    /** Bytes of the answer to a request that was sent again. */
+    readonly recoveredAnswer: number;
   };
 }

@@ -2,54 +2,102 @@
  * Our own calls to backends, through Envoy's egress listener: Envoy does TLS, connections and timeouts of them as of the
  * clients', and its access log tells them apart by `x-client-id`.
  */
+import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { MCP_SESSION_ID, OWN_CLIENT_ID_PREFIX, X_CLIENT_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../core/headers.ts";
+import type { Header } from "../core/http.ts";
 
-/** Most connections to the egress listener, and so calls of ours at once. */
-const CONNECTIONS = 64;
 /** How long (ms) the end of a session may take. */
 const END_TIMEOUT_MS = 5_000;
 
-/** A session that one backend gave us, and where it is. */
-interface BackendSession {
-  /** The backend's name as an Envoy cluster. */
+/** A backend, as Envoy knows it. */
+export interface Target {
+  /** Its name as an Envoy cluster. */
   readonly backend: string;
-  /** Path of its MCP endpoint. */
+  /** Path, and query, of its MCP endpoint. */
   readonly path: string;
+}
+
+/** Where a backend's session is. */
+export interface Pin {
   readonly sessionId: string;
   /** `ip:port` that holds it. */
   readonly endpoint: string;
 }
 
+/** Why we call, as the access log has it. */
+type Purpose = "initialize" | "recovery" | "sweep";
+
+interface Call {
+  readonly purpose: Purpose;
+  readonly target: Target;
+  /** undefined: in no session, at any endpoint. */
+  readonly pin: Pin | undefined;
+  readonly method: "POST" | "DELETE";
+  /** Beside those that the rest says. */
+  readonly headers: readonly Header[];
+  readonly body?: string | Uint8Array;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** The first of a name; names are lower case. */
+  header(name: string): string | undefined;
+  /** `ip:port` that answered. */
+  readonly endpoint: string | undefined;
+  /** To be read, or destroyed. */
+  readonly body: Readable;
+}
+
 export interface Egress {
+  /**
+   * Resolves with the answer's head. Rejects where Envoy cannot be reached, and when it is aborted, which also cuts the body
+   * off. Nothing is bounded in time: Envoy bounds a call as it does the clients'.
+   */
+  send(call: Call, signal: AbortSignal): Promise<Answer>;
   /**
    * Ends a session at its backend (MCP 2025-11-25, "Session Management": DELETE). That a backend knows it no more, or lets no
    * client end sessions (405), is as good. Rejects where the backend was not told.
    */
-  endSession(session: BackendSession, signal: AbortSignal): Promise<void>;
+  endSession(target: Target, pin: Pin, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
 /** @param address of Envoy's egress listener: `http://host:port`. Nothing is connected before the first call. */
 export function createEgress(address: string): Egress {
-  const pool = new Pool(address, { connections: CONNECTIONS });
+  const pool = new Pool(address, { headersTimeout: 0, bodyTimeout: 0 });
+
+  const send: Egress["send"] = async ({ purpose, target, pin, method, headers, body }, signal) => {
+    const own: Header[] = [
+      [X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`],
+      [X_MCP_BACKEND, target.backend],
+    ];
+    if (pin) own.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
+    const answer = await pool.request({
+      method,
+      path: target.path,
+      headers: [...headers, ...own].flat(),
+      signal,
+      ...(body !== undefined && { body }),
+    });
+    const header = (name: string) => {
+      const value = answer.headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    };
+    return { status: answer.statusCode, header, endpoint: header(X_MCP_ENDPOINT), body: answer.body };
+  };
+
   return {
-    async endSession({ backend, path, sessionId, endpoint }, signal) {
-      const { statusCode, body } = await pool.request({
-        method: "DELETE",
-        path,
-        // No MCP-Protocol-Version, which would have to be the negotiated one: servers then assume 2025-03-26.
-        headers: {
-          [X_CLIENT_ID]: `${OWN_CLIENT_ID_PREFIX}sweep`,
-          [X_MCP_BACKEND]: backend,
-          [X_MCP_ENDPOINT]: endpoint,
-          [MCP_SESSION_ID]: sessionId,
-        },
-        signal: AbortSignal.any([signal, AbortSignal.timeout(END_TIMEOUT_MS)]),
-      });
-      await body.dump();
-      const told = (statusCode >= 200 && statusCode < 300) || statusCode === 404 || statusCode === 405;
-      if (!told) throw new Error(`the backend answers ${statusCode}`);
+    send,
+
+    async endSession(target, pin, signal) {
+      const timeout = AbortSignal.timeout(END_TIMEOUT_MS);
+      // No MCP-Protocol-Version, which would have to be the negotiated one: servers then assume 2025-03-26.
+      const call: Call = { purpose: "sweep", target, pin, method: "DELETE", headers: [] };
+      const { status, body } = await send(call, AbortSignal.any([signal, timeout]));
+      body.resume();
+      const told = (status >= 200 && status < 300) || status === 404 || status === 405;
+      if (!told) throw new Error(`the backend answers ${status}`);
     },
 
     close: () => pool.destroy(),

@@ -1,12 +1,10 @@
 /** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../config/load.ts";
-import { INTERNAL_HEADERS, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
+import { ANSWER_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
+import { longestPatience } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
-
-/** Most that the processor may extend its message timeout to, in ms: re-initializing a lost session takes up to 10 s. */
-const MAX_MESSAGE_TIMEOUT = 30_000;
 
 /**
  * envoy.config.core.v3.RetryPolicy of a processor's stream: a restart is hidden from clients. Stands beside envoy_grpc;
@@ -26,10 +24,7 @@ export const WRITTEN_HEADERS = [
   MCP_SESSION_ID,
   X_CLIENT_ID,
   "content-length",
-  "content-type",
-  "retry-after",
-  "allow",
-  "www-authenticate",
+  ...ANSWER_HEADERS,
 ] as const;
 
 /**
@@ -38,9 +33,15 @@ export const WRITTEN_HEADERS = [
  * program is above 100 instructions.
  */
 export const WRITABLE_HEADERS =
-  ":path|:status|x-mcp-[a-z]+|mcp-session-id|x-client-id|content-[a-z]+|retry-after|allow|www-[a-z]+";
+  ":path|:status|x-(mcp|client|accel)-[a-z]+|mcp-[a-z-]+|content-[a-z]+|cache-control|retry-after|allow|www-[a-z]+";
 
-export function extProcFilter({ processor, identity }: Pick<Config, "processor" | "identity">): Message {
+/** ms: the recovery of a lost session, and then the backend's answer. */
+export function maxMessageTimeout({ processor, backends }: Pick<Config, "processor" | "backends">): number {
+  const recovering = backends.filter(({ onSessionLost }) => onSessionLost === "recover");
+  return Math.max(processor.messageTimeout, ...recovering.map(({ timeouts }) => longestPatience(timeouts)));
+}
+
+export function extProcFilter({ processor, identity, backends }: Config): Message {
   return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
     grpc_service: {
       envoy_grpc: { cluster_name: PROCESSOR_CLUSTER },
@@ -48,7 +49,7 @@ export function extProcFilter({ processor, identity }: Pick<Config, "processor" 
     },
     failure_mode_allow: false,
     message_timeout: duration(processor.messageTimeout),
-    max_message_timeout: duration(Math.max(MAX_MESSAGE_TIMEOUT, processor.messageTimeout)),
+    max_message_timeout: duration(maxMessageTimeout({ processor, backends })),
     processing_mode: {
       request_header_mode: "SEND",
       response_header_mode: "SEND",

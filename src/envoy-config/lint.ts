@@ -53,7 +53,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
   const { manager, extProc } = gateway;
   if (!extProc) return [];
   return [
-    ...filterFindings(extProc.get("typed_config")),
+    ...filterFindings(extProc.get("typed_config"), config),
     ...identityFindings(manager, extProc, config),
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, config),

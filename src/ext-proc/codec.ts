@@ -5,9 +5,9 @@
  * protos and with an independent copy of Envoy's.
  */
 import { assertNever } from "../core/assert-never.ts";
-import type { Claims, Header, HeaderFields, Reply, Verdict } from "../core/http.ts";
+import type { Claims, Header, HeaderFields, Reply, StreamedAnswer, Verdict } from "../core/http.ts";
 import { readClaims } from "./claims.ts";
-import { entryValue, stringIn } from "./struct.ts";
+import { entryValue, numberIn, stringIn } from "./struct.ts";
 import { bytesTag, equals, Fields, sizeOfField, sizeOfNumber, varintTag, Writer } from "./wire.ts";
 
 /** One message of Envoy's about one HTTP request. */
@@ -23,8 +23,11 @@ export type EnvoyMessage =
   | {
       readonly phase: "response_headers";
       readonly headers: HeaderFields;
+      readonly endOfStream: boolean;
       /** `upstream.address`: absent when Envoy answers by itself. */
       readonly upstreamAddress: string | undefined;
+      /** `response.flags`. */
+      readonly flags: number;
     }
   /** Phases that our configuration does not ask for: answered, so that nothing hangs, and otherwise ignored. */
   | { readonly phase: "response_body" | "request_trailers" | "response_trailers" }
@@ -62,6 +65,7 @@ const HTTP_BODY_BODY = bytesTag(1);
 /** Under which ext_proc sends the attributes of `response_attributes`. */
 const ATTRIBUTES = "envoy.filters.http.ext_proc";
 const UPSTREAM_ADDRESS = "upstream.address";
+const FLAGS = "response.flags";
 
 /** Reads one ProcessingRequest. Does not throw: what is none, or names no phase, comes as `unreadable`. */
 export function decodeRequest(bytes: Buffer): EnvoyMessage {
@@ -79,9 +83,9 @@ function readRequest(bytes: Buffer): EnvoyMessage {
   let end = 0;
   let metadataStart = 0;
   let metadataEnd = 0;
-  let upstreamAddress: string | undefined;
+  let attributes: Attributes = NO_ATTRIBUTES;
   while (fields.next()) {
-    if (fields.tag === REQUEST.attributes) upstreamAddress ??= readUpstreamAddress(bytes, fields.start, fields.end);
+    if (fields.tag === REQUEST.attributes) attributes = readAttributes(bytes, fields.start, fields.end) ?? attributes;
     else if (fields.tag === REQUEST.metadataContext) {
       metadataStart = fields.start;
       metadataEnd = fields.end;
@@ -101,8 +105,10 @@ function readRequest(bytes: Buffer): EnvoyMessage {
     }
     case REQUEST.requestBody:
       return { phase: "request_body", body: readBody(bytes, start, end) };
-    case REQUEST.responseHeaders:
-      return { phase: "response_headers", headers: new WireHeaderFields(bytes, start, end), upstreamAddress };
+    case REQUEST.responseHeaders: {
+      const headers = new WireHeaderFields(bytes, start, end);
+      return { phase: "response_headers", headers, endOfStream: headers.endOfStream, ...attributes };
+    }
     case REQUEST.responseBody:
       return { phase: "response_body" };
     case REQUEST.requestTrailers:
@@ -121,10 +127,22 @@ function readBody(bytes: Buffer, start: number, end: number): Uint8Array {
   return body;
 }
 
-/** From an entry of `attributes`: the string under "upstream.address" in the Struct of ext_proc. */
-function readUpstreamAddress(bytes: Buffer, start: number, end: number): string | undefined {
+interface Attributes {
+  readonly upstreamAddress: string | undefined;
+  readonly flags: number;
+}
+
+const NO_ATTRIBUTES: Attributes = { upstreamAddress: undefined, flags: 0 };
+
+/** From an entry of `attributes`: what the Struct of ext_proc says, if it is that. */
+function readAttributes(bytes: Buffer, start: number, end: number): Attributes | undefined {
   const struct = entryValue(bytes, start, end, ATTRIBUTES);
-  return struct && stringIn(bytes, struct, UPSTREAM_ADDRESS, "latin1");
+  const again = entryValue(bytes, start, end, ATTRIBUTES);
+  if (!struct || !again) return undefined;
+  return {
+    upstreamAddress: stringIn(bytes, struct, UPSTREAM_ADDRESS, "latin1"),
+    flags: numberIn(bytes, again, FLAGS) ?? 0,
+  };
 }
 
 /** Writes the ProcessingResponse that answers `phase` with `verdict`. */
@@ -136,6 +154,8 @@ export function encodeResponse(phase: Phase, verdict: Verdict): Uint8Array {
       return CONTINUE_MESSAGES[phase];
     case "mutate":
       return encodeMutation(phase, verdict);
+    case "stream":
+      return encodeStreamHead(verdict);
     default:
       return assertNever(verdict);
   }
@@ -161,22 +181,90 @@ const HEADER_VALUE_OPTION_HEADER = bytesTag(1);
 /** A bool that is set. */
 const TRUE = 1;
 
+/** @param after a field of ProcessingResponse to follow */
 function encodeMutation(
   phase: AnsweredPhase,
-  { set, remove, clearRoute }: Extract<Verdict, { kind: "mutate" }>,
+  { set, remove, clearRoute }: Omit<Extract<Verdict, { kind: "mutate" }>, "kind">,
+  after?: { readonly tag: number; readonly bytes: Uint8Array },
 ): Uint8Array {
   let mutation = sizeOfSetHeaders(set);
   for (const name of remove) mutation += sizeOfField(name.length);
   const common = sizeOfField(mutation) + (clearRoute ? sizeOfNumber(TRUE) : 0);
   const response = sizeOfField(common);
 
-  const writer = new Writer(sizeOfField(response));
+  const writer = new Writer(sizeOfField(response) + (after ? sizeOfField(after.bytes.length) : 0));
   writer.open(RESPONSE_TAGS[phase], response);
   writer.open(RESPONSE, common);
   writer.open(COMMON_RESPONSE.headerMutation, mutation);
   writeSetHeaders(writer, set);
   for (const name of remove) writer.text(HEADER_MUTATION.removeHeaders, name);
   if (clearRoute) writer.number(COMMON_RESPONSE.clearRouteCache, TRUE);
+  if (after) writer.payload(after.tag, after.bytes);
+  return writer.bytes;
+}
+
+/** ProcessingResponse, beside the response of a phase or alone. */
+const MODE_OVERRIDE = bytesTag(9);
+const OVERRIDE_MESSAGE_TIMEOUT = bytesTag(10);
+
+/** ProcessingMode: its fields in their order, and what an answer in place of another needs of them (envoy.md §5). */
+const STREAMED_MODE = messageOfNumbers([
+  [1, 1], // request_header_mode: SEND
+  [2, 1], // response_header_mode: SEND
+  [3, 0], // request_body_mode: NONE
+  [4, 4], // response_body_mode: FULL_DUPLEX_STREAMED
+  [5, 2], // request_trailer_mode: SKIP
+  [6, 1], // response_trailer_mode: SEND
+]);
+
+function messageOfNumbers(fields: readonly (readonly [field: number, value: number])[]): Uint8Array {
+  const writer = new Writer(fields.reduce((size, [, value]) => size + sizeOfNumber(value), 0));
+  for (const [field, value] of fields) writer.number(varintTag(field), value);
+  return writer.bytes;
+}
+
+function encodeStreamHead({ status, set, remove }: StreamedAnswer): Uint8Array {
+  const headers: Header[] = [[":status", String(status)], ...set];
+  return encodeMutation(
+    "response_headers",
+    { set: headers, remove, clearRoute: false },
+    { tag: MODE_OVERRIDE, bytes: STREAMED_MODE },
+  );
+}
+
+/** CommonResponse, BodyMutation, StreamedBodyResponse. */
+const BODY_MUTATION = bytesTag(3);
+const STREAMED_RESPONSE = bytesTag(3);
+const STREAMED = { body: bytesTag(1), endOfStream: varintTag(2) } as const;
+
+/** Writes the next piece of an answer that is streamed in place of another; the last one may be empty. */
+export function encodeStreamedBody(body: Uint8Array, last: boolean): Uint8Array {
+  const streamed = sizeOfField(body.length) + (last ? sizeOfNumber(TRUE) : 0);
+  const mutation = sizeOfField(streamed);
+  const common = sizeOfField(mutation);
+  const response = sizeOfField(common);
+  const writer = new Writer(sizeOfField(response));
+  writer.open(RESPONSE_TAGS.response_body, response);
+  writer.open(RESPONSE, common);
+  writer.open(BODY_MUTATION, mutation);
+  writer.open(STREAMED_RESPONSE, streamed);
+  writer.payload(STREAMED.body, body);
+  if (last) writer.number(STREAMED.endOfStream, TRUE);
+  return writer.bytes;
+}
+
+/** google.protobuf.Duration. */
+const DURATION = { seconds: varintTag(1), nanos: varintTag(2) } as const;
+
+/** Writes that the answer to the message at hand takes up to `ms` more. Envoy obeys once a phase. */
+export function encodePatience(ms: number): Uint8Array {
+  const seconds = Math.floor(ms / 1000);
+  const nanos = (ms % 1000) * 1_000_000;
+  const duration = sizeOfNumber(seconds) + sizeOfNumber(nanos);
+  const writer = new Writer(sizeOfField(duration));
+  writer.open(OVERRIDE_MESSAGE_TIMEOUT, duration);
+  writer.number(DURATION.seconds, seconds);
+  writer.number(DURATION.nanos, nanos);
   return writer.bytes;
 }
 
@@ -216,7 +304,7 @@ const HTTP_STATUS_CODE = varintTag(1);
 function encodeReply({ status, headers, body, details }: Reply): Uint8Array {
   const code = sizeOfNumber(status);
   const mutation = sizeOfSetHeaders(headers);
-  const bytes = Buffer.from(body);
+  const bytes = typeof body === "string" ? Buffer.from(body) : body;
   const reply = sizeOfField(code) + sizeOfField(mutation) + sizeOfField(bytes.length) + sizeOfField(details.length);
 
   const writer = new Writer(sizeOfField(reply));
@@ -297,6 +385,11 @@ class WireHeaderFields implements HeaderFields {
       value = value === undefined ? text : `${value}, ${text}`;
     }
     return value;
+  }
+
+  *entries(): Generator<Header> {
+    for (const { nameStart, nameEnd, valueStart, valueEnd } of this.#places)
+      yield [this.#bytes.toString("latin1", nameStart, nameEnd), this.#bytes.toString("latin1", valueStart, valueEnd)];
   }
 }
 

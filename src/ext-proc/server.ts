@@ -5,7 +5,16 @@ import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import type { Gateway } from "../gateway.ts";
-import { decodeRequest, type EnvoyMessage, encodeHealth, encodeResponse, NOT_SERVING, SERVING } from "./codec.ts";
+import {
+  decodeRequest,
+  type EnvoyMessage,
+  encodeHealth,
+  encodePatience,
+  encodeResponse,
+  encodeStreamedBody,
+  NOT_SERVING,
+  SERVING,
+} from "./codec.ts";
 import { openStream, type ReportFault } from "./stream.ts";
 
 export interface ServerOptions {
@@ -62,6 +71,8 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
         gateway.open(),
         {
           answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)),
+          extend: (ms) => call.write(encodePatience(ms)),
+          send: (body, last) => drained(call, call.write(encodeStreamedBody(body, last))),
           end: () => call.end(),
           // grpc-js ends a call with the status of the error that is emitted on it.
           abort: () => call.emit("error", { code: grpc.status.INTERNAL, details: "see the router's log" }),
@@ -104,6 +115,18 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
       return shutDown(server, deadline);
     },
   };
+}
+
+/** Resolves when the call takes more, or never will. */
+function drained(call: grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>, hasRoom: boolean): Promise<void> {
+  if (hasRoom || call.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = () => {
+      for (const event of ["drain", "cancelled", "close", "error"]) call.off(event, settle);
+      resolve();
+    };
+    for (const event of ["drain", "cancelled", "close", "error"]) call.on(event, settle);
+  });
 }
 
 function bind(server: grpc.Server, address: ListenAddress): Promise<void> {

@@ -5,7 +5,7 @@
  * request through (envoy.md §1). So an unforeseen error, or messages in an impossible order, become a 500.
  */
 import { assertNever } from "../core/assert-never.ts";
-import { CONTINUE, type Verdict } from "../core/http.ts";
+import { CONTINUE, type Later, type StreamedAnswer, type Verdict } from "../core/http.ts";
 import type { Exchange } from "../gateway.ts";
 import type { EnvoyMessage, Phase } from "./codec.ts";
 
@@ -13,6 +13,10 @@ import type { EnvoyMessage, Phase } from "./codec.ts";
 export interface Channel {
   /** Answers the message of `phase`. */
   answer(phase: Phase, verdict: Verdict): void;
+  /** Has Envoy wait `ms` more for the answer to the message at hand. */
+  extend(ms: number): void;
+  /** Sends a piece of a streamed answer. Resolves when there is room for more. */
+  send(body: Uint8Array, last: boolean): Promise<void>;
   /** Ends the stream with OK. */
   end(): void;
   /** Ends the stream with an error, so that Envoy does not go on without us. */
@@ -34,6 +38,13 @@ export function openStream(exchange: Exchange, channel: Channel, reportFault: Re
   return new ExchangeStream(exchange, channel, reportFault);
 }
 
+/**
+ * How soon (ms) Envoy sends the body that we replace, once it was told to. Where nothing comes, it has refused the
+ * mode_override without a word, and the client gets our head with the other body (envoy.md §5).
+ */
+const OVERRIDE_TIMEOUT_MS = 1_000;
+const NOTHING = new Uint8Array();
+
 class ExchangeStream implements Stream {
   readonly #exchange: Exchange;
   readonly #channel: Channel;
@@ -42,6 +53,9 @@ class ExchangeStream implements Stream {
   readonly #waiting: EnvoyMessage[] = [];
   #busy = false;
   #seenRequest = false;
+  /** The answer's body is ours. What Envoy sends of the other one is its leave to send. */
+  #streaming = false;
+  #overrideTimer: NodeJS.Timeout | undefined;
   /** Nothing more is answered: Envoy has finished, or got a reply in place of the backend's. */
   #over = false;
 
@@ -52,7 +66,8 @@ class ExchangeStream implements Stream {
   }
 
   message(message: EnvoyMessage): void {
-    if (this.#busy) this.#waiting.push(message);
+    if (this.#streaming) this.#overrideTaken();
+    else if (this.#busy) this.#waiting.push(message);
     else this.#process(message);
   }
 
@@ -70,7 +85,10 @@ class ExchangeStream implements Stream {
     try {
       const verdict = this.#decide(message);
       if (verdict instanceof Promise) this.#await(phase, verdict);
-      else this.#answer(phase, verdict);
+      else if (verdict.kind === "later") {
+        this.#channel.extend(verdict.patience);
+        this.#await(phase, verdict.verdict);
+      } else this.#answer(phase, verdict);
     } catch (error) {
       this.#fault(phase, error);
     }
@@ -99,7 +117,7 @@ class ExchangeStream implements Stream {
     );
   }
 
-  #decide(message: EnvoyMessage): Verdict | Promise<Verdict> {
+  #decide(message: EnvoyMessage): Verdict | Promise<Verdict> | Later {
     switch (message.phase) {
       case "request_headers":
         if (this.#seenRequest) throw new Error("request_headers came twice");
@@ -109,7 +127,12 @@ class ExchangeStream implements Stream {
         if (!this.#seenRequest) throw new Error("request_body came before request_headers");
         return this.#exchange.requestBody(message.body);
       case "response_headers":
-        return this.#exchange.responseHeaders({ headers: message.headers, endpoint: message.upstreamAddress });
+        return this.#exchange.responseHeaders({
+          headers: message.headers,
+          endpoint: message.upstreamAddress,
+          flags: message.flags,
+          endOfStream: message.endOfStream,
+        });
       case "unreadable":
         throw message.error;
       case "response_body":
@@ -124,6 +147,10 @@ class ExchangeStream implements Stream {
   #answer(phase: Phase, verdict: Verdict): void {
     if (this.#over) return;
     this.#channel.answer(phase, verdict);
+    if (verdict.kind === "stream") {
+      void this.#stream(verdict);
+      return;
+    }
     // A reply ends the request for us. So does the head of an event stream: held on to, the stream would be pinned for
     // as long as the events go on, and a thousand of them exhaust Envoy's limit (envoy.md §1).
     const isLast = verdict.kind === "reply" || (phase === "response_headers" && this.#exchange.answersWithEvents);
@@ -132,9 +159,32 @@ class ExchangeStream implements Stream {
     this.#channel.end();
   }
 
+  /** Sends our answer's body. Where it breaks off, so does the client's: an end would make it look whole. */
+  async #stream({ body }: StreamedAnswer): Promise<void> {
+    this.#streaming = true;
+    this.#overrideTimer = setTimeout(() => this.#exchange.overrideRefused(), OVERRIDE_TIMEOUT_MS).unref();
+    try {
+      for await (const piece of body) {
+        if (this.#over) return;
+        await this.#channel.send(piece, false);
+      }
+      if (!this.#over) await this.#channel.send(NOTHING, true);
+    } catch (error) {
+      if (this.#over) return;
+      this.#close();
+      this.#reportFault(error);
+      this.#channel.abort();
+    }
+  }
+
+  #overrideTaken(): void {
+    clearTimeout(this.#overrideTimer);
+  }
+
   #close(): void {
     this.#over = true;
     this.#waiting.length = 0;
+    clearTimeout(this.#overrideTimer);
     this.#exchange.closed();
   }
 

@@ -1,12 +1,12 @@
 /** google.protobuf.Struct and protobuf's maps, as far as we read them: by key, without building what nobody looks at. */
-import { bytesTag, equals, Fields } from "./wire.ts";
+import { bytesTag, doubleTag, equals, Fields } from "./wire.ts";
 
 /** An entry of any map of protobuf's. */
 const MAP_ENTRY = { key: bytesTag(1), value: bytesTag(2) } as const;
 /** Struct: its only field, a map. */
 const STRUCT_FIELDS = bytesTag(1);
 /** Of google.protobuf.Value what we read. */
-const VALUE = { string: bytesTag(3), struct: bytesTag(5) } as const;
+const VALUE = { number: doubleTag(2), string: bytesTag(3), struct: bytesTag(5) } as const;
 
 /** The message that a map's entry holds, where its key is `key`. */
 export function entryValue(bytes: Buffer, start: number, end: number, key: string): Fields | undefined {
@@ -24,6 +24,12 @@ export function entryValue(bytes: Buffer, start: number, end: number, key: strin
 export function stringIn(bytes: Buffer, struct: Fields, key: string, encoding: "latin1" | "utf8"): string | undefined {
   const value = memberOf(bytes, struct, key, VALUE.string);
   return value && value.end > value.start ? bytes.toString(encoding, value.start, value.end) : undefined;
+}
+
+/** The number under `key` of a Struct whose fields `struct` goes through. */
+export function numberIn(bytes: Buffer, struct: Fields, key: string): number | undefined {
+  const value = memberOf(bytes, struct, key, VALUE.number);
+  return value && bytes.readDoubleLE(value.start);
 }
 
 /** The Struct under `key` of a Struct whose fields `struct` goes through. */

@@ -16,6 +16,11 @@ export function bytesTag(field: number): number {
   return (field << 3) | BYTES;
 }
 
+/** The tag of a field whose payload is a double. */
+export function doubleTag(field: number): number {
+  return (field << 3) | FIXED64;
+}
+
 /** The tag of a field whose payload is a bool, an enum or an integer. */
 export function varintTag(field: number): number {
   return (field << 3) | VARINT;
@@ -32,7 +37,7 @@ export class Fields {
   #end: number;
   /** Tag of the field at hand. */
   tag = 0;
-  /** Where its payload begins and ends, for a field of bytes. */
+  /** Where its payload begins and ends, for a field of bytes and for one of 64 bits. */
   start = 0;
   end = 0;
   /** Its payload, for a varint: the lowest 32 bits. */
@@ -59,7 +64,9 @@ export class Fields {
         this.varint = this.#readVarint();
         return true;
       case FIXED64:
+        this.start = this.#at;
         this.#skip(8);
+        this.end = this.#at;
         return true;
       case BYTES: {
         const length = this.#readVarint();

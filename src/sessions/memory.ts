@@ -1,6 +1,15 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import type { SessionKey } from "./id.ts";
-import { type Binding, type Lifespan, REAP_GRACE_MS, type Session, type SessionStore, touchSlack } from "./store.ts";
+import {
+  type Binding,
+  type Lifespan,
+  MAX_SUBSCRIPTIONS,
+  REAP_GRACE_MS,
+  type Remembered,
+  type Session,
+  type SessionStore,
+  touchSlack,
+} from "./store.ts";
 
 /** How often sessions that nobody has reaped in time are looked for, in ms. */
 const SWEEP_INTERVAL_MS = 10_000;
@@ -75,6 +84,28 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       return { kind: "bound", binding };
     },
 
+    async remember(key, backend, remark) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      const remembered = new Map(entry.session.remembered);
+      const { level, subscriptions } = remembered.get(backend) ?? { level: undefined, subscriptions: new Map() };
+      if (remark.kind === "level") remembered.set(backend, { level: remark.params, subscriptions });
+      else {
+        const changed = new Map(subscriptions);
+        if (remark.kind === "unsubscribe") changed.delete(remark.uri);
+        else if (changed.has(remark.uri) || subscriptionsOf(remembered) < MAX_SUBSCRIPTIONS)
+          changed.set(remark.uri, remark.params);
+        else return { kind: "full" };
+        remembered.set(backend, { level, subscriptions: changed });
+      }
+      // As if it had never been: what has nothing to say again.
+      const { level: said, subscriptions: left } = remembered.get(backend) ?? {};
+      if (said === undefined && left?.size === 0) remembered.delete(backend);
+      const { remembered: _, ...rest } = entry.session;
+      entry.session = remembered.size > 0 ? { ...rest, remembered } : rest;
+      return { kind: "remembered" };
+    },
+
     async remove(key) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
@@ -96,6 +127,10 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       entries.clear();
     },
   };
+}
+
+function subscriptionsOf(remembered: ReadonlyMap<string, Remembered>): number {
+  return [...remembered.values()].reduce((sum, { subscriptions }) => sum + subscriptions.size, 0);
 }
 
 /** Deletes what is expired, a slice in each turn of the event loop, so that no request waits for a long sweep. */

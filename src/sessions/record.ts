@@ -9,13 +9,17 @@
  * | p            | protocol version that the client asked for; absent where it named none       |
  * | i            | JSON text of the initialize's params                                         |
  * | b:<backend>  | binding: generation, endpoint and backend session id, with a space between   |
+ * | l:<backend>  | params of the last logging/setLevel                                          |
+ * | u:<backend>:<uri> | params of the resources/subscribe                                       |
  * | t, e, x      | ms by Redis's clock, the scripts' own: last touch, end of the lifetime, expiry |
  */
-import type { Binding, Session } from "./store.ts";
+import type { Binding, Remark, Remembered, Session } from "./store.ts";
 
 /** Raised when a router of before could not read what this one writes. */
 export const LAYOUT = 1;
 const BINDING = "b:";
+const LEVEL = "l:";
+export const SUBSCRIPTION = "u:";
 
 /** Why a record was not read. A record of a later layout is a live session that this router must leave alone. */
 export type Unreadable = { readonly kind: "unreadable"; readonly why: string };
@@ -48,7 +52,46 @@ export function readRecord(fields: readonly string[]): Session | Unreadable {
   const initializeParams = record.get("i");
   if (owner === undefined || route === undefined || initializeParams === undefined)
     return { kind: "unreadable", why: "owner, route or params are missing" };
-  return { owner, route, protocolVersion: record.get("p"), initializeParams, bindings };
+  const remembered = readRemembered(record);
+  return {
+    owner,
+    route,
+    protocolVersion: record.get("p"),
+    initializeParams,
+    bindings,
+    ...(remembered.size > 0 && { remembered }),
+  };
+}
+
+function readRemembered(record: ReadonlyMap<string, string>): Map<string, Remembered> {
+  const remembered = new Map<string, { level: string | undefined; subscriptions: Map<string, string> }>();
+  const of = (backend: string) => {
+    const known = remembered.get(backend) ?? { level: undefined, subscriptions: new Map() };
+    remembered.set(backend, known);
+    return known;
+  };
+  for (const [name, value] of record) {
+    if (name.startsWith(LEVEL)) of(name.slice(LEVEL.length)).level = value;
+    if (!name.startsWith(SUBSCRIPTION)) continue;
+    // No backend's name has a colon, and every URI may.
+    const end = name.indexOf(":", SUBSCRIPTION.length);
+    of(name.slice(SUBSCRIPTION.length, end)).subscriptions.set(name.slice(end + 1), value);
+  }
+  return remembered;
+}
+
+/** The field that a remark changes, and its value; empty where it is removed. */
+export function remarkField(backend: string, remark: Remark): readonly [name: string, value: string] {
+  switch (remark.kind) {
+    case "level":
+      return [`${LEVEL}${backend}`, remark.params];
+    case "subscribe":
+      return [`${SUBSCRIPTION}${backend}:${remark.uri}`, remark.params];
+    case "unsubscribe":
+      return [`${SUBSCRIPTION}${backend}:${remark.uri}`, ""];
+    default:
+      return remark satisfies never;
+  }
 }
 
 export function bindingField(backend: string): string {

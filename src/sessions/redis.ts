@@ -10,8 +10,24 @@ import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
 import { defineScripts, type Guard } from "../redis/guard.ts";
 import type { SessionKey } from "./id.ts";
-import { bindingField, LAYOUT, readBinding, readRecord, writeBinding, writeRecord } from "./record.ts";
-import { type Lifespan, REAP_GRACE_MS, type Session, type SessionStore, touchSlack } from "./store.ts";
+import {
+  bindingField,
+  LAYOUT,
+  readBinding,
+  readRecord,
+  remarkField,
+  SUBSCRIPTION,
+  writeBinding,
+  writeRecord,
+} from "./record.ts";
+import {
+  type Lifespan,
+  MAX_SUBSCRIPTIONS,
+  REAP_GRACE_MS,
+  type Session,
+  type SessionStore,
+  touchSlack,
+} from "./store.ts";
 
 export interface RedisStoreOptions extends Lifespan {
   /** Connected, or trying to. The caller closes it. */
@@ -28,6 +44,8 @@ const UNREADABLE_PAUSE_MS = 60_000;
 
 const UNAVAILABLE = { kind: "unavailable" } as const;
 const UNKNOWN = { kind: "unknown" } as const;
+const FULL = { kind: "full" } as const;
+const REMEMBERED = { kind: "remembered" } as const;
 const EXISTS = { kind: "exists" } as const;
 
 const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
@@ -36,6 +54,7 @@ const SCRIPTS = {
   mcprCreate: { file: lua("create"), keys: 1 },
   mcprTouch: { file: lua("touch"), keys: 1 },
   mcprBind: { file: lua("bind"), keys: 1 },
+  mcprRemember: { file: lua("remember"), keys: 1 },
   mcprRemove: { file: lua("remove"), keys: 1 },
   mcprReap: { file: lua("reap"), keys: 1 },
 } as const;
@@ -90,6 +109,21 @@ export function redisStore({
         const [bound, current] = answer as [number, string | null]; // What the script answers.
         if (bound === 1) return { kind: "bound" as const, binding };
         return { kind: "conflict" as const, binding: current ? readBinding(current) : undefined };
+      }),
+
+    remember: (key, backend, remark) =>
+      guard.run("remember", async () => {
+        const [field, value] = remarkField(backend, remark);
+        const kind = remark.kind === "level" ? field : SUBSCRIPTION;
+        const most = remark.kind === "level" ? 1 : MAX_SUBSCRIPTIONS;
+        switch (await scripts.mcprRemember(keyOf(key), field, value, kind, most)) {
+          case 0:
+            return UNKNOWN;
+          case 2:
+            return FULL;
+          default:
+            return REMEMBERED;
+        }
       }),
 
     remove: (key) =>

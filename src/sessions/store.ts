@@ -34,7 +34,26 @@ export interface Session {
   readonly initializeParams: string;
   /** By backend name. */
   readonly bindings: Readonly<Record<string, Binding>>;
+  /** By backend name: what its session has been told, for another one that takes its place. */
+  readonly remembered?: ReadonlyMap<string, Remembered>;
 }
+
+/** What a backend keeps for a session. Params are JSON text, as the client wrote them. */
+export interface Remembered {
+  /** Params of the last logging/setLevel. */
+  readonly level: string | undefined;
+  /** Params of the resources/subscribe that hold, by URI. */
+  readonly subscriptions: ReadonlyMap<string, string>;
+}
+
+/** A change of what is remembered. */
+export type Remark =
+  | { readonly kind: "level"; readonly params: string }
+  | { readonly kind: "subscribe"; readonly uri: string; readonly params: string }
+  | { readonly kind: "unsubscribe"; readonly uri: string };
+
+/** Most subscriptions that a session remembers: those beyond it are not told again. */
+export const MAX_SUBSCRIPTIONS = 100;
 
 export interface Lifespan {
   /** ms without a request after which a session ends. */
@@ -88,6 +107,13 @@ export interface SessionStore {
   ): Promise<
     { kind: "bound"; binding: Binding } | { kind: "conflict"; binding: Binding | undefined } | Unknown | Unavailable
   >;
+
+  /** Remembers what the backend of a live session was told. `full`: there are MAX_SUBSCRIPTIONS, and it is not. */
+  remember(
+    key: SessionKey,
+    backend: string,
+    remark: Remark,
+  ): Promise<{ kind: "remembered" } | { kind: "full" } | Unknown | Unavailable>;
 
   /** Ends a live session. Of several at once exactly one gets `removed`. */
   remove(key: SessionKey): Promise<{ kind: "removed"; session: Session } | Unknown | Unavailable>;

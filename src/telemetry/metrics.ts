@@ -1,5 +1,5 @@
 /** What Prometheus is told. Each metric, its labels and its meaning are defined here. */
-import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** The values of one process at one moment, to be sent to another. */
 export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
@@ -13,6 +13,10 @@ export interface Metrics {
   sessionEnded(route: string): void;
   /** A session expired, and was taken away. */
   sessionExpired(route: string): void;
+  /** A session that seemed lost was looked at, and what came of it. */
+  recovered(backend: string, outcome: string, seconds: number): void;
+  /** Envoy refused to take an answer in place of a backend's. */
+  overrideRefused(): void;
   /** A backend was not told that a session of it has ended. */
   backendNotTold(backend: string): void;
   /** A change of the configuration file was taken, or refused (then the last good one stays in force). */
@@ -41,6 +45,14 @@ export function createMetrics(): Metrics {
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
   const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
   const expired = counter("sessions_expired_total", "Sessions ended by their expiry", ["route"]);
+  const recoveries = new Histogram({
+    name: "mcp_router_recovery_seconds",
+    help: "How long it took to recover sessions that seemed lost, by what came of it",
+    labelNames: ["backend", "outcome"],
+    buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10],
+    registers: [registry],
+  });
+  const overridesRefused = counter("overrides_refused_total", "Answers of ours that Envoy did not take", []);
   const notTold = counter("backends_not_told_total", "Ends of sessions that a backend could not be told of", [
     "backend",
   ]);
@@ -73,6 +85,8 @@ export function createMetrics(): Metrics {
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
     sessionExpired: (route) => expired.inc({ route }),
+    recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
+    overrideRefused: () => overridesRefused.inc(),
     backendNotTold: (backend) => notTold.inc({ backend }),
     storeUp: (answers) => up.set(answers ? 1 : 0),
     storeFailed: (operation) => failures.inc({ operation }),

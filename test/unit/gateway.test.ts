@@ -3,22 +3,16 @@ import { createAdmission } from "../../src/admission/admission.ts";
 import { memoryLedger } from "../../src/admission/memory.ts";
 import type { Claims } from "../../src/core/http.ts";
 import type { Identity } from "../../src/core/identity.ts";
-import type { RequestPolicy } from "../../src/core/routes.ts";
 import { createGateway, type Exchange, type RequestEvent } from "../../src/gateway.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../src/sessions/store.ts";
 import { fields } from "./core/fields.ts";
+import { POLICY } from "./core/policy.ts";
 
-const route = { path: "/mcp", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
-const policy: RequestPolicy = {
-  routes: new Map([["/mcp", route]]),
-  hosts: undefined,
-  origins: undefined,
-  identity: { kind: "none" },
-  admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
-  limits: { body: 10_000, batch: 10, depth: 20, name: 100, initialize: 1_000 },
-};
+const policy = POLICY;
+/** The rest of an answer's head, where the backend gave it. */
+const ANSWER = { flags: 0, endOfStream: false };
 const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
 const unavailable = async () => ({ kind: "unavailable" }) as const;
 const unknown = async () => ({ kind: "unknown" }) as const;
@@ -47,6 +41,7 @@ async function open(over: Partial<SessionStore> = {}, identity: Identity = { kin
     store: { ...store, ...over },
     ledger,
     admission: createAdmission(ledger),
+    keeper: { keep: () => undefined },
     abandon: (backend, { sessionId }) => void abandoned.push(`${backend} ${sessionId}`),
     observe: (event) => void events.push(event),
   });
@@ -119,7 +114,7 @@ describe("while the store is away", () => {
     head(exchange, "POST");
     await exchange.requestBody(Buffer.from(initialize));
     const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
-    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80" })).toEqual(reply(503, '"x"'));
+    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80", ...ANSWER })).toEqual(reply(503, '"x"'));
     expect(events.some(({ kind }) => kind === "session-created")).toBe(false);
   });
 
@@ -166,7 +161,7 @@ describe("a body of a request that is no message", () => {
     expect(await head(exchange, method, id)).toEqual(pinned);
     expect(await exchange.requestBody(Buffer.from(initialize))).toEqual({ kind: "continue" });
     const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
-    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80" })).toMatchObject({
+    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80", ...ANSWER })).toMatchObject({
       set: [["mcp-session-id", id]],
     });
   });
@@ -221,7 +216,7 @@ describe("a principal", () => {
     head(opened.exchange, "POST", undefined, who);
     await opened.exchange.requestBody(Buffer.from(initialize));
     const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
-    const verdict = await opened.exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80" });
+    const verdict = await opened.exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80", ...ANSWER });
     const id = parseSessionId((verdict.kind === "mutate" ? verdict.set[0]?.[1] : undefined) ?? "");
     if (id === undefined) throw new Error("no session");
     const callAs = async (caller: Parameters<typeof head>[3]) => {
@@ -295,7 +290,7 @@ describe("a principal", () => {
 
 describe("an initialize", () => {
   const answerOf = (exchange: Exchange, headers: Record<string, string>, endpoint: string | undefined) =>
-    exchange.responseHeaders({ headers: fields(headers), endpoint });
+    exchange.responseHeaders({ headers: fields(headers), endpoint, ...ANSWER });
   const begin = async () => {
     const opened = await open();
     head(opened.exchange, "POST");
@@ -354,7 +349,7 @@ test("a refusal after the body was read carries the request's id also when it is
 
 test("an answer without a request, such as a 401 of a filter ahead, goes on", async () => {
   const { exchange } = await open();
-  expect(exchange.responseHeaders({ headers: fields({ ":status": "401" }), endpoint: undefined })).toEqual({
+  expect(exchange.responseHeaders({ headers: fields({ ":status": "401" }), endpoint: undefined, ...ANSWER })).toEqual({
     kind: "continue",
   });
 });

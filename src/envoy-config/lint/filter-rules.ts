@@ -1,5 +1,6 @@
 /** Rules on the ext_proc filter itself (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
-import { STREAMED_ANSWER, WRITABLE_HEADERS, WRITTEN_HEADERS } from "../ext-proc.ts";
+import type { Config } from "../../config/load.ts";
+import { maxMessageTimeout, STREAMED_ANSWER, WRITABLE_HEADERS, WRITTEN_HEADERS } from "../ext-proc.ts";
 import { RESPONSE_ATTRIBUTES } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { matchesRegex } from "./match.ts";
@@ -13,16 +14,14 @@ const ROUTE_CACHE_ACTIONS = ["DEFAULT", "CLEAR", "RETAIN"];
 /** In ms. Envoy's default of 200 gives 504 under any load; 1 s did in a burst on two cores, 5 s never (envoy.md §6). */
 const LEAST_MESSAGE_TIMEOUT = 1_000;
 const GOOD_MESSAGE_TIMEOUT = 5_000;
-/** In ms: a lost session is re-initialized within this time, while Envoy waits. */
-const LEAST_MAX_MESSAGE_TIMEOUT = 10_000;
 
 /** The rules of the filter, given the ExternalProcessor message. */
-export function filterFindings(filter: View): Finding[] {
+export function filterFindings(filter: View, config: Config): Finding[] {
   return [
     ...processingModeFindings(filter.get("processing_mode")),
     ...modeOverride(filter),
     ...failOpen(filter),
-    ...messageTimeouts(filter),
+    ...messageTimeouts(filter, maxMessageTimeout(config)),
     ...mutationRules(filter.get("mutation_rules")),
     ...responseAttributes(filter.get("response_attributes")),
     ...routeCache(filter),
@@ -108,7 +107,8 @@ function failOpen(filter: View): Finding[] {
     .map(([view, why]) => error("fail-open", view, `is true: ${why}; write false`));
 }
 
-function messageTimeouts(filter: View): Finding[] {
+/** @param longest ms that the processor may ask for */
+function messageTimeouts(filter: View, longest: number): Finding[] {
   const findings: Finding[] = [];
   const timeout = filter.get("message_timeout");
   const ms = timeout.duration ?? 200;
@@ -121,12 +121,13 @@ function messageTimeouts(filter: View): Finding[] {
       warning("message-timeout", timeout, `is ${shown(timeout, "0.2s")}: a burst on few cores may get 504; write 5s`),
     );
   const most = filter.get("max_message_timeout");
-  if ((most.duration ?? 0) < LEAST_MAX_MESSAGE_TIMEOUT)
+  // Where it is below message_timeout, Envoy takes no longer one at all.
+  if ((most.duration ?? 0) < longest && longest > ms)
     findings.push(
       error(
         "message-timeout",
         most,
-        `is ${shown(most, "0s")}: the processor cannot ask for the 10 s that a lost session takes to recover; write 30s`,
+        `is ${shown(most, "0s")}: a lost session's recovery and its call may take longer; write ${longest / 1000}s`,
       ),
     );
   return findings;

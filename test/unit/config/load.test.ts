@@ -51,7 +51,16 @@ test("the smallest configuration gets every default", () => {
     admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30_000 },
     identity: { kind: "none" },
     log: { level: "info" },
-    limits: { body: 4 * 1024 * 1024, batch: 100, depth: 128, name: 1024, initialize: 64 * 1024 },
+    limits: {
+      body: 4 * 1024 * 1024,
+      batch: 100,
+      depth: 128,
+      name: 1024,
+      initialize: 64 * 1024,
+      replayBody: 256 * 1024,
+      replayBodies: 64 * 1024 * 1024,
+      recoveredAnswer: 16 * 1024 * 1024,
+    },
     backends: [
       {
         name: "one",
@@ -59,7 +68,8 @@ test("the smallest configuration gets every default", () => {
         path: "/mcp",
         host: undefined,
         tls: undefined,
-        timeouts: { call: 10 * minutes, listen: 30 * minutes, connect: 5_000 },
+        timeouts: { call: 10 * minutes, listen: 30 * minutes, connect: 5_000, initialize: 10_000 },
+        onSessionLost: "recover",
       },
     ],
     routes: [{ path: "/mcp", backend: "one", sessions: "optional" }],
@@ -71,7 +81,12 @@ test("a backend's own timeouts go before the common ones", () => {
     timeouts: { call: "2m", listen: "5m" },
     backends: { one: { endpoints: ["h:1"], timeouts: { call: "20s" } } },
   });
-  expect(config.backends[0]?.timeouts).toEqual({ call: 20_000, listen: 5 * minutes, connect: 5_000 });
+  expect(config.backends[0]?.timeouts).toEqual({
+    call: 20_000,
+    listen: 5 * minutes,
+    connect: 5_000,
+    initialize: 10_000,
+  });
 });
 
 test.each([
@@ -572,12 +587,7 @@ describe("identity", () => {
 
 describe("what is not built yet is refused by name", () => {
   test.each<[Sections, string]>([
-    [{ timeouts: { initialize: "10s" } }, "timeouts.initialize: not built yet"],
     [{ backends: { one: { endpoints: ["h:1"], url: "http://h" } } }, "backends.one.url: not built yet"],
-    [
-      { backends: { one: { endpoints: ["h:1"], onSessionLost: "recover" } } },
-      'backends.one.onSessionLost: "recover" is not built yet',
-    ],
     [
       {
         backends: { one: { endpoints: ["h:1"] }, two: { endpoints: ["h:2"] } },
@@ -597,7 +607,19 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
     routes: [{ path: "/mcp", backends: ["one"], sessions: "required" }],
   });
   expect(requestPolicy(config)).toEqual({
-    routes: new Map([["/mcp", { path: "/mcp", backend: "one", backendPath: "/deep/mcp", sessions: "required" }]]),
+    routes: new Map([
+      [
+        "/mcp",
+        {
+          path: "/mcp",
+          backend: "one",
+          backendPath: "/deep/mcp",
+          sessions: "required",
+          onSessionLost: "recover",
+          timeouts: config.backends[0]?.timeouts,
+        },
+      ],
+    ]),
     hosts: ["gw.example"],
     identity: { kind: "none" },
     origins: ["https://app.example"],

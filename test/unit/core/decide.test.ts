@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { decide } from "../../../src/core/decide.ts";
 import { fields } from "./fields.ts";
+import { POLICY } from "./policy.ts";
 
-const limits = { body: 2_000, batch: 3, depth: 10, name: 20, initialize: 100 };
+const limits = { ...POLICY.limits, body: 2_000, batch: 3, depth: 10, name: 20, initialize: 100 };
 const none = { method: undefined, name: undefined };
 
 function decideOn(body: unknown, headers: Record<string, string> = {}) {

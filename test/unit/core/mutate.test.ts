@@ -2,8 +2,9 @@ import { expect, test } from "vitest";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
 import { forward, showOwnSessionId, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
 import { fields } from "./fields.ts";
+import { ROUTE } from "./policy.ts";
 
-const route = { path: "/public", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
+const route = { ...ROUTE, path: "/public" };
 const spoofed = Object.fromEntries(INTERNAL_HEADERS.map((name) => [name, "spoofed"]));
 const unpinned = { route, query: "?q", labels: undefined, sessionTag: undefined, pin: undefined };
 

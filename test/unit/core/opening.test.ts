@@ -2,16 +2,10 @@ import { describe, expect, test } from "vitest";
 import { openRequest } from "../../../src/core/opening.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
 import { fields } from "./fields.ts";
+import { POLICY, ROUTE } from "./policy.ts";
 
-const route = { path: "/mcp", backend: "one", backendPath: "/mcp", sessions: "optional" } as const;
-const policy: RequestPolicy = {
-  routes: new Map([["/mcp", route]]),
-  hosts: undefined,
-  origins: undefined,
-  identity: { kind: "none" },
-  admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
-  limits: { body: 1_000, batch: 3, depth: 10, name: 100, initialize: 100 },
-};
+const route = ROUTE;
+const policy: RequestPolicy = { ...POLICY, limits: { ...POLICY.limits, body: 1_000 } };
 const POST = { ":method": "POST", ":path": "/mcp", ":authority": "gw.example", "content-type": "application/json" };
 
 function open(headers: Record<string, string>, over: { endOfStream?: boolean; policy?: Partial<RequestPolicy> } = {}) {

@@ -26,16 +26,17 @@ test.each<[Reject, number, number | undefined]>([
 ])("%j is answered by %i and code %s", (reject, status, code) => {
   const reply = answer(reject);
   expect(reply).toMatchObject({ kind: "reply", status, details: `mcp_${reject.reason.replaceAll("-", "_")}` });
+  const body = String(reply.body);
   const headers = new Map(reply.headers);
   if (code === undefined) {
     expect(headers.get("content-type")).toBe("text/plain; charset=utf-8");
     return;
   }
   expect(headers.get("content-type")).toBe("application/json");
-  expect(JSON.parse(reply.body)).toMatchObject({ jsonrpc: "2.0", error: { code } });
+  expect(JSON.parse(body)).toMatchObject({ jsonrpc: "2.0", error: { code } });
   // The id comes back as it was written, and is left out where there is none: never null.
-  if ("id" in reject) expect(reply.body).toContain(`"id":${id},`);
-  else expect(JSON.parse(reply.body)).not.toHaveProperty("id");
+  if ("id" in reject) expect(body).toContain(`"id":${id},`);
+  else expect(JSON.parse(body)).not.toHaveProperty("id");
 });
 
 test("a 405 says what is allowed, a 503 when to come back", () => {

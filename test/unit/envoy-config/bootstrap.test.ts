@@ -237,12 +237,13 @@ test("the admin listener is there only when it is configured", () => {
   });
 });
 
-test("the message timeout is the configured one, and never above the longest", () => {
-  expect(parts({ processor: { messageTimeout: "2500ms" } }).extProc).toMatchObject({
+test("the message timeout is the configured one, and the longest lets a lost session be recovered and its call be answered", () => {
+  const timeouts = { call: "1m", initialize: "5s" };
+  expect(parts({ processor: { messageTimeout: "2500ms" }, timeouts }).extProc).toMatchObject({
     message_timeout: "2.5s",
-    max_message_timeout: "30s",
+    max_message_timeout: "66s",
   });
-  expect(parts({ processor: { messageTimeout: "1m" } }).extProc.max_message_timeout).toBe("60s");
+  expect(parts({ processor: { messageTimeout: "2m" }, timeouts }).extProc.max_message_timeout).toBe("120s");
 });
 
 test("Envoy's own errors carry no id, and the processor's are left alone first of all", () => {

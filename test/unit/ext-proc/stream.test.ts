@@ -3,11 +3,18 @@ import type { Reply, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
 import type { Exchange } from "../../../src/gateway.ts";
+import { fields } from "../core/fields.ts";
 
-const headers = { get: () => undefined };
+const headers = fields({});
 const requestHeaders: EnvoyMessage = { phase: "request_headers", headers, endOfStream: false };
 const requestBody: EnvoyMessage = { phase: "request_body", body: new Uint8Array() };
-const responseHeaders: EnvoyMessage = { phase: "response_headers", headers, upstreamAddress: undefined };
+const responseHeaders: EnvoyMessage = {
+  phase: "response_headers",
+  headers,
+  endOfStream: false,
+  upstreamAddress: undefined,
+  flags: 0,
+};
 const go: Verdict = { kind: "continue" };
 const reply: Reply = { kind: "reply", status: 404, headers: [], body: "", details: "mcp_x" };
 const fault: Reply = { ...reply, status: 500, details: "mcp_internal" };
@@ -20,6 +27,7 @@ function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {})
   let closed = 0;
   const exchange: Exchange = {
     closed: () => void closed++,
+    overrideRefused: () => undefined,
     requestHeaders: () => go,
     requestBody: () => go,
     responseHeaders: () => go,
@@ -29,6 +37,8 @@ function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {})
   };
   const channel = {
     answer: (phase: Phase, verdict: Verdict) => void answers.push([phase, verdict]),
+    extend: () => undefined,
+    send: async () => undefined,
     end: () => void ended++,
     abort: () => void aborted++,
     ...channelOver,

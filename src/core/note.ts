@@ -1,0 +1,31 @@
+/** What a session's backend must be told again when it has lost the session, beside its initialize. Pure. */
+import type { Message, Span } from "./message.ts";
+
+/** Largest params (bytes) that are remembered: a level or the URI of a resource, and what a client puts beside it. */
+const LARGEST_PARAMS = 8 * 1024;
+
+/** A request that changes what a backend keeps for a session (MCP 2025-11-25: logging/setLevel, resources/subscribe). */
+export interface Note {
+  readonly kind: "level" | "subscribe" | "unsubscribe";
+  /** Where its params stand in the body. */
+  readonly params: Span;
+  /** Of a subscription: the resource. */
+  readonly uri: string;
+}
+
+export function noteOf(message: Message): Note | undefined {
+  if (message.kind !== "request" || !message.params) return undefined;
+  const { start, end, uri } = message.params;
+  if (end - start > LARGEST_PARAMS) return undefined;
+  const params = { start, end };
+  switch (message.method) {
+    case "logging/setLevel":
+      return { kind: "level", params, uri: "" };
+    case "resources/subscribe":
+      return uri && { kind: "subscribe", params, uri: uri.value };
+    case "resources/unsubscribe":
+      return uri && { kind: "unsubscribe", params, uri: uri.value };
+    default:
+      return undefined;
+  }
+}

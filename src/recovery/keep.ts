@@ -1,0 +1,168 @@
+/**
+ * Keeps each request of a session until it is answered: where the answer is that of a lost session, the session is recovered,
+ * the request sent once more, and what comes of it is the client's answer.
+ */
+import { EVENT_STREAM, MCP_SESSION_ID } from "../core/headers.ts";
+import type { HeaderFields, Later, ResponseHead, Verdict } from "../core/http.ts";
+import { textOf } from "../core/message.ts";
+import type { Note } from "../core/note.ts";
+import { longestPatience, type RequestPolicy, type Route } from "../core/routes.ts";
+import type { Egress } from "../egress/client.ts";
+import { type SessionKey, sessionTag } from "../sessions/id.ts";
+import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
+import type { Budget } from "./budget.ts";
+import { suspect } from "./lost.ts";
+import type { Recovery } from "./recover.ts";
+import { credentialHeaders, type Labels, replay, replayHeaders } from "./replay.ts";
+
+/** What a POST carried. */
+export interface SentMessage {
+  readonly body: Uint8Array;
+  /** That it changes what the backend keeps for the session. */
+  readonly note?: Note | undefined;
+}
+
+/** A request that was sent into a session. */
+interface SentRequest {
+  readonly route: Route;
+  /** The request's query with its question mark, or "". */
+  readonly query: string;
+  readonly headers: HeaderFields;
+  readonly labels: Labels | undefined;
+  /** undefined for a GET, which opens a stream. */
+  readonly message: SentMessage | undefined;
+  /** The session as the client knows it, and as the store does. */
+  readonly sessionId: string;
+  readonly key: SessionKey;
+  readonly binding: Binding;
+  readonly limits: RequestPolicy["limits"];
+}
+
+export interface Kept {
+  /**
+   * The verdict on the head of an answer: as it is, unless it is that of a lost session.
+   * @param asItIs the verdict that passes the answer on
+   */
+  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later;
+  /** The request has ended: nothing more is done for it. */
+  drop(): void;
+}
+
+export interface Keeper {
+  /** undefined: too large to be kept. */
+  keep(request: SentRequest): Kept | undefined;
+}
+
+export interface KeeperDependencies {
+  readonly store: SessionStore;
+  readonly recovery: Recovery;
+  readonly egress: Egress;
+  readonly budget: Budget;
+}
+
+/** What a lost GET stream is answered: the client connects again after so many ms, and Envoy carries the new stream. */
+const RECONNECT = "retry: 100\n\n";
+
+export function createKeeper(dependencies: KeeperDependencies): Keeper {
+  return {
+    keep(request) {
+      const size = request.message?.body.length ?? 0;
+      if (size > request.limits.replayBody || !dependencies.budget.take(size)) return undefined;
+      return new KeptRequest(dependencies, request, size);
+    },
+  };
+}
+
+class KeptRequest implements Kept {
+  readonly #dependencies: KeeperDependencies;
+  readonly #request: SentRequest;
+  readonly #ended = new AbortController();
+  #size: number;
+
+  constructor(dependencies: KeeperDependencies, request: SentRequest, size: number) {
+    this.#dependencies = dependencies;
+    this.#request = request;
+    this.#size = size;
+  }
+
+  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later {
+    const status = head.headers.get(":status");
+    const suspicion = suspect(status, head.flags);
+    if (suspicion === undefined) {
+      this.#forgetMessage();
+      const note = status?.startsWith("2") ? this.#request.message?.note : undefined;
+      return note ? this.#remember(note).then(() => asItIs) : asItIs;
+    }
+    return {
+      kind: "later",
+      patience: longestPatience(this.#request.route.timeouts),
+      verdict: this.#recover(head, suspicion, asItIs),
+    };
+  }
+
+  drop(): void {
+    this.#ended.abort(new Error("the request has ended"));
+    this.#forgetMessage();
+  }
+
+  /** It will not be sent again. */
+  #forgetMessage(): void {
+    this.#dependencies.budget.give(this.#size);
+    this.#size = 0;
+  }
+
+  /** Before the client knows that the backend has taken it, so that its next request finds it remembered. */
+  async #remember(note: Note): Promise<void> {
+    const { message, key, route } = this.#request;
+    // What cannot be remembered costs the client nothing now: it matters only if the backend loses the session.
+    if (message) await this.#dependencies.store.remember(key, route.backend, remarkOf(note, message.body));
+  }
+
+  async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {
+    const { route, query, key, binding: used, headers, labels, message, sessionId, limits } = this.#request;
+    const { recovery, egress } = this.#dependencies;
+    const { signal } = this.#ended;
+    const target = { backend: route.backend, path: route.backendPath };
+    const bound = route.timeouts.initialize;
+    const loss = { suspicion, key, target, used, headers: credentialHeaders(headers), bound };
+    const outcome = await recovery.recover(loss, signal);
+    if (outcome.kind !== "recovered") return asItIs;
+    if (!message) return reconnect(sessionId);
+    const { body, note } = message;
+    try {
+      const answer = await replay(
+        egress,
+        {
+          target: { ...target, path: route.backendPath + query },
+          binding: outcome.binding,
+          headers: replayHeaders(headers, sessionTag(key), labels),
+          body,
+          sessionId,
+          first: head,
+          answerLimit: limits.recoveredAnswer,
+        },
+        signal,
+      );
+      if (note && answer.status >= 200 && answer.status < 300) await this.#remember(note);
+      return answer;
+    } catch {
+      // Envoy's egress listener is away, or the client is: there is no other answer than the first.
+      return asItIs;
+    }
+  }
+}
+
+function reconnect(sessionId: string): Verdict {
+  const headers = [
+    ["content-type", EVENT_STREAM],
+    ["cache-control", "no-cache"],
+    [MCP_SESSION_ID, sessionId],
+  ] as const;
+  return { kind: "reply", status: 200, headers, body: RECONNECT, details: "mcp_reconnect" };
+}
+
+function remarkOf({ kind, params, uri }: Note, body: Uint8Array): Remark {
+  if (kind === "unsubscribe") return { kind, uri };
+  const text = textOf(body, params);
+  return kind === "level" ? { kind, params: text } : { kind, uri, params: text };
+}

@@ -1,0 +1,25 @@
+/** Locks in this process: for sessions in memory. */
+import type { Locks } from "./locks.ts";
+
+/** @param now milliseconds since some fixed moment; default the system's monotonic clock */
+export function memoryLocks({ now = () => performance.now() }: { readonly now?: () => number } = {}): Locks {
+  /** When each lock ends, by the object that its holder knows it by. */
+  const held = new Map<string, { readonly ends: number }>();
+  return {
+    async acquire(name, ms) {
+      const at = now();
+      const current = held.get(name);
+      if (current && at < current.ends) return { kind: "taken" };
+      const mine = { ends: at + ms };
+      held.set(name, mine);
+      return {
+        kind: "acquired",
+        lock: {
+          async release() {
+            if (held.get(name) === mine) held.delete(name);
+          },
+        },
+      };
+    },
+  };
+}

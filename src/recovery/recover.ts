@@ -1,0 +1,287 @@
+/**
+ * Gives a session that its backend has lost another one there: asks whether it is lost, initializes anew as the client did,
+ * and binds the session to what came of it. One at a time for each binding, in this process and over routers.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import type { Header } from "../core/http.ts";
+import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
+import type { SessionKey } from "../sessions/id.ts";
+import type { Binding, Remembered, Session, SessionStore } from "../sessions/store.ts";
+import { firstMessage } from "./first-message.ts";
+import type { Lock, Locks } from "./locks.ts";
+import { isUnknownSession, type Suspicion } from "./lost.ts";
+
+/** A request that was answered as one in a lost session is. */
+interface Loss {
+  readonly suspicion: Suspicion;
+  readonly key: SessionKey;
+  readonly target: Target;
+  /** The binding that the request was sent by. */
+  readonly used: Binding;
+  /** What of the client's headers its session is initialized with: its credentials, above all. */
+  readonly headers: readonly Header[];
+  /** Longest (ms) that all of it may take. */
+  readonly bound: number;
+}
+
+type Outcome =
+  /** The session goes on, by this binding. */
+  | { readonly kind: "recovered"; readonly binding: Binding }
+  /** The backend knows the session: the answer was about something else. */
+  | { readonly kind: "alive" }
+  | { readonly kind: "failed"; readonly why: string };
+
+export type RecoveryEvent = {
+  readonly kind: "recovery";
+  readonly key: SessionKey;
+  readonly backend: string;
+  readonly suspicion: Suspicion;
+  readonly outcome: Outcome["kind"];
+  readonly why: string | undefined;
+  readonly from: string;
+  readonly to: string | undefined;
+  readonly ms: number;
+};
+
+export interface RecoveryDependencies {
+  readonly store: SessionStore;
+  readonly locks: Locks;
+  readonly egress: Egress;
+  readonly observe: (event: RecoveryEvent) => void;
+}
+
+export interface Recovery {
+  /** Resolves early where the signal says that the request has ended. Never rejects. */
+  recover(loss: Loss, signal: AbortSignal): Promise<Outcome>;
+}
+
+/** How much longer (ms) than a recovery its lock lasts, which another router takes over from one that died. */
+const LOCK_SLACK_MS = 1_000;
+/** ms between two looks at what another router makes of the recovery. */
+const POLL_MS = 50;
+/** ms between two tries to initialize at a backend that nobody can be reached of: at first, and at most. */
+const FIRST_RETRY_MS = 25;
+const LONGEST_RETRY_MS = 500;
+/** Most bytes that are read of an answer to our own calls. */
+const LARGEST_ANSWER = 1024 * 1024;
+
+/** What we ask for in our own calls, as a client must (MCP 2025-11-25, "Sending Messages to the Server"). */
+const OWN_HEADERS: readonly Header[] = [
+  ["content-type", "application/json"],
+  ["accept", "application/json, text/event-stream"],
+];
+const OWN_ID = '"mcp-router"';
+
+/** One recovery, and those who wait for it. */
+interface Flight {
+  readonly outcome: Promise<Outcome>;
+  readonly abort: AbortController;
+  waiting: number;
+}
+
+export function createRecovery(dependencies: RecoveryDependencies): Recovery {
+  const flights = new Map<string, Flight>();
+
+  const join = (loss: Loss): Flight => {
+    const name = `${loss.key} ${loss.target.backend} ${loss.used.generation}`;
+    const underway = flights.get(name);
+    if (underway) return underway;
+    const abort = new AbortController();
+    const outcome = run(dependencies, loss, abort.signal).finally(() => flights.delete(name));
+    const flight: Flight = { outcome, abort, waiting: 0 };
+    flights.set(name, flight);
+    return flight;
+  };
+
+  return {
+    async recover(loss, signal) {
+      const flight = join(loss);
+      flight.waiting++;
+      const left = new Promise<Outcome>((resolve) => {
+        signal.addEventListener("abort", () => resolve({ kind: "failed", why: "the client has left" }), { once: true });
+      });
+      const outcome = await Promise.race([flight.outcome, left]);
+      // Nobody is left to do it for.
+      if (--flight.waiting === 0) flight.abort.abort(new Error("every client has left"));
+      return outcome;
+    },
+  };
+}
+
+async function run(dependencies: RecoveryDependencies, loss: Loss, left: AbortSignal): Promise<Outcome> {
+  const started = performance.now();
+  const signal = AbortSignal.any([left, AbortSignal.timeout(loss.bound)]);
+  const outcome = await new Attempt(dependencies, loss, signal).run().catch((error: unknown): Outcome => {
+    return { kind: "failed", why: error instanceof Error ? error.message : String(error) };
+  });
+  dependencies.observe({
+    kind: "recovery",
+    key: loss.key,
+    backend: loss.target.backend,
+    suspicion: loss.suspicion,
+    outcome: outcome.kind,
+    why: outcome.kind === "failed" ? outcome.why : undefined,
+    from: loss.used.endpoint,
+    to: outcome.kind === "recovered" ? outcome.binding.endpoint : undefined,
+    ms: performance.now() - started,
+  });
+  return outcome;
+}
+
+/** What a call of ours in JSON-RPC says. */
+interface OwnCall {
+  readonly method: string;
+  /** JSON text. */
+  readonly params?: string;
+  /** Without an id, and so without an answer. */
+  readonly notification?: boolean;
+}
+
+/** One flight, step by step. Rejects where a step cannot be done, and when the signal says so. */
+class Attempt {
+  readonly #dependencies: RecoveryDependencies;
+  readonly #loss: Loss;
+  readonly #signal: AbortSignal;
+
+  constructor(dependencies: RecoveryDependencies, loss: Loss, signal: AbortSignal) {
+    this.#dependencies = dependencies;
+    this.#loss = loss;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<Outcome> {
+    const { suspicion, used } = this.#loss;
+    const now = await this.#current();
+    if (now.binding.generation !== used.generation) return { kind: "recovered", binding: now.binding };
+    if (suspicion === "ask" && !(await this.#isLost())) return { kind: "alive" };
+    const name = `${this.#loss.key}/${this.#loss.target.backend}`;
+    for (;;) {
+      const { binding } = await this.#current();
+      if (binding.generation !== used.generation) return { kind: "recovered", binding };
+      const acquired = await this.#dependencies.locks.acquire(name, this.#loss.bound + LOCK_SLACK_MS);
+      if (acquired.kind === "unavailable") throw new Error("the session store is away");
+      if (acquired.kind === "acquired") return await this.#whileLocked(acquired.lock);
+      // Another router is at it.
+      await pause(POLL_MS, undefined, { signal: this.#signal });
+    }
+  }
+
+  async #whileLocked(lock: Lock): Promise<Outcome> {
+    try {
+      // Somebody may have finished just before the lock was free.
+      const { session, binding } = await this.#current();
+      if (binding.generation !== this.#loss.used.generation) return { kind: "recovered", binding };
+      return await this.#initializeAnew(session);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** Whether the backend says that it does not know the session, by a ping in it. */
+  async #isLost(): Promise<boolean> {
+    const { status, text } = await this.#read(await this.#call({ method: "ping" }, this.#loss.used, []));
+    // 503: nobody is there to know it.
+    return status === 503 || isUnknownSession(status, text);
+  }
+
+  /** The session as it is now. */
+  async #current(): Promise<{ readonly session: Session; readonly binding: Binding }> {
+    const found = await this.#dependencies.store.find(this.#loss.key);
+    if (found.kind === "unavailable") throw new Error("the session store is away");
+    if (found.kind === "unknown") throw new Error("the session has ended");
+    const { bindings } = found.session;
+    const { backend } = this.#loss.target;
+    const binding = Object.hasOwn(bindings, backend) ? bindings[backend] : undefined;
+    if (!binding) throw new Error("the session has no binding to the backend");
+    return { session: found.session, binding };
+  }
+
+  async #initializeAnew(session: Session): Promise<Outcome> {
+    const { store, egress } = this.#dependencies;
+    const { key, target, used } = this.#loss;
+    const begun = await this.#initialize(session.initializeParams);
+    try {
+      const version: Header[] = begun.version === undefined ? [] : [["mcp-protocol-version", begun.version]];
+      await this.#mustAccept({ method: "notifications/initialized", notification: true }, begun, version);
+      await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
+      const { sessionId, endpoint } = begun;
+      const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
+      if (bound.kind === "bound") return { kind: "recovered", binding: bound.binding };
+      if (bound.kind === "conflict" && bound.binding) {
+        this.#abandon(egress, begun);
+        return { kind: "recovered", binding: bound.binding };
+      }
+      throw new Error(bound.kind === "unavailable" ? "the session store is away" : "the session has ended");
+    } catch (error) {
+      this.#abandon(egress, begun);
+      throw error;
+    }
+  }
+
+  /** What the lost session had been told. A backend that does not take it has said so to the client before. */
+  async #sayAgain(remembered: Remembered | undefined, pin: Pin, version: readonly Header[]): Promise<void> {
+    if (!remembered) return;
+    const calls: OwnCall[] = [];
+    if (remembered.level !== undefined) calls.push({ method: "logging/setLevel", params: remembered.level });
+    for (const params of remembered.subscriptions.values()) calls.push({ method: "resources/subscribe", params });
+    for (const call of calls) (await this.#call(call, pin, version)).body.resume();
+  }
+
+  /** Nobody will use it: it must not cost the backend memory. */
+  #abandon(egress: Egress, pin: Pin): void {
+    egress.endSession(this.#loss.target, pin, new AbortController().signal).catch(() => undefined);
+  }
+
+  /** At any endpoint, again and again while none can be reached: a backend that restarts is back soon. */
+  async #initialize(params: string) {
+    for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
+      const answer = await this.#call({ method: "initialize", params }, undefined, []);
+      if (answer.status !== 503) return await this.#begun(answer);
+      answer.body.resume();
+      await pause(wait, undefined, { signal: this.#signal });
+    }
+  }
+
+  async #begun(answer: Answer) {
+    const sessionId = answer.header("mcp-session-id");
+    const message = await firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
+    if (answer.status < 200 || answer.status > 299 || message?.result === undefined)
+      throw new Error(`the backend refuses to initialize: ${answer.status}`);
+    if (sessionId === undefined) throw new Error("the backend begins no session");
+    if (answer.endpoint === undefined) throw new Error("the egress listener does not say who answered");
+    return { sessionId, endpoint: answer.endpoint, version: message.result.protocolVersion };
+  }
+
+  async #mustAccept(call: OwnCall, pin: Pin, headers: readonly Header[]) {
+    const answer = await this.#call(call, pin, headers);
+    answer.body.resume();
+    if (answer.status < 200 || answer.status > 299)
+      throw new Error(`the backend refuses ${call.method}: ${answer.status}`);
+  }
+
+  #call({ method, params, notification }: OwnCall, pin: Pin | undefined, headers: readonly Header[]): Promise<Answer> {
+    const id = notification ? "" : `"id":${OWN_ID},`;
+    const rest = params === undefined ? "" : `,"params":${params}`;
+    return this.#dependencies.egress.send(
+      {
+        purpose: method === "initialize" ? "initialize" : "recovery",
+        target: this.#loss.target,
+        pin,
+        method: "POST",
+        headers: [...this.#loss.headers, ...OWN_HEADERS, ...headers],
+        body: `{"jsonrpc":"2.0",${id}"method":"${method}"${rest}}`,
+      },
+      this.#signal,
+    );
+  }
+
+  async #read({ status, body }: Answer): Promise<{ readonly status: number; readonly text: string }> {
+    let text = "";
+    for await (const chunk of body.setEncoding("utf8")) {
+      text += String(chunk);
+      // No answer to a ping is that long, and an event stream may stay open.
+      if (text.length > LARGEST_ANSWER || status === 200) break;
+    }
+    return { status, text };
+  }
+}

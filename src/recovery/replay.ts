@@ -1,0 +1,144 @@
+/** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
+
+import {
+  ANSWER_HEADERS,
+  EVENT_STREAM,
+  MCP_SESSION_ID,
+  X_MCP_METHOD,
+  X_MCP_NAME,
+  X_MCP_SESSION,
+} from "../core/headers.ts";
+import type { Header, HeaderFields, Reply, StreamedAnswer } from "../core/http.ts";
+import type { Answer, Egress, Target } from "../egress/client.ts";
+import type { Binding } from "../sessions/store.ts";
+
+/** What the first answer was. */
+interface FirstAnswer {
+  readonly headers: HeaderFields;
+  /** It has no body, so that Envoy takes none in its place but a whole one. */
+  readonly endOfStream: boolean;
+}
+
+export interface Replay {
+  readonly target: Target;
+  readonly binding: Binding;
+  readonly headers: readonly Header[];
+  readonly body: Uint8Array;
+  /** The session as the client knows it. */
+  readonly sessionId: string;
+  readonly first: FirstAnswer;
+  /**
+   * Most bytes of an answer: Envoy holds what a client does not take, and tells nobody (envoy.md §5). An answer that is
+   * longer is cut off.
+   */
+  readonly answerLimit: number;
+}
+
+/** Answers up to this length are sent whole. */
+const WHOLE_ANSWER = 64 * 1024;
+
+/** `details` of an answer that is sent whole. */
+const DETAILS = "mcp_recovered";
+
+/** Sends it once. Rejects where there is no answer: nobody knows then whether it has run. */
+export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
+  const { target, binding, headers, body, sessionId, first, answerLimit } = request;
+  const answer = await egress.send(
+    { purpose: "recovery", target, pin: binding, method: "POST", headers, body },
+    signal,
+  );
+  const set: Header[] = [];
+  for (const name of ANSWER_HEADERS) {
+    const value = answer.header(name);
+    if (value !== undefined) set.push([name, value]);
+  }
+  if (answer.header(MCP_SESSION_ID) !== undefined) set.push([MCP_SESSION_ID, sessionId]);
+  if (isShort(answer) || first.endOfStream) {
+    const whole = await readWhole(answer, answerLimit);
+    return { kind: "reply", status: answer.status, headers: set, body: whole, details: DETAILS };
+  }
+  const written = new Set(set.map(([name]) => name));
+  const remove = ["content-length", MCP_SESSION_ID, ...ANSWER_HEADERS].filter(
+    (name) => !written.has(name) && first.headers.get(name) !== undefined,
+  );
+  return { kind: "stream", status: answer.status, set, remove, body: limited(answer, answerLimit) };
+}
+
+function isShort(answer: Answer): boolean {
+  if (answer.header("content-type")?.includes(EVENT_STREAM)) return false;
+  const length = answer.header("content-length");
+  // Statuses that have no body, and often no length either (RFC 9110 §8.6).
+  if (length === undefined) return answer.status === 202 || answer.status === 204;
+  return Number(length) <= WHOLE_ANSWER;
+}
+
+async function readWhole(answer: Answer, limit: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of limited(answer, limit)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+async function* limited({ body }: Answer, limit: number): AsyncGenerator<Uint8Array, undefined> {
+  let length = 0;
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    length += piece.length;
+    if (length > limit) throw new Error(`the answer to a recovered request is longer than ${limit} bytes`);
+    yield piece;
+  }
+  return undefined;
+}
+
+/** Headers that belong to one hop (RFC 9110 §7.6.1), or that are said anew of each of our own calls. */
+const NOT_OURS = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+  "host",
+  "content-length",
+  "x-request-id",
+  MCP_SESSION_ID,
+]);
+
+/** The client's headers as they go on with a replay. */
+export function replayHeaders(headers: HeaderFields, tag: string, labels: Labels | undefined): Header[] {
+  const own: Header[] = [[X_MCP_SESSION, tag]];
+  if (labels?.method !== undefined) own.push([X_MCP_METHOD, labels.method]);
+  if (labels?.name !== undefined) own.push([X_MCP_NAME, labels.name]);
+  return [...endToEnd(headers), ...own];
+}
+
+/** The client's headers as they go on with calls of our own: who it is, but nothing of the message. */
+export function credentialHeaders(headers: HeaderFields): Header[] {
+  return endToEnd(headers).filter(([name]) => !MESSAGE_HEADERS.has(name));
+}
+
+const MESSAGE_HEADERS = new Set([
+  "content-type",
+  "accept",
+  "mcp-protocol-version",
+  "mcp-method",
+  "mcp-name",
+  "last-event-id",
+]);
+
+/** `x-mcp-method` and `x-mcp-name`. */
+export interface Labels {
+  readonly method: string | undefined;
+  readonly name: string | undefined;
+}
+
+function endToEnd(headers: HeaderFields): Header[] {
+  const kept: Header[] = [];
+  for (const header of headers.entries()) {
+    const [name] = header;
+    const isInternal =
+      name.startsWith(":") || name.startsWith("x-mcp-") || name.startsWith("x-envoy-") || name === "x-client-id";
+    if (!isInternal && !NOT_OURS.has(name)) kept.push(header);
+  }
+  return kept;
+}

@@ -1,0 +1,28 @@
+/** A configuration in the core's terms, for tests. */
+import type { RequestPolicy, Route } from "../../../src/core/routes.ts";
+
+export const ROUTE: Route = {
+  path: "/mcp",
+  backend: "one",
+  backendPath: "/mcp",
+  sessions: "optional",
+  onSessionLost: "recover",
+  timeouts: { call: 60_000, initialize: 10_000 },
+};
+
+export const POLICY: RequestPolicy = {
+  routes: new Map([["/mcp", ROUTE]]),
+  hosts: undefined,
+  origins: undefined,
+  identity: { kind: "none" },
+  admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
+  limits: {
+    body: 10_000,
+    batch: 10,
+    depth: 20,
+    name: 100,
+    initialize: 1_000,
+    replayBody: 10_000,
+    recoveredAnswer: 10_000,
+  },
+};
