@@ -45,8 +45,10 @@ export interface Answer {
   header(name: string): string | undefined;
   /** `ip:port` that answered. */
   readonly endpoint: string | undefined;
-  /** To be read, or destroyed. */
+  /** To be read, or discarded. */
   readonly body: Readable;
+  /** Nobody wants the body. */
+  discard(): void;
 }
 
 export interface Egress {
@@ -80,11 +82,19 @@ export function createEgress(address: string): Egress {
       signal,
       ...(body !== undefined && { body }),
     });
+    // Whoever reads the body gets its error; when it is aborted, nobody may be reading.
+    answer.body.on("error", () => undefined);
     const header = (name: string) => {
       const value = answer.headers[name];
       return Array.isArray(value) ? value[0] : value;
     };
-    return { status: answer.statusCode, header, endpoint: header(X_MCP_ENDPOINT), body: answer.body };
+    return {
+      status: answer.statusCode,
+      header,
+      endpoint: header(X_MCP_ENDPOINT),
+      body: answer.body,
+      discard: () => void answer.body.dump().catch(() => undefined),
+    };
   };
 
   return {
@@ -94,8 +104,8 @@ export function createEgress(address: string): Egress {
       const timeout = AbortSignal.timeout(END_TIMEOUT_MS);
       // No MCP-Protocol-Version, which would have to be the negotiated one: servers then assume 2025-03-26.
       const call: Call = { purpose: "sweep", target, pin, method: "DELETE", headers: [] };
-      const { status, body } = await send(call, AbortSignal.any([signal, timeout]));
-      body.resume();
+      const { status, discard } = await send(call, AbortSignal.any([signal, timeout]));
+      discard();
       const told = (status >= 200 && status < 300) || status === 404 || status === 405;
       if (!told) throw new Error(`the backend answers ${status}`);
     },

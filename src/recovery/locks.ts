@@ -3,7 +3,7 @@
  * keeps these promises:
  *
  * - Of several at once exactly one acquires a lock, until it is released or its time is over.
- * - A release by who lost the lock to its time changes nothing.
+ * - Who has lost the lock to its time changes nothing by extending or releasing it.
  * - Operations never reject: locks that cannot be reached answer `unavailable`.
  */
 export interface Locks {
@@ -12,5 +12,7 @@ export interface Locks {
 }
 
 export interface Lock {
+  /** Has the lock's time be over `ms` from now. */
+  extend(ms: number): Promise<void>;
   release(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import type { Locks } from "./locks.ts";
 /** @param now milliseconds since some fixed moment; default the system's monotonic clock */
 export function memoryLocks({ now = () => performance.now() }: { readonly now?: () => number } = {}): Locks {
   /** When each lock ends, by the object that its holder knows it by. */
-  const held = new Map<string, { readonly ends: number }>();
+  const held = new Map<string, { ends: number }>();
   return {
     async acquire(name, ms) {
       const at = now();
@@ -15,6 +15,9 @@ export function memoryLocks({ now = () => performance.now() }: { readonly now?: 
       return {
         kind: "acquired",
         lock: {
+          async extend(more) {
+            if (held.get(name) === mine) mine.ends = now() + more;
+          },
           async release() {
             if (held.get(name) === mine) held.delete(name);
           },

@@ -55,8 +55,9 @@ export interface Recovery {
   recover(loss: Loss, signal: AbortSignal): Promise<Outcome>;
 }
 
-/** How much longer (ms) than a recovery its lock lasts, which another router takes over from one that died. */
-const LOCK_SLACK_MS = 1_000;
+/** How long (ms) the lock of a recovery lasts, and how often it is renewed: another router soon takes over from one that died. */
+const LOCK_MS = 2_000;
+const RENEWAL_MS = 500;
 /** ms between two looks at what another router makes of the recovery. */
 const POLL_MS = 50;
 /** ms between two tries to initialize at a backend that nobody can be reached of: at first, and at most. */
@@ -98,7 +99,9 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
       const flight = join(loss);
       flight.waiting++;
       const left = new Promise<Outcome>((resolve) => {
-        signal.addEventListener("abort", () => resolve({ kind: "failed", why: "the client has left" }), { once: true });
+        const leave = () => resolve({ kind: "failed", why: "the client has left" });
+        if (signal.aborted) leave();
+        else signal.addEventListener("abort", leave, { once: true });
       });
       const outcome = await Promise.race([flight.outcome, left]);
       // Nobody is left to do it for.
@@ -158,7 +161,7 @@ class Attempt {
     for (;;) {
       const { binding } = await this.#current();
       if (binding.generation !== used.generation) return { kind: "recovered", binding };
-      const acquired = await this.#dependencies.locks.acquire(name, this.#loss.bound + LOCK_SLACK_MS);
+      const acquired = await this.#dependencies.locks.acquire(name, LOCK_MS);
       if (acquired.kind === "unavailable") throw new Error("the session store is away");
       if (acquired.kind === "acquired") return await this.#whileLocked(acquired.lock);
       // Another router is at it.
@@ -167,12 +170,14 @@ class Attempt {
   }
 
   async #whileLocked(lock: Lock): Promise<Outcome> {
+    const renewal = setInterval(() => void lock.extend(LOCK_MS), RENEWAL_MS).unref();
     try {
       // Somebody may have finished just before the lock was free.
       const { session, binding } = await this.#current();
       if (binding.generation !== this.#loss.used.generation) return { kind: "recovered", binding };
       return await this.#initializeAnew(session);
     } finally {
+      clearInterval(renewal);
       await lock.release();
     }
   }
@@ -224,7 +229,7 @@ class Attempt {
     const calls: OwnCall[] = [];
     if (remembered.level !== undefined) calls.push({ method: "logging/setLevel", params: remembered.level });
     for (const params of remembered.subscriptions.values()) calls.push({ method: "resources/subscribe", params });
-    for (const call of calls) (await this.#call(call, pin, version)).body.resume();
+    for (const call of calls) (await this.#call(call, pin, version)).discard();
   }
 
   /** Nobody will use it: it must not cost the backend memory. */
@@ -237,7 +242,7 @@ class Attempt {
     for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
       const answer = await this.#call({ method: "initialize", params }, undefined, []);
       if (answer.status !== 503) return await this.#begun(answer);
-      answer.body.resume();
+      answer.discard();
       await pause(wait, undefined, { signal: this.#signal });
     }
   }
@@ -254,7 +259,7 @@ class Attempt {
 
   async #mustAccept(call: OwnCall, pin: Pin, headers: readonly Header[]) {
     const answer = await this.#call(call, pin, headers);
-    answer.body.resume();
+    answer.discard();
     if (answer.status < 200 || answer.status > 299)
       throw new Error(`the backend refuses ${call.method}: ${answer.status}`);
   }

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
 import { defineScripts, type Guard } from "../redis/guard.ts";
-import type { Locks } from "./locks.ts";
+import type { Lock, Locks } from "./locks.ts";
 
 export interface RedisLocksOptions {
   /** Connected, or trying to. The caller closes it. */
@@ -13,7 +13,11 @@ export interface RedisLocksOptions {
   readonly prefix: string;
 }
 
-const SCRIPTS = { mcprUnlock: { file: join(import.meta.dirname, "lua", "unlock.lua"), keys: 1 } } as const;
+const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
+const SCRIPTS = {
+  mcprExtendLock: { file: lua("extend"), keys: 1 },
+  mcprUnlock: { file: lua("unlock"), keys: 1 },
+} as const;
 
 export function redisLocks({ connection, guard, prefix }: RedisLocksOptions): Locks {
   const scripts = defineScripts(connection, SCRIPTS);
@@ -23,8 +27,11 @@ export function redisLocks({ connection, guard, prefix }: RedisLocksOptions): Lo
         const key = `${prefix}:{${name}}:l`;
         const token = randomUUID();
         if ((await connection.set(key, token, "PX", ms, "NX")) === null) return { kind: "taken" as const };
-        const release = async () => void (await guard.run("unlock", () => scripts.mcprUnlock(key, token)));
-        return { kind: "acquired" as const, lock: { release } };
+        const lock: Lock = {
+          extend: async (more) => void (await guard.run("lock", () => scripts.mcprExtendLock(key, token, more))),
+          release: async () => void (await guard.run("unlock", () => scripts.mcprUnlock(key, token))),
+        };
+        return { kind: "acquired" as const, lock };
       }),
   };
 }

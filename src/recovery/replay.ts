@@ -124,6 +124,8 @@ const MESSAGE_HEADERS = new Set([
   "mcp-method",
   "mcp-name",
   "last-event-id",
+  // We read the answers ourselves.
+  "accept-encoding",
 ]);
 
 /** `x-mcp-method` and `x-mcp-name`. */

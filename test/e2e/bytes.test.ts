@@ -16,7 +16,9 @@ afterAll(async () => {
   await server?.close();
 });
 
-const lastBody = () => server.received.at(-1)?.body.toString();
+/** The last that came from a client: after a 400 the router asks, by a call of its own, whether the session lives. */
+const last = () => server.received.findLast(({ headers }) => headers["x-client-id"] === undefined);
+const lastBody = () => last()?.body.toString();
 
 test.each([
   [
@@ -54,7 +56,7 @@ test("an initialize reaches the backend byte for byte, without the stale session
   const answer = await post(stack.port, "/server/mcp", body, { "mcp-session-id": "A".repeat(43) });
   expect(answer.status).toBe(200);
   expect(lastBody()).toBe(body);
-  expect(server.received.at(-1)?.headers).not.toHaveProperty("mcp-session-id");
+  expect(last()?.headers).not.toHaveProperty("mcp-session-id");
 });
 
 test.each([false, true])(
@@ -83,6 +85,6 @@ test("a GET that carries an initialize begins no session", async () => {
   const response = await openResponse({ port: stack.port, path: "/server/mcp", headers, body });
   response.destroy();
   expect([undefined, headers["mcp-session-id"]]).toContain(response.headers["mcp-session-id"]);
-  expect(server.received.at(-1)).toMatchObject({ method: "GET" });
+  expect(last()).toMatchObject({ method: "GET" });
   expect(server.sessions.size).toBe(before);
 });

@@ -77,12 +77,18 @@ describe("a tools/call after the backend restarted in place", () => {
   });
 });
 
-test("a call while the backend is down waits for it to come back", async () => {
-  const session = await open({ json: true });
-  const { port } = server;
-  await server.close();
-  const answer = callTool(stack.port, PATH, session, "echo", { text: "patience" });
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  server = await startMcpServer("one", { port, json: true });
-  expect(await answer).toContain("patience");
-});
+test.each([{ json: true }, { json: false }])(
+  "a call while the backend is down waits for it to come back: %j",
+  async (options) => {
+    const session = await open(options);
+    const { port } = server;
+    await server.close();
+    const answer = post(stack.port, PATH, callMessage("echo", { text: "patience" }), { "mcp-session-id": session });
+    await expect
+      .poll(() => stack.accessLog.filter(({ client_id }) => client_id === "mcp-router/initialize"))
+      .not.toHaveLength(0);
+    server = await startMcpServer("one", { ...options, port });
+    expect(await answer).toMatchObject({ status: 200 });
+    expect((await answer).body).toContain("patience");
+  },
+);
