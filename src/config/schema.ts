@@ -235,11 +235,13 @@ const schema = z.strictObject({
       /** What a refused client is told to wait. */
       retryAfter: duration.default(30 * seconds),
       /**
-       * Bounds POSTs that open something (legacy ones without a session) in Envoy, ahead of tokens and of the router, in each
-       * Envoy. Default: off.
+       * Bounds POSTs that open something, in Envoy and ahead of tokens: those that carry neither mcp-session-id nor, as
+       * modern ones do, mcp-method. The rest get 429. Calls of legacy clients to a backend without sessions look the same,
+       * so they count. Who adds such a header passes the guard, and meets the caps. Default: off.
        */
       guard: z
         .strictObject({
+          /** In each Envoy, whatever its number of workers. */
           perSecond: wholeNumber(1, 1_000_000),
           /** Most at once, after a pause. */
           burst: wholeNumber(1, 1_000_000),

@@ -4,6 +4,7 @@ import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
 import { error, type Finding, warning } from "./lint/finding.ts";
+import { guardFindings } from "./lint/guard-rules.ts";
 import { identityFindings } from "./lint/identity-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
@@ -55,6 +56,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
   return [
     ...filterFindings(extProc.get("typed_config"), config),
     ...identityFindings(manager, extProc, config),
+    ...guardFindings(manager, extProc, config),
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, config),
     ...gatewayRouteFindings(gateway, topology, config),

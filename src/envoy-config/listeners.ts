@@ -5,6 +5,7 @@ import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts
 import { accessLog } from "./access-log.ts";
 import { corsFilter, corsPolicy } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
+import { guardFilter } from "./guard.ts";
 import { jwtAuthnFilter } from "./jwt-authn.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_TYPE, ROUTER_TYPE } from "./names.ts";
@@ -36,6 +37,7 @@ export function listeners(config: Config): Message[] {
 
 function gatewayListener(config: Config): Message {
   const { listen, tls, origins } = config.gateway;
+  const { guard } = config.admission;
   return listener("gateway", listen, config, {
     ...(tls && { transport_socket: tlsFor(tls) }),
     http: {
@@ -55,6 +57,7 @@ function gatewayListener(config: Config): Message {
     },
     filters: [
       ...(origins ? [corsFilter()] : []),
+      ...(guard ? [guardFilter(guard, config)] : []),
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
     ],

@@ -6,10 +6,15 @@ import { AUTHENTICATION_REQUIRED, REPLY_DETAILS_PREFIX } from "../core/reject.ts
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
+/** As the processor says it of a cap (core/reject.ts). */
+const SERVER_BUSY = -32000;
 const INVALID_REQUEST = -32600;
 const INTERNAL_ERROR = -32603;
 
-/** What Retry-After says, in seconds: a restart of the processor, or a pod's, is about over by then. */
+/**
+ * What Retry-After says, in seconds: a restart of the processor, or a pod's, is about over by then, and the guard has let
+ * somebody in again.
+ */
 const RETRY_AFTER_SECONDS = 1;
 
 /** The first mapper that matches decides. Never by status: that would rewrite the processor's own answers too. */
@@ -21,6 +26,12 @@ export function localReplies(): Message {
       {
         filter: details("response.code_details == 'request_payload_too_large'"),
         ...jsonRpc(INVALID_REQUEST, "Request body too large"),
+      },
+      // admission.guard, whose bucket gets a token each second at least. Early, for a flood of them.
+      {
+        filter: details("response.code_details == 'local_rate_limited'"),
+        ...retryLater(),
+        ...jsonRpc(SERVER_BUSY, "Too many sessions are being opened"),
       },
       // The backend has the request, so it may have run: no invitation to send it again.
       {

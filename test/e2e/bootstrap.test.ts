@@ -46,6 +46,7 @@ describe("Envoy accepts the bootstrap", () => {
       }),
     ],
     ["with origins of browsers", () => ({ gateway: { origins: ["https://app.example", "http://localhost:5173"] } })],
+    ["with a guard", () => ({ admission: { guard: { perSecond: 1, burst: 1_000_000 } } })],
     ["with the processor on a Unix socket", () => ({ processor: { listen: "unix:/run/mcp-router.sock" } })],
     ["with the processor by name", () => ({ processor: { endpoints: ["router.internal:50051"] } })],
     ["with several processors", () => ({ processor: { endpoints: ["127.0.0.1:50051", "127.0.0.1:50052"] } })],

@@ -20,6 +20,8 @@ export type Rule =
   | "route-cache"
   /** Who calls does not reach the processor. */
   | "identity"
+  /** What opens sessions is not bounded as admission.guard says, or more is than that. */
+  | "guard"
   | "graceful-close"
   | "processor-cluster"
   | "processor-circuit-breakers"

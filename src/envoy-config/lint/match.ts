@@ -65,7 +65,7 @@ const VALUE_CONDITIONS = [
 ];
 
 /** envoy.config.route.v3.HeaderMatcher. A header that is absent takes no inverted matcher either, unless it is to count as empty. */
-function takesHeader(matcher: View, headers: SampleRequest["headers"]): boolean {
+export function takesHeader(matcher: View, headers: SampleRequest["headers"]): boolean {
   const value = headers[matcher.get("name").text?.toLowerCase() ?? ""];
   const invert = matcher.get("invert_match").isTrue;
   const present = matcher.get("present_match");

@@ -135,6 +135,59 @@ describe("identity", () => {
   });
 });
 
+describe("the guard", () => {
+  const admission = { guard: { perSecond: 10, burst: 20 } };
+  const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
+
+  test("stands after cors, ahead of tokens and of the processor, and not on the egress listener", () => {
+    const { gatewayManager, egressManager } = parts({
+      admission,
+      identity: jwt,
+      gateway: { origins: ["https://app.example"] },
+    });
+    const names = gatewayManager.http_filters.map(({ name }: Json) => name.replace("envoy.filters.http.", ""));
+    expect(names).toEqual(["cors", "local_ratelimit", "jwt_authn", "ext_proc", "router"]);
+    expect(egressManager.http_filters).toHaveLength(1);
+  });
+
+  test("has one bucket for what opens something on the public paths, and none for the rest", () => {
+    const [{ typed_config }] = parts({ admission }).gatewayManager.http_filters;
+    const entry = { key: "mcp_router", value: "opening" };
+    expect(typed_config.descriptors).toEqual([
+      { entries: [entry], token_bucket: { max_tokens: 20, tokens_per_fill: 10, fill_interval: "1s" } },
+    ]);
+    expect(typed_config).not.toHaveProperty("token_bucket");
+    expect(typed_config.rate_limits).toEqual(
+      ["/everything/mcp", "/files/mcp"].map((path) => ({
+        actions: [
+          {
+            header_value_match: {
+              descriptor_key: entry.key,
+              descriptor_value: entry.value,
+              headers: [
+                { name: ":method", string_match: { exact: "POST" } },
+                { name: "x-mcp-path", string_match: { exact: path } },
+                { name: "mcp-session-id", present_match: false },
+                { name: "mcp-method", present_match: false },
+              ],
+            },
+          },
+        ],
+      })),
+    );
+  });
+
+  test("is always on, where Envoy's defaults are off", () => {
+    const [{ typed_config }] = parts({ admission }).gatewayManager.http_filters;
+    for (const share of [typed_config.filter_enabled, typed_config.filter_enforced])
+      expect(share).toEqual({ default_value: { numerator: 100, denominator: "HUNDRED" } });
+  });
+
+  test("is there only when it is configured", () => {
+    expect(bootstrapFor(configOf())).not.toContain("local_ratelimit");
+  });
+});
+
 describe("a backend's cluster", () => {
   test("gives a backend its own address as Host, or the configured one", () => {
     const own = backend({ endpoints: ["127.0.0.1:3001", "[::1]:3002"] });

@@ -6,6 +6,8 @@ import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
 const config = configOf();
 const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
 const withTokens = configOf({ identity: jwt });
+const GUARDED = { identity: jwt, admission: { guard: { perSecond: 10, burst: 20 } } };
+const guarded = configOf(GUARDED);
 const several = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
 
 const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
@@ -18,7 +20,7 @@ const LISTEN = 0;
 const CALL = 2;
 const UNDECIDED = 6;
 
-const generated = new Map([config, several, withTokens].map((subject) => [subject, bootstrapOf(subject)]));
+const generated = new Map([config, several, withTokens, guarded].map((subject) => [subject, bootstrapOf(subject)]));
 const fresh = (subject: typeof config): Json => structuredClone(generated.get(subject));
 
 /** What the lint says of the generated bootstrap after a change. */
@@ -44,6 +46,8 @@ describe("a generated bootstrap", () => {
     ["with origins of browsers", { gateway: { origins: ["https://app.example", "http://localhost:5173"] } }],
     ["with keys of tokens at a URL", { identity: { ...jwt, jwks: { uri: "https://issuer.example/jwks" } } }],
     ["with tokens", { identity: jwt, gateway: { origins: ["https://app.example"] } }],
+    ["with a guard", { admission: { guard: { perSecond: 10, burst: 20 } } }],
+    ["with a guard, tokens and origins", { ...GUARDED, gateway: { origins: ["https://app.example"] } }],
     ["with other times and limits", { timeouts: { call: "1m", listen: "2m" }, limits: { body: "1KiB" } }],
   ])("%s is clean", (_, sections) => {
     const subject = configOf(sections);
@@ -122,6 +126,81 @@ describe("identity by tokens", () => {
   test("is what only a configuration with tokens needs", () => {
     const subject = configOf({ identity: { kind: "header", name: "x-user" } });
     expect(lintEnvoy(fresh(config), subject)).toEqual([]);
+  });
+});
+
+describe("the guard", () => {
+  const filters = `${GATEWAY}.http_filters`;
+  const guard = `${filters}[0].typed_config`;
+
+  test.each<[string, (filters: Json[]) => void]>([
+    ["is there", (all) => all.shift()],
+    ["is ahead of the processor", (all) => all.splice(2, 0, ...all.splice(0, 1))],
+    ["is ahead of the tokens", (all) => all.splice(1, 0, ...all.splice(0, 1))],
+  ])("of admission.guard %s", (_, change) => {
+    expect(lintAfter(({ gatewayManager }) => change(gatewayManager.http_filters), guarded)).toEqual([
+      finding("guard", "error", filters, "have no envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"),
+    ]);
+  });
+
+  test.each<[string, (typed_config: Json) => void, Finding["severity"], string, string]>([
+    [
+      "is switched on",
+      (typed_config) => put(typed_config, "filter_enabled", undefined),
+      "error",
+      `${guard}.filter_enabled`,
+      "is 0 %",
+    ],
+    [
+      "is enforced",
+      (typed_config) => put(typed_config, "filter_enforced.default_value.numerator", 0),
+      "error",
+      `${guard}.filter_enforced`,
+      "is 0 %",
+    ],
+    [
+      "counts on each public path",
+      ({ rate_limits }) => rate_limits.pop(),
+      "error",
+      `${guard}.rate_limits`,
+      "count no initialize on /files/mcp",
+    ],
+    [
+      "leaves sessions alone",
+      ({ rate_limits }) => rate_limits[0].actions[0].header_value_match.headers.splice(2, 1),
+      "error",
+      `${guard}.rate_limits[0]`,
+      "counts requests with mcp-session-id too",
+    ],
+    [
+      "leaves modern requests alone",
+      ({ rate_limits }) => rate_limits[1].actions[0].header_value_match.headers.splice(3, 1),
+      "error",
+      `${guard}.rate_limits[1]`,
+      "counts requests with mcp-method too",
+    ],
+    [
+      "has no bucket for the rest",
+      (typed_config) => put(typed_config, "token_bucket", { max_tokens: 1, fill_interval: "1s" }),
+      "warning",
+      `${guard}.token_bucket`,
+      "leave it out",
+    ],
+  ])("%s", (_, change, severity, path, message) => {
+    expect(lintAfter(({ gatewayManager }) => change(gatewayManager.http_filters[0].typed_config), guarded)).toEqual([
+      finding("guard", severity, path, message),
+    ]);
+  });
+
+  test("may count by more than the lint can judge", () => {
+    const perClient = ({ rate_limits }: Json) => rate_limits[0].actions.push({ remote_address: {} });
+    expect(lintAfter(({ gatewayManager }) => perClient(gatewayManager.http_filters[0].typed_config), guarded)).toEqual(
+      [],
+    );
+  });
+
+  test("may be there without the setting", () => {
+    expect(lintEnvoy(fresh(guarded), withTokens)).toEqual([]);
   });
 });
 
@@ -649,8 +728,8 @@ describe("local replies", () => {
     ]);
     expect(replies((config) => config.mappers.push({ ...config.mappers[1], filter: byStatus }))).toEqual([]);
     expect(replies((config) => config.mappers.shift()).map(({ path }) => path)).toEqual([
-      `${REPLIES}.mappers[6].filter`,
       `${REPLIES}.mappers[7].filter`,
+      `${REPLIES}.mappers[8].filter`,
     ]);
     expect(replies((config) => put(config, "body_format", body("{}")))).toEqual([
       finding("local-replies", "error", `${REPLIES}.body_format`, "the processor's own too"),
@@ -702,12 +781,12 @@ describe("what cannot be read", () => {
   });
 
   test("never makes the lint throw", () => {
-    const places = placesIn(bootstrapOf(config));
+    const places = placesIn(bootstrapOf(guarded));
     fc.assert(
       fc.property(fc.constantFrom(...places), fc.jsonValue({ maxDepth: 2 }), (place, value) => {
-        const bootstrap = fresh(config);
+        const bootstrap = fresh(guarded);
         put(bootstrap, place, value);
-        for (const { path, message } of lintEnvoy(bootstrap, config)) expect(path && message).toBeTruthy();
+        for (const { path, message } of lintEnvoy(bootstrap, guarded)) expect(path && message).toBeTruthy();
       }),
       { numRuns: 500 },
     );

@@ -1,0 +1,57 @@
+/** Bounds what may open something, ahead of everything that costs (envoy.extensions.filters.http.local_ratelimit.v3). */
+import type { Config } from "../config/load.ts";
+import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
+import { LOCAL_RATE_LIMIT_FILTER, LOCAL_RATE_LIMIT_TYPE } from "./names.ts";
+import { duration, extension, type Message } from "./proto-json.ts";
+
+/** The descriptor of a request that is counted. */
+const DESCRIPTOR = { key: "mcp_router", value: "opening" } as const;
+
+/** envoy.config.core.v3.RuntimeFractionalPercent. Both switches are at 0 % where nothing is said. */
+const ALWAYS = { default_value: { numerator: 100, denominator: "HUNDRED" } } as const;
+
+type Guard = NonNullable<Config["admission"]["guard"]>;
+
+/**
+ * After cors, so that browsers may read the refusal, and ahead of jwt_authn and ext_proc. Its own `rate_limits` choose what
+ * is counted, since every request's route is the undecided one by then. There is one bucket for each Envoy, which its
+ * workers share, and none for the rest: a `token_bucket` of the filter's own would count whatever no descriptor names.
+ *
+ * Coarse by design: a client may add a header that takes it past the guard. The caps of `admission` hold all the same. And
+ * Envoy shows the processor the head of each refusal, as of every answer: one message without a body, in place of two.
+ */
+export function guardFilter({ perSecond, burst }: Guard, { routes }: Pick<Config, "routes">): Message {
+  return extension(LOCAL_RATE_LIMIT_FILTER, LOCAL_RATE_LIMIT_TYPE, {
+    stat_prefix: "mcp_guard",
+    filter_enabled: ALWAYS,
+    filter_enforced: ALWAYS,
+    rate_limits: routes.map(({ path }) => ({ actions: [opening(path)] })),
+    descriptors: [
+      {
+        entries: [DESCRIPTOR],
+        // Filled bit by bit, not once a second.
+        token_bucket: { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: duration(1_000) },
+      },
+    ],
+  });
+}
+
+/**
+ * A POST on a public path that names neither a session nor, as modern and stateless requests do, its method
+ * (envoy.config.route.v3.RateLimit.Action.HeaderValueMatch). One for each path: matchers know no "or".
+ */
+function opening(path: string): Message {
+  return {
+    header_value_match: {
+      descriptor_key: DESCRIPTOR.key,
+      descriptor_value: DESCRIPTOR.value,
+      headers: [
+        { name: ":method", string_match: { exact: "POST" } },
+        // Without the query, and set by Envoy.
+        { name: X_MCP_PATH, string_match: { exact: path } },
+        { name: MCP_SESSION_ID, present_match: false },
+        { name: MCP_METHOD, present_match: false },
+      ],
+    },
+  };
+}
