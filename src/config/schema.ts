@@ -236,7 +236,7 @@ const schema = z.strictObject({
       retryAfter: duration.default(30 * seconds),
       /**
        * Bounds POSTs that open something, in Envoy and ahead of tokens: those that carry neither mcp-session-id nor, as
-       * modern ones do, mcp-method. The rest get 429. Calls of legacy clients to a backend without sessions look the same,
+       * modern ones do, mcp-method. The rest get 503. Calls of legacy clients to a backend without sessions look the same,
        * so they count. Who adds such a header passes the guard, and meets the caps. Default: off.
        */
       guard: z

@@ -27,9 +27,11 @@ export function localReplies(): Message {
         filter: details("response.code_details == 'request_payload_too_large'"),
         ...jsonRpc(INVALID_REQUEST, "Request body too large"),
       },
-      // admission.guard, whose bucket gets a token each second at least. Early, for a flood of them.
+      // admission.guard, whose bucket gets a token each second at least. Early, for a flood of them. Not 429: of a first POST
+      // some clients take any 4xx for a server of an older kind, and fall back to its protocol (VS Code, SDK v2's "auto").
       {
         filter: details("response.code_details == 'local_rate_limited'"),
+        status_code: 503,
         ...retryLater(),
         ...jsonRpc(SERVER_BUSY, "Too many sessions are being opened"),
       },
