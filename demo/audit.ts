@@ -21,18 +21,33 @@ interface Home {
   readonly sessionId: string | undefined;
 }
 
-/** Audits all requests of one client. A client of the demo has at most one session. */
+/**
+ * Audits all requests of one client. A client of the demo has at most one session.
+ * @param own the calls that the router made itself
+ */
 export function auditClient(
   exchanges: readonly Exchange[],
   entries: ReadonlyMap<string, AccessEntry>,
+  own: readonly AccessEntry[],
   config: Config,
 ): Audited[] {
   const first = exchanges.find(({ what }) => what === "initialize");
   const opened = first && entries.get(first.tag);
-  const home = opened && { endpoint: opened.upstream, session: opened.session, sessionId: first?.sessionId };
+  let home: Home | undefined = opened && {
+    endpoint: opened.upstream,
+    session: opened.session,
+    sessionId: first?.sessionId,
+  };
   return exchanges.map((exchange) => {
     const entry = entries.get(exchange.tag);
     const problems = entry ? findings(exchange, entry, home, config) : ["not in Envoy's log"];
+    if (exchange.lost && home) {
+      const { session } = home;
+      const again = own.filter((call) => call.session === session && call.mcp_method === entry?.mcp_method);
+      if (again.length !== 1) problems.push(`sent again ${again.length} times`);
+      // From here on the session lives where it was sent again.
+      home = { ...home, endpoint: again[0]?.upstream ?? null };
+    }
     const notes = exchange.notes.length === 0 && home ? ["at the session's endpoint"] : exchange.notes;
     return { exchange, entry, notes, problems: [...exchange.problems, ...problems] };
   });

@@ -50,6 +50,7 @@ async function play(stack: Stack, journal: Journal): Promise<string[]> {
   const failures = await playAll({
     journal,
     url: stack.url,
+    restartServer: stack.restartServer,
     logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
   });
   // A request that is missing is found in the report.
@@ -62,7 +63,8 @@ function report({ accessLog, config }: Stack, journal: Journal, failures: readon
   const fromClients = accessLog.entries.filter(({ listener }) => listener === "gateway");
   const entries = new Map(fromClients.map((entry) => [entry.client_id ?? "", entry]));
   const clients = Map.groupBy(journal.exchanges, ({ client }) => client);
-  const audited = [...clients.values()].flatMap((exchanges) => auditClient(exchanges, entries, config));
+  const own = accessLog.entries.filter(({ listener }) => listener === "egress");
+  const audited = [...clients.values()].flatMap((exchanges) => auditClient(exchanges, entries, own, config));
   const bySection = journal.sections.map(({ title, exchanges }) => ({
     title,
     rows: audited.filter(({ exchange }) => exchanges.includes(exchange)),

@@ -23,6 +23,8 @@ export interface Exchange {
   expected: number;
   /** A refusal is the router's own: it must reach no backend. */
   refused: boolean;
+  /** Its session was lost: it reached its endpoint in vain, and was sent again by the router. */
+  lost: boolean;
   status: number | undefined;
   contentType: string | undefined;
   /** The session that the answer named. */
@@ -105,6 +107,7 @@ function open(
     what: describe(verb, message, earlier),
     expected: expectsAnswer ? 200 : 202,
     refused: false,
+    lost: false,
     status: undefined,
     contentType: undefined,
     sessionId: undefined,

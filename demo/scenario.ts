@@ -21,6 +21,8 @@ const SLOW = { duration: 1, steps: 5 };
 export interface Play {
   readonly journal: Journal;
   url(path: string): URL;
+  /** Kills the server at an endpoint and starts it again, without its sessions. */
+  restartServer(endpoint: string): Promise<void>;
   /** What Envoy logged of a request, once it has ended. */
   logged(exchange: Exchange): Promise<AccessEntry>;
 }
@@ -62,6 +64,7 @@ const SCENES: readonly Scene[] = [
   { title: "bob and carol at once: each stays at the endpoint where the session began", run: twoAtOnce },
   { title: "dave: the other route, to the other backend", run: theOtherRoute },
   { title: "erin: protocol 2026-07-28, without a session", run: modern },
+  { title: "frank: the server is killed in the middle of a session, and comes back without it", run: throughARestart },
   { title: "mallory: what the gateway refuses by itself", run: refusals },
 ];
 
@@ -162,6 +165,24 @@ async function whereAmI(play: Play, name: string, client: Client): Promise<void>
   check(call, upstream?.endsWith(`:${port}`) ?? false, `the server says it is :${port}`);
 }
 
+/** The server forgets the session; neither the client nor what it sees of the session knows. */
+async function throughARestart(play: OnStage): Promise<void> {
+  const { journal } = play;
+  const { client, transport } = await connect(play, "frank", EVERYTHING);
+  await eventStream(journal, "frank");
+  await whereAmI(play, "frank", client);
+  const { upstream } = await play.logged(journal.last("frank", "initialize"));
+  await play.restartServer(upstream ?? "");
+
+  const echo = textOf(await client.callTool({ name: "echo", arguments: { message: "still there?" } }));
+  const call = journal.last("frank", "tools/call echo");
+  call.lost = true;
+  check(call, echo === "Echo: still there?", "answered, in a new session of the server's", echo);
+  await whereAmI(play, "frank", client);
+  await transport.terminateSession();
+  check(journal.last("frank", "DELETE"), true, "the session ends");
+}
+
 async function theOtherRoute(play: OnStage): Promise<void> {
   const { journal } = play;
   const { client, transport } = await connect(play, "dave", MEMORY);
@@ -214,7 +235,16 @@ async function connect(
   options: ClientOptions = {},
 ): Promise<Connected> {
   const client = new Client({ name, version: "1.0.0" }, options);
-  const transport = new StreamableHTTPClientTransport(url(path), { fetch: journal.fetchAs(name) });
+  const transport = new StreamableHTTPClientTransport(url(path), {
+    fetch: journal.fetchAs(name),
+    // A GET stream that ends with its server is not opened again: when, would be another thing each time.
+    reconnectionOptions: {
+      maxRetries: 0,
+      initialReconnectionDelay: 1_000,
+      maxReconnectionDelay: 1_000,
+      reconnectionDelayGrowFactor: 1,
+    },
+  });
   clients.defer(() => client.close());
   await client.connect(transport, { timeout: PATIENCE });
   if (transport.sessionId !== undefined) check(journal.last(name, "initialize"), true, "a session begins");

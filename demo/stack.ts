@@ -26,6 +26,8 @@ export interface Stack {
   /** Where clients reach a route. */
   url(path: string): URL;
   readonly accessLog: AccessLog;
+  /** Kills the server at an endpoint (`ip:port`) and starts it again; resolves when it is back. It has forgotten its sessions. */
+  restartServer(endpoint: string): Promise<void>;
   /** The end of what each process wrote, to see why something failed. */
   output(): string;
 }
@@ -51,10 +53,18 @@ export async function startStack(
     return child;
   };
 
+  const servers = new Map<number, Child>();
+  const startServer = async (backend: string, port: number) => {
+    const child = own(startBackend(backend, port, directory));
+    servers.set(port, child);
+    await waitFor(child, () => accepts(port));
+  };
+  const endpoints = config.backends.flatMap(({ name, endpoints }) => endpoints.map(({ port }) => ({ name, port })));
+
   // All at once: each takes a second, most of it to load.
   const [bootstrap] = await Promise.all([
     mcpRouter("envoy", "--config", configFile),
-    ...startBackends(config, directory).map(({ child, port }) => waitFor(own(child), () => accepts(port))),
+    ...endpoints.map(({ name, port }) => startServer(name, port)),
     startRouter(configFile, `http://${formatAddress(http)}/readyz`, own),
   ]);
   const accessLog = createAccessLog(onEntry);
@@ -68,6 +78,14 @@ export async function startStack(
     config,
     url: (path) => new URL(path, `http://${formatAddress(listen)}`),
     accessLog,
+    async restartServer(endpoint) {
+      const at = endpoints.find(({ port }) => endpoint === `127.0.0.1:${port}`);
+      if (!at) throw new Error(`no server of the demo is at ${endpoint}`);
+      const child = servers.get(at.port);
+      child?.signal("SIGKILL");
+      await child?.exited;
+      await startServer(at.name, at.port);
+    },
     output: () => children.map(({ name, output }) => `--- ${name} ---\n${output().slice(-4_000)}`).join("\n"),
   };
 }
@@ -84,26 +102,19 @@ async function startRouter(configFile: string, readyz: string, own: (child: Chil
   await waitFor(router, async () => (await statusOf(readyz)) === 200);
 }
 
-/** The servers behind the two backends, one for each endpoint. */
-function startBackends({ backends }: Config, directory: string): { child: Child; port: number }[] {
-  return backends.flatMap(({ name, endpoints }) =>
-    endpoints.map(({ port }) => {
-      switch (name) {
-        case "everything":
-          return {
-            child: server(`server-everything :${port}`, [EVERYTHING, "streamableHttp"], { PORT: `${port}` }),
-            port,
-          };
-        case "memory": {
-          const proxy = [MCP_PROXY, "--host", "127.0.0.1", "--port", `${port}`, "--server", "stream"];
-          const memory = { MEMORY_FILE_PATH: join(directory, "memory.jsonl") };
-          return { child: server(`server-memory :${port}`, [...proxy, "--", process.execPath, MEMORY], memory), port };
-        }
-        default:
-          throw new Error(`the demo has no server for the backend "${name}"`);
-      }
-    }),
-  );
+/** The server behind one endpoint of a backend. */
+function startBackend(backend: string, port: number, directory: string): Child {
+  switch (backend) {
+    case "everything":
+      return server(`server-everything :${port}`, [EVERYTHING, "streamableHttp"], { PORT: `${port}` });
+    case "memory": {
+      const proxy = [MCP_PROXY, "--host", "127.0.0.1", "--port", `${port}`, "--server", "stream"];
+      const memory = { MEMORY_FILE_PATH: join(directory, "memory.jsonl") };
+      return server(`server-memory :${port}`, [...proxy, "--", process.execPath, MEMORY], memory);
+    }
+    default:
+      throw new Error(`the demo has no server for the backend "${backend}"`);
+  }
 }
 
 /** Not our whole environment: server-everything has a tool that shows its own to whoever asks. */
