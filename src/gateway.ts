@@ -308,10 +308,10 @@ class HttpExchange implements Exchange {
     const { route, query, mustNotPass } = this.#opened();
     const id = mintSessionId();
     const key = sessionKey(id);
-    const slot = await this.#reserve(key);
-    if ("reason" in slot) return this.#refuse(slot);
     const { params, protocolVersion, labels } = intent;
     const initializeParams = textOf(body, params);
+    const slot = await this.#reserve(key);
+    if ("reason" in slot) return this.#refuse(slot);
     this.#initializing = { id, key, initializeParams, protocolVersion, slot };
     this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
     return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, mustNotPass);
@@ -403,7 +403,9 @@ class HttpExchange implements Exchange {
   }
 
   #refuse(reject: Reject): Reply {
-    this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
+    // Nobody is refused any more: the client has left.
+    if (!this.#closed)
+      this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
 }

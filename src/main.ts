@@ -30,8 +30,8 @@ program
   .addOption(workersOption())
   .addOption(new Option("--worker <number>").argParser(Number).hideHelp())
   .action(async ({ config, workers, worker }: { config: string; workers?: number; worker?: number }) => {
-    const router = await serve(config, process.env, { workers, worker });
-    if (worker !== undefined) return serveForPrimary(router);
+    if (worker !== undefined) return serveForPrimary((text) => serve(config, process.env, { workers, worker, text }));
+    const router = await serve(config, process.env, { workers });
     process.on("SIGHUP", () => void router.reload());
     const stop = () => {
       // The same signal again, or the other one, ends the process at once.

@@ -3,7 +3,7 @@ import { createAdmission } from "./admission/admission.ts";
 import { type SweeperOptions, startSweeper } from "./admission/sweeper.ts";
 import type { Config, Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
-import { readConfig } from "./config/read.ts";
+import { readConfig, readConfigText } from "./config/read.ts";
 import { localUrl } from "./config/values.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress } from "./config/workers.ts";
@@ -19,11 +19,13 @@ import { openStore } from "./store.ts";
 import { serveHealth } from "./telemetry/http.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
-import { type Report, startWorkers } from "./workers.ts";
+import { type Report, startWorkers, type Workers } from "./workers.ts";
 
 export interface ServeOptions extends Overrides {
   /** Which of several workers this process is. */
   readonly worker?: number | undefined;
+  /** What the file is to be taken to say, until it changes. Default: it is read. */
+  readonly text?: string | undefined;
 }
 
 export interface Router {
@@ -46,29 +48,30 @@ export interface Router {
 export async function serve(
   file: string,
   environment: NodeJS.ProcessEnv,
-  { workers, worker }: ServeOptions = {},
+  { workers, worker, text: given }: ServeOptions = {},
 ): Promise<Router> {
-  const { text, config, warnings } = await readConfig(file, { workers });
+  const { text, config, warnings } =
+    given === undefined ? await readConfig(file, { workers }) : readConfigText(file, given, { workers });
   const isWorker = worker !== undefined;
   const log = createLogger(config.log.level, environment, isWorker ? { worker } : undefined);
-  const metrics = createMetrics();
-  const primary = { file, config, metrics, log };
+  const metrics = createMetrics(worker);
+  const primary = { file, text, config, metrics, log };
   // The primary has said what is to be said of the file.
   if (!isWorker) for (const warning of warnings) log.warn({ file }, warning);
   if (config.processor.workers > 1 && !isWorker) return serveByWorkers(primary, environment);
-  return serveHere({ ...primary, text, overrides: { workers }, worker });
+  return serveHere({ ...primary, overrides: { workers }, worker });
 }
 
 interface Start {
   readonly file: string;
+  /** What the file said. */
+  readonly text: string;
   readonly config: Config;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
 
 interface ProcessStart extends Start {
-  /** What the file said. */
-  readonly text: string;
   readonly overrides: Overrides;
   readonly worker: number | undefined;
 }
@@ -126,7 +129,13 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
       policy = requestPolicy(wanted);
       inForce = wanted;
     };
-    const watcher = watchFile(file, text, reloadOnChange({ file, started: config, overrides, apply, metrics, log }));
+    // Of several workers, who all read the same, one tells.
+    const reloadLog = worker ? log.child({}, { level: "silent" }) : log;
+    const watcher = watchFile(
+      file,
+      text,
+      reloadOnChange({ file, started: config, overrides, apply, metrics, log: reloadLog }),
+    );
     started.defer(() => watcher.close());
 
     ready = true;
@@ -159,25 +168,29 @@ function backendEnder(egress: Egress, config: () => Config): SweeperOptions["end
 
 /** The primary of several workers: it serves no requests itself. */
 async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Promise<Router> {
-  const { file, config, metrics, log } = start;
+  const { file, text, config, metrics, log } = start;
   const { workers: count, drain, http } = config.processor;
-  const started = new AsyncDisposableStack();
+  let workers: Workers | undefined;
+  let stopping = false;
   let clean = true;
+  const started = new AsyncDisposableStack();
   try {
-    const workers = await startWorkers({ file, workers: count, drain, environment, metrics, log });
-    started.defer(async () => {
-      clean = await workers.stop();
-    });
-    // One is enough: which of them take requests, Envoy finds out by itself.
-    const isReady = async () => (await workers.reports()).some(({ ready }) => ready);
-    const render = async () => metrics.render((await workers.reports()).map((report) => report.metrics));
+    const isReady = async () => !stopping && ((await workers?.ready()) ?? false);
+    const reports = async () => (await workers?.reports()) ?? [];
+    const render = async () => metrics.render((await reports()).map((report) => report.metrics));
+    // Let go of last: whoever asks during the drain is told that we are not ready.
     if (http)
       started.adopt(await serveHealth(http, { ...metrics, ready: isReady, render }), (server) => server.close());
+    workers = await startWorkers({ file, text, workers: count, drain, environment, metrics, log });
+    started.defer(async () => {
+      clean = (await workers?.stop()) ?? true;
+    });
     log.info({ workers: count, http }, "serving by workers");
     return {
-      reload: async () => workers.reload(),
+      reload: async () => workers?.reload(),
       report: async () => ({ ready: await isReady(), metrics: await metrics.snapshot() }),
       async stop() {
+        stopping = true;
         log.info({ drain }, "draining");
         await started.disposeAsync();
         log.info({ clean }, "stopped");

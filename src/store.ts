@@ -28,7 +28,7 @@ type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
 /** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
 export async function openStore({ store, sessions }: Config, metrics: Metrics, log: Logger): Promise<OpenStore> {
-  if (store.kind === "memory") return openMemory(sessions);
+  if (store.kind === "memory") return openMemory(sessions, metrics);
 
   // Loaded by who uses it: a router without Redis does without its client.
   const { connectRedis, redisWarnings } = await import("./redis/connection.ts");
@@ -40,6 +40,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   const connection = connectRedis(await redisSettings(store));
   let reached = false;
   let away = true;
+  const warned = new Set<string>();
   watchConnection(connection, {
     reached() {
       if (away) log.info("Redis reached");
@@ -47,7 +48,9 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
       reached = true;
       metrics.storeUp(true);
       void redisWarnings(connection).then((warnings) => {
-        for (const warning of warnings) log.warn(warning);
+        // Not again whenever it is reached again.
+        for (const warning of warnings) if (!warned.has(warning)) log.warn(warning);
+        for (const warning of warnings) warned.add(warning);
       });
     },
     unreachable(why) {
@@ -92,14 +95,16 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   };
 }
 
-function openMemory(sessions: Config["sessions"]): OpenStore {
+function openMemory(sessions: Config["sessions"], metrics: Metrics): OpenStore {
+  metrics.storeUp(true);
   const store = memoryStore(sessions);
   return { store, ledger: memoryLedger(), locks: memoryLocks(), reached: () => true, close: () => store.close() };
 }
 
 async function redisSettings(store: RedisConfig): Promise<RedisSettings> {
   const { url, tls, username, passwordFile, database, timeout } = store;
-  const password = passwordFile === undefined ? undefined : (await readFile(passwordFile, "utf8")).trim();
+  const password =
+    passwordFile === undefined ? undefined : (await readFile(passwordFile, "utf8")).replace(/\r?\n$/, "");
   return {
     at: placeOf(store),
     username: username ?? url?.username,

@@ -18,8 +18,8 @@ export interface Report {
 /** What a worker tells the primary, over the IPC channel between them. */
 type FromWorker = { readonly kind: "serving" } | ({ readonly kind: "report" } & Report);
 
-/** What the primary asks of a worker. */
-type ToWorker = { readonly kind: "report" | "reload" | "stop" };
+/** What the primary asks of a worker. First of all to start, with the configuration that the primary was started with. */
+type ToWorker = { readonly kind: "start"; readonly text: string } | { readonly kind: "report" | "reload" | "stop" };
 
 /** How long (ms) the primary waits for a worker's report, which a worker that is stuck never sends. */
 const REPORT_TIMEOUT_MS = 1_000;
@@ -33,6 +33,11 @@ const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
 
 export interface WorkersOptions {
   readonly file: string;
+  /**
+   * What the file said when the primary read it. A worker that is started again starts with it, and takes what the file says
+   * by now for a change: so one that is wrong keeps no worker away, and no worker differs in what needs a restart of all.
+   */
+  readonly text: string;
   readonly workers: number;
   /** ms that requests under way may take when a worker stops. */
   readonly drain: number;
@@ -46,6 +51,8 @@ export interface Workers {
   reload(): void;
   /** Those that answered in time. */
   reports(): Promise<readonly Report[]>;
+  /** Whether one of them is, which is enough: which of them take requests, Envoy finds out by itself. */
+  ready(): Promise<boolean>;
   /** Drains and ends all. Resolves to whether nothing had to be cut. */
   stop(): Promise<boolean>;
 }
@@ -69,6 +76,14 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     },
     reports: async () =>
       (await Promise.all(all.map((worker) => worker.report()))).filter((report) => report !== undefined),
+    ready: () =>
+      Promise.any(
+        all.map(async (worker) => {
+          const report = await worker.report();
+          if (!report?.ready) throw new Error("not ready");
+          return true;
+        }),
+      ).catch(() => false),
     stop,
   };
 }
@@ -92,6 +107,7 @@ class Worker {
       const ended = (code: number | null, signal: string | null) =>
         reject(new Error(`worker ${this.#number} ended with ${code ?? signal} before it served`));
       child.once("exit", ended);
+      child.once("error", reject);
       // Any message: it serves before it is asked anything.
       child.once("message", () => {
         child.off("exit", ended);
@@ -137,9 +153,10 @@ class Worker {
   }
 
   #launch(): ChildProcess {
-    const { file, workers, environment } = this.#options;
+    const { file, text, workers, environment } = this.#options;
     const args = ["serve", "--config", file, "--workers", String(workers), "--worker", String(this.#number)];
     this.#process = fork(MAIN, args, { env: environment, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.tell({ kind: "start", text });
     return this.#process;
   }
 
@@ -161,8 +178,24 @@ export interface WorkerRouter {
   stop(): Promise<boolean>;
 }
 
-/** What a worker does for its primary: it says that it serves, and does as it is told. Without a primary it stops. */
-export function serveForPrimary(router: WorkerRouter): void {
+/**
+ * What a worker does for its primary: it serves, says so, and does as it is told. Without a primary it stops.
+ * @param serve starts the router with a text of the configuration file
+ * @throws where the start fails
+ */
+export async function serveForPrimary(serve: (text: string) => Promise<WorkerRouter>): Promise<void> {
+  // Ctrl-C in a terminal, and its end, reach every process of it: the primary tells us.
+  process.on("SIGINT", () => undefined);
+  process.on("SIGHUP", () => undefined);
+  // Safe: this file sends it, at the other end.
+  const [start] = (await once(process, "message")) as [Extract<ToWorker, { kind: "start" }>];
+  let router: WorkerRouter;
+  try {
+    router = await serve(start.text);
+  } catch (error) {
+    process.disconnect();
+    throw error;
+  }
   const send = (message: FromWorker) => process.send?.(message, () => undefined);
   let stopping = false;
   const stop = async () => {
@@ -173,6 +206,8 @@ export function serveForPrimary(router: WorkerRouter): void {
   };
   process.on("message", async ({ kind }: ToWorker) => {
     switch (kind) {
+      case "start":
+        return;
       case "report":
         send({ kind, ...(await router.report()) });
         return;
@@ -186,7 +221,5 @@ export function serveForPrimary(router: WorkerRouter): void {
   });
   process.on("disconnect", stop);
   process.on("SIGTERM", stop);
-  // Ctrl-C in a terminal reaches every process of it: the primary tells us.
-  process.on("SIGINT", () => undefined);
   send({ kind: "serving" });
 }

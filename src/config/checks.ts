@@ -49,6 +49,7 @@ export function crossChecks(raw: RawConfig): string[] {
     ...identityContradictions(raw),
     ...storeContradictions(raw),
     ...workerContradictions(raw),
+    ...sweepTooRare(raw),
     ...listenerClashes(raw),
     ...socketBesideName(raw),
     ...idleTooShort(raw),
@@ -65,6 +66,8 @@ function identityContradictions({ identity }: RawConfig): string[] {
       `identity.jwks: got ${identity.jwks.uri ? "both" : "neither"}, expected one of file (a JSON Web Key Set on Envoy's ` +
         "machine) and uri",
     ];
+  if (identity.kind === "jwt" && identity.jwks.file !== undefined && identity.jwks.ca !== undefined)
+    return ["identity.jwks.ca: is for uri, and nothing is fetched where there is a file; remove it"];
   if (identity.kind === "header" && NO_PRINCIPALS.includes(identity.name))
     return [`identity.name: got "${identity.name}", expected a header that holds the name of a principal`];
   return [];
@@ -76,14 +79,33 @@ function storeContradictions({ store, processor }: RawConfig): string[] {
   const places = (["url", "sentinel", "cluster"] as const).filter((place) => store[place] !== undefined);
   if (places.length !== 1)
     errors.push(`store: got ${places.join(" and ") || "none of them"}, expected one of url, sentinel and cluster`);
+  const twice = (setting: string, other: unknown, inUrl: unknown) => {
+    if (other !== undefined && inUrl !== undefined)
+      errors.push(`store.${setting}: stands in store.url too; say it once`);
+  };
+  twice("username", store.username, store.url?.username);
+  twice("passwordFile", store.passwordFile, store.url?.password);
+  twice("database", store.database || undefined, store.url?.database);
   if (store.cluster && store.database !== 0)
     errors.push(`store.database: got ${store.database}, expected 0: a Redis Cluster has no other`);
-  if (store.timeout * 2 > processor.messageTimeout)
+  // Three commands one after another are the most that a phase waits for: a session is stored, its lease kept, or undone.
+  if (store.timeout * 3 > processor.messageTimeout)
     errors.push(
-      `store.timeout: got ${store.timeout / 1000}s, expected at most half of processor.messageTimeout ` +
+      `store.timeout: got ${store.timeout / 1000}s, expected at most a third of processor.messageTimeout ` +
         `(${processor.messageTimeout / 1000}s), or Envoy gives a request up before the store has`,
     );
   return errors;
+}
+
+/** Longest time (ms) between two sweeps: expired sessions are kept for a while only (sessions/store.ts, REAP_GRACE_MS). */
+export const LONGEST_SWEEP = 5 * 60_000;
+
+function sweepTooRare({ sessions: { sweep } }: RawConfig): string[] {
+  if (sweep <= LONGEST_SWEEP) return [];
+  return [
+    `sessions.sweep: got ${sweep / 1000}s, expected at most ${LONGEST_SWEEP / 1000}s: what expired is kept for ten minutes, ` +
+      "and then no backend can be told any more",
+  ];
 }
 
 function workerContradictions({ store, processor: { listen, workers } }: RawConfig): string[] {

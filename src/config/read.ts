@@ -15,14 +15,17 @@ export class ConfigError extends Error {
   }
 }
 
+interface Read {
+  readonly text: string;
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
 /**
  * Reads and checks a configuration file.
  * @throws ConfigError when it is not there or not right
  */
-export async function readConfig(
-  file: string,
-  overrides: Overrides = {},
-): Promise<{ text: string; config: Config; warnings: readonly string[] }> {
+export async function readConfig(file: string, overrides: Overrides = {}): Promise<Read> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -30,6 +33,14 @@ export async function readConfig(
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(file, [`cannot be read: ${reason}; name your mcp-router.yaml by --config`]);
   }
+  return readConfigText(file, text, overrides);
+}
+
+/**
+ * Checks a text as that of a configuration file.
+ * @throws ConfigError when it is not right
+ */
+export function readConfigText(file: string, text: string, overrides: Overrides = {}): Read {
   const loaded = loadConfig(text, overrides);
   if (!loaded.ok) throw new ConfigError(file, loaded.errors);
   return { text, config: loaded.config, warnings: loaded.warnings };

@@ -36,11 +36,20 @@ export function createGuard(notify: (event: RedisEvent) => void): Guard {
       } catch (error) {
         // Before what it leads to.
         notify({ kind: "failed", operation, error: error instanceof Error ? error : new Error(String(error)) });
-        breaker.failed();
+        if (isOfOneCommand(error)) breaker.succeeded();
+        else breaker.failed();
         return UNAVAILABLE;
       }
     },
   };
+}
+
+/** What Redis answers to every command while it cannot serve. */
+const CANNOT_SERVE = /^(?:LOADING|MASTERDOWN|CLUSTERDOWN|READONLY|NOAUTH|UNKILLABLE|BUSY)\b/;
+
+/** Redis refuses this command, for want of memory (OOM) or of a permission, say, and may well take others: it is not away. */
+function isOfOneCommand(error: unknown): boolean {
+  return error instanceof Error && error.name === "ReplyError" && !CANNOT_SERVE.test(error.message);
 }
 
 /** Runs a script: the number of keys where `keys` was left out, then keys and arguments. */

@@ -33,8 +33,10 @@ export interface Metrics {
   readonly contentType: string;
 }
 
-export function createMetrics(): Metrics {
+/** @param worker of several: a label of all that it counts, so that its restart is not taken for one of all */
+export function createMetrics(worker?: number): Metrics {
   const registry = new Registry();
+  if (worker !== undefined) registry.setDefaultLabels({ worker });
   collectDefaultMetrics({ register: registry });
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
     new Counter({ name: `mcp_router_${name}`, help, labelNames, registers: [registry] });
@@ -58,18 +60,20 @@ export function createMetrics(): Metrics {
   ]);
   const reloads = counter("config_reloads_total", "Changes of the configuration file, by outcome", ["outcome"]);
   const failures = counter("store_failures_total", "Operations of the session store that failed", ["operation"]);
-  const up = new Gauge({
-    name: "mcp_router_store_up",
-    help: "1 while the session store answers",
-    aggregator: "min",
-    registers: [registry],
-  });
-  up.set(1);
+  // Where there is a store: the primary of several workers has none.
+  let up: Gauge | undefined;
+  const storeUp = () => {
+    up ??= new Gauge({
+      name: "mcp_router_store_up",
+      help: "1 while the session store answers",
+      registers: [registry],
+    });
+    return up;
+  };
   const restarts = counter("worker_restarts_total", "Worker processes that ended by themselves", []);
   const stale = new Gauge({
     name: "mcp_router_config_stale",
     help: "1 while the configuration file was refused and an older one is in force",
-    aggregator: "max",
     registers: [registry],
   });
 
@@ -88,7 +92,7 @@ export function createMetrics(): Metrics {
     recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
     overrideRefused: () => overridesRefused.inc(),
     backendNotTold: (backend) => notTold.inc({ backend }),
-    storeUp: (answers) => up.set(answers ? 1 : 0),
+    storeUp: (answers) => storeUp().set(answers ? 1 : 0),
     storeFailed: (operation) => failures.inc({ operation }),
     configReloaded: (ok) => {
       reloads.inc({ outcome: ok ? "applied" : "refused" });

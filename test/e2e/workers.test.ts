@@ -1,5 +1,5 @@
 /** One router of several processes: they share Redis and Envoy spreads requests over them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -83,7 +83,8 @@ test("each takes requests, of any session, and the metrics are those of all", as
   expect(metricIn("sessions_created_total", text)).toBe(10);
   // Of each session its initialize, its notification and ten calls.
   expect(metricIn("requests_forwarded_total", text)).toBe(120);
-  expect(metricIn("store_up", text)).toBe(1);
+  // One word of each worker, and none of their primary.
+  expect(metricIn("store_up", text)).toBe(WORKERS);
 });
 
 test("one that is killed is started again, and no session is lost", async () => {
@@ -98,6 +99,32 @@ test("one that is killed is started again, and no session is lost", async () => 
       return ids.length === WORKERS && ids.includes(survivor) && !ids.includes(victim);
     });
   expect(metricIn("worker_restarts_total", await metrics())).toBe(1);
+});
+
+test("one that is started again while the file is wrong comes back with what it was started with", async () => {
+  const text = readFileSync(stack.configFile, "utf8");
+  const [victim = 0] = await workerIds();
+  writeFileSync(stack.configFile, "nonsense: 1");
+  process.kill(victim, "SIGKILL");
+  await expect
+    .poll(() => workerIds(), { timeout: 5_000 })
+    .toSatisfy((ids) => {
+      return ids.length === WORKERS && !ids.includes(victim);
+    });
+  // Both say that the file is stale, so both have started with another one.
+  const stale = async () => metricIn("config_stale", await metrics());
+  await expect.poll(stale, { timeout: 10_000 }).toBe(WORKERS);
+  writeFileSync(stack.configFile, text);
+  await expect.poll(stale, { timeout: 10_000 }).toBe(0);
+});
+
+test("the end of a terminal, which reaches every process in it, ends none of them", async () => {
+  const before = await workerIds();
+  for (const id of before) process.kill(id, "SIGHUP");
+  const session = await openSession(stack.port, PATH);
+  for (let call = 0; call < 20; call++)
+    expect(await callTool(stack.port, PATH, session, "echo", { text: "x" })).toContain("x");
+  expect(await workerIds()).toEqual(before);
 });
 
 test("all are ready together, and end together without cutting a request", async () => {

@@ -25,7 +25,33 @@ export function guardFindings(manager: View, extProc: View, { admission, routes 
           `a flood of initializes reaches both; write it as "mcp-router envoy" prints it`,
       ),
     ];
-  return [...switchedOff(guard), ...counted(guard, routes), ...bucketOfTheRest(guard)];
+  return [...switchedOff(guard), ...counted(guard, routes), ...withoutBucket(guard), ...bucketOfTheRest(guard)];
+}
+
+/** What is counted is limited only by a descriptor of the same key and value that has a bucket. */
+function withoutBucket(guard: View): Finding[] {
+  const descriptors = guard.get("descriptors");
+  const limited = new Set(
+    descriptors
+      .items()
+      .filter((descriptor) => descriptor.get("token_bucket.max_tokens").exists)
+      .flatMap((descriptor) => descriptor.get("entries").items())
+      .map((entry) => `${entry.get("key").text}=${entry.get("value").text}`),
+  );
+  const actions = guard
+    .get("rate_limits")
+    .items()
+    .flatMap((entry) => entry.get("actions").items())
+    .map((action) => action.get("header_value_match"))
+    .filter((match) => match.exists);
+  return actions
+    .filter((match) => {
+      const key = match.get("descriptor_key").text ?? "header_match";
+      return !limited.has(`${key}=${match.get("descriptor_value").text}`);
+    })
+    .map((match) =>
+      error("guard", match, `${descriptors.path} have no bucket for what it counts, so nothing is limited; add one`),
+    );
 }
 
 /** Both are at 0 % where nothing is said (envoy.config.core.v3.RuntimeFractionalPercent). */

@@ -42,17 +42,20 @@ function checkedTokens(manager: View, extProc: View, issuer: string, paths: read
     .map((provider) => provider.get("payload_in_metadata"))
     .filter(({ text }) => text !== JWT_METADATA.key)
     .map((key) => error("identity", key, `is not ${JWT_METADATA.key}, where the processor looks for the claims`));
-  return [...elsewhere, ...paths.flatMap((path) => ruleFor(authn.get("typed_config.rules"), path))];
+  const off = authn.get("disabled");
+  const switchedOff = off.isTrue ? [error("identity", off, "switches the check of tokens off; leave it out")] : [];
+  return [...elsewhere, ...switchedOff, ...paths.flatMap((path) => ruleFor(authn.get("typed_config"), path))];
 }
 
 /** The first rule that takes a path decides (jwt_authn.v3.RequirementRule). */
-function ruleFor(rules: View, path: string): Finding[] {
+function ruleFor(authn: View, path: string): Finding[] {
+  const rules = authn.get("rules");
   const rule = rules.items().find((one) => takes(one.get("match"), { path, headers: { ":method": "POST" } }));
   const unchecked = `: tokens are not checked on ${path}, and nobody is known there; add`;
   if (!rule) return [error("identity", rules, `have none for ${path}${unchecked} { match: { path: ${path} }, … }`)];
-  const requires = rule.get("requires");
-  if (!requires.exists && !rule.get("requirement_name").exists)
-    return [error("identity", requires, `is absent${unchecked} the provider of the issuer`)];
+  const named = rule.get("requirement_name").text;
+  const requires = named === undefined ? rule.get("requires") : authn.get("requirement_map").key(named);
+  if (!requires.exists) return [error("identity", requires, `is absent${unchecked} the provider of the issuer`)];
   // Anywhere in it: it may stand in a list of alternatives.
   if (!JSON.stringify(requires.value ?? null).match(/"allow_?missing_?or_?failed"/i)) return [];
   return [

@@ -1,8 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
+import { LONGEST_SWEEP } from "../../../src/config/checks.ts";
 import { type Config, loadConfig } from "../../../src/config/load.ts";
 import { requestPolicy } from "../../../src/config/policy.ts";
+import { REAP_GRACE_MS } from "../../../src/sessions/store.ts";
 
 const MINIMAL = {
   backends: { one: { endpoints: ["10.0.0.1:3000"] } },
@@ -454,9 +456,12 @@ describe("a store in Redis", () => {
     [{ sentinel: { master: "m", nodes: [] } }, "store.sentinel.nodes: got [], expected at least one address"],
     [{ cluster: { nodes: ["h:1"] }, database: 1 }, "store.database: got 1, expected 0"],
     [
-      { url: "redis://h", timeout: "3s" },
-      "store.timeout: got 3s, expected at most half of processor.messageTimeout (5s)",
+      { url: "redis://h", timeout: "2s" },
+      "store.timeout: got 2s, expected at most a third of processor.messageTimeout (5s)",
     ],
+    [{ url: "redis://me@h", username: "me" }, "store.username: stands in store.url too"],
+    [{ url: "redis://:secret@h", passwordFile: "/p" }, "store.passwordFile: stands in store.url too"],
+    [{ url: "redis://h/1", database: 2 }, "store.database: stands in store.url too"],
     [{ url: "redis://h", prefix: "{x}" }, 'store.prefix: got "{x}", expected'],
   ])("that is wrong: %j", (over, error) => {
     expect(errorsOf(redis(over))).toEqual([expect.stringContaining(error)]);
@@ -490,6 +495,14 @@ describe("admission", () => {
   ])("that is wrong: %j", (admission, error) => {
     expect(errorsOf({ admission })).toEqual([expect.stringContaining(error)]);
   });
+});
+
+test("sweeps that are rarer than what expired is kept for are refused", () => {
+  expect(LONGEST_SWEEP).toBeLessThan(REAP_GRACE_MS);
+  expect(errorsOf({ sessions: { sweep: "5m" } })).toEqual([]);
+  expect(errorsOf({ sessions: { sweep: "6m" } })).toEqual([
+    expect.stringContaining("sessions.sweep: got 360s, expected at most 300s"),
+  ]);
 });
 
 describe("workers", () => {
@@ -549,6 +562,7 @@ describe("identity", () => {
     [{ ...jwt, audiences: [] }, "identity.audiences: got [], expected at least one audience"],
     [{ ...jwt, jwks: {} }, "identity.jwks: got neither, expected one of file"],
     [{ ...jwt, jwks: { file: "/k", uri: "https://x" } }, "identity.jwks: got both, expected one of file"],
+    [{ ...jwt, jwks: { file: "/k", ca: "/ca.pem" } }, "identity.jwks.ca: is for uri"],
     [{ ...jwt, jwks: { uri: "issuer.example/jwks" } }, 'identity.jwks.uri: got "issuer.example/jwks", expected a URL'],
     [{ ...jwt, jwks: { uri: "https://me:secret@issuer.example/" } }, "identity.jwks.uri: got"],
     [{ ...jwt, jwks: { uri: "https://issuer.example/#keys" } }, "identity.jwks.uri: got"],

@@ -103,6 +103,30 @@ describe("identity by tokens", () => {
       "is absent: tokens are not checked on /files/mcp",
     ],
     [
+      "a requirement that there is, where a rule names one",
+      ({ http_filters }) => {
+        http_filters[0].typed_config.rules[0] = { match: { prefix: "/" }, requirement_name: "ours" };
+      },
+      `${filters}[0].typed_config.requirement_map["ours"]`,
+      "is absent: tokens are not checked on /everything/mcp",
+    ],
+    [
+      "a named requirement that lets no bad token through",
+      ({ http_filters }) => {
+        const { typed_config } = http_filters[0];
+        typed_config.rules[0] = { match: { prefix: "/" }, requirement_name: "ours" };
+        typed_config.requirement_map = { ours: { allow_missing_or_failed: {} } };
+      },
+      `${filters}[0].typed_config.requirement_map["ours"]`,
+      "lets a forged or expired token through",
+    ],
+    [
+      "the filter switched on",
+      ({ http_filters }) => Object.assign(http_filters[0], { disabled: true }),
+      `${filters}[0].disabled`,
+      "switches the check of tokens off",
+    ],
+    [
       "a rule that lets no bad token through",
       ({ http_filters }) => {
         const alternatives = [{ provider_name: "principal" }, { allow_missing_or_failed: {} }];
@@ -201,6 +225,16 @@ describe("the guard", () => {
 
   test("may be there without the setting", () => {
     expect(lintEnvoy(fresh(guarded), withTokens)).toEqual([]);
+  });
+
+  test("limits only what a descriptor of the same value has a bucket for", () => {
+    const change = ({ gatewayManager }: ReturnType<typeof partsOf>) => {
+      gatewayManager.http_filters[0].typed_config.descriptors[0].entries[0].value = "other";
+    };
+    const path = (n: number) => `${guard}.rate_limits[${n}].actions[0].header_value_match`;
+    expect(lintAfter(change, guarded)).toEqual(
+      [0, 1].map((n) => finding("guard", "error", path(n), "have no bucket for what it counts")),
+    );
   });
 });
 
