@@ -72,25 +72,33 @@ class LeasedSlot implements Slot {
   }
 
   async commit(ms: number): ReturnType<Slot["commit"]> {
-    if (this.#state === "released") return { kind: "released" };
+    if (this.#state !== "reserved") return { kind: this.#state };
     // Within the caps again: a backend that took longer than the reservation may have lost the slot to somebody else.
     const held = await this.#ledger.hold(this.#lease, ms, this.#caps);
-    if (this.#isReleased()) return { kind: "released" };
+    if (this.#isReleased()) {
+      // Redis may have come to the release before the hold.
+      void this.#ledger.release(this.#lease);
+      return { kind: "released" };
+    }
     if (held.kind !== "held") {
       this.release();
       return held;
     }
-    this.#state = "committed";
-    this.#answered();
+    this.#decide("committed");
     return { kind: "committed" };
   }
 
   release(): void {
-    if (this.#state !== "reserved") return;
-    this.#state = "released";
-    this.#answered();
     // What cannot be released runs out by itself.
-    void this.#ledger.release(this.#lease);
+    if (this.#decide("released")) void this.#ledger.release(this.#lease);
+  }
+
+  /** Whether nothing had been decided before. */
+  #decide(state: "committed" | "released"): boolean {
+    if (this.#state !== "reserved") return false;
+    this.#state = state;
+    this.#answered();
+    return true;
   }
 
   /** Of its own, since it changes while commit waits. */

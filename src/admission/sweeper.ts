@@ -7,9 +7,9 @@ import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 
 /** Leases looked at in one go. */
-const BATCH = 100;
-/** Backend sessions ended at once. */
-const AT_ONCE = 8;
+export const BATCH = 100;
+/** Sessions of one batch that are ended at once. */
+export const AT_ONCE = 8;
 
 export type SweepEvent =
   | { readonly kind: "expired"; readonly lease: Lease; readonly session: Session }
@@ -32,7 +32,7 @@ export interface Sweeper {
   sweep(): Promise<void>;
   /** Tells a backend at once that a session of it has ended, which nobody has a lease for. Does not wait, and does not throw. */
   tell(backend: string, binding: Binding): void;
-  /** Cuts the sweep under way short. Resolves when nothing is under way any more. */
+  /** Cuts short what is under way. Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
 
@@ -40,6 +40,8 @@ export interface Sweeper {
 export function startSweeper({ ledger, store, endBackendSession, interval, observe }: SweeperOptions): Sweeper {
   const stopping = new AbortController();
   let underway: Promise<void> | undefined;
+  /** What backends are told besides a sweep. */
+  const telling = new Set<Promise<unknown>>();
 
   /** Resolves to whether store and ledger could be reached. */
   const settle = async (lease: Lease, failing: Set<string>): Promise<boolean> => {
@@ -113,11 +115,14 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
 
   return {
     sweep,
-    tell: (backend, binding) => void tell(backend, binding),
+    tell(backend, binding) {
+      const told = tell(backend, binding).finally(() => telling.delete(told));
+      telling.add(told);
+    },
     async stop() {
       clearInterval(timer);
       stopping.abort();
-      await underway;
+      await Promise.all([underway, ...telling]);
     },
   };
 }

@@ -1,0 +1,232 @@
+import { describe, expect, test } from "vitest";
+import { type AdmissionCaps, createAdmission, type Slot } from "../../../src/admission/admission.ts";
+import { type Lease, type Ledger, RESERVATION_MS } from "../../../src/admission/ledger.ts";
+import { memoryLedger } from "../../../src/admission/memory.ts";
+import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { ANONYMOUS } from "../../../src/sessions/store.ts";
+
+const LIFE_MS = 600_000;
+const ANY_NUMBER: AdmissionCaps = { sessions: undefined, perPrincipal: undefined, waiting: undefined };
+const committed = { kind: "committed" };
+const released = { kind: "released" };
+const unavailable = { kind: "unavailable" } as const;
+
+/** Admission by a memory ledger whose clock stands still, parts of which can be made to fail. */
+function open(over: (ledger: Ledger) => Partial<Ledger> = () => ({})) {
+  let now = 0;
+  const ledger = memoryLedger({ now: () => now });
+  const admission = createAdmission({ ...ledger, ...over(ledger) });
+  const lease = (principal = ANONYMOUS): Lease => ({ key: sessionKey(mintSessionId()), principal });
+  const reserve = (caps: Partial<AdmissionCaps> = {}, backend = "one", of = lease()) =>
+    admission.reserve(of, backend, { ...ANY_NUMBER, ...caps });
+  return {
+    reserve,
+    /** A reservation that is known to succeed. */
+    slot: async (...args: Parameters<typeof reserve>): Promise<Slot> => {
+      const reserved = await reserve(...args);
+      if (reserved.kind !== "reserved") throw new Error(reserved.kind);
+      return reserved.slot;
+    },
+    lease,
+    ledger,
+    live: async () => {
+      // Whatever ran out is counted no more once somebody looks.
+      await ledger.expired(0);
+      return ledger.size.live;
+    },
+    advance: (ms: number) => {
+      now += ms;
+    },
+  };
+}
+
+describe("a slot", () => {
+  test("is taken by its reservation, and lapses with that", async () => {
+    const { slot, live, advance } = open();
+    await slot();
+    advance(RESERVATION_MS - 1);
+    expect(await live()).toBe(1);
+    advance(1);
+    expect(await live()).toBe(0);
+  });
+
+  test("that is committed is the session's, for as long as that lives", async () => {
+    const { slot, live, advance } = open();
+    expect(await (await slot()).commit(LIFE_MS)).toEqual(committed);
+    advance(LIFE_MS - 1);
+    expect(await live()).toBe(1);
+    advance(1);
+    expect(await live()).toBe(0);
+  });
+
+  test("that is released is free at once", async () => {
+    const { slot, reserve } = open();
+    (await slot({ sessions: 1 })).release();
+    expect(await reserve({ sessions: 1 })).toMatchObject({ kind: "reserved" });
+  });
+
+  test("that was released is not committed, nor released again", async () => {
+    const { slot, live, reserve } = open();
+    const one = await slot();
+    one.release();
+    expect(await one.commit(LIFE_MS)).toEqual(released);
+    one.release();
+    expect(await live()).toBe(0);
+    expect(await reserve({ sessions: 1 })).toMatchObject({ kind: "reserved" });
+  });
+
+  test("that was committed is not released, nor committed anew", async () => {
+    const { slot, live, advance } = open();
+    const one = await slot();
+    await one.commit(LIFE_MS);
+    one.release();
+    expect(await live()).toBe(1);
+    expect(await one.commit(10 * LIFE_MS)).toEqual(committed);
+    advance(LIFE_MS);
+    expect(await live()).toBe(0);
+  });
+});
+
+describe("a slot whose reservation has lapsed", () => {
+  test("is taken anew under the cap", async () => {
+    const { slot, live, advance } = open();
+    const late = await slot({ sessions: 2 });
+    advance(RESERVATION_MS);
+    await slot({ sessions: 2 });
+    expect(await late.commit(LIFE_MS)).toEqual(committed);
+    expect(await live()).toBe(2);
+  });
+
+  test.each([
+    ["sessions", { sessions: 1 }],
+    ["perPrincipal", { perPrincipal: 1 }],
+  ] as const)("is lost at the cap: %s", async (by, caps) => {
+    const { slot, live, lease, advance } = open();
+    const late = await slot(caps, "one", lease("ada"));
+    advance(RESERVATION_MS);
+    await slot(caps, "one", lease("ada"));
+    expect(await late.commit(LIFE_MS)).toEqual({ kind: "exhausted", by });
+    expect(await live()).toBe(1);
+    expect(await late.commit(LIFE_MS)).toEqual(released);
+  });
+});
+
+describe("a slot that is released while it is committed", () => {
+  test.each(["before", "after"])("is free, also where the ledger comes to the release %s the hold", async (order) => {
+    let go: () => void = () => undefined;
+    let held = 0;
+    const { slot, live } = open((ledger) => ({
+      async hold(...args) {
+        const late = ++held === 2;
+        const pause = () => new Promise<void>((resolve) => (go = resolve));
+        if (late && order === "before") await pause();
+        const outcome = await ledger.hold(...args);
+        if (late && order === "after") await pause();
+        return outcome;
+      },
+    }));
+    const one = await slot();
+    const commit = one.commit(LIFE_MS);
+    await Promise.resolve();
+    one.release();
+    go();
+    expect(await commit).toEqual(released);
+    expect(await live()).toBe(0);
+  });
+});
+
+describe("a refusal names the cap", () => {
+  test.each([
+    ["sessions", { sessions: 1, perPrincipal: 9, waiting: 9 }],
+    ["perPrincipal", { sessions: 9, perPrincipal: 1, waiting: 9 }],
+    ["waiting", { sessions: 9, perPrincipal: 9, waiting: 1 }],
+  ] as const)("%s", async (by, caps) => {
+    const { slot, reserve, lease, live } = open();
+    await slot(caps, "one", lease("ada"));
+    expect(await reserve(caps, "one", lease("ada"))).toEqual({ kind: "exhausted", by });
+    expect(await live()).toBe(1);
+  });
+});
+
+describe("initializes that wait for one backend", () => {
+  const two = { waiting: 2 };
+
+  test("are bounded, and do not hold up those for another", async () => {
+    const { slot, reserve } = open();
+    await slot(two);
+    await slot(two);
+    expect(await reserve(two)).toEqual({ kind: "exhausted", by: "waiting" });
+    expect(await reserve(two, "other")).toMatchObject({ kind: "reserved" });
+  });
+
+  test("are counted before the ledger answers", async () => {
+    const { reserve } = open();
+    const outcomes = await Promise.all([reserve(two), reserve(two), reserve(two)]);
+    expect(outcomes.map(({ kind }) => kind)).toEqual(["reserved", "reserved", "exhausted"]);
+  });
+
+  test("are as many as come where there is no bound", async () => {
+    const { reserve } = open();
+    const outcomes = await Promise.all(Array.from({ length: 200 }, () => reserve()));
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(["reserved"]));
+  });
+
+  /** A ledger whose nth hold fails. */
+  const hold = (kind: "exhausted" | "unavailable", at: number) => (ledger: Ledger) => {
+    let held = 0;
+    const outcome = kind === "exhausted" ? ({ kind, by: "sessions" } as const) : { kind };
+    return { hold: async (...args: Parameters<Ledger["hold"]>) => (++held === at ? outcome : ledger.hold(...args)) };
+  };
+  test.each<[string, Parameters<typeof open>[0], (slot: Slot) => unknown]>([
+    ["committed", undefined, (slot) => slot.commit(LIFE_MS)],
+    ["committed twice at once", undefined, (slot) => Promise.all([slot.commit(LIFE_MS), slot.commit(LIFE_MS)])],
+    ["committed twice in turn", undefined, async (slot) => [await slot.commit(LIFE_MS), await slot.commit(LIFE_MS)]],
+    ["committed, and released then", undefined, (slot) => slot.commit(LIFE_MS).then(() => slot.release())],
+    ["released", undefined, (slot) => slot.release()],
+    ["released twice", undefined, (slot) => [slot.release(), slot.release()]],
+    ["released while it is committed", undefined, (slot) => [slot.commit(LIFE_MS), slot.release()]],
+    ["not committed for want of a ledger", hold("unavailable", 3), (slot) => slot.commit(LIFE_MS)],
+    ["not committed for want of a slot", hold("exhausted", 3), (slot) => slot.commit(LIFE_MS)],
+  ])("are one fewer, and not two, once one is %s", async (_, over, decide) => {
+    const { slot, reserve } = open(over);
+    await slot(two);
+    await decide(await slot(two));
+    expect(await reserve(two)).toMatchObject({ kind: "reserved" });
+    expect(await reserve(two)).toEqual({ kind: "exhausted", by: "waiting" });
+  });
+
+  test.each(["exhausted", "unavailable"] as const)("do not include one whose slot was %s", async (kind) => {
+    const { slot, reserve } = open(hold(kind, 2));
+    await slot(two);
+    expect(await reserve(two)).toMatchObject({ kind });
+    expect(await reserve(two)).toMatchObject({ kind: "reserved" });
+    expect(await reserve(two)).toEqual({ kind: "exhausted", by: "waiting" });
+  });
+});
+
+describe("while the ledger is away", () => {
+  test("nothing is reserved", async () => {
+    const { reserve } = open(() => ({ hold: async () => unavailable }));
+    expect(await reserve()).toEqual(unavailable);
+  });
+
+  test("nothing is committed, and the reservation is given back where that can be", async () => {
+    let away = false;
+    const { slot, live } = open((ledger) => ({
+      hold: async (...args) => (away ? unavailable : ledger.hold(...args)),
+    }));
+    const one = await slot();
+    away = true;
+    expect(await one.commit(LIFE_MS)).toEqual(unavailable);
+    expect(await live()).toBe(0);
+    expect(await one.commit(LIFE_MS)).toEqual(released);
+  });
+
+  test("what cannot be released lapses", async () => {
+    const { slot, live, advance } = open(() => ({ release: async () => unavailable }));
+    (await slot()).release();
+    expect(await live()).toBe(1);
+    advance(RESERVATION_MS);
+    expect(await live()).toBe(0);
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, test } from "vitest";
+import { extendLease } from "../../../src/admission/lease.ts";
+import { type Ledger, NO_CAPS } from "../../../src/admission/ledger.ts";
+import { memoryLedger } from "../../../src/admission/memory.ts";
+import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { memoryStore } from "../../../src/sessions/memory.ts";
+import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
+
+const LEASE_MS = 1_000;
+const extended = { kind: "extended" };
+const unavailable = async () => ({ kind: "unavailable" }) as const;
+
+/** A session without a lease, on a clock that stands still. */
+async function open(over: { readonly ledger?: Partial<Ledger>; readonly store?: Partial<SessionStore> } = {}) {
+  let now = 0;
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000, now: () => now });
+  const ledger = memoryLedger({ now: () => now });
+  const lease = { key: sessionKey(mintSessionId()), principal: ANONYMOUS };
+  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}", bindings: {} };
+  await store.create(lease.key, session);
+  return {
+    store,
+    ledger,
+    lease,
+    extend: () => extendLease({ ...ledger, ...over.ledger }, { ...store, ...over.store }, lease, LEASE_MS),
+    live: async () => {
+      // Whatever ran out is counted no more once somebody looks.
+      await ledger.expired(0);
+      return ledger.size.live;
+    },
+    advance: (ms: number) => {
+      now += ms;
+    },
+  };
+}
+
+describe("the lease of a session", () => {
+  test("goes on with it, and costs the store nothing", async () => {
+    const find = () => {
+      throw new Error("the store was asked");
+    };
+    const { ledger, lease, extend, live, advance } = await open({ store: { find } });
+    await ledger.hold(lease, 1, NO_CAPS);
+    expect(await extend()).toEqual(extended);
+    advance(LEASE_MS - 1);
+    expect(await live()).toBe(1);
+    advance(1);
+    expect(await live()).toBe(0);
+  });
+
+  test("that was gone is taken anew while the session lives", async () => {
+    const { ledger, extend } = await open();
+    expect(await extend()).toEqual(extended);
+    expect(ledger.size).toEqual({ live: 1, expired: 0, principals: 1 });
+  });
+
+  test("that was gone, as the session is, does not come back", async () => {
+    const { ledger, store, lease, extend } = await open();
+    await store.remove(lease.key);
+    expect(await extend()).toEqual(extended);
+    expect(ledger.size).toEqual({ live: 0, expired: 0, principals: 0 });
+  });
+
+  test("that was gone is kept while nobody knows whether the session lives", async () => {
+    const { ledger, extend } = await open({ store: { find: unavailable } });
+    expect(await extend()).toEqual(extended);
+    expect(ledger.size.live).toBe(1);
+  });
+
+  test("is not extended by a ledger that is away", async () => {
+    const { extend } = await open({ ledger: { hold: unavailable } });
+    expect(await extend()).toEqual({ kind: "unavailable" });
+  });
+});

@@ -1,0 +1,403 @@
+import { describe, expect, test, vi } from "vitest";
+import { type Lease, type Ledger, NO_CAPS, RESERVATION_MS } from "../../../src/admission/ledger.ts";
+import { memoryLedger } from "../../../src/admission/memory.ts";
+import { AT_ONCE, BATCH, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
+import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { memoryStore } from "../../../src/sessions/memory.ts";
+import { ANONYMOUS, type Binding, REAP_GRACE_MS, type SessionStore, touchSlack } from "../../../src/sessions/store.ts";
+
+const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
+const LIFE_MS = LIFESPAN.idle + touchSlack(LIFESPAN);
+const INTERVAL_MS = 1_000;
+const unavailable = async () => ({ kind: "unavailable" }) as const;
+
+interface Over {
+  readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
+  readonly store?: (store: SessionStore) => Partial<SessionStore>;
+  /** Rejects, or waits, as a backend does. Default: every backend answers. */
+  readonly end?: (backend: string, signal: AbortSignal) => Promise<void>;
+}
+
+/** A sweeper over sessions in memory, whose clock stands still. */
+function open({ ledger: overLedger, store: overStore, end = async () => undefined }: Over = {}) {
+  let now = 0;
+  const store = memoryStore({ ...LIFESPAN, now: () => now });
+  const ledger = memoryLedger({ now: () => now });
+  /** What each backend was asked to end, by its own session ids. */
+  const asked: string[] = [];
+  const events: SweepEvent[] = [];
+  const start = () =>
+    startSweeper({
+      ledger: { ...ledger, ...overLedger?.(ledger) },
+      store: { ...store, ...overStore?.(store) },
+      endBackendSession: (backend, { sessionId }, signal) => {
+        asked.push(`${backend} ${sessionId}`);
+        return end(backend, signal);
+      },
+      interval: INTERVAL_MS,
+      observe: (event) => void events.push(event),
+    });
+  return {
+    store,
+    ledger,
+    asked,
+    start,
+    sweeper: start(),
+    advance: (ms: number) => {
+      now += ms;
+    },
+    /** How many events of one kind there were, of one backend where it is named. */
+    count: (kind: SweepEvent["kind"], backend?: string) =>
+      events.filter((event) => event.kind === kind && (!("backend" in event) || event.backend === (backend ?? "one")))
+        .length,
+    events,
+    /** Sessions with their leases. */
+    begin: async (count: number, ...backends: string[]): Promise<Lease[]> => {
+      const leases: Lease[] = [];
+      for (let n = 0; n < count; n++) {
+        const lease = { key: sessionKey(mintSessionId()), principal: ANONYMOUS };
+        const bindings = Object.fromEntries(backends.map((backend) => [backend, binding(`${backend}-${n}`)]));
+        const session = {
+          owner: ANONYMOUS,
+          route: "/mcp",
+          protocolVersion: undefined,
+          initializeParams: "{}",
+          bindings,
+        };
+        await store.create(lease.key, session);
+        await ledger.hold(lease, LIFE_MS, NO_CAPS);
+        leases.push(lease);
+      }
+      return leases;
+    },
+  };
+}
+
+function binding(sessionId: string): Binding {
+  return { sessionId, endpoint: "10.0.0.1:80", generation: 1 };
+}
+
+/** Lets promises that are settled run their course. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Fails as a request that is aborted does. */
+const untilAborted = (_: string, signal: AbortSignal) =>
+  new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+
+const NOTHING = { live: 0, expired: 0, principals: 0 };
+
+describe("a sweep", () => {
+  test("gives the slot of an expired session back, and tells its backends, once", async () => {
+    const { begin, sweeper, advance, asked, events, ledger, store } = open();
+    const [lease] = await begin(1, "one", "two");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    await sweeper.sweep();
+    expect(asked).toEqual(["one one-0", "two two-0"]);
+    expect(events).toEqual([
+      { kind: "expired", lease, session: expect.objectContaining({ route: "/mcp" }) },
+      { kind: "told", backend: "one" },
+      { kind: "told", backend: "two" },
+    ]);
+    expect(ledger.size).toEqual(NOTHING);
+    expect(store.size).toBe(0);
+  });
+
+  test("leaves live sessions and their leases alone", async () => {
+    const { begin, sweeper, advance, asked, ledger } = open();
+    await begin(3, "one");
+    advance(LIFE_MS - 1);
+    await sweeper.sweep();
+    expect(asked).toEqual([]);
+    expect(ledger.size.live).toBe(3);
+  });
+
+  test("takes the lease of a live session anew, for as long as that lives", async () => {
+    const { begin, sweeper, advance, asked, ledger, store } = open();
+    const [lease] = await begin(1, "one");
+    advance(LIFE_MS - 1);
+    if (lease) await store.touch(lease.key);
+    advance(1);
+    await sweeper.sweep();
+    expect(ledger.size).toEqual({ ...NOTHING, live: 1, principals: 1 });
+    advance(LIFE_MS - 2);
+    await sweeper.sweep();
+    expect(asked).toEqual([]);
+    advance(1);
+    await sweeper.sweep();
+    expect(asked).toEqual(["one one-0"]);
+    expect(ledger.size).toEqual(NOTHING);
+  });
+
+  test("gives a slot back that no session came of", async () => {
+    const { sweeper, advance, asked, ledger } = open();
+    await ledger.hold({ key: sessionKey(mintSessionId()), principal: "ada" }, RESERVATION_MS, NO_CAPS);
+    advance(RESERVATION_MS);
+    await sweeper.sweep();
+    expect(ledger.size).toEqual(NOTHING);
+    expect(asked).toEqual([]);
+  });
+
+  test("tells nobody of a session that expired too long ago, whose slot it gives back", async () => {
+    const { begin, sweeper, advance, asked, ledger } = open();
+    await begin(1, "one");
+    advance(LIFE_MS + REAP_GRACE_MS);
+    await sweeper.sweep();
+    expect(ledger.size).toEqual(NOTHING);
+    expect(asked).toEqual([]);
+  });
+
+  test("goes on until nothing is left, also of more than one batch", async () => {
+    const { begin, sweeper, advance, asked, ledger } = open();
+    const count = 2 * BATCH + 50;
+    await begin(count, "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(asked).toHaveLength(count);
+    expect(new Set(asked)).toHaveProperty("size", count);
+    expect(ledger.size).toEqual(NOTHING);
+  });
+
+  test("of a whole batch and no more ends", async () => {
+    const { begin, sweeper, advance, asked } = open();
+    await begin(BATCH, "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(asked).toHaveLength(BATCH);
+  });
+
+  test("ends a few sessions at once", async () => {
+    const waiting: (() => void)[] = [];
+    const end = () => new Promise<void>((resolve) => waiting.push(resolve));
+    const { begin, sweeper, advance, asked } = open({ end });
+    await begin(3 * AT_ONCE, "one");
+    advance(LIFE_MS);
+    const swept = sweeper.sweep();
+    await settled();
+    expect(asked).toHaveLength(AT_ONCE);
+    waiting.shift()?.();
+    await settled();
+    expect(asked).toHaveLength(AT_ONCE + 1);
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      next();
+      await settled();
+    }
+    await swept;
+    expect(asked).toHaveLength(3 * AT_ONCE);
+  });
+
+  test("is joined by who asks for another while it is under way, and followed by another then", async () => {
+    let answer: () => void = () => undefined;
+    const end = () => new Promise<void>((resolve) => (answer = resolve));
+    const { begin, sweeper, advance, asked } = open({ end });
+    await begin(1, "one");
+    advance(LIFE_MS);
+    const first = sweeper.sweep();
+    expect(sweeper.sweep()).toBe(first);
+    await settled();
+    expect(sweeper.sweep()).toBe(first);
+    answer();
+    await first;
+    await begin(1, "two");
+    advance(LIFE_MS);
+    const second = sweeper.sweep();
+    await settled();
+    answer();
+    await second;
+    expect(asked).toEqual(["one one-0", "two two-0"]);
+  });
+
+  test("of two routers at once tells of each session once", async () => {
+    const { begin, sweeper, start, advance, asked, ledger } = open();
+    const count = BATCH + 20;
+    await begin(count, "one");
+    advance(LIFE_MS);
+    await Promise.all([sweeper.sweep(), start().sweep()]);
+    expect(asked).toHaveLength(count);
+    expect(new Set(asked)).toHaveProperty("size", count);
+    expect(ledger.size).toEqual(NOTHING);
+  });
+});
+
+describe("a sweep that cannot go on ends, and loses nothing", () => {
+  test.each<[string, Over, number]>([
+    ["the ledger tells of no expired leases", { ledger: () => ({ expired: unavailable }) }, 0],
+    ["the store does not hand sessions over", { store: () => ({ reap: unavailable }) }, 0],
+    ["the ledger takes no lease back", { ledger: () => ({ release: unavailable }) }, AT_ONCE],
+  ])("%s", async (_, over, told) => {
+    const { begin, sweeper, advance, count, asked, ledger } = open(over);
+    await begin(2 * BATCH, "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(asked.length).toBe(told);
+    expect(count("expired")).toBe(told);
+    // Somebody looks.
+    await ledger.expired(0);
+    expect(ledger.size.expired).toBe(2 * BATCH);
+  });
+
+  test.each<[string, Over]>([
+    ["the leases of live sessions cannot be taken anew", { ledger: () => ({ hold: unavailable }) }],
+    ["those of sessions that are gone cannot be released", { ledger: () => ({ release: unavailable }) }],
+  ])("%s", async (reason, over) => {
+    const reap = vi.fn(async () =>
+      reason.includes("live") ? ({ kind: "alive", expiresIn: 1 } as const) : ({ kind: "unknown" } as const),
+    );
+    const { begin, sweeper, advance } = open({ ...over, store: () => ({ reap }) });
+    await begin(2 * BATCH, "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(reap).toHaveBeenCalledTimes(AT_ONCE);
+  });
+
+  test("the next one goes on where it ended", async () => {
+    let away = true;
+    const { begin, sweeper, advance, asked, ledger } = open({
+      store: (store) => ({ reap: (key) => (away ? unavailable() : store.reap(key)) }),
+    });
+    await begin(20, "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(asked).toEqual([]);
+    away = false;
+    await sweeper.sweep();
+    expect(asked).toHaveLength(20);
+    expect(ledger.size).toEqual(NOTHING);
+  });
+});
+
+describe("a backend that is down", () => {
+  const down = async (backend: string) => {
+    if (backend === "down") throw new Error("refused");
+  };
+
+  test("is given up for the rest of the sweep, in which the others are told of all", async () => {
+    const { begin, sweeper, advance, asked, count, ledger } = open({ end: down });
+    for (let n = 0; n < 3 * AT_ONCE; n++) {
+      await begin(1, "down");
+      await begin(1, "one");
+    }
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(count("told")).toBe(3 * AT_ONCE);
+    expect(count("not-told", "down")).toBe(3 * AT_ONCE);
+    // Those that were under way when the first failed.
+    expect(asked.filter((one) => one.startsWith("down")).length).toBeLessThanOrEqual(AT_ONCE);
+    expect(ledger.size).toEqual(NOTHING);
+  });
+
+  test("says why, and is tried again in the next sweep", async () => {
+    const { begin, sweeper, advance, asked, events } = open({ end: down });
+    for (let n = 0; n < 2; n++) {
+      await begin(1, "down");
+      advance(LIFE_MS);
+      await sweeper.sweep();
+    }
+    expect(asked).toEqual(["down down-0", "down down-0"]);
+    expect(events.filter(({ kind }) => kind === "not-told")).toEqual([
+      { kind: "not-told", backend: "down", why: new Error("refused") },
+      { kind: "not-told", backend: "down", why: new Error("refused") },
+    ]);
+  });
+
+  test("does not keep the others of one session from being told", async () => {
+    const { begin, sweeper, advance, events } = open({ end: down });
+    await begin(2 * AT_ONCE, "down", "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(events).toContainEqual({ kind: "not-told", backend: "down", why: "given-up" });
+    expect(events.filter(({ kind }) => kind === "told")).toHaveLength(2 * AT_ONCE);
+  });
+
+  test("may reject with what is no error", async () => {
+    const { sweeper, events } = open({ end: () => Promise.reject("no") });
+    sweeper.tell("one", binding("x"));
+    await settled();
+    expect(events).toEqual([{ kind: "not-told", backend: "one", why: new Error("no") }]);
+  });
+});
+
+describe("tell", () => {
+  test("tells a backend at once, of what nobody has a lease for", async () => {
+    const { sweeper, asked, events } = open();
+    sweeper.tell("one", binding("x"));
+    expect(asked).toEqual(["one x"]);
+    await settled();
+    expect(events).toEqual([{ kind: "told", backend: "one" }]);
+  });
+});
+
+describe("stop", () => {
+  test("cuts the sweep under way short, and leaves the rest to others", async () => {
+    const { begin, sweeper, start, advance, asked, count, ledger } = open({ end: untilAborted });
+    await begin(2 * BATCH, "one");
+    advance(LIFE_MS);
+    const swept = sweeper.sweep();
+    await settled();
+    await sweeper.stop();
+    expect(count("not-told")).toBe(AT_ONCE);
+    await swept;
+    expect(asked).toHaveLength(AT_ONCE);
+    expect(ledger.size.expired).toBe(2 * BATCH - AT_ONCE);
+
+    const other = start();
+    void other.sweep();
+    await settled();
+    expect(asked).toHaveLength(2 * AT_ONCE);
+    await other.stop();
+  });
+
+  test.each<[string, (opened: ReturnType<typeof open>) => unknown]>([
+    ["a sweep", ({ sweeper }) => void sweeper.sweep()],
+    ["tell", ({ sweeper }) => sweeper.tell("one", binding("x"))],
+  ])("waits for the end of what it cuts short: %s", async (_, ask) => {
+    let aborted: AbortSignal | undefined;
+    let end: (error: Error) => void = () => undefined;
+    const opened = open({
+      end: (_, signal) => {
+        aborted = signal;
+        return new Promise((_, reject) => (end = reject));
+      },
+    });
+    await opened.begin(1, "one");
+    opened.advance(LIFE_MS);
+    ask(opened);
+    await settled();
+    let stopped = false;
+    const stop = opened.sweeper.stop().then(() => (stopped = true));
+    await settled();
+    expect([aborted?.aborted, stopped]).toEqual([true, false]);
+    end(new Error("aborted"));
+    await stop;
+    expect(opened.events.at(-1)).toEqual({ kind: "not-told", backend: "one", why: new Error("aborted") });
+  });
+
+  test("is final: nothing is swept any more", async () => {
+    const { begin, sweeper, advance, asked } = open();
+    await sweeper.stop();
+    await begin(1, "one");
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(asked).toEqual([]);
+  });
+});
+
+test("it sweeps by itself, again and again, until it is stopped", async () => {
+  vi.useFakeTimers();
+  try {
+    const { begin, sweeper, store, advance, asked } = open();
+    for (const backend of ["one", "two"]) {
+      await begin(1, backend);
+      advance(LIFE_MS);
+      await vi.advanceTimersByTimeAsync(INTERVAL_MS - 1);
+      expect(asked).not.toContain(`${backend} ${backend}-0`);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(asked).toContain(`${backend} ${backend}-0`);
+    }
+    await sweeper.stop();
+    await store.close();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
