@@ -10,6 +10,7 @@ import {
   keepsClear,
   type Operation,
   type Seen,
+  step,
   type World,
 } from "./model.ts";
 
@@ -150,7 +151,7 @@ async function performAtOnce(model: Model, routers: Routers, operations: readonl
     }),
   );
   model.history.push(seen);
-  model.worlds = explain(model.worlds, seen);
+  model.worlds = explain(step, model.worlds, seen);
   if (model.worlds.length === 0)
     throw new Error(`no order explains the last of\n${model.history.map(tell).join("\n")}`);
 }

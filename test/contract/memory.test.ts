@@ -2,10 +2,12 @@ import { expect, test, vi } from "vitest";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS, REAP_GRACE_MS } from "../../src/sessions/store.ts";
-import { openMemory } from "./open.ts";
+import { describeLedger } from "./ledger.ts";
+import { openMemory, openMemoryLedger } from "./open.ts";
 import { describeStore, LIFESPAN } from "./store.ts";
 
 describeStore("the memory store", async () => ({ ...openMemory(LIFESPAN), grain: 1 }));
+describeLedger("the memory ledger", async () => ({ ...openMemoryLedger(), grain: 1 }));
 
 test("the memory store's sweep drops the sessions that nobody reaped, more than one slice of them, and keeps the live ones", async () => {
   vi.useFakeTimers();

@@ -18,11 +18,17 @@ export type Operation =
     }
   | { readonly kind: "advance"; readonly ms: number };
 
-/** An operation on a real store, and what that answered. */
-export interface Seen {
-  readonly operation: Operation;
+/** An operation on what is real, and what that answered. */
+export interface Seen<Asked = Operation> {
+  readonly operation: Asked;
   readonly outcome: unknown;
 }
+
+/** What an operation answers in a world, and the world after it. */
+export type Step<World, Asked> = (
+  world: World,
+  operation: Asked,
+) => { readonly outcome: unknown; readonly world: World };
 
 interface Lived {
   readonly session: Session;
@@ -68,12 +74,16 @@ export function generation(session: Session | undefined, backend: string): numbe
 }
 
 /** The worlds that some order of what was seen at once leads to, from some world of before. None: a promise is broken. */
-export function explain(worlds: readonly World[], seen: readonly Seen[]): readonly World[] {
+export function explain<World, Asked>(
+  step: Step<World, Asked>,
+  worlds: readonly World[],
+  seen: readonly Seen<Asked>[],
+): readonly World[] {
   if (seen.length === 0) return worlds;
   const after = seen.flatMap(({ operation, outcome }, at) => {
     const next = worlds.map((world) => step(world, operation));
     const agreeing = next.filter((one) => isDeepStrictEqual(one.outcome, outcome)).map(({ world }) => world);
-    return agreeing.length === 0 ? [] : explain(agreeing, seen.toSpliced(at, 1));
+    return agreeing.length === 0 ? [] : explain(step, agreeing, seen.toSpliced(at, 1));
   });
   return after.filter((world, at) => after.findIndex((other) => isDeepStrictEqual(other, world)) === at);
 }
@@ -95,7 +105,7 @@ function isClear({ lifespan, now, sessions, expired }: World, grain: number): bo
   return ahead.every((deadline) => deadline <= now || deadline - now >= grain);
 }
 
-function step(world: World, operation: Operation): { readonly outcome: unknown; readonly world: World } {
+export function step(world: World, operation: Operation): ReturnType<Step<World, Operation>> {
   const same = (outcome: unknown) => ({ outcome, world });
   if (operation.kind === "advance") return { outcome: undefined, world: later(world, operation.ms) };
 

@@ -5,8 +5,9 @@ import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS, type Lifespan, type SessionStore } from "../../src/sessions/store.ts";
 import { commands, type Routers } from "./commands.ts";
+import { describeLedgerRaces } from "./ledger-races.ts";
 import { emptyWorld } from "./model.ts";
-import { openMemory, openRedis } from "./open.ts";
+import { openMemory, openMemoryLedger, openRedis, openRedisLedgers } from "./open.ts";
 
 interface RacesOptions {
   /** Two routers on a store without sessions. */
@@ -108,6 +109,8 @@ describeRaces("the memory store", {
   numRuns: 300,
 });
 
+describeLedgerRaces("the memory ledger", { open: async () => openMemoryLedger(), numRuns: 500 });
+
 describe("on one Redis", () => {
   let redis: RunningRedis;
   beforeAll(async () => {
@@ -124,6 +127,10 @@ describe("on one Redis", () => {
     },
     // A minute: no run takes that long, and no time is waited for.
     grain: 60_000,
+    numRuns: 60,
+  });
+  describeLedgerRaces("the Redis ledger", {
+    open: () => openRedisLedgers({ kind: "single", host: "127.0.0.1", port: redis.port }, [redis]),
     numRuns: 60,
   });
 });

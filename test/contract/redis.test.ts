@@ -8,24 +8,37 @@ import {
 } from "../../harness/redis.ts";
 import type { RedisSettings } from "../../src/redis/connection.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
-import { openRedis } from "./open.ts";
+import { describeLedger, type LedgersUnderTest } from "./ledger.ts";
+import { openRedis, openRedisLedgers } from "./open.ts";
 import { describeStore, LIFESPAN, type StoreUnderTest } from "./store.ts";
 
 /** Redis's clock goes on while a test runs. */
 const GRAIN = 400;
+/** The same for ledgers, whose tests choose how long a lease lives. */
+const LEDGER_GRAIN = 4_000;
 
 async function open(at: RedisSettings["at"], servers: readonly RunningRedis[]): Promise<StoreUnderTest> {
   return { ...(await openRedis(at, servers, LIFESPAN)), grain: GRAIN };
 }
 
-/** The whole contract on one server of this binary; the default one where undefined. */
+async function openLedgers(at: RedisSettings["at"], servers: readonly RunningRedis[]): Promise<LedgersUnderTest> {
+  return { ...(await openRedisLedgers(at, servers)), grain: LEDGER_GRAIN };
+}
+
+/** Both contracts, on servers that are started once. */
+function describeOn(servers: () => readonly [RedisSettings["at"], readonly RunningRedis[]]): void {
+  describeStore("the Redis store", () => open(...servers()));
+  describeLedger("the Redis ledger", () => openLedgers(...servers()));
+}
+
+/** On one server of this binary; the default one where undefined. */
 function describeOnOne(server?: string): void {
   let redis: RunningRedis;
   beforeAll(async () => {
     redis = await startRedis(server === undefined ? {} : { server });
   });
   afterAll(() => redis?.stop());
-  describeStore("the Redis store", () => open({ kind: "single", host: "127.0.0.1", port: redis.port }, [redis]));
+  describeOn(() => [{ kind: "single", host: "127.0.0.1", port: redis.port }, [redis]]);
 }
 
 describe("on one Redis", () => describeOnOne());
@@ -61,9 +74,9 @@ describe("on a cluster of three", () => {
     cluster = await startRedisCluster();
   }, 30_000);
   afterAll(() => cluster.stop());
-  describeStore("the Redis store", () => {
+  describeOn(() => {
     const nodes = cluster.nodes.map(({ port }) => ({ host: "127.0.0.1", port }));
-    return open({ kind: "cluster", nodes }, cluster.nodes);
+    return [{ kind: "cluster", nodes }, cluster.nodes];
   });
 });
 
@@ -73,8 +86,8 @@ describe("behind Sentinels", () => {
     sentinel = await startSentinel();
   }, 30_000);
   afterAll(() => sentinel.stop());
-  describeStore("the Redis store", () => {
+  describeOn(() => {
     const { masterName, sentinels, master } = sentinel;
-    return open({ kind: "sentinel", master: masterName, nodes: sentinels }, [master]);
+    return [{ kind: "sentinel", master: masterName, nodes: sentinels }, [master]];
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { createAdmission } from "../../src/admission/admission.ts";
+import { type AdmissionCaps, createAdmission } from "../../src/admission/admission.ts";
+import { type Ledger, NO_CAPS, RESERVATION_MS } from "../../src/admission/ledger.ts";
 import { memoryLedger } from "../../src/admission/memory.ts";
 import type { Claims } from "../../src/core/http.ts";
 import type { Identity } from "../../src/core/identity.ts";
@@ -20,8 +21,18 @@ const call = '{"jsonrpc":"2.0","id":"x","method":"tools/list"}';
 const initialize =
   '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25","n":9007199254740993}}';
 
-/** A gateway over a memory store with one session in it, parts of which can be made to fail. */
-async function open(over: Partial<SessionStore> = {}, identity: Identity = { kind: "none" }) {
+interface Limits {
+  readonly caps?: Partial<AdmissionCaps>;
+  /** Parts of the ledger that are made to fail. */
+  readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
+}
+
+/** A gateway over a memory store with one session in it, which has no lease; parts of the store can be made to fail. */
+async function open(
+  over: Partial<SessionStore> = {},
+  identity: Identity = { kind: "none" },
+  { caps, ledger: overLedger }: Limits = {},
+) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
   const id = mintSessionId();
@@ -35,12 +46,13 @@ async function open(over: Partial<SessionStore> = {}, identity: Identity = { kin
   });
   const events: RequestEvent[] = [];
   const ledger = memoryLedger({ now: () => now });
+  const used = { ...ledger, ...overLedger?.(ledger) };
   const abandoned: string[] = [];
   const gateway = createGateway({
-    policy: () => ({ ...policy, identity }),
+    policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
     store: { ...store, ...over },
-    ledger,
-    admission: createAdmission(ledger),
+    ledger: used,
+    admission: createAdmission(used),
     keeper: { keep: () => undefined },
     abandon: (backend, { sessionId }) => void abandoned.push(`${backend} ${sessionId}`),
     observe: (event) => void events.push(event),
@@ -337,6 +349,279 @@ describe("an initialize", () => {
         : { kind: "continue" },
     );
     expect(store.size).toBe(1);
+  });
+});
+
+describe("the slot of an initialize", () => {
+  const begun = { headers: fields({ ":status": "200", "mcp-session-id": "new-id" }), endpoint: "10.0.0.9:80" };
+  const committed = { live: 1, expired: 0, principals: 1 };
+  const nothing = { live: 0, expired: 0, principals: 0 };
+  /** Sends an initialize, up to the backend. */
+  const send = async (exchange: Exchange, who?: Parameters<typeof head>[3]) => {
+    await head(exchange, "POST", undefined, who);
+    return exchange.requestBody(Buffer.from(initialize));
+  };
+  const begin = async (...args: Parameters<typeof open>) => {
+    const opened = await open(...args);
+    expect(await send(opened.exchange)).toMatchObject({ kind: "mutate" });
+    expect(opened.ledger.size.live).toBe(1);
+    return opened;
+  };
+  /** Pauses an operation of the store or the ledger until it is let go. */
+  const gate = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    return { wait: promise, go: resolve };
+  };
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  /** A ledger whose nth hold is another's. */
+  const nthHold = (n: number, hold: (ledger: Ledger) => Ledger["hold"]) => (ledger: Ledger) => {
+    let held = 0;
+    return {
+      hold: (...args: Parameters<Ledger["hold"]>) => (++held === n ? hold(ledger)(...args) : ledger.hold(...args)),
+    };
+  };
+
+  test("is the session's once that begins, also after the request, for as long as the session lives", async () => {
+    const { exchange, ledger, advance } = await begin();
+    expect(await exchange.responseHeaders(begun)).toMatchObject({ kind: "mutate" });
+    exchange.closed();
+    expect(ledger.size).toEqual(committed);
+    advance(LIFESPAN.idle);
+    await ledger.expired(0);
+    expect(ledger.size).toEqual(committed);
+    advance(LIFESPAN.idle / 8);
+    await ledger.expired(0);
+    expect(ledger.size.live).toBe(0);
+  });
+
+  test.each([
+    ["500", { ":status": "500" }],
+    ["404 with a session id", { ":status": "404", "mcp-session-id": "new-id" }],
+    ["200 without a session id", { ":status": "200" }],
+  ])("comes back when the backend answers %s, before the answer has ended", async (_, headers) => {
+    const { exchange, ledger, store, abandoned } = await begin();
+    await exchange.responseHeaders({ headers: fields(headers), endpoint: "10.0.0.9:80", ...ANSWER });
+    expect(ledger.size).toEqual(nothing);
+    exchange.closed();
+    expect(ledger.size).toEqual(nothing);
+    expect(store.size).toBe(1);
+    expect(abandoned).toEqual([]);
+  });
+
+  test("comes back when the request ends before the answer", async () => {
+    const { exchange, ledger } = await begin();
+    exchange.closed();
+    expect(ledger.size).toEqual(nothing);
+  });
+
+  test("comes back when the request ends before there is a slot", async () => {
+    const { wait, go } = gate();
+    const late =
+      (ledger: Ledger) =>
+      async (...args: Parameters<Ledger["hold"]>) => {
+        await wait;
+        return ledger.hold(...args);
+      };
+    const { exchange, ledger } = await open({}, undefined, { ledger: nthHold(1, late) });
+    const verdict = send(exchange);
+    await settled();
+    exchange.closed();
+    go();
+    await verdict;
+    expect(ledger.size).toEqual(nothing);
+  });
+
+  test("comes back when the request ends while its session is stored: that is ended, here and at the backend", async () => {
+    const { wait, go } = gate();
+    const create: SessionStore["create"] = async (...args) => {
+      await wait;
+      return store.create(...args);
+    };
+    const { exchange, ledger, store, abandoned } = await begin({ create });
+    const verdict = exchange.responseHeaders(begun);
+    exchange.closed();
+    expect(ledger.size).toEqual(nothing);
+    go();
+    await verdict;
+    expect(ledger.size).toEqual(nothing);
+    expect(store.size).toBe(1);
+    expect(abandoned).toEqual(["one new-id"]);
+  });
+
+  test("comes back when the request ends while it is committed: the session is ended, here and at the backend", async () => {
+    const { wait, go } = gate();
+    const late =
+      (ledger: Ledger) =>
+      async (...args: Parameters<Ledger["hold"]>) => {
+        const held = await ledger.hold(...args);
+        await wait;
+        return held;
+      };
+    const { exchange, ledger, store, abandoned, events } = await begin({}, undefined, { ledger: nthHold(2, late) });
+    const verdict = exchange.responseHeaders(begun);
+    await settled();
+    expect(store.size).toBe(2);
+    exchange.closed();
+    go();
+    await verdict;
+    expect(ledger.size).toEqual(nothing);
+    expect(store.size).toBe(1);
+    expect(abandoned).toEqual(["one new-id"]);
+    expect(events.some(({ kind }) => kind === "session-created")).toBe(false);
+  });
+
+  test("comes back when the session cannot be stored, and the backend is told", async () => {
+    const { exchange, ledger, abandoned } = await begin({ create: unavailable });
+    expect(await exchange.responseHeaders(begun)).toEqual(reply(503, '"x"'));
+    expect(ledger.size).toEqual(nothing);
+    expect(abandoned).toEqual(["one new-id"]);
+  });
+
+  test("comes back when it cannot be committed: the session is ended, here and at the backend", async () => {
+    const { exchange, ledger, store, abandoned } = await begin({}, undefined, {
+      ledger: nthHold(2, () => unavailable),
+    });
+    expect(await exchange.responseHeaders(begun)).toEqual(reply(503, '"x"'));
+    expect(ledger.size).toEqual(nothing);
+    expect(store.size).toBe(1);
+    expect(abandoned).toEqual(["one new-id"]);
+  });
+
+  test("that was lost to another while the backend took its time is refused as any, and the session is ended", async () => {
+    const { exchange, gateway, ledger, store, abandoned, advance } = await begin({}, undefined, {
+      caps: { sessions: 1 },
+    });
+    advance(RESERVATION_MS);
+    await send(gateway.open());
+    expect(await exchange.responseHeaders(begun)).toEqual(sessionLimit);
+    exchange.closed();
+    await ledger.expired(0);
+    expect(ledger.size.live).toBe(1);
+    expect(store.size).toBe(1);
+    expect(abandoned).toEqual(["one new-id"]);
+  });
+
+  test("comes back after a fault", async () => {
+    const { exchange, ledger } = await begin();
+    expect(() => exchange.responseHeaders({ ...begun, endpoint: undefined, ...ANSWER })).toThrow();
+    expect(exchange.fault()).toEqual(reply(500, '"x"'));
+    exchange.closed();
+    expect(ledger.size).toEqual(nothing);
+  });
+
+  test("is taken by no other message", async () => {
+    const { gateway, id, ledger } = await open();
+    for (const session of [id, undefined]) {
+      const exchange = gateway.open();
+      head(exchange, "POST", session);
+      expect(await exchange.requestBody(Buffer.from(call))).toMatchObject({ kind: "mutate" });
+    }
+    expect(ledger.size).toEqual(nothing);
+  });
+
+  const sessionLimit = {
+    kind: "reply",
+    status: 503,
+    headers: expect.arrayContaining([["retry-after", "30"]]),
+    body: '{"jsonrpc":"2.0","id":"x","error":{"code":-32000,"message":"Session limit reached"}}',
+    details: expect.any(String),
+  };
+  const byHeader: Identity = { kind: "header", name: "x-user", required: false };
+
+  test.each<[string, Partial<AdmissionCaps>]>([
+    ["sessions-exhausted", { sessions: 2 }],
+    ["principal-exhausted", { perPrincipal: 2 }],
+    ["initializes-exhausted", { waiting: 2 }],
+  ])(
+    "that there is not is refused at once, with the request's id, and says nothing of others: %s",
+    async (reason, caps) => {
+      const { gateway, ledger, events } = await open({}, byHeader, { caps });
+      const ada = { user: "ada" };
+      for (let n = 0; n < 2; n++) expect(await send(gateway.open(), ada)).toMatchObject({ kind: "mutate" });
+      const refused = gateway.open();
+      expect(await send(refused, ada)).toEqual(sessionLimit);
+      expect(events.at(-1)).toMatchObject({ kind: "rejected", reason });
+      refused.closed();
+      expect(ledger.size).toEqual({ live: 2, expired: 0, principals: 1 });
+    },
+  );
+
+  test("that a principal has no more of is there for others, and for whom nobody knows", async () => {
+    const { gateway } = await open({}, byHeader, { caps: { perPrincipal: 1 } });
+    expect(await send(gateway.open(), { user: "ada" })).toMatchObject({ kind: "mutate" });
+    expect(await send(gateway.open(), { user: "ada" })).toEqual(sessionLimit);
+    for (const who of [{ user: "bob" }, {}, {}])
+      expect(await send(gateway.open(), who)).toMatchObject({ kind: "mutate" });
+  });
+
+  test("is not given out while the ledger is away", async () => {
+    const { exchange, events } = await open({}, undefined, { ledger: () => ({ hold: unavailable }) });
+    expect(await send(exchange)).toEqual(reply(503, '"x"'));
+    expect(events.at(-1)).toMatchObject({ kind: "rejected", reason: "store-unavailable" });
+  });
+
+  describe("of a session that has begun", () => {
+    /** A session of Ada's, and the exchanges that use it. */
+    const beginSession = async (limits?: Limits) => {
+      const opened = await open({}, byHeader, limits);
+      await send(opened.exchange, { user: "ada" });
+      const verdict = await opened.exchange.responseHeaders(begun);
+      opened.exchange.closed();
+      const own = parseSessionId((verdict.kind === "mutate" ? verdict.set[0]?.[1] : undefined) ?? "");
+      if (own === undefined) throw new Error("no session");
+      const use = async (method: "POST" | "DELETE") => {
+        const exchange = opened.gateway.open();
+        const verdict = head(exchange, method, own, { user: "ada" });
+        const decided = await (method === "POST" ? exchange.requestBody(Buffer.from(call)) : verdict);
+        exchange.closed();
+        await settled();
+        return decided;
+      };
+      const live = async () => {
+        // Whatever ran out is counted no more once somebody looks.
+        await opened.ledger.expired(0);
+        return opened.ledger.size.live;
+      };
+      return { ...opened, own, use, live };
+    };
+    const used = expect.objectContaining({
+      kind: "mutate",
+      set: expect.arrayContaining([["mcp-session-id", "new-id"]]),
+    });
+
+    test("comes back at its end", async () => {
+      const { use, ledger } = await beginSession();
+      expect(await use("DELETE")).toEqual(used);
+      expect(ledger.size).toEqual(nothing);
+    });
+
+    test("goes on with its use", async () => {
+      const { use, live, advance } = await beginSession();
+      for (let n = 0; n < 4; n++) {
+        advance(LIFESPAN.idle / 2);
+        expect(await use("POST")).toEqual(used);
+        expect(await live()).toBe(1);
+      }
+    });
+
+    test("is taken anew by its use when it was lost, also over the cap", async () => {
+      const { own, use, live, ledger, advance } = await beginSession({ caps: { sessions: 1, perPrincipal: 1 } });
+      await ledger.release({ key: sessionKey(own), principal: principalDigest(["ada"]) });
+      await ledger.hold({ key: sessionKey(mintSessionId()), principal: "another" }, LIFESPAN.lifetime, NO_CAPS);
+      expect(await live()).toBe(1);
+      advance(LIFESPAN.idle / 2);
+      expect(await use("POST")).toEqual(used);
+      expect(await live()).toBe(2);
+    });
+
+    test("costs its use nothing while the ledger is away", async () => {
+      const { use, advance } = await beginSession({
+        ledger: (ledger) => ({ ...nthHold(3, () => unavailable)(ledger), release: unavailable }),
+      });
+      advance(LIFESPAN.idle / 2);
+      expect(await use("POST")).toEqual(used);
+      expect(await use("DELETE")).toEqual(used);
+    });
   });
 });
 

@@ -94,9 +94,11 @@ describe("phases that we do not ask for, and an answer that comes first", () => 
 
 describe("a reply in place of the backend's answer", () => {
   test("ends the stream, and what comes after it is not answered", async () => {
-    const { stream, answers, ended } = drive({ requestBody: async () => reply });
+    const { stream, answers, ended, closed } = drive({ requestBody: async () => reply });
     for (const message of [requestHeaders, requestBody, responseHeaders]) stream.message(message);
     await settled();
+    stream.finished();
+    expect(closed()).toBe(1);
     expect(answers).toEqual([
       ["request_headers", go],
       ["request_body", reply],
@@ -106,12 +108,14 @@ describe("a reply in place of the backend's answer", () => {
 });
 
 test("the head of an event stream releases the ext_proc stream", () => {
-  const { stream, answers, ended } = drive({ answersWithEvents: true });
+  const { stream, answers, ended, closed } = drive({ answersWithEvents: true });
   stream.message(requestHeaders);
-  expect(ended()).toBe(0);
+  expect([ended(), closed()]).toEqual([0, 0]);
   stream.message(responseHeaders);
   expect(answers).toHaveLength(2);
-  expect(ended()).toBe(1);
+  expect([ended(), closed()]).toEqual([1, 1]);
+  stream.finished();
+  expect([ended(), closed()]).toEqual([1, 1]);
 });
 
 describe("what should not happen is answered by 500 and reported, never let through", () => {
@@ -128,9 +132,11 @@ describe("what should not happen is answered by 500 and reported, never let thro
     ["a message that is none", {}, [{ phase: "unreadable", error: broken }]],
     ["a phase that nobody mapped", {}, [{ phase: "new" } as unknown as EnvoyMessage]],
   ])("%s", async (_, over, messages) => {
-    const { stream, answers, faults, ended } = drive(over);
+    const { stream, answers, faults, ended, closed } = drive(over);
     for (const message of messages) stream.message(message);
     await settled();
+    stream.finished();
+    expect(closed()).toBe(1);
     expect(answers.at(-1)?.[1]).toEqual(fault);
     expect(answers).toHaveLength(messages.length);
     expect(faults).toHaveLength(1);
@@ -139,11 +145,14 @@ describe("what should not happen is answered by 500 and reported, never let thro
 });
 
 test("Envoy gone while its answer is made: nothing is written, and the end is no OK", async () => {
-  const { stream, answers, ended, aborted, faults } = drive({ requestHeaders: async () => go });
+  const { stream, answers, ended, aborted, closed, faults } = drive({ requestHeaders: async () => go });
   stream.message(requestHeaders);
   stream.message(requestBody);
   stream.finished();
+  expect(closed()).toBe(1);
   await settled();
+  stream.finished();
+  expect(closed()).toBe(1);
   expect(answers).toEqual([]);
   expect([ended(), aborted()]).toEqual([0, 1]);
   expect(faults).toEqual([]);
@@ -157,12 +166,14 @@ describe("where even the 500 cannot be given, the stream ends with an error and 
     ["the answer cannot be written", {}, { answer: throws }],
     ["the answer cannot be written, later", { requestHeaders: async () => go }, { answer: throws }],
     ["there is no reply for a fault", { requestHeaders: throws, fault: throws }, {}],
+    ["the stream does not end after it", { requestHeaders: throws }, { end: throws }],
   ])("%s", async (_, over, channelOver) => {
-    const { stream, ended, aborted, faults } = drive(over, channelOver);
+    const { stream, ended, aborted, closed, faults } = drive(over, channelOver);
     stream.message(requestHeaders);
     stream.message(requestBody);
     await settled();
     stream.finished();
+    expect(closed()).toBe(1);
     expect([ended(), aborted()]).toEqual([0, 1]);
     expect(faults.length).toBeGreaterThan(0);
   });

@@ -1,0 +1,272 @@
+/** What every ledger must do (src/admission/ledger.ts), whichever it is. Each implementation runs all of it. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Caps, type Lease, type Ledger, NO_CAPS } from "../../src/admission/ledger.ts";
+import { mintSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
+import { ANONYMOUS } from "../../src/sessions/store.ts";
+import type { OpenedLedgers } from "./open.ts";
+
+export interface LedgersUnderTest extends OpenedLedgers {
+  /** ms that a test keeps away from an instant of the ledger's own clock: 1 where that stands still between advances. */
+  readonly grain: number;
+}
+
+const ADA = principalDigest(["ada"]);
+const BOB = principalDigest(["bob"]);
+const SHORT = 10_000;
+const LONG = 60_000;
+
+export function describeLedger(name: string, open: () => Promise<LedgersUnderTest>): void {
+  describe(name, () => {
+    let under: LedgersUnderTest;
+    let ledger: Ledger;
+    let advance: LedgersUnderTest["advance"];
+
+    beforeEach(async () => {
+      under = await open();
+      ({
+        ledgers: [ledger],
+        advance,
+      } = under);
+    });
+    afterEach(() => under.close());
+
+    const lease = (principal = ANONYMOUS): Lease => ({ key: sessionKey(mintSessionId()), principal });
+    const leases = (count: number, principal = ANONYMOUS) => Array.from({ length: count }, () => lease(principal));
+    const caps = (sessions: number | undefined, perPrincipal?: number): Caps => ({ sessions, perPrincipal });
+    const holdAll = async (all: readonly Lease[], ms = LONG) => {
+      for (const one of all) await ledger.hold(one, ms, NO_CAPS);
+    };
+    const expired = async (limit = 100) => {
+      const outcome = await ledger.expired(limit);
+      if (outcome.kind !== "expired") throw new Error(outcome.kind);
+      return outcome.leases;
+    };
+
+    const taken = { kind: "held", anew: true };
+    const goesOn = { kind: "held", anew: false };
+    const released = { kind: "released" };
+    const exhausted = (by: keyof Caps) => ({ kind: "exhausted", by });
+
+    describe("hold", () => {
+      test("takes a slot for a lease that is new, and not another when that goes on", async () => {
+        const one = lease(ADA);
+        expect(await ledger.hold(one, LONG, NO_CAPS)).toEqual(taken);
+        expect(await ledger.hold(one, LONG, NO_CAPS)).toEqual(goesOn);
+        expect(await under.held()).toEqual({ leases: 1, principals: 1 });
+      });
+
+      test("takes the last slot of all, and none after it, whosever it is", async () => {
+        await holdAll([lease(), lease(ADA)]);
+        expect(await ledger.hold(lease(BOB), LONG, caps(3))).toEqual(taken);
+        for (const principal of [ADA, BOB, ANONYMOUS])
+          expect(await ledger.hold(lease(principal), LONG, caps(3))).toEqual(exhausted("sessions"));
+      });
+
+      test("takes a principal's last slot, and none after it, while others go on", async () => {
+        await holdAll([...leases(4), lease(BOB), lease(ADA)]);
+        expect(await ledger.hold(lease(ADA), LONG, caps(100, 2))).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(100, 2))).toEqual(exhausted("perPrincipal"));
+        expect(await ledger.hold(lease(BOB), LONG, caps(100, 2))).toEqual(taken);
+      });
+
+      test("knows no cap on one anonymous caller", async () => {
+        await holdAll(leases(3));
+        expect(await ledger.hold(lease(), LONG, caps(100, 1))).toEqual(taken);
+      });
+
+      test("without caps knows none, over which it has gone on already", async () => {
+        await holdAll(leases(3, ADA));
+        expect(await ledger.hold(lease(ADA), LONG, NO_CAPS)).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(undefined, 5))).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(6, undefined))).toEqual(taken);
+      });
+
+      test("of a live lease goes on over each cap", async () => {
+        const all = leases(3, ADA);
+        await holdAll(all);
+        for (const one of all)
+          for (const lowered of [caps(1), caps(undefined, 1), caps(3, 3), caps(0, 0)])
+            expect(await ledger.hold(one, LONG, lowered)).toEqual(goesOn);
+      });
+
+      test("that is refused leaves nothing behind", async () => {
+        await holdAll([lease()]);
+        await ledger.hold(lease(ADA), LONG, caps(1, 1));
+        await ledger.hold(lease(ADA), LONG, caps(100, 0));
+        expect(await ledger.hold(lease(BOB), LONG, caps(2))).toEqual(taken);
+        expect((await under.held()).leases).toBe(2);
+      });
+    });
+
+    describe("a lease", () => {
+      test.each([
+        ["all", caps(2), "sessions"],
+        ["its principal", caps(undefined, 2), "perPrincipal"],
+      ] as const)("drops out of the count of %s in the instant in which it runs out", async (_, atTwo, by) => {
+        await holdAll([lease(ADA)], SHORT);
+        await holdAll([lease(ADA)], LONG);
+        await advance(SHORT - under.grain);
+        expect(await ledger.hold(lease(ADA), LONG, atTwo)).toEqual(exhausted(by));
+        await advance(under.grain);
+        expect(await ledger.hold(lease(ADA), LONG, atTwo)).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, atTwo)).toEqual(exhausted(by));
+      });
+
+      test.each([
+        ["longer", SHORT, LONG],
+        ["shorter", LONG, SHORT],
+      ])("runs out by when it was last held, also when that is %s", async (_, first, last) => {
+        const one = lease(ADA);
+        await ledger.hold(one, first, NO_CAPS);
+        await ledger.hold(one, last, NO_CAPS);
+        await advance(last - under.grain);
+        expect(await ledger.hold(lease(ADA), LONG, caps(1))).toEqual(exhausted("sessions"));
+        expect(await ledger.hold(lease(ADA), LONG, caps(2, 1))).toEqual(exhausted("perPrincipal"));
+        await advance(under.grain);
+        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1))).toEqual(taken);
+        expect(await expired()).toEqual([one]);
+      });
+
+      test("that ran out takes a slot anew while there is one, and then is not expired any more", async () => {
+        const one = lease(ADA);
+        await ledger.hold(one, SHORT, NO_CAPS);
+        await advance(SHORT);
+        expect(await ledger.hold(one, LONG, caps(1, 1))).toEqual(taken);
+        expect(await expired()).toEqual([]);
+        expect(await ledger.hold(one, LONG, caps(1, 1))).toEqual(goesOn);
+      });
+
+      test.each([
+        ["all", ANONYMOUS, caps(1), "sessions"],
+        ["its principal", ADA, caps(undefined, 1), "perPrincipal"],
+      ] as const)(
+        "that ran out is refused where the slot of %s went to another, until it is held without caps",
+        async (_, other, atOne, by) => {
+          const one = lease(ADA);
+          await ledger.hold(one, SHORT, NO_CAPS);
+          await advance(SHORT);
+          await ledger.hold(lease(other), LONG, atOne);
+          expect(await ledger.hold(one, LONG, atOne)).toEqual(exhausted(by));
+          expect(await expired()).toEqual([one]);
+          expect(await ledger.hold(one, LONG, NO_CAPS)).toEqual(taken);
+          expect(await expired()).toEqual([]);
+        },
+      );
+    });
+
+    describe("release", () => {
+      test("gives the slot back at once: that of all, and the principal's", async () => {
+        const one = lease(ADA);
+        await ledger.hold(one, LONG, NO_CAPS);
+        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1))).toMatchObject({ kind: "exhausted" });
+        expect(await ledger.release(one)).toEqual(released);
+        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1))).toEqual(taken);
+      });
+
+      test("of what is unknown, or was released, gives back nothing more", async () => {
+        const [one, other] = [lease(ADA), lease(ADA)];
+        expect(await ledger.release(one)).toEqual(released);
+        await holdAll([one, other]);
+        for (let time = 0; time < 3; time++) expect(await ledger.release(one)).toEqual(released);
+        expect(await ledger.hold(lease(BOB), LONG, caps(1))).toEqual(exhausted("sessions"));
+        expect(await ledger.hold(lease(ADA), LONG, caps(9, 1))).toEqual(exhausted("perPrincipal"));
+      });
+
+      test("leaves nothing of a lease, whether it lives or ran out", async () => {
+        const [first, second, nobody] = [lease(ADA), lease(BOB), lease()];
+        await holdAll([first, nobody], SHORT);
+        await advance(SHORT);
+        await holdAll([second]);
+        for (const one of [first, second, nobody]) expect(await ledger.release(one)).toEqual(released);
+        expect(await expired()).toEqual([]);
+        expect(await under.held()).toEqual({ leases: 0, principals: 0 });
+      });
+    });
+
+    describe("expired", () => {
+      test("tells of leases as they were taken, the oldest first, and of no live one", async () => {
+        const [first, second, third, live] = [lease(ADA), lease(), lease(BOB), lease(ADA)];
+        await ledger.hold(third, 3 * SHORT, NO_CAPS);
+        await ledger.hold(first, SHORT, NO_CAPS);
+        await ledger.hold(live, LONG, NO_CAPS);
+        await ledger.hold(second, 2 * SHORT, NO_CAPS);
+        expect(await expired()).toEqual([]);
+        await advance(2 * SHORT);
+        expect(await expired()).toEqual([first, second]);
+        await advance(SHORT);
+        expect(await expired()).toEqual([first, second, third]);
+      });
+
+      test("tells of no more than it is asked for, and of the rest once these are released", async () => {
+        const all = leases(5, ADA);
+        for (const [at, one] of all.entries()) await ledger.hold(one, SHORT + at * under.grain, NO_CAPS);
+        await advance(LONG);
+        expect(await expired(3)).toEqual(all.slice(0, 3));
+        for (const one of all.slice(0, 3)) await ledger.release(one);
+        expect(await expired(3)).toEqual(all.slice(3));
+      });
+
+      test("tells of a lease until that is released, however late", async () => {
+        const one = lease(ADA);
+        await ledger.hold(one, SHORT, NO_CAPS);
+        await advance(1_000 * LONG);
+        expect(await expired()).toEqual([one]);
+        expect(await expired()).toEqual([one]);
+        await ledger.release(one);
+        expect(await expired()).toEqual([]);
+      });
+    });
+
+    describe("what a ledger keeps of a principal", () => {
+      test("goes with the last live lease by itself, before anybody releases it", async () => {
+        await holdAll(leases(2, ADA), SHORT);
+        await holdAll([lease(BOB)], LONG);
+        expect((await under.held()).principals).toBe(2);
+        await advance(SHORT);
+        await expired(1);
+        expect(await under.held()).toEqual({ leases: 3, principals: 1 });
+        await advance(LONG);
+        await expired(1);
+        expect(await under.held()).toEqual({ leases: 3, principals: 0 });
+      });
+
+      test.each([
+        ["first", LONG, SHORT],
+        ["last", SHORT, LONG],
+      ])("stays for the longest of its leases, which was held %s", async (_, first, last) => {
+        await ledger.hold(lease(ADA), first, NO_CAPS);
+        await ledger.hold(lease(ADA), last, NO_CAPS);
+        await advance(SHORT);
+        expect(await ledger.hold(lease(ADA), SHORT, caps(undefined, 1))).toEqual(exhausted("perPrincipal"));
+        await advance(LONG - SHORT - under.grain);
+        expect(await ledger.hold(lease(ADA), SHORT, caps(undefined, 1))).toEqual(exhausted("perPrincipal"));
+      });
+    });
+
+    describe("at once, of two routers", () => {
+      const router = (at: number) => under.ledgers[at % 2 === 0 ? 0 : 1];
+      const kinds = (outcomes: readonly { kind: string }[]) =>
+        ["held", "exhausted"].map((kind) => outcomes.filter((outcome) => outcome.kind === kind).length);
+
+      test.each([
+        ["all", leases(100), caps(20)],
+        ["all, of several principals", [...leases(50, ADA), ...leases(50, BOB)], caps(20)],
+        ["one principal", leases(100, ADA), caps(undefined, 20)],
+      ])("holds at a cap on %s take as many slots as there are, and no more", async (_, all, atTwenty) => {
+        const outcomes = await Promise.all(all.map((one, at) => router(at).hold(one, LONG, atTwenty)));
+        expect(kinds(outcomes)).toEqual([20, 80]);
+        expect((await under.held()).leases).toBe(20);
+
+        await Promise.all(all.map((one, at) => router(at + 1).release(one)));
+        expect(await under.held()).toEqual({ leases: 0, principals: 0 });
+      });
+
+      test("holds of one lease take one slot", async () => {
+        const one = lease(ADA);
+        const outcomes = await Promise.all([0, 1, 2, 3].map((at) => router(at).hold(one, LONG, caps(1, 1))));
+        expect(outcomes.filter((outcome) => outcome.kind === "held" && outcome.anew)).toHaveLength(1);
+        expect(kinds(outcomes)).toEqual([4, 0]);
+      });
+    });
+  });
+}

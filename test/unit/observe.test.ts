@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import type { SweepEvent } from "../../src/admission/sweeper.ts";
+import type { RequestEvent } from "../../src/gateway.ts";
+import { requestObserver, sweepObserver } from "../../src/observe.ts";
+import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts";
+import { ANONYMOUS } from "../../src/sessions/store.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
+import { createMetrics } from "../../src/telemetry/metrics.ts";
+
+/** Both observers at work, the lines of their log, and what was counted. */
+function open() {
+  const lines: { readonly level: number; readonly msg: string }[] = [];
+  const log = createLogger("debug", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
+  const metrics = createMetrics();
+  return {
+    request: requestObserver(metrics, log),
+    sweep: sweepObserver(metrics, log),
+    lines,
+    warnings: () => lines.filter(({ level }) => level >= 40),
+    counted: async () =>
+      (await metrics.render())
+        .split("\n")
+        .filter((line) => /^mcp_router_(requests|sessions|backends)_.* [1-9]/.test(line)),
+  };
+}
+
+const route = { path: "/mcp", backend: "one", backendPath: "/", sessions: "optional" } as const;
+const key = sessionKey(mintSessionId());
+
+test.each<[RequestEvent, string, object[]]>([
+  [
+    { kind: "forwarded", route, how: "initialize" },
+    'mcp_router_requests_forwarded_total{route="/mcp",how="initialize"} 1',
+    [],
+  ],
+  [
+    { kind: "rejected", reason: "sessions-exhausted", route },
+    'mcp_router_requests_rejected_total{reason="sessions-exhausted"} 1',
+    [{ reason: "sessions-exhausted", route: "/mcp", msg: "refused" }],
+  ],
+  [
+    { kind: "rejected", reason: "no-route", route: undefined },
+    'mcp_router_requests_rejected_total{reason="no-route"} 1',
+    [{ reason: "no-route", msg: "refused" }],
+  ],
+  [
+    { kind: "session-created", route, tag: "tag", endpoint: "10.0.0.1:80" },
+    'mcp_router_sessions_created_total{route="/mcp"} 1',
+    [{ session: "tag", route: "/mcp", endpoint: "10.0.0.1:80", msg: "session created" }],
+  ],
+  [
+    { kind: "session-ended", route, tag: "tag" },
+    'mcp_router_sessions_ended_total{route="/mcp"} 1',
+    [{ session: "tag", route: "/mcp", msg: "session ended" }],
+  ],
+])("%j is counted, and told of in the log", async (event, counted, logged) => {
+  const { request, counted: all, lines } = open();
+  request(event);
+  expect(await all()).toEqual([counted]);
+  expect(lines).toMatchObject(logged);
+});
+
+test("an event that nobody mapped is a fault", () => {
+  const { request, sweep } = open();
+  expect(() => request({ kind: "new" } as unknown as RequestEvent)).toThrow("new");
+  expect(() => sweep({ kind: "new" } as unknown as SweepEvent)).toThrow("new");
+});
+
+test("an expired session is counted, and known to the log by its tag", async () => {
+  const { sweep, counted, lines } = open();
+  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: "1", initializeParams: "{}", bindings: {} };
+  sweep({ kind: "expired", lease: { key, principal: ANONYMOUS }, session });
+  expect(await counted()).toEqual(['mcp_router_sessions_expired_total{route="/mcp"} 1']);
+  expect(lines).toMatchObject([{ session: sessionTag(key), route: "/mcp", msg: "session expired" }]);
+  expect(JSON.stringify(lines)).not.toContain(key);
+});
+
+describe("a backend that is not told", () => {
+  const failed = (backend: string): SweepEvent => ({ kind: "not-told", backend, why: new Error("refused") });
+  const givenUp = (backend: string): SweepEvent => ({ kind: "not-told", backend, why: "given-up" });
+  const told = (backend: string): SweepEvent => ({ kind: "told", backend });
+
+  test("is counted each time, and logged once, with why", async () => {
+    const { sweep, counted, warnings } = open();
+    for (const event of [failed("one"), failed("one"), givenUp("one")]) sweep(event);
+    expect(await counted()).toEqual(['mcp_router_backends_not_told_total{backend="one"} 3']);
+    expect(warnings()).toMatchObject([{ backend: "one", why: "refused" }]);
+  });
+
+  test("is logged apart from others", () => {
+    const { sweep, warnings } = open();
+    for (const event of [failed("one"), failed("two"), told("two"), failed("one")]) sweep(event);
+    expect(warnings()).toMatchObject([{ backend: "one" }, { backend: "two" }]);
+  });
+
+  test("is logged again once it was told between", () => {
+    const { sweep, warnings } = open();
+    for (const event of [failed("one"), told("one"), givenUp("one")]) sweep(event);
+    expect(warnings()).toMatchObject([{ why: "refused" }, { why: "given-up" }]);
+  });
+});
