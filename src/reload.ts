@@ -71,7 +71,7 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
 
 /** The settings that differ between two configurations and that the process reads only at its start. */
 export function needRestart(started: Config, wanted: Config): string[] {
-  const fixed = ["processor", "egress", "store", "sessions", "log"] as const;
+  const fixed = ["egress", "processor", "store", "sessions", "log"] as const;
   const changed: string[] = fixed.filter((key) => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]));
   // gRPC's own limit is set when the server is made.
   if (wanted.limits.body > started.limits.body) changed.push("limits.body");
