@@ -48,8 +48,11 @@ export interface Ledger {
     caps: Caps,
   ): Promise<{ kind: "held"; anew: boolean } | { kind: "exhausted"; by: keyof Caps } | Unavailable>;
 
-  /** Gives the slot back at once. Of a lease that is gone already there is nothing to do. */
-  release(lease: Lease): Promise<{ kind: "released" } | Unavailable>;
+  /**
+   * Gives the slot back at once. Of a lease that is gone already there is nothing to do. `ifExpired`: unless somebody has
+   * taken it anew since it ran out.
+   */
+  release(lease: Lease, when?: { readonly ifExpired: boolean }): Promise<{ kind: "released" } | Unavailable>;
 
   /** Some leases that ran out and were not released yet, the oldest first. They count no more. */
   expired(limit: number): Promise<{ kind: "expired"; leases: readonly Lease[] } | Unavailable>;

@@ -68,9 +68,10 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
       return { kind: "held", anew: true };
     },
 
-    async release({ key }) {
+    async release({ key }, { ifExpired } = { ifExpired: false }) {
+      expire(now());
       const held = live.get(key);
-      if (held) drop(held);
+      if (held && !ifExpired) drop(held);
       expired.delete(key);
       return { kind: "released" };
     },

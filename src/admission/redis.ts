@@ -60,9 +60,9 @@ export function redisLedger({ connection, guard, prefix }: RedisLedgerOptions): 
         }
       }),
 
-    release: (lease) =>
+    release: (lease, { ifExpired } = { ifExpired: false }) =>
       guard.run("release", async () => {
-        await scripts.mcprRelease(...keysOf(lease.principal), memberOf(lease));
+        await scripts.mcprRelease(...keysOf(lease.principal), memberOf(lease), ifExpired ? 1 : 0);
         return { kind: "released" as const };
       }),
 

@@ -52,7 +52,8 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
       case "alive":
         return (await extendLease(ledger, store, lease, reaped.expiresIn)).kind === "extended";
       case "unknown":
-        return (await ledger.release(lease)).kind === "released";
+        // A reservation whose backend takes its time: the session may have begun just now, and the lease with it.
+        return (await ledger.release(lease, { ifExpired: true })).kind === "released";
       case "reaped": {
         const { kind } = await ledger.release(lease);
         observe({ kind: "expired", lease, session: reaped.session });

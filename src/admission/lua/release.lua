@@ -1,7 +1,13 @@
--- Gives the slot of a lease back, whether it still lives or not.
+-- Gives the slot of a lease back.
 -- KEYS[1]  all leases
 -- KEYS[2]  those of its principal; left out for who has none
 -- ARGV[1]  the lease
--- Answers  1 it was there, 0 it was not
+-- ARGV[2]  1 to leave it alone while it lives
+-- Answers  1 it was there, 0 it was not, or stays
+if ARGV[2] == '1' then
+  local expires = redis.call('ZSCORE', KEYS[1], ARGV[1])
+  local time = redis.call('TIME')
+  if expires and tonumber(expires) > time[1] * 1000 + math.floor(time[2] / 1000) then return 0 end
+end
 if KEYS[2] then redis.call('ZREM', KEYS[2], ARGV[1]) end
 return redis.call('ZREM', KEYS[1], ARGV[1])
