@@ -43,9 +43,11 @@ export function post(
   path: string,
   body: string | Uint8Array | object,
   headers: Sent["headers"] = {},
+  signal?: AbortSignal,
 ): Promise<Answer> {
   const bytes = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
-  return send({ port, method: "POST", path, headers: { ...MCP_HEADERS, ...headers }, body: bytes });
+  const sent = { port, method: "POST", path, headers: { ...MCP_HEADERS, ...headers }, body: bytes };
+  return send(signal ? { ...sent, signal } : sent);
 }
 
 /** Sends a request and gives the answer once its head is there. */
@@ -128,6 +130,17 @@ export async function openSession(port: number, path: string, headers: Sent["hea
   if (answer.status !== 200 || typeof id !== "string") throw new Error(`no session: ${answer.status} ${answer.body}`);
   await post(port, path, { jsonrpc: "2.0", method: "notifications/initialized" }, { ...headers, "mcp-session-id": id });
   return id;
+}
+
+/** Ends a session. */
+export async function endSession(
+  port: number,
+  path: string,
+  session: string,
+  headers: Sent["headers"] = {},
+): Promise<void> {
+  const answer = await send({ port, method: "DELETE", path, headers: { ...headers, "mcp-session-id": session } });
+  if (answer.status !== 200) throw new Error(`not ended: ${answer.status} ${answer.body}`);
 }
 
 /** Calls a tool in a session and gives the text of its result. */

@@ -1,0 +1,209 @@
+/** The one slot that there is comes back, whatever becomes of the initialize that had it. */
+import type { RequestListener } from "node:http";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { freePort } from "../../harness/ports.ts";
+import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { RESERVATION_MS } from "../../src/admission/ledger.ts";
+import { type Backend, type SessionBackend, startBackend, startSessionBackend } from "../support/backend.ts";
+import { type Fleet, startFleet } from "../support/fleet.ts";
+import { GATEWAYS, type Gateway } from "../support/gateways.ts";
+import {
+  type Answer,
+  callMessage,
+  endSession,
+  initializeMessage,
+  messageOf,
+  openSession,
+  post,
+} from "../support/http.ts";
+import { leasesLeft, letPass, stored } from "../support/stored.ts";
+
+/** Well below the reservation: a slot that comes back in it did not run out. */
+const SOON = { timeout: 5_000 };
+
+const PATH = "/mcp";
+
+const initialize = (port: number, path: string, id: unknown = 1, signal?: AbortSignal): Promise<Answer> =>
+  post(port, path, initializeMessage(id), {}, signal);
+
+/** Takes the slot as soon as it is there, and gives it back. */
+async function expectSlot(port: number, path: string): Promise<void> {
+  let session = "";
+  const begin = async () => {
+    const answer = await initialize(port, path);
+    session = String(answer.headers["mcp-session-id"]);
+    return answer.status;
+  };
+  await expect.poll(begin, SOON).toBe(200);
+  await endSession(port, path, session);
+}
+
+describe.each(GATEWAYS)("with %s, after an initialize whose backend", (_, startGateway) => {
+  const FAULTS: Readonly<Record<string, RequestListener>> = {
+    "answers-500": (_, response) => response.writeHead(500).end(),
+    "answers-404": (_, response) => response.writeHead(404).end(),
+    hangs: () => undefined,
+    stalls: () => undefined,
+    resets: (request) => request.socket.resetAndDestroy(),
+    "begins-no-session": (_, response) => response.writeHead(200, { "content-type": "application/json" }).end("{}"),
+  };
+  let backends: Readonly<Record<string, Backend>>;
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    const faults = Object.entries(FAULTS).map(async ([name, answer]) => [name, await startBackend(answer)] as const);
+    backends = Object.fromEntries([["sound", await startSessionBackend()] as const, ...(await Promise.all(faults))]);
+    const endpoints = Object.entries(backends).map(([name, { endpoint }]) => [name, endpoint] as const);
+    const all = [...endpoints, ["refuses", `127.0.0.1:${await freePort()}`] as const];
+    gateway = await startGateway({
+      admission: { sessions: 1 },
+      backends: Object.fromEntries(
+        all.map(([name, endpoint]) => [
+          name,
+          { endpoints: [endpoint], timeouts: name === "hangs" ? { call: "1s" } : {} },
+        ]),
+      ),
+      routes: all.map(([name]) => ({ path: `/${name}`, backends: [name] })),
+    });
+  });
+  afterAll(async () => {
+    await gateway?.stop();
+    await Promise.all(Object.values(backends ?? {}).map((backend) => backend.close()));
+  });
+
+  test.each([
+    ["answers-500", 500],
+    ["answers-404", 404],
+    ["hangs", 504],
+    ["resets", 503],
+    ["refuses", 503],
+    ["begins-no-session", 200],
+  ])("%s, the slot is back", async (name, status) => {
+    const answer = await initialize(gateway.port, `/${name}`);
+    expect(answer.status).toBe(status);
+    expect(answer.headers).not.toHaveProperty("mcp-session-id");
+    await expectSlot(gateway.port, "/sound");
+  });
+
+  test("stalls, the slot is taken, and is back once its client has gone", async () => {
+    const leaving = new AbortController();
+    const waiting = initialize(gateway.port, "/stalls", 1, leaving.signal).catch(String);
+    await expect.poll(() => backends.stalls?.requests).toBe(1);
+    const refused = await initialize(gateway.port, "/sound");
+    leaving.abort();
+    expect(await waiting).toContain("AbortError");
+    expect(refused).toMatchObject({ status: 503, headers: { "retry-after": "30" } });
+    await expectSlot(gateway.port, "/sound");
+  });
+});
+
+describe("between the reservation of a slot and the beginning of its session", () => {
+  let redis: RunningRedis;
+  let backend: SessionBackend;
+  let fleet: Fleet;
+  /** What happens while the backend has the initialize. */
+  let meanwhile: () => Promise<unknown>;
+
+  beforeAll(async () => {
+    redis = await startRedis({ persistence: true });
+    backend = await startSessionBackend({ initialize: () => meanwhile() });
+    fleet = await startFleet(1, {
+      store: { kind: "redis", url: redis.url },
+      admission: { sessions: 1 },
+      sessions: { sweep: "100ms" },
+      backends: { one: { endpoints: [backend.endpoint] } },
+      routes: [{ path: PATH, backends: ["one"] }],
+    });
+  });
+  beforeEach(() => {
+    meanwhile = async () => undefined;
+  });
+  afterEach(() => redis.command("FLUSHALL"));
+  afterAll(async () => {
+    await fleet?.stop();
+    await backend?.close();
+    await redis?.stop();
+  });
+
+  /** The slot is held by a reservation at most, and when that has run out nothing is left of it. */
+  async function expectLapse(): Promise<void> {
+    const left = await leasesLeft(redis);
+    expect(left.length).toBeLessThanOrEqual(1);
+    for (const ms of left) expect(ms).toBeLessThanOrEqual(RESERVATION_MS);
+    await letPass(redis, RESERVATION_MS);
+    await expectSlot(fleet.port, PATH);
+    await expect.poll(async () => (await stored(redis)).leases).toEqual([]);
+  }
+
+  function expectUnavailable(answer: Answer, id: unknown): void {
+    expect(answer).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+    expect(messageOf(answer)).toMatchObject({ id, error: { code: -32603 } });
+    expect(answer.headers).not.toHaveProperty("mcp-session-id");
+  }
+
+  test.each([
+    ["is killed", () => redis.kill(), () => redis.restart()],
+    ["hangs", async () => redis.pause(), async () => redis.resume()],
+  ])(
+    "Redis %s: the client gets 503, the backend is told to forget the session, and the slot runs out",
+    async (_, away, back) => {
+      const begun = backend.ended.length;
+      meanwhile = away;
+      expectUnavailable(await initialize(fleet.port, PATH, "lost"), "lost");
+      await expect.poll(() => backend.ended.length).toBe(begun + 1);
+      expect(backend.sessions.size).toBe(0);
+      meanwhile = async () => undefined;
+      await back();
+      await expectLapse();
+    },
+  );
+
+  test("the leases alone fail: the session that was stored is taken back, at the backend too", async () => {
+    const leases = "mcpr:{leases}:all";
+    meanwhile = async () => {
+      await redis.command("RENAME", leases, "{leases}");
+      await redis.command("SET", leases, "no leases");
+    };
+    expectUnavailable(await initialize(fleet.port, PATH, "lost"), "lost");
+    await expect.poll(() => backend.sessions.size).toBe(0);
+    expect((await redis.command("KEYS", "*:s")) as string[]).toEqual([]);
+    meanwhile = async () => undefined;
+    await redis.command("RENAME", "{leases}", leases);
+    await expectLapse();
+  });
+
+  test("the router is killed: the slot runs out by itself", async () => {
+    const [router] = fleet.routers;
+    meanwhile = async () => router?.end("SIGKILL");
+    expect((await initialize(fleet.port, PATH)).status).toBeGreaterThanOrEqual(500);
+    meanwhile = async () => undefined;
+    await router?.start();
+    await expect.poll(async () => (await initialize(fleet.port, PATH)).headers["retry-after"]).toBe("30");
+    expect(await leasesLeft(redis)).toHaveLength(1);
+    await expectLapse();
+  });
+
+  test("the reservation runs out and another takes the slot: the late session is refused, and its backend told", async () => {
+    let other = "";
+    const before = backend.sessions.size;
+    meanwhile = async () => {
+      meanwhile = async () => undefined;
+      await letPass(redis, RESERVATION_MS);
+      other = await openSession(fleet.port, PATH);
+    };
+    const late = await initialize(fleet.port, PATH, "late");
+    expect(late).toMatchObject({ status: 503, headers: { "retry-after": "30" } });
+    expect(messageOf(late)).toMatchObject({ id: "late", error: { code: -32000 } });
+    await expect.poll(() => backend.sessions.size).toBe(before + 1);
+    const call = await post(fleet.port, PATH, callMessage("any"), { "mcp-session-id": other });
+    expect(call.status).toBe(200);
+  });
+
+  test("the reservation runs out and nobody takes the slot: the late session begins", async () => {
+    meanwhile = () => letPass(redis, RESERVATION_MS);
+    expect((await initialize(fleet.port, PATH)).status).toBe(200);
+    await expect.poll(async () => (await stored(redis)).leases.length).toBe(1);
+    meanwhile = async () => undefined;
+    expect((await initialize(fleet.port, PATH)).status).toBe(503);
+  });
+});
