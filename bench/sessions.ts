@@ -1,5 +1,6 @@
 /**
- * What 100,000 sessions cost each store: bytes, and how long the memory store's sweep of them holds up the event loop.
+ * What 100,000 sessions cost each store, with their leases: bytes, and how long the sweep of them, once they have expired,
+ * holds up the event loop where all is in memory.
  * A process of its own, for a heap that holds nothing else: `node --expose-gc bench/sessions.ts`. Ends with 1 when the
  * target is missed.
  */
@@ -7,9 +8,13 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runOwning } from "../harness/owner.ts";
 import { startRedis } from "../harness/redis.ts";
+import { type Ledger, NO_CAPS } from "../src/admission/ledger.ts";
+import { memoryLedger } from "../src/admission/memory.ts";
+import { redisLedger } from "../src/admission/redis.ts";
+import { startSweeper } from "../src/admission/sweeper.ts";
 import { connectRedis } from "../src/redis/connection.ts";
 import { createGuard } from "../src/redis/guard.ts";
-import { mintSessionId, principalDigest, sessionKey } from "../src/sessions/id.ts";
+import { mintSessionId, principalDigest, type SessionKey, sessionKey } from "../src/sessions/id.ts";
 import { type MemoryStore, memoryStore } from "../src/sessions/memory.ts";
 import { redisStore } from "../src/sessions/redis.ts";
 import type { Session, SessionStore } from "../src/sessions/store.ts";
@@ -19,6 +24,7 @@ import { initializeParams, MCP_PATH, PROTOCOL_VERSION } from "./wire.ts";
 const SESSIONS = 100_000;
 /** Created at once. */
 const BATCH = 1_000;
+const SWEEP_MS = 100;
 /** ms that the sweep must not keep a request waiting. */
 const TARGET_BLOCK_MS = 10;
 const LIFESPAN = { idle: 1_800_000, lifetime: 86_400_000 } as const;
@@ -48,11 +54,16 @@ await runOwning(async (owner) => {
 async function measureMemoryStore() {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
+  const ledger = memoryLedger({ now: () => now });
   const before = heapUsed();
-  await createSessions(store);
+  await createSessions(store, ledger);
   const bytesEach = (heapUsed() - before) / SESSIONS;
   now = LIFESPAN.lifetime;
+  // A backend that is down is the worst: of most sessions nothing is waited for.
+  const endBackendSession = () => Promise.reject(new Error("down"));
+  const sweeper = startSweeper({ ledger, store, endBackendSession, interval: SWEEP_MS, observe: () => undefined });
   const swept = await watchSweep(store);
+  await sweeper.stop();
   await store.close();
   return { bytesEach, ...swept };
 }
@@ -76,25 +87,31 @@ async function measureRedis(owner: AsyncDisposableStack) {
   while (connection.status !== "ready") await sleep(10);
 
   const usedMemory = async () => Number(/used_memory:(\d+)/.exec(String(await server.command("INFO", "memory")))?.[1]);
+  const ledger = redisLedger({ connection, guard, prefix: PREFIX });
   // The first one brings the scripts.
-  await create(store, SESSIONS);
+  const first = await create(store, ledger, SESSIONS);
   const before = await usedMemory();
-  await createSessions(store);
+  await createSessions(store, ledger);
   const bytesEach = ((await usedMemory()) - before) / SESSIONS;
-  const key = String(await server.command("RANDOMKEY"));
+  const key = `${PREFIX}:{${first}}:s`;
   // Without a number of samples it measures 5 fields and takes the others to be alike.
   const bytesOfOne = Number(await server.command("MEMORY", "USAGE", key, "SAMPLES", 0));
   return { bytesEach, bytesOfOne };
 }
 
-async function createSessions(store: SessionStore): Promise<void> {
+async function createSessions(store: SessionStore, ledger: Ledger): Promise<void> {
   for (let from = 0; from < SESSIONS; from += BATCH)
-    await Promise.all(Array.from({ length: BATCH }, (_, n) => create(store, from + n)));
+    await Promise.all(Array.from({ length: BATCH }, (_, n) => create(store, ledger, from + n)));
 }
 
-async function create(store: SessionStore, n: number): Promise<void> {
-  const { kind } = await store.create(sessionKey(mintSessionId()), sessionOf(n));
-  if (kind !== "created") throw new Error(`session ${n}: ${kind}`);
+async function create(store: SessionStore, ledger: Ledger, n: number): Promise<SessionKey> {
+  const key = sessionKey(mintSessionId());
+  const session = sessionOf(n);
+  const created = await store.create(key, session);
+  if (created.kind !== "created") throw new Error(`session ${n}: ${created.kind}`);
+  const { kind } = await ledger.hold({ key, principal: session.owner }, created.expiresIn, NO_CAPS);
+  if (kind !== "held") throw new Error(`lease ${n}: ${kind}`);
+  return key;
 }
 
 /** As the gateway makes it: what came over the wire is text of its own for each session. */
@@ -126,7 +143,7 @@ interface Sweep {
 }
 
 /**
- * Waits for the next sweep, by the store's own timer, until it has met every session. A timer of 1 ms shares the event
+ * Waits for the next sweep, by the sweeper's own timer, until it has met every session. A timer of 1 ms shares the event
  * loop with it, and counted are only the gaps between two of its ticks in which sessions went. What other processes took of
  * a gap is not the store's doing. A block counts the timer's own millisecond, so it is rather too long than too short.
  */

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { Ledger } from "./admission/ledger.ts";
 import { memoryLedger } from "./admission/memory.ts";
+import { retriedReleases } from "./admission/retried.ts";
 import type { Config } from "./config/load.ts";
 import type { Locks } from "./recovery/locks.ts";
 import { memoryLocks } from "./recovery/memory-locks.ts";
@@ -88,7 +89,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   const { prefix } = store;
   return {
     store: redisStore({ ...sessions, connection, guard, prefix, onUnreadable }),
-    ledger: redisLedger({ connection, guard, prefix }),
+    ledger: retriedReleases(redisLedger({ connection, guard, prefix })),
     locks: redisLocks({ connection, guard, prefix }),
     reached: () => reached,
     close: async () => connection.disconnect(),

@@ -45,14 +45,17 @@ export function createAdmission(ledger: Ledger): Admission {
 
   return {
     async reserve(lease, backend, caps) {
-      if ((waiting.get(backend) ?? 0) >= (caps.waiting ?? Number.POSITIVE_INFINITY))
-        return { kind: "exhausted", by: "waiting" };
-      wait(backend, 1);
+      const isFull = () => (waiting.get(backend) ?? 0) >= (caps.waiting ?? Number.POSITIVE_INFINITY);
+      if (isFull()) return { kind: "exhausted", by: "waiting" };
       const held = await ledger.hold(lease, RESERVATION_MS, caps);
-      if (held.kind === "held")
-        return { kind: "reserved", slot: new LeasedSlot(ledger, lease, caps, () => wait(backend, -1)) };
-      wait(backend, -1);
-      return held;
+      if (held.kind !== "held") return held;
+      const slot = new LeasedSlot(ledger, lease, caps, () => wait(backend, -1));
+      // Taken only now: who is refused by a cap must not keep others from waiting.
+      const wasFull = isFull();
+      wait(backend, 1);
+      if (!wasFull) return { kind: "reserved", slot };
+      slot.release();
+      return { kind: "exhausted", by: "waiting" };
     },
   };
 }
@@ -89,7 +92,6 @@ class LeasedSlot implements Slot {
   }
 
   release(): void {
-    // What cannot be released runs out by itself.
     if (this.#decide("released")) void this.#ledger.release(this.#lease);
   }
 

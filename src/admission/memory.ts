@@ -16,68 +16,83 @@ export interface MemoryLedger extends Ledger {
 
 interface Entry extends Lease, Expiring {}
 
+/**
+ * What runs out is set aside a piece at a time: by the sweep, and by who needs its slot. So nobody waits for many of them.
+ */
 export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOptions = {}): MemoryLedger {
-  const live = new Map<SessionKey, Entry>();
+  /** Not set aside yet: those that live, and some that ran out. */
+  const held = new Map<SessionKey, Entry>();
   const byExpiry = new ExpiryHeap<Entry>();
-  /** Live leases of each principal that has any. */
-  const counts = new Map<string, number>();
+  /** The same by principal, of those that have any. */
+  const ofPrincipal = new Map<string, Set<Entry>>();
   const expired = new Map<SessionKey, Lease>();
 
+  const add = (entry: Entry) => {
+    held.set(entry.key, entry);
+    byExpiry.add(entry);
+    const own = ofPrincipal.get(entry.principal);
+    if (own) own.add(entry);
+    else ofPrincipal.set(entry.principal, new Set([entry]));
+  };
   const drop = (entry: Entry) => {
-    live.delete(entry.key);
+    held.delete(entry.key);
     byExpiry.remove(entry);
-    const count = (counts.get(entry.principal) ?? 0) - 1;
-    if (count > 0) counts.set(entry.principal, count);
-    else counts.delete(entry.principal);
+    const own = ofPrincipal.get(entry.principal);
+    own?.delete(entry);
+    if (own?.size === 0) ofPrincipal.delete(entry.principal);
   };
 
-  /** Whatever has run out counts no more. */
-  const expire = (at: number) => {
-    for (let first = byExpiry.first; first && first.expires <= at; first = byExpiry.first) {
-      drop(first);
-      expired.set(first.key, { key: first.key, principal: first.principal });
-    }
+  /** Sets the oldest aside if it ran out. */
+  const setOneAside = (at: number): boolean => {
+    const { first } = byExpiry;
+    if (!first || first.expires > at) return false;
+    drop(first);
+    expired.set(first.key, { key: first.key, principal: first.principal });
+    return true;
   };
 
-  const exhausted = (principal: string, caps: Caps): keyof Caps | undefined => {
-    if (live.size >= (caps.sessions ?? Number.POSITIVE_INFINITY)) return "sessions";
-    if (principal === ANONYMOUS) return undefined;
-    return (counts.get(principal) ?? 0) >= (caps.perPrincipal ?? Number.POSITIVE_INFINITY) ? "perPrincipal" : undefined;
+  const exhausted = (principal: string, { sessions, perPrincipal }: Caps, at: number): keyof Caps | undefined => {
+    // Each that is set aside makes room.
+    if (sessions !== undefined) while (held.size >= sessions) if (!setOneAside(at)) return "sessions";
+    if (principal === ANONYMOUS || perPrincipal === undefined) return undefined;
+    let live = 0;
+    for (const { expires } of ofPrincipal.get(principal) ?? []) if (expires > at) live++;
+    return live >= perPrincipal ? "perPrincipal" : undefined;
   };
 
   return {
     get size() {
-      return { live: live.size, expired: expired.size, principals: counts.size };
+      while (setOneAside(now()));
+      return { live: held.size, expired: expired.size, principals: ofPrincipal.size };
     },
 
     async hold({ key, principal }, ms, caps) {
       const at = now();
-      expire(at);
-      const held = live.get(key);
-      if (held) {
-        byExpiry.move(held, at + ms);
+      const current = held.get(key);
+      if (current && current.expires > at) {
+        byExpiry.move(current, at + ms);
         return { kind: "held", anew: false };
       }
-      const by = exhausted(principal, caps);
+      const by = exhausted(principal, caps, at);
       if (by) return { kind: "exhausted", by };
-      const entry: Entry = { key, principal, expires: at + ms, place: 0 };
-      live.set(key, entry);
-      byExpiry.add(entry);
-      counts.set(principal, (counts.get(principal) ?? 0) + 1);
+      // It ran out; unless room was made by setting it aside.
+      const stale = held.get(key);
+      if (stale) drop(stale);
+      add({ key, principal, expires: at + ms, place: 0 });
       expired.delete(key);
       return { kind: "held", anew: true };
     },
 
     async release({ key }, { ifExpired } = { ifExpired: false }) {
-      expire(now());
-      const held = live.get(key);
-      if (held && !ifExpired) drop(held);
+      const current = held.get(key);
+      if (current && !(ifExpired && current.expires > now())) drop(current);
       expired.delete(key);
       return { kind: "released" };
     },
 
     async expired(limit) {
-      expire(now());
+      const at = now();
+      while (expired.size < limit && setOneAside(at));
       return { kind: "expired", leases: firstOf(expired.values(), limit) };
     },
   };

@@ -2,12 +2,15 @@
  * Ends what has expired: gives its slot back and tells its backends, whose memory it still holds. It looks at leases that
  * ran out; of several routers that look at one, the store hands the session to exactly one.
  */
+import type { SessionKey } from "../sessions/id.ts";
 import type { Binding, Session, SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 
 /** Leases looked at in one go. */
 export const BATCH = 100;
+/** How long (ms) a stop lets backends be told of sessions that are gone already: nobody else would tell them. */
+const STOP_GRACE_MS = 1_000;
 /** Sessions of one batch that are ended at once. */
 export const AT_ONCE = 8;
 
@@ -32,12 +35,13 @@ export interface Sweeper {
   sweep(): Promise<void>;
   /** Tells a backend at once that a session of it has ended, which nobody has a lease for. Does not wait, and does not throw. */
   tell(backend: string, binding: Binding): void;
-  /** Cuts short what is under way. Resolves when nothing is under way any more. */
+  /** Begins nothing new, and lets what is under way end, for a moment. Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
 
 /** Sweeps now and then, which does not keep the process alive. */
 export function startSweeper({ ledger, store, endBackendSession, interval, observe }: SweeperOptions): Sweeper {
+  let stopped = false;
   const stopping = new AbortController();
   let underway: Promise<void> | undefined;
   /** What backends are told besides a sweep. */
@@ -51,6 +55,8 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
         return false;
       case "alive":
         return (await extendLease(ledger, store, lease, reaped.expiresIn)).kind === "extended";
+      case "left":
+        return true;
       case "unknown":
         // A reservation whose backend takes its time: the session may have begun just now, and the lease with it.
         return (await ledger.release(lease, { ifExpired: true })).kind === "released";
@@ -82,13 +88,16 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
       observe({ kind: "told", backend });
       return true;
     } catch (error) {
-      observe({ kind: "not-told", backend, why: error instanceof Error ? error : new Error(String(error)) });
+      // Cut short by ourselves: no fault of the backend's.
+      if (!stopping.signal.aborted)
+        observe({ kind: "not-told", backend, why: error instanceof Error ? error : new Error(String(error)) });
       return false;
     }
   };
 
   const sweepAll = async (): Promise<void> => {
     const failing = new Set<string>();
+    let seen = new Set<SessionKey>();
     for (;;) {
       const expired = await ledger.expired(BATCH);
       if (expired.kind === "unavailable") return;
@@ -96,17 +105,22 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
       let available = true;
       const worker = async () => {
         for (const lease of queue) {
-          if (stopping.signal.aborted || !available) return;
+          if (stopped || !available) return;
           if (!(await settle(lease, failing))) available = false;
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, worker));
-      if (stopping.signal.aborted || !available || expired.leases.length < BATCH) return;
+      if (stopped || !available || expired.leases.length < BATCH) return;
+      // Those that are left to another router come again: more of them than that wait for the next sweep.
+      if (expired.leases.every(({ key }) => seen.has(key))) return;
+      seen = new Set(expired.leases.map(({ key }) => key));
+      // Requests first: in memory nothing of a sweep need ever have waited.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   };
 
   const sweep = () => {
-    if (stopping.signal.aborted) return Promise.resolve();
+    if (stopped) return Promise.resolve();
     underway ??= sweepAll().finally(() => {
       underway = undefined;
     });
@@ -122,8 +136,10 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
     },
     async stop() {
       clearInterval(timer);
-      stopping.abort();
+      stopped = true;
+      const late = setTimeout(() => stopping.abort(), STOP_GRACE_MS);
       await Promise.all([underway, ...telling]);
+      clearTimeout(late);
     },
   };
 }

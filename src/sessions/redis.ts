@@ -39,11 +39,9 @@ export interface RedisStoreOptions extends Lifespan {
   readonly onUnreadable: (why: string) => void;
 }
 
-/** ms until a session that this router cannot read is looked at again: meanwhile a newer router may reap it. */
-const UNREADABLE_PAUSE_MS = 60_000;
-
 const UNAVAILABLE = { kind: "unavailable" } as const;
 const UNKNOWN = { kind: "unknown" } as const;
+const LEFT = { kind: "left" } as const;
 const FULL = { kind: "full" } as const;
 const REMEMBERED = { kind: "remembered" } as const;
 const EXISTS = { kind: "exists" } as const;
@@ -136,9 +134,10 @@ export function redisStore({
 
     reap: (key) =>
       guard.run("reap", async () => {
-        const answer = await scripts.mcprReap(keyOf(key), LAYOUT, UNREADABLE_PAUSE_MS);
+        const answer = await scripts.mcprReap(keyOf(key), LAYOUT);
         if (answer === null) return UNKNOWN;
         const [expiresIn, ...fields] = answer as [number, ...string[]]; // What the script answers.
+        if (expiresIn < 0) return LEFT;
         if (expiresIn > 0) return { kind: "alive" as const, expiresIn };
         const reaped = session(fields);
         return reaped ? { kind: "reaped" as const, session: reaped } : UNKNOWN;

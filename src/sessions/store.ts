@@ -118,10 +118,19 @@ export interface SessionStore {
   /** Ends a live session. Of several at once exactly one gets `removed`. */
   remove(key: SessionKey): Promise<{ kind: "removed"; session: Session } | Unknown | Unavailable>;
 
-  /** Takes an expired session away. Of several at once exactly one gets `reaped`. One that is `alive` stays as it is. */
+  /**
+   * Takes an expired session away. Of several at once exactly one gets `reaped`. One that is `alive` stays as it is; so does
+   * one that is `left` to a router of another version, which alone can read it.
+   */
   reap(
     key: SessionKey,
-  ): Promise<{ kind: "reaped"; session: Session } | { kind: "alive"; expiresIn: number } | Unknown | Unavailable>;
+  ): Promise<
+    | { kind: "reaped"; session: Session }
+    | { kind: "alive"; expiresIn: number }
+    | { kind: "left" }
+    | Unknown
+    | Unavailable
+  >;
 
   /** Lets go of timers and connections. */
   close(): Promise<void>;

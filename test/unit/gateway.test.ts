@@ -353,7 +353,11 @@ describe("an initialize", () => {
 });
 
 describe("the slot of an initialize", () => {
-  const begun = { headers: fields({ ":status": "200", "mcp-session-id": "new-id" }), endpoint: "10.0.0.9:80" };
+  const begun = {
+    headers: fields({ ":status": "200", "mcp-session-id": "new-id" }),
+    endpoint: "10.0.0.9:80",
+    ...ANSWER,
+  };
   const committed = { live: 1, expired: 0, principals: 1 };
   const nothing = { live: 0, expired: 0, principals: 0 };
   /** Sends an initialize, up to the backend. */

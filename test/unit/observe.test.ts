@@ -6,6 +6,7 @@ import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts"
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { ROUTE } from "./core/policy.ts";
 
 /** Both observers at work, the lines of their log, and what was counted. */
 function open() {
@@ -24,7 +25,7 @@ function open() {
   };
 }
 
-const route = { path: "/mcp", backend: "one", backendPath: "/", sessions: "optional" } as const;
+const route = ROUTE;
 const key = sessionKey(mintSessionId());
 
 test.each<[RequestEvent, string, object[]]>([

@@ -1,14 +1,13 @@
 -- Takes away an expired session and hands over what it held.
 -- KEYS[1]  the session's hash
 -- ARGV[1]  layout that the caller reads: of another, it is left to a router that reads it
--- ARGV[2]  ms to leave it alone for then
--- Answers  nil where there is none; { ms that it still lives }; { 0, field, value, field, value, … } taken away
+-- Answers  nil where there is none; { ms that it still lives }; { -1 } left; { 0, field, value, field, value, … } taken away
 local expires = redis.call('HGET', KEYS[1], 'x')
 if not expires then return nil end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now < tonumber(expires) then return { expires - now } end
-if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return { tonumber(ARGV[2]) } end
+if redis.call('HGET', KEYS[1], 'v') ~= ARGV[1] then return { -1 } end
 local fields = redis.call('HGETALL', KEYS[1])
 redis.call('DEL', KEYS[1])
 table.insert(fields, 1, 0)

@@ -80,10 +80,6 @@ function binding(sessionId: string): Binding {
 /** Lets promises that are settled run their course. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Fails as a request that is aborted does. */
-const untilAborted = (_: string, signal: AbortSignal) =>
-  new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-
 const NOTHING = { live: 0, expired: 0, principals: 0 };
 
 describe("a sweep", () => {
@@ -317,6 +313,15 @@ describe("a backend that is down", () => {
   });
 });
 
+test("leases of sessions that are left to another router are neither kept nor released, and do not hold the sweep up", async () => {
+  const { begin, sweeper, advance, ledger, events } = open({ store: () => ({ reap: async () => ({ kind: "left" }) }) });
+  await begin(BATCH + 1, "one");
+  advance(LIFE_MS);
+  await sweeper.sweep();
+  expect(ledger.size).toMatchObject({ live: 0, expired: BATCH + 1 });
+  expect(events).toEqual([]);
+});
+
 describe("tell", () => {
   test("tells a backend at once, of what nobody has a lease for", async () => {
     const { sweeper, asked, events } = open();
@@ -328,15 +333,19 @@ describe("tell", () => {
 });
 
 describe("stop", () => {
-  test("cuts the sweep under way short, and leaves the rest to others", async () => {
-    const { begin, sweeper, start, advance, asked, count, ledger } = open({ end: untilAborted });
+  test("lets backends that are being told hear of it, and leaves the rest to others", async () => {
+    const ends: (() => void)[] = [];
+    const { begin, sweeper, start, advance, asked, count, ledger } = open({
+      end: () => new Promise((resolve) => ends.push(resolve)),
+    });
     await begin(2 * BATCH, "one");
     advance(LIFE_MS);
     const swept = sweeper.sweep();
     await settled();
-    await sweeper.stop();
-    expect(count("not-told")).toBe(AT_ONCE);
-    await swept;
+    const stop = sweeper.stop();
+    for (const end of ends.splice(0)) end();
+    await Promise.all([stop, swept]);
+    expect(count("told")).toBe(AT_ONCE);
     expect(asked).toHaveLength(AT_ONCE);
     expect(ledger.size.expired).toBe(2 * BATCH - AT_ONCE);
 
@@ -344,32 +353,42 @@ describe("stop", () => {
     void other.sweep();
     await settled();
     expect(asked).toHaveLength(2 * AT_ONCE);
-    await other.stop();
+    const stopOther = other.stop();
+    for (const end of ends.splice(0)) end();
+    await stopOther;
   });
 
   test.each<[string, (opened: ReturnType<typeof open>) => unknown]>([
     ["a sweep", ({ sweeper }) => void sweeper.sweep()],
     ["tell", ({ sweeper }) => sweeper.tell("one", binding("x"))],
-  ])("waits for the end of what it cuts short: %s", async (_, ask) => {
-    let aborted: AbortSignal | undefined;
-    let end: (error: Error) => void = () => undefined;
-    const opened = open({
-      end: (_, signal) => {
-        aborted = signal;
-        return new Promise((_, reject) => (end = reject));
-      },
-    });
-    await opened.begin(1, "one");
-    opened.advance(LIFE_MS);
-    ask(opened);
-    await settled();
-    let stopped = false;
-    const stop = opened.sweeper.stop().then(() => (stopped = true));
-    await settled();
-    expect([aborted?.aborted, stopped]).toEqual([true, false]);
-    end(new Error("aborted"));
-    await stop;
-    expect(opened.events.at(-1)).toEqual({ kind: "not-told", backend: "one", why: new Error("aborted") });
+  ])("cuts off what takes longer than a moment, waits for its end, and blames nobody: %s", async (_, ask) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      let signal: AbortSignal | undefined;
+      let end: (error: Error) => void = () => undefined;
+      const opened = open({
+        end: (_, given) => {
+          signal = given;
+          return new Promise((_, reject) => (end = reject));
+        },
+      });
+      await opened.begin(1, "one");
+      opened.advance(LIFE_MS);
+      ask(opened);
+      await settled();
+      let stopped = false;
+      const stop = opened.sweeper.stop().then(() => (stopped = true));
+      await settled();
+      expect([signal?.aborted, stopped]).toEqual([false, false]);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect([signal?.aborted, stopped]).toEqual([true, false]);
+      end(new Error("aborted"));
+      await stop;
+      expect(opened.count("not-told")).toBe(0);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("is final: nothing is swept any more", async () => {
