@@ -1,6 +1,13 @@
 /** A backend loses its sessions, and the client's next request just works. */
-import { afterEach, describe, expect, test } from "vitest";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import { freePort } from "../../harness/ports.ts";
 import {
+  type Answer,
   callMessage,
   callTool,
   events,
@@ -10,7 +17,7 @@ import {
   openSession,
   post,
 } from "../support/http.ts";
-import { startMcpServer, type TestServer, type TestServerOptions } from "../support/mcp-server.ts";
+import { RESOURCE, startMcpServer, type TestServer, type TestServerOptions } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -22,6 +29,11 @@ async function open(options: TestServerOptions = {}): Promise<string> {
   server = await startMcpServer("one", options);
   stack = await startStack({ backends: { one: [server.endpoint] } });
   return openSession(stack.port, PATH);
+}
+
+/** Has the tool `run` remember an id. */
+function run(session: string, id: string): Promise<Answer> {
+  return post(stack.port, PATH, callMessage("run", { id }), { "mcp-session-id": session });
 }
 
 /** Ends the server, and starts another in its place, which knows none of its sessions. */
@@ -92,3 +104,213 @@ test.each([{ json: true }, { json: false }])(
     expect((await answer).body).toContain("patience");
   },
 );
+
+describe.each([{ json: true }, { json: false }])(
+  "a tools/call runs once, and its session goes on elsewhere: %j",
+  (options) => {
+    const started: TestServer[] = [];
+    const ran = () => started.flatMap((each) => each.ran);
+
+    async function start(name: string, port = 0): Promise<TestServer> {
+      const one = await startMcpServer(name, { ...options, port });
+      started.push(one);
+      return one;
+    }
+
+    /** A call in a session that has lost its home is answered, and so is the next, by the new home. */
+    async function expectToMove(session: string, homes: readonly TestServer[]): Promise<void> {
+      const answer = await run(session, "first");
+      expect(answer).toMatchObject({ status: 200, headers: { "mcp-session-id": session } });
+      expect(answer.body).toContain("first ran");
+      expect(ran()).toEqual(["first"]);
+
+      const home = homes.find((each) => each.ran.length > 0);
+      expect((await run(session, "second")).status).toBe(200);
+      expect(home?.ran).toEqual(["first", "second"]);
+      expect(home?.received.at(-1)?.headers["x-mcp-endpoint"]).toBe(home?.endpoint);
+      await expect
+        .poll(() =>
+          stack.accessLog.filter(({ listener, mcp_name }) => listener === "gateway" && mcp_name === "run").at(-1),
+        )
+        .toMatchObject({ endpoint: home?.endpoint, upstream: home?.endpoint, status: 200 });
+    }
+
+    afterEach(async () => {
+      for (const each of started.splice(0)) await each.close();
+    });
+
+    test("after its server was replaced by one at another address", async () => {
+      const port = await freePort();
+      const old = await start("old");
+      stack = await startStack({ backends: { one: [old.endpoint, `127.0.0.1:${port}`] } });
+      const session = await openSomewhere();
+      const replacement = await start("new", port);
+      await old.close();
+      await expectToMove(session, [replacement]);
+    });
+
+    test("after its address took no more connections", async () => {
+      const three = [await start("a"), await start("b"), await start("c")];
+      stack = await startStack({ backends: { one: three.map(({ endpoint }) => endpoint) } });
+      const session = await openSession(stack.port, PATH);
+      const [home, others] = homeOf(three);
+      await home.close();
+      await expectToMove(session, others);
+      await expect
+        .poll(() =>
+          stack.accessLog.filter(({ mcp_name, upstream }) => mcp_name === "run" && upstream === home.endpoint),
+        )
+        .toHaveLength(1);
+    });
+
+    test("after its server was taken out of a cluster of three", async () => {
+      const three = [await start("a"), await start("b"), await start("c")];
+      const members = membersFile(three);
+      try {
+        stack = await startStack({
+          backends: { one: three.map(({ endpoint }) => endpoint) },
+          rewriteBootstrap: members.readBy,
+        });
+        const session = await openSession(stack.port, PATH);
+        const [home, others] = homeOf(three);
+        members.write(others);
+        await expect.poll(() => stack.envoy.admin("/clusters")).not.toContain(`one::${home.endpoint}::`);
+        await expectToMove(session, others);
+        expect(home.ran).toEqual([]);
+      } finally {
+        members.remove();
+      }
+    });
+  },
+);
+
+/** Opens a session where some of the addresses take no connections yet. */
+async function openSomewhere(): Promise<string> {
+  let session = "";
+  await expect
+    .poll(async () => {
+      session = await openSession(stack.port, PATH).catch(() => "");
+      return session;
+    })
+    .not.toBe("");
+  return session;
+}
+
+/** The server that has a session, and those that have none. */
+function homeOf(servers: readonly TestServer[]): [TestServer, TestServer[]] {
+  const home = servers.find(({ sessions }) => sessions.size > 0);
+  if (!home) throw new Error("no server has a session");
+  return [home, servers.filter((each) => each !== home)];
+}
+
+/** The endpoints of the cluster `one` in a file that Envoy watches, as a control plane would tell it of them. */
+function membersFile(servers: readonly TestServer[]) {
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-members-"));
+  const file = join(directory, "one.yaml");
+  const write = (members: readonly TestServer[]) => {
+    const lb_endpoints = members.map(({ port }) => ({
+      endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } },
+    }));
+    const type = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+    writeFileSync(
+      `${file}.new`,
+      stringify({ resources: [{ "@type": type, cluster_name: "one", endpoints: [{ lb_endpoints }] }] }),
+    );
+    // Envoy looks again when a file is moved to the path.
+    renameSync(`${file}.new`, file);
+  };
+  write(servers);
+  return {
+    write,
+    readBy(bootstrap: string): string {
+      const tree = parse(bootstrap);
+      const cluster = tree.static_resources.clusters.find(({ name }: { name: string }) => name === "one");
+      cluster.type = "EDS";
+      cluster.load_assignment = undefined;
+      cluster.eds_cluster_config = {
+        eds_config: { path_config_source: { path: file }, resource_api_version: "V3" },
+      };
+      return stringify(tree);
+    },
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+describe("after a restart of its server", () => {
+  let session: string;
+  beforeEach(async () => {
+    session = await open();
+  });
+
+  const say = (method: string, params?: object) =>
+    post(stack.port, PATH, { jsonrpc: "2.0", id: method, method, params }, { "mcp-session-id": session });
+  const methods = () => server.received.map(({ body }) => JSON.parse(body.toString() || "{}").method);
+
+  /** Opens the GET stream as clients do: again after as long as the server says, if it ends. */
+  async function listen(): Promise<IncomingMessage> {
+    const headers = { accept: "text/event-stream", "mcp-session-id": session };
+    const response = await openResponse({ port: stack.port, path: PATH, headers });
+    expect(response).toMatchObject({ statusCode: 200, headers: { "content-type": "text/event-stream" } });
+    return response;
+  }
+
+  /** What a GET stream of the lost session is answered. */
+  async function listenInVain(): Promise<string> {
+    let text = "";
+    for await (const chunk of await listen()) text += String(chunk);
+    return text;
+  }
+
+  test("a GET stream says when to come again, and then has the events of the new session", async () => {
+    await restart();
+    expect(await listenInVain()).toBe("retry: 100\n\n");
+    const response = await listen();
+    await callTool(stack.port, PATH, session, "announce");
+    expect((await events(response).next()).value).toMatchObject({ params: { data: "from one" } });
+    response.destroy();
+    expect(methods().filter((method) => method === "initialize")).toHaveLength(1);
+  });
+
+  test("a notification arrives in the new session", async () => {
+    await restart();
+    const message = { jsonrpc: "2.0", method: "notifications/roots/list_changed" };
+    const answer = await post(stack.port, PATH, message, { "mcp-session-id": session });
+    expect(answer).toMatchObject({ status: 202, body: "" });
+    const { headers, body } = server.received.at(-1) ?? {};
+    expect(JSON.parse(body?.toString() ?? "")).toEqual(message);
+    expect([...server.sessions]).toEqual([headers?.["mcp-session-id"]]);
+  });
+
+  test("a subscription to a resource goes on", async () => {
+    expect((await say("resources/subscribe", { uri: RESOURCE })).status).toBe(200);
+    await restart();
+    await listenInVain();
+    const response = await listen();
+    await callTool(stack.port, PATH, session, "update");
+    expect((await events(response).next()).value).toMatchObject({
+      method: "notifications/resources/updated",
+      params: { uri: RESOURCE },
+    });
+    response.destroy();
+  });
+
+  test("what the session was told is said again before its next request, and what was taken back is not", async () => {
+    await say("resources/subscribe", { uri: "test://other" });
+    await say("resources/subscribe", { uri: RESOURCE });
+    await say("resources/unsubscribe", { uri: "test://other" });
+    await say("logging/setLevel", { level: "info" });
+    await say("logging/setLevel", { level: "error" });
+    await restart();
+    await run(session, "it");
+    const messages = server.received.map(({ body }) => JSON.parse(body.toString()));
+    expect(methods().slice(2)).toEqual([
+      "initialize",
+      "notifications/initialized",
+      "logging/setLevel",
+      "resources/subscribe",
+      "tools/call",
+    ]);
+    expect(messages[4].params).toEqual({ level: "error" });
+    expect(messages[5].params).toEqual({ uri: RESOURCE });
+  });
+});

@@ -25,6 +25,8 @@ export interface TestServer {
   readonly requests: number;
   /** Ids of the sessions that live in it now. */
   readonly sessions: ReadonlySet<string>;
+  /** What the tool `run` was given, in the order in which it ran. */
+  readonly ran: readonly string[];
   /** Lets the tool `steps` take its next step, in whichever request it waits. */
   step(): void;
   close(): Promise<void>;
@@ -40,7 +42,19 @@ export interface TestServerOptions {
   readonly record?: boolean;
 }
 
-/** Starts a server on loopback. Its tools: `whoami`, `echo`, and `steps`, which reports progress at each `step()`. */
+/** The one resource that there is to subscribe to: the tool `update` tells of it those who have. */
+export const RESOURCE = "test://resource";
+
+/** What the tools share. */
+interface Bench {
+  readonly ran: string[];
+  nextStep(): Promise<void>;
+}
+
+/**
+ * Starts a server on loopback. Its tools: `whoami`, `echo`, `run`, which is remembered, `fill`, whose answer is as long as one
+ * asks for, `announce` and `update`, which show on the GET stream, and `steps`, which reports progress at each `step()`.
+ */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
   const { port = 0, sessions: sessionMode = "required", json = false, record = true } = options;
   const received: Received[] = [];
@@ -48,9 +62,10 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
   const sessions = new Set<string>();
   const waiting: (() => void)[] = [];
-  const nextStep = () => new Promise<void>((resolve) => waiting.push(resolve));
+  const ran: string[] = [];
+  const bench: Bench = { ran, nextStep: () => new Promise<void>((resolve) => waiting.push(resolve)) };
 
-  const makeServer = () => serverWithTools(name, nextStep);
+  const makeServer = () => serverWithTools(name, bench);
   const modern = toNodeHandler(createMcpHandler(makeServer, { legacy: "reject" }));
 
   const open = async () => {
@@ -108,6 +123,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
       return requests;
     },
     sessions,
+    ran,
     step: () => waiting.shift()?.(),
     close: async () => {
       http.close();
@@ -117,14 +133,24 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   };
 }
 
-function serverWithTools(name: string, nextStep: () => Promise<void>): McpServer {
-  const server = new McpServer({ name, version: "1.0.0" }, { capabilities: { logging: {}, tools: {} } });
+function serverWithTools(name: string, { ran, nextStep }: Bench): McpServer {
+  const capabilities = { logging: {}, tools: {}, resources: { subscribe: true } };
+  const server = new McpServer({ name, version: "1.0.0" }, { capabilities });
   const text = (value: string) => ({ content: [{ type: "text" as const, text: value }] });
   server.registerTool("whoami", { description: "Which server and session this is" }, (ctx) =>
     text(JSON.stringify({ server: name, session: ctx.sessionId })),
   );
   server.registerTool("echo", { description: "Echoes", inputSchema: z.object({ text: z.string() }) }, (args) =>
     text(args.text),
+  );
+  server.registerTool("run", { description: "Runs", inputSchema: z.object({ id: z.string() }) }, ({ id }) => {
+    ran.push(id);
+    return text(`${id} ran`);
+  });
+  server.registerTool(
+    "fill",
+    { description: "Answers so many bytes", inputSchema: z.object({ bytes: z.number() }) },
+    ({ bytes }) => text("x".repeat(bytes)),
   );
   server.registerTool(
     "steps",
@@ -144,6 +170,20 @@ function serverWithTools(name: string, nextStep: () => Promise<void>): McpServer
   server.registerTool("announce", { description: "Logs on the GET stream" }, async () => {
     await server.server.sendLoggingMessage({ level: "info", data: `from ${name}` });
     return text("announced");
+  });
+  const subscribed = new Set<string>();
+  server.server.setRequestHandler("resources/subscribe", ({ params }) => {
+    subscribed.add(params.uri);
+    return {};
+  });
+  server.server.setRequestHandler("resources/unsubscribe", ({ params }) => {
+    subscribed.delete(params.uri);
+    return {};
+  });
+  server.registerResource("resource", RESOURCE, {}, ({ href }) => ({ contents: [{ uri: href, text: name }] }));
+  server.registerTool("update", { description: "Tells those who have subscribed" }, async () => {
+    for (const uri of subscribed) await server.server.sendResourceUpdated({ uri });
+    return text("updated");
   });
   return server;
 }
