@@ -50,7 +50,12 @@ export interface Exchange {
   requestBody(body: Uint8Array): Verdict | Promise<Verdict>;
   /** Sees the head of the answer, whoever gave it. */
   responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later;
-  /** Envoy has not taken the body of a streamed answer: the client got the head of one answer and the body of another. */
+  /** Envoy takes the body of a streamed answer. */
+  overrideTaken(): void;
+  /**
+   * Envoy has not taken the body of a streamed answer: the client got the head of one answer and the body of another. Or it has
+   * left at that very moment, which looks the same.
+   */
   overrideRefused(): void;
   /** The request has ended, in whatever way; nothing more is asked. */
   closed(): void;
@@ -87,14 +92,21 @@ export interface GatewayDependencies {
 }
 
 export function createGateway(dependencies: GatewayDependencies): Gateway {
-  const refusal: OverrideRefusal = { under: undefined };
+  const refusal: OverrideRefusal = { under: undefined, streak: 0, hasTaken: false };
   return { open: () => new HttpExchange(dependencies, refusal) };
 }
 
-/** Under which configuration Envoy has refused to take a streamed answer. */
+/** Whether Envoy takes streamed answers. */
 interface OverrideRefusal {
+  /** The configuration under which it is known not to. */
   under: RequestPolicy | undefined;
+  /** How many it has not taken, since it last took one. */
+  streak: number;
+  hasTaken: boolean;
 }
+
+/** Of an Envoy that has taken some before, it takes so many refusals to believe one: clients leave at the wrong moment too. */
+const BELIEVED_STREAK = 3;
 
 /** A request whose head was accepted. */
 interface OpenedRequest {
@@ -239,7 +251,14 @@ class HttpExchange implements Exchange {
     return instead ?? asItIs;
   }
 
+  overrideTaken(): void {
+    this.#refusal.hasTaken = true;
+    this.#refusal.streak = 0;
+  }
+
   overrideRefused(): void {
+    this.#refusal.streak++;
+    if (this.#refusal.hasTaken && this.#refusal.streak < BELIEVED_STREAK) return;
     this.#refusal.under = this.#policy;
     this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route });
   }

@@ -38,11 +38,6 @@ export function openStream(exchange: Exchange, channel: Channel, reportFault: Re
   return new ExchangeStream(exchange, channel, reportFault);
 }
 
-/**
- * How soon (ms) Envoy sends the body that we replace, once it was told to. Where nothing comes, it has refused the
- * mode_override without a word, and the client gets our head with the other body (envoy.md §5).
- */
-const OVERRIDE_TIMEOUT_MS = 1_000;
 const NOTHING = new Uint8Array();
 
 class ExchangeStream implements Stream {
@@ -55,7 +50,11 @@ class ExchangeStream implements Stream {
   #seenRequest = false;
   /** The answer's body is ours. What Envoy sends of the other one is its leave to send. */
   #streaming = false;
-  #overrideTimer: NodeJS.Timeout | undefined;
+  /**
+   * Tells a streamed answer that Envoy has begun to send the body that it stands for. undefined: nothing waits for that. Where
+   * it ends without, Envoy has refused the mode_override without a word, and the client got our head with the other body.
+   */
+  #overrideTaken: (() => void) | undefined;
   /** Nothing more is answered: Envoy has finished, or got a reply in place of the backend's. */
   #over = false;
 
@@ -66,13 +65,14 @@ class ExchangeStream implements Stream {
   }
 
   message(message: EnvoyMessage): void {
-    if (this.#streaming) this.#overrideTaken();
+    if (this.#streaming) this.#takeOverride();
     else if (this.#busy) this.#waiting.push(message);
     else this.#process(message);
   }
 
   finished(): void {
     if (this.#over) return;
+    if (this.#overrideTaken) this.#exchange.overrideRefused();
     this.#close();
     // Envoy has gone while its answer was being made: OK would say that none is needed.
     if (this.#busy) this.#channel.abort();
@@ -162,8 +162,11 @@ class ExchangeStream implements Stream {
   /** Sends our answer's body. Where it breaks off, so does the client's: an end would make it look whole. */
   async #stream({ body }: StreamedAnswer): Promise<void> {
     this.#streaming = true;
-    this.#overrideTimer = setTimeout(() => this.#exchange.overrideRefused(), OVERRIDE_TIMEOUT_MS).unref();
     try {
+      // Before that, Envoy takes what we send for an answer to nothing, and cuts the client off (spurious_msgs_received).
+      await new Promise<void>((resolve) => {
+        this.#overrideTaken = resolve;
+      });
       for await (const piece of body) {
         if (this.#over) return;
         await this.#channel.send(piece, false);
@@ -177,14 +180,18 @@ class ExchangeStream implements Stream {
     }
   }
 
-  #overrideTaken(): void {
-    clearTimeout(this.#overrideTimer);
+  #takeOverride(): void {
+    if (!this.#overrideTaken) return;
+    this.#exchange.overrideTaken();
+    this.#overrideTaken();
+    this.#overrideTaken = undefined;
   }
 
   #close(): void {
     this.#over = true;
     this.#waiting.length = 0;
-    clearTimeout(this.#overrideTimer);
+    this.#overrideTaken?.();
+    this.#overrideTaken = undefined;
     this.#exchange.closed();
   }
 

@@ -34,6 +34,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const idle: Exchange = {
   closed: () => undefined,
+  overrideTaken: () => undefined,
   overrideRefused: () => undefined,
   requestHeaders: () => ({ kind: "continue" }),
   requestBody: () => ({ kind: "continue" }),

@@ -27,6 +27,7 @@ function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {})
   let closed = 0;
   const exchange: Exchange = {
     closed: () => void closed++,
+    overrideTaken: () => undefined,
     overrideRefused: () => undefined,
     requestHeaders: () => go,
     requestBody: () => go,
@@ -176,5 +177,47 @@ describe("where even the 500 cannot be given, the stream ends with an error and 
     expect(closed()).toBe(1);
     expect([ended(), aborted()]).toEqual([0, 1]);
     expect(faults.length).toBeGreaterThan(0);
+  });
+});
+
+describe("an answer that is streamed in place of another", () => {
+  const responseBody: EnvoyMessage = { phase: "response_body" };
+
+  function stream() {
+    const said: string[] = [];
+    const body = async function* () {
+      yield Buffer.from("piece");
+    };
+    const verdict: Verdict = { kind: "stream", status: 200, set: [], remove: [], body: body() };
+    const driven = drive(
+      {
+        responseHeaders: () => verdict,
+        overrideTaken: () => void said.push("taken"),
+        overrideRefused: () => void said.push("refused"),
+      },
+      { send: async (piece, last) => void said.push(last ? "end" : Buffer.from(piece).toString()) },
+    );
+    driven.stream.message(responseHeaders);
+    return { ...driven, said };
+  }
+
+  test("waits until Envoy sends the other's body", async () => {
+    const { stream: it, said } = stream();
+    await settled();
+    expect(said).toEqual([]);
+    it.message(responseBody);
+    it.message(responseBody);
+    await settled();
+    expect(said).toEqual(["taken", "piece", "end"]);
+    it.finished();
+    expect(said).toHaveLength(3);
+  });
+
+  test("is refused where Envoy ends without sending it", async () => {
+    const { stream: it, said, ended, closed } = stream();
+    it.finished();
+    await settled();
+    expect(said).toEqual(["refused"]);
+    expect([ended(), closed()]).toEqual([1, 1]);
   });
 });
