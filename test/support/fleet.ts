@@ -17,6 +17,7 @@ type Sections = Readonly<Record<string, unknown>>;
 interface FleetRouter {
   /** Port of its health and metrics. */
   readonly http: number;
+  readonly configFile: string;
   /** The process that runs now, or that ran last. */
   readonly child: Child;
   /** Starts it, whether it will be ready or not. */
@@ -37,14 +38,23 @@ export interface Fleet {
   stop(): Promise<void>;
 }
 
+interface FleetOptions {
+  /** Changes the bootstrap before Envoy gets it. */
+  readonly rewriteBootstrap?: (bootstrap: string) => string;
+}
+
 /** Starts routers and Envoy, and resolves when all are ready. */
-export async function startFleet(size: number, sections: Sections): Promise<Fleet> {
+export async function startFleet(
+  size: number,
+  sections: Sections,
+  { rewriteBootstrap = (text) => text }: FleetOptions = {},
+): Promise<Fleet> {
   const started = new AsyncDisposableStack();
   try {
     const { port, admin, files, routers } = await layOut(size, sections, started);
     await Promise.all(routers.map((router) => router.start()));
     const { config } = await readConfig(files[0] ?? "");
-    const envoy = await startEnvoy(bootstrapFor(config), admin, {
+    const envoy = await startEnvoy(rewriteBootstrap(bootstrapFor(config)), admin, {
       // The access log is otherwise written every ten seconds.
       flags: ["--file-flush-interval-msec", "100"],
     });
@@ -106,6 +116,7 @@ function makeRouter(name: string, http: number, file: string, started: AsyncDisp
   started.defer(() => child?.stop().then(() => undefined));
   return {
     http,
+    configFile: file,
     get child() {
       return running();
     },

@@ -1,0 +1,322 @@
+/** Which answers mean that a session is lost, and which go on to the client as they are. */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { startFleet } from "../support/fleet.ts";
+import { type Answerer, type ForgetfulBackend, json, runMessage, startForgetful, text } from "../support/forgetful.ts";
+import { type Answer, openSession, post, send } from "../support/http.ts";
+import { type Stack, startStack } from "../support/stack.ts";
+
+const PATH = "/one/mcp";
+/** Where a call may take this long (ms). */
+const HASTY = "/hasty/mcp";
+const HASTE_MS = 300;
+/** Where all that a recovery does may take this long (ms). */
+const BOUND_MS = 1_000;
+/** Largest body (bytes) that is sent again. */
+const REPLAY_BODY = 1_024;
+
+let backend: ForgetfulBackend;
+let stack: Stack;
+let session: string;
+
+beforeAll(async () => {
+  backend = await startForgetful();
+  const at = { endpoints: [backend.endpoint], path: "/mcp" };
+  stack = await startStack({
+    backends: { one: at, hasty: { ...at, timeouts: { call: `${HASTE_MS}ms` } } },
+    // What is not recovered is said as a warning.
+    config: { log: { level: "error" }, timeouts: { initialize: `${BOUND_MS}ms` }, limits: { replayBody: REPLAY_BODY } },
+  });
+});
+afterAll(async () => {
+  await stack?.stop();
+  await backend?.close();
+});
+
+beforeEach(async () => {
+  backend.reset();
+  session = await openSession(stack.port, PATH);
+});
+
+function call(id: unknown, path = PATH, held = session): Promise<Answer> {
+  return post(stack.port, path, runMessage(id), { "mcp-session-id": held });
+}
+
+/** What has reached the backend since the session was opened. */
+function since(): string[] {
+  return backend.methods.slice(2);
+}
+
+function count(method: string): number {
+  return since().filter((each) => each === method).length;
+}
+
+function error(code: number, message: string): object {
+  return { jsonrpc: "2.0", error: { code, message }, id: null };
+}
+
+const nothing =
+  (status: number) =>
+  (response: ServerResponse): void => {
+    response.writeHead(status, { "content-length": 0 }).end();
+  };
+
+const events =
+  (...messages: object[]) =>
+  (response: ServerResponse): void => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    for (const message of messages) response.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
+    response.end();
+  };
+
+describe("a session is lost, and recovered, where its server says", () => {
+  test.each([
+    ["404 by JSON-RPC (TypeScript)", json(404, error(-32001, "Session not found"))],
+    ["404 by JSON-RPC (Python)", json(404, { ...error(-32600, "Session not found"), id: "server-error" })],
+    ["404 by JSON that is no JSON-RPC (Java)", json(404, { jsonRpcError: { message: "Session not found: 1" } })],
+    ["404 in text (Go)", text(404, "session not found\n")],
+    ["404 in text (Rust)", text(404, "Not Found: Session not found")],
+    ["404 and nothing", nothing(404)],
+    [
+      "400 No valid session ID (TypeScript's examples)",
+      json(400, error(-32000, "Bad Request: No valid session ID provided")),
+    ],
+    ["400 No valid session ID, in text (Python)", text(400, "Bad Request: No valid session ID provided")],
+    ["400 not initialized (TypeScript)", json(400, error(-32000, "Bad Request: Server not initialized"))],
+    ["400 Session ID required (Rust)", text(400, "Bad Request: Session ID is required")],
+    ["400 invalid session ID", json(400, error(-32600, "Invalid session ID: 1"))],
+  ])("%s", async (_, words) => {
+    backend.unknown(words);
+    backend.forget();
+    const answer = await call(1);
+    expect(answer).toMatchObject({ status: 200, headers: { "content-type": "application/json" } });
+    expect(answer.body).toBe('{"jsonrpc":"2.0","id":1,"result":{"ran":1}}');
+    expect(backend.ran).toEqual([1]);
+    expect(since()).toEqual(["tools/call", "ping", "initialize", "notifications/initialized", "tools/call"]);
+    expect(await call(2)).toMatchObject({ status: 200 });
+    expect(since().slice(5)).toEqual(["tools/call"]);
+  });
+
+  test.each<[string, Answerer]>([
+    ["404 and nothing", nothing(404)],
+    ["404 and no body in chunks", chunked((response) => response.end())],
+    ["404 whose body comes when the answer is there", chunked(afterReplay((response) => response.end("late")))],
+    ["404 whose end comes then, and nothing before", chunked(afterReplay((response) => response.end()))],
+    ["404 whose body does not end", chunked((response) => void response.write("."))],
+    ["404 with a long body", text(404, "x".repeat(1_000_000))],
+  ])("%s, and the answer is a stream of events", async (_, words) => {
+    backend.forget();
+    const messages = [{ method: "notifications/message" }, { id: 1, result: {} }];
+    backend.unknown(words);
+    backend.on("ping", nothing(404));
+    backend.result(events(...messages));
+    const answer = await call(1);
+    expect(answer).toMatchObject({ status: 200, headers: { "content-type": "text/event-stream" } });
+    expect(answer.body).toBe(
+      messages.map((message) => `event: message\ndata: ${JSON.stringify(message)}\n\n`).join(""),
+    );
+  });
+});
+
+/** The head of a 404 at once, without a length. */
+function chunked(goOn: (response: ServerResponse) => void): Answerer {
+  return (response) => {
+    response.writeHead(404, { "transfer-encoding": "chunked" }).flushHeaders();
+    goOn(response);
+  };
+}
+
+/** Some time after the call has run again: that the router has its answer is not to be seen. */
+function afterReplay(goOn: (response: ServerResponse) => void) {
+  return (response: ServerResponse): void => {
+    void expect
+      .poll(() => backend.ran)
+      .not.toEqual([])
+      .then(() => setTimeout(goOn, 50, response));
+  };
+}
+
+/** An answer that nobody reads and writes again without its showing. */
+const odd = (status: number, contentType = "application/json", headers = {}) => ({
+  status,
+  contentType,
+  body: '{"jsonrpc": "2.0" ,"id":9007199254740993, "a":1,"a":2, "error":{"message":"caf\\u00e9 é"}}\n',
+  headers: { "x-own": "kept", ...headers },
+});
+
+function expectUntouched(answer: Answer, { status, contentType, body, headers }: ReturnType<typeof odd>): void {
+  expect(answer).toMatchObject({ status, body, headers: { ...headers, "content-type": contentType } });
+  expect(answer.headers["content-length"]).toBe(String(Buffer.byteLength(body)));
+}
+
+const saying =
+  ({ status, contentType, body, headers }: ReturnType<typeof odd>) =>
+  (response: ServerResponse): void => {
+    const length = { "content-length": Buffer.byteLength(body) };
+    response.writeHead(status, { ...headers, ...length, "content-type": contentType }).end(body);
+  };
+
+describe("a session that lives is not begun anew, and its client gets untouched", () => {
+  const words = error(-32000, "Bad Request: No valid session ID provided");
+
+  test.each([
+    ["a tool's own 404", odd(404)],
+    ["a tool's own 404 in text", odd(404, "text/plain")],
+    ["a tool's own 400", odd(400)],
+    ["a tool's own 400 in the words of a lost session", { ...odd(400), body: JSON.stringify(words) }],
+  ])("%s: the server is asked", async (_, said) => {
+    backend.on("tools/call", saying(said));
+    expectUntouched(await call(1), said);
+    expect(since()).toEqual(["tools/call", "ping"]);
+  });
+
+  test.each([
+    odd(401, "application/json", { "www-authenticate": 'Bearer realm="own"' }),
+    odd(403),
+    odd(409),
+    odd(410),
+    odd(429, "application/json", { "retry-after": "7" }),
+    odd(500),
+    odd(502, "text/html"),
+    odd(503, "application/json", { "retry-after": "7" }),
+    odd(504),
+  ])("$status", async (said) => {
+    backend.on("tools/call", saying(said));
+    expectUntouched(await call(1), said);
+    expect(since()).toEqual(["tools/call"]);
+  });
+
+  test("that it does not answer in time", async () => {
+    const held = await openSession(stack.port, HASTY);
+    const before = since().length;
+    backend.on("tools/call", () => undefined);
+    expect(await call(1, HASTY, held)).toMatchObject({ status: 504 });
+    expect(since().slice(before)).toEqual(["tools/call"]);
+  });
+
+  test("that it cuts the connection", async () => {
+    backend.on("tools/call", (response) => response.destroy());
+    expect(await call(1)).toMatchObject({ status: 503 });
+    expect(since()).toEqual(["tools/call"]);
+  });
+});
+
+describe("the first answer goes on untouched where a new session", () => {
+  test.each<[string, Answerer]>([
+    ["is answered 500", text(500, "no")],
+    ["is answered 401", text(401, "no")],
+    ["is answered 503 until the time is over", text(503, "no")],
+    ["is refused by JSON-RPC", json(200, { jsonrpc: "2.0", id: "mcp-router", error: { code: -32602, message: "no" } })],
+    ["is refused by JSON-RPC in an event", events({ jsonrpc: "2.0", id: "mcp-router", error: { code: -32602 } })],
+    ["is answered without an id for it", json(200, { jsonrpc: "2.0", id: "mcp-router", result: {} })],
+    ["is answered by what is no JSON", text(200, "no")],
+    ["is cut off, again and again", (response) => response.destroy()],
+    ["is not answered in time", () => undefined],
+    ["is answered, but never to its end", (response) => response.writeHead(200, { "mcp-session-id": "1" }).write("{")],
+  ])("%s", async (_, refusal) => {
+    const said = odd(404);
+    backend.unknown(saying(said));
+    backend.forget();
+    backend.on("initialize", refusal);
+    const started = performance.now();
+    expectUntouched(await call(1), said);
+    expect(performance.now() - started).toBeLessThan(BOUND_MS * 2);
+    expect(count("tools/call")).toBe(1);
+    expect(backend.ran).toEqual([]);
+  });
+
+  test("is begun, and then refused: it is ended there", async () => {
+    const said = odd(400);
+    const lost = { ...said, body: JSON.stringify(error(-32000, "Bad Request: No valid session ID provided")) };
+    backend.unknown(saying(lost));
+    backend.forget();
+    backend.on("notifications/initialized", text(500, "no"));
+    expectUntouched(await call(1), lost);
+    await expect.poll(() => count("DELETE")).toBe(1);
+    expect(backend.seen.at(-1)?.headers["mcp-session-id"]).toBe(
+      backend.seen.findLast(({ method }) => method === "notifications/initialized")?.headers["mcp-session-id"],
+    );
+  });
+
+  test("is begun by the next request that loses it", async () => {
+    backend.forget();
+    backend.on("initialize", text(500, "no"));
+    expect((await call(1)).status).toBe(404);
+    backend.reset();
+    expect((await call(2)).status).toBe(200);
+    expect(backend.ran).toEqual([2]);
+  });
+});
+
+test("a second loss, of the request that is sent again, goes on to the client", async () => {
+  backend.on("tools/call", json(404, error(-32001, "lost again")));
+  backend.forget();
+  expect(await call(1)).toMatchObject({ status: 404 });
+  expect(count("tools/call")).toBe(2);
+  expect(count("initialize")).toBe(1);
+});
+
+describe("a body", () => {
+  const message = (bytes: number) => {
+    const bare = JSON.stringify({ ...runMessage(1), padding: "" });
+    return bare.replace('""', `"${"x".repeat(bytes - bare.length)}"`);
+  };
+
+  test("of limits.replayBody is sent again, byte for byte", async () => {
+    backend.forget();
+    const body = message(REPLAY_BODY);
+    expect((await post(stack.port, PATH, body, { "mcp-session-id": session })).status).toBe(200);
+    const [first, second] = backend.seen.filter(({ method }) => method === "tools/call");
+    expect(first?.body.toString()).toBe(body);
+    expect(second?.body.toString()).toBe(body);
+  });
+
+  test("over limits.replayBody is not: the first answer goes on", async () => {
+    const said = odd(404);
+    backend.unknown(saying(said));
+    backend.forget();
+    const answer = await post(stack.port, PATH, message(REPLAY_BODY + 1), { "mcp-session-id": session });
+    expectUntouched(answer, said);
+    expect(since()).toEqual(["tools/call"]);
+  });
+});
+
+test("an Envoy that takes no streamed answer is noticed and said loudly, and then gets each first answer until a reload", async () => {
+  const fleet = await startFleet(
+    1,
+    {
+      log: { level: "warn" },
+      backends: { one: { endpoints: [backend.endpoint], path: "/mcp" } },
+      routes: [{ path: PATH, backends: ["one"] }],
+    },
+    { rewriteBootstrap: (bootstrap) => bootstrap.replace("allow_mode_override: true", "allow_mode_override: false") },
+  );
+  try {
+    const [router] = fleet.routers;
+    if (!router) throw new Error("no router");
+    const refused = async () => {
+      const { body } = await send({ port: router.http, path: "/metrics" });
+      return body.split("\n").find((line) => line.startsWith("mcp_router_overrides_refused_total"));
+    };
+    const held = await openSession(fleet.port, PATH);
+    const lose = (id: number) => {
+      backend.forget();
+      return post(fleet.port, PATH, runMessage(id), { "mcp-session-id": held });
+    };
+    backend.result(events({ jsonrpc: "2.0", id: 1, result: {} }));
+    // Its head is ours and its body is not: there is no way to know before.
+    expect((await lose(1)).status).toBe(200);
+    await expect.poll(refused).toBe("mcp_router_overrides_refused_total 1");
+    expect(router.child.output()).toContain("Envoy did not take a recovered answer");
+
+    expect(await lose(2)).toMatchObject({ status: 404 });
+    expect(backend.ran).toEqual([1]);
+
+    writeFileSync(router.configFile, `${readFileSync(router.configFile, "utf8")}\n# changed\n`);
+    await expect.poll(async () => (await lose(3)).status).toBe(200);
+    await expect.poll(refused).toBe("mcp_router_overrides_refused_total 2");
+  } finally {
+    await fleet.stop();
+  }
+});
