@@ -35,6 +35,8 @@ export interface ForgetfulBackend {
   readonly cut: readonly string[];
   /** Answers messages of a method, session or not, in place of what it would say. Until `reset`. */
   on(method: string, answer: Answerer): void;
+  /** Lets requests of a method wait, until it is released: those that wait then are answered as they would have been. */
+  hold(method: string): { readonly waiting: number; release(): void };
   /** What it says to a request in a session that it does not know. Until `reset`. */
   unknown(answer: Answerer): void;
   /** What it says to a call that has run. Until `reset`. */
@@ -117,6 +119,19 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
     ran,
     cut,
     on: (method, answerer) => void answerers.set(method, answerer),
+    hold(method) {
+      const waiting: [ServerResponse, Seen][] = [];
+      answerers.set(method, (...held) => void waiting.push(held));
+      return {
+        get waiting() {
+          return waiting.length;
+        },
+        release() {
+          answerers.delete(method);
+          for (const [response, one] of waiting) if (!response.destroyed) handle(one)(response, one);
+        },
+      };
+    },
     unknown(answerer) {
       unknown = answerer;
     },
