@@ -83,12 +83,17 @@ interface Flight {
 export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const flights = new Map<string, Flight>();
 
+  const forget = (name: string, flight: Flight): void => {
+    if (flights.get(name) === flight) flights.delete(name);
+  };
   const join = (loss: Loss): Flight => {
     const name = `${loss.key} ${loss.target.backend} ${loss.used.generation}`;
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
-    const outcome = run(dependencies, loss, abort.signal).finally(() => flights.delete(name));
+    // Once it is left by all, nobody joins it: it is as good as over, whatever it still has to wind up.
+    abort.signal.addEventListener("abort", () => forget(name, flight), { once: true });
+    const outcome = run(dependencies, loss, abort.signal).finally(() => forget(name, flight));
     const flight: Flight = { outcome, abort, waiting: 0 };
     flights.set(name, flight);
     return flight;
