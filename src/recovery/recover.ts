@@ -234,7 +234,8 @@ class Attempt {
     const calls: OwnCall[] = [];
     if (remembered.level !== undefined) calls.push({ method: "logging/setLevel", params: remembered.level });
     for (const params of remembered.subscriptions.values()) calls.push({ method: "resources/subscribe", params });
-    for (const call of calls) (await this.#call(call, pin, version)).discard();
+    // The head of an event stream comes before the server has done anything: only its answer says that it has.
+    for (const call of calls) await this.#answerOf(await this.#call(call, pin, version));
   }
 
   /** Nobody will use it: it must not cost the backend memory. */
@@ -254,12 +255,16 @@ class Attempt {
 
   async #begun(answer: Answer) {
     const sessionId = answer.header("mcp-session-id");
-    const message = await firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
+    const message = await this.#answerOf(answer);
     if (answer.status < 200 || answer.status > 299 || message?.result === undefined)
       throw new Error(`the backend refuses to initialize: ${answer.status}`);
     if (sessionId === undefined) throw new Error("the backend begins no session");
     if (answer.endpoint === undefined) throw new Error("the egress listener does not say who answered");
     return { sessionId, endpoint: answer.endpoint, version: message.result.protocolVersion };
+  }
+
+  #answerOf(answer: Answer) {
+    return firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
   }
 
   async #mustAccept(call: OwnCall, pin: Pin, headers: readonly Header[]) {

@@ -249,6 +249,26 @@ describe("the first answer goes on untouched where a new session", () => {
   });
 });
 
+test("what is said again in a new session is done before the request is sent again", async () => {
+  const params = { uri: "test://resource" };
+  const subscribe = { jsonrpc: "2.0", id: 1, method: "resources/subscribe", params };
+  await post(stack.port, PATH, subscribe, { "mcp-session-id": session });
+  backend.forget();
+  let ranBefore = -1;
+  backend.on("resources/subscribe", (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+    // The head is there, and what the server does takes a while.
+    setTimeout(() => {
+      ranBefore = backend.ran.length;
+      response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: "mcp-router", result: {} })}\n\n`);
+    }, 50);
+  });
+  expect((await call(2)).status).toBe(200);
+  expect(ranBefore).toBe(0);
+  expect(backend.cut).toEqual([]);
+  expect(backend.ran).toEqual([2]);
+});
+
 test("a second loss, of the request that is sent again, goes on to the client", async () => {
   backend.on("tools/call", json(404, error(-32001, "lost again")));
   backend.forget();
