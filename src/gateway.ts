@@ -224,7 +224,7 @@ class HttpExchange implements Exchange {
       case "initialize":
         return this.#initialize(intent, body);
       case "legacy":
-        return this.#forwardInSession(intent.labels, { body, note: intent.note });
+        return this.#forwardInSession(intent.labels, { id: intent.id, body, note: intent.note });
       default:
         return assertNever(intent);
     }

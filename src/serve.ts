@@ -117,7 +117,11 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
     const server = createExtProcServer({
       gateway,
       bodyLimit: config.limits.body,
-      reportFault: (error) => log.error({ err: error }, "a request failed inside the router and was answered with 500"),
+      reportFault: (error) =>
+        log.error(
+          { err: error },
+          "a request failed inside the router and was answered with 500, or its answer was cut off",
+        ),
     });
     const isReady = () => ready && reached();
     if (http) started.adopt(await serveHealth(http, { ...metrics, ready: isReady }), (it) => it.close());

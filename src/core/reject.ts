@@ -24,6 +24,8 @@ export type Reject =
       readonly detail: string;
       readonly id?: Id;
     }
+  /** A request was sent again, and what came back did not come whole: it may have run. */
+  | { readonly reason: "answer-lost"; readonly id?: Id }
   | { readonly reason: "internal"; readonly id?: Id };
 
 export type RejectReason = Reject["reason"];
@@ -42,6 +44,9 @@ const SERVER_BUSY = -32000;
 
 /** What a 401 says, ours and Envoy's. */
 export const AUTHENTICATION_REQUIRED = "Authentication required";
+
+/** What a 502 says, ours and Envoy's. */
+export const ANSWER_LOST = "Gateway lost the backend's answer";
 
 /** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
 export const REPLY_DETAILS_PREFIX = "mcp_";
@@ -104,6 +109,9 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 503, SERVER_BUSY, "Session limit reached", reject.id, [
         ["retry-after", String(reject.retryAfter)],
       ]);
+    // No invitation to send it again; nor may it look like a lost session, after which clients do that too.
+    case "answer-lost":
+      return jsonRpcError(reason, 502, INTERNAL_ERROR, ANSWER_LOST, reject.id);
     case "internal":
       return jsonRpcError(reason, 500, INTERNAL_ERROR, "Internal error", reject.id);
     default:

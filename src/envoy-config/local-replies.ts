@@ -2,7 +2,7 @@
  * Envoy's own errors as JSON-RPC (envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig).
  * No `id` member: Envoy does not know the request's, and strict SDKs refuse null.
  */
-import { AUTHENTICATION_REQUIRED, REPLY_DETAILS_PREFIX } from "../core/reject.ts";
+import { ANSWER_LOST, AUTHENTICATION_REQUIRED, REPLY_DETAILS_PREFIX } from "../core/reject.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
@@ -39,7 +39,7 @@ export function localReplies(): Message {
       {
         filter: details(`${PROCESSOR_FAILED} && ${SENT}`),
         status_code: 502,
-        ...jsonRpc(INTERNAL_ERROR, "Gateway lost the backend's answer"),
+        ...jsonRpc(INTERNAL_ERROR, ANSWER_LOST),
       },
       {
         filter: details("response.code_details == 'header_mutation_result_exceeds_limit'"),

@@ -6,6 +6,7 @@ import { EVENT_STREAM, MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Later, ResponseHead, Verdict } from "../core/http.ts";
 import { textOf } from "../core/message.ts";
 import type { Note } from "../core/note.ts";
+import { answer } from "../core/reject.ts";
 import { longestPatience, type RequestPolicy, type Route } from "../core/routes.ts";
 import type { Egress } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
@@ -17,6 +18,8 @@ import { credentialHeaders, type Labels, replay, replayHeaders } from "./replay.
 
 /** What a POST carried. */
 export interface SentMessage {
+  /** JSON text of its id, where it has one. */
+  readonly id: string | undefined;
   readonly body: Uint8Array;
   /** That it changes what the backend keeps for the session. */
   readonly note?: Note | undefined;
@@ -128,9 +131,9 @@ class KeptRequest implements Kept {
     const outcome = await recovery.recover(loss, signal);
     if (outcome.kind !== "recovered") return asItIs;
     if (!message) return reconnect(sessionId);
-    const { body, note } = message;
+    const { id, body, note } = message;
     try {
-      const answer = await replay(
+      const again = await replay(
         egress,
         {
           target: { ...target, path: route.backendPath + query },
@@ -143,11 +146,11 @@ class KeptRequest implements Kept {
         },
         signal,
       );
-      if (note && answer.status >= 200 && answer.status < 300) await this.#remember(note);
-      return answer;
+      if (note && again.status >= 200 && again.status < 300) await this.#remember(note);
+      return again;
     } catch {
-      // Envoy's egress listener is away, or the client is: there is no other answer than the first.
-      return asItIs;
+      // It may have run, which the first answer would deny. Where it is the client that left, nobody is answered.
+      return answer({ reason: "answer-lost", id });
     }
   }
 }

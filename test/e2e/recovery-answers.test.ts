@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startFleet } from "../support/fleet.ts";
 import { type Answerer, type ForgetfulBackend, json, runMessage, startForgetful, text } from "../support/forgetful.ts";
-import { type Answer, openSession, post, send } from "../support/http.ts";
+import { type Answer, messageOf, openSession, post, send } from "../support/http.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -275,6 +275,43 @@ test("a second loss, of the request that is sent again, goes on to the client", 
   expect(await call(1)).toMatchObject({ status: 404 });
   expect(count("tools/call")).toBe(2);
   expect(count("initialize")).toBe(1);
+});
+
+describe("a call whose second attempt has run, and whose answer", () => {
+  test("never comes is not answered by the first one", async () => {
+    backend.forget();
+    backend.result((response) => response.destroy());
+    const answer = await call("a");
+    expect(answer.status).toBe(503);
+    expect(messageOf(answer)).toMatchObject({ error: { message: "Backend connection lost" } });
+    expect(backend.ran).toEqual(["a"]);
+  });
+
+  test("breaks off is not answered by the first one", async () => {
+    backend.forget();
+    backend.result((response) => {
+      response.writeHead(200, { "content-type": "application/json", "content-length": 100 });
+      response.write(".", () => response.destroy());
+    });
+    const answer = await call("a");
+    expect(answer.status).toBe(502);
+    expect(messageOf(answer)).toEqual({
+      jsonrpc: "2.0",
+      id: "a",
+      error: { code: -32603, message: "Gateway lost the backend's answer" },
+    });
+    expect(backend.ran).toEqual(["a"]);
+  });
+
+  test("is a stream that breaks off breaks off for the client", async () => {
+    backend.forget();
+    backend.result((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write("data: {}\n\n", () => response.destroy());
+    });
+    await expect(call(1)).rejects.toThrow();
+    expect(backend.ran).toEqual([1]);
+  });
 });
 
 describe("a body", () => {
