@@ -51,6 +51,23 @@ async function openSessions({ port }: Fleet, count: number): Promise<Map<string,
   return homes;
 }
 
+/** Calls in the sessions, four at a time, until it is stopped; then tells which statuses there were. */
+function callAgainAndAgain(fleet: Fleet, homes: ReadonlyMap<string, string>): { stop(): Promise<Set<number>> } {
+  const statuses = new Set<number>();
+  let stopped = false;
+  const worker = async () => {
+    while (!stopped) for (const session of homes.keys()) statuses.add((await callIn(fleet, session)).status);
+  };
+  const workers = Array.from({ length: 4 }, worker);
+  return {
+    async stop() {
+      stopped = true;
+      await Promise.all(workers);
+      return statuses;
+    },
+  };
+}
+
 /** The sessions whose call does not come to where they live. */
 async function strayed({ port }: Fleet, homes: ReadonlyMap<string, string>): Promise<string[]> {
   const found = await Promise.all(
@@ -65,6 +82,7 @@ async function strayed({ port }: Fleet, homes: ReadonlyMap<string, string>): Pro
 describe("two routers on one Redis", () => {
   const SESSIONS = 200;
   const CALLS = 50;
+  const AT_ONCE = 16;
   let redis: RunningRedis;
   let fleet: Fleet;
 
@@ -82,12 +100,16 @@ describe("two routers on one Redis", () => {
     const queue = Array.from({ length: CALLS }, () => [...homes]).flat();
     const wrong: string[] = [];
     let called = 0;
+    let failed = 0;
     const worker = async () => {
       for (let next = queue[called++]; next; next = queue[called++]) {
         const [session, home] = next;
         const answer = await callIn(fleet, session);
         // What was in the killed router's hands fails; a session that is lost or strays would say 404 or another home.
-        if (answer.status >= 500) continue;
+        if (answer.status >= 500) {
+          failed++;
+          continue;
+        }
         const { result } = messageOf(answer) as { result?: { content: { text: string }[] } };
         if (result?.content[0]?.text !== home) wrong.push(`${answer.status} ${answer.body}`);
       }
@@ -98,8 +120,9 @@ describe("two routers on one Redis", () => {
       await first?.end("SIGKILL");
       await first?.start();
     };
-    await Promise.all([restart(), ...Array.from({ length: 16 }, worker)]);
+    await Promise.all([restart(), ...Array.from({ length: AT_ONCE }, worker)]);
     expect(wrong).toEqual([]);
+    expect(failed).toBeLessThanOrEqual(AT_ONCE);
     expect(await strayed(fleet, homes)).toEqual([]);
 
     const served = await Promise.all(
@@ -110,6 +133,20 @@ describe("two routers on one Redis", () => {
     );
     expect(Math.min(...served)).toBeGreaterThan(0);
   }, 120_000);
+
+  test("a restart of each router, one after the other, fails no request of a session", async () => {
+    const homes = await openSessions(fleet, 10);
+    const load = callAgainAndAgain(fleet, homes);
+    // As a rolling update does: not before Envoy, too, knows that the last one is back.
+    const healthy = async () => (await fleet.envoy.admin("/clusters")).match(/^mcp_router::.*::healthy$/gm)?.length;
+    for (const router of fleet.routers) {
+      await expect.poll(healthy, { timeout: 20_000 }).toBe(2);
+      await router.end();
+      await router.start();
+    }
+    expect(await load.stop()).toEqual(new Set([200]));
+    expect(await strayed(fleet, homes)).toEqual([]);
+  }, 60_000);
 
   test("a session that one router ended is unknown to the other", async () => {
     const session = await openSession(fleet.port, PATH);
@@ -247,10 +284,13 @@ describe("while Redis is away", () => {
     "(%s) sessions get 503 with their id at once, initialize too, the modern era goes on; and all is well within 2 s of its return",
     async (_, away, back) => {
       const [session = ""] = homes.keys();
+      const load = callAgainAndAgain(fleet, homes);
       await away();
       // Until the breaker opens, each waits for its timeout.
       await expect.poll(async () => timed(() => callIn(fleet, session)).then(({ ms }) => ms)).toBeLessThan(50);
 
+      const reached = () => servers.reduce((sum, { requests }) => sum + requests, 0);
+      const before = reached();
       const times: number[] = [];
       for (let n = 0; n < 40; n++) {
         const { answer, ms } = await timed(() => callIn(fleet, session, 9_007_199));
@@ -259,12 +299,22 @@ describe("while Redis is away", () => {
         expect(messageOf(answer)).toMatchObject({ id: 9_007_199, error: { code: -32603 } });
       }
       expect(median(times)).toBeLessThan(50);
-      expect((await post(fleet.port, PATH, initializeMessage())).status).toBe(503);
+      const initialize = initializeMessage("new");
+      const refused = await post(fleet.port, PATH, initialize);
+      expect(refused).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+      expect(messageOf(refused)).toMatchObject({ id: "new", error: { code: -32603 } });
+      for (const method of ["GET", "DELETE"]) {
+        const headers = { "mcp-session-id": session, accept: "text/event-stream" };
+        expect((await send({ port: fleet.port, method, path: PATH, headers })).status).toBe(503);
+      }
+      // Nothing went on without its pin.
+      expect(reached()).toBe(before);
 
       await back();
       const returned = Date.now();
       await expect.poll(async () => (await callIn(fleet, session)).status, { interval: 50 }).toBe(200);
       expect(Date.now() - returned).toBeLessThan(2_000);
+      expect(await load.stop()).toEqual(new Set([200, 503]));
       expect(await strayed(fleet, homes)).toEqual([]);
     },
   );
@@ -289,9 +339,11 @@ test("a failover by Sentinels loses no session", async () => {
   const fleet = await startRouters(1, { sentinel: { master: masterName, nodes } });
   try {
     const homes = await openSessions(fleet, 5);
+    const load = callAgainAndAgain(fleet, homes);
     await sentinel.failover();
     const [session = ""] = homes.keys();
     await expect.poll(async () => (await callIn(fleet, session)).status).toBe(200);
+    expect(await load.stop()).toEqual(new Set([200, 503]));
     expect(await strayed(fleet, homes)).toEqual([]);
   } finally {
     await fleet.stop();
@@ -303,12 +355,15 @@ test("the move of a slot in a cluster loses no session", async () => {
   const cluster = await startRedisCluster();
   const fleet = await startRouters(1, { cluster: { nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) } });
   try {
-    const homes = await openSessions(fleet, 5);
+    const homes = await openSessions(fleet, 30);
+    const load = callAgainAndAgain(fleet, homes);
     const keys = (await cluster.nodes[0]?.command("KEYS", "*:s")) as string[];
     const slots = await Promise.all(
       keys.map((key) => cluster.nodes[0]?.command("CLUSTER", "KEYSLOT", key) as Promise<number>),
     );
+    expect(slots.length).toBeGreaterThan(0);
     for (const slot of new Set(slots)) await cluster.moveSlot(slot, 0, 1);
+    expect(await load.stop()).toEqual(new Set([200]));
     expect(await strayed(fleet, homes)).toEqual([]);
   } finally {
     await fleet.stop();
