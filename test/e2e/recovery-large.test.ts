@@ -1,0 +1,118 @@
+/** Recovered answers that are large, to clients that are slow: Envoy holds what a client does not take, so there is a cap. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
+import { buffer as consume } from "node:stream/consumers";
+import { finished } from "node:stream/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Fleet, startFleet } from "../support/fleet.ts";
+import { type Answerer, type ForgetfulBackend, runMessage, startForgetful } from "../support/forgetful.ts";
+import { MCP_HEADERS, openResponse, openSession } from "../support/http.ts";
+
+const PATH = "/one/mcp";
+const MIB = 1024 * 1024;
+/** `limits.recoveredAnswer` by default. */
+const CAP = 16 * MIB;
+/** What a process may grow beside what it holds of an answer: Node, by 10 to 25 MiB of garbage; less than the 60 MiB in all. */
+const SLACK = 40 * MIB;
+
+let backend: ForgetfulBackend;
+/** One router in a process of its own, whose memory is then its own. */
+let fleet: Fleet;
+
+beforeAll(async () => {
+  backend = await startForgetful();
+  fleet = await startFleet(1, {
+    log: { level: "fatal" },
+    backends: { one: { endpoints: [backend.endpoint] } },
+    routes: [{ path: PATH, backends: ["one"] }],
+  });
+});
+afterAll(async () => {
+  await fleet?.stop();
+  await backend?.close();
+});
+beforeEach(() => backend.reset());
+
+/** Answers so many bytes, as fast as they are taken. */
+function long(contentType: string, bytes: number): Answerer {
+  return (response) => {
+    response.writeHead(200, { "content-type": contentType });
+    Readable.from(pieces(bytes)).pipe(response);
+  };
+}
+
+function* pieces(bytes: number): Generator<Buffer> {
+  const piece = Buffer.alloc(64 * 1024, "0123456789abcdef");
+  for (let left = bytes; left > 0; left -= piece.length) yield piece.subarray(0, left);
+}
+
+/** Sends a call whose session is lost, and gives the head of the answer. */
+async function callAfterLoss(): Promise<IncomingMessage> {
+  const session = await openSession(fleet.port, PATH);
+  backend.forget();
+  const headers = { ...MCP_HEADERS, "mcp-session-id": session };
+  const response = await openResponse({
+    port: fleet.port,
+    method: "POST",
+    path: PATH,
+    headers,
+    body: JSON.stringify(runMessage(1)),
+  });
+  expect(response.statusCode).toBe(200);
+  return response;
+}
+
+/** Resident bytes of router and Envoy: now, or at most since they started. Linux tells it (proc_pid_status(5)). */
+function memory(which: "VmRSS" | "VmHWM"): { readonly router: number; readonly envoy: number } {
+  const read = (pid = 0) =>
+    Number(new RegExp(`${which}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+  return { router: read(fleet.routers[0]?.child.pid), envoy: read(fleet.envoy.pid) };
+}
+
+describe.each(["application/json", "text/event-stream"])("a recovered answer in %s", (contentType) => {
+  test("of 900 KiB reaches a slow client whole", async () => {
+    const bytes = 900 * 1024;
+    backend.result(long(contentType, bytes));
+    const response = await callAfterLoss();
+    const wanted = createHash("sha256");
+    for (const piece of pieces(bytes)) wanted.update(piece);
+    const got = createHash("sha256");
+    for await (const piece of response) {
+      got.update(piece);
+      // As slow as a client that parses each piece: there is nothing to wait for.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(got.digest("hex")).toBe(wanted.digest("hex"));
+  });
+
+  test.skipIf(process.platform !== "linux").each(["stalls", "is slow"])(
+    "of 60 MiB to a client that %s is cut off at the cap, and holds no more memory than that",
+    async (how) => {
+      // Not the first of its size: what Node's heap grows to once is no part of it.
+      backend.result(long(contentType, CAP));
+      await consume(await callAfterLoss());
+      backend.reset();
+      const before = memory("VmRSS");
+
+      backend.result(long(contentType, 60 * MIB));
+      const response = await callAfterLoss();
+      let taken = 0;
+      const take = () => {
+        taken += response.read()?.length ?? 0;
+      };
+      const reading = how === "is slow" ? setInterval(take, 10) : undefined;
+      await expect.poll(() => backend.cut).toEqual(["tools/call"]);
+      clearInterval(reading);
+      response.on("data", (piece) => {
+        taken += piece.length;
+      });
+      await expect(finished(response)).rejects.toThrow("aborted");
+      const peak = memory("VmHWM");
+      expect(taken).toBeLessThanOrEqual(CAP);
+      expect(peak.router - before.router).toBeLessThan(CAP + SLACK);
+      expect(peak.envoy - before.envoy).toBeLessThan(CAP + SLACK);
+    },
+  );
+});
