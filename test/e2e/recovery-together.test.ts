@@ -1,6 +1,7 @@
 /** Many requests lose one session at once, and clients leave while it is recovered. */
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
 import { type ForgetfulBackend, runMessage, startForgetful } from "../support/forgetful.ts";
@@ -19,7 +20,7 @@ describe("two routers on one Redis", () => {
 
   beforeAll(async () => {
     redis = await startRedis();
-    server = await startMcpServer("one");
+    server = await startMcpServer("one", { port: await freePort() });
     fleet = await startFleet(2, {
       log: { level: "warn" },
       store: { kind: "redis", url: redis.url },

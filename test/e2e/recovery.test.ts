@@ -26,7 +26,7 @@ let server: TestServer;
 let stack: Stack;
 
 async function open(options: TestServerOptions = {}): Promise<string> {
-  server = await startMcpServer("one", options);
+  server = await startMcpServer("one", { ...options, port: await freePort() });
   stack = await startStack({ backends: { one: [server.endpoint] } });
   return openSession(stack.port, PATH);
 }
