@@ -27,6 +27,7 @@ import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
 import type { Keeper, Kept, SentMessage } from "./recovery/keep.ts";
+import { createOverrideGuard, type OverrideGuard } from "./recovery/override-guard.ts";
 import {
   mintSessionId,
   parseSessionId,
@@ -53,8 +54,8 @@ export interface Exchange {
   /** Envoy takes the body of a streamed answer. */
   overrideTaken(): void;
   /**
-   * Envoy has not taken the body of a streamed answer: the client got the head of one answer and the body of another. Or it has
-   * left at that very moment, which looks the same.
+   * Envoy has not taken the body of a streamed answer, so that the client got the head of one answer and the body of another;
+   * or the client left before Envoy could.
    */
   overrideRefused(): void;
   /** The request has ended, in whatever way; nothing more is asked. */
@@ -92,21 +93,9 @@ export interface GatewayDependencies {
 }
 
 export function createGateway(dependencies: GatewayDependencies): Gateway {
-  const refusal: OverrideRefusal = { under: undefined, streak: 0, hasTaken: false };
-  return { open: () => new HttpExchange(dependencies, refusal) };
+  const overrides = createOverrideGuard();
+  return { open: () => new HttpExchange(dependencies, overrides) };
 }
-
-/** Whether Envoy takes streamed answers. */
-interface OverrideRefusal {
-  /** The configuration under which it is known not to. */
-  under: RequestPolicy | undefined;
-  /** How many it has not taken, since it last took one. */
-  streak: number;
-  hasTaken: boolean;
-}
-
-/** Of an Envoy that has taken some before, it takes so many refusals to believe one: clients leave at the wrong moment too. */
-const BELIEVED_STREAK = 3;
 
 /** A request whose head was accepted. */
 interface OpenedRequest {
@@ -161,7 +150,7 @@ const NO_UPSTREAM_ADDRESS =
 
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
-  readonly #refusal: OverrideRefusal;
+  readonly #overrides: OverrideGuard;
   readonly #policy: RequestPolicy;
   #request: OpenedRequest | undefined;
   /** Digest of who sent the request. */
@@ -177,9 +166,9 @@ class HttpExchange implements Exchange {
   #closed = false;
   answersWithEvents = false;
 
-  constructor(dependencies: GatewayDependencies, refusal: OverrideRefusal) {
+  constructor(dependencies: GatewayDependencies, overrides: OverrideGuard) {
     this.#dependencies = dependencies;
-    this.#refusal = refusal;
+    this.#overrides = overrides;
     this.#policy = dependencies.policy();
   }
 
@@ -247,20 +236,17 @@ class HttpExchange implements Exchange {
   /** The answer goes on as it is, unless it is that of a lost session. */
   #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const asItIs = showOwnSessionId(this.#sessionId, head.headers);
-    const instead = this.#refusal.under === this.#policy ? undefined : this.#kept?.answer(head, asItIs);
+    const instead = this.#overrides.refuses(this.#policy) ? undefined : this.#kept?.answer(head, asItIs);
     return instead ?? asItIs;
   }
 
   overrideTaken(): void {
-    this.#refusal.hasTaken = true;
-    this.#refusal.streak = 0;
+    this.#overrides.taken(this.#policy);
   }
 
   overrideRefused(): void {
-    this.#refusal.streak++;
-    if (this.#refusal.hasTaken && this.#refusal.streak < BELIEVED_STREAK) return;
-    this.#refusal.under = this.#policy;
-    this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route });
+    if (this.#overrides.missed(this.#policy))
+      this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route });
   }
 
   fault(): Reply {

@@ -175,8 +175,12 @@ class ExchangeStream implements Stream {
     } catch (error) {
       if (this.#over) return;
       this.#close();
-      this.#reportFault(error);
       this.#channel.abort();
+      try {
+        this.#reportFault(error);
+      } catch {
+        // Nobody waits for this, and nothing is left to be told.
+      }
     }
   }
 

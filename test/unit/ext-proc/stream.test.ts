@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import type { Reply, Verdict } from "../../../src/core/http.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
 import type { Exchange } from "../../../src/gateway.ts";
@@ -19,7 +19,11 @@ const go: Verdict = { kind: "continue" };
 const reply: Reply = { kind: "reply", status: 404, headers: [], body: "", details: "mcp_x" };
 const fault: Reply = { ...reply, status: 500, details: "mcp_internal" };
 
-function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {}) {
+function drive(
+  over: Partial<Exchange> = {},
+  channelOver: Partial<Channel> = {},
+  reportFault?: (error: unknown) => void,
+) {
   const answers: [Phase, Verdict][] = [];
   const faults: unknown[] = [];
   let ended = 0;
@@ -44,7 +48,7 @@ function drive(over: Partial<Exchange> = {}, channelOver: Partial<Channel> = {})
     abort: () => void aborted++,
     ...channelOver,
   };
-  const stream = openStream(exchange, channel, (error) => void faults.push(error));
+  const stream = openStream(exchange, channel, reportFault ?? ((error) => void faults.push(error)));
   return { stream, answers, faults, ended: () => ended, aborted: () => aborted, closed: () => closed };
 }
 
@@ -180,44 +184,253 @@ describe("where even the 500 cannot be given, the stream ends with an error and 
   });
 });
 
+describe("a verdict that comes later", () => {
+  test("has Envoy wait first, and then answers", async () => {
+    const told: string[] = [];
+    let decide: (verdict: Verdict) => void = () => undefined;
+    const verdict = new Promise<Verdict>((resolve) => (decide = resolve));
+    const { stream } = drive(
+      { responseHeaders: () => ({ kind: "later", patience: 71_000, verdict }) },
+      {
+        answer: (phase, { kind }) => void told.push(`${phase} ${kind}`),
+        extend: (ms) => void told.push(`wait ${ms}`),
+      },
+    );
+    stream.message(responseHeaders);
+    expect(told).toEqual(["wait 71000"]);
+    decide(go);
+    await settled();
+    expect(told).toEqual(["wait 71000", "response_headers continue"]);
+  });
+
+  test("of a fault is 500", async () => {
+    const verdict = Promise.reject(new Error("broken"));
+    const { stream, answers, faults, ended } = drive({
+      responseHeaders: () => ({ kind: "later", patience: 1, verdict }),
+    });
+    stream.message(responseHeaders);
+    await settled();
+    expect(answers).toEqual([["response_headers", fault]]);
+    expect([faults.length, ended()]).toEqual([1, 1]);
+  });
+
+  test("is of no use to an Envoy that has gone meanwhile, and a body is not begun", async () => {
+    let decide: (verdict: Verdict) => void = () => undefined;
+    const verdict = new Promise<Verdict>((resolve) => (decide = resolve));
+    const { stream, answers, aborted, closed } = drive({
+      responseHeaders: () => ({ kind: "later", patience: 1, verdict }),
+    });
+    stream.message(responseHeaders);
+    stream.finished();
+    let begun = false;
+    decide(
+      streamed(
+        (async function* () {
+          begun = true;
+          yield Buffer.from("a");
+        })(),
+      ),
+    );
+    await settled();
+    expect(answers).toEqual([]);
+    expect([aborted(), closed(), begun]).toEqual([1, 1, false]);
+  });
+});
+
+function streamed(body: AsyncIterable<Uint8Array>): StreamedAnswer {
+  return { kind: "stream", status: 200, set: [], remove: [], body };
+}
+
 describe("an answer that is streamed in place of another", () => {
   const responseBody: EnvoyMessage = { phase: "response_body" };
 
-  function stream() {
-    const said: string[] = [];
-    const body = async function* () {
-      yield Buffer.from("piece");
+  /** Its pieces come when they are given, and end when it is told so. */
+  function open(
+    channelOver: Partial<Channel> = {},
+    reportFault?: (error: unknown) => void,
+    { taken: isTaken = true } = {},
+  ) {
+    const given: (Uint8Array | Error | undefined)[] = [];
+    let wake: () => void = () => undefined;
+    let letGo = 0;
+    const give = (piece: string | Error | undefined) => {
+      given.push(typeof piece === "string" ? Buffer.from(piece) : piece);
+      wake();
     };
-    const verdict: Verdict = { kind: "stream", status: 200, set: [], remove: [], body: body() };
+    async function* body() {
+      try {
+        for (;;) {
+          while (given.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+          const piece = given.shift();
+          if (piece instanceof Error) throw piece;
+          if (piece === undefined) return;
+          yield piece;
+        }
+      } finally {
+        letGo++;
+      }
+    }
+    const sent: [string, boolean][] = [];
+    let refused = 0;
+    let taken = 0;
+    const send = async (piece: Uint8Array, last: boolean) => void sent.push([Buffer.from(piece).toString(), last]);
     const driven = drive(
       {
-        responseHeaders: () => verdict,
-        overrideTaken: () => void said.push("taken"),
-        overrideRefused: () => void said.push("refused"),
+        responseHeaders: () => streamed(body()),
+        overrideTaken: () => void taken++,
+        overrideRefused: () => void refused++,
       },
-      { send: async (piece, last) => void said.push(last ? "end" : Buffer.from(piece).toString()) },
+      { send, ...channelOver },
+      reportFault,
     );
+    driven.stream.message(requestHeaders);
     driven.stream.message(responseHeaders);
-    return { ...driven, said };
+    if (isTaken) driven.stream.message(responseBody);
+    return {
+      ...driven,
+      give,
+      sent,
+      left: () => given.length,
+      letGo: () => letGo,
+      override: () => ({ taken, refused }),
+    };
   }
 
-  test("waits until Envoy sends the other's body", async () => {
-    const { stream: it, said } = stream();
+  test("begins by its head, then its pieces go in their order, then an empty one that ends it", async () => {
+    const { answers, give, sent, ended, stream, closed, aborted } = open();
+    expect(answers.at(-1)).toMatchObject(["response_headers", { kind: "stream" }]);
+    give("a");
     await settled();
-    expect(said).toEqual([]);
-    it.message(responseBody);
-    it.message(responseBody);
+    expect(sent).toEqual([["a", false]]);
+    give("b");
+    give(undefined);
     await settled();
-    expect(said).toEqual(["taken", "piece", "end"]);
-    it.finished();
-    expect(said).toHaveLength(3);
+    expect(sent).toEqual([
+      ["a", false],
+      ["b", false],
+      ["", true],
+    ]);
+    // Envoy has yet to say that it is done.
+    expect([ended(), closed()]).toEqual([0, 0]);
+    stream.finished();
+    expect([ended(), closed(), aborted()]).toEqual([1, 1, 0]);
   });
 
-  test("is refused where Envoy ends without sending it", async () => {
-    const { stream: it, said, ended, closed } = stream();
-    it.finished();
+  test("waits for room before the next piece is taken", async () => {
+    let makeRoom: () => void = () => undefined;
+    const pieces: string[] = [];
+    const { give, left } = open({
+      send: (piece) => {
+        pieces.push(Buffer.from(piece).toString());
+        return new Promise<void>((resolve) => (makeRoom = resolve));
+      },
+    });
+    for (const piece of ["a", "b", "c"]) give(piece);
     await settled();
-    expect(said).toEqual(["refused"]);
-    expect([ended(), closed()]).toEqual([1, 1]);
+    expect([pieces, left()]).toEqual([["a"], 2]);
+    makeRoom();
+    await settled();
+    expect([pieces, left()]).toEqual([["a", "b"], 1]);
   });
+
+  test("that breaks off is broken off for the client too, and reported", async () => {
+    const { give, sent, faults, ended, aborted, closed, stream } = open();
+    const broken = new Error("broken");
+    give("a");
+    give(broken);
+    await settled();
+    stream.finished();
+    expect(sent).toEqual([["a", false]]);
+    expect(faults).toEqual([broken]);
+    expect([ended(), aborted(), closed()]).toEqual([0, 1, 1]);
+  });
+
+  test("is broken off also where the report of it fails", async () => {
+    const { give, aborted, closed } = open({}, () => {
+      throw new Error("no log");
+    });
+    give(new Error("broken"));
+    await settled();
+    expect([aborted(), closed()]).toEqual([1, 1]);
+  });
+
+  test("that cannot be sent is a fault", async () => {
+    const { give, faults, aborted, letGo } = open({ send: () => Promise.reject(new Error("no channel")) });
+    give("a");
+    await settled();
+    expect([faults.length, aborted(), letGo()]).toEqual([1, 1, 1]);
+  });
+
+  test("ends with Envoy: no piece more, no fault, and its source is let go of", async () => {
+    const { give, sent, stream, ended, aborted, closed, faults, letGo } = open();
+    give("a");
+    await settled();
+    stream.finished();
+    give("b");
+    await settled();
+    expect(sent).toEqual([["a", false]]);
+    expect([ended(), aborted(), closed(), letGo()]).toEqual([1, 0, 1, 1]);
+    expect(faults).toEqual([]);
+  });
+
+  test.each([undefined, new Error("aborted")])(
+    "ends with Envoy also where its source ends just then: %s",
+    async (end) => {
+      const { give, sent, stream, faults, ended, aborted } = open();
+      stream.finished();
+      give(end);
+      await settled();
+      expect(sent).toEqual([]);
+      expect(faults).toEqual([]);
+      expect([ended(), aborted()]).toEqual([1, 0]);
+    },
+  );
+
+  test("takes no notice of what Envoy says of the other body", async () => {
+    const { answers, give, stream, sent } = open();
+    for (const message of [responseBody, responseBody, { phase: "response_trailers" } as const])
+      stream.message(message);
+    give("a");
+    await settled();
+    expect(answers).toHaveLength(2);
+    expect(sent).toEqual([["a", false]]);
+  });
+
+  describe("is taken or refused by Envoy, without a word:", () => {
+    const unknown = () => open({}, undefined, { taken: false });
+
+    test("nothing is sent before something of the other body came, which Envoy would take for an answer to nothing", async () => {
+      const { give, stream, sent, override } = unknown();
+      give("a");
+      await settled();
+      expect(sent).toEqual([]);
+      for (const message of [responseBody, responseBody]) stream.message(message);
+      await settled();
+      expect(sent).toEqual([["a", false]]);
+      stream.finished();
+      expect(override()).toEqual({ taken: 1, refused: 0 });
+    });
+
+    test("refused where the end came before anything of the other body, as it does of a refusal", async () => {
+      const { give, stream, sent, override, closed } = unknown();
+      give("a");
+      stream.finished();
+      stream.finished();
+      await settled();
+      expect(sent).toEqual([]);
+      expect(override()).toEqual({ taken: 0, refused: 1 });
+      expect(closed()).toBe(1);
+    });
+  });
+});
+
+test("an answer that is not streamed tells nothing of what Envoy takes", () => {
+  const told: string[] = [];
+  const { stream } = drive({
+    overrideTaken: () => void told.push("taken"),
+    overrideRefused: () => void told.push("refused"),
+  });
+  for (const message of [requestHeaders, responseHeaders, { phase: "response_body" } as const]) stream.message(message);
+  stream.finished();
+  expect(told).toEqual([]);
 });
