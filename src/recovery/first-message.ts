@@ -12,7 +12,7 @@ export type BackendAnswer = z.output<typeof answerShape>;
 
 /**
  * Reads until the first message that has a result or an error; of an event stream no further.
- * @returns undefined where there is none in the first `limit` bytes
+ * @returns undefined where none has come by the time that more than `limit` bytes are read
  */
 export async function firstMessage(
   contentType: string | undefined,
@@ -21,9 +21,11 @@ export async function firstMessage(
 ): Promise<BackendAnswer | undefined> {
   const isStream = contentType?.includes(EVENT_STREAM) ?? false;
   let text = "";
+  let length = 0;
   // Leaving the loop destroys the body.
   for await (const chunk of body.setEncoding("utf8")) {
     text += String(chunk);
+    length += Buffer.byteLength(String(chunk));
     if (isStream) {
       const events = text.split(/\r?\n\r?\n/);
       text = events.pop() ?? "";
@@ -32,7 +34,7 @@ export async function firstMessage(
         if (message) return message;
       }
     }
-    if (text.length > limit) return undefined;
+    if (length > limit) return undefined;
   }
   return isStream ? readAnswer(dataOf(text)) : readAnswer(text);
 }

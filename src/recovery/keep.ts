@@ -149,7 +149,9 @@ class KeptRequest implements Kept {
       if (note && again.status >= 200 && again.status < 300) await this.#remember(note);
       return again;
     } catch {
-      // It may have run, which the first answer would deny. Where it is the client that left, nobody is answered.
+      // The client has left: nobody is answered.
+      if (signal.aborted) return asItIs;
+      // It may have run, which the first answer would deny.
       return answer({ reason: "answer-lost", id });
     }
   }

@@ -16,7 +16,8 @@ export function memoryLocks({ now = () => performance.now() }: { readonly now?: 
         kind: "acquired",
         lock: {
           async extend(more) {
-            if (held.get(name) === mine) mine.ends = now() + more;
+            const at = now();
+            if (held.get(name) === mine && at < mine.ends) mine.ends = at + more;
           },
           async release() {
             if (held.get(name) === mine) held.delete(name);

@@ -75,6 +75,7 @@ const OWN_ID = '"mcp-router"';
 
 /** One recovery, and those who wait for it. */
 interface Flight {
+  readonly name: string;
   readonly outcome: Promise<Outcome>;
   readonly abort: AbortController;
   waiting: number;
@@ -83,21 +84,18 @@ interface Flight {
 export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const flights = new Map<string, Flight>();
 
-  const forget = (name: string, flight: Flight): void => {
-    if (flights.get(name) === flight) flights.delete(name);
-  };
   const join = (loss: Loss): Flight => {
     const name = `${loss.key} ${loss.target.backend} ${loss.used.generation}`;
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
-    // Once it is left by all, nobody joins it: it is as good as over, whatever it still has to wind up.
-    abort.signal.addEventListener("abort", () => forget(name, flight), { once: true });
-    const outcome = run(dependencies, loss, abort.signal).finally(() => forget(name, flight));
-    const flight: Flight = { outcome, abort, waiting: 0 };
+    const outcome = run(dependencies, loss, abort.signal).finally(() => end(flight));
+    const flight: Flight = { name, outcome, abort, waiting: 0 };
     flights.set(name, flight);
     return flight;
   };
+  /** Nobody joins it any more. False: it had ended before. */
+  const end = (flight: Flight) => flights.get(flight.name) === flight && flights.delete(flight.name);
 
   return {
     async recover(loss, signal) {
@@ -109,8 +107,8 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
         else signal.addEventListener("abort", leave, { once: true });
       });
       const outcome = await Promise.race([flight.outcome, left]);
-      // Nobody is left to do it for.
-      if (--flight.waiting === 0) flight.abort.abort(new Error("every client has left"));
+      // Nobody is left to do it for. One that has ended is let be: answers that nobody waited for may still be coming.
+      if (--flight.waiting === 0 && end(flight)) flight.abort.abort(new Error("every client has left"));
       return outcome;
     },
   };
@@ -189,9 +187,13 @@ class Attempt {
 
   /** Whether the backend says that it does not know the session, by a ping in it. */
   async #isLost(): Promise<boolean> {
-    const { status, text } = await this.#read(await this.#call({ method: "ping" }, this.#loss.used, []));
+    const answer = await this.#call({ method: "ping" }, this.#loss.used, []);
+    const { status } = answer;
+    // Of what else is said the body tells nothing, and it may never come: a 200 may be an event stream.
+    if (status === 400) return isUnknownSession(status, await this.#text(answer));
+    answer.discard();
     // 503: nobody is there to know it.
-    return status === 503 || isUnknownSession(status, text);
+    return status === 503 || isUnknownSession(status, "");
   }
 
   /** The session as it is now. */
@@ -290,13 +292,13 @@ class Attempt {
     );
   }
 
-  async #read({ status, body }: Answer): Promise<{ readonly status: number; readonly text: string }> {
+  /** As much of it as words take. */
+  async #text({ body }: Answer): Promise<string> {
     let text = "";
     for await (const chunk of body.setEncoding("utf8")) {
       text += String(chunk);
-      // No answer to a ping is that long, and an event stream may stay open.
-      if (text.length > LARGEST_ANSWER || status === 200) break;
+      if (text.length > LARGEST_ANSWER) break;
     }
-    return { status, text };
+    return text;
   }
 }

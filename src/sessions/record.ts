@@ -25,10 +25,15 @@ export const SUBSCRIPTION = "u:";
 export type Unreadable = { readonly kind: "unreadable"; readonly why: string };
 
 /** The fields of a new session, names and values in turn. */
-export function writeRecord({ owner, route, protocolVersion, initializeParams, bindings }: Session): string[] {
+export function writeRecord(session: Session): string[] {
+  const { owner, route, protocolVersion, initializeParams, bindings, remembered = [] } = session;
   const fields = ["v", String(LAYOUT), "o", owner, "r", route, "i", initializeParams];
   if (protocolVersion !== undefined) fields.push("p", protocolVersion);
   for (const [backend, binding] of Object.entries(bindings)) fields.push(bindingField(backend), writeBinding(binding));
+  for (const [backend, { level, subscriptions }] of remembered) {
+    if (level !== undefined) fields.push(...remarkField(backend, { kind: "level", params: level }));
+    for (const [uri, params] of subscriptions) fields.push(...remarkField(backend, { kind: "subscribe", uri, params }));
+  }
   return fields;
 }
 

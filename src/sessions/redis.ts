@@ -112,9 +112,9 @@ export function redisStore({
     remember: (key, backend, remark) =>
       guard.run("remember", async () => {
         const [field, value] = remarkField(backend, remark);
-        const kind = remark.kind === "level" ? field : SUBSCRIPTION;
-        const most = remark.kind === "level" ? 1 : MAX_SUBSCRIPTIONS;
-        switch (await scripts.mcprRemember(keyOf(key), field, value, kind, most)) {
+        // Of levels there is one for each backend.
+        const most = remark.kind === "level" ? Number.MAX_SAFE_INTEGER : MAX_SUBSCRIPTIONS;
+        switch (await scripts.mcprRemember(keyOf(key), field, value, SUBSCRIPTION, most)) {
           case 0:
             return UNKNOWN;
           case 2:

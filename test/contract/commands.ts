@@ -1,7 +1,7 @@
 /** What routers may ask of a session store, one thing at a time and several at once, for fast-check to draw from. */
 import fc from "fast-check";
 import type { SessionKey } from "../../src/sessions/id.ts";
-import { ANONYMOUS, type Binding, type Session, type SessionStore } from "../../src/sessions/store.ts";
+import { ANONYMOUS, type Binding, type Remark, type Session, type SessionStore } from "../../src/sessions/store.ts";
 import {
   type Deadlines,
   deadlines,
@@ -39,6 +39,7 @@ type Intent =
       readonly ahead: number;
       readonly to: Omit<Binding, "generation">;
     }
+  | { readonly kind: "remember"; readonly backend: string; readonly remark: Remark }
   | { readonly kind: "advance"; readonly to: keyof Deadlines | "most of idle"; readonly short: boolean };
 
 /** Not random, so that failures are easy to read. Safe: as long as a digest, and in its letters. */
@@ -65,6 +66,17 @@ const bind = fc.record({
   ahead: fc.constantFrom(0, 0, 0, 1, -1),
   to: fc.record({ sessionId: fc.nat(99).map((n) => `backend ${n}`), endpoint: fc.constant("10.0.0.2:80") }),
 });
+const uri = fc.constantFrom("a:b", "__proto__");
+const params = fc.nat(9).map((n) => `{"n":${n}}`);
+const remember = fc.record({
+  kind: fc.constant("remember" as const),
+  backend: fc.constantFrom("one", "constructor"),
+  remark: fc.oneof(
+    fc.record({ kind: fc.constant("level" as const), params }),
+    fc.record({ kind: fc.constant("subscribe" as const), uri, params }),
+    fc.record({ kind: fc.constant("unsubscribe" as const), uri }),
+  ),
+});
 const advance = fc.record({
   kind: fc.constant("advance" as const),
   to: fc.constantFrom("touchDue" as const, "idleEnds" as const, "lifetimeEnds" as const, "most of idle" as const),
@@ -77,6 +89,7 @@ const intent: fc.Arbitrary<Intent> = fc.oneof(
   { arbitrary: read, weight: 4 },
   { arbitrary: remove, weight: 2 },
   { arbitrary: bind, weight: 4 },
+  { arbitrary: remember, weight: 3 },
   { arbitrary: advance, weight: 3 },
 );
 
@@ -172,6 +185,8 @@ async function perform(store: SessionStore, { advance }: Routers, operation: Ope
       return withoutTime(await store.reap(operation.key));
     case "bind":
       return store.bind(operation.key, operation.backend, operation.expected, operation.to);
+    case "remember":
+      return store.remember(operation.key, operation.backend, operation.remark);
     case "remove":
       return store.remove(operation.key);
     case "advance":

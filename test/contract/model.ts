@@ -4,7 +4,14 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { SessionKey } from "../../src/sessions/id.ts";
-import { type Binding, type Lifespan, REAP_GRACE_MS, type Session, touchSlack } from "../../src/sessions/store.ts";
+import {
+  type Binding,
+  type Lifespan,
+  REAP_GRACE_MS,
+  type Remark,
+  type Session,
+  touchSlack,
+} from "../../src/sessions/store.ts";
 
 export type Operation =
   | { readonly kind: "create"; readonly key: SessionKey; readonly session: Session }
@@ -16,6 +23,8 @@ export type Operation =
       readonly expected: number;
       readonly to: Omit<Binding, "generation">;
     }
+  /** Of fewer subscriptions than a session remembers. */
+  | { readonly kind: "remember"; readonly key: SessionKey; readonly backend: string; readonly remark: Remark }
   | { readonly kind: "advance"; readonly ms: number };
 
 /** An operation on what is real, and what that answered. */
@@ -146,9 +155,26 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
       const bindings = { ...session.bindings, [backend]: binding };
       return becomes({ kind: "bound", binding }, { ...lived, session: { ...session, bindings } });
     }
+    case "remember":
+      return becomes(
+        { kind: "remembered" },
+        { ...lived, session: remembering(session, operation.backend, operation.remark) },
+      );
     default:
       return operation satisfies never;
   }
+}
+
+function remembering({ remembered: before, ...session }: Session, backend: string, remark: Remark): Session {
+  const told = before?.get(backend) ?? { level: undefined, subscriptions: new Map<string, string>() };
+  const subscriptions = new Map(told.subscriptions);
+  if (remark.kind === "subscribe") subscriptions.set(remark.uri, remark.params);
+  if (remark.kind === "unsubscribe") subscriptions.delete(remark.uri);
+  const level = remark.kind === "level" ? remark.params : told.level;
+  const after = new Map(before).set(backend, { level, subscriptions });
+  // Nothing is known of a backend that has been told nothing.
+  if (level === undefined && subscriptions.size === 0) after.delete(backend);
+  return after.size === 0 ? session : { ...session, remembered: after };
 }
 
 function later(world: World, ms: number): World {

@@ -66,7 +66,7 @@ for _, key in ipairs(redis.call('KEYS', '${PREFIX}:*')) do
     redis.call('HINCRBY', key, 't', -ARGV[1])
     redis.call('HINCRBY', key, 'e', -ARGV[1])
     redis.call('HINCRBY', key, 'x', -ARGV[1])
-  else
+  elseif redis.call('TYPE', key).ok == 'zset' then
     for _, lease in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ARGV[1], lease) end
   end
   local ttl = redis.call('PTTL', key)
@@ -121,6 +121,12 @@ export async function openRedisLedgers(
 }
 
 async function connect(at: RedisSettings["at"]) {
+  const connection = await connected(at);
+  return { connection, guard: createGuard(() => undefined), close: async () => connection.disconnect() };
+}
+
+/** A connection of its own, that stands. */
+export async function connected(at: RedisSettings["at"]): Promise<ReturnType<typeof connectRedis>> {
   const connection = connectRedis({
     at,
     username: undefined,
@@ -129,9 +135,8 @@ async function connect(at: RedisSettings["at"]) {
     timeout: 2_000,
     tls: undefined,
   });
-  const guard = createGuard(() => undefined);
   await new Promise<void>((resolve) => connection.once("ready", () => resolve()));
-  return { connection, guard, close: async () => connection.disconnect() };
+  return connection;
 }
 
 async function age(servers: readonly RunningRedis[], ms: number): Promise<void> {

@@ -4,7 +4,10 @@ import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/i
 import {
   ANONYMOUS,
   type Lifespan,
+  MAX_SUBSCRIPTIONS,
   REAP_GRACE_MS,
+  type Remark,
+  type Remembered,
   type Session,
   type SessionStore,
   touchSlack,
@@ -73,6 +76,12 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await store.create(key, owned);
         expect(await store.find(key)).toEqual({ ...found, session: owned });
       });
+
+      test("keeps what its backend has been told already", async () => {
+        const remembered = new Map([["one", { level: "{}", subscriptions: new Map([["a:b", "{}"]]) }]]);
+        await store.create(key, { ...session, remembered });
+        expect(await store.find(key)).toEqual({ ...found, session: { ...session, remembered } });
+      });
     });
 
     describe("expiry", () => {
@@ -81,6 +90,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await store.touch(key)).toEqual(unknown);
         expect(await store.remove(key)).toEqual(unknown);
         expect(await store.bind(key, "one", 0, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
+        expect(await store.remember(key, "one", { kind: "level", params: "{}" })).toEqual(unknown);
       });
 
       test("a touch is due once an eighth of idle has gone by, and find alone does not slide", async () => {
@@ -218,6 +228,174 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(won).toHaveLength(1);
         for (const outcome of outcomes)
           expect(outcome).toMatchObject({ binding: Reflect.get(won[0] ?? {}, "binding") });
+      });
+    });
+
+    describe("remember", () => {
+      const REMEMBERED = { kind: "remembered" };
+      const level = (params: string): Remark => ({ kind: "level", params });
+      const subscribe = (uri: string, params = `{"uri":${JSON.stringify(uri)}}`): Remark => {
+        return { kind: "subscribe", uri, params };
+      };
+      const unsubscribe = (uri: string): Remark => ({ kind: "unsubscribe", uri });
+      const remember = (remark: Remark, backend = "one") => store.remember(key, backend, remark);
+      const told = (level: string | undefined, ...subscriptions: [string, string][]): Remembered => ({
+        level,
+        subscriptions: new Map(subscriptions),
+      });
+      const remembered = async () => {
+        const outcome = await store.find(key);
+        if (outcome.kind !== "found") throw new Error(outcome.kind);
+        return outcome.session.remembered;
+      };
+
+      test("keeps the last level, as it was written", async () => {
+        await create();
+        expect(await remember(level('{ "level":"debug" }'))).toEqual(REMEMBERED);
+        expect(await remembered()).toEqual(new Map([["one", told('{ "level":"debug" }')]]));
+        expect(await remember(level('{"level":"é","n":9007199254740993}'))).toEqual(REMEMBERED);
+        expect(await remembered()).toEqual(new Map([["one", told('{"level":"é","n":9007199254740993}')]]));
+      });
+
+      test("keeps the subscriptions that hold, each by the last that was said of it", async () => {
+        await create();
+        for (const remark of [subscribe("a"), subscribe("b"), subscribe("a", '{"uri":"a","n":2}')])
+          expect(await remember(remark)).toEqual(REMEMBERED);
+        expect(await remembered()).toEqual(
+          new Map([["one", told(undefined, ["a", '{"uri":"a","n":2}'], ["b", '{"uri":"b"}'])]]),
+        );
+        expect(await remember(unsubscribe("a"))).toEqual(REMEMBERED);
+        expect(await remembered()).toEqual(new Map([["one", told(undefined, ["b", '{"uri":"b"}'])]]));
+      });
+
+      test.each([
+        "",
+        ":",
+        "a:b:c",
+        "one:",
+        "file:///a b?c#d",
+        "é\u0000\n☃\u{1f600}",
+        "__proto__",
+        "constructor",
+        "x".repeat(8_000),
+      ])("keeps and ends a subscription to %j", async (uri) => {
+        await create();
+        await remember(subscribe(uri));
+        expect(await remembered()).toEqual(
+          new Map([["one", told(undefined, [uri, `{"uri":${JSON.stringify(uri)}}`])]]),
+        );
+        expect(await remember(unsubscribe(uri))).toEqual(REMEMBERED);
+        expect(await store.find(key)).toEqual(found);
+      });
+
+      test("leaves no trace of what was never, or is no longer, subscribed to", async () => {
+        await create();
+        expect(await remember(unsubscribe("a"))).toEqual(REMEMBERED);
+        expect(await store.find(key)).toEqual(found);
+      });
+
+      test("tells backends apart, also where one's name begins another's, or is what every object has", async () => {
+        await create();
+        for (const backend of ["one-more", "one", "on", "constructor"]) {
+          expect(await remember(level(`"of ${backend}"`), backend)).toEqual(REMEMBERED);
+          expect(await remember(subscribe("a", `"of ${backend}"`), backend)).toEqual(REMEMBERED);
+        }
+        await remember(unsubscribe("a"), "one");
+        expect(await remembered()).toEqual(
+          new Map([
+            ["one-more", told('"of one-more"', ["a", '"of one-more"'])],
+            ["one", told('"of one"')],
+            ["on", told('"of on"', ["a", '"of on"'])],
+            ["constructor", told('"of constructor"', ["a", '"of constructor"'])],
+          ]),
+        );
+      });
+
+      test("is full of subscriptions at the most of them: of those that hold another may be said, and one may end", async () => {
+        await create();
+        const uris = Array.from({ length: MAX_SUBSCRIPTIONS }, (_, n) => `a:${n}`);
+        // Over all backends.
+        for (const [n, uri] of uris.entries())
+          expect(await remember(subscribe(uri), n % 2 === 0 ? "one" : "two")).toEqual(REMEMBERED);
+        expect(await remember(subscribe("b"))).toEqual({ kind: "full" });
+        expect(await remember(subscribe("a:1"))).toEqual({ kind: "full" });
+        expect(await remember(subscribe("a:0", "{}"))).toEqual(REMEMBERED);
+        expect(await remember(level("{}"))).toEqual(REMEMBERED);
+        expect((await remembered())?.get("one")?.subscriptions.get("a:0")).toBe("{}");
+        expect((await remembered())?.get("one")?.subscriptions.has("b")).toBe(false);
+        await remember(unsubscribe("a:1"), "two");
+        expect(await remember(subscribe("b"))).toEqual(REMEMBERED);
+      });
+
+      test("of several at once keeps each", async () => {
+        await create();
+        const uris = ["a", "b", "c", "d"];
+        await Promise.all([...uris.map((uri) => remember(subscribe(uri))), remember(level("{}"))]);
+        expect((await remembered())?.get("one")).toEqual(
+          told("{}", ...uris.map((uri): [string, string] => [uri, `{"uri":"${uri}"}`])),
+        );
+      });
+
+      test("lasts over a new binding and a touch, and is handed over at the end", async () => {
+        await create();
+        await remember(level("{}"));
+        await remember(subscribe("a"));
+        const to = { sessionId: "backend-2", endpoint: "10.0.0.2:80" };
+        await store.bind(key, "one", 1, to);
+        await store.touch(key);
+        const whole = {
+          ...session,
+          bindings: { one: { ...to, generation: 2 } },
+          remembered: new Map([["one", told("{}", ["a", '{"uri":"a"}'])]]),
+        };
+        expect(await store.find(key)).toEqual({ ...found, session: whole });
+        expect(await store.remove(key)).toEqual({ kind: "removed", session: whole });
+      });
+
+      test("is handed over with what has expired", async () => {
+        await create();
+        await remember(level("{}"));
+        await advance(LIFESPAN.idle + SLACK);
+        const remembered = new Map([["one", told("{}")]]);
+        expect(await store.reap(key)).toEqual({ kind: "reaped", session: { ...session, remembered } });
+      });
+
+      test("does not slide the expiry", async () => {
+        await create();
+        await advance(LIFESPAN.idle);
+        await remember(level("{}"));
+        await advance(SLACK);
+        expect(await store.find(key)).toEqual(unknown);
+      });
+
+      test("knows no session that was removed or has expired, and brings none back", async () => {
+        await create();
+        await store.remove(key);
+        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a")])
+          expect(await remember(remark)).toEqual(unknown);
+        expect(await store.find(key)).toEqual(unknown);
+        await create();
+        await advance(LIFESPAN.idle + SLACK);
+        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a")])
+          expect(await remember(remark)).toEqual(unknown);
+        expect(await store.reap(key)).toEqual({ kind: "reaped", session });
+      });
+
+      test("is forgotten with its session: one that takes its key knows nothing of it", async () => {
+        await create();
+        await remember(level("{}"));
+        await advance(LIFESPAN.lifetime);
+        await create();
+        expect(await store.find(key)).toEqual(found);
+      });
+
+      test("leaves what was found before as it was", async () => {
+        await create();
+        await remember(subscribe("a"));
+        const before = await remembered();
+        await remember(subscribe("b"));
+        await remember(level("{}"));
+        expect(before).toEqual(new Map([["one", told(undefined, ["a", '{"uri":"a"}'])]]));
       });
     });
 

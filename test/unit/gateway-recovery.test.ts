@@ -96,7 +96,7 @@ describe("a request of a session is kept", () => {
         query: "?a=1",
         headers: expect.anything(),
         labels: { method: "tools/call", name: "a" },
-        message: { body: Buffer.from(CALL), note: undefined },
+        message: { id: '"x"', body: Buffer.from(CALL), note: undefined },
         sessionId: id,
         key,
         binding: BINDING,

@@ -2,9 +2,9 @@
 -- KEYS[1]  the session's hash
 -- ARGV[1]  the field
 -- ARGV[2]  its value, empty to remove it
--- ARGV[3]  how fields of its kind begin
--- ARGV[4]  most fields of its kind
--- Answers  1 done, 0 there is no session, 2 it has too many fields of the kind
+-- ARGV[3]  how the names of subscriptions begin
+-- ARGV[4]  most subscriptions that there may be for a field to be added
+-- Answers  1 done, 0 there is no session, 2 it has too many subscriptions
 local expires = redis.call('HGET', KEYS[1], 'x')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -6,7 +6,16 @@ import protobuf from "protobufjs";
 import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
 import { describe, expect, test } from "vitest";
 import type { Verdict } from "../../../src/core/http.ts";
-import { decodeRequest, encodeHealth, encodeResponse, NOT_SERVING, SERVING } from "../../../src/ext-proc/codec.ts";
+import { STREAMED_ANSWER } from "../../../src/envoy-config/ext-proc.ts";
+import {
+  decodeRequest,
+  encodeHealth,
+  encodePatience,
+  encodeResponse,
+  encodeStreamedBody,
+  NOT_SERVING,
+  SERVING,
+} from "../../../src/ext-proc/codec.ts";
 
 const projectRoot = join(import.meta.dirname, "../../..");
 // Envoy's protos import it for their annotations; protobufjs bundles it, but not by itself.
@@ -153,7 +162,46 @@ describe("a message of Envoy's", () => {
     [{}, undefined],
   ])("with response headers tells the endpoint that answered", (attributes, upstreamAddress) => {
     const message = decodeRequest(request({ response_headers: { headers: { headers: [] } }, attributes }));
-    expect(message).toMatchObject({ phase: "response_headers", upstreamAddress });
+    expect(message).toMatchObject({ phase: "response_headers", upstreamAddress, flags: 0, endOfStream: false });
+  });
+
+  const address = ["upstream.address", { stringValue: "10.0.0.1:80" }] as const;
+  const flags = ["response.flags", { numberValue: 34 }] as const;
+  const others = ["response.code_details", { stringValue: "x" }] as const;
+  const read = { upstreamAddress: "10.0.0.1:80", flags: 34 };
+  const none = { upstreamAddress: undefined, flags: 0 };
+  test.each([
+    ["both", [address, flags], read],
+    ["both, the other way round", [flags, address], read],
+    ["both, among others", [others, flags, others, address, others], read],
+    ["the endpoint alone", [address], { ...none, upstreamAddress: "10.0.0.1:80" }],
+    ["the flags alone", [flags], { ...none, flags: 34 }],
+    ["neither", [others], none],
+    ["flags that are text", [["response.flags", { stringValue: "34" }], address], { ...read, flags: 0 }],
+    ["an endpoint that is a number", [["upstream.address", { numberValue: 1 }], flags], { ...none, flags: 34 }],
+    ["flags of many bits", [["response.flags", { numberValue: 2 ** 40 + 32 }]], { ...none, flags: 2 ** 40 + 32 }],
+    ["null", [["response.flags", { nullValue: 0 }] as const, ["upstream.address", { nullValue: 0 }]], none],
+  ])("with response headers tells who answered, and why: %s", (_, members, expected) => {
+    const fields = Object.fromEntries(members as Iterable<[string, object]>);
+    const attributes = { "envoy.filters.http.ext_proc": { fields } };
+    const response_headers = { headers: { headers: [header(":status", "503")] }, end_of_stream: true };
+    const message = decodeRequest(request({ response_headers, attributes }));
+    expect(message).toMatchObject({ phase: "response_headers", endOfStream: true, ...expected });
+  });
+
+  test("tells all its headers in their order", () => {
+    const all = [
+      [":status", "200"],
+      ["x", "é"],
+      ["y", ""],
+      ["x", "2"],
+    ] as const;
+    const headers = all.map(([key, value]) => header(key, value));
+    const message = decodeRequest(request({ response_headers: { headers: { headers } } }));
+    if (message.phase !== "response_headers") throw new Error(message.phase);
+    expect([...message.headers.entries()]).toEqual(all);
+    // As often as one asks.
+    expect([...message.headers.entries()]).toEqual(all);
   });
 
   test.each(["response_body", "request_trailers", "response_trailers"])(
@@ -216,11 +264,55 @@ describe("an answer to Envoy", () => {
     });
   });
 
+  test("replies by bytes, as they are", () => {
+    const body = Uint8Array.from([0, 0xff, 0x80, 0x0a]);
+    const verdict: Verdict = { kind: "reply", status: 200, headers: [], body, details: "mcp_recovered" };
+    expect(read(encodeResponse("response_headers", verdict))).toMatchObject({
+      immediate_response: { status: { code: "OK" }, body: Buffer.from(body).toString("base64") },
+    });
+  });
+
+  test("streams another body in place of the backend's, in the one mode that Envoy is told to allow", () => {
+    const body = (async function* () {})();
+    const verdict: Verdict = { kind: "stream", status: 200, set: [["a", "é"]], remove: ["content-length"], body };
+    const bytes = encodeResponse("response_headers", verdict);
+    const set = (key: string, value: string) => ({
+      header: { key, raw_value: Buffer.from(value, "latin1").toString("base64") },
+    });
+    const mutation = {
+      response_headers: {
+        response: {
+          header_mutation: { set_headers: [set(":status", "200"), set("a", "é")], remove_headers: ["content-length"] },
+        },
+      },
+    };
+    const Response = ours.lookupType("envoy.service.ext_proc.v3.ProcessingResponse");
+    for (const type of [Response, TheirResponse])
+      expect(type.toObject(type.decode(bytes), { bytes: String })).toMatchObject(mutation);
+    const mode = (type: protobuf.Type) =>
+      type.toObject(type.decode(bytes), { enums: String, defaults: true }).mode_override;
+    const whole = { ...STREAMED_ANSWER, request_trailer_mode: "SKIP" };
+    expect(mode(Response)).toEqual(whole);
+    // The independent copy knows no FULL_DUPLEX_STREAMED: it reads its number.
+    expect(mode(TheirResponse)).toEqual({ ...whole, response_body_mode: 4 });
+  });
+
+  test.each([
+    [71_250, 71, 250_000_000],
+    [999, 0, 999_000_000],
+    [1_000, 1, 0],
+  ])("tells that it takes %i ms", (ms, seconds, nanos) => {
+    const read = TheirResponse.toObject(TheirResponse.decode(encodePatience(ms)), { longs: Number, defaults: true });
+    expect(read.override_message_timeout).toEqual({ seconds, nanos });
+  });
+
   test.each(["\r", "\n", "\0", "\x7f", "\u010a"])("is not made of a header value with %j", (character) => {
     const value = `a${character}b`;
     const mutate: Verdict = { kind: "mutate", set: [["a", value]], remove: [], clearRoute: false };
     const reply: Verdict = { kind: "reply", status: 200, headers: [["a", value]], body: "", details: "mcp_x" };
-    for (const verdict of [mutate, reply])
+    const body = (async function* () {})();
+    const stream: Verdict = { kind: "stream", status: 200, set: [["a", value]], remove: [], body };
+    for (const verdict of [mutate, reply, stream])
       expect(() => encodeResponse("request_body", verdict)).toThrow("the value of a is no header value");
   });
 
@@ -252,17 +344,19 @@ describe("what is read and written by hand is what protobufjs reads and writes",
 
   test.each(["request_headers", "response_headers"] as const)("%s", (phase) => {
     const ip = fc.option(fc.ipV4(), { nil: undefined });
+    const number = fc.option(fc.oneof(fc.nat(), fc.double({ noNaN: true })), { nil: undefined });
     fc.assert(
-      fc.property(headers, ip, fc.boolean(), (all, address, end_of_stream) => {
+      fc.property(headers, ip, number, fc.boolean(), fc.boolean(), (all, address, flags, flagsFirst, end_of_stream) => {
+        const members: [string, object][] = [];
+        if (address !== undefined) members.push(["upstream.address", { stringValue: address }]);
+        if (flags !== undefined) members.push(["response.flags", { numberValue: flags }]);
+        if (flagsFirst) members.reverse();
         const wire = all.map(([key, value]) => ({ key, raw_value: Buffer.from(value, "latin1") }));
         const attributes = {
-          other: { fields: { "upstream.address": { stringValue: "wrong" } } },
-          "envoy.filters.http.ext_proc": {
-            fields: {
-              "response.flags": { numberValue: 4 },
-              ...(address && { "upstream.address": { stringValue: address } }),
-            },
+          other: {
+            fields: { "upstream.address": { stringValue: "wrong" }, "response.flags": { numberValue: 1.5 } },
           },
+          "envoy.filters.http.ext_proc": { fields: Object.fromEntries(members) },
         };
         const message = { [phase]: { headers: { headers: wire }, end_of_stream }, attributes };
         const bytes = Buffer.from(Request.encode(Request.fromObject(message)).finish());
@@ -272,9 +366,12 @@ describe("what is read and written by hand is what protobufjs reads and writes",
           const values = all.filter(([other]) => other === key).map(([, value]) => value);
           expect(read.headers.get(key)).toBe(values.join(", "));
         }
-        expect(read).toMatchObject(
-          phase === "request_headers" ? { phase, endOfStream: end_of_stream } : { phase, upstreamAddress: address },
-        );
+        expect([...read.headers.entries()]).toEqual(all);
+        expect(read).toMatchObject({
+          phase,
+          endOfStream: end_of_stream,
+          ...(phase === "response_headers" && { upstreamAddress: address, flags: flags ?? 0 }),
+        });
       }),
     );
   });
@@ -329,20 +426,64 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     );
   });
 
+  const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ minLength: 16_300, maxLength: 16_500 }));
+
   test("replies", () => {
     fc.assert(
-      fc.property(headers, fc.string(), fc.integer({ min: 200, max: 599 }), (all, body, status) => {
+      fc.property(headers, fc.oneof(fc.string(), bytes), fc.integer({ min: 200, max: 599 }), (all, body, status) => {
         const reply: Verdict = { kind: "reply", status, headers: all, body, details: "mcp_x" };
         const bytes = encodeResponse("request_body", reply);
         const { immediate_response } = Response.toObject(Response.decode(bytes), { bytes: Buffer, defaults: true });
         expect(immediate_response).toMatchObject({ status: { code: status }, details: "mcp_x" });
-        expect(immediate_response.body.toString()).toBe(Buffer.from(body).toString());
+        expect(Buffer.from(immediate_response.body)).toEqual(Buffer.from(body as string));
         expect(
           immediate_response.headers.set_headers.map(({ header }: { header: { key: string; raw_value: Buffer } }) => [
             header.key,
             Buffer.from(header.raw_value).toString("latin1"),
           ]),
         ).toEqual(all);
+      }),
+    );
+  });
+
+  test("heads of streamed answers", () => {
+    fc.assert(
+      fc.property(headers, fc.array(name), fc.integer({ min: 200, max: 599 }), (set, remove, status) => {
+        const body = (async function* () {})();
+        const bytes = encodeResponse("response_headers", { kind: "stream", status, set, remove, body });
+        const options = { bytes: Buffer, enums: String, defaults: true } as const;
+        const { response_headers, mode_override } = Response.toObject(Response.decode(bytes), options);
+        const { set_headers, remove_headers } = response_headers.response.header_mutation;
+        expect(
+          set_headers.map(({ header }: { header: { key: string; raw_value: Buffer } }) => [
+            header.key,
+            Buffer.from(header.raw_value).toString("latin1"),
+          ]),
+        ).toEqual([[":status", String(status)], ...set]);
+        expect(remove_headers).toEqual(remove);
+        expect(mode_override).toMatchObject(STREAMED_ANSWER);
+      }),
+    );
+  });
+
+  test("pieces of streamed answers", () => {
+    fc.assert(
+      fc.property(bytes, fc.boolean(), (body, last) => {
+        const options = { bytes: Buffer, defaults: true } as const;
+        const { response_body } = Response.toObject(Response.decode(encodeStreamedBody(body, last)), options);
+        const { streamed_response } = response_body.response.body_mutation;
+        expect(streamed_response.end_of_stream).toBe(last);
+        expect(Buffer.from(streamed_response.body)).toEqual(Buffer.from(body));
+      }),
+    );
+  });
+
+  test("patience", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (ms) => {
+        const options = { longs: Number, defaults: true } as const;
+        const { override_message_timeout } = Response.toObject(Response.decode(encodePatience(ms)), options);
+        expect(override_message_timeout).toEqual({ seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1_000_000 });
       }),
     );
   });
@@ -362,15 +503,27 @@ describe("what is read and written by hand is what protobufjs reads and writes",
       attributes: { "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "10.0.0.1:80" } } } },
     });
     expect(decodeRequest(whole)).toMatchObject({ claims: { issuer: "i", subject: "s" } });
-    fc.assert(
-      fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, byte, length) => {
-        const bytes = Buffer.from(whole.subarray(0, length));
-        if (at < length) bytes[at] = byte;
-        const message = decodeRequest(bytes);
-        if ("headers" in message) expect((message.headers.get("a") ?? "").length).toBeLessThanOrEqual(bytes.length);
-      }),
-      { numRuns: 2_000 },
-    );
+    const answered = request({
+      response_headers: { headers: { headers: [{ key: "a", raw_value: Buffer.from("b") }] }, end_of_stream: true },
+      attributes: {
+        "envoy.filters.http.ext_proc": {
+          fields: { "upstream.address": { stringValue: "10.0.0.1:80" }, "response.flags": { numberValue: 34 } },
+        },
+      },
+    });
+    expect(decodeRequest(answered)).toMatchObject({ flags: 34 });
+    for (const message of [whole, answered])
+      fc.assert(
+        fc.property(fc.nat(message.length - 1), fc.nat(255), fc.nat(message.length), (at, byte, length) => {
+          const bytes = Buffer.from(message.subarray(0, length));
+          if (at < length) bytes[at] = byte;
+          const read = decodeRequest(bytes);
+          if (!("headers" in read)) return;
+          expect((read.headers.get("a") ?? "").length).toBeLessThanOrEqual(bytes.length);
+          if (read.phase === "response_headers") expect(read.flags).toBeTypeOf("number");
+        }),
+        { numRuns: 2_000 },
+      );
   });
 
   test.each([

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";

@@ -1,71 +1,511 @@
-import { Readable } from "node:stream";
-import { expect, test } from "vitest";
-import type { Answer, Egress } from "../../../src/egress/client.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Header } from "../../../src/core/http.ts";
+import { createEgress } from "../../../src/egress/client.ts";
+import type { Lock, Locks } from "../../../src/recovery/locks.ts";
 import { memoryLocks } from "../../../src/recovery/memory-locks.ts";
-import { createRecovery } from "../../../src/recovery/recover.ts";
+import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, type Session, type SessionStore } from "../../../src/sessions/store.ts";
+import { type Answer, type Handler, startListener } from "./listener.ts";
 
-const BINDING = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
+const PATH = "/mcp";
+const PARAMS = '{"protocolVersion":"2025-11-25","n":9007199254740993}';
+const USED = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
+const NEW = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
+const HEADERS: readonly Header[] = [
+  ["authorization", "Bearer ada"],
+  ["x-user", "ada"],
+];
+const never = new AbortController().signal;
 
-/** An answer of a backend. */
-function answer(status: number, body: string, sessionId?: string): Answer {
-  return {
-    status,
-    header: (name) => (name === "mcp-session-id" ? sessionId : "application/json"),
-    endpoint: "10.0.0.2:80",
-    body: Readable.from([body]),
-    discard: () => undefined,
-  };
+/** What a backend says that has just restarted, by the name of the call. */
+const RESTARTED: Readonly<Record<string, Answer>> = {
+  ping: { status: 404, body: "Session not found" },
+  initialize: {
+    status: 200,
+    headers: { "content-type": "application/json", "mcp-session-id": "new", "x-mcp-endpoint": NEW.endpoint },
+    body: '{"jsonrpc":"2.0","id":"mcp-router","result":{"protocolVersion":"2025-06-18"}}',
+  },
+  "notifications/initialized": { status: 202 },
+  "logging/setLevel": { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' },
+  "resources/subscribe": { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' },
+  DELETE: { status: 204 },
+};
+
+type Answers = Readonly<Record<string, Answer | Handler>>;
+
+const silent: Handler = () => undefined;
+
+/** That many calls answered so, and then as a backend answers that has restarted. */
+function first(times: number, answer: Answer): Handler {
+  let left = times;
+  return (call) => (left-- > 0 ? answer : RESTARTED[call.name]);
 }
 
-/** A session that its backend has lost, and how requests in it lose it. */
-async function lost(send: Egress["send"], locks = memoryLocks()) {
-  const store = memoryStore({ idle: 8_000, lifetime: 60_000 });
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+interface OpenOptions {
+  readonly answers?: Answers;
+  readonly store?: (store: SessionStore) => Partial<SessionStore>;
+  readonly locks?: Locks;
+  readonly bound?: number;
+  readonly session?: Partial<Session>;
+}
+
+/** A router with one session, whose backend has restarted. */
+async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 10_000, session }: OpenOptions = {}) {
+  const listener = await startListener((call) => {
+    const answer = { ...RESTARTED, ...answers }[call.name] ?? { status: 500 };
+    return typeof answer === "function" ? answer(call) : answer;
+  });
+  owner.defer(() => listener.close());
+  const egress = createEgress(listener.address);
+  owner.defer(() => egress.close());
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
+  owner.defer(() => store.close());
   const key = sessionKey(mintSessionId());
-  const bindings = { one: BINDING };
   await store.create(key, {
     owner: ANONYMOUS,
-    route: "/mcp",
-    protocolVersion: undefined,
-    initializeParams: "{}",
-    bindings,
+    route: "/public",
+    protocolVersion: "2025-11-25",
+    initializeParams: PARAMS,
+    bindings: { one: USED },
+    ...session,
   });
-  const egress: Egress = { send, endSession: async () => undefined, close: async () => undefined };
-  const recovery = createRecovery({ store, locks, egress, observe: () => undefined });
-  const target = { backend: "one", path: "/mcp" };
-  const loss = { suspicion: "gone", key, target, used: BINDING, headers: [], bound: 5_000 } as const;
-  return (signal: AbortSignal) => recovery.recover(loss, signal);
+  const events: RecoveryEvent[] = [];
+  const recoveryOver = (sessions: SessionStore) =>
+    createRecovery({ store: sessions, locks, egress, observe: (event) => void events.push(event) });
+  const loss = {
+    suspicion: "ask" as const,
+    key,
+    target: { backend: "one", path: PATH },
+    used: USED,
+    headers: HEADERS,
+    bound,
+  };
+  const recovery = recoveryOver({ ...store, ...over?.(store) });
+  const names = () => listener.calls.map(({ name }) => name);
+  return { listener, store, key, events, recovery, another: () => recoveryOver(store), loss, names };
 }
 
-test("a loss that comes while the recovery that everybody has left is wound up begins one of its own", async () => {
-  const release = Promise.withResolvers<void>();
-  const initialized = Promise.withResolvers<void>();
-  const begun: AbortSignal[] = [];
-  const locks = memoryLocks();
-  const lose = await lost(
-    async (_, signal) => {
-      begun.push(signal);
-      if (begun.length > 1) return answer(200, '{"result":{}}', "new");
-      initialized.resolve();
-      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-    },
-    {
-      acquire: async (...asked) => {
-        const acquired = await locks.acquire(...asked);
-        if (acquired.kind !== "acquired") return acquired;
-        const { lock } = acquired;
-        return { kind: "acquired", lock: { ...lock, release: () => release.promise.then(lock.release) } };
+const STEPS = ["initialize", "notifications/initialized"];
+const unavailable = async () => ({ kind: "unavailable" }) as const;
+
+describe("a session that its backend has lost", () => {
+  test("is asked for, begun anew as the client began it, told what the lost one had been told, and bound", async () => {
+    const { recovery, loss, listener, names, store, key } = await open();
+    await store.remember(key, "one", { kind: "level", params: '{"level":"debug"}' });
+    await store.remember(key, "one", { kind: "subscribe", uri: "a:b", params: '{"uri":"a:b"}' });
+    await store.remember(key, "one", { kind: "subscribe", uri: "c", params: '{"uri":"c"}' });
+    await store.remember(key, "two", { kind: "level", params: '{"level":"of another backend"}' });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(names()).toEqual(["ping", ...STEPS, "logging/setLevel", "resources/subscribe", "resources/subscribe"]);
+    expect(listener.calls.map(({ body }) => body)).toEqual([
+      '{"jsonrpc":"2.0","id":"mcp-router","method":"ping"}',
+      `{"jsonrpc":"2.0","id":"mcp-router","method":"initialize","params":${PARAMS}}`,
+      '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+      '{"jsonrpc":"2.0","id":"mcp-router","method":"logging/setLevel","params":{"level":"debug"}}',
+      '{"jsonrpc":"2.0","id":"mcp-router","method":"resources/subscribe","params":{"uri":"a:b"}}',
+      '{"jsonrpc":"2.0","id":"mcp-router","method":"resources/subscribe","params":{"uri":"c"}}',
+    ]);
+    expect(await store.find(key)).toMatchObject({ session: { bindings: { one: NEW } } });
+  });
+
+  test("is dealt with by calls that carry the client's credentials, and each what belongs to its session", async () => {
+    const { recovery, loss, listener, store, key } = await open();
+    await store.remember(key, "one", { kind: "level", params: '{"level":"debug"}' });
+    await recovery.recover(loss, never);
+    const common = {
+      authorization: "Bearer ada",
+      "x-user": "ada",
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "x-mcp-backend": "one",
+    };
+    const old = { "mcp-session-id": "old", "x-mcp-endpoint": USED.endpoint };
+    const begun = { "mcp-session-id": "new", "x-mcp-endpoint": NEW.endpoint, "mcp-protocol-version": "2025-06-18" };
+    const pins = [old, {}, begun, begun];
+    const purposes = ["recovery", "initialize", "recovery", "recovery"];
+    for (const [at, { path, headers }] of listener.calls.entries()) {
+      expect(path).toBe(PATH);
+      expect(headers).toMatchObject({ ...common, ...pins[at], "x-client-id": `mcp-router/${purposes[at]}` });
+      expect(headers).not.toHaveProperty("accept-encoding");
+    }
+    const [ping, initialize] = listener.calls;
+    expect(ping?.headers).not.toHaveProperty("mcp-protocol-version");
+    for (const name of ["mcp-session-id", "x-mcp-endpoint", "mcp-protocol-version"])
+      expect(initialize?.headers).not.toHaveProperty(name);
+  });
+
+  test("is told of no version where the backend names none", async () => {
+    const initialize = { ...RESTARTED.initialize, status: 200, body: '{"result":{}}' };
+    const { recovery, loss, listener } = await open({ answers: { initialize } });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+    expect((await listener.called("notifications/initialized")).headers).not.toHaveProperty("mcp-protocol-version");
+  });
+
+  test("is begun anew by an answer that is an event stream, which need not end", async () => {
+    const initialize: Handler = ({ response }) => {
+      response.writeHead(200, { ...RESTARTED.initialize?.headers, "content-type": "text/event-stream" });
+      response.write(`: hello\n\nevent: message\ndata: ${RESTARTED.initialize?.body}\n\n`);
+      return undefined;
+    };
+    const { recovery, loss } = await open({ answers: { initialize } });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+  });
+
+  test("whose endpoint is gone is not asked for", async () => {
+    const { recovery, loss, names } = await open();
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "recovered" });
+    expect(names()).toEqual(STEPS);
+  });
+
+  test.each<[string, Answer]>([
+    ["404 of any kind", { status: 404, body: "<html>" }],
+    ["400 in known words", { status: 400, body: '{"error":{"message":"Bad Request: No valid session ID provided"}}' }],
+    ["503, since nobody is there", { status: 503 }],
+  ])("is known by a ping that is answered %s", async (_, ping) => {
+    const { recovery, loss, names } = await open({ answers: { ping } });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+    expect(names()).toEqual(["ping", ...STEPS]);
+  });
+
+  test("waits for a backend that is not back yet", async () => {
+    const { recovery, loss, names } = await open({ answers: { initialize: first(3, { status: 503 }) } });
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(names().filter((name) => name === "initialize")).toHaveLength(4);
+  });
+
+  test("goes on though the backend does not take again what it had been told", async () => {
+    const { recovery, loss, store, key } = await open({ answers: { "logging/setLevel": { status: 400 } } });
+    await store.remember(key, "one", { kind: "level", params: "{}" });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+  });
+
+  test("leaves no lock behind", async () => {
+    const locks = memoryLocks();
+    const { recovery, loss, key } = await open({ locks });
+    await recovery.recover(loss, never);
+    expect(await locks.acquire(`${key}/one`, 1)).toMatchObject({ kind: "acquired" });
+  });
+
+  test("is told of by one event, with where it was and where it is", async () => {
+    const { recovery, loss, events, key } = await open();
+    await recovery.recover(loss, never);
+    expect(events).toEqual([
+      {
+        kind: "recovery",
+        key,
+        backend: "one",
+        suspicion: "ask",
+        outcome: "recovered",
+        why: undefined,
+        from: USED.endpoint,
+        to: NEW.endpoint,
+        ms: expect.any(Number),
       },
+    ]);
+  });
+});
+
+describe("a session that its backend knows", () => {
+  test.each<[string, Answer]>([
+    ["200", { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' }],
+    ["an error", { status: 200, body: '{"error":{"code":-32601,"message":"session not found"}}' }],
+    ["202", { status: 202 }],
+    ["400 in other words", { status: 400, body: '{"error":{"message":"Bad Request"}}' }],
+    ["400 in endless words", { status: 400, body: `${"x".repeat(4 * 1024 * 1024)} session not found` }],
+    ["401", { status: 401 }],
+    ["500", { status: 500, body: "session not found" }],
+  ])("is alive where its ping is answered by %s", async (_, ping) => {
+    const { recovery, loss, names, events } = await open({ answers: { ping } });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive" });
+    expect(names()).toEqual(["ping"]);
+    expect(events).toMatchObject([{ outcome: "alive", why: undefined, to: undefined }]);
+  });
+
+  test("is alive by the head of an answer whose body never comes", async () => {
+    const ping: Handler = ({ response }) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+      return undefined;
+    };
+    const { recovery, loss } = await open({ answers: { ping } });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive" });
+  });
+});
+
+describe("a session that was recovered meanwhile", () => {
+  test("is used as it is, and nobody is asked", async () => {
+    const { recovery, loss, store, key, names } = await open();
+    await store.bind(key, "one", 1, NEW);
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(names()).toEqual([]);
+  });
+
+  test("is used as it is also where that was found while the backend was asked", async () => {
+    const opened = await open({
+      answers: {
+        ping: () => {
+          void opened.store.bind(opened.key, "one", 1, NEW);
+          return RESTARTED.ping;
+        },
+      },
+    });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(opened.names()).toEqual(["ping"]);
+  });
+
+  test("is waited for while another router holds the lock", async () => {
+    let asked = 0;
+    const locks: Locks = {
+      async acquire() {
+        // The other one is done by the third time that we ask.
+        if (++asked === 3) await opened.store.bind(opened.key, "one", 1, NEW);
+        return { kind: "taken" };
+      },
+    };
+    const opened = await open({ locks });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(asked).toBe(3);
+    expect(opened.names()).toEqual(["ping"]);
+  });
+
+  test("is used as it is where the other router was done just before it gave the lock back", async () => {
+    const free = memoryLocks();
+    const locks: Locks = {
+      async acquire(...of) {
+        await opened.store.bind(opened.key, "one", 1, NEW);
+        return free.acquire(...of);
+      },
+    };
+    const opened = await open({ locks });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(opened.names()).toEqual(["ping"]);
+    expect(await free.acquire(`${opened.key}/one`, 1)).toMatchObject({ kind: "acquired" });
+  });
+
+  test("by a router that took our lock for lost is used as that has it, and ours is ended", async () => {
+    const theirs = { sessionId: "theirs", endpoint: "10.0.0.3:80" };
+    const opened = await open({
+      answers: {
+        "notifications/initialized": () => {
+          void opened.store.bind(opened.key, "one", 1, theirs);
+          return { status: 202 };
+        },
+      },
+    });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({
+      kind: "recovered",
+      binding: { ...theirs, generation: 2 },
+    });
+    expect((await opened.listener.called("DELETE")).headers).toMatchObject({
+      "mcp-session-id": "new",
+      "x-mcp-endpoint": NEW.endpoint,
+    });
+  });
+});
+
+describe("a recovery fails, and says why,", () => {
+  const opening = RESTARTED.initialize as Answer; // It is in the table above.
+  const { "mcp-session-id": _, ...withoutSession } = opening.headers ?? {};
+  const { "x-mcp-endpoint": __, ...withoutEndpoint } = opening.headers ?? {};
+
+  test.each<[string, OpenOptions, string, string[]]>([
+    ["where the backend refuses", { answers: { initialize: { status: 401 } } }, "refuses to initialize: 401", []],
+    ["where the backend breaks", { answers: { initialize: { status: 500 } } }, "refuses to initialize: 500", []],
+    [
+      "where the backend says no in JSON-RPC",
+      { answers: { initialize: { ...opening, body: '{"error":{"code":-32602}}' } } },
+      "refuses to initialize: 200",
+      [],
+    ],
+    [
+      "where the backend answers no JSON",
+      { answers: { initialize: { ...opening, body: "<html>" } } },
+      "refuses to initialize: 200",
+      [],
+    ],
+    [
+      "where the backend has no sessions any more",
+      { answers: { initialize: { ...opening, headers: withoutSession } } },
+      "begins no session",
+      [],
+    ],
+    [
+      "where nobody says who answered",
+      { answers: { initialize: { ...opening, headers: withoutEndpoint } } },
+      "who answered",
+      [],
+    ],
+    [
+      "where the new session does not begin",
+      { answers: { "notifications/initialized": { status: 400 } } },
+      "refuses notifications/initialized: 400",
+      ["new"],
+    ],
+    ["where the bound is exceeded", { answers: { initialize: silent }, bound: 50 }, "timeout", []],
+    ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, "timeout", []],
+    ["where the backend stays away", { answers: { initialize: { status: 503 } }, bound: 100 }, "abort", []],
+    ["while the store is away", { store: () => ({ find: unavailable }) }, "store is away", []],
+    ["where the store goes away", { store: () => ({ bind: unavailable }) }, "store is away", ["new"]],
+    ["while the locks are away", { locks: { acquire: unavailable } }, "store is away", []],
+    [
+      "where another router keeps the lock",
+      { locks: { acquire: async () => ({ kind: "taken" }) }, bound: 100 },
+      "abort",
+      [],
+    ],
+    ["of a session without a binding there", { session: { bindings: {} } }, "no binding", []],
+  ])("%s", async (_, options, why, ended) => {
+    const { recovery, loss, events, listener, store, key } = await open(options);
+    const outcome = await recovery.recover(loss, never);
+    expect(outcome).toEqual({ kind: "failed", why: expect.stringMatching(new RegExp(why, "i")) });
+    expect(events).toMatchObject([{ outcome: "failed", why: expect.stringMatching(new RegExp(why, "i")) }]);
+    if (ended.length > 0) await listener.called("DELETE");
+    const deleted = listener.calls.filter(({ name }) => name === "DELETE");
+    expect(deleted.map(({ headers }) => headers["mcp-session-id"])).toEqual(ended);
+    expect(await store.find(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
+  });
+
+  test("where Envoy's egress listener is away", async () => {
+    const { recovery, loss, listener } = await open();
+    await listener.close();
+    expect(await recovery.recover(loss, never)).toMatchObject({
+      kind: "failed",
+      why: expect.stringContaining("ECONN"),
+    });
+  });
+
+  test("where the session has ended", async () => {
+    const { recovery, loss, store, key, names } = await open();
+    await store.remove(key);
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "failed", why: "the session has ended" });
+    expect(names()).toEqual([]);
+  });
+
+  test("where the session ends meanwhile, and then ends the new one at its backend", async () => {
+    const opened = await open({
+      answers: {
+        "notifications/initialized": () => {
+          void opened.store.remove(opened.key);
+          return { status: 202 };
+        },
+      },
+    });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "failed", why: "the session has ended" });
+    expect((await opened.listener.called("DELETE")).headers["mcp-session-id"]).toBe("new");
+  });
+
+  test("by whatever is thrown, and never rejects", async () => {
+    const find = () => Promise.reject("not even an Error");
+    const { recovery, loss } = await open({ store: () => ({ find }) });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "failed", why: "not even an Error" });
+  });
+});
+
+describe("of many who meet the loss of one session at once", () => {
+  test("sixty have it recovered once", async () => {
+    const { recovery, loss, names, events } = await open();
+    const outcomes = await Promise.all(Array.from({ length: 60 }, () => recovery.recover(loss, never)));
+    expect(outcomes).toEqual(Array(60).fill({ kind: "recovered", binding: NEW }));
+    expect(names()).toEqual(["ping", ...STEPS]);
+    expect(events).toHaveLength(1);
+  });
+
+  test("sixty at two routers have it begun anew once", async () => {
+    const { recovery, another, loss, names } = await open();
+    const routers = [recovery, another()];
+    const outcomes = await Promise.all(
+      Array.from({ length: 60 }, (_, at) => routers[at % 2]?.recover({ ...loss, suspicion: "gone" }, never)),
+    );
+    expect(outcomes).toEqual(Array(60).fill({ kind: "recovered", binding: NEW }));
+    expect(names()).toEqual(STEPS);
+  });
+
+  test("one who leaves does not hold up the others, nor is held up", async () => {
+    let answer: () => void = () => undefined;
+    const initialize: Handler = ({ response }) => {
+      answer = () => void response.writeHead(200, RESTARTED.initialize?.headers).end(RESTARTED.initialize?.body);
+      return undefined;
+    };
+    const { recovery, loss, listener } = await open({ answers: { initialize } });
+    const leaves = new AbortController();
+    const left = recovery.recover(loss, leaves.signal);
+    const stays = recovery.recover(loss, never);
+    await listener.called("initialize");
+    leaves.abort();
+    expect(await left).toEqual({ kind: "failed", why: "the client has left" });
+    answer();
+    expect(await stays).toEqual({ kind: "recovered", binding: NEW });
+  });
+
+  test.each(["ping", "initialize", "notifications/initialized", "logging/setLevel"])(
+    "the last who leaves during %s ends it, and the backend sees that",
+    async (name) => {
+      const { recovery, loss, listener, store, key, events, names } = await open({ answers: { [name]: silent } });
+      await store.remember(key, "one", { kind: "level", params: "{}" });
+      const both = [new AbortController(), new AbortController()];
+      const outcomes = both.map(({ signal }) => recovery.recover(loss, signal));
+      const call = await listener.called(name);
+      for (const client of both) client.abort();
+      await call.aborted;
+      expect(await Promise.all(outcomes)).toEqual(Array(2).fill({ kind: "failed", why: "the client has left" }));
+      await vi.waitFor(() => expect(events).toMatchObject([{ outcome: "failed", why: "every client has left" }]));
+      // What was begun is ended.
+      if (name.includes("/")) await listener.called("DELETE");
+      expect(
+        names()
+          .filter((called) => called !== "DELETE")
+          .at(-1),
+      ).toBe(name);
     },
   );
-  const leaving = new AbortController();
-  const left = lose(leaving.signal);
-  await initialized.promise;
-  leaving.abort();
-  expect(await left).toMatchObject({ kind: "failed" });
-  const next = lose(new AbortController().signal);
-  release.resolve();
-  expect(await next).toMatchObject({ kind: "recovered", binding: { sessionId: "new", generation: 2 } });
+
+  test("one who comes when all others have left has it recovered", async () => {
+    const { recovery, loss, listener } = await open({ answers: { ping: first(1, RESTARTED.ping as Answer) } });
+    const leaves = new AbortController();
+    const left = recovery.recover(loss, leaves.signal);
+    await listener.called("ping");
+    leaves.abort();
+    await left;
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+  });
+
+  test("one who has left before it begins fails, and the backend is not told to begin a session", async () => {
+    const { recovery, loss, events, names } = await open();
+    expect(await recovery.recover(loss, AbortSignal.abort())).toEqual({ kind: "failed", why: "the client has left" });
+    await vi.waitFor(() => expect(events).toHaveLength(1));
+    expect(names()).not.toContain("initialize");
+  });
+});
+
+test("a lock is renewed for as long as its recovery takes, and not thereafter", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const extended: number[] = [];
+    let released = 0;
+    const lock: Lock = {
+      extend: async (ms) => void extended.push(ms),
+      release: async () => void released++,
+    };
+    const locks: Locks = { acquire: async () => ({ kind: "acquired", lock }) };
+    const { recovery, loss, listener } = await open({ answers: { initialize: silent }, locks });
+    const outcome = recovery.recover(loss, never);
+    const { response } = await listener.called("initialize");
+    await vi.advanceTimersByTimeAsync(1_600);
+    expect(extended).toEqual([2_000, 2_000, 2_000]);
+    expect(released).toBe(0);
+    response.writeHead(200, RESTARTED.initialize?.headers).end(RESTARTED.initialize?.body);
+    expect(await outcome).toMatchObject({ kind: "recovered" });
+    expect(released).toBe(1);
+    await vi.advanceTimersByTimeAsync(1_600);
+    expect(extended).toHaveLength(3);
+  } finally {
+    vi.useRealTimers();
+  }
 });

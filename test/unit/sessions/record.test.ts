@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readBinding, readRecord, writeBinding, writeRecord } from "../../../src/sessions/record.ts";
-import type { Session } from "../../../src/sessions/store.ts";
+import { readBinding, readRecord, remarkField, writeBinding, writeRecord } from "../../../src/sessions/record.ts";
+import type { Remark, Session } from "../../../src/sessions/store.ts";
 
 const session: Session = {
   owner: "digest",
@@ -22,13 +22,27 @@ function fields(over: Readonly<Record<string, string | undefined>>): string[] {
 test("what was written is read", () => {
   const visible = fc.stringMatching(/^[\x21-\x7e]{1,40}$/);
   const binding = fc.record({ sessionId: visible, endpoint: visible, generation: fc.integer({ min: 1 }) });
-  const sessions = fc.record({
-    owner: fc.string(),
-    route: fc.string(),
-    protocolVersion: fc.option(fc.string(), { nil: undefined }),
-    initializeParams: fc.json(),
-    bindings: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/), binding, { noNullPrototype: true }),
-  });
+  const backend = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
+  const uri = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("a:b:c", "__proto__", ":", ""));
+  const told = fc.oneof(
+    fc.record({ level: fc.json(), subscriptions: fc.constant(new Map<string, string>()) }),
+    fc.record({
+      level: fc.option(fc.json(), { nil: undefined }),
+      subscriptions: fc.array(fc.tuple(uri, fc.json()), { minLength: 1 }).map((all) => new Map(all)),
+    }),
+  );
+  const remembered = fc.array(fc.tuple(backend, told), { minLength: 1 }).map((all) => new Map(all));
+  const sessions = fc.record(
+    {
+      owner: fc.string(),
+      route: fc.string(),
+      protocolVersion: fc.option(fc.string(), { nil: undefined }),
+      initializeParams: fc.json(),
+      bindings: fc.dictionary(backend, binding, { noNullPrototype: true }),
+      remembered,
+    },
+    { requiredKeys: ["owner", "route", "protocolVersion", "initializeParams", "bindings"] },
+  );
   fc.assert(
     fc.property(sessions, (any) => {
       expect(readRecord(writeRecord(any))).toEqual(any);
@@ -59,4 +73,13 @@ test("a binding is one text, of which the id comes last and may hold anything", 
   expect(writeBinding(binding)).toBe("3 10.0.0.1:80 a b  c");
   expect(readBinding("3 10.0.0.1:80 a b  c")).toEqual(binding);
   expect(readBinding("3 10.0.0.1:80")).toBeUndefined();
+});
+
+test.each<[Remark, readonly [string, string]]>([
+  [{ kind: "level", params: "{}" }, ["l:one", "{}"]],
+  [{ kind: "subscribe", uri: "a:b", params: "{}" }, ["u:one:a:b", "{}"]],
+  // An empty value has it removed.
+  [{ kind: "unsubscribe", uri: "a:b" }, ["u:one:a:b", ""]],
+])("%j is a field of its own", (remark, field) => {
+  expect(remarkField("one", remark)).toEqual(field);
 });

@@ -1,0 +1,38 @@
+/** An egress that answers without a network, and remembers what it was asked. */
+import { Readable } from "node:stream";
+import type { Answer, Egress } from "../../../src/egress/client.ts";
+
+export type Sent = Parameters<Egress["send"]>[0];
+
+export interface AnswerOptions {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Readable | string;
+}
+
+export function answerWith({ status = 200, headers = {}, body = "" }: AnswerOptions): Answer {
+  const readable = typeof body === "string" ? Readable.from(body === "" ? [] : [Buffer.from(body)]) : body;
+  return {
+    status,
+    header: (name) => headers[name],
+    endpoint: undefined,
+    body: readable,
+    discard: () => void readable.destroy(),
+  };
+}
+
+/** @param answer given to each call, or thrown where it is an Error */
+export function egressWith(answer: Answer | Error): { readonly egress: Egress; readonly sent: Sent[] } {
+  const sent: Sent[] = [];
+  const egress: Egress = {
+    async send(call, signal) {
+      signal.throwIfAborted();
+      sent.push(call);
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+    endSession: async () => undefined,
+    close: async () => undefined,
+  };
+  return { egress, sent };
+}

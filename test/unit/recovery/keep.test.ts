@@ -1,0 +1,330 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { CONTINUE, type Later, type ResponseHead, type Verdict } from "../../../src/core/http.ts";
+import type { Note } from "../../../src/core/note.ts";
+import { longestPatience } from "../../../src/core/routes.ts";
+import { createBudget } from "../../../src/recovery/budget.ts";
+import { createKeeper, type Kept, type SentMessage } from "../../../src/recovery/keep.ts";
+import type { Recovery } from "../../../src/recovery/recover.ts";
+import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import { memoryStore } from "../../../src/sessions/memory.ts";
+import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { fields } from "../core/fields.ts";
+import { POLICY, ROUTE } from "../core/policy.ts";
+import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
+
+const BODY = '{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}';
+const START = BODY.indexOf('{"level"');
+const LEVEL: Note = { kind: "level", params: { start: START, end: BODY.length - 1 }, uri: "" };
+const USED = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
+const NEW = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
+const HEADERS = { ":path": "/public?a=1", authorization: "Bearer ada", "content-type": "application/json" };
+const AS_IT_IS: Verdict = { kind: "mutate", set: [["mcp-session-id", "client-id"]], remove: [], clearRoute: false };
+
+let close: () => Promise<void> = async () => undefined;
+afterEach(() => close());
+
+interface Options {
+  readonly message?: SentMessage | undefined;
+  readonly limit?: number;
+  readonly budget?: number;
+  readonly recover?: Recovery["recover"];
+  readonly answer?: AnswerOptions | Error;
+}
+
+type Recovered = Parameters<Recovery["recover"]>;
+
+const recovered = async () => ({ kind: "recovered", binding: NEW }) as const;
+
+/** A keeper, and a request of a session that it is asked to keep. */
+async function open({
+  message = { id: "7", body: Buffer.from(BODY) },
+  limit = 1_000,
+  budget: total = 1_000,
+  recover = recovered,
+  answer = { headers: { "content-length": "2" }, body: "{}" },
+}: Options = {}) {
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
+  close = () => store.close();
+  const key = sessionKey(mintSessionId());
+  await store.create(key, {
+    owner: ANONYMOUS,
+    route: "/public",
+    protocolVersion: undefined,
+    initializeParams: "{}",
+    bindings: { one: USED },
+  });
+  const budget = createBudget(total);
+  const { egress, sent } = egressWith(answer instanceof Error ? answer : answerWith(answer));
+  const recoveries: Recovered[] = [];
+  const recovery: Recovery = {
+    recover: (...of) => {
+      recoveries.push(of);
+      return recover(...of);
+    },
+  };
+  const keeper = createKeeper({ store, recovery, egress, budget });
+  const request = {
+    route: ROUTE,
+    query: "?a=1",
+    headers: fields(HEADERS),
+    labels: { method: "logging/setLevel", name: undefined },
+    message,
+    sessionId: "client-id",
+    key,
+    binding: USED,
+    limits: { ...POLICY.limits, replayBody: limit },
+  };
+  const keep = (over: Pick<Options, "message"> = {}) => keeper.keep({ ...request, ...over });
+  const remembered = async () => {
+    const found = await store.find(key);
+    return found.kind === "found" ? found.session.remembered?.get("one") : found;
+  };
+  /** Whether the budget has given nothing out. */
+  const isWhole = () => {
+    if (!budget.take(total)) return false;
+    budget.give(total);
+    return true;
+  };
+  return { keep, sent, recoveries, key, remembered, isWhole };
+}
+
+function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
+  return { headers: fields({ ":status": status }), endpoint: USED.endpoint, flags: 0, endOfStream: false, ...over };
+}
+
+function mustKeep(kept: Kept | undefined): Kept {
+  if (!kept) throw new Error("the request was not kept");
+  return kept;
+}
+
+/** The verdict on an answer that raises a suspicion. */
+function laterOf(verdict: Verdict | Promise<Verdict> | Later): Later {
+  if (verdict instanceof Promise || verdict.kind !== "later") throw new Error("the verdict does not come later");
+  return verdict;
+}
+
+const lost = (kept: Kept, over: Partial<ResponseHead> = {}) =>
+  laterOf(kept.answer(head("404", over), AS_IT_IS)).verdict;
+
+describe("a request is kept", () => {
+  test("up to the limit of one, and no further", async () => {
+    const { keep, isWhole } = await open({ limit: BODY.length });
+    expect(keep({ message: { id: "7", body: Buffer.from(`${BODY} `) } })).toBeUndefined();
+    expect(isWhole()).toBe(true);
+    expect(keep()).toBeDefined();
+  });
+
+  test("while the budget lasts, and what ends gives back", async () => {
+    const { keep, isWhole } = await open({ budget: 2 * BODY.length });
+    const first = mustKeep(keep());
+    const second = mustKeep(keep());
+    expect(keep()).toBeUndefined();
+    first.drop();
+    const third = mustKeep(keep());
+    for (const kept of [second, third, first]) kept.drop();
+    expect(isWhole()).toBe(true);
+  });
+
+  test("where there is nothing to keep, as of a GET", async () => {
+    const { keep } = await open({ budget: 0 });
+    expect(keep({ message: undefined })).toBeDefined();
+  });
+
+  test("until its answer is there, if that is none of a lost session, and is given back once", async () => {
+    const { keep, isWhole } = await open({ budget: BODY.length });
+    const kept = mustKeep(keep());
+    expect(kept.answer(head("200"), AS_IT_IS)).toBe(AS_IT_IS);
+    expect(isWhole()).toBe(true);
+    kept.drop();
+    expect(isWhole()).toBe(true);
+    expect(keep()).toBeDefined();
+    expect(keep()).toBeUndefined();
+  });
+
+  test("while its session is recovered, and until the answer to it has ended", async () => {
+    const { keep, isWhole } = await open();
+    const kept = mustKeep(keep());
+    await lost(kept);
+    expect(isWhole()).toBe(false);
+    kept.drop();
+    expect(isWhole()).toBe(true);
+  });
+});
+
+describe("an answer that is none of a lost session goes on as it is", () => {
+  test.each(["200", "401", "403", "409", "429", "500", "502", "503", "504"])("%s", async (status) => {
+    const { keep, recoveries } = await open();
+    expect(mustKeep(keep()).answer(head(status), AS_IT_IS)).toBe(AS_IT_IS);
+    expect(recoveries).toEqual([]);
+  });
+});
+
+describe("what a backend is told of its session is remembered", () => {
+  const noted = { message: { id: "7", body: Buffer.from(BODY), note: LEVEL } };
+
+  test.each(["200", "202"])("once it has taken it, before the client knows: %s", async (status) => {
+    const { keep, remembered } = await open(noted);
+    const verdict = mustKeep(keep()).answer(head(status), CONTINUE);
+    expect(verdict).toBeInstanceOf(Promise);
+    expect(await verdict).toBe(CONTINUE);
+    expect(await remembered()).toEqual({ level: '{"level":"debug"}', subscriptions: new Map() });
+  });
+
+  test.each(["401", "500"])("but not where it did not take it: %s", async (status) => {
+    const { keep, remembered } = await open(noted);
+    expect(mustKeep(keep()).answer(head(status), CONTINUE)).toBe(CONTINUE);
+    expect(await remembered()).toBeUndefined();
+  });
+
+  test("also where the session was recovered for it", async () => {
+    const { keep, remembered } = await open(noted);
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 200 });
+    expect(await remembered()).toMatchObject({ level: '{"level":"debug"}' });
+  });
+
+  test("but not where the recovered session does not take it", async () => {
+    const { keep, remembered } = await open({ ...noted, answer: { status: 400, headers: { "content-length": "0" } } });
+    expect(await lost(mustKeep(keep()))).toMatchObject({ status: 400 });
+    expect(await remembered()).toBeUndefined();
+  });
+
+  test("nor where the session was not recovered", async () => {
+    const { keep, remembered } = await open({ ...noted, recover: async () => ({ kind: "alive" }) });
+    await lost(mustKeep(keep()));
+    expect(await remembered()).toBeUndefined();
+  });
+
+  test("by the resource of a subscription, until that ends", async () => {
+    const { keep, remembered } = await open();
+    const body = Buffer.from('{"uri":"a:b"}');
+    const params = { start: 0, end: body.length };
+    const subscribe = { id: "7", body, note: { kind: "subscribe", params, uri: "a:b" } } as const;
+    await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE);
+    expect(await remembered()).toEqual({ level: undefined, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
+    const unsubscribe = { id: "7", body, note: { kind: "unsubscribe", params, uri: "a:b" } } as const;
+    await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE);
+    expect(await remembered()).toBeUndefined();
+  });
+});
+
+describe("the answer of a lost session", () => {
+  test("has Envoy wait for a recovery and the backend's answer", async () => {
+    const { keep } = await open();
+    const { patience, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS));
+    expect(patience).toBe(longestPatience(ROUTE.timeouts));
+    await verdict;
+  });
+
+  test.each([
+    ["ask", head("404")],
+    ["ask", head("400")],
+    ["gone", head("503", { flags: 0x20, endpoint: undefined })],
+  ])("has its session recovered: %s", async (suspicion, answer) => {
+    const { keep, recoveries, key } = await open();
+    await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS)).verdict;
+    expect(recoveries.map(([loss]) => loss)).toEqual([
+      {
+        suspicion,
+        key,
+        target: { backend: "one", path: "/mcp" },
+        used: USED,
+        headers: [["authorization", "Bearer ada"]],
+        bound: ROUTE.timeouts.initialize,
+      },
+    ]);
+  });
+
+  test("is replaced by that of the request, sent once more in the new session", async () => {
+    const { keep, sent, key } = await open();
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 200 });
+    expect(sent).toEqual([
+      {
+        purpose: "recovery",
+        target: { backend: "one", path: "/mcp?a=1" },
+        pin: NEW,
+        method: "POST",
+        headers: [
+          ["authorization", "Bearer ada"],
+          ["content-type", "application/json"],
+          ["x-mcp-session", sessionTag(key)],
+          ["x-mcp-method", "logging/setLevel"],
+        ],
+        body: Buffer.from(BODY),
+      },
+    ]);
+  });
+
+  test("is replaced also by that of a session lost again: there is no third time", async () => {
+    const answer = { status: 404, headers: { "content-length": "4" }, body: "gone" };
+    const { keep, sent, recoveries } = await open({ answer });
+    expect(await lost(mustKeep(keep()))).toMatchObject({ status: 404, body: Buffer.from("gone") });
+    expect([sent.length, recoveries.length]).toEqual([1, 1]);
+  });
+
+  test("is replaced whole where it has no body to be replaced", async () => {
+    const { keep } = await open({ answer: { headers: { "content-type": "text/event-stream" }, body: "data: 1\n\n" } });
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
+    expect(await lost(mustKeep(keep()), { endOfStream: true })).toMatchObject({ kind: "reply" });
+  });
+
+  test("of a GET becomes an event stream that has the client connect again", async () => {
+    const { keep, sent } = await open();
+    expect(await lost(mustKeep(keep({ message: undefined })))).toEqual({
+      kind: "reply",
+      status: 200,
+      headers: [
+        ["content-type", "text/event-stream"],
+        ["cache-control", "no-cache"],
+        ["mcp-session-id", "client-id"],
+      ],
+      body: "retry: 100\n\n",
+      details: "mcp_reconnect",
+    });
+    expect(sent).toEqual([]);
+  });
+
+  test.each(["POST", "GET"])("goes on as it is where the session lives, or is not recovered: %s", async (method) => {
+    for (const outcome of [{ kind: "alive" }, { kind: "failed", why: "no" }] as const) {
+      const { keep, sent } = await open({ recover: async () => outcome });
+      const kept = mustKeep(method === "GET" ? keep({ message: undefined }) : keep());
+      expect(await lost(kept)).toBe(AS_IT_IS);
+      expect(sent).toEqual([]);
+    }
+  });
+
+  test("is a 502 where the request may have run and its answer is lost: by a 404 the client would send it again", async () => {
+    const { keep } = await open({ answer: new Error("reset") });
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 502, details: "mcp_answer_lost" });
+    const tooLong = await open({ answer: { headers: { "content-length": "20000" }, body: "x".repeat(20_000) } });
+    expect(await lost(mustKeep(tooLong.keep()))).toMatchObject({ status: 502 });
+  });
+});
+
+describe("a request that has ended", () => {
+  test("is told to its recovery, and is not sent again", async () => {
+    const { keep, sent } = await open({
+      recover: (_, signal) =>
+        new Promise((resolve) => signal.addEventListener("abort", () => resolve({ kind: "recovered", binding: NEW }))),
+    });
+    const kept = mustKeep(keep());
+    const verdict = lost(kept);
+    kept.drop();
+    expect(await verdict).toBe(AS_IT_IS);
+    expect(sent).toEqual([]);
+  });
+
+  test("is no fault where it has ended before its second answer came", async () => {
+    let kept: Kept | undefined;
+    const { keep, isWhole } = await open({
+      answer: new Error("aborted"),
+      recover: async () => {
+        // As soon as it is sent.
+        queueMicrotask(() => kept?.drop());
+        return { kind: "recovered", binding: NEW };
+      },
+    });
+    kept = mustKeep(keep());
+    expect(await lost(kept)).toBe(AS_IT_IS);
+    expect(isWhole()).toBe(true);
+  });
+});

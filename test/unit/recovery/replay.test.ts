@@ -1,0 +1,256 @@
+import { Readable } from "node:stream";
+import { describe, expect, test } from "vitest";
+import type { Reply, StreamedAnswer } from "../../../src/core/http.ts";
+import { credentialHeaders, replay, replayHeaders } from "../../../src/recovery/replay.ts";
+import { fields } from "../core/fields.ts";
+import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
+
+/** Bytes of an answer that is sent whole, at most. */
+const WHOLE = 64 * 1024;
+const BINDING = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
+const never = new AbortController().signal;
+
+interface Options extends AnswerOptions {
+  /** Of the first answer. */
+  readonly first?: Readonly<Record<string, string>>;
+  readonly endOfStream?: boolean;
+  readonly answerLimit?: number;
+}
+
+function open({ first = {}, endOfStream = false, answerLimit = 1_000_000, ...answer }: Options) {
+  const { egress, sent } = egressWith(answerWith(answer));
+  const request = {
+    target: { backend: "one", path: "/mcp?a=1" },
+    binding: BINDING,
+    headers: [["x-a", "1"]] as const,
+    body: Buffer.from("{}"),
+    sessionId: "client-id",
+    first: { headers: fields(first), endOfStream },
+    answerLimit,
+  };
+  return { sent, answered: () => replay(egress, request, never) };
+}
+
+const length = (bytes: number) => ({ "content-length": String(bytes) });
+const json = { "content-type": "application/json" };
+const events = { "content-type": "text/event-stream; charset=utf-8" };
+
+async function bodyOf(answer: Reply | StreamedAnswer): Promise<string> {
+  if (answer.kind === "reply") return Buffer.from(answer.body).toString();
+  const pieces: Uint8Array[] = [];
+  for await (const piece of answer.body) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
+
+test("a request is sent once more as it was, pinned to the new session", async () => {
+  const { sent, answered } = open({ headers: length(2), body: "{}" });
+  await answered();
+  expect(sent).toEqual([
+    {
+      purpose: "recovery",
+      target: { backend: "one", path: "/mcp?a=1" },
+      pin: BINDING,
+      method: "POST",
+      headers: [["x-a", "1"]],
+      body: Buffer.from("{}"),
+    },
+  ]);
+});
+
+describe("an answer is sent whole", () => {
+  test.each<[string, Options]>([
+    ["that is short", { headers: { ...json, ...length(WHOLE) }, body: "x".repeat(WHOLE) }],
+    ["that has nothing in it", { status: 500, headers: length(0) }],
+    ["202 without a length", { status: 202 }],
+    ["204 without a length", { status: 204 }],
+    ["of any length in place of one without a body", { endOfStream: true, headers: json, body: "x".repeat(WHOLE + 1) }],
+    ["of events in place of one without a body", { endOfStream: true, headers: events, body: "data: 1\n\n" }],
+  ])("%s", async (_, options) => {
+    const { answered } = open(options);
+    const answer = await answered();
+    expect(answer).toMatchObject({ kind: "reply", status: options.status ?? 200, details: "mcp_recovered" });
+    expect(await bodyOf(answer)).toBe(options.body ?? "");
+  });
+});
+
+describe("an answer is streamed", () => {
+  test.each<[string, Options]>([
+    ["that is long", { headers: { ...json, ...length(WHOLE + 1) }, body: "x".repeat(WHOLE + 1) }],
+    ["whose length nobody knows", { status: 500, headers: json, body: "{}" }],
+    ["whose length is no number", { headers: { ...json, "content-length": "?" }, body: "{}" }],
+    ["of events", { headers: { ...events, ...length(9) }, body: "data: 1\n\n" }],
+  ])("%s", async (_, options) => {
+    const { answered } = open(options);
+    const answer = await answered();
+    expect(answer).toMatchObject({ kind: "stream", status: options.status ?? 200 });
+    expect(await bodyOf(answer)).toBe(options.body);
+  });
+
+  test("as it comes", async () => {
+    const body = new Readable({ read: () => undefined });
+    const { answered } = open({ headers: events, body });
+    const answer = await answered();
+    if (answer.kind !== "stream") throw new Error(answer.kind);
+    const pieces = answer.body[Symbol.asyncIterator]();
+    for (const text of ["a", "b"]) {
+      const piece = pieces.next();
+      body.push(text);
+      expect(await piece).toEqual({ done: false, value: Buffer.from(text) });
+    }
+    body.push(null);
+    expect(await pieces.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("and let go of when nobody wants it any more", async () => {
+    const body = Readable.from([Buffer.from("a"), Buffer.from("b")]);
+    const { answered } = open({ headers: events, body });
+    const answer = await answered();
+    if (answer.kind !== "stream") throw new Error(answer.kind);
+    for await (const _ of answer.body) break;
+    expect(body.destroyed).toBe(true);
+  });
+});
+
+describe("the head of an answer", () => {
+  const told = {
+    "content-type": "application/json",
+    "content-encoding": "gzip",
+    "content-language": "en",
+    "cache-control": "no-cache",
+    "mcp-protocol-version": "2025-06-18",
+    "retry-after": "1",
+    allow: "POST",
+    "www-authenticate": "Bearer",
+    "x-accel-buffering": "no",
+  };
+  const untold = {
+    "set-cookie": "a=1",
+    server: "x",
+    "x-mcp-endpoint": "10.0.0.2:80",
+    date: "now",
+    connection: "close",
+  };
+
+  test.each([
+    ["whole", length(2)],
+    ["streamed", {}],
+  ])("tells what it is, and nothing of who made it: %s", async (_, size) => {
+    const { answered } = open({ headers: { ...told, ...untold, ...size }, body: "{}" });
+    const answer = await answered();
+    expect(answer.kind === "reply" ? answer.headers : answer.set).toEqual(Object.entries(told));
+  });
+
+  test.each([
+    ["whole", length(2)],
+    ["streamed", {}],
+  ])("shows the client's session where the backend shows its own: %s", async (_, size) => {
+    const { answered } = open({ headers: { "mcp-session-id": "new", ...size }, body: "{}" });
+    const answer = await answered();
+    expect(answer.kind === "reply" ? answer.headers : answer.set).toEqual([["mcp-session-id", "client-id"]]);
+  });
+
+  test("keeps nothing of the first answer's that this one does not say", async () => {
+    const first = { ...told, "mcp-session-id": "old", "content-length": "9", "x-other": "stays" };
+    const { answered } = open({ first, headers: events, body: "{}" });
+    const answer = await answered();
+    if (answer.kind !== "stream") throw new Error(answer.kind);
+    const { "content-type": _, ...gone } = { ...first, "x-other": undefined };
+    const { "x-other": __, ...expected } = gone;
+    expect([...answer.remove].sort()).toEqual(Object.keys(expected).sort());
+    expect(answer.set).toEqual(Object.entries(events));
+  });
+
+  test("removes nothing that is not there", async () => {
+    const { answered } = open({ headers: events, body: "{}" });
+    expect(await answered()).toMatchObject({ remove: [] });
+  });
+});
+
+describe("an answer over the limit is cut off", () => {
+  const long = { body: "x".repeat(11), answerLimit: 10 };
+  const said = "longer than 10 bytes";
+
+  test("before what is too much, where it is streamed", async () => {
+    const body = Readable.from([Buffer.from("x".repeat(10)), Buffer.from("y")]);
+    const { answered } = open({ ...long, headers: events, body });
+    const answer = await answered();
+    if (answer.kind !== "stream") throw new Error(answer.kind);
+    const pieces: string[] = [];
+    const all = async () => {
+      for await (const piece of answer.body) pieces.push(Buffer.from(piece).toString());
+    };
+    await expect(all()).rejects.toThrow(said);
+    expect(pieces).toEqual(["x".repeat(10)]);
+    expect(body.destroyed).toBe(true);
+  });
+
+  test("and is none, where it is sent whole", async () => {
+    await expect(open({ ...long, headers: length(11) }).answered()).rejects.toThrow(said);
+  });
+
+  test("but not at the limit", async () => {
+    expect(await bodyOf(await open({ ...long, answerLimit: 11, headers: length(11) }).answered())).toBe(long.body);
+  });
+});
+
+describe("of the client's headers", () => {
+  const mine = { authorization: "Bearer x", "x-user": "ada", cookie: "a=1", "user-agent": "é", traceparent: "00-1" };
+  const ofTheMessage = {
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+    "accept-encoding": "gzip",
+    "mcp-protocol-version": "2025-11-25",
+    "mcp-method": "tools/call",
+    "mcp-name": "a",
+    "last-event-id": "1",
+  };
+  const ofTheHop = {
+    ":method": "POST",
+    ":path": "/public",
+    ":authority": "gw",
+    host: "gw",
+    connection: "keep-alive",
+    "keep-alive": "1",
+    "proxy-connection": "keep-alive",
+    te: "trailers",
+    trailer: "x",
+    "transfer-encoding": "chunked",
+    upgrade: "h2c",
+    expect: "100-continue",
+    "content-length": "2",
+    "x-request-id": "1",
+    "mcp-session-id": "client-id",
+    "x-mcp-session": "spoofed",
+    "x-mcp-backend": "spoofed",
+    "x-mcp-method": "spoofed",
+    "x-mcp-name": "spoofed",
+    "x-mcp-path": "/public",
+    "x-envoy-expected-rq-timeout-ms": "1",
+    "x-client-id": "an agent",
+  };
+  const all = fields({ ...ofTheHop, ...mine, ...ofTheMessage });
+
+  test("all go on with a replay that do not belong to the hop, and our own labels", () => {
+    expect(replayHeaders(all, "tag", { method: "tools/call", name: "a" })).toEqual([
+      ...Object.entries(mine),
+      ...Object.entries(ofTheMessage),
+      ["x-mcp-session", "tag"],
+      ["x-mcp-method", "tools/call"],
+      ["x-mcp-name", "a"],
+    ]);
+    for (const labels of [undefined, { method: undefined, name: undefined }])
+      expect(replayHeaders(all, "tag", labels).slice(-1)).toEqual([["x-mcp-session", "tag"]]);
+  });
+
+  test("those that say who it is go on with our own calls, and none of its message", () => {
+    expect(credentialHeaders(all)).toEqual(Object.entries(mine));
+  });
+
+  test("several of one name stay several", () => {
+    const twice = { get: () => undefined, entries: () => [["cookie", "a"] as const, ["cookie", "b"] as const] };
+    expect(credentialHeaders(twice)).toEqual([
+      ["cookie", "a"],
+      ["cookie", "b"],
+    ]);
+  });
+});
