@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders, type 
 import type { AddressInfo } from "node:net";
 
 /** A call as it arrived. */
-export interface Call {
+interface Call {
   /** Its JSON-RPC method; of a call without a body, the method of HTTP. */
   readonly name: string;
   readonly path: string;
