@@ -63,6 +63,8 @@ const POLL_MS = 50;
 /** ms between two tries to initialize at a backend that nobody can be reached of: at first, and at most. */
 const FIRST_RETRY_MS = 25;
 const LONGEST_RETRY_MS = 500;
+/** How many new sessions are begun at most, where each is lost before it is of use. */
+const BEGINNINGS = 5;
 /** Most bytes that are read of an answer to our own calls. */
 const LARGEST_ANSWER = 1024 * 1024;
 
@@ -209,12 +211,28 @@ class Attempt {
   }
 
   async #initializeAnew(session: Session): Promise<Outcome> {
+    for (let tries = 0; tries < BEGINNINGS; tries++) {
+      const outcome = await this.#tryAnew(session);
+      if (outcome !== "gone") return outcome;
+    }
+    throw new Error("the backend loses each new session at once");
+  }
+
+  /** `gone`: so is the new session, before it was any good. Servers that restart one after another do that. */
+  async #tryAnew(session: Session): Promise<Outcome | "gone"> {
     const { store, egress } = this.#dependencies;
     const { key, target, used } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     try {
       const version: Header[] = begun.version === undefined ? [] : [["mcp-protocol-version", begun.version]];
-      await this.#mustAccept({ method: "notifications/initialized", notification: true }, begun, version);
+      const call = { method: "notifications/initialized", notification: true };
+      const { status, discard } = await this.#call(call, begun, version);
+      discard();
+      if (status === 404 || status === 503) {
+        this.#abandon(egress, begun);
+        return "gone";
+      }
+      if (status < 200 || status > 299) throw new Error(`the backend refuses ${call.method}: ${status}`);
       await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
@@ -267,13 +285,6 @@ class Attempt {
 
   #answerOf(answer: Answer) {
     return firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
-  }
-
-  async #mustAccept(call: OwnCall, pin: Pin, headers: readonly Header[]) {
-    const answer = await this.#call(call, pin, headers);
-    answer.discard();
-    if (answer.status < 200 || answer.status > 299)
-      throw new Error(`the backend refuses ${call.method}: ${answer.status}`);
   }
 
   #call({ method, params, notification }: OwnCall, pin: Pin | undefined, headers: readonly Header[]): Promise<Answer> {

@@ -239,6 +239,14 @@ describe("the first answer goes on untouched where a new session", () => {
     );
   });
 
+  test("is begun and lost before it is of use, each time", async () => {
+    backend.forget();
+    backend.on("notifications/initialized", text(404, "lost again"));
+    expect((await call(1)).status).toBe(404);
+    expect(count("initialize")).toBe(5);
+    expect(count("tools/call")).toBe(1);
+  });
+
   test("is begun by the next request that loses it", async () => {
     backend.forget();
     backend.on("initialize", text(500, "no"));
@@ -247,6 +255,16 @@ describe("the first answer goes on untouched where a new session", () => {
     expect((await call(2)).status).toBe(200);
     expect(backend.ran).toEqual([2]);
   });
+});
+
+test("a new session that is lost before it is of use is followed by another", async () => {
+  backend.forget();
+  backend.on("notifications/initialized", (response) => {
+    response.writeHead(count("notifications/initialized") === 1 ? 404 : 202).end();
+  });
+  expect((await call(1)).status).toBe(200);
+  expect(count("initialize")).toBe(2);
+  expect(backend.ran).toEqual([1]);
 });
 
 test("what is said again in a new session is done before the request is sent again", async () => {
