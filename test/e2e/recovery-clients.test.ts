@@ -8,6 +8,7 @@ import { LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/type
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Child, start, waitFor } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
+import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
@@ -106,17 +107,20 @@ describe.each(SDKS)("the client of the TypeScript SDK %s", (_, connect) => {
     await client.close();
   });
 
-  test("calls while its server, server-everything, is down, and is answered when it is back", async () => {
-    const client = await connect(stack.url("/everything/mcp"));
-    const { sessionId } = client;
-    expect(await client.call("echo", { message: "before" })).toMatchObject([{ text: "Echo: before" }]);
-    await everything.stop();
-    const answer = client.call("echo", { message: "meanwhile" });
-    await startEverything();
-    expect(await answer).toMatchObject([{ text: "Echo: meanwhile" }]);
-    expect(client.sessionId).toBe(sessionId);
-    await client.close();
-  });
+  test.skipIf(HIDES_OWN_ANSWERS)(
+    "calls while its server, server-everything, is down, and is answered when it is back",
+    async () => {
+      const client = await connect(stack.url("/everything/mcp"));
+      const { sessionId } = client;
+      expect(await client.call("echo", { message: "before" })).toMatchObject([{ text: "Echo: before" }]);
+      await everything.stop();
+      const answer = client.call("echo", { message: "meanwhile" });
+      await startEverything();
+      expect(await answer).toMatchObject([{ text: "Echo: meanwhile" }]);
+      expect(client.sessionId).toBe(sessionId);
+      await client.close();
+    },
+  );
 
   test("calls after its server, server-everything, has restarted", async () => {
     const client = await connect(stack.url("/everything/mcp"));

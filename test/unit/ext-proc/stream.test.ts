@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
@@ -409,6 +409,23 @@ describe("an answer that is streamed in place of another", () => {
       expect(sent).toEqual([["a", false]]);
       stream.finished();
       expect(override()).toEqual({ taken: 1, refused: 0 });
+    });
+
+    test("nobody knows where nothing of the other body came for a second, and then the answer goes all the same", async () => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      try {
+        const { give, stream, sent, override } = unknown();
+        give("a");
+        await vi.advanceTimersByTimeAsync(999);
+        expect(sent).toEqual([]);
+        await vi.advanceTimersByTimeAsync(1);
+        await settled();
+        expect(sent).toEqual([["a", false]]);
+        stream.finished();
+        expect(override()).toEqual({ taken: 0, refused: 0 });
+      } finally {
+        vi.useRealTimers();
+      }
     });
 
     test("refused where the end came before anything of the other body, as it does of a refusal", async () => {
