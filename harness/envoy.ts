@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Child, start, waitFor } from "./child.ts";
 
 /** ENVOY, or the binary that the project installed. */
-export function envoyPath(): string {
+function envoyPath(): string {
   const path = process.env.ENVOY ?? join(import.meta.dirname, "../.tools/envoy/envoy/_bin/envoy");
   if (!existsSync(path)) throw new Error(`no Envoy at ${path}: run "make tools", or set ENVOY to a binary of yours`);
   return path;

@@ -14,6 +14,15 @@ export const STREAM_RETRY = {
   retry_on: "connect-failure,refused-stream,reset,unavailable",
   num_retries: 3,
   retry_back_off: { base_interval: duration(10), max_interval: duration(100) },
+  // Each time another processor, where there is one: of two, the one that is gone would be asked four times in a row by
+  // every sixteenth request, until it is ejected.
+  retry_host_predicate: [
+    extension(
+      "envoy.retry_host_predicates.previous_hosts",
+      "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    ),
+  ],
+  host_selection_retry_max_attempts: 5,
 } as const;
 
 /** What the processor writes or removes: on requests, on answers, and on its own replies (core/reject.ts). */
