@@ -89,7 +89,7 @@ conformance: $(GATEWAY) ## Run the public MCP conformance suite, directly and th
 	@$(RUN) conformance
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure what the gateway adds and what sessions cost, against targets
+bench: $(TOOLS) ## Measure what the gateway adds, what sessions cost and what a flood of them does, against targets
 	@$(RUN) bench
 
 .PHONY: build

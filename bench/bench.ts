@@ -1,6 +1,6 @@
 /**
  * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router, one with
- * our router and a Redis. Then what its sessions cost: sessions.ts.
+ * our router and a Redis. Then what its sessions cost, and what a flood of initializes does to them: sessions.ts, flood.ts.
  *
  * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is in
  * ratios. Ends with 1 when an answer was wrong or a target is missed.
@@ -56,7 +56,7 @@ console.log(
 
 const backend = await startBackend(ENDPOINTS);
 const setups: Setup[] = [];
-let sessions: Child | undefined;
+let part: Child | undefined;
 // A set-up that is still starting is not in the list yet: the harness ends its processes when this one exits.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void stop().then(() => process.exit(130)));
@@ -83,15 +83,19 @@ try {
   await stop();
 }
 
-sessions = start("sessions", process.execPath, ["--expose-gc", join(import.meta.dirname, "sessions.ts")], {
-  stdio: "inherit",
-});
-if ((await sessions.exited) !== 0) process.exitCode = 1;
+await runPart("sessions", "--expose-gc", join(import.meta.dirname, "sessions.ts"));
+await runPart("flood", join(import.meta.dirname, "flood.ts"), ...(options.quick ? ["--quick"] : []));
+
+/** A process of its own, with a verdict of its own. */
+async function runPart(name: string, ...args: string[]): Promise<void> {
+  part = start(name, process.execPath, args, { stdio: "inherit" });
+  if ((await part.exited) !== 0) process.exitCode = 1;
+}
 
 async function stop(): Promise<void> {
   await Promise.all(setups.map((setup) => setup.stop()));
   await backend.stop();
-  await sessions?.stop();
+  await part?.stop();
 }
 
 async function putUnderLoad(setups: readonly Setup[]): Promise<readonly LoadResult[]> {

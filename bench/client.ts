@@ -9,7 +9,7 @@ export interface ClientSession {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
@@ -29,7 +29,7 @@ export async function openSession(
   client: string,
   clientPins: boolean,
 ): Promise<ClientSession> {
-  const { status, headers, text } = await post(agent, port, HEADERS, initializeRequest(client));
+  const { status, headers, text } = await initialize(agent, port, client);
   const id = headers["mcp-session-id"];
   const endpoint = headers[BENCH_ENDPOINT];
   if (status !== 200 || typeof id !== "string" || typeof endpoint !== "string")
@@ -39,6 +39,11 @@ export async function openSession(
     id,
     headers: { ...HEADERS, "mcp-session-id": id, ...(clientPins && { [X_MCP_ENDPOINT]: endpoint }) },
   };
+}
+
+/** Asks for a session, and gives whatever the answer is. */
+export function initialize(agent: Agent, port: number, client: string): Promise<Answer> {
+  return post(agent, port, HEADERS, initializeRequest(client));
 }
 
 /** Calls a tool. Gives what is wrong with the answer, or undefined. */

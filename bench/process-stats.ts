@@ -1,5 +1,6 @@
 /** What Linux says of a process: CPU time, waiting and resident memory. Only Linux has /proc. */
 import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 
 /**
  * CPU time of all threads so far, in µs. From schedstat, which counts ns, where stat counts ticks of 10 ms. A thread
@@ -23,4 +24,18 @@ export function waitedForProcessor(): number {
 export function residentMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+}
+
+/** Starts to watch the machine; what it returns gives the share of the time, 0 to 1, that the processors were idle since. */
+export function machineIdleTime(): () => number {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const read = () => {
+    const times = cpus().map((processor) => processor.times);
+    return { idle: sum(times.map(({ idle }) => idle)), all: sum(times.flatMap((each) => Object.values(each))) };
+  };
+  const before = read();
+  return () => {
+    const now = read();
+    return (now.idle - before.idle) / (now.all - before.all);
+  };
 }

@@ -59,20 +59,33 @@ export function startNoop(backend: Backend): Promise<Setup> {
   });
 }
 
-interface RouterOptions {
+export interface RouterOptions {
   readonly name?: string;
   /** Whose `src/main.ts` to run, with the bootstrap of this one. */
   readonly tree?: string;
   /** For its sessions; ended with the set-up. Default: they are in memory. */
   readonly redis?: RunningRedis;
+  /** Further sections of its configuration. */
+  readonly sections?: Readonly<Record<string, unknown>>;
+  /** Where its inspector listens once SIGUSR1 has asked for it. */
+  readonly inspectorPort?: number;
 }
 
 /** Envoy with our router. */
-export function startRouter(backend: Backend, { name = "router", tree = ROOT, redis }: RouterOptions): Promise<Setup> {
+export function startRouter(backend: Backend, options: RouterOptions): Promise<Setup> {
+  const { name = "router", tree = ROOT, redis, sections, inspectorPort } = options;
+  const flags = inspectorPort === undefined ? [] : [`--inspect-port=${inspectorPort}`];
   return startSetup(name, backend, {
     ...(redis && { redis }),
+    ...(sections && { sections }),
     processor: async ({ configFile, httpPort }) => {
-      const child = start(name, process.execPath, [join(tree, "src/main.ts"), "serve", "--config", configFile]);
+      const child = start(name, process.execPath, [
+        ...flags,
+        join(tree, "src/main.ts"),
+        "serve",
+        "--config",
+        configFile,
+      ]);
       await waitFor(child, async () => (await statusOf(`http://127.0.0.1:${httpPort}/readyz`)) === 200);
       return child;
     },
@@ -80,18 +93,19 @@ export function startRouter(backend: Backend, { name = "router", tree = ROOT, re
 }
 
 /** The same with its sessions in a Redis on this machine. */
-export async function startRouterWithRedis(backend: Backend): Promise<Setup> {
-  return startRouter(backend, { name: "router, Redis", redis: await startRedis() });
+export async function startRouterWithRedis(backend: Backend, options: RouterOptions = {}): Promise<Setup> {
+  return startRouter(backend, { name: "router, Redis", ...options, redis: await startRedis() });
 }
 
 interface Differences {
+  readonly sections?: Readonly<Record<string, unknown>>;
   readonly redis?: RunningRedis;
   readonly rewrite?: (bootstrap: string) => string;
   readonly processor?: (ports: { configFile: string; grpcPort: number; httpPort: number }) => Promise<Child>;
 }
 
 async function startSetup(name: string, { endpoints }: Backend, differences: Differences): Promise<Setup> {
-  const { rewrite = (bootstrap: string) => bootstrap, processor: startProcessor, redis } = differences;
+  const { rewrite = (bootstrap: string) => bootstrap, processor: startProcessor, redis, sections = {} } = differences;
   const port = await freePort();
   const grpcPort = await freePort();
   const httpPort = await freePort();
@@ -109,6 +123,7 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
       backends: { [BACKEND]: { endpoints, path: MCP_PATH } },
       routes: [{ path: MCP_PATH, backends: [BACKEND] }],
       ...(redis && { store: { kind: "redis", url: redis.url } }),
+      ...sections,
     }),
   );
   const { config } = await readConfig(configFile);

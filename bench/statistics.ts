@@ -8,6 +8,8 @@ export interface Interval {
 }
 
 const RESAMPLES = 2_000;
+/** Of turns with thousands of values, which take longer. */
+const RESAMPLES_OF_TURNS = 500;
 
 /** The value that a share `p` (0 to 1) of all values does not exceed (nearest rank). */
 export function percentile(values: readonly number[], p: number): number {
@@ -30,11 +32,28 @@ export function mean(values: readonly number[]): number {
  * the pairs' ratios: garbage is collected in some turns and not in others, and it belongs to the cost.
  */
 export function ratioOfMeans(over: readonly number[], under: readonly number[]): Interval {
-  const ratio = (picks: readonly number[]) =>
-    mean(picks.map((n) => over[n] ?? Number.NaN)) / mean(picks.map((n) => under[n] ?? Number.NaN));
+  return ratio(over, under, mean, RESAMPLES);
+}
+
+/** The ratio of two percentiles of all values together, which came in paired turns; the turns are drawn for the interval. */
+export function ratioOfPercentiles(
+  over: readonly (readonly number[])[],
+  under: readonly (readonly number[])[],
+  p: number,
+): Interval {
+  return ratio(over, under, (turns) => percentile(turns.flat(), p), RESAMPLES_OF_TURNS);
+}
+
+/** The ratio of two summaries over pairs, with a bootstrap interval: pairs drawn with replacement. */
+function ratio<Part>(
+  over: readonly Part[],
+  under: readonly Part[],
+  summary: (parts: readonly Part[]) => number,
+  resamples: number,
+): Interval {
+  const of = (picks: readonly number[]) =>
+    summary(picks.flatMap((n) => over.slice(n, n + 1))) / summary(picks.flatMap((n) => under.slice(n, n + 1)));
   const all = over.map((_, n) => n);
-  const resampled = Array.from({ length: RESAMPLES }, () =>
-    ratio(all.map(() => Math.floor(Math.random() * all.length))),
-  );
-  return { value: ratio(all), low: percentile(resampled, 0.05), high: percentile(resampled, 0.95) };
+  const resampled = Array.from({ length: resamples }, () => of(all.map(() => Math.floor(Math.random() * all.length))));
+  return { value: of(all), low: percentile(resampled, 0.05), high: percentile(resampled, 0.95) };
 }

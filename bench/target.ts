@@ -19,7 +19,7 @@ export class Target {
   wrong = 0;
   firstWrong: string | undefined;
 
-  constructor(target: LoadTarget, { atOnce }: LoadJob) {
+  constructor(target: LoadTarget, { atOnce }: Pick<LoadJob, "atOnce">) {
     this.#target = target;
     this.#atOnce = atOnce;
     this.#agent = new Agent({ keepAlive: true, maxSockets: atOnce, maxFreeSockets: atOnce });
@@ -67,22 +67,28 @@ export class Target {
     return (await clientCommands(redis.url, () => this.callAtOnce(requests))) / requests;
   }
 
-  /**
-   * Open loop: a slow answer does not delay the next request, or it would hide itself. Latency counts from the moment of
-   * sending: what the timer is late by is this process's doing.
-   */
   async pacedTurn(requests: number, perSecond: number): Promise<PacedTurn> {
+    const latencies = await this.pacedCalls(perSecond, (n) => n < requests);
+    return { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
+  }
+
+  /**
+   * Latencies, in ms, of calls at a fixed pace for as long as `goesOn` says so, given how many were sent. Open loop: a slow
+   * answer does not delay the next request, or it would hide itself. Latency counts from the moment of sending: what the
+   * timer is late by is this process's doing.
+   */
+  async pacedCalls(perSecond: number, goesOn: (sent: number) => boolean): Promise<number[]> {
     const latencies: number[] = [];
     const begin = performance.now();
     const underway: Promise<void>[] = [];
-    for (let n = 0; n < requests; n++) {
+    for (let n = 0; goesOn(n); n++) {
       const wait = begin + (n * 1_000) / perSecond - performance.now();
       if (wait > 0) await sleep(wait);
       const sent = performance.now();
       underway.push(this.#call().then(() => void latencies.push(performance.now() - sent)));
     }
     await Promise.all(underway);
-    return { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
+    return latencies;
   }
 
   async #call(): Promise<void> {
