@@ -24,7 +24,7 @@ export function floodReport(all: readonly FloodMeasured[], targets: FloodTargets
   const table = [
     line("", ({ name }) => name),
     line("refused by the cap (503)", count("byCap")),
-    line("refused by the guard (429)", count("byGuard")),
+    line("refused by the guard (503)", count("byGuard")),
     line("answered otherwise", count("wrong")),
     line("initializes/s", ({ flooded }) => median(flooded.map(({ perSecond }) => perSecond)).toFixed(0)),
     line("processor CPU, µs an initialize", added("processorCpu")),

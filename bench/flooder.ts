@@ -40,6 +40,6 @@ function refusedBy({ status, headers, text }: Answer): string {
   const error = text.includes('"error":{"code":-32000,') && Number(headers["retry-after"]) > 0;
   // The guard has not read the message, so it knows no id.
   if (error && status === 503 && text.includes('"id":0,')) return "cap";
-  if (error && status === 429 && !text.includes('"id"')) return "guard";
+  if (error && status === 503 && !text.includes('"id"')) return "guard";
   return `status ${status}: ${text}`;
 }
