@@ -5,7 +5,7 @@
  * protos and with an independent copy of Envoy's.
  */
 import { assertNever } from "../core/assert-never.ts";
-import type { Claims, Header, HeaderFields, Reply, StreamedAnswer, Verdict } from "../core/http.ts";
+import type { Claims, Header, HeaderFields, Reply, ResponseHead, StreamedAnswer, Verdict } from "../core/http.ts";
 import { readClaims } from "./claims.ts";
 import { entryValue, numberIn, stringIn } from "./struct.ts";
 import { bytesTag, equals, Fields, sizeOfField, sizeOfNumber, varintTag, Writer } from "./wire.ts";
@@ -20,15 +20,7 @@ export type EnvoyMessage =
       readonly claims?: Claims;
     }
   | { readonly phase: "request_body"; readonly body: Uint8Array }
-  | {
-      readonly phase: "response_headers";
-      readonly headers: HeaderFields;
-      readonly endOfStream: boolean;
-      /** `upstream.address`: absent when Envoy answers by itself. */
-      readonly upstreamAddress: string | undefined;
-      /** `response.flags`. */
-      readonly flags: number;
-    }
+  | ({ readonly phase: "response_headers" } & ResponseHead)
   /** Phases that our configuration does not ask for: answered, so that nothing hangs, and otherwise ignored. */
   | { readonly phase: "response_body" | "request_trailers" | "response_trailers" }
   /** Bytes that are no such message. */
@@ -83,10 +75,13 @@ function readRequest(bytes: Buffer): EnvoyMessage {
   let end = 0;
   let metadataStart = 0;
   let metadataEnd = 0;
-  let attributes: Attributes = NO_ATTRIBUTES;
+  let attributesStart = 0;
+  let attributesEnd = 0;
   while (fields.next()) {
-    if (fields.tag === REQUEST.attributes) attributes = readAttributes(bytes, fields.start, fields.end) ?? attributes;
-    else if (fields.tag === REQUEST.metadataContext) {
+    if (fields.tag === REQUEST.attributes) {
+      attributesStart = fields.start;
+      attributesEnd = fields.end;
+    } else if (fields.tag === REQUEST.metadataContext) {
       metadataStart = fields.start;
       metadataEnd = fields.end;
     } else if (fields.tag >= REQUEST.requestHeaders && fields.tag <= REQUEST.responseTrailers) {
@@ -105,10 +100,8 @@ function readRequest(bytes: Buffer): EnvoyMessage {
     }
     case REQUEST.requestBody:
       return { phase: "request_body", body: readBody(bytes, start, end) };
-    case REQUEST.responseHeaders: {
-      const headers = new WireHeaderFields(bytes, start, end);
-      return { phase: "response_headers", headers, endOfStream: headers.endOfStream, ...attributes };
-    }
+    case REQUEST.responseHeaders:
+      return new ResponseHeadMessage(new WireHeaderFields(bytes, start, end), bytes, attributesStart, attributesEnd);
     case REQUEST.responseBody:
       return { phase: "response_body" };
     case REQUEST.requestTrailers:
@@ -127,22 +120,36 @@ function readBody(bytes: Buffer, start: number, end: number): Uint8Array {
   return body;
 }
 
-interface Attributes {
-  readonly upstreamAddress: string | undefined;
-  readonly flags: number;
-}
+/** The head of an answer, with what an entry of `attributes` says of it, in the Struct of ext_proc. */
+class ResponseHeadMessage implements ResponseHead {
+  readonly phase = "response_headers";
+  readonly headers: HeaderFields;
+  readonly endOfStream: boolean;
+  readonly endpoint: string | undefined;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #end: number;
 
-const NO_ATTRIBUTES: Attributes = { upstreamAddress: undefined, flags: 0 };
+  /** @param start where the entry is, to `end` */
+  constructor(headers: WireHeaderFields, bytes: Buffer, start: number, end: number) {
+    this.headers = headers;
+    this.endOfStream = headers.endOfStream;
+    const struct = entryValue(bytes, start, end, ATTRIBUTES);
+    this.endpoint = struct && stringIn(bytes, struct, UPSTREAM_ADDRESS, "latin1");
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+  }
 
-/** From an entry of `attributes`: what the Struct of ext_proc says, if it is that. */
-function readAttributes(bytes: Buffer, start: number, end: number): Attributes | undefined {
-  const struct = entryValue(bytes, start, end, ATTRIBUTES);
-  const again = entryValue(bytes, start, end, ATTRIBUTES);
-  if (!struct || !again) return undefined;
-  return {
-    upstreamAddress: stringIn(bytes, struct, UPSTREAM_ADDRESS, "latin1"),
-    flags: numberIn(bytes, again, FLAGS) ?? 0,
-  };
+  /** Read when it is asked for: of most answers nobody wants to know. Bytes that cannot be read say nothing. */
+  get flags(): number {
+    try {
+      const struct = entryValue(this.#bytes, this.#start, this.#end, ATTRIBUTES);
+      return (struct && numberIn(this.#bytes, struct, FLAGS)) ?? 0;
+    } catch {
+      return 0;
+    }
+  }
 }
 
 /** Writes the ProcessingResponse that answers `phase` with `verdict`. */

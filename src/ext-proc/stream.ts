@@ -132,12 +132,7 @@ class ExchangeStream implements Stream {
         if (!this.#seenRequest) throw new Error("request_body came before request_headers");
         return this.#exchange.requestBody(message.body);
       case "response_headers":
-        return this.#exchange.responseHeaders({
-          headers: message.headers,
-          endpoint: message.upstreamAddress,
-          flags: message.flags,
-          endOfStream: message.endOfStream,
-        });
+        return this.#exchange.responseHeaders(message);
       case "unreadable":
         throw message.error;
       case "response_body":

@@ -160,21 +160,21 @@ describe("a message of Envoy's", () => {
     ],
     [{ "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "" } } } }, undefined],
     [{}, undefined],
-  ])("with response headers tells the endpoint that answered", (attributes, upstreamAddress) => {
+  ])("with response headers tells the endpoint that answered", (attributes, endpoint) => {
     const message = decodeRequest(request({ response_headers: { headers: { headers: [] } }, attributes }));
-    expect(message).toMatchObject({ phase: "response_headers", upstreamAddress, flags: 0, endOfStream: false });
+    expect(message).toMatchObject({ phase: "response_headers", endpoint, flags: 0, endOfStream: false });
   });
 
   const address = ["upstream.address", { stringValue: "10.0.0.1:80" }] as const;
   const flags = ["response.flags", { numberValue: 34 }] as const;
   const others = ["response.code_details", { stringValue: "x" }] as const;
-  const read = { upstreamAddress: "10.0.0.1:80", flags: 34 };
-  const none = { upstreamAddress: undefined, flags: 0 };
+  const read = { endpoint: "10.0.0.1:80", flags: 34 };
+  const none = { endpoint: undefined, flags: 0 };
   test.each([
     ["both", [address, flags], read],
     ["both, the other way round", [flags, address], read],
     ["both, among others", [others, flags, others, address, others], read],
-    ["the endpoint alone", [address], { ...none, upstreamAddress: "10.0.0.1:80" }],
+    ["the endpoint alone", [address], { ...none, endpoint: "10.0.0.1:80" }],
     ["the flags alone", [flags], { ...none, flags: 34 }],
     ["neither", [others], none],
     ["flags that are text", [["response.flags", { stringValue: "34" }], address], { ...read, flags: 0 }],
@@ -370,7 +370,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
         expect(read).toMatchObject({
           phase,
           endOfStream: end_of_stream,
-          ...(phase === "response_headers" && { upstreamAddress: address, flags: flags ?? 0 }),
+          ...(phase === "response_headers" && { endpoint: address, flags: flags ?? 0 }),
         });
       }),
     );

@@ -12,7 +12,7 @@ const responseHeaders: EnvoyMessage = {
   phase: "response_headers",
   headers,
   endOfStream: false,
-  upstreamAddress: undefined,
+  endpoint: undefined,
   flags: 0,
 };
 const go: Verdict = { kind: "continue" };
