@@ -59,6 +59,9 @@ export function startNoop(backend: Backend): Promise<Setup> {
   });
 }
 
+/** Those of src/main.ts's first line. */
+const NODE_FLAGS = ["--max-semi-space-size=64"];
+
 export interface RouterOptions {
   readonly name?: string;
   /** Whose `src/main.ts` to run, with the bootstrap of this one. */
@@ -81,6 +84,7 @@ export function startRouter(backend: Backend, options: RouterOptions): Promise<S
     processor: async ({ configFile, httpPort }) => {
       const child = start(name, process.execPath, [
         ...flags,
+        ...NODE_FLAGS,
         join(tree, "src/main.ts"),
         "serve",
         "--config",

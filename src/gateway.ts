@@ -222,7 +222,8 @@ class HttpExchange implements Exchange {
   responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const { headers, endpoint } = head;
     this.answersWithEvents = headers.get("content-type")?.includes(EVENT_STREAM) ?? false;
-    const backendSessionId = headers.get(MCP_SESSION_ID);
+    // An empty one is none.
+    const backendSessionId = headers.get(MCP_SESSION_ID) || undefined;
     if (!this.#initializing || !isSuccess(head) || backendSessionId === undefined) {
       // No session begins: the backend refused, failed, or has none to give.
       this.#initializing?.slot.release();
@@ -302,7 +303,9 @@ class HttpExchange implements Exchange {
     this.#sessionId = own.id;
     const tag = sessionTag(own.key);
     this.#dependencies.observe({ kind: "session-ended", route, tag });
-    return forward({ route, query, labels: undefined, sessionTag: tag, pin: own.binding }, mustNotPass);
+    // A recovery may have moved the session since it was found.
+    const pin = removed.session.bindings[route.backend] ?? own.binding;
+    return forward({ route, query, labels: undefined, sessionTag: tag, pin }, mustNotPass);
   }
 
   /**

@@ -48,6 +48,9 @@ export const AUTHENTICATION_REQUIRED = "Authentication required";
 /** What a 502 says, ours and Envoy's. */
 export const ANSWER_LOST = "Gateway lost the backend's answer";
 
+/** What Envoy says where it has sent nothing: no endpoint takes connections, or there is none (local-replies.ts). */
+export const BACKEND_UNAVAILABLE = "Backend unavailable";
+
 /** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
 export const REPLY_DETAILS_PREFIX = "mcp_";
 

@@ -2,7 +2,7 @@
  * Envoy's own errors as JSON-RPC (envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig).
  * No `id` member: Envoy does not know the request's, and strict SDKs refuse null.
  */
-import { ANSWER_LOST, AUTHENTICATION_REQUIRED, REPLY_DETAILS_PREFIX } from "../core/reject.ts";
+import { ANSWER_LOST, AUTHENTICATION_REQUIRED, BACKEND_UNAVAILABLE, REPLY_DETAILS_PREFIX } from "../core/reject.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
@@ -62,7 +62,7 @@ export function localReplies(): Message {
         filter: flags("UF", "UH", "UO", "NC"),
         status_code: 503,
         ...retryLater(),
-        ...jsonRpc(INTERNAL_ERROR, "Backend unavailable"),
+        ...jsonRpc(INTERNAL_ERROR, BACKEND_UNAVAILABLE),
       },
       // Sent, then lost, so it may have run: no invitation to send it again.
       { filter: flags("UC", "UR", "LR", "UPE"), ...jsonRpc(INTERNAL_ERROR, "Backend connection lost") },

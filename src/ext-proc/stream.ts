@@ -103,7 +103,11 @@ class ExchangeStream implements Stream {
     this.#busy = true;
     const goOn = () => {
       this.#busy = false;
-      for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) this.message(next);
+      while (!this.#busy) {
+        const next = this.#waiting.shift();
+        if (!next) return;
+        this.message(next);
+      }
     };
     // One promise and no chain of them: every request of a session comes through here.
     void verdict.then(

@@ -2,7 +2,7 @@
  * Keeps each request of a session until it is answered: where the answer is that of a lost session, the session is recovered,
  * the request sent once more, and what comes of it is the client's answer.
  */
-import { EVENT_STREAM, MCP_SESSION_ID } from "../core/headers.ts";
+import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Later, ResponseHead, Verdict } from "../core/http.ts";
 import { textOf } from "../core/message.ts";
 import type { Note } from "../core/note.ts";
@@ -78,7 +78,9 @@ export function createKeeper(dependencies: KeeperDependencies): Keeper {
 
 class KeptRequest implements Kept {
   readonly #dependencies: KeeperDependencies;
-  readonly #request: SentRequest;
+  readonly #request: Omit<SentRequest, "message">;
+  /** Until it will not be sent again. */
+  #message: SentMessage | undefined;
   /** Made where something is to be ended by it: of most requests nothing is, and it costs a fifth of what they do. */
   #recovering: AbortController | undefined;
   #dropped = false;
@@ -86,7 +88,9 @@ class KeptRequest implements Kept {
 
   constructor(dependencies: KeeperDependencies, request: SentRequest, size: number) {
     this.#dependencies = dependencies;
-    this.#request = request;
+    const { message, ...rest } = request;
+    this.#request = rest;
+    this.#message = message;
     this.#size = size;
   }
 
@@ -95,9 +99,9 @@ class KeptRequest implements Kept {
     // Read only where they may say something: Envoy's own answer to what it could not send is a 503.
     const suspicion = suspect(status, status === "503" ? head.flags : 0);
     if (suspicion === undefined) {
+      const message = this.#message;
       this.#forgetMessage();
-      const note = status?.startsWith("2") ? this.#request.message?.note : undefined;
-      return note ? this.#remember(note).then(() => asItIs) : asItIs;
+      return status?.startsWith("2") && message?.note ? this.#remember(message).then(() => asItIs) : asItIs;
     }
     return {
       kind: "later",
@@ -116,28 +120,31 @@ class KeptRequest implements Kept {
   #forgetMessage(): void {
     this.#dependencies.budget.give(this.#size);
     this.#size = 0;
+    this.#message = undefined;
   }
 
   /** Before the client knows that the backend has taken it, so that its next request finds it remembered. */
-  async #remember(note: Note): Promise<void> {
-    const { message, key, route } = this.#request;
+  async #remember({ note, body }: SentMessage): Promise<void> {
+    const { key, route } = this.#request;
     // What cannot be remembered costs the client nothing now: it matters only if the backend loses the session.
-    if (message) await this.#dependencies.store.remember(key, route.backend, remarkOf(note, message.body));
+    if (note) await this.#dependencies.store.remember(key, route.backend, remarkOf(note, body));
   }
 
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {
-    const { route, query, key, binding: used, headers, labels, message, sessionId, limits } = this.#request;
+    const { route, query, key, binding: used, headers, labels, sessionId, limits } = this.#request;
+    const message = this.#message;
     const { recovery, egress } = this.#dependencies;
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
     const { signal } = this.#recovering;
     const target = { backend: route.backend, path: route.backendPath };
     const bound = route.timeouts.initialize;
-    const loss = { suspicion, key, target, used, headers: credentialHeaders(headers), bound };
+    const version = headers.get(MCP_PROTOCOL_VERSION);
+    const loss = { suspicion, key, target, used, headers: credentialHeaders(headers), version, bound };
     const outcome = await recovery.recover(loss, signal);
     if (outcome.kind !== "recovered") return asItIs;
     if (!message) return reconnect(sessionId);
-    const { id, body, note } = message;
+    const { id, body } = message;
     try {
       const again = await replay(
         egress,
@@ -152,7 +159,8 @@ class KeptRequest implements Kept {
         },
         signal,
       );
-      if (note && again.status >= 200 && again.status < 300) await this.#remember(note);
+      this.#forgetMessage();
+      if (again.status >= 200 && again.status < 300) await this.#remember(message);
       return again;
     } catch {
       // The client has left: nobody is answered.

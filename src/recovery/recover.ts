@@ -3,11 +3,14 @@
  * and binds the session to what came of it. One at a time for each binding, in this process and over routers.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import type { Header } from "../core/http.ts";
+import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
-import type { SessionKey } from "../sessions/id.ts";
+import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Binding, Remembered, Session, SessionStore } from "../sessions/store.ts";
 import { firstMessage } from "./first-message.ts";
+import { createGate, type Gate } from "./gate.ts";
 import type { Lock, Locks } from "./locks.ts";
 import { isUnknownSession, type Suspicion } from "./lost.ts";
 
@@ -20,6 +23,8 @@ interface Loss {
   readonly used: Binding;
   /** What of the client's headers its session is initialized with: its credentials, above all. */
   readonly headers: readonly Header[];
+  /** MCP-Protocol-Version of the request; undefined where it named none. */
+  readonly version: string | undefined;
   /** Longest (ms) that all of it may take. */
   readonly bound: number;
 }
@@ -65,6 +70,8 @@ const FIRST_RETRY_MS = 25;
 const LONGEST_RETRY_MS = 500;
 /** How many new sessions are begun at most, where each is lost before it is of use. */
 const BEGINNINGS = 5;
+/** Recoveries under way at once: when a backend with thousands of sessions restarts, they take turns. */
+const MOST_AT_ONCE = 128;
 /** Most bytes that are read of an answer to our own calls. */
 const LARGEST_ANSWER = 1024 * 1024;
 
@@ -85,13 +92,14 @@ interface Flight {
 
 export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const flights = new Map<string, Flight>();
+  const gate = createGate(MOST_AT_ONCE);
 
   const join = (loss: Loss): Flight => {
-    const name = `${loss.key} ${loss.target.backend} ${loss.used.generation}`;
+    const name = `${loss.key} ${loss.target.backend} ${loss.used.generation} ${loss.suspicion}`;
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
-    const outcome = run(dependencies, loss, abort.signal).finally(() => end(flight));
+    const outcome = run(dependencies, gate, loss, abort.signal).finally(() => end(flight));
     const flight: Flight = { name, outcome, abort, waiting: 0 };
     flights.set(name, flight);
     return flight;
@@ -116,10 +124,18 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   };
 }
 
-async function run(dependencies: RecoveryDependencies, loss: Loss, left: AbortSignal): Promise<Outcome> {
+async function run(dependencies: RecoveryDependencies, gate: Gate, loss: Loss, left: AbortSignal): Promise<Outcome> {
   const started = performance.now();
   const signal = AbortSignal.any([left, AbortSignal.timeout(loss.bound)]);
-  const outcome = await new Attempt(dependencies, loss, signal).run().catch((error: unknown): Outcome => {
+  const attempt = async () => {
+    const leave = await gate.enter(signal);
+    try {
+      return await new Attempt(dependencies, loss, signal).run();
+    } finally {
+      leave();
+    }
+  };
+  const outcome = await attempt().catch((error: unknown): Outcome => {
     return { kind: "failed", why: error instanceof Error ? error.message : String(error) };
   });
   dependencies.observe({
@@ -159,8 +175,7 @@ class Attempt {
 
   async run(): Promise<Outcome> {
     const { suspicion, used } = this.#loss;
-    const now = await this.#current();
-    if (now.binding.generation !== used.generation) return { kind: "recovered", binding: now.binding };
+    // Also where the session has moved on meanwhile: a backend that still serves the old one has served this request.
     if (suspicion === "ask" && !(await this.#isLost())) return { kind: "alive" };
     const name = `${this.#loss.key}/${this.#loss.target.backend}`;
     for (;;) {
@@ -189,13 +204,16 @@ class Attempt {
 
   /** Whether the backend says that it does not know the session, by a ping in it. */
   async #isLost(): Promise<boolean> {
-    const answer = await this.#call({ method: "ping" }, this.#loss.used, []);
+    const { version } = this.#loss;
+    const headers: Header[] = version === undefined ? [] : [[MCP_PROTOCOL_VERSION, version]];
+    const answer = await this.#call({ method: "ping" }, this.#loss.used, headers);
     const { status } = answer;
-    // Of what else is said the body tells nothing, and it may never come: a 200 may be an event stream.
     if (status === 400) return isUnknownSession(status, await this.#text(answer));
+    // Nobody is there to know it, by Envoy's own word: a 503 of the backend, or of a connection that broke, says nothing.
+    if (status === 503) return (await this.#text(answer)).includes(BACKEND_UNAVAILABLE);
+    // Of what else is said the body tells nothing, and it may never come: a 200 may be an event stream.
     answer.discard();
-    // 503: nobody is there to know it.
-    return status === 503 || isUnknownSession(status, "");
+    return isUnknownSession(status, "");
   }
 
   /** The session as it is now. */
@@ -224,7 +242,10 @@ class Attempt {
     const { key, target, used } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     try {
-      const version: Header[] = begun.version === undefined ? [] : [["mcp-protocol-version", begun.version]];
+      const spoken = this.#loss.version;
+      if (spoken !== undefined && begun.version !== undefined && begun.version !== spoken)
+        throw new Error(`the backend speaks ${begun.version} by now, and the client ${spoken}`);
+      const version: Header[] = begun.version === undefined ? [] : [[MCP_PROTOCOL_VERSION, begun.version]];
       const call = { method: "notifications/initialized", notification: true };
       const { status, discard } = await this.#call(call, begun, version);
       discard();
@@ -274,13 +295,28 @@ class Attempt {
   }
 
   async #begun(answer: Answer) {
-    const sessionId = answer.header("mcp-session-id");
-    const message = await this.#answerOf(answer);
-    if (answer.status < 200 || answer.status > 299 || message?.result === undefined)
-      throw new Error(`the backend refuses to initialize: ${answer.status}`);
-    if (sessionId === undefined) throw new Error("the backend begins no session");
-    if (answer.endpoint === undefined) throw new Error("the egress listener does not say who answered");
-    return { sessionId, endpoint: answer.endpoint, version: message.result.protocolVersion };
+    const { endpoint } = answer;
+    const sessionId = answer.header(MCP_SESSION_ID);
+    const read = async () => {
+      const message = await this.#answerOf(answer);
+      if (answer.status < 200 || answer.status > 299 || message?.result === undefined)
+        throw new Error(`the backend refuses to initialize: ${answer.status}`);
+      return message.result;
+    };
+    if (!sessionId) {
+      await read();
+      throw new Error("the backend begins no session");
+    }
+    if (endpoint === undefined) {
+      answer.discard();
+      throw new Error("the egress listener does not say who answered");
+    }
+    try {
+      return { sessionId, endpoint, version: (await read()).protocolVersion };
+    } catch (error) {
+      this.#abandon(this.#dependencies.egress, { sessionId, endpoint });
+      throw error;
+    }
   }
 
   #answerOf(answer: Answer) {
@@ -296,7 +332,7 @@ class Attempt {
         target: this.#loss.target,
         pin,
         method: "POST",
-        headers: [...this.#loss.headers, ...OWN_HEADERS, ...headers],
+        headers: [...this.#loss.headers, ...OWN_HEADERS, [X_MCP_SESSION, sessionTag(this.#loss.key)], ...headers],
         body: `{"jsonrpc":"2.0",${id}"method":"${method}"${rest}}`,
       },
       this.#signal,

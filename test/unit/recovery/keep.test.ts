@@ -141,11 +141,13 @@ describe("a request is kept", () => {
     expect(keep()).toBeUndefined();
   });
 
-  test("while its session is recovered, and until the answer to it has ended", async () => {
+  test("while its session is recovered, and until it was sent again", async () => {
     const { keep, isWhole } = await open();
     const kept = mustKeep(keep());
-    await lost(kept);
+    const verdict = lost(kept);
     expect(isWhole()).toBe(false);
+    await verdict;
+    expect(isWhole()).toBe(true);
     kept.drop();
     expect(isWhole()).toBe(true);
   });

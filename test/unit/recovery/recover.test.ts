@@ -86,6 +86,7 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
     target: { backend: "one", path: PATH },
     used: USED,
     headers: HEADERS,
+    version: undefined,
     bound,
   };
   const recovery = recoveryOver({ ...store, ...over?.(store) });
@@ -168,7 +169,7 @@ describe("a session that its backend has lost", () => {
   test.each<[string, Answer]>([
     ["404 of any kind", { status: 404, body: "<html>" }],
     ["400 in known words", { status: 400, body: '{"error":{"message":"Bad Request: No valid session ID provided"}}' }],
-    ["503, since nobody is there", { status: 503 }],
+    ["503, in Envoy's word that nobody is there", { status: 503, body: '{"error":{"message":"Backend unavailable"}}' }],
   ])("is known by a ping that is answered %s", async (_, ping) => {
     const { recovery, loss, names } = await open({ answers: { ping } });
     expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
@@ -213,8 +214,18 @@ describe("a session that its backend has lost", () => {
   });
 });
 
+describe("a backend that speaks another version by now", () => {
+  test("is not recovered in, and the session that it began is ended", async () => {
+    const { recovery, loss, names } = await open();
+    const outcome = await recovery.recover({ ...loss, version: "2024-11-05" }, never);
+    expect(outcome).toMatchObject({ kind: "failed", why: expect.stringContaining("the client 2024-11-05") });
+    await expect.poll(names).toContain("DELETE");
+  });
+});
+
 describe("a session that its backend knows", () => {
   test.each<[string, Answer]>([
+    ["503 of its own, which says nothing", { status: 503, body: "overloaded" }],
     ["200", { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' }],
     ["an error", { status: 200, body: '{"error":{"code":-32601,"message":"session not found"}}' }],
     ["202", { status: 202 }],
@@ -240,10 +251,23 @@ describe("a session that its backend knows", () => {
 });
 
 describe("a session that was recovered meanwhile", () => {
-  test("is used as it is, and nobody is asked", async () => {
+  test("is used as it is where the lost one is not known any more, which alone is asked", async () => {
     const { recovery, loss, store, key, names } = await open();
     await store.bind(key, "one", 1, NEW);
     expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(names()).toEqual(["ping"]);
+  });
+
+  test("is not, where the lost one still serves what was sent to it: the request has run there", async () => {
+    const { recovery, loss, store, key } = await open({ answers: { ping: { status: 200 } } });
+    await store.bind(key, "one", 1, NEW);
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive" });
+  });
+
+  test("is used as it is, and nobody is asked, where nothing was sent", async () => {
+    const { recovery, loss, store, key, names } = await open();
+    await store.bind(key, "one", 1, NEW);
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ binding: NEW });
     expect(names()).toEqual([]);
   });
 
@@ -385,7 +409,7 @@ describe("a recovery fails, and says why,", () => {
     const { recovery, loss, store, key, names } = await open();
     await store.remove(key);
     expect(await recovery.recover(loss, never)).toEqual({ kind: "failed", why: "the session has ended" });
-    expect(names()).toEqual([]);
+    expect(names()).toEqual(["ping"]);
   });
 
   test("where the session ends meanwhile, and then ends the new one at its backend", async () => {
