@@ -315,3 +315,16 @@ describe("after a restart of its server", () => {
     expect(messages[5].params).toEqual({ uri: RESOURCE });
   });
 });
+
+test("a lost session is surfaced where the configuration says so, and the backend is asked nothing", async () => {
+  server = await startMcpServer("one", { port: await freePort() });
+  stack = await startStack({
+    backends: { one: { endpoints: [server.endpoint], path: "/mcp", onSessionLost: "surface" } },
+  });
+  const session = await openSession(stack.port, PATH);
+  await restart();
+  const answer = await post(stack.port, PATH, callMessage("echo", { text: "x" }), { "mcp-session-id": session });
+  expect(answer.status).toBe(404);
+  expect(messageOf(answer)).toMatchObject({ error: { message: "Session not found" } });
+  expect(server.received).toHaveLength(1);
+});
