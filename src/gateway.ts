@@ -37,7 +37,7 @@ import {
   sessionKey,
   sessionTag,
 } from "./sessions/id.ts";
-import { ANONYMOUS, type Binding, type SessionStore } from "./sessions/store.ts";
+import { ANONYMOUS, type Binding, bindingOf, type SessionStore } from "./sessions/store.ts";
 
 export interface Gateway {
   /** Starts the exchange of one HTTP request. */
@@ -304,7 +304,7 @@ class HttpExchange implements Exchange {
     const tag = sessionTag(own.key);
     this.#dependencies.observe({ kind: "session-ended", route, tag });
     // A recovery may have moved the session since it was found.
-    const pin = removed.session.bindings[route.backend] ?? own.binding;
+    const pin = bindingOf(removed.session, route.backend) ?? own.binding;
     return forward({ route, query, labels: undefined, sessionTag: tag, pin }, mustNotPass);
   }
 
@@ -390,8 +390,7 @@ class HttpExchange implements Exchange {
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
     if (!mayUse(session, route, this.#principal)) return unknown;
-    // Own, since a backend may be named "constructor".
-    const binding = Object.hasOwn(session.bindings, route.backend) ? session.bindings[route.backend] : undefined;
+    const binding = bindingOf(session, route.backend);
     if (!binding) return unknown;
     if (keepAlive && found.touchDue) {
       const touched = await this.#dependencies.store.touch(claimed.key);

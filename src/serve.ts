@@ -76,7 +76,8 @@ interface ProcessStart extends Start {
   readonly worker: number | undefined;
 }
 
-async function serveHere({ file, text, config, overrides, worker, metrics, log }: ProcessStart): Promise<Router> {
+async function serveHere(start: ProcessStart): Promise<Router> {
+  const { file, text, config, overrides, worker, metrics, log } = start;
   const { drain } = config.processor;
   // A worker's primary answers for it.
   const http = worker === undefined ? config.processor.http : undefined;
@@ -148,18 +149,24 @@ async function serveHere({ file, text, config, overrides, worker, metrics, log }
     return {
       reload: () => watcher.check(),
       report: async () => ({ ready: isReady(), metrics: await metrics.snapshot() }),
-      async stop() {
+      stop() {
         ready = false;
-        log.info({ drain }, "draining");
-        await started.disposeAsync();
-        log.info({ clean }, "stopped");
-        return clean;
+        return letGo(start, started, () => clean);
       },
     };
   } catch (error) {
     await started.disposeAsync();
     throw error;
   }
+}
+
+/** Ends all that was started, and resolves to whether nothing had to be cut, which is known only then. */
+async function letGo({ config, log }: Start, started: AsyncDisposableStack, isClean: () => boolean): Promise<boolean> {
+  log.info({ drain: config.processor.drain }, "draining");
+  await started.disposeAsync();
+  const clean = isClean();
+  log.info({ clean }, "stopped");
+  return clean;
 }
 
 /** Tells backends through Envoy, by what the configuration in force says of them. One that it names no more is not told. */
@@ -193,12 +200,9 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     return {
       reload: async () => workers?.reload(),
       report: async () => ({ ready: await isReady(), metrics: await metrics.snapshot() }),
-      async stop() {
+      stop() {
         stopping = true;
-        log.info({ drain }, "draining");
-        await started.disposeAsync();
-        log.info({ clean }, "stopped");
-        return clean;
+        return letGo(start, started, () => clean);
       },
     };
   } catch (error) {

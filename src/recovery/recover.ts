@@ -8,7 +8,7 @@ import type { Header } from "../core/http.ts";
 import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
-import type { Binding, Remembered, Session, SessionStore } from "../sessions/store.ts";
+import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
 import { firstMessage } from "./first-message.ts";
 import { createGate, type Gate } from "./gate.ts";
 import type { Lock, Locks } from "./locks.ts";
@@ -221,9 +221,7 @@ class Attempt {
     const found = await this.#dependencies.store.find(this.#loss.key);
     if (found.kind === "unavailable") throw new Error("the session store is away");
     if (found.kind === "unknown") throw new Error("the session has ended");
-    const { bindings } = found.session;
-    const { backend } = this.#loss.target;
-    const binding = Object.hasOwn(bindings, backend) ? bindings[backend] : undefined;
+    const binding = bindingOf(found.session, this.#loss.target.backend);
     if (!binding) throw new Error("the session has no binding to the backend");
     return { session: found.session, binding };
   }

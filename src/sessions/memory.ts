@@ -2,6 +2,7 @@
 import type { SessionKey } from "./id.ts";
 import {
   type Binding,
+  bindingOf,
   type Lifespan,
   MAX_SUBSCRIPTIONS,
   REAP_GRACE_MS,
@@ -75,12 +76,10 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
     async bind(key, backend, expected, to) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
-      const { bindings } = entry.session;
-      // A backend may be named `constructor`.
-      const current = Object.hasOwn(bindings, backend) ? bindings[backend] : undefined;
+      const current = bindingOf(entry.session, backend);
       if ((current?.generation ?? 0) !== expected) return { kind: "conflict", binding: current };
       const binding: Binding = { ...to, generation: expected + 1 };
-      entry.session = { ...entry.session, bindings: { ...bindings, [backend]: binding } };
+      entry.session = { ...entry.session, bindings: { ...entry.session.bindings, [backend]: binding } };
       return { kind: "bound", binding };
     },
 

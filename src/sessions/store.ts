@@ -46,6 +46,11 @@ export interface Remembered {
   readonly subscriptions: ReadonlyMap<string, string>;
 }
 
+/** The binding to a backend, if there is one. Its own, since a backend may be named "constructor". */
+export function bindingOf({ bindings }: Pick<Session, "bindings">, backend: string): Binding | undefined {
+  return Object.hasOwn(bindings, backend) ? bindings[backend] : undefined;
+}
+
 /** A change of what is remembered. */
 export type Remark =
   | { readonly kind: "level"; readonly params: string }

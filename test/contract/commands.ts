@@ -2,17 +2,8 @@
 import fc from "fast-check";
 import type { SessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS, type Binding, type Remark, type Session, type SessionStore } from "../../src/sessions/store.ts";
-import {
-  type Deadlines,
-  deadlines,
-  explain,
-  generation,
-  keepsClear,
-  type Operation,
-  type Seen,
-  step,
-  type World,
-} from "./model.ts";
+import { type Explained, performAtOnce } from "./at-once.ts";
+import { type Deadlines, deadlines, generation, keepsClear, type Operation, step, type World } from "./model.ts";
 
 /** Some routers that share their sessions, and the clock of these. */
 export interface Routers {
@@ -20,12 +11,9 @@ export interface Routers {
   advance(ms: number): Promise<void>;
 }
 
-interface Model {
-  worlds: readonly World[];
+interface Model extends Explained<World, Operation> {
   /** ms to keep away from a deadline; 1 where the clock stands still. */
   readonly grain: number;
-  /** What was done so far, and answered: for who reads a failure. */
-  readonly history: (readonly Seen[])[];
 }
 
 /** An operation that is yet to be told the key and what holds there. */
@@ -122,9 +110,10 @@ class AtOnce implements fc.AsyncCommand<Model, Routers> {
 
   async run(model: Model, routers: Routers): Promise<void> {
     const operations = this.#operations(model);
-    await performAtOnce(model, routers, operations);
+    const ask = (operation: Operation, router: 0 | 1) => perform(routers.stores[router], routers, operation);
+    await performAtOnce(model, step, operations, ask);
     // Not after each one: what is read is expired, also where the next would forget to look.
-    if (operations.length > 1) await performAtOnce(model, routers, [{ kind: "find", key: this.#key }]);
+    if (operations.length > 1) await performAtOnce(model, step, [{ kind: "find", key: this.#key }], ask);
   }
 
   toString(): string {
@@ -153,24 +142,6 @@ function operationOf(intent: Intent, key: SessionKey, world: World, grain: numbe
     default:
       return { ...intent, key };
   }
-}
-
-/** Goes on with the worlds that explain the answers; throws where none does. */
-async function performAtOnce(model: Model, routers: Routers, operations: readonly Operation[]): Promise<void> {
-  const seen = await Promise.all(
-    operations.map(async (operation, at) => {
-      const store = routers.stores[at % 2 === 0 ? 0 : 1];
-      return { operation, outcome: await perform(store, routers, operation) };
-    }),
-  );
-  model.history.push(seen);
-  model.worlds = explain(step, model.worlds, seen);
-  if (model.worlds.length === 0)
-    throw new Error(`no order explains the last of\n${model.history.map(tell).join("\n")}`);
-}
-
-function tell(seen: readonly Seen[]): string {
-  return seen.map(({ operation, outcome }) => `${fc.stringify(operation)} → ${fc.stringify(outcome)}`).join("\n& ");
 }
 
 async function perform(store: SessionStore, { advance }: Routers, operation: Operation): Promise<unknown> {

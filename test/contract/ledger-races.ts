@@ -4,7 +4,8 @@ import { describe, test } from "vitest";
 import type { Caps, Lease, Ledger } from "../../src/admission/ledger.ts";
 import type { SessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
-import { explain, type Seen, type Step } from "./model.ts";
+import { type Explained, performAtOnce } from "./at-once.ts";
+import type { Step } from "./model.ts";
 import type { OpenedLedgers } from "./open.ts";
 
 interface LedgerRacesOptions {
@@ -25,11 +26,7 @@ interface World {
   readonly expires: ReadonlyMap<Lease, number>;
 }
 
-interface Model {
-  worlds: readonly World[];
-  /** What was done so far, and answered: for who reads a failure. */
-  readonly history: (readonly Seen<Operation>[])[];
-}
+type Model = Explained<World, Operation>;
 
 /** ms of which all times are multiples, so that it does not matter how long a run takes by Redis's clock. */
 const GRAIN = 60_000;
@@ -97,25 +94,13 @@ class AtOnce implements fc.AsyncCommand<Model, OpenedLedgers> {
   }
 
   async run(model: Model, real: OpenedLedgers): Promise<void> {
-    const seen = await Promise.all(
-      this.#operations.map(async (operation, at) => {
-        const ledger = real.ledgers[at % 2 === 0 ? 0 : 1];
-        return { operation, outcome: await perform(ledger, real, operation) };
-      }),
-    );
-    model.history.push(seen);
-    model.worlds = explain(step, model.worlds, seen);
-    if (model.worlds.length === 0)
-      throw new Error(`no order explains the last of\n${model.history.map(tell).join("\n")}`);
+    const ask = (operation: Operation, router: 0 | 1) => perform(real.ledgers[router], real, operation);
+    await performAtOnce(model, step, this.#operations, ask);
   }
 
   toString(): string {
     return this.#operations.map((operation) => fc.stringify(operation)).join(" | ");
   }
-}
-
-function tell(seen: readonly Seen<Operation>[]): string {
-  return seen.map(({ operation, outcome }) => `${fc.stringify(operation)} → ${fc.stringify(outcome)}`).join("\n& ");
 }
 
 async function perform(ledger: Ledger, { advance }: OpenedLedgers, operation: Operation): Promise<unknown> {
