@@ -4,7 +4,7 @@ import { type SweeperOptions, startSweeper } from "./admission/sweeper.ts";
 import type { Config, Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
-import { localUrl } from "./config/values.ts";
+import { formatAddress } from "./config/values.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress } from "./config/workers.ts";
 import { createEgress, type Egress } from "./egress/client.ts";
@@ -95,7 +95,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     const opened = await openStore(config, metrics, log);
     const { store, ledger, locks, reached } = opened;
     started.defer(() => opened.close());
-    const egress = createEgress(localUrl(config.egress.listen));
+    const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
     started.defer(() => egress.close());
     const sweeper = startSweeper({
       ledger,

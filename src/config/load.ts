@@ -4,7 +4,7 @@ import type { Identity } from "../core/identity.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeAliasError, describeIssue, describeSyntaxError } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
-import type { Address, TcpAddress, WebUrl } from "./values.ts";
+import { type Address, fromSameMachine, type TcpAddress, type WebUrl } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
 
 /** One MCP server: one Envoy cluster. Times in ms. */
@@ -46,7 +46,7 @@ type IdentityConfig =
 /** A whole, checked configuration. Times in ms, sizes in bytes. */
 export interface Config {
   readonly gateway: RawConfig["gateway"];
-  readonly egress: RawConfig["egress"];
+  readonly egress: { readonly listen: TcpAddress; readonly address: TcpAddress };
   readonly processor: Omit<RawConfig["processor"], "endpoints"> & { readonly endpoints: readonly Address[] };
   readonly envoy: RawConfig["envoy"];
   readonly store: RawConfig["store"];
@@ -106,7 +106,7 @@ function assemble(raw: RawConfig): Loaded {
   if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name));
   const config: Config = {
     gateway: raw.gateway,
-    egress: raw.egress,
+    egress: { listen: raw.egress.listen, address: raw.egress.address ?? fromSameMachine(raw.egress.listen) },
     processor: {
       ...raw.processor,
       endpoints: raw.processor.endpoints ?? workerAddresses(raw.processor.listen, raw.processor.workers),

@@ -180,8 +180,10 @@ const schema = z.strictObject({
     .prefault({}),
   egress: z
     .strictObject({
-      /** Envoy's listener for the processor's own calls: loopback, or the pod's. */
+      /** Envoy's listener for the processor's own calls. Whoever reaches it goes around the processor. */
       listen: tcpAddress.default({ host: "127.0.0.1", port: 8081 }),
+      /** Where the processor reaches it, a name too: for a processor that is not on Envoy's machine. Default: `listen`. */
+      address: tcpAddress.optional(),
     })
     .prefault({}),
   processor: z

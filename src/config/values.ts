@@ -150,9 +150,9 @@ export const redisUrl = fromText<RedisUrl>(
 /** Addresses that mean every address of the machine. */
 export const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
-/** How what listens there is reached from the same machine, over HTTP. */
-export function localUrl({ host, port }: TcpAddress): string {
-  return `http://${formatAddress({ host: WILDCARDS.has(host) ? "127.0.0.1" : host, port })}`;
+/** How what listens there is reached from the same machine. */
+export function fromSameMachine({ host, port }: TcpAddress): TcpAddress {
+  return { host: WILDCARDS.has(host) ? "127.0.0.1" : host, port };
 }
 
 /** An address as it is written: `host:port`, IPv6 in brackets. */

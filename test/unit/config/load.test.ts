@@ -36,10 +36,21 @@ function warningsOf(over: Sections): readonly string[] {
 
 const minutes = 60_000;
 
+test.each([
+  [{ listen: "127.0.0.1:8081" }, { host: "127.0.0.1", port: 8081 }],
+  [{ listen: "0.0.0.0:8081" }, { host: "127.0.0.1", port: 8081 }],
+  [
+    { listen: "0.0.0.0:8081", address: "envoy:8081" },
+    { host: "envoy", port: 8081 },
+  ],
+])("with egress %j the processor's own calls go to %j", (egress, address) => {
+  expect(load({ egress }).egress.address).toEqual(address);
+});
+
 test("the smallest configuration gets every default", () => {
   expect(load()).toEqual({
     gateway: { listen: { host: "0.0.0.0", port: 8080 } },
-    egress: { listen: { host: "127.0.0.1", port: 8081 } },
+    egress: { listen: { host: "127.0.0.1", port: 8081 }, address: { host: "127.0.0.1", port: 8081 } },
     processor: {
       listen: { kind: "tcp", host: "127.0.0.1", port: 50051 },
       workers: 1,
