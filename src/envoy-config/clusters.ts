@@ -163,7 +163,7 @@ function processorCluster({ processor }: Config): Message {
     connect_timeout: duration(PROCESSOR_CONNECT),
     lb_policy: "LEAST_REQUEST",
     circuit_breakers: { thresholds: [PROCESSOR_LIMITS] },
-    ...(processor.endpoints.length > 1 && {
+    ...(mayBeSeveral(processor.endpoints) && {
       // Otherwise Envoy keeps a change of health back where another was less than a second ago, as in a rolling restart,
       // and goes on asking a processor that it knows is gone.
       common_lb_config: { update_merge_window: duration(0) },
@@ -224,6 +224,11 @@ function undecidedCluster(): Message {
     type: "STATIC",
     load_assignment: { cluster_name: UNDECIDED_CLUSTER },
   };
+}
+
+/** A name may stand for several, as that of a headless Service in Kubernetes does. */
+export function mayBeSeveral(addresses: readonly Address[]): boolean {
+  return addresses.length > 1 || !addresses.every(isResolved);
 }
 
 function discovery(addresses: readonly (TcpAddress | Address)[]): Message {

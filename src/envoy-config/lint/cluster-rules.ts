@@ -1,7 +1,7 @@
 /** Rules on the clusters of the backends and of the processor, and on the runtime. */
 import type { Config } from "../../config/load.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
-import { PROCESSOR_LIMITS } from "../clusters.ts";
+import { mayBeSeveral, PROCESSOR_LIMITS } from "../clusters.ts";
 import { STREAM_RETRY } from "../ext-proc.ts";
 import { GRACEFUL_CLOSE_FLAG, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
@@ -77,7 +77,7 @@ function http2(cluster: View): Finding[] {
 /** Envoy holds a change of health back for a second, by default, and goes on asking a processor that it knows is gone. */
 function ejection(cluster: View, { processor }: Config): Finding[] {
   const window = cluster.get("common_lb_config.update_merge_window");
-  if (processor.endpoints.length === 1 || window.duration === 0) return [];
+  if (!mayBeSeveral(processor.endpoints) || window.duration === 0) return [];
   return [
     warning(
       "processor-ejection",
@@ -120,7 +120,7 @@ function retryFindings(service: View, { processor }: Config): Finding[] {
     ? " beside envoy_grpc, not inside it, where it does nothing"
     : "";
   return [
-    (processor.endpoints.length > 1 ? error : warning)(
+    (mayBeSeveral(processor.endpoints) ? error : warning)(
       "processor-retry",
       policy,
       `does not retry connect-failure and unavailable, so a processor's restart fails requests; write${inside} ` +

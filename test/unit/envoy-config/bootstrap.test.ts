@@ -230,10 +230,15 @@ describe("a backend's cluster", () => {
 });
 
 describe("the processor's cluster", () => {
-  test("is checked and ejected from only where there are several processors", () => {
+  test("is neither checked nor ejected from where there is one processor", () => {
     expect(parts().clusterOf("mcp_router")).not.toHaveProperty("health_checks");
-    const several = parts({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
-    expect(several.clusterOf("mcp_router")).toMatchObject({
+  });
+
+  test.each([
+    ["several processors", ["10.0.0.1:50051", "10.0.0.2:50051"]],
+    ["a name, which may stand for several", ["mcp-router.mcp.svc:50051"]],
+  ])("is checked and ejected from with %s", (_, endpoints) => {
+    expect(parts({ processor: { endpoints } }).clusterOf("mcp_router")).toMatchObject({
       health_checks: [{ grpc_health_check: {} }],
       outlier_detection: { max_ejection_percent: 50 },
       common_lb_config: { update_merge_window: "0s" },
