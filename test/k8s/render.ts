@@ -1,0 +1,39 @@
+/** The manifests as `kubectl kustomize` renders them. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+
+const ROOT = join(import.meta.dirname, "../..");
+const KUBECTL = join(ROOT, ".tools/kubectl/bin/kubectl");
+
+/** An object of Kubernetes, as far as tests look into it. */
+export interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  // biome-ignore lint/suspicious/noExplicitAny: whatever kind it is, a test knows its fields.
+  readonly spec: any;
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** @param directory below k8s/, such as `overlays/envoy` */
+export function render(directory: string): string {
+  if (!existsSync(KUBECTL)) throw new Error(`no kubectl at ${KUBECTL}: run "make tools"`);
+  const { status, stdout, stderr } = spawnSync(KUBECTL, ["kustomize", join(ROOT, "k8s", directory)], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`kubectl kustomize k8s/${directory}: ${stderr}`);
+  return stdout;
+}
+
+export function manifestsOf(rendered: string): Manifest[] {
+  return parseAllDocuments(rendered).map((document) => document.toJS() as Manifest);
+}
+
+/** The one of a kind and name. */
+export function pick(manifests: readonly Manifest[], kind: string, name: string): Manifest {
+  const found = manifests.filter((one) => one.kind === kind && one.metadata.name === name);
+  const [only] = found;
+  if (!only || found.length > 1) throw new Error(`${found.length} manifests are ${kind}/${name}`);
+  return only;
+}
