@@ -105,7 +105,8 @@ build: $(PACKAGES) ## Compile src/ to dist/
 	@$(RUN) build
 
 .PHONY: generate
-generate: $(PACKAGES) ## Make the Envoy configurations that are committed anew, from their mcp-router.yaml
+generate: $(PACKAGES) ## Make anew what is committed and made from something else: Envoy configurations, the reference
+	@node_modules/.bin/node scripts/configuration-reference.ts > docs/configuration.md
 	@$(RUN) mcp-router -- envoy --config k8s/base/mcp-router.yaml > k8s/components/envoy/bootstrap.yaml
 
 .PHONY: clean

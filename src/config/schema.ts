@@ -51,13 +51,13 @@ const backend = z.strictObject({
   host: text("a host name")
     .optional()
     .describe("`Host` that the backend is sent. Default: the endpoint's own address."),
-  tls: tlsToBackend.optional(),
+  tls: tlsToBackend.optional().describe("TLS to the backend; absent = none."),
   timeouts: z
     .strictObject({
-      call: duration.optional(),
-      listen: duration.optional(),
-      connect: duration.optional(),
-      initialize: duration.optional(),
+      call: duration.optional().describe("As `timeouts.call`."),
+      listen: duration.optional().describe("As `timeouts.listen`."),
+      connect: duration.optional().describe("As `timeouts.connect`."),
+      initialize: duration.optional().describe("As `timeouts.initialize`."),
     })
     .default({})
     .describe("Only where they differ from the top-level `timeouts`."),
@@ -74,7 +74,8 @@ const route = z.strictObject({
   path: path.describe("Public path, compared byte by byte after Envoy's normalization."),
   backends: z
     .array(text("the name of a backend"), "expected a list of the names of backends")
-    .min(1, "expected at least one backend"),
+    .min(1, "expected at least one backend")
+    .describe("Where its requests go: one backend, until federated routes are built."),
   sessions: z
     .enum(["optional", "required"])
     .default("optional")
@@ -85,42 +86,51 @@ const route = z.strictObject({
 
 const nodes = z.array(tcpAddress, "expected a list of addresses").min(1, "expected at least one address");
 
-/** Redis 6.2 or later, or Valkey: one of `url`, `sentinel` and `cluster` says where. */
 const redis = z.strictObject({
-  kind: z.literal("redis"),
+  kind: z
+    .literal("redis")
+    .describe("Redis 6.2 or later, or Valkey: one of `url`, `sentinel` and `cluster` says where. Routers share it."),
   url: redisUrl
     .optional()
     .describe("`redis://host:6379`, or `rediss://` for TLS. May hold user, password and number of the database."),
   sentinel: z
-    .strictObject({ master: text("the name of the master"), nodes })
+    .strictObject({
+      master: text("the name of the master").describe("As the Sentinels know it."),
+      nodes: nodes.describe("Addresses of the Sentinels."),
+    })
     .optional()
-    .describe("The master is asked of these Sentinels by the name that they know it by."),
-  cluster: z.strictObject({ nodes }).optional().describe("Some nodes of a Redis Cluster; they tell the others."),
+    .describe("A Redis whose master Sentinels choose."),
+  cluster: z
+    .strictObject({ nodes: nodes.describe("Addresses of some of its nodes; they tell the others.") })
+    .optional()
+    .describe("A Redis Cluster."),
   prefix: z
     .string("expected a text")
     .regex(/^[\w.-]{1,32}$/, "expected up to 32 letters, digits, dots, hyphens")
+    .meta({ title: "up to 32 letters, digits, dots, hyphens" })
     .default("mcpr")
     .describe("How every key begins."),
-  username: text("the name of an ACL user").optional(),
+  username: text("the name of an ACL user").optional().describe("Default: Redis's own default user."),
   passwordFile: text("the path of a file").optional().describe("A file with the password and nothing else."),
   database: wholeNumber(0, 1_000).default(0).describe("Number of the database; a cluster has only 0."),
   timeout: duration.prefault("500ms").describe("Longest that a command may take. A session's request waits for one."),
   tls: z
     .strictObject({
-      ca: text("the path of a PEM file").optional(),
-      cert: text("the path of a PEM file").optional(),
-      key: text("the path of a PEM file").optional(),
-      serverName: text("a host name").optional(),
+      ca: text("the path of a PEM file").optional().describe("Authorities to trust. Default: those of Node.js."),
+      cert: text("the path of a PEM file").optional().describe("Certificate of the router's own."),
+      key: text("the path of a PEM file").optional().describe("Its key."),
+      serverName: text("a host name").optional().describe("Name to verify. Default: the host that is connected to."),
     })
     .optional()
-    .describe("Needed for TLS with Sentinels or a cluster; PEM files."),
+    .describe("TLS, which `rediss://` switches on too. Paths are on the router's machine."),
 });
 
 const required = z.boolean("expected true or false").default(true);
 
-/** How the principal of a request is known, to whom its session then belongs. */
 const identity = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("none") }),
+  z.strictObject({
+    kind: z.literal("none").describe("Everybody is anonymous: whoever has a session's id can use it."),
+  }),
   z.strictObject({
     kind: z.literal("jwt").describe("A bearer token, which Envoy checks before the router is asked."),
     issuer: text("the issuer of the tokens").describe("`iss` of the tokens, as they have it."),
@@ -128,24 +138,26 @@ const identity = z.discriminatedUnion("kind", [
       .array(text("an audience"), "expected a list of audiences")
       .min(1, "expected at least one audience")
       .describe("A token must be for one of these."),
-    jwks: z.strictObject({
-      file: text("the path of a JSON Web Key Set")
-        .optional()
-        .describe("JSON Web Key Set (RFC 7517), as a path on Envoy's machine."),
-      uri: webUrl.optional().describe("Where Envoy fetches it from instead."),
-      ca: text("the path of a PEM file")
-        .optional()
-        .describe(
-          "Of `uri`: PEM file of the authorities that Envoy trusts, as a path on its machine. Default: " +
-            "the system's.",
-        ),
-      refresh: duration
-        .prefault("10m")
-        .describe(
-          "Of `uri`: how long Envoy uses a set before it fetches it again. New keys of the issuer are " +
-            "known after it.",
-        ),
-    }),
+    jwks: z
+      .strictObject({
+        file: text("the path of a JSON Web Key Set")
+          .optional()
+          .describe("JSON Web Key Set (RFC 7517), as a path on Envoy's machine."),
+        uri: webUrl.optional().describe("Where Envoy fetches it from instead."),
+        ca: text("the path of a PEM file")
+          .optional()
+          .describe(
+            "Of `uri`: PEM file of the authorities that Envoy trusts, as a path on its machine. Default: " +
+              "the system's.",
+          ),
+        refresh: duration
+          .prefault("10m")
+          .describe(
+            "Of `uri`: how long Envoy uses a set before it fetches it again. New keys of the issuer are " +
+              "known after it.",
+          ),
+      })
+      .describe("The keys that tokens are signed by: one of `file` and `uri`."),
     required: required.describe("Whether a request without a token is refused."),
   }),
   z.strictObject({
@@ -153,7 +165,9 @@ const identity = z.discriminatedUnion("kind", [
     name: z
       .string("expected the name of a header")
       .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
-      .toLowerCase(),
+      .toLowerCase()
+      .meta({ title: "the name of a header" })
+      .describe("Its name. What is ahead of the router must take it away where a client sends it."),
     required: required.describe("Whether a request without it is refused."),
   }),
 ]);
@@ -179,10 +193,11 @@ const schema = z.strictObject({
         ),
       tls: z
         .strictObject({
-          cert: text("the path of a PEM file").describe("PEM files, as paths on Envoy's machine."),
-          key: text("the path of a PEM file"),
+          cert: text("the path of a PEM file").describe("Certificate chain, as a path on Envoy's machine."),
+          key: text("the path of a PEM file").describe("Its key, likewise."),
         })
-        .optional(),
+        .optional()
+        .describe("TLS for clients; absent = none."),
     })
     .prefault({}),
   egress: z
@@ -232,11 +247,14 @@ const schema = z.strictObject({
     })
     .prefault({}),
   store: z
-    .discriminatedUnion("kind", [z.strictObject({ kind: z.literal("memory") }), redis])
+    .discriminatedUnion("kind", [
+      z.strictObject({
+        kind: z.literal("memory").describe("Sessions end with the router, and no other router knows them."),
+      }),
+      redis,
+    ])
     .prefault({ kind: "memory" })
-    .describe(
-      "Where sessions are kept: in memory they end with the router, and no other router knows them; or in Redis.",
-    ),
+    .describe("Where sessions are kept."),
   sessions: z
     .strictObject({
       idle: duration.prefault("30m").describe("A session ends when nothing used it for this long."),
@@ -269,7 +287,9 @@ const schema = z.strictObject({
     })
     .prefault({})
     .describe("Who may begin a session. `off` switches a cap off; 0 is its default. What lives is never refused."),
-  identity: identity.prefault({ kind: "none" }),
+  identity: identity
+    .prefault({ kind: "none" })
+    .describe("How the principal of a request is known, to whom its session then belongs."),
   log: z
     .strictObject({
       level: z
@@ -312,8 +332,12 @@ const schema = z.strictObject({
     .prefault({}),
   backends: z
     .record(name, backend, "expected the backends, each by its name")
-    .refine((all) => Object.keys(all).length > 0, "expected at least one backend"),
-  routes: z.array(route, "expected a list of routes").min(1, "expected at least one route"),
+    .refine((all) => Object.keys(all).length > 0, "expected at least one backend")
+    .describe("MCP servers by name. Each is a cluster of Envoy, of one or more endpoints."),
+  routes: z
+    .array(route, "expected a list of routes")
+    .min(1, "expected at least one route")
+    .describe("Public paths. A client's URL is that of Envoy with one of them."),
 });
 
 /** What the file says, defaults filled in, not yet checked across fields. */
@@ -324,9 +348,14 @@ export function parseShape(value: unknown): z.ZodSafeParseResult<RawConfig> {
   return schema.safeParse(value, { error: expectation });
 }
 
+/** The same as a JSON Schema (2020-12) of what is written; `title` says what is expected of a value. */
+export function jsonSchema(): object {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+}
+
 /** The settings that are known under a path, to suggest one for a name that is not. */
 export function settingsUnder(path: readonly PropertyKey[]): string[] {
-  let node: unknown = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  let node: unknown = jsonSchema();
   for (const key of path)
     node =
       typeof key === "number"

@@ -1,4 +1,7 @@
-/** The kinds of value that a configuration file holds, each read from its written form. */
+/**
+ * The kinds of value that a configuration file holds, each read from its written form. `title` is what is expected of one, in
+ * errors and in docs/configuration.md.
+ */
 import { unescape as percentDecoded } from "node:querystring";
 import * as z from "zod";
 
@@ -26,33 +29,41 @@ export const duration = fromText<number>('a duration such as "500ms", "10s", "30
 /** `512B`, `256KiB`, `4MiB`, or a plain number of bytes; at least one byte, and at most `largest`, written the same way. */
 export function byteSize(largest: string) {
   const max = bytesOf(largest);
-  const message = `expected a size such as "512B", "4KiB" or "1MiB", from 1 byte to ${largest}`;
+  const expected = `a size such as "512B", "4KiB" or "1MiB", from 1 byte to ${largest}`;
+  const message = `expected ${expected}`;
   return z
     .union([z.number(), z.string()], message)
     .transform((written) => (typeof written === "number" ? written : bytesOf(written)))
-    .refine((bytes) => isWhole(bytes, 1, max), message);
+    .refine((bytes) => isWhole(bytes, 1, max), message)
+    .meta({ title: expected });
 }
 
 /** A whole number of things. */
 export function wholeNumber(min: number, max: number) {
-  const message = `expected a whole number from ${min} to ${max}`;
-  return z.number(message).refine((value) => isWhole(value, min, max), message);
+  const expected = `a whole number from ${min} to ${max}`;
+  const message = `expected ${expected}`;
+  return z
+    .number(message)
+    .refine((value) => isWhole(value, min, max), message)
+    .meta({ title: expected });
 }
 
 /** A number that nothing goes above; undefined where it is `off`. Zero, which nobody means, is the default. */
 export function cap(standard: number, max: number) {
-  const message = `expected a whole number from 1 to ${max}, or off`;
+  const expected = `a whole number from 1 to ${max}, or off`;
+  const message = `expected ${expected}`;
   return z
     .union([z.number(), z.literal("off")], message)
     .refine((value) => value === "off" || isWhole(value, 0, max), message)
     .transform((value) => (value === "off" ? undefined : value || standard))
-    .prefault(standard);
+    .prefault(standard)
+    .meta({ title: expected });
 }
 
 /** Text that is not empty. */
 export function text(expected: string) {
   const message = `expected ${expected}`;
-  return z.string(message).min(1, message);
+  return z.string(message).min(1, message).meta({ title: expected });
 }
 
 /** `host:port` or `[v6]:port`. */
@@ -82,18 +93,21 @@ export const host = fromText<string>(
   },
 );
 
-const pathExpected =
-  'expected a path such as "/mcp": no query, no empty, dotted or percent-escaped segment, no trailing slash';
+const pathExpected = 'a path such as "/mcp": no query, no empty, dotted or percent-escaped segment, no trailing slash';
 /** A URL path without query, fragment, empty, dot or escaped segments: what Envoy's normalization leaves as it is. */
 export const path = z
-  .string(pathExpected)
-  .regex(/^(?:\/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+$|^\/$/, pathExpected);
+  .string(`expected ${pathExpected}`)
+  .regex(/^(?:\/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+$|^\/$/, `expected ${pathExpected}`)
+  .meta({ title: pathExpected });
 
 const backendPathExpected =
-  'expected a path such as "/mcp": it begins with "/", and has no query, fragment, white space or control character ' +
+  'a path such as "/mcp": it begins with "/", and has no query, fragment, white space or control character ' +
   "(percent-encode what is not ASCII)";
 /** A path at a backend, which goes there as it is written: nothing normalizes it, so it may end in a slash. */
-export const backendPath = z.string(backendPathExpected).regex(/^\/[!"$->@-~]*$/, backendPathExpected);
+export const backendPath = z
+  .string(`expected ${backendPathExpected}`)
+  .regex(/^\/[!"$->@-~]*$/, `expected ${backendPathExpected}`)
+  .meta({ title: backendPathExpected });
 
 /** Of these, browsers leave out the scheme's own port. */
 const WEB_SCHEMES = new Set(["http", "https"]);
@@ -197,12 +211,13 @@ function bytesOf(text: string): number {
 }
 
 function fromText<T>(expected: string, parse: (text: string) => T | undefined) {
-  return z.string(`expected ${expected}`).transform((text, context): T => {
+  const read = (text: string, context: z.RefinementCtx): T => {
     const value = parse(text);
     if (value === undefined) {
       context.issues.push({ code: "custom", message: `expected ${expected}`, input: text });
       return z.NEVER;
     }
     return value;
-  });
+  };
+  return z.string(`expected ${expected}`).transform(read).meta({ title: expected });
 }

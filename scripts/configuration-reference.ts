@@ -1,0 +1,110 @@
+/**
+ * Writes docs/configuration.md to stdout: each setting with what is expected of it, its default and its meaning, all from the
+ * schema.
+ *
+ *     node scripts/configuration-reference.ts
+ */
+import { pathToFileURL } from "node:url";
+import { jsonSchema } from "../src/config/schema.ts";
+
+/** JSON Schema, as far as zod writes it for ours. */
+interface Schema {
+  readonly title?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly const?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Schema | false;
+  readonly items?: Schema;
+  readonly oneOf?: readonly Schema[];
+}
+
+interface Row {
+  readonly setting: string;
+  readonly expected: string;
+  readonly fallback: string;
+  readonly meaning: string;
+}
+
+const HEAD = `# Configuration
+
+Every setting of \`mcp-router.yaml\`. Made by \`make generate\` from [the schema](../src/config/schema.ts).
+
+The file is read again when it changes. A file that is refused changes nothing, is logged, and shows on the metric
+\`mcp_router_config_stale\`. \`egress\`, \`processor\`, \`store\`, \`sessions\` and \`log\` are read at the start only; the log says
+so. Envoy has its configuration from the same file: make it anew where a change concerns it.
+
+\`mcp-router check --config mcp-router.yaml\` says what is wrong with a file, and warns of what is dangerous.
+`;
+
+export function reference(): string {
+  const { properties = {}, required = [] } = jsonSchema() as Schema;
+  const sections = Object.entries(properties).map(([name, schema]) =>
+    section(`## ${name}`, name, schema, required.includes(name)),
+  );
+  return HEAD + sections.join("");
+}
+
+/** A heading, what it is about, and a table; where there are several kinds, one for each. */
+function section(heading: string, name: string, schema: Schema, required: boolean): string {
+  const { description, oneOf } = schema;
+  const title = `\n${heading}${required ? " (required)" : ""}\n`;
+  const opening = description === undefined ? title : `${title}\n${description}\n`;
+  if (!oneOf) return opening + table(below(name, schema));
+  const kinds = oneOf.map((variant) => {
+    const { const: kind, description: meaning = "" } = variant.properties?.kind ?? {};
+    const isDefault = JSON.stringify(schema.default) === JSON.stringify({ kind });
+    const subheading = `### ${name}.kind: ${kind}${isDefault ? " (default)" : ""}`;
+    return section(subheading, name, { ...variant, description: meaning }, false);
+  });
+  return opening + kinds.join("");
+}
+
+/** The settings under one. */
+function below(setting: string, schema: Schema): Row[] {
+  if (schema.items) return below(`${setting}[]`, schema.items);
+  if (schema.additionalProperties) return below(`${setting}.<name>`, schema.additionalProperties);
+  const { properties = {}, required = [] } = schema;
+  return Object.entries(properties).flatMap(([name, property]) => {
+    // The kind is what the heading says.
+    if (property.const !== undefined) return [];
+    return rows(`${setting}.${name}`, property, required.includes(name));
+  });
+}
+
+function rows(setting: string, schema: Schema, required: boolean): Row[] {
+  const row = {
+    setting,
+    expected: expectedOf(schema),
+    fallback: required ? "required" : fallbackOf(schema),
+    meaning: schema.description ?? "",
+  };
+  return [row, ...(schema.properties ? below(setting, schema) : [])];
+}
+
+function expectedOf(schema: Schema): string {
+  if (schema.title !== undefined) return schema.title;
+  if (schema.enum) return schema.enum.join(", ");
+  if (schema.items) return `a list, each ${expectedOf(schema.items)}`;
+  if (schema.type === "boolean") return "true or false";
+  return schema.properties ? "settings" : "text";
+}
+
+function fallbackOf(schema: Schema): string {
+  return schema.default === undefined || schema.properties ? "" : `\`${String(schema.default)}\``;
+}
+
+function table(all: readonly Row[]): string {
+  if (all.length === 0) return "";
+  const lines = all.map(({ setting, expected, fallback, meaning }) => {
+    if (meaning === "") throw new Error(`${setting} has no description in the schema`);
+    const cells = [`\`${setting}\``, expected, fallback, meaning];
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  });
+  return ["", "| setting | expected | default | meaning |", "|---|---|---|---|", ...lines, ""].join("\n");
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) process.stdout.write(reference());
