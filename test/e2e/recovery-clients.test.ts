@@ -1,67 +1,14 @@
 /** The official clients go on through a restart of their server, as if nothing had happened. */
 import { createRequire } from "node:module";
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import type { Transport as AnyTransportV1 } from "@modelcontextprotocol/sdk/shared/transport.js";
-import { LoggingMessageNotificationSchema } from "@modelcontextprotocol/sdk/types.js";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Child, start, waitFor } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
+import { SDKS } from "../support/clients.ts";
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const EVERYTHING = createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/dist/index.js");
-
-/** What a test needs of a client, of whichever SDK. */
-interface TestClient {
-  call(name: string, args: Record<string, unknown>): Promise<unknown>;
-  readonly sessionId: string | undefined;
-  /** The data of log messages, which come on the GET stream. */
-  readonly heard: readonly unknown[];
-  close(): Promise<void>;
-}
-
-const INFO = { name: "test", version: "1" };
-
-async function connectV2(url: string): Promise<TestClient> {
-  const client = new Client(INFO);
-  const transport = new StreamableHTTPClientTransport(new URL(url));
-  const heard: unknown[] = [];
-  client.setNotificationHandler("notifications/message", ({ params }) => void heard.push(params.data));
-  await client.connect(transport);
-  return {
-    call: async (name, args) => (await client.callTool({ name, arguments: args })).content,
-    get sessionId() {
-      return transport.sessionId;
-    },
-    heard,
-    close: () => client.close(),
-  };
-}
-
-async function connectV1(url: string): Promise<TestClient> {
-  const client = new ClientV1(INFO);
-  const transport = new TransportV1(new URL(url));
-  const heard: unknown[] = [];
-  client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void heard.push(params.data));
-  // Its own type says `string | undefined` where its interface has an optional string.
-  await client.connect(transport as AnyTransportV1);
-  return {
-    call: async (name, args) => (await client.callTool({ name, arguments: args })).content,
-    get sessionId() {
-      return transport.sessionId;
-    },
-    heard,
-    close: () => client.close(),
-  };
-}
-
-const SDKS = [
-  ["v2", connectV2],
-  ["v1", connectV1],
-] as const;
 
 let server: TestServer;
 let everything: Child;
@@ -73,6 +20,16 @@ async function startEverything(): Promise<void> {
   const env = { PATH: process.env.PATH, PORT: String(everythingPort) };
   everything = start("server-everything", process.execPath, [EVERYTHING, "streamableHttp"], { env });
   await waitFor(everything, () => accepts(everythingPort));
+}
+
+async function restartServer(): Promise<void> {
+  await server.close();
+  server = await startMcpServer("one", { port: server.port });
+}
+
+/** The methods of what has reached the server: of POSTs those of their messages, of others HTTP's. */
+function received(): unknown[] {
+  return server.received.map(({ method, body }) => (method === "POST" ? JSON.parse(body.toString()).method : method));
 }
 
 beforeAll(async () => {
@@ -89,44 +46,61 @@ afterAll(async () => {
   await everything?.stop();
 });
 
-describe.each(SDKS)("the client of the TypeScript SDK %s", (_, connect) => {
-  test("goes through a restart of its server, and hears the new one", async () => {
-    const client = await connect(stack.url("/one/mcp"));
-    const { sessionId } = client;
-    expect(sessionId).toBeDefined();
-    expect(await client.call("run", { id: "before" })).toMatchObject([{ text: "before ran" }]);
-    await server.close();
-    server = await startMcpServer("one", { port: server.port });
+for (const { name, connect, missing } of SDKS)
+  describe.skipIf(missing !== undefined)(`the client of the ${name}`, () => {
+    async function connected(path: string) {
+      const client = await connect(stack.url(path));
+      onTestFinished(() => client.close());
+      return client;
+    }
 
-    expect(await client.call("run", { id: "after" })).toMatchObject([{ text: "after ran" }]);
-    expect(server.ran).toEqual(["after"]);
-    // Its GET stream was cut, and comes back when it tries again.
-    const announced = () => client.call("announce", {}).then(() => client.heard);
-    await expect.poll(announced, { interval: 100 }).toContain("from one");
-    expect(client.sessionId).toBe(sessionId);
-    await client.close();
-  });
-
-  test.skipIf(HIDES_OWN_ANSWERS)(
-    "calls while its server, server-everything, is down, and is answered when it is back",
-    async () => {
-      const client = await connect(stack.url("/everything/mcp"));
+    test("goes through a restart of its server, and hears the new one", async () => {
+      server.received.length = 0;
+      const client = await connected("/one/mcp");
+      expect(await client.call("run", { id: "before" })).toMatchObject([{ text: "before ran" }]);
       const { sessionId } = client;
-      expect(await client.call("echo", { message: "before" })).toMatchObject([{ text: "Echo: before" }]);
-      await everything.stop();
-      const answer = client.call("echo", { message: "meanwhile" });
-      await startEverything();
-      expect(await answer).toMatchObject([{ text: "Echo: meanwhile" }]);
-      expect(client.sessionId).toBe(sessionId);
-      await client.close();
-    },
-  );
+      expect(sessionId).toBeDefined();
+      await expect.poll(received).toContain("GET");
+      await restartServer();
 
-  test("calls after its server, server-everything, has restarted", async () => {
-    const client = await connect(stack.url("/everything/mcp"));
-    await everything.stop();
-    await startEverything();
-    expect(await client.call("echo", { message: "after" })).toMatchObject([{ text: "Echo: after" }]);
-    await client.close();
+      expect(await client.call("run", { id: "after" })).toMatchObject([{ text: "after ran" }]);
+      expect(server.ran).toEqual(["after"]);
+      expect(received().filter((method) => method === "initialize")).toHaveLength(1);
+      // Its GET stream was cut, and comes back when it tries again.
+      const announced = () => client.call("announce", {}).then(() => client.heard);
+      await expect.poll(announced, { interval: 100 }).toContain("from one");
+      expect(client.sessionId).toBe(sessionId);
+    });
+
+    test("is told by its new server of the progress of a call, step by step", async () => {
+      const client = await connected("/one/mcp");
+      await restartServer();
+      const steps = client.call("steps", { count: 2 });
+      await expect.poll(() => client.progress).toEqual([1]);
+      server.step();
+      await expect.poll(() => client.progress).toEqual([1, 2]);
+      server.step();
+      expect(await steps).toMatchObject([{ text: "2 steps" }]);
+    });
+
+    test.skipIf(HIDES_OWN_ANSWERS)(
+      "calls while its server, server-everything, is down, and is answered when it is back",
+      async () => {
+        const client = await connected("/everything/mcp");
+        expect(await client.call("echo", { message: "before" })).toMatchObject([{ text: "Echo: before" }]);
+        const { sessionId } = client;
+        await everything.stop();
+        const answer = client.call("echo", { message: "meanwhile" });
+        await startEverything();
+        expect(await answer).toMatchObject([{ text: "Echo: meanwhile" }]);
+        expect(client.sessionId).toBe(sessionId);
+      },
+    );
+
+    test("calls after its server, server-everything, has restarted", async () => {
+      const client = await connected("/everything/mcp");
+      await everything.stop();
+      await startEverything();
+      expect(await client.call("echo", { message: "after" })).toMatchObject([{ text: "Echo: after" }]);
+    });
   });
-});
