@@ -102,7 +102,7 @@ conformance: $(GATEWAY) ## Run the public MCP conformance suite, directly and th
 	@$(RUN) conformance
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure what the gateway adds, what sessions cost and what a flood of them does, against targets
+bench: $(TOOLS) ## Measure what the gateway adds, what sessions cost, lost and kept, and what a flood of them does, against targets
 	@$(RUN) bench
 
 .PHONY: build

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { BENCH_ENDPOINT, callAnswer, PROTOCOL_VERSION } from "./wire.ts";
+import { BENCH_ENDPOINT, callAnswer, FORGET_PATH, PROTOCOL_VERSION } from "./wire.ts";
 
 /** What is read of a request. The load alone calls us, so its shape is known. */
 interface Call {
@@ -33,7 +33,12 @@ function reply(
   endpoint: string,
   sessions: Map<string, string>,
 ): void {
-  const { id = 0, method, params } = JSON.parse(body) as Call;
+  if (request.url === FORGET_PATH) {
+    send(response, 200, String(sessions.size), {});
+    sessions.clear();
+    return;
+  }
+  const { id, method, params } = JSON.parse(body) as Call;
   if (method === "initialize") {
     const session = randomUUID();
     sessions.set(session, params?.clientInfo?.name ?? "");
@@ -46,6 +51,7 @@ function reply(
   const session = String(request.headers["mcp-session-id"]);
   const client = sessions.get(session);
   if (client === undefined) send(response, 404, `no session ${session} at ${endpoint}`, {});
+  else if (id === undefined) send(response, 202, "", {});
   // Like the SDK's servers we repeat the id on every answer, which gives a router something to put right.
   else send(response, 200, callAnswer(id, client), { "mcp-session-id": session });
 }

@@ -1,6 +1,7 @@
 /**
  * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router, one with
- * our router and a Redis. Then what its sessions cost, and what a flood of initializes does to them: sessions.ts, flood.ts.
+ * our router and a Redis. Then what its sessions cost, what recovering a lost one costs, and what a flood of initializes does
+ * to them: sessions.ts, recovery.ts, flood.ts.
  *
  * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is in
  * ratios. Ends with 1 when an answer was wrong or a target is missed.
@@ -84,7 +85,8 @@ try {
 }
 
 await runPart("sessions", "--expose-gc", join(import.meta.dirname, "sessions.ts"));
-await runPart("flood", join(import.meta.dirname, "flood.ts"), ...(options.quick ? ["--quick"] : []));
+for (const name of ["recovery", "flood"])
+  await runPart(name, join(import.meta.dirname, `${name}.ts`), ...(options.quick ? ["--quick"] : []));
 
 /** A process of its own, with a verdict of its own. */
 async function runPart(name: string, ...args: string[]): Promise<void> {

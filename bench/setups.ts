@@ -10,7 +10,7 @@ import { type RunningRedis, startRedis } from "../harness/redis.ts";
 import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { bare, undirected } from "./bootstraps.ts";
-import { MCP_PATH } from "./wire.ts";
+import { FORGET_PATH, MCP_PATH } from "./wire.ts";
 
 export interface Setup {
   readonly name: string;
@@ -27,6 +27,8 @@ export interface Setup {
 
 export interface Backend {
   readonly endpoints: readonly string[];
+  /** Has it forget its sessions; resolves with how many there were. */
+  forget(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -35,11 +37,17 @@ const HERE = import.meta.dirname;
 const ROOT = join(HERE, "..");
 
 /** Starts the backend with a number of endpoints. */
-export async function startBackend(endpoints: number): Promise<Backend> {
-  const ports = await Promise.all(Array.from({ length: endpoints }, freePort));
+export async function startBackend(size: number): Promise<Backend> {
+  const ports = await Promise.all(Array.from({ length: size }, freePort));
   const child = start("backend", process.execPath, [join(HERE, "backend.ts"), ...ports.map(String)]);
-  await waitFor(child, async () => child.output().split("listening").length > endpoints);
-  return { endpoints: ports.map((port) => `127.0.0.1:${port}`), stop: async () => void (await child.stop()) };
+  await waitFor(child, async () => child.output().split("listening").length > size);
+  const endpoints = ports.map((port) => `127.0.0.1:${port}`);
+  const forget = async (endpoint: string) => Number(await (await fetch(`http://${endpoint}${FORGET_PATH}`)).text());
+  return {
+    endpoints,
+    forget: async () => (await Promise.all(endpoints.map(forget))).reduce((sum, each) => sum + each, 0),
+    stop: async () => void (await child.stop()),
+  };
 }
 
 /** Envoy alone. */

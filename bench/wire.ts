@@ -8,6 +8,9 @@ export const PROTOCOL_VERSION = "2025-11-25";
 /** Where the backend says, on an initialize, which endpoint answered: set-ups without a router leave the pin to the client. */
 export const BENCH_ENDPOINT = "x-bench-endpoint";
 
+/** Any request to this path of the backend makes it forget its sessions, and is answered with how many there were. */
+export const FORGET_PATH = "/forget";
+
 const REQUEST_BYTES = 250;
 
 /** What the official SDK sends for a client that can do what a desktop application can: JSON of about 280 bytes. */
