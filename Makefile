@@ -175,7 +175,7 @@ $(KUBECTL):
 
 .tools/k8s/pod-security: $(wildcard test/k8s/pod-security/*)
 	@echo 'Building test/k8s/pod-security into .tools/k8s/ …'
-	@CGO_ENABLED=0 go build -C test/k8s/pod-security -trimpath -o $(CURDIR)/$@ .
+	@CGO_ENABLED=0 go build -C test/k8s/pod-security -trimpath -buildvcs=false -o $(CURDIR)/$@ .
 
 # The schemas of Istio and of the Gateway API, as their modules have them.
 .tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION):
