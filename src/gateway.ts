@@ -13,6 +13,7 @@ import { EVENT_STREAM, MCP_SESSION_ID } from "./core/headers.ts";
 import {
   CONTINUE,
   type HeaderFields,
+  isSuccess,
   type Later,
   type Reply,
   type RequestHead,
@@ -224,7 +225,7 @@ class HttpExchange implements Exchange {
     this.answersWithEvents = headers.get("content-type")?.includes(EVENT_STREAM) ?? false;
     // An empty one is none.
     const backendSessionId = headers.get(MCP_SESSION_ID) || undefined;
-    if (!this.#initializing || !isSuccess(head) || backendSessionId === undefined) {
+    if (!this.#initializing || !isSuccess(headers.get(":status")) || backendSessionId === undefined) {
       // No session begins: the backend refused, failed, or has none to give.
       this.#initializing?.slot.release();
       return this.#passOn(head);
@@ -415,8 +416,4 @@ class HttpExchange implements Exchange {
       this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
-}
-
-function isSuccess({ headers }: ResponseHead): boolean {
-  return headers.get(":status")?.startsWith("2") ?? false;
 }

@@ -77,3 +77,9 @@ export interface Reply {
 }
 
 export const CONTINUE: Verdict = { kind: "continue" };
+
+/** Whether an answer's status says that the request was taken: 2xx (RFC 9110 §15.3). A header's value, or a number. */
+export function isSuccess(status: string | number | undefined): boolean {
+  const code = Number(status);
+  return code >= 200 && code < 300;
+}

@@ -5,7 +5,7 @@
 import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { MCP_SESSION_ID, OWN_CLIENT_ID_PREFIX, X_CLIENT_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../core/headers.ts";
-import type { Header } from "../core/http.ts";
+import { type Header, isSuccess } from "../core/http.ts";
 
 /** How long (ms) the end of a session may take. */
 const END_TIMEOUT_MS = 5_000;
@@ -106,7 +106,7 @@ export function createEgress(address: string): Egress {
       const call: Call = { purpose: "sweep", target, pin, method: "DELETE", headers: [] };
       const { status, discard } = await send(call, AbortSignal.any([signal, timeout]));
       discard();
-      const told = (status >= 200 && status < 300) || status === 404 || status === 405;
+      const told = isSuccess(status) || status === 404 || status === 405;
       if (!told) throw new Error(`the backend answers ${status}`);
     },
 

@@ -3,7 +3,7 @@
  * the request sent once more, and what comes of it is the client's answer.
  */
 import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
-import type { HeaderFields, Later, ResponseHead, Verdict } from "../core/http.ts";
+import { type HeaderFields, isSuccess, type Later, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/message.ts";
 import type { Note } from "../core/note.ts";
 import { answer } from "../core/reject.ts";
@@ -101,7 +101,7 @@ class KeptRequest implements Kept {
     if (suspicion === undefined) {
       const message = this.#message;
       this.#forgetMessage();
-      return status?.startsWith("2") && message?.note ? this.#remember(message).then(() => asItIs) : asItIs;
+      return message?.note && isSuccess(status) ? this.#remember(message).then(() => asItIs) : asItIs;
     }
     return {
       kind: "later",
@@ -160,7 +160,7 @@ class KeptRequest implements Kept {
         signal,
       );
       this.#forgetMessage();
-      if (again.status >= 200 && again.status < 300) await this.#remember(message);
+      if (isSuccess(again.status)) await this.#remember(message);
       return again;
     } catch {
       // The client has left: nobody is answered.

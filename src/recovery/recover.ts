@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
-import type { Header } from "../core/http.ts";
+import { type Header, isSuccess } from "../core/http.ts";
 import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
@@ -251,7 +251,7 @@ class Attempt {
         this.#abandon(egress, begun);
         return "gone";
       }
-      if (status < 200 || status > 299) throw new Error(`the backend refuses ${call.method}: ${status}`);
+      if (!isSuccess(status)) throw new Error(`the backend refuses ${call.method}: ${status}`);
       await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
@@ -297,7 +297,7 @@ class Attempt {
     const sessionId = answer.header(MCP_SESSION_ID);
     const read = async () => {
       const message = await this.#answerOf(answer);
-      if (answer.status < 200 || answer.status > 299 || message?.result === undefined)
+      if (!isSuccess(answer.status) || message?.result === undefined)
         throw new Error(`the backend refuses to initialize: ${answer.status}`);
       return message.result;
     };
