@@ -39,10 +39,19 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
   return ({ key, backend, suspicion, outcome, why, from, to, ms }) => {
     metrics.recovered(backend, outcome, ms / 1000);
     const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
-    // That a backend knows the session is what a tool's own 404 comes to.
-    if (outcome === "alive") log.debug(line, "a backend's session was asked for, and lives");
-    else if (outcome === "recovered") log.info(line, "a lost session was recovered");
-    else log.warn(line, "a lost session was not recovered");
+    switch (outcome) {
+      case "recovered":
+        return log.info(line, "a lost session was recovered");
+      case "joined":
+        return log.debug(line, "a lost session had been recovered already");
+      case "alive":
+        // What a tool's own 404 comes to.
+        return log.debug(line, "a backend's session was asked for, and lives");
+      case "failed":
+        return log.warn(line, "a lost session was not recovered");
+      default:
+        return assertNever(outcome);
+    }
   };
 }
 

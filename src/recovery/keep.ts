@@ -142,7 +142,7 @@ class KeptRequest implements Kept {
     const version = headers.get(MCP_PROTOCOL_VERSION);
     const loss = { suspicion, key, target, used, headers: credentialHeaders(headers), version, bound };
     const outcome = await recovery.recover(loss, signal);
-    if (outcome.kind !== "recovered") return asItIs;
+    if (!("binding" in outcome)) return asItIs;
     if (!message) return reconnect(sessionId);
     const { id, body } = message;
     try {

@@ -30,8 +30,10 @@ interface Loss {
 }
 
 type Outcome =
-  /** The session goes on, by this binding. */
+  /** The session goes on, by this binding, which we made. */
   | { readonly kind: "recovered"; readonly binding: Binding }
+  /** The session goes on, by a binding that somebody else has made: another router, or an earlier recovery of ours. */
+  | { readonly kind: "joined"; readonly binding: Binding }
   /** The backend knows the session: the answer was about something else. */
   | { readonly kind: "alive" }
   | { readonly kind: "failed"; readonly why: string };
@@ -146,7 +148,7 @@ async function run(dependencies: RecoveryDependencies, gate: Gate, loss: Loss, l
     outcome: outcome.kind,
     why: outcome.kind === "failed" ? outcome.why : undefined,
     from: loss.used.endpoint,
-    to: outcome.kind === "recovered" ? outcome.binding.endpoint : undefined,
+    to: "binding" in outcome ? outcome.binding.endpoint : undefined,
     ms: performance.now() - started,
   });
   return outcome;
@@ -180,7 +182,7 @@ class Attempt {
     const name = `${this.#loss.key}/${this.#loss.target.backend}`;
     for (;;) {
       const { binding } = await this.#current();
-      if (binding.generation !== used.generation) return { kind: "recovered", binding };
+      if (binding.generation !== used.generation) return { kind: "joined", binding };
       const acquired = await this.#dependencies.locks.acquire(name, LOCK_MS);
       if (acquired.kind === "unavailable") throw new Error("the session store is away");
       if (acquired.kind === "acquired") return await this.#whileLocked(acquired.lock);
@@ -194,7 +196,7 @@ class Attempt {
     try {
       // Somebody may have finished just before the lock was free.
       const { session, binding } = await this.#current();
-      if (binding.generation !== this.#loss.used.generation) return { kind: "recovered", binding };
+      if (binding.generation !== this.#loss.used.generation) return { kind: "joined", binding };
       return await this.#initializeAnew(session);
     } finally {
       clearInterval(renewal);
@@ -258,7 +260,7 @@ class Attempt {
       if (bound.kind === "bound") return { kind: "recovered", binding: bound.binding };
       if (bound.kind === "conflict" && bound.binding) {
         this.#abandon(egress, begun);
-        return { kind: "recovered", binding: bound.binding };
+        return { kind: "joined", binding: bound.binding };
       }
       throw new Error(bound.kind === "unavailable" ? "the session store is away" : "the session has ended");
     } catch (error) {

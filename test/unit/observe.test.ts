@@ -1,14 +1,15 @@
 import { describe, expect, test } from "vitest";
 import type { SweepEvent } from "../../src/admission/sweeper.ts";
 import type { RequestEvent } from "../../src/gateway.ts";
-import { requestObserver, sweepObserver } from "../../src/observe.ts";
+import { recoveryObserver, requestObserver, sweepObserver } from "../../src/observe.ts";
+import type { RecoveryEvent } from "../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
 import { ROUTE } from "./core/policy.ts";
 
-/** Both observers at work, the lines of their log, and what was counted. */
+/** The observers at work, the lines of their log, and what was counted. */
 function open() {
   const lines: { readonly level: number; readonly msg: string }[] = [];
   const log = createLogger("debug", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
@@ -16,12 +17,13 @@ function open() {
   return {
     request: requestObserver(metrics, log),
     sweep: sweepObserver(metrics, log),
+    recovery: recoveryObserver(metrics, log),
     lines,
     warnings: () => lines.filter(({ level }) => level >= 40),
     counted: async () =>
       (await metrics.render())
         .split("\n")
-        .filter((line) => /^mcp_router_(requests|sessions|backends)_.* [1-9]/.test(line)),
+        .filter((line) => /^mcp_router_(requests|sessions|backends|recovery)_.* [1-9]/.test(line)),
   };
 }
 
@@ -62,9 +64,38 @@ test.each<[RequestEvent, string, object[]]>([
 });
 
 test("an event that nobody mapped is a fault", () => {
-  const { request, sweep } = open();
+  const { request, sweep, recovery } = open();
+  expect(() => recovery({ outcome: "new", key, ms: 1 } as unknown as RecoveryEvent)).toThrow("new");
   expect(() => request({ kind: "new" } as unknown as RequestEvent)).toThrow("new");
   expect(() => sweep({ kind: "new" } as unknown as SweepEvent)).toThrow("new");
+});
+
+describe("a session that seemed lost is counted by what came of it, and logged", () => {
+  const seemedLost = {
+    kind: "recovery",
+    key,
+    backend: "one",
+    suspicion: "ask",
+    why: undefined,
+    from: "10.0.0.1:80",
+    to: "10.0.0.2:80",
+    ms: 20,
+  } as const;
+  const DEBUG = 20;
+  const INFO = 30;
+  const WARN = 40;
+
+  test.each([
+    ["recovered", INFO, "a lost session was recovered"],
+    ["joined", DEBUG, "a lost session had been recovered already"],
+    ["alive", DEBUG, "a backend's session was asked for, and lives"],
+    ["failed", WARN, "a lost session was not recovered"],
+  ] as const)("%s", async (outcome, level, msg) => {
+    const { recovery, counted, lines } = open();
+    recovery({ ...seemedLost, outcome });
+    expect(await counted()).toContain(`mcp_router_recovery_seconds_count{backend="one",outcome="${outcome}"} 1`);
+    expect(lines).toMatchObject([{ level, msg, session: sessionTag(key), from: "10.0.0.1:80", to: "10.0.0.2:80" }]);
+  });
 });
 
 test("an expired session is counted, and known to the log by its tag", async () => {

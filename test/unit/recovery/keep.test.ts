@@ -256,6 +256,11 @@ describe("the answer of a lost session", () => {
     ]);
   });
 
+  test("is replaced also where somebody else has recovered the session", async () => {
+    const { keep } = await open({ recover: async () => ({ kind: "joined", binding: NEW }) });
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 200 });
+  });
+
   test("is replaced also by that of a session lost again: there is no third time", async () => {
     const answer = { status: 404, headers: { "content-length": "4" }, body: "gone" };
     const { keep, sent, recoveries } = await open({ answer });

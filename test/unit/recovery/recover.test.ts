@@ -254,7 +254,7 @@ describe("a session that was recovered meanwhile", () => {
   test("is used as it is where the lost one is not known any more, which alone is asked", async () => {
     const { recovery, loss, store, key, names } = await open();
     await store.bind(key, "one", 1, NEW);
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "joined", binding: NEW });
     expect(names()).toEqual(["ping"]);
   });
 
@@ -280,7 +280,7 @@ describe("a session that was recovered meanwhile", () => {
         },
       },
     });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "joined", binding: NEW });
     expect(opened.names()).toEqual(["ping"]);
   });
 
@@ -294,7 +294,7 @@ describe("a session that was recovered meanwhile", () => {
       },
     };
     const opened = await open({ locks });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "joined", binding: NEW });
     expect(asked).toBe(3);
     expect(opened.names()).toEqual(["ping"]);
   });
@@ -308,7 +308,7 @@ describe("a session that was recovered meanwhile", () => {
       },
     };
     const opened = await open({ locks });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "joined", binding: NEW });
     expect(opened.names()).toEqual(["ping"]);
     expect(await free.acquire(`${opened.key}/one`, 1)).toMatchObject({ kind: "acquired" });
   });
@@ -324,7 +324,7 @@ describe("a session that was recovered meanwhile", () => {
       },
     });
     expect(await opened.recovery.recover(opened.loss, never)).toEqual({
-      kind: "recovered",
+      kind: "joined",
       binding: { ...theirs, generation: 2 },
     });
     expect((await opened.listener.called("DELETE")).headers).toMatchObject({
@@ -441,13 +441,17 @@ describe("of many who meet the loss of one session at once", () => {
     expect(events).toHaveLength(1);
   });
 
-  test("sixty at two routers have it begun anew once", async () => {
-    const { recovery, another, loss, names } = await open();
+  test("sixty at two routers have it begun anew once, and one of the two says so", async () => {
+    const { recovery, another, loss, names, events } = await open();
     const routers = [recovery, another()];
     const outcomes = await Promise.all(
       Array.from({ length: 60 }, (_, at) => routers[at % 2]?.recover({ ...loss, suspicion: "gone" }, never)),
     );
-    expect(outcomes).toEqual(Array(60).fill({ kind: "recovered", binding: NEW }));
+    expect(outcomes).toMatchObject(Array(60).fill({ binding: NEW }));
+    expect(events.map(({ outcome, to }) => [outcome, to]).toSorted()).toEqual([
+      ["joined", NEW.endpoint],
+      ["recovered", NEW.endpoint],
+    ]);
     expect(names()).toEqual(STEPS);
   });
 
