@@ -88,8 +88,11 @@ export interface GatewayDependencies {
   readonly admission: Admission;
   /** Keeps what must be sent again if its session is lost. */
   readonly keeper: Keeper;
-  /** Tells a backend that a session which it has just begun will never be used. Does not wait, and does not throw. */
-  readonly abandon: (backend: string, binding: Binding) => void;
+  /**
+   * Tells a backend that a session which it has just begun will never be used, with the credentials among the headers of the
+   * request that it was begun for. Does not wait, and does not throw.
+   */
+  readonly abandon: (backend: string, begun: Binding, headers: HeaderFields) => void;
   readonly observe: (event: RequestEvent) => void;
 }
 
@@ -332,7 +335,7 @@ class HttpExchange implements Exchange {
     begun: Omit<Binding, "generation">,
     headers: HeaderFields,
   ): Promise<Verdict> {
-    const { route } = this.#opened();
+    const { route, headers: requested } = this.#opened();
     const { store, abandon } = this.#dependencies;
     const binding = { ...begun, generation: 1 };
     const owner = this.#principal;
@@ -344,7 +347,7 @@ class HttpExchange implements Exchange {
     if (outcome.kind !== "committed") {
       slot.release();
       if (created.kind === "created") await store.remove(key);
-      abandon(route.backend, binding);
+      abandon(route.backend, binding, requested);
       return this.#refuse(this.#notAdmitted(outcome));
     }
     this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });

@@ -14,6 +14,7 @@ import { recoveryObserver, requestObserver, sweepObserver } from "./observe.ts";
 import { createBudget } from "./recovery/budget.ts";
 import { createKeeper } from "./recovery/keep.ts";
 import { createRecovery } from "./recovery/recover.ts";
+import { credentialHeaders } from "./recovery/replay.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openStore } from "./store.ts";
 import { serveHealth } from "./telemetry/http.ts";
@@ -105,14 +106,20 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       observe: sweepObserver(metrics, log),
     });
     started.defer(() => sweeper.stop());
-    const recovery = createRecovery({ store, locks, egress, observe: recoveryObserver(metrics, log) });
+    const recovery = createRecovery({
+      store,
+      locks,
+      egress,
+      abandon: (...begun) => sweeper.tell(...begun),
+      observe: recoveryObserver(metrics, log),
+    });
     const gateway = createGateway({
       policy: () => policy,
       store,
       ledger,
       admission: createAdmission(ledger),
       keeper: createKeeper({ store, recovery, egress, budget: createBudget(config.limits.replayBodies) }),
-      abandon: (...ended) => sweeper.tell(...ended),
+      abandon: (backend, begun, headers) => sweeper.tell(backend, begun, credentialHeaders(headers)),
       observe: requestObserver(metrics, log),
     });
     const server = createExtProcServer({
@@ -171,9 +178,9 @@ async function letGo({ config, log }: Start, started: AsyncDisposableStack, isCl
 
 /** Tells backends through Envoy, by what the configuration in force says of them. One that it names no more is not told. */
 function backendEnder(egress: Egress, config: () => Config): SweeperOptions["endBackendSession"] {
-  return async (backend, { sessionId, endpoint }, signal) => {
+  return async (backend, ended, credentials, signal) => {
     const path = config().backends.find(({ name }) => name === backend)?.path;
-    if (path !== undefined) await egress.endSession({ backend, path }, { sessionId, endpoint }, signal);
+    if (path !== undefined) await egress.endSession({ backend, path }, ended, credentials, signal);
   };
 }
 

@@ -2,6 +2,7 @@
  * Ends what has expired: gives its slot back and tells its backends, whose memory it still holds. It looks at leases that
  * ran out; of several routers that look at one, the store hands the session to exactly one.
  */
+import type { Header } from "../core/http.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding, Session, SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
@@ -13,6 +14,8 @@ export const BATCH = 100;
 const STOP_GRACE_MS = 1_000;
 /** Sessions of one batch that are ended at once. */
 export const AT_ONCE = 8;
+/** Of a session that expired: its client is not there, and nobody keeps what it came with. */
+const NO_CREDENTIALS: readonly Header[] = [];
 
 export type SweepEvent =
   | { readonly kind: "expired"; readonly lease: Lease; readonly session: Session }
@@ -20,11 +23,22 @@ export type SweepEvent =
   /** A backend was not told of the end of a session; `given-up`: nor will it be, since it failed before in this sweep. */
   | { readonly kind: "not-told"; readonly backend: string; readonly why: "given-up" | Error };
 
+/** A backend's session, and where it is. */
+type BackendSession = Omit<Binding, "generation">;
+
 export interface SweeperOptions {
   readonly ledger: Ledger;
   readonly store: SessionStore;
-  /** Tells a backend that a session of it has ended. Rejects where that fails; ends early when it is aborted. */
-  readonly endBackendSession: (backend: string, binding: Binding, signal: AbortSignal) => Promise<void>;
+  /**
+   * Tells a backend that a session of it has ended, by credentials where there are any. Rejects where that fails; ends early
+   * when it is aborted.
+   */
+  readonly endBackendSession: (
+    backend: string,
+    ended: BackendSession,
+    credentials: readonly Header[],
+    signal: AbortSignal,
+  ) => Promise<void>;
   /** ms between two sweeps. */
   readonly interval: number;
   readonly observe: (event: SweepEvent) => void;
@@ -34,7 +48,7 @@ export interface Sweeper {
   /** Sweeps now, or joins the sweep under way. Never rejects. */
   sweep(): Promise<void>;
   /** Tells a backend at once that a session of it has ended, which nobody has a lease for. Does not wait, and does not throw. */
-  tell(backend: string, binding: Binding): void;
+  tell(backend: string, ended: BackendSession, credentials: readonly Header[]): void;
   /** Begins nothing new, and lets what is under way end, for a moment. Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
@@ -78,13 +92,13 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
         continue;
       }
       // One that is down takes a timeout each: the others must not wait for it.
-      if (!(await tell(backend, binding))) failing.add(backend);
+      if (!(await tell(backend, binding, NO_CREDENTIALS))) failing.add(backend);
     }
   };
 
-  const tell = async (backend: string, binding: Binding): Promise<boolean> => {
+  const tell = async (backend: string, ended: BackendSession, credentials: readonly Header[]): Promise<boolean> => {
     try {
-      await endBackendSession(backend, binding, stopping.signal);
+      await endBackendSession(backend, ended, credentials, stopping.signal);
       observe({ kind: "told", backend });
       return true;
     } catch (error) {
@@ -130,8 +144,8 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
 
   return {
     sweep,
-    tell(backend, binding) {
-      const told = tell(backend, binding).finally(() => telling.delete(told));
+    tell(backend, ended, credentials) {
+      const told = tell(backend, ended, credentials).finally(() => telling.delete(told));
       telling.add(told);
     },
     async stop() {

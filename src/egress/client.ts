@@ -60,8 +60,9 @@ export interface Egress {
   /**
    * Ends a session at its backend (MCP 2025-11-25, "Session Management": DELETE). That a backend knows it no more, or lets no
    * client end sessions (405), is as good. Rejects where the backend was not told.
+   * @param headers credentials, where somebody's are at hand
    */
-  endSession(target: Target, pin: Pin, signal: AbortSignal): Promise<void>;
+  endSession(target: Target, pin: Pin, headers: readonly Header[], signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -100,10 +101,10 @@ export function createEgress(address: string): Egress {
   return {
     send,
 
-    async endSession(target, pin, signal) {
+    async endSession(target, pin, headers, signal) {
       const timeout = AbortSignal.timeout(END_TIMEOUT_MS);
       // No MCP-Protocol-Version, which would have to be the negotiated one: servers then assume 2025-03-26.
-      const call: Call = { purpose: "sweep", target, pin, method: "DELETE", headers: [] };
+      const call: Call = { purpose: "sweep", target, pin, method: "DELETE", headers };
       const { status, discard } = await send(call, AbortSignal.any([signal, timeout]));
       discard();
       const told = isSuccess(status) || status === 404 || status === 405;

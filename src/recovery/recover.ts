@@ -54,6 +54,8 @@ export interface RecoveryDependencies {
   readonly store: SessionStore;
   readonly locks: Locks;
   readonly egress: Egress;
+  /** Tells a backend that a session which it has just begun will never be used. Does not wait, and does not throw. */
+  readonly abandon: (backend: string, begun: Pin, credentials: readonly Header[]) => void;
   readonly observe: (event: RecoveryEvent) => void;
 }
 
@@ -238,7 +240,7 @@ class Attempt {
 
   /** `gone`: so is the new session, before it was any good. Servers that restart one after another do that. */
   async #tryAnew(session: Session): Promise<Outcome | "gone"> {
-    const { store, egress } = this.#dependencies;
+    const { store } = this.#dependencies;
     const { key, target, used } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     try {
@@ -250,7 +252,7 @@ class Attempt {
       const { status, discard } = await this.#call(call, begun, version);
       discard();
       if (status === 404 || status === 503) {
-        this.#abandon(egress, begun);
+        this.#abandon(begun);
         return "gone";
       }
       if (!isSuccess(status)) throw new Error(`the backend refuses ${call.method}: ${status}`);
@@ -259,12 +261,12 @@ class Attempt {
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
       if (bound.kind === "bound") return { kind: "recovered", binding: bound.binding };
       if (bound.kind === "conflict" && bound.binding) {
-        this.#abandon(egress, begun);
+        this.#abandon(begun);
         return { kind: "joined", binding: bound.binding };
       }
       throw new Error(bound.kind === "unavailable" ? "the session store is away" : "the session has ended");
     } catch (error) {
-      this.#abandon(egress, begun);
+      this.#abandon(begun);
       throw error;
     }
   }
@@ -280,8 +282,8 @@ class Attempt {
   }
 
   /** Nobody will use it: it must not cost the backend memory. */
-  #abandon(egress: Egress, pin: Pin): void {
-    egress.endSession(this.#loss.target, pin, new AbortController().signal).catch(() => undefined);
+  #abandon(begun: Pin): void {
+    this.#dependencies.abandon(this.#loss.target.backend, begun, this.#loss.headers);
   }
 
   /** At any endpoint, again and again while none can be reached: a backend that restarts is back soon. */
@@ -314,7 +316,7 @@ class Attempt {
     try {
       return { sessionId, endpoint, version: (await read()).protocolVersion };
     } catch (error) {
-      this.#abandon(this.#dependencies.egress, { sessionId, endpoint });
+      this.#abandon({ sessionId, endpoint });
       throw error;
     }
   }

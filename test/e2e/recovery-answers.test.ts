@@ -226,17 +226,33 @@ describe("the first answer goes on untouched where a new session", () => {
     expect(backend.ran).toEqual([]);
   });
 
-  test("is begun, and then refused: it is ended there", async () => {
+  test("is begun, and then refused: it is ended there, with the client's credentials", async () => {
     const said = odd(400);
     const lost = { ...said, body: JSON.stringify(error(-32000, "Bad Request: No valid session ID provided")) };
     backend.unknown(saying(lost));
     backend.forget();
     backend.on("notifications/initialized", text(500, "no"));
-    expectUntouched(await call(1), lost);
+    const headers = { "mcp-session-id": session, authorization: "Bearer ada" };
+    expectUntouched(await post(stack.port, PATH, runMessage(1), headers), lost);
     await expect.poll(() => count("DELETE")).toBe(1);
-    expect(backend.seen.at(-1)?.headers["mcp-session-id"]).toBe(
-      backend.seen.findLast(({ method }) => method === "notifications/initialized")?.headers["mcp-session-id"],
-    );
+    const refused = backend.seen.findLast(({ method }) => method === "notifications/initialized");
+    expect(backend.seen.at(-1)?.headers).toMatchObject({
+      "mcp-session-id": refused?.headers["mcp-session-id"],
+      authorization: "Bearer ada",
+    });
+  });
+
+  test("is begun, refused, and cannot be ended: it is counted", async () => {
+    const notTold = async () => {
+      const { body } = await send({ port: stack.httpPort, path: "/metrics" });
+      return Number(/^mcp_router_backends_not_told_total\{backend="one"\} (\d+)$/m.exec(body)?.[1] ?? 0);
+    };
+    const before = await notTold();
+    backend.forget();
+    backend.on("notifications/initialized", text(500, "no"));
+    backend.on("DELETE", text(401, "no"));
+    expect((await call(1)).status).toBe(404);
+    await expect.poll(notTold).toBe(before + 1);
   });
 
   test("is begun and lost before it is of use, each time", async () => {

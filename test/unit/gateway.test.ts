@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type AdmissionCaps, createAdmission } from "../../src/admission/admission.ts";
 import { type Ledger, NO_CAPS, RESERVATION_MS } from "../../src/admission/ledger.ts";
 import { memoryLedger } from "../../src/admission/memory.ts";
-import type { Claims } from "../../src/core/http.ts";
+import type { Claims, HeaderFields } from "../../src/core/http.ts";
 import type { Identity } from "../../src/core/identity.ts";
 import { createGateway, type Exchange, type RequestEvent } from "../../src/gateway.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
@@ -48,13 +48,17 @@ async function open(
   const ledger = memoryLedger({ now: () => now });
   const used = { ...ledger, ...overLedger?.(ledger) };
   const abandoned: string[] = [];
+  const abandonedFor: HeaderFields[] = [];
   const gateway = createGateway({
     policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
     store: { ...store, ...over },
     ledger: used,
     admission: createAdmission(used),
     keeper: { keep: () => undefined },
-    abandon: (backend, { sessionId }) => void abandoned.push(`${backend} ${sessionId}`),
+    abandon: (backend, { sessionId }, headers) => {
+      abandoned.push(`${backend} ${sessionId}`);
+      abandonedFor.push(headers);
+    },
     observe: (event) => void events.push(event),
   });
   return {
@@ -63,6 +67,7 @@ async function open(
     store,
     ledger,
     abandoned,
+    abandonedFor,
     id,
     events,
     advance: (ms: number) => (now += ms),
@@ -474,11 +479,12 @@ describe("the slot of an initialize", () => {
     expect(events.some(({ kind }) => kind === "session-created")).toBe(false);
   });
 
-  test("comes back when the session cannot be stored, and the backend is told", async () => {
-    const { exchange, ledger, abandoned } = await begin({ create: unavailable });
+  test("comes back when the session cannot be stored, and the backend is told, by whoever began it", async () => {
+    const { exchange, ledger, abandoned, abandonedFor } = await begin({ create: unavailable });
     expect(await exchange.responseHeaders(begun)).toEqual(reply(503, '"x"'));
     expect(ledger.size).toEqual(nothing);
     expect(abandoned).toEqual(["one new-id"]);
+    expect(abandonedFor.map((headers) => headers.get(":method"))).toEqual(["POST"]);
   });
 
   test("comes back when it cannot be committed: the session is ended, here and at the backend", async () => {

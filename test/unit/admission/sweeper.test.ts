@@ -30,8 +30,8 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
     startSweeper({
       ledger: { ...ledger, ...overLedger?.(ledger) },
       store: { ...store, ...overStore?.(store) },
-      endBackendSession: (backend, { sessionId }, signal) => {
-        asked.push(`${backend} ${sessionId}`);
+      endBackendSession: (backend, { sessionId }, credentials, signal) => {
+        asked.push([backend, sessionId, ...credentials.flat()].join(" "));
         return end(backend, signal);
       },
       interval: INTERVAL_MS,
@@ -307,7 +307,7 @@ describe("a backend that is down", () => {
 
   test("may reject with what is no error", async () => {
     const { sweeper, events } = open({ end: () => Promise.reject("no") });
-    sweeper.tell("one", binding("x"));
+    sweeper.tell("one", binding("x"), []);
     await settled();
     expect(events).toEqual([{ kind: "not-told", backend: "one", why: new Error("no") }]);
   });
@@ -323,10 +323,10 @@ test("leases of sessions that are left to another router are neither kept nor re
 });
 
 describe("tell", () => {
-  test("tells a backend at once, of what nobody has a lease for", async () => {
+  test("tells a backend at once, of what nobody has a lease for, with the credentials that it is given", async () => {
     const { sweeper, asked, events } = open();
-    sweeper.tell("one", binding("x"));
-    expect(asked).toEqual(["one x"]);
+    sweeper.tell("one", binding("x"), [["authorization", "ada"]]);
+    expect(asked).toEqual(["one x authorization ada"]);
     await settled();
     expect(events).toEqual([{ kind: "told", backend: "one" }]);
   });
@@ -360,7 +360,7 @@ describe("stop", () => {
 
   test.each<[string, (opened: ReturnType<typeof open>) => unknown]>([
     ["a sweep", ({ sweeper }) => void sweeper.sweep()],
-    ["tell", ({ sweeper }) => sweeper.tell("one", binding("x"))],
+    ["tell", ({ sweeper }) => sweeper.tell("one", binding("x"), [])],
   ])("cuts off what takes longer than a moment, waits for its end, and blames nobody: %s", async (_, ask) => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {

@@ -78,12 +78,19 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
     ...session,
   });
   const events: RecoveryEvent[] = [];
+  const target = { backend: "one", path: PATH };
   const recoveryOver = (sessions: SessionStore) =>
-    createRecovery({ store: sessions, locks, egress, observe: (event) => void events.push(event) });
+    createRecovery({
+      store: sessions,
+      locks,
+      egress,
+      abandon: (_, ...begun) => void egress.endSession(target, ...begun, never).catch(() => undefined),
+      observe: (event) => void events.push(event),
+    });
   const loss = {
     suspicion: "ask" as const,
     key,
-    target: { backend: "one", path: PATH },
+    target,
     used: USED,
     headers: HEADERS,
     version: undefined,
@@ -390,7 +397,7 @@ describe("a recovery fails, and says why,", () => {
     const outcome = await recovery.recover(loss, never);
     expect(outcome).toEqual({ kind: "failed", why: expect.stringMatching(new RegExp(why, "i")) });
     expect(events).toMatchObject([{ outcome: "failed", why: expect.stringMatching(new RegExp(why, "i")) }]);
-    if (ended.length > 0) await listener.called("DELETE");
+    if (ended.length > 0) expect((await listener.called("DELETE")).headers).toMatchObject(Object.fromEntries(HEADERS));
     const deleted = listener.calls.filter(({ name }) => name === "DELETE");
     expect(deleted.map(({ headers }) => headers["mcp-session-id"])).toEqual(ended);
     expect(await store.find(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
