@@ -241,7 +241,7 @@ class Attempt {
   /** `gone`: so is the new session, before it was any good. Servers that restart one after another do that. */
   async #tryAnew(session: Session): Promise<Outcome | "gone"> {
     const { store } = this.#dependencies;
-    const { key, target, used } = this.#loss;
+    const { suspicion, key, target, used } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     try {
       const spoken = this.#loss.version;
@@ -252,14 +252,18 @@ class Attempt {
       const { status, discard } = await this.#call(call, begun, version);
       discard();
       if (status === 404 || status === 503) {
-        this.#abandon(begun);
+        this.#endIfThere(begun);
         return "gone";
       }
       if (!isSuccess(status)) throw new Error(`the backend refuses ${call.method}: ${status}`);
       await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
-      if (bound.kind === "bound") return { kind: "recovered", binding: bound.binding };
+      if (bound.kind === "bound") {
+        // Where nobody could reach it, the lost one may live on.
+        if (suspicion === "gone") this.#endIfThere(used);
+        return { kind: "recovered", binding: bound.binding };
+      }
       if (bound.kind === "conflict" && bound.binding) {
         this.#abandon(begun);
         return { kind: "joined", binding: bound.binding };
@@ -279,6 +283,12 @@ class Attempt {
     for (const params of remembered.subscriptions.values()) calls.push({ method: "resources/subscribe", params });
     // The head of an event stream comes before the server has done anything: only its answer says that it has.
     for (const call of calls) await this.#answerOf(await this.#call(call, pin, version));
+  }
+
+  /** Of a session that is gone, as far as one knows. That nobody is there to be told is no news then, and is not counted. */
+  #endIfThere(pin: Pin): void {
+    const { target, headers } = this.#loss;
+    this.#dependencies.egress.endSession(target, pin, headers, this.#signal).catch(() => undefined);
   }
 
   /** Nobody will use it: it must not cost the backend memory. */

@@ -78,13 +78,17 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
     ...session,
   });
   const events: RecoveryEvent[] = [];
+  const abandoned: string[] = [];
   const target = { backend: "one", path: PATH };
   const recoveryOver = (sessions: SessionStore) =>
     createRecovery({
       store: sessions,
       locks,
       egress,
-      abandon: (_, ...begun) => void egress.endSession(target, ...begun, never).catch(() => undefined),
+      abandon: (_, begun, headers) => {
+        abandoned.push(begun.sessionId);
+        egress.endSession(target, begun, headers, never).catch(() => undefined);
+      },
       observe: (event) => void events.push(event),
     });
   const loss = {
@@ -98,7 +102,7 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
   };
   const recovery = recoveryOver({ ...store, ...over?.(store) });
   const names = () => listener.calls.map(({ name }) => name);
-  return { listener, store, key, events, recovery, another: () => recoveryOver(store), loss, names };
+  return { listener, store, key, events, abandoned, recovery, another: () => recoveryOver(store), loss, names };
 }
 
 const STEPS = ["initialize", "notifications/initialized"];
@@ -167,10 +171,28 @@ describe("a session that its backend has lost", () => {
     expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
   });
 
-  test("whose endpoint is gone is not asked for", async () => {
-    const { recovery, loss, names } = await open();
+  test("whose endpoint is gone is not asked for, and is ended once there is another: it may live on there", async () => {
+    const { recovery, loss, listener, names } = await open();
     expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "recovered" });
-    expect(names()).toEqual(STEPS);
+    const { headers } = await listener.called("DELETE");
+    expect(names()).toEqual([...STEPS, "DELETE"]);
+    expect(headers).toMatchObject({
+      "mcp-session-id": "old",
+      "x-mcp-endpoint": USED.endpoint,
+      ...Object.fromEntries(HEADERS),
+    });
+  });
+
+  test.each<[string, Answer | Handler]>([
+    ["cannot be reached still", { status: 503 }],
+    ["does not know its id", { status: 400 }],
+    ["does not answer", silent],
+  ])("whose endpoint is gone is recovered, and nothing is said of it, where that %s", async (_, gone) => {
+    const { recovery, loss, listener, events, abandoned } = await open({ answers: { DELETE: gone } });
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "recovered" });
+    await listener.called("DELETE");
+    expect(events).toMatchObject([{ outcome: "recovered" }]);
+    expect(abandoned).toEqual([]);
   });
 
   test.each<[string, Answer]>([
@@ -194,6 +216,22 @@ describe("a session that its backend has lost", () => {
     await store.remember(key, "one", { kind: "level", params: "{}" });
     expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
   });
+
+  test.each([404, 503])(
+    "is begun once more where the new one is gone at once, which is ended if it is not: %i",
+    async (status) => {
+      const { recovery, loss, listener, names, abandoned } = await open({
+        answers: { "notifications/initialized": first(1, { status }) },
+      });
+      expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+      expect((await listener.called("DELETE")).headers).toMatchObject({
+        "mcp-session-id": "new",
+        ...Object.fromEntries(HEADERS),
+      });
+      expect(names().filter((name) => name !== "DELETE")).toEqual(["ping", ...STEPS, ...STEPS]);
+      expect(abandoned).toEqual([]);
+    },
+  );
 
   test("leaves no lock behind", async () => {
     const locks = memoryLocks();
@@ -459,7 +497,7 @@ describe("of many who meet the loss of one session at once", () => {
       ["joined", NEW.endpoint],
       ["recovered", NEW.endpoint],
     ]);
-    expect(names()).toEqual(STEPS);
+    expect(names().filter((name) => name !== "DELETE")).toEqual(STEPS);
   });
 
   test("one who leaves does not hold up the others, nor is held up", async () => {
