@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import * as z from "zod";
 import { EVENT_STREAM } from "../core/headers.ts";
+import { eventReader } from "./events.ts";
 
 const answerShape = z.object({
   /** Of an initialize what we read; without it, it is an error or something else. */
@@ -20,32 +21,29 @@ export async function firstMessage(
   limit: number,
 ): Promise<BackendAnswer | undefined> {
   const isStream = contentType?.includes(EVENT_STREAM) ?? false;
+  const read = eventReader();
   let text = "";
   let length = 0;
   // Leaving the loop destroys the body.
   for await (const chunk of body.setEncoding("utf8")) {
-    text += String(chunk);
-    length += Buffer.byteLength(String(chunk));
+    const piece = String(chunk);
+    length += Buffer.byteLength(piece);
     if (isStream) {
-      const events = text.split(/\r?\n\r?\n/);
-      text = events.pop() ?? "";
-      for (const event of events) {
-        const message = readAnswer(dataOf(event));
-        if (message) return message;
-      }
-    }
+      const answer = firstAnswer(read(piece));
+      if (answer) return answer;
+    } else text += piece;
     if (length > limit) return undefined;
   }
-  return isStream ? readAnswer(dataOf(text)) : readAnswer(text);
+  // The last event may lack its end.
+  return firstAnswer(isStream ? read("\n\n") : [text]);
 }
 
-/** The data lines of one event (HTML, "Server-sent events"). */
-function dataOf(event: string): string {
-  return event
-    .split(/\r?\n/)
-    .filter((line) => line.startsWith("data:"))
-    .map((line) => line.slice("data:".length))
-    .join("\n");
+function firstAnswer(messages: readonly string[]): BackendAnswer | undefined {
+  for (const message of messages) {
+    const answer = readAnswer(message);
+    if (answer) return answer;
+  }
+  return undefined;
 }
 
 function readAnswer(json: string): BackendAnswer | undefined {

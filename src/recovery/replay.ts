@@ -11,6 +11,7 @@ import {
 import type { Header, HeaderFields, Reply, StreamedAnswer } from "../core/http.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
+import { eventReader } from "./events.ts";
 
 /** What the first answer was. */
 interface FirstAnswer {
@@ -40,7 +41,7 @@ const WHOLE_ANSWER = 64 * 1024;
 /** `details` of an answer that is sent whole. */
 const DETAILS = "mcp_recovered";
 
-/** Sends it once. Rejects where there is no answer: nobody knows then whether it has run. */
+/** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
   const { target, binding, headers, body, sessionId, first, answerLimit } = request;
   const answer = await egress.send(
@@ -65,17 +66,41 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
 }
 
 function isShort(answer: Answer): boolean {
-  if (answer.header("content-type")?.includes(EVENT_STREAM)) return false;
+  if (isEventStream(answer)) return false;
   const length = answer.header("content-length");
   // Statuses that have no body, and often no length either (RFC 9110 §8.6).
   if (length === undefined) return answer.status === 202 || answer.status === 204;
   return Number(length) <= WHOLE_ANSWER;
 }
 
+function isEventStream(answer: Answer): boolean {
+  return answer.header("content-type")?.includes(EVENT_STREAM) ?? false;
+}
+
+/** Rejects where the server asks the client something: it waits for an answer before it goes on, and the client for its end. */
 async function readWhole(answer: Answer, limit: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of limited(answer, limit)) pieces.push(piece);
+  const readEvents = isEventStream(answer) ? eventReader() : undefined;
+  const decoder = new TextDecoder();
+  // Leaving the loop lets go of the rest.
+  for await (const piece of limited(answer, limit)) {
+    if (readEvents?.(decoder.decode(piece, { stream: true })).some(isServerRequest))
+      throw new Error("the server asks something of a client that gets its answer only as a whole");
+    pieces.push(piece);
+  }
   return Buffer.concat(pieces);
+}
+
+/** Whether it is a JSON-RPC request, or a batch with one in it. */
+function isServerRequest(json: string): boolean {
+  try {
+    const messages: unknown[] = [JSON.parse(json)].flat();
+    return messages.some(
+      (message) => typeof message === "object" && message !== null && "method" in message && "id" in message,
+    );
+  } catch {
+    return false;
+  }
 }
 
 async function* limited({ body }: Answer, limit: number): AsyncGenerator<Uint8Array, undefined> {

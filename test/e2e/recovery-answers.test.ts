@@ -337,6 +337,18 @@ describe("a call whose second attempt has run, and whose answer", () => {
     expect(backend.ran).toEqual(["a"]);
   });
 
+  test("cannot come before the client has answered the server is given up: it would wait for it in vain", async () => {
+    backend.unknown(nothing(404));
+    backend.forget();
+    backend.result((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "roots/list" })}\n\n`);
+    });
+    expect(await call("a")).toMatchObject({ status: 502, body: expect.stringContaining('"id":"a"') });
+    expect(backend.ran).toEqual(["a"]);
+    await expect.poll(() => backend.cut).toEqual(["tools/call"]);
+  });
+
   test("is a stream that breaks off breaks off for the client", async () => {
     backend.forget();
     backend.result((response) => {

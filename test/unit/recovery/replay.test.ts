@@ -73,6 +73,42 @@ describe("an answer is sent whole", () => {
   });
 });
 
+describe("an event stream that must be sent whole", () => {
+  const event = (...messages: object[]) => messages.map((message) => `data: ${JSON.stringify(message)}\n\n`).join("");
+  const note = { jsonrpc: "2.0", method: "notifications/progress", params: { text: "é" } };
+  const asks = { jsonrpc: "2.0", id: 1, method: "sampling/createMessage" };
+  const result = { jsonrpc: "2.0", id: 1, result: { method: "x", id: 1 } };
+
+  /** Of an answer that does not end: it comes in pieces of one byte. */
+  function unending(text: string) {
+    const body = new Readable({ read: () => undefined });
+    for (const byte of Buffer.from(text)) body.push(Buffer.of(byte));
+    return { body, ...open({ endOfStream: true, headers: events, body }) };
+  }
+
+  test.each([
+    ["at once", event(asks)],
+    ["after other events", `: hello\r\n\r\n${event(note)}${event(asks)}`],
+    ["in a batch", `data: ${JSON.stringify([note, asks])}\n\n`],
+  ])("is given up where the server asks the client something in it, %s, and let go of", async (_, text) => {
+    const { body, answered } = unending(text);
+    await expect(answered()).rejects.toThrow("asks something");
+    expect(body.destroyed).toBe(true);
+  });
+
+  test("is no request of the server's by what else is in it", async () => {
+    const text = `${event(note, result, { jsonrpc: "2.0", id: 1, error: {} }, [], [1])}data: null\n\ndata: {\n\n`;
+    const { body, answered } = unending(text);
+    body.push(null);
+    expect(await bodyOf(await answered())).toBe(text);
+  });
+});
+
+test("JSON that must be sent whole is not looked into", async () => {
+  const text = '{"jsonrpc":"2.0","id":1,"method":"x"}\n\n';
+  expect(await bodyOf(await open({ endOfStream: true, headers: json, body: text }).answered())).toBe(text);
+});
+
 describe("an answer is streamed", () => {
   test.each<[string, Options]>([
     ["that is long", { headers: { ...json, ...length(WHOLE + 1) }, body: "x".repeat(WHOLE + 1) }],
