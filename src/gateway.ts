@@ -241,8 +241,7 @@ class HttpExchange implements Exchange {
   /** The answer goes on as it is, unless it is that of a lost session. */
   #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const asItIs = showOwnSessionId(this.#sessionId, head.headers);
-    const instead = this.#overrides.refuses(this.#policy) ? undefined : this.#kept?.answer(head, asItIs);
-    return instead ?? asItIs;
+    return this.#kept?.answer(head, asItIs, !this.#overrides.refuses(this.#policy)) ?? asItIs;
   }
 
   overrideTaken(): void {

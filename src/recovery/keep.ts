@@ -45,8 +45,9 @@ export interface Kept {
   /**
    * The verdict on the head of an answer: as it is, unless it is that of a lost session.
    * @param asItIs the verdict that passes the answer on
+   * @param recovers whether lost sessions are recovered; otherwise their answers go on as they are too
    */
-  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later;
+  answer(head: ResponseHead, asItIs: Verdict, recovers: boolean): Verdict | Promise<Verdict> | Later;
   /** The request has ended: nothing more is done for it. */
   drop(): void;
 }
@@ -94,10 +95,10 @@ class KeptRequest implements Kept {
     this.#size = size;
   }
 
-  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later {
+  answer(head: ResponseHead, asItIs: Verdict, recovers: boolean): Verdict | Promise<Verdict> | Later {
     const status = head.headers.get(":status");
     // Read only where they may say something: Envoy's own answer to what it could not send is a 503.
-    const suspicion = suspect(status, status === "503" ? head.flags : 0);
+    const suspicion = recovers ? suspect(status, status === "503" ? head.flags : 0) : undefined;
     if (suspicion === undefined) {
       const message = this.#message;
       this.#forgetMessage();

@@ -34,12 +34,12 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
   await store.create(key, { ...session, bindings: { one: BINDING } });
   const asked: Parameters<Keeper["keep"]>[0][] = [];
-  const answered: [ResponseHead, Verdict][] = [];
+  const answered: [ResponseHead, Verdict, boolean][] = [];
   let dropped = 0;
   const kept: Kept = {
-    answer: (head, asItIs) => {
-      answered.push([head, asItIs]);
-      return INSTEAD;
+    answer: (head, asItIs, recovers) => {
+      answered.push([head, asItIs, recovers]);
+      return recovers ? INSTEAD : asItIs;
     },
     drop: () => void dropped++,
   };
@@ -166,7 +166,7 @@ describe("the answer to a request that was kept", () => {
     const exchange = await send("POST", CALL);
     expect(exchange.responseHeaders(LOST)).toBe(INSTEAD);
     expect(answered).toEqual([
-      [LOST, { kind: "mutate", set: [["mcp-session-id", id]], remove: [], clearRoute: false }],
+      [LOST, { kind: "mutate", set: [["mcp-session-id", id]], remove: [], clearRoute: false }, true],
     ]);
   });
 
@@ -198,6 +198,14 @@ describe("once Envoy has refused to take a streamed answer", () => {
     expect((await opened.send("POST", CALL)).responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
     expect((await opened.send("GET")).responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
     expect(refused(opened)).toEqual([{ kind: "override-refused", route: ROUTE }]);
+  });
+
+  test("the keeper sees each answer still, and remembers what a backend was told", async () => {
+    const { send, answered } = await open();
+    (await send("POST", CALL)).overrideRefused();
+    const told: ResponseHead = { ...LOST, headers: fields({ ":status": "200" }) };
+    (await send("POST", LEVEL)).responseHeaders(told);
+    expect(answered).toEqual([[told, { kind: "continue" }, false]]);
   });
 
   test("sessions are recovered again under a configuration that was loaded anew", async () => {

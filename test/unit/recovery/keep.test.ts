@@ -104,7 +104,7 @@ function laterOf(verdict: Verdict | Promise<Verdict> | Later): Later {
 }
 
 const lost = (kept: Kept, over: Partial<ResponseHead> = {}) =>
-  laterOf(kept.answer(head("404", over), AS_IT_IS)).verdict;
+  laterOf(kept.answer(head("404", over), AS_IT_IS, true)).verdict;
 
 describe("a request is kept", () => {
   test("up to the limit of one, and no further", async () => {
@@ -133,7 +133,7 @@ describe("a request is kept", () => {
   test("until its answer is there, if that is none of a lost session, and is given back once", async () => {
     const { keep, isWhole } = await open({ budget: BODY.length });
     const kept = mustKeep(keep());
-    expect(kept.answer(head("200"), AS_IT_IS)).toBe(AS_IT_IS);
+    expect(kept.answer(head("200"), AS_IT_IS, true)).toBe(AS_IT_IS);
     expect(isWhole()).toBe(true);
     kept.drop();
     expect(isWhole()).toBe(true);
@@ -156,7 +156,7 @@ describe("a request is kept", () => {
 describe("an answer that is none of a lost session goes on as it is", () => {
   test.each(["200", "401", "403", "409", "429", "500", "502", "503", "504"])("%s", async (status) => {
     const { keep, recoveries } = await open();
-    expect(mustKeep(keep()).answer(head(status), AS_IT_IS)).toBe(AS_IT_IS);
+    expect(mustKeep(keep()).answer(head(status), AS_IT_IS, true)).toBe(AS_IT_IS);
     expect(recoveries).toEqual([]);
   });
 });
@@ -166,7 +166,7 @@ describe("what a backend is told of its session is remembered", () => {
 
   test.each(["200", "202"])("once it has taken it, before the client knows: %s", async (status) => {
     const { keep, remembered } = await open(noted);
-    const verdict = mustKeep(keep()).answer(head(status), CONTINUE);
+    const verdict = mustKeep(keep()).answer(head(status), CONTINUE, true);
     expect(verdict).toBeInstanceOf(Promise);
     expect(await verdict).toBe(CONTINUE);
     expect(await remembered()).toEqual({ level: '{"level":"debug"}', subscriptions: new Map() });
@@ -174,7 +174,7 @@ describe("what a backend is told of its session is remembered", () => {
 
   test.each(["401", "500"])("but not where it did not take it: %s", async (status) => {
     const { keep, remembered } = await open(noted);
-    expect(mustKeep(keep()).answer(head(status), CONTINUE)).toBe(CONTINUE);
+    expect(mustKeep(keep()).answer(head(status), CONTINUE, true)).toBe(CONTINUE);
     expect(await remembered()).toBeUndefined();
   });
 
@@ -196,15 +196,23 @@ describe("what a backend is told of its session is remembered", () => {
     expect(await remembered()).toBeUndefined();
   });
 
+  test("also while no session is recovered", async () => {
+    const { keep, remembered, recoveries } = await open(noted);
+    expect(await mustKeep(keep()).answer(head("200"), CONTINUE, false)).toBe(CONTINUE);
+    expect(await remembered()).toMatchObject({ level: '{"level":"debug"}' });
+    expect(mustKeep(keep()).answer(head("404"), AS_IT_IS, false)).toBe(AS_IT_IS);
+    expect(recoveries).toEqual([]);
+  });
+
   test("by the resource of a subscription, until that ends", async () => {
     const { keep, remembered } = await open();
     const body = Buffer.from('{"uri":"a:b"}');
     const params = { start: 0, end: body.length };
     const subscribe = { id: "7", body, note: { kind: "subscribe", params, uri: "a:b" } } as const;
-    await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE);
+    await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE, true);
     expect(await remembered()).toEqual({ level: undefined, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
     const unsubscribe = { id: "7", body, note: { kind: "unsubscribe", params, uri: "a:b" } } as const;
-    await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE);
+    await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE, true);
     expect(await remembered()).toBeUndefined();
   });
 });
@@ -212,7 +220,7 @@ describe("what a backend is told of its session is remembered", () => {
 describe("the answer of a lost session", () => {
   test("has Envoy wait for a recovery and the backend's answer", async () => {
     const { keep } = await open();
-    const { patience, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS));
+    const { patience, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS, true));
     expect(patience).toBe(longestPatience(ROUTE.timeouts));
     await verdict;
   });
@@ -223,7 +231,7 @@ describe("the answer of a lost session", () => {
     ["gone", head("503", { flags: 0x20, endpoint: undefined })],
   ])("has its session recovered: %s", async (suspicion, answer) => {
     const { keep, recoveries, key } = await open();
-    await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS)).verdict;
+    await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS, true)).verdict;
     expect(recoveries.map(([loss]) => loss)).toEqual([
       {
         suspicion,
