@@ -76,6 +76,8 @@ const LONGEST_RETRY_MS = 500;
 const BEGINNINGS = 5;
 /** Recoveries under way at once: when a backend with thousands of sessions restarts, they take turns. */
 const MOST_AT_ONCE = 128;
+/** Subscriptions of one session that are said again at once: it may have a hundred, and little time. */
+const SUBSCRIBES_AT_ONCE = 8;
 /** Most bytes that are read of an answer to our own calls. */
 const LARGEST_ANSWER = 1024 * 1024;
 
@@ -278,11 +280,14 @@ class Attempt {
   /** What the lost session had been told. A backend that does not take it has said so to the client before. */
   async #sayAgain(remembered: Remembered | undefined, pin: Pin, version: readonly Header[]): Promise<void> {
     if (!remembered) return;
-    const calls: OwnCall[] = [];
-    if (remembered.level !== undefined) calls.push({ method: "logging/setLevel", params: remembered.level });
-    for (const params of remembered.subscriptions.values()) calls.push({ method: "resources/subscribe", params });
     // The head of an event stream comes before the server has done anything: only its answer says that it has.
-    for (const call of calls) await this.#answerOf(await this.#call(call, pin, version));
+    const say = async (call: OwnCall) => this.#answerOf(await this.#call(call, pin, version));
+    if (remembered.level !== undefined) await say({ method: "logging/setLevel", params: remembered.level });
+    const subscriptions = remembered.subscriptions.values();
+    const worker = async () => {
+      for (const params of subscriptions) await say({ method: "resources/subscribe", params });
+    };
+    await Promise.all(Array.from({ length: SUBSCRIBES_AT_ONCE }, worker));
   }
 
   /** Of a session that is gone, as far as one knows. That nobody is there to be told is no news then, and is not counted. */

@@ -217,6 +217,28 @@ describe("a session that its backend has lost", () => {
     expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
   });
 
+  test("is told of its subscriptions a few at once, after its level", async () => {
+    const held: (() => void)[] = [];
+    const subscribe: Handler = ({ response }) => {
+      const { status, headers, body } = RESTARTED["resources/subscribe"] as Answer; // It is in the table above.
+      held.push(() => response.writeHead(status, headers).end(body));
+      return undefined;
+    };
+    const { recovery, loss, store, key, names } = await open({ answers: { "resources/subscribe": subscribe } });
+    await store.remember(key, "one", { kind: "level", params: "{}" });
+    for (let n = 0; n < 20; n++) await store.remember(key, "one", { kind: "subscribe", uri: `${n}`, params: "{}" });
+    const outcome = recovery.recover(loss, never);
+    const atOnce: number[] = [];
+    for (let left = 20; left > 0; left -= atOnce.at(-1) ?? left) {
+      await vi.waitFor(() => expect(held).toHaveLength(Math.min(8, left)));
+      atOnce.push(held.length);
+      for (const answer of held.splice(0)) answer();
+    }
+    expect(atOnce).toEqual([8, 8, 4]);
+    expect(await outcome).toMatchObject({ kind: "recovered" });
+    expect(names()).toEqual(["ping", ...STEPS, "logging/setLevel", ...Array(20).fill("resources/subscribe")]);
+  });
+
   test.each([404, 503])(
     "is begun once more where the new one is gone at once, which is ended if it is not: %i",
     async (status) => {
