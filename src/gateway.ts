@@ -217,7 +217,7 @@ class HttpExchange implements Exchange {
       case "initialize":
         return this.#initialize(intent, body);
       case "legacy":
-        return this.#forwardInSession(intent.labels, { id: intent.id, body, note: intent.note });
+        return this.#forwardInSession(intent.labels, { id: intent.id, body, notes: intent.notes });
       default:
         return assertNever(intent);
     }

@@ -4,7 +4,7 @@ import { MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION } from "./headers.ts";
 import type { HeaderFields } from "./http.ts";
 import type { Body, Message, Span } from "./message.ts";
 import { headerValue, subjectOf } from "./names.ts";
-import { type Note, noteOf } from "./note.ts";
+import { type Note, noteOf, notesOf } from "./note.ts";
 import { readBody } from "./read.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy } from "./routes.ts";
@@ -26,7 +26,12 @@ export type Intent =
       readonly protocolVersion: string | undefined;
     }
   /** Legacy: belongs to a session, if it carries one. */
-  | { readonly kind: "legacy"; readonly id: string | undefined; readonly labels: Labels; readonly note?: Note }
+  | {
+      readonly kind: "legacy";
+      readonly id: string | undefined;
+      readonly labels: Labels;
+      readonly notes?: readonly Note[];
+    }
   /** Modern: stateless. */
   | { readonly kind: "modern"; readonly id: string | undefined; readonly labels: Labels }
   | { readonly kind: "reject"; readonly id: string | undefined; readonly reject: Reject };
@@ -60,7 +65,8 @@ function decideBatch({ messages }: Extract<Body, { kind: "batch" }>, limits: Req
   const agree = all.every(({ method, name }) => method === first.method && name === first.name);
   const tooLong = all.map((labels) => lengthFault(labels, limits)).find((fault) => fault !== undefined);
   if (tooLong !== undefined) return refuse(undefined, { reason: "invalid-request", detail: tooLong });
-  return { kind: "legacy", id: undefined, labels: agree ? first : BATCH_LABELS };
+  const notes = notesOf(messages);
+  return { kind: "legacy", id: undefined, labels: agree ? first : BATCH_LABELS, ...(notes && { notes }) };
 }
 
 function decideMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
@@ -84,7 +90,7 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
     return { kind: "initialize", id, labels, params, protocolVersion: params.protocolVersion };
   }
   const note = era.era === "legacy" ? noteOf(message) : undefined;
-  return { kind: era.era, id, labels, ...(note && { note }) };
+  return { kind: era.era, id, labels, ...(note && { notes: [note] }) };
 }
 
 function labelsOf(message: Message): Labels {

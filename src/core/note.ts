@@ -13,6 +13,18 @@ export interface Note {
   readonly uri: string;
 }
 
+/** Those of a batch; undefined where there are none, as in most. */
+export function notesOf(messages: readonly Message[]): readonly Note[] | undefined {
+  let notes: Note[] | undefined;
+  for (const message of messages) {
+    const note = noteOf(message);
+    if (!note) continue;
+    notes ??= [];
+    notes.push(note);
+  }
+  return notes;
+}
+
 export function noteOf(message: Message): Note | undefined {
   if (message.kind !== "request" || !message.params) return undefined;
   const { start, end, uri } = message.params;

@@ -21,8 +21,8 @@ export interface SentMessage {
   /** JSON text of its id, where it has one. */
   readonly id: string | undefined;
   readonly body: Uint8Array;
-  /** That it changes what the backend keeps for the session. */
-  readonly note?: Note | undefined;
+  /** What it changes of what the backend keeps for the session; undefined where it changes nothing. */
+  readonly notes?: readonly Note[] | undefined;
 }
 
 /** A request that was sent into a session. */
@@ -102,7 +102,7 @@ class KeptRequest implements Kept {
     if (suspicion === undefined) {
       const message = this.#message;
       this.#forgetMessage();
-      return message?.note && isSuccess(status) ? this.#remember(message).then(() => asItIs) : asItIs;
+      return message?.notes && isSuccess(status) ? this.#remember(message).then(() => asItIs) : asItIs;
     }
     return {
       kind: "later",
@@ -125,10 +125,12 @@ class KeptRequest implements Kept {
   }
 
   /** Before the client knows that the backend has taken it, so that its next request finds it remembered. */
-  async #remember({ note, body }: SentMessage): Promise<void> {
+  async #remember({ notes = [], body }: SentMessage): Promise<void> {
     const { key, route } = this.#request;
+    const { store } = this.#dependencies;
     // What cannot be remembered costs the client nothing now: it matters only if the backend loses the session.
-    if (note) await this.#dependencies.store.remember(key, route.backend, remarkOf(note, body));
+    // At once: those of a batch travel together, in their order.
+    await Promise.all(notes.map((note) => store.remember(key, route.backend, remarkOf(note, body))));
   }
 
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {

@@ -96,7 +96,7 @@ describe("a request of a session is kept", () => {
         query: "?a=1",
         headers: expect.anything(),
         labels: { method: "tools/call", name: "a" },
-        message: { id: '"x"', body: Buffer.from(CALL), note: undefined },
+        message: { id: '"x"', body: Buffer.from(CALL), notes: undefined },
         sessionId: id,
         key,
         binding: BINDING,
@@ -109,7 +109,7 @@ describe("a request of a session is kept", () => {
   test("with what it tells the backend to remember", async () => {
     const { send, asked } = await open();
     await send("POST", LEVEL);
-    expect(asked).toMatchObject([{ message: { note: { kind: "level" } } }]);
+    expect(asked).toMatchObject([{ message: { notes: [{ kind: "level" }] } }]);
   });
 
   test("without a message where it is a GET", async () => {

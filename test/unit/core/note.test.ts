@@ -8,13 +8,12 @@ import { POLICY } from "./policy.ts";
 const LARGEST = 8 * 1024;
 
 /** What is noted of a body, with the text of its params in place of where they stand. */
-function noted(body: string): (Omit<Note, "params"> & { readonly params: string }) | undefined {
+function noted(body: string): readonly (Omit<Note, "params"> & { readonly params: string })[] | undefined {
   const bytes = Buffer.from(body);
   const intent = decide(bytes, fields({}), { ...POLICY.limits, body: 100_000, name: 50_000 });
   if (intent.kind === "reject") throw new Error(intent.reject.reason);
-  if (intent.kind !== "legacy" || !intent.note) return undefined;
-  const { kind, uri, params } = intent.note;
-  return { kind, uri, params: bytes.toString("utf8", params.start, params.end) };
+  if (intent.kind !== "legacy") return undefined;
+  return intent.notes?.map((note) => ({ ...note, params: bytes.toString("utf8", note.params.start, note.params.end) }));
 }
 
 const request = (method: string, params: string) => `{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}`;
@@ -25,7 +24,16 @@ describe("a backend's session is changed by", () => {
     ["resources/subscribe", '{"uri":"file:///\\u00e9 é"}', "subscribe", "file:///é é"],
     ["resources/unsubscribe", '{"uri":"a"}', "unsubscribe", "a"],
   ])("%s, whose params are noted as they were written", (method, params, kind, uri) => {
-    expect(noted(request(method, params))).toEqual({ kind, uri, params });
+    expect(noted(request(method, params))).toEqual([{ kind, uri, params }]);
+  });
+
+  test("each such message of a batch", () => {
+    const level = request("logging/setLevel", '{"level":"debug"}');
+    const call = request("tools/call", '{"name":"é"}');
+    expect(noted(`[${call}, ${level},${request("resources/subscribe", '{"uri":"a"}')}]`)).toEqual([
+      { kind: "level", uri: "", params: '{"level":"debug"}' },
+      { kind: "subscribe", uri: "a", params: '{"uri":"a"}' },
+    ]);
   });
 });
 
@@ -38,7 +46,7 @@ describe("nothing is noted of", () => {
     ["a subscription to nothing", request("resources/subscribe", "{}")],
     ["a subscription to no string", request("resources/subscribe", '{"uri":1}')],
     ["the end of a subscription to nothing", request("resources/unsubscribe", "{}")],
-    ["a batch", `[${request("logging/setLevel", '{"level":"debug"}')}]`],
+    ["a batch of others", `[${request("tools/call", '{"name":"a"}')}]`],
     [
       "a modern request",
       request(
@@ -59,6 +67,6 @@ describe("nothing is noted of", () => {
 
 test("params are noted up to their limit and no further", () => {
   const params = (length: number) => `{"level":"${"x".repeat(length - '{"level":""}'.length)}"}`;
-  expect(noted(request("logging/setLevel", params(LARGEST)))?.params).toHaveLength(LARGEST);
+  expect(noted(request("logging/setLevel", params(LARGEST)))?.[0]?.params).toHaveLength(LARGEST);
   expect(noted(request("logging/setLevel", params(LARGEST + 1)))).toBeUndefined();
 });

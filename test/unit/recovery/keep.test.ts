@@ -162,7 +162,7 @@ describe("an answer that is none of a lost session goes on as it is", () => {
 });
 
 describe("what a backend is told of its session is remembered", () => {
-  const noted = { message: { id: "7", body: Buffer.from(BODY), note: LEVEL } };
+  const noted = { message: { id: "7", body: Buffer.from(BODY), notes: [LEVEL] } };
 
   test.each(["200", "202"])("once it has taken it, before the client knows: %s", async (status) => {
     const { keep, remembered } = await open(noted);
@@ -208,12 +208,25 @@ describe("what a backend is told of its session is remembered", () => {
     const { keep, remembered } = await open();
     const body = Buffer.from('{"uri":"a:b"}');
     const params = { start: 0, end: body.length };
-    const subscribe = { id: "7", body, note: { kind: "subscribe", params, uri: "a:b" } } as const;
+    const subscribe = { id: "7", body, notes: [{ kind: "subscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE, true);
     expect(await remembered()).toEqual({ level: undefined, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
-    const unsubscribe = { id: "7", body, note: { kind: "unsubscribe", params, uri: "a:b" } } as const;
+    const unsubscribe = { id: "7", body, notes: [{ kind: "unsubscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE, true);
     expect(await remembered()).toBeUndefined();
+  });
+
+  test("by each message of a batch, the last one of its kind", async () => {
+    const { keep, remembered } = await open();
+    const body = Buffer.from('[{"a":1},{"b":2},{"c":3}]');
+    const at = (start: number) => ({ start, end: start + 7 });
+    const notes: Note[] = [
+      { kind: "level", params: at(1), uri: "" },
+      { kind: "subscribe", params: at(9), uri: "b" },
+      { kind: "level", params: at(17), uri: "" },
+    ];
+    await mustKeep(keep({ message: { id: undefined, body, notes } })).answer(head("200"), CONTINUE, true);
+    expect(await remembered()).toEqual({ level: '{"c":3}', subscriptions: new Map([["b", '{"b":2}']]) });
   });
 });
 
