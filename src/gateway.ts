@@ -27,7 +27,7 @@ import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
-import type { Keeper, Kept, SentMessage } from "./recovery/keep.ts";
+import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
 import { createOverrideGuard, type OverrideGuard } from "./recovery/override-guard.ts";
 import {
   mintSessionId,
@@ -75,6 +75,8 @@ export type RequestEvent =
       readonly how: "initialize" | "session" | "sessionless" | "modern";
     }
   | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: Route | undefined }
+  /** Should its session turn out to be lost, it is not recovered for this request. */
+  | { readonly kind: "not-kept"; readonly reason: NotKept; readonly route: Route }
   | { readonly kind: "session-created"; readonly route: Route; readonly tag: string; readonly endpoint: string }
   | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string }
   /** Envoy takes no streamed answers: no session is recovered any more, until the configuration is loaded anew. */
@@ -287,7 +289,9 @@ class HttpExchange implements Exchange {
     if (route.onSessionLost === "recover" && !this.#closed) {
       const { limits } = this.#policy;
       const { keeper } = this.#dependencies;
-      this.#kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, binding, limits });
+      const kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, binding, limits });
+      if (typeof kept === "string") this.#dependencies.observe({ kind: "not-kept", reason: kept, route });
+      else this.#kept = kept;
     }
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
     return forward({ route, query, labels, sessionTag: sessionTag(key), pin: binding }, mustNotPass);

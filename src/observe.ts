@@ -15,6 +15,9 @@ export function requestObserver(metrics: Metrics, log: Logger): (event: RequestE
       case "rejected":
         log.debug({ reason: event.reason, route: event.route?.path }, "refused");
         return metrics.rejected(event.reason);
+      case "not-kept":
+        log.debug({ reason: event.reason, route: event.route.path }, "not kept for a loss of its session");
+        return metrics.requestNotKept(event.reason);
       case "session-created":
         log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
         return metrics.sessionCreated(event.route.path);

@@ -319,8 +319,8 @@ const schema = z.strictObject({
       replayBodies: byteSize("16GiB")
         .prefault("64MiB")
         .describe(
-          "Bodies that are kept at once, in all, in each process of a router. Requests beyond it are " +
-            "not sent again.",
+          "What is kept at once of all requests, bodies and headers, in each process of a router. Requests " +
+            "beyond it are not sent again.",
         ),
       recoveredAnswer: byteSize("1GiB")
         .prefault("16MiB")

@@ -6,6 +6,8 @@ export interface HeaderFields {
   get(name: string): string | undefined;
   /** All fields, in their order, pseudo-header fields too. */
   entries(): Iterable<Header>;
+  /** Bytes of memory that they take. */
+  readonly size: number;
 }
 
 /** Of a verified token what says who it is for: `iss` and `sub` (RFC 7519 §4.1). */

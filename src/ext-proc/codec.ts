@@ -384,6 +384,10 @@ class WireHeaderFields implements HeaderFields {
     this.endOfStream = endOfStream;
   }
 
+  get size(): number {
+    return this.#bytes.length;
+  }
+
   get(name: string): string | undefined {
     let value: string | undefined;
     for (const place of this.#places) {

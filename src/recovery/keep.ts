@@ -52,9 +52,11 @@ export interface Kept {
   drop(): void;
 }
 
+/** Why a request is not kept: its body is over `limits.replayBody`, or `limits.replayBodies` is used up. */
+export type NotKept = "too-large" | "budget";
+
 export interface Keeper {
-  /** undefined: too large to be kept. */
-  keep(request: SentRequest): Kept | undefined;
+  keep(request: SentRequest): Kept | NotKept;
 }
 
 export interface KeeperDependencies {
@@ -70,8 +72,10 @@ const RECONNECT = "retry: 100\n\n";
 export function createKeeper(dependencies: KeeperDependencies): Keeper {
   return {
     keep(request) {
-      const size = request.message?.body.length ?? 0;
-      if (size > request.limits.replayBody || !dependencies.budget.take(size)) return undefined;
+      const body = request.message?.body.length ?? 0;
+      if (body > request.limits.replayBody) return "too-large";
+      const size = body + request.headers.size;
+      if (!dependencies.budget.take(size)) return "budget";
       return new KeptRequest(dependencies, request, size);
     },
   };

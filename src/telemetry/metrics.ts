@@ -9,6 +9,8 @@ export interface Metrics {
   forwarded(route: string, how: string): void;
   /** Requests that we answered with a refusal. */
   rejected(reason: string): void;
+  /** A request of a session was not kept, so it is not sent again if that is lost. */
+  requestNotKept(reason: string): void;
   sessionCreated(route: string): void;
   sessionEnded(route: string): void;
   /** A session expired, and was taken away. */
@@ -44,6 +46,11 @@ export function createMetrics(worker?: number): Metrics {
   const forwarded = counter("requests_forwarded_total", "Requests sent on to a backend", ["route", "how"]);
   const children = new Map<string, ReturnType<typeof forwarded.labels>>();
   const rejected = counter("requests_rejected_total", "Requests refused by the router, by reason", ["reason"]);
+  const notKept = counter(
+    "requests_not_kept_total",
+    "Requests that could not be sent again if their session were lost",
+    ["reason"],
+  );
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
   const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
   const expired = counter("sessions_expired_total", "Sessions ended by their expiry", ["route"]);
@@ -86,6 +93,7 @@ export function createMetrics(worker?: number): Metrics {
       child.inc();
     },
     rejected: (reason) => rejected.inc({ reason }),
+    requestNotKept: (reason) => notKept.inc({ reason }),
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
     sessionExpired: (route) => expired.inc({ route }),

@@ -52,6 +52,13 @@ function count(method: string): number {
   return since().filter((each) => each === method).length;
 }
 
+/** What a metric of the router says now. */
+async function counted(metric: string): Promise<number> {
+  const { body } = await send({ port: stack.httpPort, path: "/metrics" });
+  const line = body.split("\n").find((each) => each.startsWith(`mcp_router_${metric} `));
+  return Number(line?.split(" ").at(-1) ?? 0);
+}
+
 function error(code: number, message: string): object {
   return { jsonrpc: "2.0", error: { code, message }, id: null };
 }
@@ -243,10 +250,7 @@ describe("the first answer goes on untouched where a new session", () => {
   });
 
   test("is begun, refused, and cannot be ended: it is counted", async () => {
-    const notTold = async () => {
-      const { body } = await send({ port: stack.httpPort, path: "/metrics" });
-      return Number(/^mcp_router_backends_not_told_total\{backend="one"\} (\d+)$/m.exec(body)?.[1] ?? 0);
-    };
+    const notTold = () => counted('backends_not_told_total{backend="one"}');
     const before = await notTold();
     backend.forget();
     backend.on("notifications/initialized", text(500, "no"));
@@ -375,13 +379,16 @@ describe("a body", () => {
     expect(second?.body.toString()).toBe(body);
   });
 
-  test("over limits.replayBody is not: the first answer goes on", async () => {
+  test("over limits.replayBody is not, and is counted: the first answer goes on", async () => {
+    const tooLarge = 'requests_not_kept_total{reason="too-large"}';
+    const before = await counted(tooLarge);
     const said = odd(404);
     backend.unknown(saying(said));
     backend.forget();
     const answer = await post(stack.port, PATH, message(REPLAY_BODY + 1), { "mcp-session-id": session });
     expectUntouched(answer, said);
     expect(since()).toEqual(["tools/call"]);
+    expect(await counted(tooLarge)).toBe(before + 1);
   });
 });
 

@@ -54,7 +54,7 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
     keeper: {
       keep: (request) => {
         asked.push(request);
-        return keeps ? kept : undefined;
+        return keeps ? kept : "budget";
       },
     },
     abandon: () => undefined,
@@ -170,10 +170,11 @@ describe("the answer to a request that was kept", () => {
     ]);
   });
 
-  test("goes on as it is where the request was too large to be kept", async () => {
-    const { send } = await open({ keeps: false });
+  test("goes on as it is where the request could not be kept, which is told of", async () => {
+    const { send, events } = await open({ keeps: false });
     const exchange = await send("POST", CALL);
     expect(exchange.responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
+    expect(events).toContainEqual({ kind: "not-kept", reason: "budget", route: ROUTE });
   });
 
   test("is dropped when the request ends", async () => {

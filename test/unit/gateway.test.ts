@@ -54,7 +54,7 @@ async function open(
     store: { ...store, ...over },
     ledger: used,
     admission: createAdmission(used),
-    keeper: { keep: () => undefined },
+    keeper: { keep: () => "too-large" },
     abandon: (backend, { sessionId }, headers) => {
       abandoned.push(`${backend} ${sessionId}`);
       abandonedFor.push(headers);

@@ -47,6 +47,11 @@ test.each<[RequestEvent, string, object[]]>([
     [{ reason: "no-route", msg: "refused" }],
   ],
   [
+    { kind: "not-kept", reason: "budget", route },
+    'mcp_router_requests_not_kept_total{reason="budget"} 1',
+    [{ reason: "budget", route: "/mcp", msg: "not kept for a loss of its session" }],
+  ],
+  [
     { kind: "session-created", route, tag: "tag", endpoint: "10.0.0.1:80" },
     'mcp_router_sessions_created_total{route="/mcp"} 1',
     [{ session: "tag", route: "/mcp", endpoint: "10.0.0.1:80", msg: "session created" }],

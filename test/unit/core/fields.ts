@@ -2,5 +2,6 @@
 import type { HeaderFields } from "../../../src/core/http.ts";
 
 export function fields(headers: Readonly<Record<string, string>>): HeaderFields {
-  return { get: (name) => headers[name], entries: () => Object.entries(headers) };
+  const entries = Object.entries(headers);
+  return { get: (name) => headers[name], entries: () => entries, size: entries.flat().join("").length };
 }

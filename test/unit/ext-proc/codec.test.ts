@@ -204,6 +204,13 @@ describe("a message of Envoy's", () => {
     expect([...message.headers.entries()]).toEqual(all);
   });
 
+  test("holds its headers in as many bytes as it has", () => {
+    const bytes = request({ request_headers: { headers: { headers: [header("x", "a".repeat(1_000))] } } });
+    const message = decodeRequest(bytes);
+    if (message.phase !== "request_headers") throw new Error(message.phase);
+    expect(message.headers.size).toBe(bytes.length);
+  });
+
   test.each(["response_body", "request_trailers", "response_trailers"])(
     "with %s is told by its phase alone",
     (phase) => {

@@ -3,7 +3,7 @@ import { CONTINUE, type Later, type ResponseHead, type Verdict } from "../../../
 import type { Note } from "../../../src/core/note.ts";
 import { longestPatience } from "../../../src/core/routes.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
-import { createKeeper, type Kept, type SentMessage } from "../../../src/recovery/keep.ts";
+import { createKeeper, type Kept, type NotKept, type SentMessage } from "../../../src/recovery/keep.ts";
 import type { Recovery } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
@@ -18,6 +18,8 @@ const LEVEL: Note = { kind: "level", params: { start: START, end: BODY.length - 
 const USED = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
 const NEW = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
 const HEADERS = { ":path": "/public?a=1", authorization: "Bearer ada", "content-type": "application/json" };
+/** Bytes of what is kept of a request. */
+const SIZE = BODY.length + fields(HEADERS).size;
 const AS_IT_IS: Verdict = { kind: "mutate", set: [["mcp-session-id", "client-id"]], remove: [], clearRoute: false };
 
 let close: () => Promise<void> = async () => undefined;
@@ -92,8 +94,8 @@ function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
   return { headers: fields({ ":status": status }), endpoint: USED.endpoint, flags: 0, endOfStream: false, ...over };
 }
 
-function mustKeep(kept: Kept | undefined): Kept {
-  if (!kept) throw new Error("the request was not kept");
+function mustKeep(kept: Kept | NotKept): Kept {
+  if (typeof kept === "string") throw new Error(`the request was not kept: ${kept}`);
   return kept;
 }
 
@@ -107,38 +109,39 @@ const lost = (kept: Kept, over: Partial<ResponseHead> = {}) =>
   laterOf(kept.answer(head("404", over), AS_IT_IS, true)).verdict;
 
 describe("a request is kept", () => {
-  test("up to the limit of one, and no further", async () => {
+  test("up to the limit of one body, and no further", async () => {
     const { keep, isWhole } = await open({ limit: BODY.length });
-    expect(keep({ message: { id: "7", body: Buffer.from(`${BODY} `) } })).toBeUndefined();
+    expect(keep({ message: { id: "7", body: Buffer.from(`${BODY} `) } })).toBe("too-large");
     expect(isWhole()).toBe(true);
-    expect(keep()).toBeDefined();
+    expect(keep()).toBeTypeOf("object");
   });
 
-  test("while the budget lasts, and what ends gives back", async () => {
-    const { keep, isWhole } = await open({ budget: 2 * BODY.length });
+  test("while the budget lasts, for bodies and headers, and what ends gives back", async () => {
+    const { keep, isWhole } = await open({ budget: 3 * SIZE - 1 });
     const first = mustKeep(keep());
     const second = mustKeep(keep());
-    expect(keep()).toBeUndefined();
+    expect(keep()).toBe("budget");
     first.drop();
     const third = mustKeep(keep());
     for (const kept of [second, third, first]) kept.drop();
     expect(isWhole()).toBe(true);
   });
 
-  test("where there is nothing to keep, as of a GET", async () => {
-    const { keep } = await open({ budget: 0 });
-    expect(keep({ message: undefined })).toBeDefined();
+  test("by its headers alone, where it is a GET", async () => {
+    const { keep } = await open({ budget: fields(HEADERS).size });
+    mustKeep(keep({ message: undefined }));
+    expect(keep({ message: undefined })).toBe("budget");
   });
 
   test("until its answer is there, if that is none of a lost session, and is given back once", async () => {
-    const { keep, isWhole } = await open({ budget: BODY.length });
+    const { keep, isWhole } = await open({ budget: SIZE });
     const kept = mustKeep(keep());
     expect(kept.answer(head("200"), AS_IT_IS, true)).toBe(AS_IT_IS);
     expect(isWhole()).toBe(true);
     kept.drop();
     expect(isWhole()).toBe(true);
-    expect(keep()).toBeDefined();
-    expect(keep()).toBeUndefined();
+    mustKeep(keep());
+    expect(keep()).toBe("budget");
   });
 
   test("while its session is recovered, and until it was sent again", async () => {

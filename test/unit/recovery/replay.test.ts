@@ -283,7 +283,11 @@ describe("of the client's headers", () => {
   });
 
   test("several of one name stay several", () => {
-    const twice = { get: () => undefined, entries: () => [["cookie", "a"] as const, ["cookie", "b"] as const] };
+    const twice = {
+      get: () => undefined,
+      entries: () => [["cookie", "a"] as const, ["cookie", "b"] as const],
+      size: 14,
+    };
     expect(credentialHeaders(twice)).toEqual([
       ["cookie", "a"],
       ["cookie", "b"],
