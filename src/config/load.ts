@@ -103,6 +103,7 @@ function assemble(raw: RawConfig): Loaded {
     idle = raw.sessions.lifetime;
   }
   if (openToRebinding(raw)) warnings.push(NO_HOSTS);
+  warnings.push(...recoveriesCutOff(raw));
   if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name));
   const config: Config = {
     gateway: raw.gateway,
@@ -137,6 +138,20 @@ function identityOf({ identity }: RawConfig): IdentityConfig {
   const { file, uri, ca, refresh } = identity.jwks;
   // Without either, the checks have refused it.
   return { ...identity, jwks: uri ? { uri, ca, refresh } : { file: file ?? "" } };
+}
+
+/** Envoy bounds a call by its max_stream_duration, and the recovery of its session is a part of it. */
+function recoveriesCutOff(raw: RawConfig): string[] {
+  const warnings: string[] = [];
+  for (const [name, backend] of Object.entries(raw.backends)) {
+    const { call, initialize } = backendTimeouts(raw, backend);
+    if (backend.onSessionLost === "recover" && call < initialize)
+      warnings.push(
+        `timeouts.call of backend ${name} (${call / 1000}s) is below its timeouts.initialize (${initialize / 1000}s): ` +
+          "a call may be cut off while the session that it needs is still being recovered",
+      );
+  }
+  return warnings;
 }
 
 /** Nothing in the generated Envoy sets the header, so nothing in it can tell a client's copy from the right one. */

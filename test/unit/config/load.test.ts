@@ -425,6 +425,19 @@ describe("settings that contradict each other", () => {
     expect(errorsOf({ sessions: { idle: "5m" }, timeouts: { listen: "5m", call: "5m" } })).toEqual([]);
   });
 
+  test("a call that may take less time than the recovery of its session draws a warning", () => {
+    const gateway = { hosts: ["gw.example"] };
+    const of = (timeouts: object, backend: object = {}) =>
+      warningsOf({ gateway, timeouts, backends: { one: { ...MINIMAL.backends.one, ...backend } } });
+    const warning =
+      "timeouts.call of backend one (9.999s) is below its timeouts.initialize (10s): a call may be cut off while the " +
+      "session that it needs is still being recovered";
+    expect(of({ call: "9999ms" })).toEqual([warning]);
+    expect(of({}, { timeouts: { call: "9999ms" } })).toEqual([warning]);
+    expect(of({ call: "9999ms" }, { timeouts: { call: "10s" } })).toEqual([]);
+    expect(of({ call: "9999ms" }, { onSessionLost: "surface" })).toEqual([]);
+  });
+
   test("idle above lifetime is clamped, with a warning", () => {
     const gateway = { hosts: ["gw.example"] };
     const loaded = loadConfig(stringify({ ...MINIMAL, gateway, sessions: { idle: "2h", lifetime: "1h" } }));
