@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, callTool, MCP_HEADERS, messageOf, openSession, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -18,6 +19,11 @@ const AWAY = { least: 0, most: 600 };
 /** Of all calls, how many are left by their clients, and after how many ms at most. */
 const LEAVERS = 0.15;
 const LEAVE_WITHIN = 40;
+/**
+ * Of the calls that their clients do not leave, how many are answered at least. Seen: 0.88 to 0.99, and the less the busier
+ * the machine: each death breaks off what its server was at. On an Envoy that hides its own answers 0.48 to 0.59.
+ */
+const ANSWERED = HIDES_OWN_ANSWERS ? 0.25 : 0.7;
 
 const between = ({ least, most }: typeof DEATHS) => least + Math.random() * (most - least);
 
@@ -125,10 +131,14 @@ test(`${WORKERS} clients call for ${SECONDS} s while servers die`, async () => {
   expect(denied).toEqual([]);
   expect(kinds.get("500") ?? 0).toBe(0);
   expect(recovered).toBeGreaterThan(0);
+  const stayed = outcomes.filter(({ answer }) => answer !== "left").length;
+  expect((kinds.get("200") ?? 0) / stayed).toBeGreaterThan(ANSWERED);
 
   // Every session has come through, and nothing else is left of it all.
   for (const session of sessions)
     expect(await callTool(fleet.port, PATH, session, "echo", { text: "well" })).toBe("well");
+  // What was begun for nothing is ended at its backend.
+  await expect.poll(() => live.flatMap((server) => server?.namedSessions ?? [])).toHaveLength(WORKERS);
   for (const cluster of ["mcp_router", "one"])
     await expect.poll(() => fleet.envoy.stat(`cluster.${cluster}.upstream_rq_active`)).toBe(0);
   const { keys, leases } = await stored(redis);

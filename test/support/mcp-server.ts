@@ -25,6 +25,8 @@ export interface TestServer {
   readonly requests: number;
   /** Ids of the sessions that live in it now. */
   readonly sessions: ReadonlySet<string>;
+  /** Those of them that a request has named: of one that an initialize began which was cut off nobody may know. */
+  readonly namedSessions: readonly string[];
   /** What the tool `run` was given, in the order in which it ran. */
   readonly ran: readonly string[];
   /** Lets the tool `steps` take its next step, in whichever request it waits. */
@@ -61,6 +63,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
   const sessions = new Set<string>();
+  const named = new Set<string>();
   const waiting: (() => void)[] = [];
   const ran: string[] = [];
   const bench: Bench = { ran, nextStep: () => new Promise<void>((resolve) => waiting.push(resolve)) };
@@ -101,6 +104,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
       return;
     }
     const id = request.headers["mcp-session-id"];
+    if (typeof id === "string") named.add(id);
     const transport = typeof id === "string" ? transports.get(id) : await open();
     if (transport) await transport.handleRequest(request, response, parsed);
     else
@@ -123,6 +127,9 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
       return requests;
     },
     sessions,
+    get namedSessions() {
+      return [...sessions].filter((id) => named.has(id));
+    },
     ran,
     step: () => waiting.shift()?.(),
     close: async () => {
