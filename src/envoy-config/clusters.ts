@@ -19,6 +19,14 @@ import { addressOf, duration, extension, isResolved, type Message, typed } from 
  */
 const MAX_REQUESTS = 100_000;
 
+/** Circuit breakers of a backend's cluster. An endpoint that goes has all of its calls asked elsewhere at once. */
+const BACKEND_LIMITS = {
+  max_connections: MAX_REQUESTS,
+  max_pending_requests: MAX_REQUESTS,
+  max_requests: MAX_REQUESTS,
+  max_retries: MAX_REQUESTS,
+} as const;
+
 /**
  * Circuit breakers of the processor's cluster. Every request holds a stream, hence the first three; when one of two
  * processors restarts, all of its streams retry together (envoy.md §6).
@@ -84,7 +92,7 @@ function backendCluster(backend: BackendConfig): Message {
       ],
     },
     circuit_breakers: {
-      thresholds: [{ max_connections: MAX_REQUESTS, max_pending_requests: MAX_REQUESTS, max_requests: MAX_REQUESTS }],
+      thresholds: [BACKEND_LIMITS],
     },
     outlier_detection: connectFailuresEject(),
     typed_extension_protocol_options: {

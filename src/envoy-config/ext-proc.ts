@@ -4,7 +4,7 @@ import { ANSWER_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, X_CLIENT_ID } from ".
 import { JWT_METADATA } from "../core/identity.ts";
 import { longestPatience } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
-import { duration, extension, type Message } from "./proto-json.ts";
+import { duration, extension, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
 /**
  * envoy.config.core.v3.RetryPolicy of a processor's stream: a restart is hidden from clients. Stands beside envoy_grpc;
@@ -16,12 +16,7 @@ export const STREAM_RETRY = {
   retry_back_off: { base_interval: duration(10), max_interval: duration(100) },
   // Each time another processor, where there is one: of two, the one that is gone would be asked four times in a row by
   // every sixteenth request, until it is ejected.
-  retry_host_predicate: [
-    extension(
-      "envoy.retry_host_predicates.previous_hosts",
-      "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
-    ),
-  ],
+  retry_host_predicate: [PREVIOUS_HOSTS],
   host_selection_retry_max_attempts: 5,
 } as const;
 

@@ -61,7 +61,7 @@ function gatewayListener(config: Config): Message {
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
     ],
-    ...(origins && { virtualHost: { typed_per_filter_config: corsPolicy(origins) } }),
+    virtualHost: { askAnother: true, extras: origins && { typed_per_filter_config: corsPolicy(origins) } },
     loggedPath: `%REQ(${X_MCP_PATH})%`,
   });
 }
@@ -69,9 +69,8 @@ function gatewayListener(config: Config): Message {
 /** No ext_proc here: it must not be reachable for clients. Answers say which endpoint served. */
 function egressListener(config: Config): Message {
   return listener("egress", config.egress.listen, config, {
-    virtualHost: {
-      response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")],
-    },
+    // Here it matters which endpoint answers: none but the one that is asked may.
+    virtualHost: { extras: { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")] } },
   });
 }
 
@@ -79,12 +78,12 @@ interface Differences {
   readonly transport_socket?: Message;
   readonly http?: Message;
   readonly filters?: readonly Message[];
-  readonly virtualHost?: Message;
+  readonly virtualHost?: Parameters<typeof virtualHost>[2];
   readonly loggedPath?: string;
 }
 
 function listener(name: string, listen: TcpAddress, config: Config, differences: Differences): Message {
-  const { transport_socket, http = {}, filters = [], virtualHost: extras, loggedPath = REQUEST_PATH } = differences;
+  const { transport_socket, http = {}, filters = [], virtualHost: options, loggedPath = REQUEST_PATH } = differences;
   return {
     name,
     address: addressOf(listen),
@@ -106,7 +105,7 @@ function listener(name: string, listen: TcpAddress, config: Config, differences:
             ...http,
             access_log: accessLog(name, loggedPath),
             local_reply_config: localReplies(),
-            route_config: { name, virtual_hosts: [virtualHost(name, config, extras)] },
+            route_config: { name, virtual_hosts: [virtualHost(name, config, options)] },
             http_filters: [...filters, extension("envoy.filters.http.router", ROUTER_TYPE)],
           }),
         ],

@@ -38,3 +38,9 @@ export function isResolved(address: TcpAddress | Address): boolean {
 export function setHeader(key: string, value: string): Message {
   return { header: { key, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" };
 }
+
+/** A retry goes to a host that was not tried before, where there is one. */
+export const PREVIOUS_HOSTS = extension(
+  "envoy.retry_host_predicates.previous_hosts",
+  "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+);

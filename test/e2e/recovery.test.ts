@@ -140,7 +140,7 @@ describe.each([{ json: true }, { json: false }])(
       for (const each of started.splice(0)) await each.close();
     });
 
-    test.skipIf(HIDES_OWN_ANSWERS)("after its server was replaced by one at another address", async () => {
+    test("after its server was replaced by one at another address", async () => {
       const port = await freePort();
       const old = await start("old");
       stack = await startStack({ backends: { one: [old.endpoint, `127.0.0.1:${port}`] } });
@@ -150,18 +150,14 @@ describe.each([{ json: true }, { json: false }])(
       await expectToMove(session, [replacement]);
     });
 
-    test.skipIf(HIDES_OWN_ANSWERS)("after its address took no more connections", async () => {
+    test("after its address took no more connections", async () => {
       const three = [await start("a"), await start("b"), await start("c")];
       stack = await startStack({ backends: { one: three.map(({ endpoint }) => endpoint) } });
       const session = await openSession(stack.port, PATH);
       const [home, others] = homeOf(three);
       await home.close();
       await expectToMove(session, others);
-      await expect
-        .poll(() =>
-          stack.accessLog.filter(({ mcp_name, upstream }) => mcp_name === "run" && upstream === home.endpoint),
-        )
-        .toHaveLength(1);
+      expect(await stack.envoy.stat("cluster.one.upstream_cx_connect_fail")).toBeGreaterThan(0);
     });
 
     test("after its server was taken out of a cluster of three", async () => {

@@ -4,12 +4,12 @@ import { envoyVersion } from "../../harness/envoy.ts";
 const [, minor = 0] = envoyVersion().split(".").map(Number);
 
 /**
- * Envoy 1.36 shows the processor no answer of its own: where an endpoint takes no connections the client gets its 503, and
- * nothing can be recovered. Nor does it say by its details that the processor made a head too large.
+ * Envoy 1.36 shows the processor no answer of its own: where no endpoint of a backend takes connections the client gets its
+ * 503, and nothing can be recovered. Nor does it say by its details that the processor made a head too large.
  */
 export const HIDES_OWN_ANSWERS = minor < 37;
 
 if (HIDES_OWN_ANSWERS)
   process.stderr.write(
-    "Tests of endpoints that take no connections, and of heads that grow too large, are skipped: this Envoy is too old.\n",
+    "Tests of backends that take no connections at all, and of heads that grow too large, are skipped: this Envoy is too old.\n",
   );

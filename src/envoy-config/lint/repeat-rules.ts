@@ -1,12 +1,13 @@
 /** Rules against calls that run twice, on any listener: a tool call is not idempotent. */
 import type { Config } from "../../config/load.ts";
+import { ASK_ANOTHER } from "../routes.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { backendRoutes } from "./route-rules.ts";
 import type { HttpListener } from "./topology.ts";
 import type { View } from "./view.ts";
 
 /** Rules of every route that leads to a backend, on any listener. */
-export function repeatFindings({ virtualHosts }: HttpListener, config: Config): Finding[] {
+export function repeatFindings({ virtualHosts, extProc }: HttpListener, config: Config): Finding[] {
   return virtualHosts.flatMap((host) =>
     backendRoutes(host, config).flatMap((route) => {
       const action = route.get("route");
@@ -15,7 +16,7 @@ export function repeatFindings({ virtualHosts }: HttpListener, config: Config): 
         ? action.get("request_mirror_policies")
         : host.get("request_mirror_policies");
       return [
-        ...retryFindings(retry),
+        ...retryFindings(retry, extProc ? [ASK_ANOTHER.retry_on] : []),
         ...(mirrors.items().length > 0
           ? [error("repeated-requests", mirrors, "mirrors calls, which then run twice; remove it")]
           : []),
@@ -24,15 +25,16 @@ export function repeatFindings({ virtualHosts }: HttpListener, config: Config): 
   );
 }
 
-/** Conditions under which a request was surely not processed: a retry is safe, but on another endpoint than its session's. */
+/** Conditions under which a request was surely not processed: a retry is safe, but leaves the endpoint of its session. */
 const UNPROCESSED = ["connect-failure", "refused-stream", "reset-before-request"];
 
-function retryFindings(policy: View): Finding[] {
+/** @param wanted conditions under which that is as it should be: the processor sees the answer, and recovers the session */
+function retryFindings(policy: View, wanted: readonly string[]): Finding[] {
   const retryOn = policy.get("retry_on");
   const conditions = (retryOn.text ?? "")
     .split(",")
     .map((condition) => condition.trim())
-    .filter((condition) => condition !== "");
+    .filter((condition) => condition !== "" && !wanted.includes(condition));
   const repeating = conditions.filter((condition) => !UNPROCESSED.includes(condition));
   if (repeating.length > 0)
     return [

@@ -36,7 +36,7 @@ describe("routes", () => {
     expect(parts().clusterOf("mcp_undecided").load_assignment.endpoints).toBeUndefined();
   });
 
-  test("never bound a whole answer, bound silence and streams by the backend's times, and never retry", () => {
+  test("never bound a whole answer, bound silence and streams by the backend's times", () => {
     const { gatewayHost } = backend({ endpoints: ["127.0.0.1:1"], timeouts: { call: "90s", listen: "20m" } });
     const times = (bound: string) => ({
       timeout: "0s",
@@ -47,7 +47,17 @@ describe("routes", () => {
     expect(named["one/listen"]).toMatchObject(times("1200s"));
     expect(named["one/subscriptions"]).toMatchObject(times("1200s"));
     expect(named["one/call"]).toMatchObject(times("90s"));
-    expect(JSON.stringify(gatewayHost)).not.toContain("retry");
+  });
+
+  test("ask another endpoint where one takes no connections, if a session may move there, and repeat nothing else", () => {
+    const retries = (sections: Readonly<Record<string, unknown>>) => {
+      const { gatewayHost, egressHost } = backend({ endpoints: ["127.0.0.1:1"], ...sections });
+      return [gatewayHost, egressHost].map(({ routes }) =>
+        routes.flatMap(({ route }: Json) => route.retry_policy?.retry_on ?? []),
+      );
+    };
+    expect(retries({})).toEqual([["connect-failure", "connect-failure", "connect-failure"], []]);
+    expect(retries({ onSessionLost: "surface" })).toEqual([[], []]);
   });
 
   test("carry limits.body on the virtual host", () => {

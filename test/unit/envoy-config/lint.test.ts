@@ -566,15 +566,15 @@ describe("routes after the decision", () => {
   test.each([
     ["5xx,connect-failure", "error", "has 5xx: a call that ran"],
     ["reset", "error", "has reset: a call that ran"],
-    ["connect-failure", "warning", "leaves the endpoint"],
+    ["refused-stream", "warning", "leaves the endpoint"],
   ] as const)("must not retry on %s", (retry_on, severity, message) => {
     expect(
       lintAfter(({ gatewayHost, egressHost }) => {
-        put(gatewayHost, "retry_policy", { retry_on });
+        put(gatewayHost.routes[CALL], "route.retry_policy", { retry_on });
         put(egressHost.routes[CALL], "route.retry_policy", { retry_on });
       }),
     ).toEqual([
-      finding("repeated-requests", severity, `${HOST}.retry_policy.retry_on`, message),
+      finding("repeated-requests", severity, `${HOST}.routes[${CALL}].route.retry_policy.retry_on`, message),
       finding(
         "repeated-requests",
         severity,
@@ -582,6 +582,19 @@ describe("routes after the decision", () => {
         message,
       ),
     ]);
+  });
+
+  test("may retry on connect-failure where the processor sees the answer, and nowhere else", () => {
+    const retry_policy = { retry_on: "connect-failure" };
+    const onRoute = (listener: "gatewayHost" | "egressHost") =>
+      lintAfter((parts) => put(parts[listener].routes[CALL], "route.retry_policy", retry_policy));
+    expect(onRoute("gatewayHost")).toEqual([]);
+    expect(onRoute("egressHost")).toMatchObject([{ severity: "warning", rule: "repeated-requests" }]);
+  });
+
+  test("must not retry for a whole virtual host either", () => {
+    const findings = lintAfter(({ egressHost }) => put(egressHost, "retry_policy", { retry_on: "5xx" }));
+    expect(findings[0]).toMatchObject({ severity: "error", rule: "repeated-requests" });
   });
 
   test("must not mirror", () => {
