@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
-import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, callTool, MCP_HEADERS, messageOf, openSession, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -21,9 +20,9 @@ const LEAVERS = 0.15;
 const LEAVE_WITHIN = 40;
 /**
  * Of the calls that their clients do not leave, how many are answered at least. Seen: 0.88 to 0.99, and the less the busier
- * the machine: each death breaks off what its server was at. On an Envoy that hides its own answers 0.48 to 0.59.
+ * the machine: each death breaks off what its server was at.
  */
-const ANSWERED = HIDES_OWN_ANSWERS ? 0.25 : 0.7;
+const ANSWERED = 0.7;
 
 const between = ({ least, most }: typeof DEATHS) => least + Math.random() * (most - least);
 
