@@ -2,10 +2,12 @@
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
+import { egressFindings } from "./lint/egress-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
 import { error, type Finding, warning } from "./lint/finding.ts";
 import { guardFindings } from "./lint/guard-rules.ts";
 import { identityFindings } from "./lint/identity-rules.ts";
+import { otherRouteFindings } from "./lint/other-route-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { gatewayRouteFindings } from "./lint/route-rules.ts";
@@ -24,8 +26,9 @@ export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
   const findings = [
     ...wholeness(topology, gateways),
     ...gateways.flatMap((gateway) => gatewayFindings(gateway, topology, config)),
-    ...topology.http.flatMap((http) => repeatFindings(http, config)),
+    ...topology.http.flatMap((http) => repeatFindings(http, topology)),
     ...listenerFindings(topology, config),
+    ...(gateways.length > 0 ? egressFindings(topology, config) : []),
     ...(topology.listeners.length > 0 ? [...backendClusterFindings(topology, config), ...gracefulClose(topology)] : []),
   ];
   // One route may serve several kinds of request, and one cluster several listeners.
@@ -58,8 +61,9 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
     ...identityFindings(manager, extProc, config),
     ...guardFindings(manager, extProc, config),
     ...processorFindings(extProc, topology, config),
-    ...switchedOffFindings(gateway, config),
+    ...switchedOffFindings(gateway, topology, config),
     ...gatewayRouteFindings(gateway, topology, config),
+    ...otherRouteFindings(gateway, topology, config),
     ...localReplyFindings(manager),
   ];
 }

@@ -4,55 +4,48 @@ import { formatAddress } from "../../config/values.ts";
 import { processingModeFindings } from "./filter-rules.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { backendRoutes, undecidedRoutes } from "./route-rules.ts";
-import { type HttpListener, type Topology, targets, tcpProxies } from "./topology.ts";
+import { addressesOf, type HttpListener, socketOf, type Topology, targets, tcpProxies } from "./topology.ts";
 import type { View } from "./view.ts";
 
-const PER_ROUTE_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
+export const PER_ROUTE_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
 const FILTER_CONFIG_TYPE = "envoy.config.route.v3.FilterConfig";
 
 /** Listeners that reach a backend without ext_proc: fine on loopback, where our own egress listener is. */
-export function listenerFindings({ http, listeners }: Topology, config: Config): Finding[] {
+export function listenerFindings(topology: Topology, config: Config): Finding[] {
+  const { http, listeners } = topology;
   const open = [
     ...http
       .filter(
-        ({ extProc, virtualHosts }) => !extProc && virtualHosts.some((host) => backendRoutes(host, config).length > 0),
+        ({ extProc, virtualHosts }) =>
+          !extProc && virtualHosts.some((host) => backendRoutes(host, topology).length > 0),
       )
       .map(({ listener }) => listener),
-    ...listeners.filter((listener) => tcpProxies(listener).some((proxy) => reachesBackend(proxy, config))),
+    ...listeners.filter((listener) => tcpProxies(listener).some((proxy) => reachesBackend(proxy, topology))),
   ];
   return [...new Set(open)].flatMap((listener) => exposure(listener, config));
 }
 
-function reachesBackend(proxy: View, { backends }: Config): boolean {
-  return targets(proxy).some(({ text }) => backends.some(({ name }) => name === text));
+function reachesBackend(proxy: View, { backendOf }: Topology): boolean {
+  return targets(proxy).some(({ text }) => backendOf(text) !== undefined);
 }
 
 function exposure(listener: View, { egress }: Config): Finding[] {
-  const addresses = [
-    listener.get("address"),
-    ...listener
-      .get("additional_addresses")
-      .items()
-      .map((additional) => additional.get("address")),
-  ];
-  return addresses.filter(isReachable).map((address) => {
-    const socket = address.get("socket_address");
-    const written = formatAddress({
-      host: socket.get("address").text ?? "",
-      port: socket.get("port_value").number ?? 0,
+  return addressesOf(listener)
+    .filter(isReachable)
+    .map((address) => {
+      const written = formatAddress(socketOf(address));
+      return written === formatAddress(egress.listen)
+        ? warning(
+            "bypass",
+            address,
+            `${written} reaches backends without the processor, as egress.listen says; let only the router reach it, or listen on 127.0.0.1`,
+          )
+        : error(
+            "bypass",
+            address,
+            `${written} reaches backends without the processor; add ext_proc, or listen on 127.0.0.1`,
+          );
     });
-    return written === formatAddress(egress.listen)
-      ? warning(
-          "bypass",
-          address,
-          `${written} reaches backends without the processor, as egress.listen says; let only the router reach it, or listen on 127.0.0.1`,
-        )
-      : error(
-          "bypass",
-          address,
-          `${written} reaches backends without the processor; add ext_proc, or listen on 127.0.0.1`,
-        );
-  });
 }
 
 /** Not loopback, a Unix socket, or internal to Envoy. */
@@ -62,20 +55,53 @@ function isReachable(address: View): boolean {
 }
 
 /** The filter switched off, as a whole or for some routes. */
-export function switchedOffFindings({ manager, extProc, virtualHosts }: HttpListener, config: Config): Finding[] {
+export function switchedOffFindings(
+  { manager, extProc, virtualHosts }: HttpListener,
+  topology: Topology,
+  config: Config,
+): Finding[] {
   if (!extProc) return [];
-  const disabled = extProc.get("disabled");
-  const ours = virtualHosts.filter((host) => backendRoutes(host, config).length > 0);
-  const scopes = [
-    manager.get("route_config"),
-    ...ours,
-    ...ours.flatMap((host) => [...backendRoutes(host, config), ...undecidedRoutes(host, config)]),
-  ].flatMap((scope) => [scope, ...scope.get("route.weighted_clusters.clusters").items()]);
   const name = extProc.get("name").text ?? "";
+  const overrideOf = (scope: View) => scope.get("typed_per_filter_config").key(name);
+  const table = manager.get("route_config");
+  const ours = virtualHosts
+    .map((host) => ({ host, routes: [...backendRoutes(host, topology), ...undecidedRoutes(host, config)] }))
+    .filter(({ host }) => backendRoutes(host, topology).length > 0);
+  const scopes = [table, ...ours.flatMap(({ host, routes }) => [host, ...routes])].flatMap((scope) => [
+    scope,
+    ...scope.get("route.weighted_clusters.clusters").items(),
+  ]);
+  const left = ours.flatMap(({ host, routes }) =>
+    routes.filter((route) => ![route, host, table].some((scope) => switchesOn(overrideOf(scope)))),
+  );
   return [
-    ...(disabled.isTrue ? [error("bypass", disabled, "is true: requests pass unchecked; remove it")] : []),
-    ...scopes.flatMap((scope) => overrideFindings(scope.get("typed_per_filter_config").key(name))),
+    ...(extProc.get("disabled").isTrue
+      ? notSwitchedOn(
+          extProc,
+          scopes.some((scope) => switchesOn(overrideOf(scope))),
+          left,
+        )
+      : []),
+    ...scopes.flatMap((scope) => overrideFindings(overrideOf(scope))),
   ];
+}
+
+/** A filter that is disabled runs where there is an entry for it, whatever the entry says but `disabled`. */
+export function switchesOn(override: View): boolean {
+  return override.exists && !override.get("disabled").isTrue && !override.get("config.disabled").isTrue;
+}
+
+function notSwitchedOn(extProc: View, isSwitchedOn: boolean, left: readonly View[]): Finding[] {
+  if (!isSwitchedOn) return [error("bypass", extProc.get("disabled"), "is true: requests pass unchecked; remove it")];
+  const name = extProc.get("name").text;
+  return left.map((route) =>
+    error(
+      "bypass",
+      route,
+      `is served without the processor, which http_filters disable; add typed_per_filter_config: { ${name}: ` +
+        `{ "@type": type.googleapis.com/${FILTER_CONFIG_TYPE}, config: {} } }`,
+    ),
+  );
 }
 
 /** An entry of typed_per_filter_config for our filter. */

@@ -8,12 +8,15 @@ import { error, type Finding, warning } from "./finding.ts";
 import { processorClusterName, type Topology } from "./topology.ts";
 import type { View } from "./view.ts";
 
-export function backendClusterFindings({ bootstrap, cluster }: Topology, { backends }: Config): Finding[] {
+export function backendClusterFindings(
+  { bootstrap, clusters: all, backendOf }: Topology,
+  { backends }: Config,
+): Finding[] {
   const dynamic = bootstrap.get("dynamic_resources.cds_config").exists;
   const clusters = bootstrap.get("static_resources.clusters");
   return backends.flatMap(({ name }) => {
-    const found = cluster(name);
-    if (found) return pinned(found);
+    const found = all.filter((cluster) => backendOf(cluster.get("name").text) === name);
+    if (found.length > 0) return found.flatMap(pinned);
     return dynamic
       ? [warning("not-visible", clusters, `lacks the backend ${name}, which may come over CDS: it was not checked`)]
       : [error("backend-cluster", clusters, `lacks the backend ${name}; add a cluster of that name`)];

@@ -87,11 +87,11 @@ function modeOverride(filter: View): Finding[] {
   ];
 }
 
-/** Envoy compares every mode but request_header_mode. */
+/** Envoy compares every mode but request_header_mode. An absent one is the first of its kind, as proto3 has it. */
 function isStreamedAnswer(mode: View): boolean {
   return Object.entries(STREAMED_ANSWER).every(([field, wanted]) => {
     const names = field.endsWith("body_mode") ? BODY_MODES : HEADER_MODES;
-    return field === "request_header_mode" || mode.get(field).enumIn(names) === wanted;
+    return field === "request_header_mode" || (mode.get(field).enumIn(names) ?? names[0]) === wanted;
   });
 }
 

@@ -37,7 +37,11 @@ export type Rule =
   | "fail-closed"
   | "local-replies"
   /** A way to a backend that does not pass the processor. */
-  | "bypass";
+  | "bypass"
+  /** The processor's own calls reach no backend. */
+  | "egress"
+  /** Routes beside MCP's, which the processor answers in their place. */
+  | "other-routes";
 
 export interface Finding {
   readonly rule: Rule;

@@ -1,15 +1,14 @@
 /** Rules against calls that run twice, on any listener: a tool call is not idempotent. */
-import type { Config } from "../../config/load.ts";
 import { ASK_ANOTHER } from "../routes.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { backendRoutes } from "./route-rules.ts";
-import type { HttpListener } from "./topology.ts";
+import type { HttpListener, Topology } from "./topology.ts";
 import type { View } from "./view.ts";
 
 /** Rules of every route that leads to a backend, on any listener. */
-export function repeatFindings({ virtualHosts, extProc }: HttpListener, config: Config): Finding[] {
+export function repeatFindings({ virtualHosts, extProc }: HttpListener, topology: Topology): Finding[] {
   return virtualHosts.flatMap((host) =>
-    backendRoutes(host, config).flatMap((route) => {
+    backendRoutes(host, topology).flatMap((route) => {
       const action = route.get("route");
       const retry = action.get("retry_policy").exists ? action.get("retry_policy") : host.get("retry_policy");
       const mirrors = action.get("request_mirror_policies").exists

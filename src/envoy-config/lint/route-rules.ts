@@ -4,7 +4,7 @@ import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { chooseRoute, type SampleRequest } from "./match.ts";
-import { endpointsOf, type HttpListener, type Topology, targets } from "./topology.ts";
+import { endpointsOf, type HttpListener, type Topology, targets, wantedBackend } from "./topology.ts";
 import type { View } from "./view.ts";
 
 /** Envoy's defaults where nothing is written: RouteAction.timeout, stream_idle_timeout (ms), and its buffers (bytes). */
@@ -22,27 +22,27 @@ export function gatewayRouteFindings(http: HttpListener, topology: Topology, con
   const { manager } = http;
   if (!manager.get("route_config").exists)
     return [warning("not-visible", manager, "has its routes from elsewhere (rds): they were not checked")];
-  const ours = http.virtualHosts.filter((host) => backendRoutes(host, config).length > 0);
+  const ours = http.virtualHosts.filter((host) => backendRoutes(host, topology).length > 0);
   if (ours.length === 0)
     return [
       error("backend-route", manager.get("route_config"), `has no route to a backend; ${adviseRoute("<backend>")}`),
     ];
   return [
-    ...ours.flatMap((host) => backendRoutes(host, config).flatMap((route) => needsDecision(route, config))),
-    ...config.backends.flatMap((backend) => decided(backend, ours, http, config)),
+    ...ours.flatMap((host) => backendRoutes(host, topology).flatMap((route) => needsDecision(route, topology))),
+    ...config.backends.flatMap((backend) => decided(backend, ours, http, topology, config)),
     ...ours.flatMap((host) => undecided(host, http, topology, config)),
   ];
 }
 
 /** The routes of a virtual host that lead to a backend, by name or by a header. */
-export function backendRoutes(virtualHost: View, { backends }: Config): View[] {
+export function backendRoutes(virtualHost: View, { backendOf }: Topology): View[] {
   return virtualHost
     .get("routes")
     .items()
     .filter(
       (route) =>
         route.get("route.cluster_header").exists ||
-        targets(route.get("route")).some(({ text }) => backends.some(({ name }) => name === text)),
+        targets(route.get("route")).some(({ text }) => backendOf(text) !== undefined),
     );
 }
 
@@ -55,20 +55,13 @@ export function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
 }
 
 /** A route to a backend must want the header that only the processor sets, and lead to the backend that it names. */
-function needsDecision(route: View, { backends }: Config): Finding[] {
+function needsDecision(route: View, { backendOf }: Topology): Finding[] {
   const byHeader = route.get("route.cluster_header");
   if (byHeader.exists)
     return byHeader.text?.toLowerCase() === X_MCP_BACKEND
       ? []
       : [error("fail-closed", byHeader, `lets a request name any cluster; write ${X_MCP_BACKEND}`)];
-  const named = route
-    .get("match.headers")
-    .items()
-    .filter(
-      (matcher) => matcher.get("name").text?.toLowerCase() === X_MCP_BACKEND && !matcher.get("invert_match").isTrue,
-    )
-    .map((matcher) => matcher.get("string_match.exact").text ?? matcher.get("exact_match").text)
-    .find((value) => value !== undefined);
+  const named = wantedBackend(route);
   if (named === undefined)
     return [
       error(
@@ -78,12 +71,18 @@ function needsDecision(route: View, { backends }: Config): Finding[] {
       ),
     ];
   return targets(route.get("route"))
-    .filter(({ text }) => text !== named && backends.some(({ name }) => name === text))
+    .filter(({ text }) => ![named, undefined].includes(backendOf(text)))
     .map((target) => error("backend-route", target, `is where requests for ${named} go; write ${named}`));
 }
 
 /** What becomes of requests that the processor has sent to a backend. */
-function decided(backend: BackendConfig, virtualHosts: readonly View[], http: HttpListener, config: Config): Finding[] {
+function decided(
+  backend: BackendConfig,
+  virtualHosts: readonly View[],
+  http: HttpListener,
+  topology: Topology,
+  config: Config,
+): Finding[] {
   const to = { [X_MCP_BACKEND]: backend.name };
   const { call, listen } = backend.timeouts;
   const kinds: [string, number, SampleRequest["headers"]][] = [
@@ -95,7 +94,7 @@ function decided(backend: BackendConfig, virtualHosts: readonly View[], http: Ht
   return kinds.flatMap(([kind, bound, headers]) => {
     const routes = virtualHosts
       .map((host) => chooseRoute(host, { path: backend.path, headers }))
-      .filter((route) => route !== undefined && leadsTo(route, backend.name));
+      .filter((route) => route !== undefined && leadsTo(route, backend.name, topology));
     const [first] = virtualHosts;
     if (routes.length === 0 && first)
       return [
@@ -109,8 +108,11 @@ function decided(backend: BackendConfig, virtualHosts: readonly View[], http: Ht
   });
 }
 
-function leadsTo(route: View, backend: string): boolean {
-  return route.get("route.cluster_header").exists || targets(route.get("route")).some(({ text }) => text === backend);
+function leadsTo(route: View, backend: string, { backendOf }: Topology): boolean {
+  return (
+    route.get("route.cluster_header").exists ||
+    targets(route.get("route")).some(({ text }) => backendOf(text) === backend)
+  );
 }
 
 function times(route: View, kind: string, bound: number, manager: View, { sessions }: Config): Finding[] {
@@ -171,7 +173,7 @@ function undecided(virtualHost: View, http: HttpListener, topology: Topology, co
         ]
       : []),
     ...undecidedRoutes(virtualHost, config).flatMap((route) => [
-      ...closed(route, topology, config),
+      ...closed(route, topology),
       ...bodyLimit(route, virtualHost, http, config),
     ]),
   ];
@@ -181,7 +183,7 @@ const ADVISE_UNDECIDED =
   `end the routes with { match: { prefix: / }, route: { cluster: ${UNDECIDED_CLUSTER} } } and give that cluster ` +
   "type STATIC and no endpoints";
 
-function closed(route: View, topology: Topology, { backends }: Config): Finding[] {
+function closed(route: View, topology: Topology): Finding[] {
   const action = route.get("route");
   if (!action.exists) {
     const found = ["direct_response", "redirect", "non_forwarding_action", "filter_action"].find(
@@ -196,7 +198,7 @@ function closed(route: View, topology: Topology, { backends }: Config): Finding[
     ];
   }
   return targets(action)
-    .filter(({ text }) => !backends.some(({ name }) => name === text))
+    .filter(({ text }) => topology.backendOf(text) === undefined)
     .filter(({ text }) => !isEmpty(topology.cluster(text)))
     .map((target) =>
       error(
@@ -208,7 +210,7 @@ function closed(route: View, topology: Topology, { backends }: Config): Finding[
 }
 
 /** Of type STATIC, which is Envoy's default, and without endpoints. */
-function isEmpty(cluster: View | undefined): boolean {
+export function isEmpty(cluster: View | undefined): boolean {
   if (!cluster || cluster.get("cluster_type").exists) return false;
   const isStatic = (cluster.get("type").enumIn(["STATIC"]) ?? "STATIC") === "STATIC";
   return isStatic && endpointsOf(cluster).length === 0;

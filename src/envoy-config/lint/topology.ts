@@ -1,5 +1,6 @@
 /** Finds what the rules look at: HTTP listeners with their ext_proc filters and routes, and clusters. */
 import type { Config } from "../../config/load.ts";
+import { X_MCP_BACKEND } from "../../core/headers.ts";
 import { EXT_PROC_TYPE, HCM_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { addressOf } from "../proto-json.ts";
 import { View } from "./view.ts";
@@ -19,6 +20,8 @@ export interface Topology {
   readonly listeners: readonly View[];
   readonly clusters: readonly View[];
   cluster(name: string | undefined): View | undefined;
+  /** The backend that a cluster is of: by its own name, or by what the routes to it want in x-mcp-backend. */
+  backendOf(cluster: string | undefined): string | undefined;
 }
 
 const TCP_PROXY_TYPE = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
@@ -40,7 +43,33 @@ export function topologyOf(document: unknown, config: Config): Topology {
         virtualHosts: manager.get("route_config.virtual_hosts").items(),
       })),
   );
-  return { bootstrap, http, listeners, clusters, cluster };
+  return { bootstrap, http, listeners, clusters, cluster, backendOf: backendsByCluster(http, config) };
+}
+
+/** Made by hand or by another control plane, a backend may have several clusters, by any name. */
+function backendsByCluster(http: readonly HttpListener[], { backends }: Config): Topology["backendOf"] {
+  const names = backends.map(({ name }) => name);
+  const routes = http.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
+  const byRoutes = routes.flatMap((route) => {
+    const backend = wantedBackend(route);
+    if (backend === undefined || !names.includes(backend)) return [];
+    return targets(route.get("route")).map(({ text }) => [text, backend] as const);
+  });
+  const byName = names.map((name) => [name, name] as const);
+  const backend = new Map<string | undefined, string>([...byRoutes, ...byName]);
+  return (cluster) => backend.get(cluster);
+}
+
+/** The backend that a route's match wants the processor to have named. */
+export function wantedBackend(route: View): string | undefined {
+  return route
+    .get("match.headers")
+    .items()
+    .filter(
+      (matcher) => matcher.get("name").text?.toLowerCase() === X_MCP_BACKEND && !matcher.get("invert_match").isTrue,
+    )
+    .map((matcher) => matcher.get("string_match.exact").text ?? matcher.get("exact_match").text)
+    .find((value) => value !== undefined);
 }
 
 /** The configurations of a listener's network filters. */
@@ -51,6 +80,18 @@ function networkFilters(listener: View): View[] {
       .items()
       .map((filter) => filter.get("typed_config")),
   );
+}
+
+/** Where a listener listens: each an Address message. */
+export function addressesOf(listener: View): View[] {
+  const more = listener.get("additional_addresses").items();
+  return [listener.get("address"), ...more.map((additional) => additional.get("address"))];
+}
+
+/** Of an Address message, as far as it is one of TCP. */
+export function socketOf(address: View): { host: string; port: number } {
+  const socket = address.get("socket_address");
+  return { host: socket.get("address").text ?? "", port: socket.get("port_value").number ?? 0 };
 }
 
 /** A listener's TCP proxies. */

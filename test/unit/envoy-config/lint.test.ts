@@ -14,6 +14,9 @@ const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed
 const EGRESS = "static_resources.listeners[1].filter_chains[0].filters[0].typed_config";
 const EXT_PROC = `${GATEWAY}.http_filters[0].typed_config`;
 const HOST = `${GATEWAY}.route_config.virtual_hosts[0]`;
+const NAME = "envoy.filters.http.ext_proc";
+const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
+const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 const PROCESSOR = "static_resources.clusters[2]";
 /** Of the first backend: listen, subscriptions, call; then those of the second; then undecided. */
 const LISTEN = 0;
@@ -339,6 +342,10 @@ describe("the ext_proc filter", () => {
     ).toEqual([]);
   });
 
+  test("may have its override as Envoy prints it, without the mode that is 0", () => {
+    expect(lintAfter(({ extProc }) => delete extProc.allowed_override_modes[0].request_body_mode)).toEqual([]);
+  });
+
   test("is found among others by the processor's address", () => {
     const findings = lintAfter(({ gatewayManager, clusterOf }) => {
       const other = structuredClone(gatewayManager.http_filters[0]);
@@ -353,12 +360,9 @@ describe("the ext_proc filter", () => {
 });
 
 describe("a way around the filter", () => {
-  const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
-  const NAME = "envoy.filters.http.ext_proc";
-
   test("on a public listener without ext_proc is an error", () => {
-    expect(lintAfter(({ egress }) => put(egress, "address.socket_address.address", "10.0.0.5"))).toEqual([
-      finding("bypass", "error", "static_resources.listeners[1].address", "10.0.0.5:8081 reaches backends"),
+    expect(lintAfter(({ egress }) => put(egress, "address.socket_address.address", "0.0.0.0"))).toEqual([
+      finding("bypass", "error", "static_resources.listeners[1].address", "0.0.0.0:8081 reaches backends"),
     ]);
   });
 
@@ -408,7 +412,7 @@ describe("a way around the filter", () => {
     const findings = lintAfter(({ gatewayHost, gatewayManager }) => {
       gatewayManager.http_filters[0].disabled = true;
       gatewayHost.typed_per_filter_config = {
-        [NAME]: { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled: true },
+        [NAME]: { "@type": FILTER_CONFIG, disabled: true },
       };
     });
     expect(findings.map(({ path }) => path)).toEqual([
@@ -433,16 +437,114 @@ describe("a way around the filter", () => {
     ]);
   });
 
-  test("may be taken by requests that are none of ours", () => {
-    const findings = lintAfter(({ gatewayHost }, { static_resources }) => {
-      gatewayHost.routes.unshift({
-        match: { prefix: "/app" },
-        route: { cluster: "app" },
-        typed_per_filter_config: { [NAME]: { "@type": PER_ROUTE, disabled: true } },
+  test("by a filter that is off, and switched on for some routes only, is an error", () => {
+    const switchedOn = { [NAME]: { "@type": FILTER_CONFIG, config: {} } };
+    const everywhere = lintAfter(({ gatewayHost, gatewayManager }) => {
+      gatewayManager.http_filters[0].disabled = true;
+      for (const route of gatewayHost.routes) route.typed_per_filter_config = switchedOn;
+    });
+    const butForOne = lintAfter(({ gatewayHost, gatewayManager }) => {
+      gatewayManager.http_filters[0].disabled = true;
+      for (const route of gatewayHost.routes.slice(1)) route.typed_per_filter_config = switchedOn;
+    });
+    expect(everywhere).toEqual([]);
+    expect(butForOne).toEqual([finding("bypass", "error", `${HOST}.routes[0]`, "add typed_per_filter_config")]);
+  });
+});
+
+describe("other routes on the listener", () => {
+  const APP = { match: { prefix: "/app" }, route: { cluster: "app" } };
+  const OFF = { typed_per_filter_config: { [NAME]: { "@type": PER_ROUTE, disabled: true } } };
+  const withApp = (change: (parts: ReturnType<typeof partsOf>) => void) =>
+    lintAfter((parts, { static_resources }) => {
+      static_resources.clusters.push({
+        name: "app",
+        load_assignment: { endpoints: [{ lb_endpoints: [{ endpoint: {} }] }] },
       });
-      static_resources.clusters.push({ name: "app" });
+      change(parts);
+    });
+
+  test("are answered by the processor, unless it is switched off for them", () => {
+    const beside = (route: object) => withApp(({ gatewayHost }) => gatewayHost.routes.unshift(route));
+    expect(beside(APP)).toEqual([finding("other-routes", "warning", `${HOST}.routes[0].match`, "disabled: true")]);
+    expect(beside({ ...APP, ...OFF })).toEqual([]);
+  });
+
+  test("may be in a virtual host for which it is switched off", () => {
+    const apart = (host: object) =>
+      withApp(({ gatewayManager }) => gatewayManager.route_config.virtual_hosts.push({ routes: [APP], ...host }));
+    const path = `${GATEWAY}.route_config.virtual_hosts[1].routes[0].match`;
+    expect(apart({})).toEqual([finding("other-routes", "warning", path, "disabled: true")]);
+    expect(apart(OFF)).toEqual([]);
+  });
+
+  test("are not asked about where the filter is off by itself", () => {
+    const findings = withApp(({ gatewayHost, gatewayManager }) => {
+      gatewayManager.http_filters[0].disabled = true;
+      for (const route of gatewayHost.routes)
+        route.typed_per_filter_config = { [NAME]: { "@type": FILTER_CONFIG, config: {} } };
+      gatewayHost.routes.unshift(APP);
     });
     expect(findings).toEqual([]);
+  });
+});
+
+describe("the egress listener", () => {
+  const absent = finding("egress", "warning", "static_resources.listeners", "have none on 127.0.0.1:8081");
+
+  test("should be there, where the processor calls it, and lead to the backends", () => {
+    expect(lintAfter((_, { static_resources }) => static_resources.listeners.pop())).toEqual([absent]);
+    expect(lintAfter(({ egress }) => put(egress, "address.socket_address.port_value", 8082))).toEqual([absent]);
+    expect(lintAfter(({ egressHost }) => egressHost.routes.splice(0, UNDECIDED))).toEqual([absent]);
+  });
+
+  test("may come over xDS, or its routes may", () => {
+    const listeners = lintAfter((_, bootstrap) => {
+      bootstrap.static_resources.listeners.pop();
+      bootstrap.dynamic_resources = { lds_config: { ads: {} } };
+    });
+    const routes = lintAfter(({ egressManager }) => {
+      egressManager.route_config = undefined;
+      egressManager.rds = {};
+    });
+    expect([listeners, routes]).toEqual([[], []]);
+  });
+});
+
+describe("clusters by other names", () => {
+  /** As other control planes name them, one for each route. */
+  const renamed = (change: (bootstrap: Json) => void = () => undefined) =>
+    lintAfter(({ gatewayHost, egressHost, clusterOf }, bootstrap) => {
+      for (const backend of ["everything", "files"]) clusterOf(backend).name = `outbound|80||${backend}`;
+      for (const { route } of [...gatewayHost.routes.slice(0, UNDECIDED), ...egressHost.routes.slice(0, UNDECIDED)])
+        route.cluster = `outbound|80||${route.cluster}`;
+      change(bootstrap);
+    });
+
+  test("are those of the backends that the routes to them want", () => {
+    expect(renamed()).toEqual([]);
+  });
+
+  test("must pin sessions as well", () => {
+    const findings = renamed(({ static_resources }) => {
+      static_resources.clusters[1].load_balancing_policy = undefined;
+    });
+    expect(findings).toEqual([
+      finding("backend-cluster", "error", "static_resources.clusters[1].load_balancing_policy", "override_host"),
+    ]);
+  });
+
+  test("must not be reached around the processor", () => {
+    const findings = renamed((bootstrap) => {
+      const { gatewayHost } = partsOf(bootstrap);
+      gatewayHost.routes.unshift({
+        match: { path: "/around" },
+        route: { cluster: "outbound|80||files", timeout: "0s" },
+      });
+    });
+    expect(findings).toEqual([
+      finding("fail-closed", "error", `${HOST}.routes[0].match`, "reaches a backend without a decision"),
+    ]);
   });
 });
 

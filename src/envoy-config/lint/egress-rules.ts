@@ -1,0 +1,33 @@
+/** Rule on the listener for the processor's own calls: a recovery's, and those that end sessions. */
+import type { Config } from "../../config/load.ts";
+import { formatAddress } from "../../config/values.ts";
+import { type Finding, warning } from "./finding.ts";
+import { backendRoutes } from "./route-rules.ts";
+import { addressesOf, type HttpListener, socketOf, type Topology } from "./topology.ts";
+import type { View } from "./view.ts";
+
+const ANY_HOST = ["0.0.0.0", "::"];
+
+/** What comes over xDS is not judged, and neither is a listener whose routes do. */
+export function egressFindings(topology: Topology, { egress }: Pick<Config, "egress">): Finding[] {
+  const { bootstrap, http } = topology;
+  if (bootstrap.get("dynamic_resources.lds_config").exists) return [];
+  const leads = ({ extProc, manager, virtualHosts }: HttpListener) =>
+    !extProc &&
+    (!manager.get("route_config").exists || virtualHosts.some((host) => backendRoutes(host, topology).length > 0));
+  if (http.some((one) => leads(one) && listensOn(one.listener, egress.listen))) return [];
+  return [
+    warning(
+      "egress",
+      bootstrap.get("static_resources.listeners"),
+      `have none on ${formatAddress(egress.listen)} (egress.listen) that leads to the backends: lost sessions are not recovered, and ` +
+        `backends keep sessions that have ended; add the listener egress as "mcp-router envoy" prints it`,
+    ),
+  ];
+}
+
+function listensOn(listener: View, { host, port }: Config["egress"]["listen"]): boolean {
+  return addressesOf(listener)
+    .map(socketOf)
+    .some((socket) => socket.port === port && [host, ...ANY_HOST].includes(socket.host));
+}
