@@ -11,6 +11,8 @@ import { parse } from "yaml";
 import { ConfigError, readConfig } from "./config/read.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
+import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
+import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
 import { serve } from "./serve.ts";
 import { serveForPrimary } from "./workers.ts";
@@ -73,6 +75,23 @@ program
     const { config, warnings } = await readConfig(file, { workers });
     for (const warning of warnings) say(`warning: ${file}: ${warning}`);
     print(bootstrapFor(config));
+  });
+
+program
+  .command("istio")
+  .description("print the objects that an Istio mesh needs for a configuration")
+  .requiredOption("--config <file>", "mcp-router.yaml")
+  .addOption(
+    new Option("--mode <mode>", "whose Envoys ask the router: a gateway's, or the sidecar of the one backend")
+      .choices(ISTIO_MODES)
+      .makeOptionMandatory(),
+  )
+  .action(async ({ config: file, mode }: { config: string; mode: IstioMode }) => {
+    const { config, warnings } = await readConfig(file);
+    const made = istioFor(config, mode);
+    if (!made.ok) throw new ConfigError(file, made.errors);
+    for (const warning of [...warnings, ...made.warnings]) say(`warning: ${file}: ${warning}`);
+    print(made.documents);
   });
 
 try {

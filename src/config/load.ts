@@ -53,6 +53,7 @@ export interface Config {
   readonly sessions: RawConfig["sessions"];
   readonly admission: RawConfig["admission"];
   readonly identity: IdentityConfig;
+  readonly istio: RawConfig["istio"];
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
   readonly backends: readonly BackendConfig[];
@@ -117,6 +118,7 @@ function assemble(raw: RawConfig): Loaded {
     sessions: { ...raw.sessions, idle },
     admission: raw.admission,
     identity: identityOf(raw),
+    istio: raw.istio,
     log: raw.log,
     limits: raw.limits,
     backends: Object.entries(raw.backends).map(([name, backend]) => ({

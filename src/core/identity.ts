@@ -11,10 +11,11 @@ export type Identity =
   | { readonly kind: "header"; readonly name: string; readonly required: boolean };
 
 /**
- * Where verified claims are in Envoy's dynamic metadata: the namespace of the filter, and the key that the generated
- * provider puts the token's payload under. Clients cannot write there. Read by ext-proc/claims.ts.
+ * Where verified claims are in Envoy's dynamic metadata: the namespace of the filter, and the key that the provider puts
+ * the token's payload under: the one that Istio's RequestAuthentication chooses, so that its claims are found too. Clients
+ * cannot write there. Read by ext-proc/claims.ts.
  */
-export const JWT_METADATA = { namespace: "envoy.filters.http.jwt_authn", key: "jwt_payload" } as const;
+export const JWT_METADATA = { namespace: "envoy.filters.http.jwt_authn", key: "payload" } as const;
 
 /** What `www-authenticate` says where the processor refuses a request without a principal (RFC 6750 §3). */
 export const BEARER_CHALLENGE = "Bearer";

@@ -20,7 +20,7 @@ import { addressOf, duration, extension, isResolved, type Message, typed } from 
 const MAX_REQUESTS = 100_000;
 
 /** Circuit breakers of a backend's cluster. An endpoint that goes has all of its calls asked elsewhere at once. */
-const BACKEND_LIMITS = {
+export const BACKEND_LIMITS = {
   max_connections: MAX_REQUESTS,
   max_pending_requests: MAX_REQUESTS,
   max_requests: MAX_REQUESTS,
@@ -42,13 +42,13 @@ export const PROCESSOR_LIMITS = {
  * Envoy drops its idle connections to backends after this many ms: before the server does, or a POST that meets the
  * server's close is lost. Node's http server and uvicorn both close after 5 s.
  */
-const BACKEND_IDLE_CONNECTION = 4_000;
+export const BACKEND_IDLE_CONNECTION = 4_000;
 
 /** How long (ms) Envoy waits for a connection to the server that has the keys of tokens. */
 const JWKS_CONNECT = 2_000;
 
 /** The processor is near: a connection that takes longer (ms) will not come. */
-const PROCESSOR_CONNECT = 1_000;
+export const PROCESSOR_CONNECT = 1_000;
 
 /** Finds a processor that went without closing its connections (a node lost), in ms. */
 const PROCESSOR_KEEPALIVE = { interval: 10_000, timeout: 5_000 };
@@ -81,19 +81,8 @@ function backendCluster(backend: BackendConfig): Message {
     name: backend.name,
     ...discovery(backend.endpoints),
     connect_timeout: duration(backend.timeouts.connect),
-    load_balancing_policy: {
-      policies: [
-        {
-          typed_extension_config: extension(OVERRIDE_HOST_POLICY, OVERRIDE_HOST_TYPE, {
-            override_host_sources: [{ header: X_MCP_ENDPOINT }],
-            fallback_policy: { policies: [{ typed_extension_config: ROUND_ROBIN }] },
-          }),
-        },
-      ],
-    },
-    circuit_breakers: {
-      thresholds: [BACKEND_LIMITS],
-    },
+    load_balancing_policy: pinnedOrPlaced(),
+    circuit_breakers: { thresholds: [BACKEND_LIMITS] },
     outlier_detection: connectFailuresEject(),
     typed_extension_protocol_options: {
       [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
@@ -108,6 +97,20 @@ function backendCluster(backend: BackendConfig): Message {
       cluster_name: backend.name,
       endpoints: [{ lb_endpoints: backend.endpoints.map((endpoint) => backendEndpoint(endpoint, backend)) }],
     },
+  };
+}
+
+/** A session's requests go to the endpoint that holds it, the rest in turns (envoy.config.cluster.v3.LoadBalancingPolicy). */
+export function pinnedOrPlaced(): Message {
+  return {
+    policies: [
+      {
+        typed_extension_config: extension(OVERRIDE_HOST_POLICY, OVERRIDE_HOST_TYPE, {
+          override_host_sources: [{ header: X_MCP_ENDPOINT }],
+          fallback_policy: { policies: [{ typed_extension_config: ROUND_ROBIN }] },
+        }),
+      },
+    ],
   };
 }
 
@@ -126,7 +129,7 @@ function backendEndpoint(endpoint: TcpAddress, backend: BackendConfig): Message 
 }
 
 /** An endpoint's own address as an HTTP client would write it: without the scheme's default port (RFC 9110 §7.2). */
-function hostHeader(endpoint: TcpAddress, { tls }: BackendConfig): string {
+export function hostHeader(endpoint: TcpAddress, { tls }: BackendConfig): string {
   const full = formatAddress(endpoint);
   const defaultPort = tls ? 443 : 80;
   return endpoint.port === defaultPort ? full.slice(0, full.lastIndexOf(":")) : full;
@@ -150,7 +153,7 @@ function tlsTo({ sni, ca }: NonNullable<BackendConfig["tls"]>): Message {
 }
 
 /** New sessions avoid an endpoint that takes no connections. Its answers never eject it, and pinned requests still go there. */
-function connectFailuresEject(): Message {
+export function connectFailuresEject(): Message {
   return {
     split_external_local_origin_errors: true,
     consecutive_local_origin_failure: 3,
@@ -175,10 +178,7 @@ function processorCluster({ processor }: Config): Message {
       // Otherwise Envoy keeps a change of health back where another was less than a second ago, as in a rolling restart,
       // and goes on asking a processor that it knows is gone.
       common_lb_config: { update_merge_window: duration(0) },
-      outlier_detection: {
-        base_ejection_time: duration(EJECTION_TIME),
-        max_ejection_percent: MAX_EJECTION_PERCENT,
-      },
+      outlier_detection: processorEjection(),
       health_checks: [
         {
           timeout: duration(HEALTH_CHECK.timeout),
@@ -191,23 +191,32 @@ function processorCluster({ processor }: Config): Message {
         },
       ],
     }),
-    typed_extension_protocol_options: {
-      [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
-        explicit_http_config: {
-          http2_protocol_options: {
-            connection_keepalive: {
-              interval: duration(PROCESSOR_KEEPALIVE.interval),
-              timeout: duration(PROCESSOR_KEEPALIVE.timeout),
-            },
-          },
-        },
-      }),
-    },
+    ...processorProtocol(),
     load_assignment: {
       cluster_name: PROCESSOR_CLUSTER,
       endpoints: [
         { lb_endpoints: processor.endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) },
       ],
+    },
+  };
+}
+
+/** For the processor's cluster, of several processors: envoy.config.cluster.v3.OutlierDetection. */
+export function processorEjection(): Message {
+  return { base_ejection_time: duration(EJECTION_TIME), max_ejection_percent: MAX_EJECTION_PERCENT };
+}
+
+/** For the processor's cluster: gRPC. */
+export function processorProtocol(): Message {
+  const connection_keepalive = {
+    interval: duration(PROCESSOR_KEEPALIVE.interval),
+    timeout: duration(PROCESSOR_KEEPALIVE.timeout),
+  };
+  return {
+    typed_extension_protocol_options: {
+      [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
+        explicit_http_config: { http2_protocol_options: { connection_keepalive } },
+      }),
     },
   };
 }
@@ -226,7 +235,7 @@ function jwksCluster({ uri, ca }: Extract<Jwks, { uri: unknown }>): Message {
   };
 }
 
-function undecidedCluster(): Message {
+export function undecidedCluster(): Message {
   return {
     name: UNDECIDED_CLUSTER,
     type: "STATIC",

@@ -1,8 +1,8 @@
 /** Calls by browsers from the configured origins: Envoy answers their preflights (envoy.extensions.filters.http.cors.v3). */
 import { MCP_SESSION_ID } from "../core/headers.ts";
+import { CORS_FILTER } from "./names.ts";
 import { extension, type Message, typed } from "./proto-json.ts";
 
-const CORS_FILTER = "envoy.filters.http.cors";
 const CORS_TYPES = "envoy.extensions.filters.http.cors.v3";
 
 /** How long a browser may remember a preflight, in seconds. */

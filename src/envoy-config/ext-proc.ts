@@ -45,10 +45,14 @@ export function maxMessageTimeout({ processor, backends }: Pick<Config, "process
   return Math.max(processor.messageTimeout, ...recovering.map(({ timeouts }) => longestPatience(timeouts)));
 }
 
-export function extProcFilter({ processor, identity, backends }: Config): Message {
+/** @param cluster of the processor; `authority`: what it is called by, if not by the cluster's name */
+export function extProcFilter(
+  { processor, identity, backends }: Config,
+  cluster: { readonly cluster_name: string; readonly authority?: string } = { cluster_name: PROCESSOR_CLUSTER },
+): Message {
   return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
     grpc_service: {
-      envoy_grpc: { cluster_name: PROCESSOR_CLUSTER },
+      envoy_grpc: cluster,
       retry_policy: STREAM_RETRY,
     },
     failure_mode_allow: false,

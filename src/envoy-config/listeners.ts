@@ -8,7 +8,7 @@ import { extProcFilter } from "./ext-proc.ts";
 import { guardFilter } from "./guard.ts";
 import { jwtAuthnFilter } from "./jwt-authn.ts";
 import { localReplies } from "./local-replies.ts";
-import { HCM_TYPE, ROUTER_TYPE } from "./names.ts";
+import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER, ROUTER_TYPE } from "./names.ts";
 import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
 import { virtualHost } from "./routes.ts";
 
@@ -19,7 +19,7 @@ const REQUEST_HEADERS_TIMEOUT = 10_000;
  * Bytes that one connection may hold in each direction before Envoy stops reading. Small, since thousands of event
  * streams may be open. Bodies are not bound by it but by the virtual host's request_body_buffer_limit.
  */
-const CONNECTION_BUFFER = 64 * 1024;
+export const CONNECTION_BUFFER = 64 * 1024;
 
 /** HTTP/2 windows (bytes) and streams for each connection, as Envoy's advice for edge proxies has them. */
 const HTTP2 = {
@@ -40,21 +40,7 @@ function gatewayListener(config: Config): Message {
   const { guard } = config.admission;
   return listener("gateway", listen, config, {
     ...(tls && { transport_socket: tlsFor(tls) }),
-    http: {
-      // Before any route is chosen: a client cannot choose one, and the log shows only what the processor set.
-      early_header_mutation_extensions: [
-        extension(
-          "envoy.http.early_header_mutation.header_mutation",
-          "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-          {
-            mutations: [
-              ...INTERNAL_HEADERS.map((name) => ({ remove: name })),
-              { append: setHeader(X_MCP_PATH, REQUEST_PATH) },
-            ],
-          },
-        ),
-      ],
-    },
+    http: internalHeadersAreOurs(),
     filters: [
       ...(origins ? [corsFilter()] : []),
       ...(guard ? [guardFilter(guard, config)] : []),
@@ -66,12 +52,48 @@ function gatewayListener(config: Config): Message {
   });
 }
 
-/** No ext_proc here: it must not be reachable for clients. Answers say which endpoint served. */
+/**
+ * For the connection manager of clients. Before any route is chosen: a client cannot choose one, and the log shows only what
+ * the processor set.
+ */
+export function internalHeadersAreOurs(): Message {
+  return {
+    early_header_mutation_extensions: [
+      extension(
+        "envoy.http.early_header_mutation.header_mutation",
+        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        {
+          mutations: [
+            ...INTERNAL_HEADERS.map((name) => ({ remove: name })),
+            { append: setHeader(X_MCP_PATH, REQUEST_PATH) },
+          ],
+        },
+      ),
+    ],
+  };
+}
+
+/** No ext_proc here: it must not be reachable for clients. */
 function egressListener(config: Config): Message {
-  return listener("egress", config.egress.listen, config, {
-    // Here it matters which endpoint answers: none but the one that is asked may.
-    virtualHost: { extras: { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")] } },
-  });
+  // Here it matters which endpoint answers: none but the one that is asked may.
+  return listener("egress", config.egress.listen, config, { virtualHost: { extras: answersNameEndpoint() } });
+}
+
+/** For the virtual host of the egress listener: answers say which endpoint served. */
+export function answersNameEndpoint(): Message {
+  return { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")] };
+}
+
+/** The processor compares the whole path with the configured ones and answers 404, so nothing is guessed here. */
+export const PATHS = {
+  normalize_path: true,
+  merge_slashes: false,
+  path_with_escaped_slashes_action: "KEEP_UNCHANGED",
+} as const;
+
+/** What one connection may ask of Envoy. */
+export function connectionLimits(): Message {
+  return { request_headers_timeout: duration(REQUEST_HEADERS_TIMEOUT), http2_protocol_options: HTTP2 };
 }
 
 interface Differences {
@@ -92,21 +114,17 @@ function listener(name: string, listen: TcpAddress, config: Config, differences:
       {
         ...(transport_socket && { transport_socket }),
         filters: [
-          extension("envoy.filters.network.http_connection_manager", HCM_TYPE, {
+          extension(HCM_FILTER, HCM_TYPE, {
             stat_prefix: name,
             codec_type: "AUTO",
-            // The processor compares the whole path with the configured ones and answers 404, so nothing is guessed here.
-            normalize_path: true,
-            merge_slashes: false,
-            path_with_escaped_slashes_action: "KEEP_UNCHANGED",
+            ...PATHS,
             use_remote_address: true,
-            request_headers_timeout: duration(REQUEST_HEADERS_TIMEOUT),
-            http2_protocol_options: HTTP2,
+            ...connectionLimits(),
             ...http,
             access_log: accessLog(name, loggedPath),
             local_reply_config: localReplies(),
             route_config: { name, virtual_hosts: [virtualHost(name, config, options)] },
-            http_filters: [...filters, extension("envoy.filters.http.router", ROUTER_TYPE)],
+            http_filters: [...filters, extension(ROUTER_FILTER, ROUTER_TYPE)],
           }),
         ],
       },

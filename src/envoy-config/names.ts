@@ -12,6 +12,9 @@ export const UNDECIDED_CLUSTER = "mcp_undecided";
 /** Where Envoy fetches the keys of tokens (identity.jwks.uri). */
 export const JWKS_CLUSTER = "mcp_jwks";
 
+export const HCM_FILTER = "envoy.filters.network.http_connection_manager";
+export const ROUTER_FILTER = "envoy.filters.http.router";
+export const CORS_FILTER = "envoy.filters.http.cors";
 export const EXT_PROC_FILTER = "envoy.filters.http.ext_proc";
 export const EXT_PROC_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 export const JWT_AUTHN_TYPE = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";

@@ -6,7 +6,7 @@ import type { Address, TcpAddress } from "../config/values.ts";
 export interface Message {
   readonly [field: string]: Value;
 }
-export type Value = string | number | boolean | readonly Value[] | Message | undefined;
+type Value = string | number | boolean | readonly Value[] | Message | undefined;
 
 /** google.protobuf.Any: a message with its type. */
 export function typed(type: string, fields: Message = {}): Message {

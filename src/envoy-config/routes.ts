@@ -2,7 +2,7 @@
 import type { BackendConfig, Config } from "../config/load.ts";
 import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
-import { duration, type Message, PREVIOUS_HOSTS, type Value } from "./proto-json.ts";
+import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
 /**
  * Bounds a request whose backend is not decided, so in effect the receipt of its body: silence, and in all, in ms.
@@ -27,23 +27,61 @@ export function virtualHost(name: string, { backends, limits }: Config, options:
   return {
     name,
     domains: ["*"],
-    request_body_buffer_limit: limits.body,
+    ...bodyLimit(limits),
     ...extras,
     routes: [...backends.flatMap((backend) => backendRoutes(backend, askAnother)), undecidedRoute()],
   };
 }
 
-function backendRoutes(backend: BackendConfig, askAnother: boolean): Message[] {
-  const toBackend = exact(X_MCP_BACKEND, backend.name);
-  const { call, listen } = backend.timeouts;
-  // A session that is not recovered has nothing to look for elsewhere.
-  const retry = askAnother && backend.onSessionLost === "recover";
-  const kinds: [kind: string, bound: number, headers: Value[]][] = [
-    ["listen", listen, [exact(":method", "GET"), { name: "accept", string_match: { contains: EVENT_STREAM } }]],
-    ["subscriptions", listen, [exact(X_MCP_METHOD, LISTEN_METHOD)]],
-    ["call", call, []],
+/** For the virtual host: the largest body, beyond which Envoy answers 413. */
+export function bodyLimit({ body }: Config["limits"]): Message {
+  return { request_body_buffer_limit: body };
+}
+
+/** What a header of a request is, or contains. */
+export type HeaderRule = { readonly name: string } & ({ readonly exact: string } | { readonly contains: string });
+
+/** Requests to a backend of one kind. */
+export interface Way {
+  /** The route's. */
+  readonly name: string;
+  readonly headers: readonly HeaderRule[];
+  /** How long they may take, in ms. */
+  readonly bound: number;
+}
+
+/** All the ways to a backend, of which the first that fits is taken. */
+export function waysTo({ name, timeouts: { call, listen } }: BackendConfig): readonly Way[] {
+  const toBackend = { name: X_MCP_BACKEND, exact: name };
+  const get = { name: ":method", exact: "GET" };
+  return [
+    { name: `${name}/listen`, headers: [toBackend, get, { name: "accept", contains: EVENT_STREAM }], bound: listen },
+    {
+      name: `${name}/subscriptions`,
+      headers: [toBackend, { name: X_MCP_METHOD, exact: LISTEN_METHOD }],
+      bound: listen,
+    },
+    { name: `${name}/call`, headers: [toBackend], bound: call },
   ];
-  return kinds.map(([kind, bound, headers]) => backendRoute(backend, kind, bound, [toBackend, ...headers], retry));
+}
+
+/** @param action where to and with which Host, if not to the backend's own cluster as its endpoint is called */
+export function backendRoutes(backend: BackendConfig, askAnother: boolean, action = actionFor(backend)): Message[] {
+  const retry = askAnother && mayAskAnother(backend);
+  return waysTo(backend).map(({ name, headers, bound }) => ({
+    name,
+    match: { prefix: "/", headers: headers.map(headerMatcher) },
+    route: { ...action, ...wayTimes(bound), ...(retry && { retry_policy: ASK_ANOTHER }) },
+  }));
+}
+
+function actionFor({ name, host }: BackendConfig): Message {
+  return { cluster: name, ...(host === undefined ? { auto_host_rewrite: true } : { host_rewrite_literal: host }) };
+}
+
+/** A session that is not recovered has nothing to look for elsewhere. */
+export function mayAskAnother({ onSessionLost }: BackendConfig): boolean {
+  return onSessionLost === "recover";
 }
 
 /**
@@ -61,20 +99,11 @@ export const ASK_ANOTHER = {
  * `timeout` bounds the whole answer, event streams too, so it is off; `idle_timeout` bounds a silent backend and
  * `max_stream_duration` the request as a whole.
  */
-function backendRoute(backend: BackendConfig, kind: string, bound: number, headers: Value[], retry: boolean): Message {
-  return {
-    name: `${backend.name}/${kind}`,
-    match: { prefix: "/", headers },
-    route: {
-      cluster: backend.name,
-      ...(backend.host === undefined ? { auto_host_rewrite: true } : { host_rewrite_literal: backend.host }),
-      ...times(bound, bound),
-      ...(retry && { retry_policy: ASK_ANOTHER }),
-    },
-  };
+export function wayTimes(bound: number): Message {
+  return times(bound, bound);
 }
 
-function undecidedRoute(): Message {
+export function undecidedRoute(): Message {
   return {
     name: "undecided",
     match: { prefix: "/" },
@@ -91,6 +120,6 @@ function times(idle: number, whole: number): Message {
 }
 
 /** envoy.config.route.v3.HeaderMatcher. */
-function exact(name: string, value: string): Message {
-  return { name, string_match: { exact: value } };
+function headerMatcher({ name, ...string_match }: HeaderRule): Message {
+  return { name, string_match };
 }

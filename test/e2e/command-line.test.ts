@@ -129,6 +129,45 @@ describe("envoy", () => {
   });
 });
 
+describe("istio", () => {
+  const SIDECAR = `
+gateway: { listen: "0.0.0.0:3001", hosts: [one] }
+egress: { listen: "0.0.0.0:8081", address: "one.mcp.svc.cluster.local:8081" }
+processor: { endpoints: ["mcp-router.mcp.svc.cluster.local:50051"] }
+istio: { namespace: mcp, selector: { app: one } }
+backends:
+  one: { endpoints: [127.0.0.1:3001] }
+routes:
+  - { path: /mcp, backends: [one] }
+`;
+
+  test("prints the objects of a mesh", () => {
+    const { status, stdout, stderr } = run("istio", "--mode", "sidecar", "--config", file("sidecar.yaml", SIDECAR));
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(/^# Made by `mcp-router istio --mode sidecar`/);
+    expect(stdout.match(/^kind: .*$/gm)).toEqual(["kind: Sidecar", "kind: DestinationRule", "kind: EnvoyFilter"]);
+  });
+
+  test("prints nothing and lists what to change where a mesh could not do what is configured, and exits with 1", () => {
+    const { status, stdout, stderr } = run("istio", "--mode", "gateway", "--config", file("good.yaml", CONFIG));
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr.trim().split("\n")).toEqual([
+      expect.stringMatching(/^error: \/.*\/good\.yaml: istio: is missing; add /),
+      expect.stringMatching(/^error: \/.*\/good\.yaml: processor\.endpoints: /),
+      expect.stringMatching(/^error: \/.*\/good\.yaml: egress\.address: /),
+      expect.stringMatching(/^error: \/.*\/good\.yaml: backends\.one\.endpoints: /),
+    ]);
+  });
+
+  test("knows two modes, of which one must be named", () => {
+    const config = file("sidecar.yaml", SIDECAR);
+    expect(run("istio", "--config", config)).toMatchObject({ status: 1, stdout: "" });
+    const { status, stderr } = run("istio", "--mode", "waypoint", "--config", config);
+    expect(status).toBe(1);
+    expect(stderr).toContain("gateway, sidecar");
+  });
+});
+
 describe("serve", () => {
   test("becomes ready, drains on SIGTERM and exits with 0", async () => {
     const http = await freePort();

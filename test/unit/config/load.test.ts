@@ -261,6 +261,7 @@ describe("an error names the path, the value, and what was expected", () => {
       store: { kind: "memory" },
       sessions: { idle: "1h", lifetime: "1h" },
       identity: { kind: "none" },
+      istio: { namespace: "mcp", selector: { app: "one" }, credentialName: "tls", router: "mcp/mcp-router" },
       log: { level: "info" },
       timeouts: { call: "1s", listen: "1s", connect: "1s" },
       limits: { body: 1, batch: 1, depth: 8, name: 1, initialize: 1 },
@@ -669,4 +670,29 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
 test("a route to a backend that is not there is a fault of ours, not a route to some path", () => {
   const config = load();
   expect(() => requestPolicy({ ...config, backends: [] })).toThrow('route /mcp leads to "one"');
+});
+
+describe("istio", () => {
+  const istio = { namespace: "mcp", selector: { istio: "mcp-gateway" } };
+
+  test("is what the configuration says, and nothing by default", () => {
+    expect(load().istio).toBeUndefined();
+    expect(load({ istio }).istio).toEqual(istio);
+    expect(load({ istio: { ...istio, credentialName: "mcp-tls" } }).istio?.credentialName).toBe("mcp-tls");
+  });
+
+  test.each([
+    [{ selector: istio.selector }, "istio.namespace: "],
+    [{ ...istio, namespace: "MCP" }, 'istio.namespace: got "MCP", expected lower-case letters'],
+    [{ namespace: "mcp" }, "istio.selector: "],
+    [{ ...istio, selector: {} }, "istio.selector: got {}, expected at least one label"],
+    [{ ...istio, selector: { istio: 1 } }, "istio.selector.istio: got 1, expected the value of a label"],
+    [
+      { ...istio, router: "mcp-router" },
+      'istio.router: got "mcp-router", expected a service account such as "mcp/mcp-router"',
+    ],
+    [{ ...istio, selectors: {} }, 'istio: unknown setting "selectors"'],
+  ])("that is wrong: %j", (wrong, error) => {
+    expect(errorsOf({ istio: wrong })).toEqual([expect.stringContaining(error)]);
+  });
 });

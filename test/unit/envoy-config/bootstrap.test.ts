@@ -80,7 +80,7 @@ describe("identity", () => {
           audiences: ["mcp"],
           local_jwks: { filename: "/keys.json" },
           forward: true,
-          payload_in_metadata: "jwt_payload",
+          payload_in_metadata: "payload",
         },
       },
       rules: ["/everything/mcp", "/files/mcp"].map((path) => ({

@@ -91,7 +91,7 @@ describe("identity by tokens", () => {
       ({ http_filters }) =>
         Reflect.deleteProperty(http_filters[0].typed_config.providers.principal, "payload_in_metadata"),
       `${providers}["principal"].payload_in_metadata`,
-      "is not jwt_payload",
+      "is not payload",
     ],
     [
       "a rule for each public path",

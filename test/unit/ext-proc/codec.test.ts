@@ -393,7 +393,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
           key,
           value === null ? { numberValue: 1 } : { stringValue: value },
         ]);
-        const payload = (fields: object) => ({ fields: { other: {}, jwt_payload: { structValue: { fields } } } });
+        const payload = (fields: object) => ({ fields: { other: {}, payload: { structValue: { fields } } } });
         const filter_metadata = {
           "envoy.filters.http.other": payload({ iss: { stringValue: "x" }, sub: { stringValue: "x" } }),
           "envoy.filters.http.jwt_authn": payload(Object.fromEntries(members)),
@@ -502,7 +502,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
         filter_metadata: {
           "envoy.filters.http.jwt_authn": {
             fields: {
-              jwt_payload: { structValue: { fields: { iss: { stringValue: "i" }, sub: { stringValue: "s" } } } },
+              payload: { structValue: { fields: { iss: { stringValue: "i" }, sub: { stringValue: "s" } } } },
             },
           },
         },

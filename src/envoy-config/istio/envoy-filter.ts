@@ -1,0 +1,145 @@
+/** The patches that both modes share: what Istio's own objects cannot say of an Envoy (networking.istio.io EnvoyFilter). */
+import type { Config } from "../../config/load.ts";
+import type { TcpAddress } from "../../config/values.ts";
+import {
+  connectFailuresEject,
+  pinnedOrPlaced,
+  processorEjection,
+  processorProtocol,
+  undecidedCluster,
+} from "../clusters.ts";
+import { corsFilter, corsPolicy } from "../cors.ts";
+import { extProcFilter } from "../ext-proc.ts";
+import { guardFilter } from "../guard.ts";
+import { answersNameEndpoint, connectionLimits, internalHeadersAreOurs, PATHS } from "../listeners.ts";
+import { localReplies } from "../local-replies.ts";
+import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
+import { type Message, typed } from "../proto-json.ts";
+import { bodyLimit, undecidedRoute } from "../routes.ts";
+import { outbound } from "./mesh.ts";
+import { type MeshObject, meshObject, type Owner } from "./object.ts";
+
+/** Which of Istio's listeners: those that it makes for a gateway, or for what comes into a sidecar's pod. */
+export type Context = "GATEWAY" | "SIDECAR_INBOUND";
+
+/** A port of the Envoys in a context. */
+export interface Place {
+  readonly context: Context;
+  readonly port: number;
+}
+
+/**
+ * The annotation: where a gateway gets only the clusters that its routes lead to (PILOT_FILTER_GATEWAY_CLUSTER_CONFIG), it
+ * gets the processor's too.
+ */
+export function envoyFilter(owner: Owner, processor: TcpAddress, configPatches: Message[]): MeshObject {
+  return meshObject("filter", "EnvoyFilter", owner, {
+    comment:
+      "What istiod cannot use of this it leaves out without a word: try that a request which must be refused is.",
+    annotations: { "envoyfilter.istio.io/referenced-services": processor.host },
+    spec: { workloadSelector: { labels: owner.selector }, configPatches },
+  });
+}
+
+/** The clients' port: internal headers are ours alone, and the processor is asked. */
+export function clientPatches(place: Place, config: Config, processor: TcpAddress): Message[] {
+  const { origins } = config.gateway;
+  const { guard } = config.admission;
+  return [
+    mergeManager(place, internalHeadersAreOurs()),
+    mergeVirtualHost(place, {
+      ...bodyLimit(config.limits),
+      ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
+    }),
+    // The last one put first is the first. Ahead of Istio's authentication, as in a bootstrap of ours.
+    ...(guard ? [httpFilter(place, "INSERT_FIRST", guardFilter(guard, config))] : []),
+    // Istio has one behind its authentication, whose refusals a browser could then not read.
+    ...(origins
+      ? [httpFilter(place, "REMOVE", undefined, CORS_FILTER), httpFilter(place, "INSERT_FIRST", corsFilter())]
+      : []),
+    httpFilter(
+      place,
+      "INSERT_BEFORE",
+      // The cluster's name would be the :authority, and Node's HTTP/2 resets a stream for the | in it.
+      extProcFilter(config, { cluster_name: outbound(processor), authority: processor.host }),
+      ROUTER_FILTER,
+    ),
+  ];
+}
+
+/** The router's port: no ext_proc. */
+export function egressPatches(place: Place): Message[] {
+  return [mergeManager(place), mergeVirtualHost(place, answersNameEndpoint())];
+}
+
+/** What no processor has decided ends in a cluster without endpoints. */
+export function undecidedPatches(context: Context, places: readonly Place[]): Message[] {
+  return [
+    { applyTo: "CLUSTER", match: { context }, patch: { operation: "ADD", value: undecidedCluster() } },
+    ...places.map((place) => addRoute(place, undecidedRoute())),
+  ];
+}
+
+/** How Envoys reach the processor. Beyond it, DestinationRules. */
+export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processor: TcpAddress): Message {
+  return mergeCluster(context, outbound(processor), {
+    outlier_detection: processorEjection(),
+    ...processorProtocol(),
+  });
+}
+
+/** How Envoys choose an endpoint of a backend. Not by a DestinationRule, whose outlier detection brings failover of zones. */
+export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
+  return mergeCluster(context, outbound(service), {
+    load_balancing_policy: pinnedOrPlaced(),
+    outlier_detection: connectFailuresEject(),
+  });
+}
+
+export function addRoute(place: Place, route: Message): Message {
+  return { applyTo: "HTTP_ROUTE", match: routesOf(place), patch: { operation: "ADD", value: route } };
+}
+
+/** Istio's own. Before those that are added, whatever their order here. */
+export function removeRoutes(place: Place): Message {
+  return { applyTo: "HTTP_ROUTE", match: routesOf(place), patch: { operation: "REMOVE" } };
+}
+
+/** The route of that name, on whichever port. */
+export function mergeRoute(context: Context, name: string, route: Message): Message {
+  return {
+    applyTo: "HTTP_ROUTE",
+    match: { context, routeConfiguration: { vhost: { route: { name } } } },
+    patch: { operation: "MERGE", value: { route } },
+  };
+}
+
+function mergeManager({ context, port }: Place, extras: Message = {}): Message {
+  const manager = { ...PATHS, ...connectionLimits(), ...extras, local_reply_config: localReplies() };
+  return {
+    applyTo: "NETWORK_FILTER",
+    match: { context, listener: { portNumber: port, filterChain: { filter: { name: HCM_FILTER } } } },
+    patch: { operation: "MERGE", value: { name: HCM_FILTER, typed_config: typed(HCM_TYPE, manager) } },
+  };
+}
+
+function mergeVirtualHost(place: Place, value: Message): Message {
+  return { applyTo: "VIRTUAL_HOST", match: routesOf(place), patch: { operation: "MERGE", value } };
+}
+
+function mergeCluster(context: string, name: string, value: Message): Message {
+  return { applyTo: "CLUSTER", match: { context, cluster: { name } }, patch: { operation: "MERGE", value } };
+}
+
+function httpFilter({ context, port }: Place, operation: string, value?: Message, beside?: string): Message {
+  const filter = { name: HCM_FILTER, ...(beside !== undefined && { subFilter: { name: beside } }) };
+  return {
+    applyTo: "HTTP_FILTER",
+    match: { context, listener: { portNumber: port, filterChain: { filter } } },
+    patch: { operation, ...(value && { value }) },
+  };
+}
+
+function routesOf({ context, port }: Place): Message {
+  return { context, routeConfiguration: { portNumber: port } };
+}

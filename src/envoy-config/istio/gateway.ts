@@ -1,0 +1,192 @@
+/** Mode gateway: the pods of an Istio gateway in front of any number of backends. */
+import type { BackendConfig, Config } from "../../config/load.ts";
+import type { TcpAddress } from "../../config/values.ts";
+import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
+import { CONNECTION_BUFFER } from "../listeners.ts";
+import type { Message } from "../proto-json.ts";
+import { ASK_ANOTHER, type HeaderRule, mayAskAnother, waysTo, wayTimes } from "../routes.ts";
+import {
+  backendPatch,
+  clientPatches,
+  egressPatches,
+  envoyFilter,
+  mergeRoute,
+  type Place,
+  processorPatch,
+  undecidedPatches,
+} from "./envoy-filter.ts";
+import type { GatewayMesh, MeshBackend } from "./mesh.ts";
+import { type MeshObject, meshObject, type Owner } from "./object.ts";
+import {
+  connectionPool,
+  destinationRule,
+  egressPolicy,
+  processorRule,
+  requestAuthentication,
+  whoGuardsEgress,
+} from "./policies.ts";
+
+/** The objects of each of the two ports. */
+const CLIENTS = "mcp-gateway";
+const EGRESS = "mcp-egress";
+
+const CONTEXT = "GATEWAY";
+
+export function gatewayObjects(config: Config, { owner, processor, backends }: GatewayMesh): MeshObject[] {
+  return [
+    gatewayObject(owner, CLIENTS, "For clients.", serverFor("clients", config.gateway.listen, clientTls(config))),
+    gatewayObject(
+      owner,
+      EGRESS,
+      `For the router's own calls. ${whoGuardsEgress(owner)}`,
+      // The mesh's certificates, by which Envoy knows who calls.
+      serverFor("egress", config.egress.listen, owner.router === undefined ? undefined : { mode: "ISTIO_MUTUAL" }),
+    ),
+    ...egressPolicy(owner, config.egress.listen.port),
+    ...egressRule(owner, config.egress.address),
+    virtualService(owner, CLIENTS, backends, retriesOf),
+    // Here it matters which endpoint answers: none but the one that is asked may.
+    virtualService(owner, EGRESS, backends, () => NO_RETRIES),
+    ...backendRules(owner, backends),
+    processorRule(owner, processor),
+    envoyFilter(owner, processor, patches(config, processor, backends)),
+    ...requestAuthentication(config, owner),
+  ];
+}
+
+function gatewayObject(owner: Owner, name: string, comment: string, server: Message): MeshObject {
+  return meshObject("networking", "Gateway", owner, {
+    comment,
+    name,
+    spec: { selector: owner.selector, servers: [server] },
+  });
+}
+
+/** networking.istio.io Server. The router checks the Host itself. */
+function serverFor(name: string, { port }: TcpAddress, tls?: Message): Message {
+  const protocol = tls ? "HTTPS" : "HTTP";
+  return {
+    port: { number: port, name: `${protocol.toLowerCase()}-${name}`, protocol },
+    hosts: ["*"],
+    ...(tls && { tls }),
+  };
+}
+
+/** networking.istio.io ServerTLSSettings. */
+function clientTls({ gateway: { tls }, istio }: Config): Message | undefined {
+  const settings = { mode: "SIMPLE", minProtocolVersion: "TLSV1_2" };
+  if (tls) return { ...settings, serverCertificate: tls.cert, privateKey: tls.key };
+  if (istio?.credentialName !== undefined) return { ...settings, credentialName: istio.credentialName };
+  return undefined;
+}
+
+const NO_RETRIES = { attempts: 0 };
+
+/** networking.istio.io HTTPRetry, to which istiod adds that hosts which were tried are not tried again. */
+function retriesOf(backend: BackendConfig): Message {
+  return mayAskAnother(backend) ? { attempts: ASK_ANOTHER.num_retries, retryOn: ASK_ANOTHER.retry_on } : NO_RETRIES;
+}
+
+/** Where the processor, or on the egress port the router, says that a request goes. */
+function virtualService(
+  owner: Owner,
+  gateway: string,
+  backends: readonly MeshBackend[],
+  retries: (backend: BackendConfig) => Message,
+): MeshObject {
+  return meshObject("networking", "VirtualService", owner, {
+    comment: "By the header that only the router sets. What has none goes nowhere (503): the EnvoyFilter's last route.",
+    name: gateway,
+    spec: {
+      hosts: ["*"],
+      gateways: [`${owner.namespace}/${gateway}`],
+      http: backends.flatMap(({ backend, service }) =>
+        waysTo(backend).map(({ name, headers }) => ({
+          name,
+          match: [matchFor(headers)],
+          rewrite: { authority: backend.host ?? hostHeader(service, backend) },
+          route: [{ destination: { host: service.host, port: { number: service.port } } }],
+          retries: retries(backend),
+        })),
+      ),
+    },
+  });
+}
+
+/** networking.istio.io HTTPMatchRequest, which knows no "contains". */
+function matchFor(rules: readonly HeaderRule[]): Message {
+  const stringMatch = (rule: HeaderRule) =>
+    "exact" in rule ? { exact: rule.exact } : { regex: `.*${escaped(rule.contains)}.*` };
+  const method = rules.find(({ name }) => name === ":method");
+  const headers = rules.filter((rule) => rule !== method);
+  return {
+    ...(method && { method: stringMatch(method) }),
+    headers: Object.fromEntries(headers.map((rule) => [rule.name, stringMatch(rule)])),
+  };
+}
+
+/** As a literal in a regex. */
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+/** One for each service, since Istio takes only one. */
+function backendRules(owner: Owner, backends: readonly MeshBackend[]): MeshObject[] {
+  const byHost = Map.groupBy(backends, ({ service }) => service.host);
+  return [...byHost].map(([host, ports]) =>
+    destinationRule(
+      owner,
+      `For ${ports.map(({ backend }) => backend.name).join(", ")}. No locality: Envoy refuses its weights beside the choice by x-mcp-endpoint.`,
+      host,
+      ports.map(({ backend, service }) => ({
+        port: service.port,
+        settings: {
+          connectionPool: connectionPool({
+            limits: BACKEND_LIMITS,
+            connect: backend.timeouts.connect,
+            idle: BACKEND_IDLE_CONNECTION,
+          }),
+          loadBalancer: { simple: "ROUND_ROBIN", localityLbSetting: { enabled: false } },
+        },
+      })),
+    ),
+  );
+}
+
+/** For the router's sidecar: a gateway's ports are none that it takes for the mesh's by itself. */
+function egressRule(owner: Owner, { host, port }: TcpAddress): MeshObject[] {
+  if (owner.router === undefined) return [];
+  const tls = { mode: "ISTIO_MUTUAL" };
+  return [
+    meshObject("networking", "DestinationRule", owner, {
+      comment: "The router's sidecar shows its certificate.",
+      name: EGRESS,
+      spec: { host, trafficPolicy: { portLevelSettings: [{ port: { number: port }, tls }] } },
+    }),
+  ];
+}
+
+function patches(config: Config, processor: TcpAddress, backends: readonly MeshBackend[]): Message[] {
+  const clients: Place = { context: CONTEXT, port: config.gateway.listen.port };
+  const egress: Place = { context: CONTEXT, port: config.egress.listen.port };
+  return [
+    ...[clients, egress].map(smallBuffer),
+    ...clientPatches(clients, config, processor),
+    ...egressPatches(egress),
+    // The rest of these routes is the VirtualServices'.
+    ...backends.flatMap(({ backend }) =>
+      waysTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, wayTimes(bound))),
+    ),
+    ...undecidedPatches(CONTEXT, [clients, egress]),
+    ...backends.map(({ service }) => backendPatch(CONTEXT, service)),
+    processorPatch(CONTEXT, processor),
+  ];
+}
+
+function smallBuffer({ context, port }: Place): Message {
+  return {
+    applyTo: "LISTENER",
+    match: { context, listener: { portNumber: port } },
+    patch: { operation: "MERGE", value: { per_connection_buffer_limit_bytes: CONNECTION_BUFFER } },
+  };
+}

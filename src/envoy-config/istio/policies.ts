@@ -1,0 +1,117 @@
+/** Istio's objects that both modes have: connections to services, and tokens. */
+import type { Config } from "../../config/load.ts";
+import type { TcpAddress } from "../../config/values.ts";
+import { PROCESSOR_CONNECT, PROCESSOR_LIMITS } from "../clusters.ts";
+import { duration, type Message } from "../proto-json.ts";
+import { type MeshObject, meshObject, type Owner } from "./object.ts";
+
+/** Thresholds of a circuit breaker, as Envoy has them. */
+interface Limits {
+  readonly max_connections: number;
+  readonly max_pending_requests: number;
+  readonly max_requests: number;
+  readonly max_retries?: number;
+}
+
+interface Connections {
+  readonly limits: Limits;
+  /** How long a connection may take, in ms. */
+  readonly connect: number;
+  /** After how many idle ms it is closed. */
+  readonly idle?: number;
+}
+
+/** networking.istio.io ConnectionPoolSettings. */
+export function connectionPool({ limits, connect, idle }: Connections): Message {
+  return {
+    tcp: { maxConnections: limits.max_connections, connectTimeout: duration(connect) },
+    http: {
+      http1MaxPendingRequests: limits.max_pending_requests,
+      http2MaxRequests: limits.max_requests,
+      ...(limits.max_retries !== undefined && { maxRetries: limits.max_retries }),
+      ...(idle !== undefined && { idleTimeout: duration(idle) }),
+    },
+  };
+}
+
+/** For the pods of the selector alone: others may reach the same service in ways of their own. */
+export function destinationRule(
+  owner: Owner,
+  comment: string,
+  host: string,
+  ports: readonly { readonly port: number; readonly settings: Message }[],
+): MeshObject {
+  return meshObject("networking", "DestinationRule", owner, {
+    comment,
+    name: `${owner.name}.${host}`,
+    spec: {
+      host,
+      workloadSelector: { matchLabels: owner.selector },
+      trafficPolicy: {
+        portLevelSettings: ports.map(({ port, settings }) => ({ port: { number: port }, ...settings })),
+      },
+    },
+  });
+}
+
+export function processorRule(owner: Owner, { host, port }: TcpAddress): MeshObject {
+  const settings = { connectionPool: connectionPool({ limits: PROCESSOR_LIMITS, connect: PROCESSOR_CONNECT }) };
+  const comment = "The processor, mcp-router: each request holds one of its streams.";
+  return destinationRule(owner, comment, host, [{ port, settings }]);
+}
+
+/**
+ * Denies rather than allows: what some policy allows, all other policies must allow too. Whoever comes without a certificate
+ * has no principal, and is denied as well.
+ */
+export function egressPolicy(owner: Owner, port: number): MeshObject[] {
+  if (owner.router === undefined) return [];
+  const [namespace, account] = owner.router.split("/");
+  const notPrincipals = [`*/ns/${namespace}/sa/${account}`];
+  return [
+    meshObject("security", "AuthorizationPolicy", owner, {
+      comment: "Only the router may call the port of egress, which goes around it.",
+      name: `${owner.name}-egress`,
+      spec: {
+        selector: { matchLabels: owner.selector },
+        action: "DENY",
+        rules: [{ from: [{ source: { notPrincipals } }], to: [{ operation: { ports: [String(port)] } }] }],
+      },
+    }),
+  ];
+}
+
+/** For the comment of what has the port of egress: who keeps others from it. */
+export function whoGuardsEgress({ router }: Owner): string {
+  return router === undefined
+    ? "Whoever reaches it goes around the router, so a NetworkPolicy must let the router alone."
+    : "Whoever reaches it goes around the router, so an AuthorizationPolicy lets the router alone.";
+}
+
+/**
+ * Istio refuses a token that is wrong, and lets a request without one pass: the router refuses that (identity.required), by
+ * the 401 that tells a client to get one, where an AuthorizationPolicy would say 403.
+ */
+export function requestAuthentication({ identity }: Config, owner: Owner): MeshObject[] {
+  if (identity.kind !== "jwt" || !("uri" in identity.jwks)) return [];
+  const { issuer, audiences, jwks } = identity;
+  return [
+    meshObject("security", "RequestAuthentication", owner, {
+      comment:
+        "Wrong tokens are refused here. A request without one the router refuses, with the challenge that clients want.",
+      spec: {
+        selector: { matchLabels: owner.selector },
+        jwtRules: [
+          {
+            issuer,
+            audiences,
+            jwksUri: jwks.uri.href,
+            // By default Istio takes a token from the query too, where it ends up in logs, and keeps it from the backend.
+            fromHeaders: [{ name: "Authorization", prefix: "Bearer " }],
+            forwardOriginalToken: true,
+          },
+        ],
+      },
+    }),
+  ];
+}
