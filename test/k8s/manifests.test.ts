@@ -111,7 +111,7 @@ describe("the bootstrap of the Envoy that stands in front", () => {
   });
 });
 
-describe.each(["overlays/envoy", "overlays/redis"])("in %s", (directory) => {
+describe.each(["overlays/envoy", "overlays/istio-gateway", "overlays/redis"])("in %s", (directory) => {
   const manifests = manifestsOf(render(directory));
   const deployments = manifests.filter(({ kind }) => kind === "Deployment");
   const podsThat = (labels: Readonly<Record<string, string>>) =>
