@@ -61,6 +61,9 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
   const server = new grpc.Server({
     "grpc.max_receive_message_length": bodyLimit + MESSAGE_OVERHEAD,
     "grpc.max_send_message_length": -1,
+    // Where `listen` is a name, grpc-js would also ask DNS for a client's settings (TXT), and the process could not end
+    // before there is an answer.
+    "grpc.service_config_disable_resolution": 1,
   });
   raiseStreamResetLimits(server);
 

@@ -1,10 +1,11 @@
+import { promises as dns } from "node:dns";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { start, waitFor } from "../../harness/child.ts";
 import { freePort } from "../../harness/ports.ts";
 import { createExtProcServer, type ExtProcServer } from "../../src/ext-proc/server.ts";
@@ -52,6 +53,20 @@ function makeServer(exchange: Exchange = idle, faults: unknown[] = []): ExtProcS
 }
 
 const insecure = grpc.credentials.createInsecure();
+
+test("a server that listens on a name asks DNS for its address and for nothing else", async () => {
+  const txt = vi.spyOn(dns, "resolveTxt").mockResolvedValue([]);
+  const lookup = vi.spyOn(dns, "lookup");
+  const server = makeServer();
+  try {
+    await server.listen({ kind: "tcp", host: "localhost", port: await freePort() });
+    expect(lookup).toHaveBeenCalled();
+    expect(txt).not.toHaveBeenCalled();
+  } finally {
+    vi.restoreAllMocks();
+    await server.drain(0);
+  }
+});
 
 describe("the health service", () => {
   test("says SERVING, and NOT_SERVING to who watches once the server drains", async () => {
