@@ -1,7 +1,7 @@
 /** Holds what the clients saw against what Envoy logged: every request once, at the right backend, at its session's endpoint. */
 import type { AccessEntry } from "../harness/access-log.ts";
 import type { Config } from "../src/config/load.ts";
-import type { Exchange } from "./journal.ts";
+import type { Exchange, Journal } from "./journal.ts";
 
 /** A request from both ends. */
 export interface Audited {
@@ -21,11 +21,30 @@ interface Home {
   readonly sessionId: string | undefined;
 }
 
+/** Audits every request of a journal. Gives also what failed besides: requests that are not in both. */
+export function auditAll(
+  { exchanges }: Journal,
+  log: readonly AccessEntry[],
+  config: Config,
+): { readonly audited: readonly Audited[]; readonly failures: readonly string[] } {
+  const fromClients = log.filter(({ listener }) => listener === "gateway");
+  const entries = new Map(fromClients.map((entry) => [entry.client_id ?? "", entry]));
+  const clients = Map.groupBy(exchanges, ({ client }) => client);
+  const own = log.filter(({ listener }) => listener === "egress");
+  return {
+    audited: [...clients.values()].flatMap((sent) => auditClient(sent, entries, own, config)),
+    failures:
+      fromClients.length === exchanges.length
+        ? []
+        : [`Envoy logged ${fromClients.length} requests, the clients sent ${exchanges.length}`],
+  };
+}
+
 /**
  * Audits all requests of one client. A client of the demo has at most one session.
  * @param own the calls that the router made itself
  */
-export function auditClient(
+function auditClient(
   exchanges: readonly Exchange[],
   entries: ReadonlyMap<string, AccessEntry>,
   own: readonly AccessEntry[],

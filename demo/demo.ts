@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runOwning } from "../harness/owner.ts";
 import { freePort } from "../harness/ports.ts";
-import { auditClient } from "./audit.ts";
+import { auditAll } from "./audit.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import { playAll, until } from "./scenario.ts";
 import { type Stack, startStack } from "./stack.ts";
@@ -49,6 +49,8 @@ async function play(stack: Stack, journal: Journal): Promise<string[]> {
   const find = (tag: string) => stack.accessLog.entries.find((entry) => entry.client_id === tag);
   const failures = await playAll({
     journal,
+    paths: { everything: "/everything/mcp", memory: "/memory/mcp" },
+    oneWorker: true,
     url: stack.url,
     restartServer: stack.restartServer,
     logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
@@ -60,20 +62,14 @@ async function play(stack: Stack, journal: Journal): Promise<string[]> {
 
 /** Prints the table and what failed besides. Gives whether nothing did. */
 function report({ accessLog, config }: Stack, journal: Journal, failures: readonly string[]): boolean {
-  const fromClients = accessLog.entries.filter(({ listener }) => listener === "gateway");
-  const entries = new Map(fromClients.map((entry) => [entry.client_id ?? "", entry]));
-  const clients = Map.groupBy(journal.exchanges, ({ client }) => client);
-  const own = accessLog.entries.filter(({ listener }) => listener === "egress");
-  const audited = [...clients.values()].flatMap((exchanges) => auditClient(exchanges, entries, own, config));
+  const { audited, failures: missing } = auditAll(journal, accessLog.entries, config);
   const bySection = journal.sections.map(({ title, exchanges }) => ({
     title,
     rows: audited.filter(({ exchange }) => exchanges.includes(exchange)),
   }));
 
   console.log(`\n${drawTable(bySection.flatMap(({ title, rows }) => [{ title }, ...rows]))}`);
-  const all = [...failures];
-  if (fromClients.length !== journal.exchanges.length)
-    all.push(`Envoy logged ${fromClients.length} requests, the clients sent ${journal.exchanges.length}`);
+  const all = [...failures, ...missing];
   for (const failure of all) console.log(`✗ ${failure}`);
   return all.length === 0 && audited.every(({ problems }) => problems.length === 0);
 }

@@ -9,9 +9,6 @@ import type { AccessEntry } from "../harness/access-log.ts";
 import { MCP_SESSION_ID } from "../src/core/headers.ts";
 import { check, type Exchange, type Journal } from "./journal.ts";
 
-const EVERYTHING = "/everything/mcp";
-const MEMORY = "/memory/mcp";
-
 /** What is said of a request that waits for its answer longer than this, in ms: it failed. */
 const PATIENCE = 10_000;
 
@@ -20,6 +17,10 @@ const SLOW = { duration: 1, steps: 5 };
 
 export interface Play {
   readonly journal: Journal;
+  /** The route to each server. There is more than one instance of server-everything, and PORT in its environment tells them apart. */
+  readonly paths: { readonly everything: string; readonly memory: string };
+  /** Whether Envoy runs one worker thread, and so places sessions in turn: each of several would take turns by itself. */
+  readonly oneWorker: boolean;
   url(path: string): URL;
   /** Kills the server at an endpoint and starts it again, without its sessions. */
   restartServer(endpoint: string): Promise<void>;
@@ -69,9 +70,9 @@ const SCENES: readonly Scene[] = [
 ];
 
 async function oneWholeSession(play: OnStage): Promise<void> {
-  const { journal } = play;
+  const { journal, paths } = play;
   const capabilities = { sampling: {}, elicitation: {} };
-  const { client, transport } = await connect(play, "alice", EVERYTHING, { capabilities });
+  const { client, transport } = await connect(play, "alice", paths.everything, { capabilities });
   client.setRequestHandler("sampling/createMessage", () => ({
     model: "demo",
     role: "assistant",
@@ -116,7 +117,7 @@ async function oneWholeSession(play: OnStage): Promise<void> {
   await transport.terminateSession();
   check(journal.last("alice", "DELETE"), true, "the session ends");
   await client.close();
-  await post(play, "alice", EVERYTHING, { jsonrpc: "2.0", id: "after", method: "ping" }, sessionId);
+  await post(play, "alice", paths.everything, { jsonrpc: "2.0", id: "after", method: "ping" }, sessionId);
   refused(journal.last("alice"), 404, -32001, "after");
 }
 
@@ -143,6 +144,7 @@ async function twoAtOnce(play: OnStage): Promise<void> {
   const [bob, carol] = await Promise.allSettled([staysWhereItBegan(play, "bob"), staysWhereItBegan(play, "carol")]);
   if (bob.status === "rejected") throw bob.reason;
   if (carol.status === "rejected") throw carol.reason;
+  if (!play.oneWorker) return;
   const endpoints = [bob.value, carol.value];
   const begun = play.journal.last("carol", "initialize");
   check(begun, endpoints[0] !== endpoints[1], "at another endpoint than bob's", endpoints);
@@ -150,7 +152,7 @@ async function twoAtOnce(play: OnStage): Promise<void> {
 
 /** Opens a session and asks it three times who serves it. Gives the endpoint where it began. */
 async function staysWhereItBegan(play: OnStage, name: string): Promise<string | null> {
-  const { client } = await connect(play, name, EVERYTHING);
+  const { client } = await connect(play, name, play.paths.everything);
   await eventStream(play.journal, name);
   for (let n = 0; n < 3; n++) await whereAmI(play, name, client);
   return (await play.logged(play.journal.last(name, "initialize"))).upstream;
@@ -168,7 +170,7 @@ async function whereAmI(play: Play, name: string, client: Client): Promise<void>
 /** The server forgets the session; neither the client nor what it sees of the session knows. */
 async function throughARestart(play: OnStage): Promise<void> {
   const { journal } = play;
-  const { client, transport } = await connect(play, "frank", EVERYTHING);
+  const { client, transport } = await connect(play, "frank", play.paths.everything);
   await eventStream(journal, "frank");
   await whereAmI(play, "frank", client);
   const { upstream } = await play.logged(journal.last("frank", "initialize"));
@@ -184,8 +186,8 @@ async function throughARestart(play: OnStage): Promise<void> {
 }
 
 async function theOtherRoute(play: OnStage): Promise<void> {
-  const { journal } = play;
-  const { client, transport } = await connect(play, "dave", MEMORY);
+  const { journal, paths } = play;
+  const { client, transport } = await connect(play, "dave", paths.memory);
   await eventStream(journal, "dave");
   const entity = { name: "Envoy", entityType: "proxy", observations: ["routes MCP"] };
   await client.callTool({ name: "create_entities", arguments: { entities: [entity] } });
@@ -193,7 +195,7 @@ async function theOtherRoute(play: OnStage): Promise<void> {
   check(journal.last("dave", "tools/call read_graph"), graph.includes("routes MCP"), "has the entity", graph);
 
   const { sessionId } = transport;
-  await post(play, "dave", EVERYTHING, { jsonrpc: "2.0", id: 1, method: "tools/list" }, sessionId);
+  await post(play, "dave", paths.everything, { jsonrpc: "2.0", id: 1, method: "tools/list" }, sessionId);
   refused(journal.last("dave"), 404, -32001, 1);
   check(journal.last("dave"), true, "a session is of one route");
   await transport.terminateSession();
@@ -203,7 +205,7 @@ async function theOtherRoute(play: OnStage): Promise<void> {
 async function modern(play: OnStage): Promise<void> {
   const { journal } = play;
   const versionNegotiation = { mode: { pin: "2026-07-28" } };
-  const { client } = await connect(play, "erin", MEMORY, { versionNegotiation });
+  const { client } = await connect(play, "erin", play.paths.memory, { versionNegotiation });
   check(journal.last("erin", "server/discover"), true, "both eras on one route");
   const { tools } = await client.listTools();
   check(
@@ -218,12 +220,12 @@ async function modern(play: OnStage): Promise<void> {
 }
 
 async function refusals(play: OnStage): Promise<void> {
-  const { journal } = play;
+  const { journal, paths } = play;
   const unknown = Buffer.alloc(32, 7).toString("base64url");
-  await post(play, "mallory", EVERYTHING, { jsonrpc: "2.0", id: "guess-1", method: "tools/list" }, unknown);
+  await post(play, "mallory", paths.everything, { jsonrpc: "2.0", id: "guess-1", method: "tools/list" }, unknown);
   refused(journal.last("mallory"), 404, -32001, "guess-1");
   check(journal.last("mallory"), true, "an unknown session");
-  await post(play, "mallory", EVERYTHING, '{"jsonrpc": "2.0", "id": 1, "method": ');
+  await post(play, "mallory", paths.everything, '{"jsonrpc": "2.0", "id": 1, "method": ');
   refused(journal.last("mallory"), 400, -32700, undefined);
   check(journal.last("mallory"), true, "no JSON");
 }
