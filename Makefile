@@ -118,6 +118,7 @@ build: $(PACKAGES) ## Compile src/ to dist/
 generate: $(PACKAGES) ## Make anew what is committed and made from something else: Envoy configurations, the reference
 	@node_modules/.bin/node scripts/configuration-reference.ts > docs/configuration.md
 	@$(RUN) mcp-router -- envoy --config k8s/base/mcp-router.yaml > k8s/components/envoy/bootstrap.yaml
+	@$(RUN) mcp-router -- envoy --config envoy/compose/mcp-router.yaml > envoy/compose/envoy.yaml
 	@node_modules/.bin/node scripts/envoy-gateway-patches.ts > k8s/overlays/envoy-gateway/patches.yaml
 	@for mode in gateway sidecar; do \
 	  $(RUN) mcp-router -- istio --mode $$mode --config k8s/overlays/istio-$$mode/mcp-router.yaml > k8s/overlays/istio-$$mode/istio.yaml; done
