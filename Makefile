@@ -98,6 +98,11 @@ $(OLDER_ENVOY_VERSIONS:%=test-envoy-%): test-envoy-%: $(TOOLS)
 	  mv .tools/envoy-$*.partial .tools/envoy-$*; }
 	@ENVOY=$(CURDIR)/.tools/envoy-$*/envoy/_bin/envoy $(RUN) test:e2e -- $(ENVOY_TESTS:%=test/e2e/%)
 
+# Its own Docker is in namespaces of its own: see test/compose/run.sh. With Docker Compose v2: COMPOSE="docker compose".
+.PHONY: test-compose
+test-compose: $(GATEWAY) $(REDIS_PACKAGE) ## Bring docker-compose.yaml up on a Docker of its own, and test what runs (Linux, root)
+	@test/compose/run.sh
+
 .PHONY: check
 check: $(PACKAGES) ## Lint, check types, the direction of imports, and unused code
 	@$(RUN) check

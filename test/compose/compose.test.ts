@@ -1,0 +1,257 @@
+/** docker-compose.yaml, as it is: brought up, used, hurt, and taken down. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { auditAll } from "../../demo/audit.ts";
+import { createJournal } from "../../demo/journal.ts";
+import { playAll, until } from "../../demo/scenario.ts";
+import { readConfigFile } from "../../demo/stack.ts";
+import { createAccessLog } from "../../harness/access-log.ts";
+import { statusOf } from "../../harness/ports.ts";
+import { callMessage, callTool, openSession, post } from "../support/http.ts";
+import { addressOf, compose, container, docker, follow, inNetworkOf, inspect } from "./docker.ts";
+
+/** Where the file publishes the gateway. */
+const PORT = 8080;
+const CONFIG = join(import.meta.dirname, "../../envoy/compose/mcp-router.yaml");
+const SERVICES = ["envoy", "router-1", "router-2", "redis", "everything-1", "everything-2", "memory"];
+/** By the port of an endpoint, which each server has to itself. */
+const SERVERS: Readonly<Record<string, string>> = { 3001: "everything-1", 3002: "everything-2", 3003: "memory" };
+
+beforeAll(async () => {
+  await compose("up", "--detach", "--build");
+});
+
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") process.stderr.write(await compose("logs", "--no-color", "--tail", "40"));
+});
+
+afterAll(async () => {
+  await compose("down", "--volumes");
+});
+
+/** Resolves once the health check of a service has passed. */
+async function healthy(...services: string[]): Promise<void> {
+  const states = () => Promise.all(services.map(async (name) => (await inspect(name)).State.Health?.Status));
+  await expect.poll(states, { message: `${services} healthy` }).toEqual(services.map(() => "healthy"));
+}
+
+test("once it is up, the gateway answers on the port that is published", async () => {
+  // A GET that does not ask for events.
+  await expect.poll(() => statusOf(`http://127.0.0.1:${PORT}/mcp`)).toBe(406);
+  await healthy(...SERVICES);
+});
+
+test("the demo's clients get what they get without containers, over a killed server too", async () => {
+  const accessLog = createAccessLog();
+  const output = await follow("envoy", accessLog.write);
+  const journal = createJournal();
+  const find = (tag: string) => accessLog.entries.find((entry) => entry.client_id === tag);
+  try {
+    const failures = await playAll({
+      journal,
+      paths: { everything: "/mcp", memory: "/memory/mcp" },
+      oneWorker: false,
+      url: (path) => new URL(path, `http://127.0.0.1:${PORT}`),
+      restartServer: async (endpoint) => {
+        const server = SERVERS[endpoint.split(":")[1] ?? ""] ?? "";
+        await docker("kill", await container(server));
+        await docker("start", await container(server));
+        await healthy(server);
+      },
+      logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
+    });
+    await until(() => journal.exchanges.every(({ tag }) => find(tag)), "entry of every request in Envoy's log");
+    const played = new Set(journal.exchanges.map(({ tag }) => tag));
+    const entries = accessLog.entries.filter(
+      ({ listener, client_id }) => listener !== "gateway" || played.has(client_id ?? ""),
+    );
+    const { audited, failures: missing } = auditAll(journal, entries, await readConfigFile(CONFIG));
+    const problems = audited.flatMap(({ exchange, problems }) =>
+      problems.map((problem) => `${exchange.tag}: ${problem}`),
+    );
+    expect([...failures, ...missing, ...problems]).toEqual([]);
+    expect(journal.exchanges.length).toBeGreaterThan(40);
+  } finally {
+    await output.stop();
+  }
+});
+
+interface Use {
+  /** Statuses of the calls so far. */
+  readonly statuses: readonly number[];
+  /** Resolves once there have been so many calls more. */
+  more(calls: number): Promise<void>;
+}
+
+/** Calls in as many sessions at once, without pause, while `during` goes on. Gives the statuses. */
+async function inUse(sessions: number, during: (use: Use) => Promise<void>): Promise<readonly number[]> {
+  const ids = await Promise.all(Array.from({ length: sessions }, () => openSession(PORT, "/mcp")));
+  const statuses: number[] = [];
+  let going = true;
+  const callers = ids.map(async (session) => {
+    while (going) {
+      const answer = await post(PORT, "/mcp", callMessage("echo", { message: "still there?" }), {
+        "mcp-session-id": session,
+      });
+      statuses.push(answer.status);
+    }
+  });
+  try {
+    await during({
+      statuses,
+      more: async (calls) => {
+        const enough = statuses.length + calls;
+        while (statuses.length < enough) await sleep(10);
+      },
+    });
+  } finally {
+    going = false;
+    await Promise.all(callers);
+  }
+  return statuses;
+}
+
+/** How many requests a router has forwarded since it started. */
+async function forwardedBy(router: string): Promise<number> {
+  const print =
+    'fetch("http://127.0.0.1:9090/metrics").then(async (answer) => process.stdout.write(await answer.text()))';
+  const metrics = await docker("exec", await container(router), "node", "--eval", print);
+  const counters = metrics.matchAll(/^mcp_router_requests_forwarded_total\{.*\} (\d+)$/gm);
+  return [...counters].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+const AT_ONCE = 4;
+
+test("a router that is killed fails at most the calls in flight; sessions go on, and Docker starts it again", async () => {
+  const before = await inspect("router-1");
+  const statuses = await inUse(AT_ONCE, async ({ more }) => {
+    await more(100);
+    expect(await forwardedBy("router-1")).toBeGreaterThan(0);
+    expect(await forwardedBy("router-2")).toBeGreaterThan(0);
+    process.kill(before.State.Pid, "SIGKILL");
+    await more(200);
+    await expect.poll(async () => (await inspect("router-1")).RestartCount).toBe(before.RestartCount + 1);
+    await healthy("router-1");
+    await expect.poll(() => forwardedBy("router-1")).toBeGreaterThan(0);
+  });
+  const failed = statuses.filter((status) => status !== 200);
+  expect(failed.length).toBeLessThanOrEqual(AT_ONCE);
+  // Never 404, by which a client would give its session up.
+  for (const status of failed) expect(status).toBeGreaterThanOrEqual(500);
+});
+
+test("a router that is stopped ends by itself and fails no call", async () => {
+  const statuses = await inUse(AT_ONCE, async ({ more }) => {
+    await more(100);
+    await docker("stop", await container("router-2"));
+    await more(200);
+  });
+  const { ExitCode } = (await inspect("router-2")).State;
+  await docker("start", await container("router-2"));
+  await healthy("router-2");
+  expect(ExitCode).toBe(0);
+  expect(statuses.filter((status) => status !== 200)).toEqual([]);
+});
+
+test("a session outlives a restart of Redis, during which it gets 503", async () => {
+  const statuses = await inUse(1, async ({ statuses, more }) => {
+    await more(10);
+    await compose("restart", "redis");
+    await healthy("redis");
+    await expect.poll(() => statuses.at(-1)).toBe(200);
+    await more(10);
+  });
+  expect(new Set(statuses)).toEqual(new Set([200, 503]));
+});
+
+test("what is remembered by server-memory outlives its container", async () => {
+  const entity = { name: "Compose", entityType: "tool", observations: ["starts containers"] };
+  const session = await openSession(PORT, "/memory/mcp");
+  await callTool(PORT, "/memory/mcp", session, "create_entities", { entities: [entity] });
+  await compose("up", "--detach", "--force-recreate", "--no-deps", "memory");
+  await healthy("memory");
+  expect(await callTool(PORT, "/memory/mcp", session, "read_graph")).toContain("starts containers");
+});
+
+test("a network lets through what it is for, and nothing else", async () => {
+  const places: Readonly<Record<string, readonly [host: string, port: number]>> = {
+    egress: [await addressOf("envoy", "control"), 8081],
+    "ext_proc of router-1": [await addressOf("router-1", "control"), 50051],
+    // Its other address: what Redis would see of it.
+    "ext_proc of router-1 in store": [await addressOf("router-1", "store"), 50051],
+    "health of router-1": [await addressOf("router-1", "store"), 9090],
+    redis: [await addressOf("redis", "store"), 6379],
+    everything: [await addressOf("everything-1", "backends"), 3001],
+    gateway: [await addressOf("envoy", "backends"), PORT],
+  };
+  const probe = `
+    const net = require("node:net");
+    for (const [place, [host, port]] of Object.entries(${JSON.stringify(places)})) {
+      const socket = net.connect({ host, port, timeout: 3000 }, () => {
+        process.stdout.write(place + "\\n");
+        socket.destroy();
+      });
+      socket.on("timeout", () => socket.destroy()).on("error", () => {});
+    }`;
+  const reached = async (service: string) => (await inNetworkOf(service, probe)).trim().split("\n").toSorted();
+
+  const services = ["envoy", "router-2", "redis", "everything-2", "memory"];
+  const all = await Promise.all(services.map(async (service) => [service, await reached(service)]));
+  expect(Object.fromEntries(all)).toEqual({
+    envoy: ["egress", "everything", "ext_proc of router-1", "gateway"],
+    "router-2": ["egress", "ext_proc of router-1", "redis"],
+    redis: ["redis"],
+    "everything-2": ["everything", "gateway"],
+    memory: ["everything", "gateway"],
+  });
+});
+
+test("the gateway is published on loopback, and nothing else is", async () => {
+  const published = await Promise.all(
+    SERVICES.map(async (service) => {
+      const ports = (await inspect(service)).NetworkSettings.Ports;
+      return Object.values(ports).flatMap((bindings) => bindings ?? []);
+    }),
+  );
+  expect(published.flat()).toEqual([{ HostIp: "127.0.0.1", HostPort: String(PORT) }]);
+});
+
+test.each(SERVICES)("%s runs as nobody special, on a file system that it cannot change", async (service) => {
+  const { Pid } = (await inspect(service)).State;
+  const status = readFileSync(`/proc/${Pid}/status`, "utf8");
+  const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(status)?.[1];
+  expect(Number(field("Uid"))).toBeGreaterThan(0);
+  expect(Number(field("Gid"))).toBeGreaterThan(0);
+  expect(field("CapBnd")).toBe("0000000000000000");
+  expect(field("CapEff")).toBe("0000000000000000");
+  expect(field("NoNewPrivs")).toBe("1");
+  const root = readFileSync(`/proc/${Pid}/mountinfo`, "utf8")
+    .split("\n")
+    .find((mount) => mount.split(" ")[4] === "/");
+  expect(root?.split(" ")[5]?.split(",")).toContain("ro");
+});
+
+test("the router's image holds what it runs, and no tool of its development", async () => {
+  const list = 'process.stdout.write(require("node:fs").readdirSync("/app/node_modules").join(" "))';
+  const image = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"];
+  const packages = await docker(...image, "--entrypoint", "node", "envoy-mcp-router", "--eval", list);
+  expect(packages.split(" ")).toContain("ioredis");
+  for (const tool of ["typescript", "vitest", "node", "mcp-proxy"]) expect(packages.split(" ")).not.toContain(tool);
+});
+
+test("the router's image runs the other commands as well", async () => {
+  const mount = ["--volume", `${CONFIG}:/etc/mcp-router/mcp-router.yaml:ro`];
+  const image = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", ...mount, "envoy-mcp-router"];
+  const bootstrap = await docker(...image, "envoy", "--config", "/etc/mcp-router/mcp-router.yaml");
+  expect(bootstrap).toBe(readFileSync(join(import.meta.dirname, "../../envoy/compose/envoy.yaml"), "utf8"));
+});
+
+test("taken down, it leaves nothing", async () => {
+  await compose("down", "--volumes");
+  const containers = await docker("ps", "--all", "--quiet");
+  const networks = await docker("network", "ls", "--quiet", "--filter", "type=custom");
+  const volumes = await docker("volume", "ls", "--quiet");
+  expect([containers, networks, volumes]).toEqual(["", "", ""]);
+});
