@@ -1,12 +1,21 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { type Config, loadConfig } from "../../src/config/load.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
-import { type Manifest, manifestsOf, pick, render } from "./render.ts";
+import { type Manifest, manifestsOf, pick, render, renderDirectory } from "./render.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const TOOLS = join(ROOT, ".tools/k8s");
@@ -94,6 +103,28 @@ function configOf(text = ""): Config {
 function portOf(address: object | undefined): number {
   return address && "port" in address ? Number(address.port) : Number.NaN;
 }
+
+test("an overlay of one's own, as docs/kubernetes.md has it, replaces image, configuration and bootstrap", () => {
+  const text = readFileSync(join(ROOT, "docs/kubernetes.md"), "utf8");
+  const [, kustomization = ""] = /```yaml\n# my-gateway\/kustomization.yaml\n(.*?)```/s.exec(text) ?? [];
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-overlay-"));
+  try {
+    symlinkSync(join(ROOT, "k8s"), join(directory, "k8s"));
+    const own = join(directory, "my-gateway");
+    mkdirSync(own);
+    writeFileSync(join(own, "kustomization.yaml"), kustomization);
+    writeFileSync(join(own, "mcp-router.yaml"), "mine: true\n");
+    writeFileSync(join(own, "bootstrap.yaml"), "mine: too\n");
+    const manifests = manifestsOf(renderDirectory(own));
+    const { containers } = pick(manifests, "Deployment", "mcp-router").spec.template.spec;
+    expect(containers[0].image).toBe("registry.example.com/envoy-mcp-router:0.1.0");
+    expect(pick(manifests, "ConfigMap", "mcp-router").data).toEqual({ "mcp-router.yaml": "mine: true\n" });
+    const { volumes } = pick(manifests, "Deployment", "mcp-gateway").spec.template.spec;
+    expect(pick(manifests, "ConfigMap", volumes[0].configMap.name).data).toEqual({ "bootstrap.yaml": "mine: too\n" });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
 
 describe("the bootstrap of the Envoy that stands in front", () => {
   const file = join(ROOT, "k8s/components/envoy/bootstrap.yaml");

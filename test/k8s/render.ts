@@ -18,11 +18,14 @@ export interface Manifest {
 
 /** @param directory below k8s/, such as `overlays/envoy` */
 export function render(directory: string): string {
+  return renderDirectory(join(ROOT, "k8s", directory));
+}
+
+/** @param path of any directory with a kustomization */
+export function renderDirectory(path: string): string {
   if (!existsSync(KUBECTL)) throw new Error(`no kubectl at ${KUBECTL}: run "make tools"`);
-  const { status, stdout, stderr } = spawnSync(KUBECTL, ["kustomize", join(ROOT, "k8s", directory)], {
-    encoding: "utf8",
-  });
-  if (status !== 0) throw new Error(`kubectl kustomize k8s/${directory}: ${stderr}`);
+  const { status, stdout, stderr } = spawnSync(KUBECTL, ["kustomize", path], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`kubectl kustomize ${path}: ${stderr}`);
   return stdout;
 }
 
