@@ -74,7 +74,7 @@ const FIRST_RETRY_MS = 25;
 const LONGEST_RETRY_MS = 500;
 /** How many new sessions are begun at most, where each is lost before it is of use. */
 const BEGINNINGS = 5;
-/** Recoveries under way at once: when a backend with thousands of sessions restarts, they take turns. */
+/** Recoveries under way at once at one backend: when one with thousands of sessions restarts, they take turns. */
 const MOST_AT_ONCE = 128;
 /** Subscriptions of one session that are said again at once: it may have a hundred, and little time. */
 const SUBSCRIBES_AT_ONCE = 8;
@@ -98,14 +98,20 @@ interface Flight {
 
 export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const flights = new Map<string, Flight>();
-  const gate = createGate(MOST_AT_ONCE);
+  /** By backend: one that is away keeps its turns for as long as they may last, and no other's sessions may wait for that. */
+  const gates = new Map<string, Gate>();
+  const gateOf = (backend: string): Gate => {
+    const known = gates.get(backend) ?? createGate(MOST_AT_ONCE);
+    gates.set(backend, known);
+    return known;
+  };
 
   const join = (loss: Loss): Flight => {
     const name = `${loss.key} ${loss.target.backend} ${loss.used.generation} ${loss.suspicion}`;
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
-    const outcome = run(dependencies, gate, loss, abort.signal).finally(() => end(flight));
+    const outcome = run(dependencies, gateOf(loss.target.backend), loss, abort.signal).finally(() => end(flight));
     const flight: Flight = { name, outcome, abort, waiting: 0 };
     flights.set(name, flight);
     return flight;

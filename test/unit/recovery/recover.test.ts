@@ -579,6 +579,20 @@ describe("of many who meet the loss of one session at once", () => {
   });
 });
 
+test("a backend whose sessions take their turns does not hold up those of another", async () => {
+  const ping: Handler = ({ headers }) => (headers["x-mcp-backend"] === "stuck" ? undefined : RESTARTED.ping);
+  const { recovery, loss, listener } = await open({ answers: { ping }, bound: 2_000 });
+  const leaves = new AbortController();
+  const target = { backend: "stuck", path: PATH };
+  const stuck = Array.from({ length: 200 }, () =>
+    recovery.recover({ ...loss, target, key: sessionKey(mintSessionId()) }, leaves.signal),
+  );
+  await listener.called("ping");
+  expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+  leaves.abort();
+  await Promise.all(stuck);
+});
+
 test("a lock is renewed for as long as its recovery takes, and not thereafter", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   try {
