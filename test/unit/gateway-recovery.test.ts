@@ -228,3 +228,18 @@ describe("once Envoy has refused to take a streamed answer", () => {
     expect(refused(opened)).toEqual([]);
   });
 });
+
+test("a session that was recovered while its DELETE came is ended where it is by now", async () => {
+  const moved = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
+  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
+  const remove = async () => ({ kind: "removed", session: { ...session, bindings: { one: moved } } }) as const;
+  const { gateway, headers, id } = await open({ over: { remove } });
+  const verdict = await gateway.open().requestHeaders({ headers: fields(headers("DELETE", id)), endOfStream: true });
+  expect(verdict).toMatchObject({
+    kind: "mutate",
+    set: expect.arrayContaining([
+      ["x-mcp-endpoint", moved.endpoint],
+      ["mcp-session-id", moved.sessionId],
+    ]),
+  });
+});

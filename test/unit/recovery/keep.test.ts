@@ -17,7 +17,12 @@ const START = BODY.indexOf('{"level"');
 const LEVEL: Note = { kind: "level", params: { start: START, end: BODY.length - 1 }, uri: "" };
 const USED = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
 const NEW = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
-const HEADERS = { ":path": "/public?a=1", authorization: "Bearer ada", "content-type": "application/json" };
+const HEADERS = {
+  ":path": "/public?a=1",
+  authorization: "Bearer ada",
+  "content-type": "application/json",
+  "mcp-protocol-version": "2025-06-18",
+};
 /** Bytes of what is kept of a request. */
 const SIZE = BODY.length + fields(HEADERS).size;
 const AS_IT_IS: Verdict = { kind: "mutate", set: [["mcp-session-id", "client-id"]], remove: [], clearRoute: false };
@@ -255,6 +260,7 @@ describe("the answer of a lost session", () => {
         target: { backend: "one", path: "/mcp" },
         used: USED,
         headers: [["authorization", "Bearer ada"]],
+        version: "2025-06-18",
         bound: ROUTE.timeouts.initialize,
       },
     ]);
@@ -272,6 +278,7 @@ describe("the answer of a lost session", () => {
         headers: [
           ["authorization", "Bearer ada"],
           ["content-type", "application/json"],
+          ["mcp-protocol-version", "2025-06-18"],
           ["x-mcp-session", sessionTag(key)],
           ["x-mcp-method", "logging/setLevel"],
         ],
@@ -342,6 +349,14 @@ describe("a request that has ended", () => {
     kept.drop();
     expect(await verdict).toBe(AS_IT_IS);
     expect(sent).toEqual([]);
+  });
+
+  test("is told to its recovery also where it has ended before that began", async () => {
+    const { keep, recoveries } = await open();
+    const kept = mustKeep(keep());
+    kept.drop();
+    await lost(kept);
+    expect(recoveries.map(([, signal]) => signal.aborted)).toEqual([true]);
   });
 
   test("is no fault where it has ended before its second answer came", async () => {

@@ -4,7 +4,7 @@ import { createEgress } from "../../../src/egress/client.ts";
 import type { Lock, Locks } from "../../../src/recovery/locks.ts";
 import { memoryLocks } from "../../../src/recovery/memory-locks.ts";
 import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recover.ts";
-import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Session, type SessionStore } from "../../../src/sessions/store.ts";
 import { type Answer, type Handler, startListener } from "./listener.ts";
@@ -138,6 +138,7 @@ describe("a session that its backend has lost", () => {
       "content-type": "application/json",
       accept: "application/json, text/event-stream",
       "x-mcp-backend": "one",
+      "x-mcp-session": sessionTag(key),
     };
     const old = { "mcp-session-id": "old", "x-mcp-endpoint": USED.endpoint };
     const begun = { "mcp-session-id": "new", "x-mcp-endpoint": NEW.endpoint, "mcp-protocol-version": "2025-06-18" };
@@ -154,10 +155,16 @@ describe("a session that its backend has lost", () => {
       expect(initialize?.headers).not.toHaveProperty(name);
   });
 
+  test("is asked for in the version that the client speaks", async () => {
+    const { recovery, loss, listener } = await open();
+    expect(await recovery.recover({ ...loss, version: "2025-06-18" }, never)).toMatchObject({ kind: "recovered" });
+    expect((await listener.called("ping")).headers["mcp-protocol-version"]).toBe("2025-06-18");
+  });
+
   test("is told of no version where the backend names none", async () => {
     const initialize = { ...RESTARTED.initialize, status: 200, body: '{"result":{}}' };
     const { recovery, loss, listener } = await open({ answers: { initialize } });
-    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+    expect(await recovery.recover({ ...loss, version: "2025-06-18" }, never)).toMatchObject({ kind: "recovered" });
     expect((await listener.called("notifications/initialized")).headers).not.toHaveProperty("mcp-protocol-version");
   });
 
@@ -520,6 +527,25 @@ describe("of many who meet the loss of one session at once", () => {
       ["recovered", NEW.endpoint],
     ]);
     expect(names().filter((name) => name !== "DELETE")).toEqual(STEPS);
+  });
+
+  test("one whose request may have run is not answered by what is found for one whose was not sent", async () => {
+    const { recovery, loss } = await open({ answers: { ping: { status: 200 } } });
+    const outcomes = await Promise.all([
+      recovery.recover({ ...loss, suspicion: "gone" }, never),
+      recovery.recover(loss, never),
+    ]);
+    expect(outcomes).toEqual([{ kind: "recovered", binding: NEW }, { kind: "alive" }]);
+  });
+
+  test("one that has lost the next session already is not answered by what is found for the one before", async () => {
+    const { recovery, loss, store, key } = await open();
+    await store.bind(key, "one", 1, NEW);
+    const [, next] = await Promise.all([
+      recovery.recover(loss, never),
+      recovery.recover({ ...loss, used: NEW }, never),
+    ]);
+    expect(next).toMatchObject({ kind: "recovered", binding: { generation: 3 } });
   });
 
   test("one who leaves does not hold up the others, nor is held up", async () => {
