@@ -219,13 +219,17 @@ class Attempt {
     const { version } = this.#loss;
     const headers: Header[] = version === undefined ? [] : [[MCP_PROTOCOL_VERSION, version]];
     const answer = await this.#call({ method: "ping" }, this.#loss.used, headers);
-    const { status } = answer;
-    if (status === 400) return isUnknownSession(status, await this.#text(answer));
     // Nobody is there to know it, by Envoy's own word: a 503 of the backend, or of a connection that broke, says nothing.
-    if (status === 503) return (await this.#text(answer)).includes(BACKEND_UNAVAILABLE);
+    if (answer.status === 503) return (await this.#text(answer)).includes(BACKEND_UNAVAILABLE);
+    return this.#saysUnknown(answer);
+  }
+
+  /** Whether an answer to a call of ours says that its session is not known. */
+  async #saysUnknown(answer: Answer): Promise<boolean> {
+    if (answer.status === 400) return isUnknownSession(400, await this.#text(answer));
     // Of what else is said the body tells nothing, and it may never come: a 200 may be an event stream.
     answer.discard();
-    return isUnknownSession(status, "");
+    return isUnknownSession(answer.status, "");
   }
 
   /** The session as it is now. */
@@ -257,13 +261,12 @@ class Attempt {
         throw new Error(`the backend speaks ${begun.version} by now, and the client ${spoken}`);
       const version: Header[] = begun.version === undefined ? [] : [[MCP_PROTOCOL_VERSION, begun.version]];
       const call = { method: "notifications/initialized", notification: true };
-      const { status, discard } = await this.#call(call, begun, version);
-      discard();
-      if (status === 404 || status === 503) {
+      const taken = await this.#call(call, begun, version);
+      if ((await this.#saysUnknown(taken)) || taken.status === 503) {
         this.#endIfThere(begun);
         return "gone";
       }
-      if (!isSuccess(status)) throw new Error(`the backend refuses ${call.method}: ${status}`);
+      if (!isSuccess(taken.status)) throw new Error(`the backend refuses ${call.method}: ${taken.status}`);
       await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });

@@ -246,21 +246,22 @@ describe("a session that its backend has lost", () => {
     expect(names()).toEqual(["ping", ...STEPS, "logging/setLevel", ...Array(20).fill("resources/subscribe")]);
   });
 
-  test.each([404, 503])(
-    "is begun once more where the new one is gone at once, which is ended if it is not: %i",
-    async (status) => {
-      const { recovery, loss, listener, names, abandoned } = await open({
-        answers: { "notifications/initialized": first(1, { status }) },
-      });
-      expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
-      expect((await listener.called("DELETE")).headers).toMatchObject({
-        "mcp-session-id": "new",
-        ...Object.fromEntries(HEADERS),
-      });
-      expect(names().filter((name) => name !== "DELETE")).toEqual(["ping", ...STEPS, ...STEPS]);
-      expect(abandoned).toEqual([]);
-    },
-  );
+  test.each<[string, Answer]>([
+    ["404", { status: 404 }],
+    ["400 in known words", { status: 400, body: "Bad Request: No valid session ID provided" }],
+    ["503", { status: 503 }],
+  ])("is begun once more where the new one is gone at once, which is ended if it is not: %s", async (_, gone) => {
+    const { recovery, loss, listener, names, abandoned } = await open({
+      answers: { "notifications/initialized": first(1, gone) },
+    });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+    expect((await listener.called("DELETE")).headers).toMatchObject({
+      "mcp-session-id": "new",
+      ...Object.fromEntries(HEADERS),
+    });
+    expect(names().filter((name) => name !== "DELETE")).toEqual(["ping", ...STEPS, ...STEPS]);
+    expect(abandoned).toEqual([]);
+  });
 
   test("leaves no lock behind", async () => {
     const locks = memoryLocks();
