@@ -147,7 +147,8 @@ class KeptRequest implements Kept {
     const target = { backend: route.backend, path: route.backendPath };
     const bound = route.timeouts.initialize;
     const version = headers.get(MCP_PROTOCOL_VERSION);
-    const loss = { suspicion, key, target, used, headers: credentialHeaders(headers), version, bound };
+    const answeredBy = head.endpoint ?? used.endpoint;
+    const loss = { suspicion, key, target, used, answeredBy, headers: credentialHeaders(headers), version, bound };
     const outcome = await recovery.recover(loss, signal);
     if (!("binding" in outcome)) return asItIs;
     if (!message) return reconnect(sessionId);

@@ -21,6 +21,11 @@ interface Loss {
   readonly target: Target;
   /** The binding that the request was sent by. */
   readonly used: Binding;
+  /**
+   * The endpoint that answered, and may have run the request: not that of the binding where it took no connections, and Envoy
+   * asked another one.
+   */
+  readonly answeredBy: string;
   /** What of the client's headers its session is initialized with: its credentials, above all. */
   readonly headers: readonly Header[];
   /** MCP-Protocol-Version of the request; undefined where it named none. */
@@ -107,7 +112,8 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   };
 
   const join = (loss: Loss): Flight => {
-    const name = `${loss.key} ${loss.target.backend} ${loss.used.generation} ${loss.suspicion}`;
+    const { key, target, used, suspicion, answeredBy } = loss;
+    const name = `${key} ${target.backend} ${used.generation} ${suspicion} ${answeredBy}`;
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
@@ -214,11 +220,11 @@ class Attempt {
     }
   }
 
-  /** Whether the backend says that it does not know the session, by a ping in it. */
+  /** Whether who answered says that it does not know the session, by a ping in it: then the request has not run. */
   async #isLost(): Promise<boolean> {
-    const { version } = this.#loss;
+    const { version, used, answeredBy } = this.#loss;
     const headers: Header[] = version === undefined ? [] : [[MCP_PROTOCOL_VERSION, version]];
-    const answer = await this.#call({ method: "ping" }, this.#loss.used, headers);
+    const answer = await this.#call({ method: "ping" }, { ...used, endpoint: answeredBy }, headers);
     // Nobody is there to know it, by Envoy's own word: a 503 of the backend, or of a connection that broke, says nothing.
     if (answer.status === 503) return (await this.#text(answer)).includes(BACKEND_UNAVAILABLE);
     return this.#saysUnknown(answer);
@@ -253,7 +259,7 @@ class Attempt {
   /** `gone`: so is the new session, before it was any good. Servers that restart one after another do that. */
   async #tryAnew(session: Session): Promise<Outcome | "gone"> {
     const { store } = this.#dependencies;
-    const { suspicion, key, target, used } = this.#loss;
+    const { suspicion, key, target, used, answeredBy } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     try {
       const spoken = this.#loss.version;
@@ -272,7 +278,7 @@ class Attempt {
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
       if (bound.kind === "bound") {
         // Where nobody could reach it, the lost one may live on.
-        if (suspicion === "gone") this.#endIfThere(used);
+        if (suspicion === "gone" || answeredBy !== used.endpoint) this.#endIfThere(used);
         return { kind: "recovered", binding: bound.binding };
       }
       if (bound.kind === "conflict" && bound.binding) {

@@ -209,6 +209,29 @@ describe("a session that lives is not begun anew, and its client gets untouched"
   });
 });
 
+test("a session goes on where its endpoint took no connections just then, and another one answered in its place", async () => {
+  const two = [await startForgetful(), await startForgetful()];
+  const moved = await startStack({ backends: { one: two.map(({ endpoint }) => endpoint) } });
+  try {
+    const held = await openSession(moved.port, PATH);
+    const [home, other] = two[0]?.methods.includes("initialize") ? two : two.toReversed();
+    if (!home || !other) throw new Error("no server has the session");
+    await home.leave();
+    // When the other one is asked whether it knows the session, the first one is back, and does.
+    const unknown = json(404, error(-32001, "Session not found"));
+    other.unknown((...asked) => void home.comeBack().then(() => unknown(...asked)));
+    other.on("ping", unknown);
+    const answer = await post(moved.port, PATH, runMessage(1), { "mcp-session-id": held });
+    expect(answer.status).toBe(200);
+    expect([...home.ran, ...other.ran]).toEqual([1]);
+    // Nobody will use the old one, which lives on.
+    await expect.poll(() => home.methods).toContain("DELETE");
+  } finally {
+    await moved.stop();
+    for (const each of two) await each.close();
+  }
+});
+
 describe("the first answer goes on untouched where a new session", () => {
   test.each<[string, Answerer]>([
     ["is answered 500", text(500, "no")],

@@ -42,6 +42,9 @@ export interface ForgetfulBackend {
   /** What it says to a call that has run. Until `reset`. */
   result(answer: Answerer): void;
   forget(): void;
+  /** Takes no connections any more, and has none; its sessions live. Until `comeBack`. */
+  leave(): Promise<void>;
+  comeBack(): Promise<void>;
   /** Forgets everything, its sessions too. */
   reset(): void;
   close(): Promise<void>;
@@ -106,8 +109,15 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
     });
     handle(one)(response, one);
   });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
+  const listen = async (port: number) => {
+    http.listen(port, "127.0.0.1");
+    await once(http, "listening");
+  };
+  const leave = async () => {
+    http.closeAllConnections();
+    await new Promise((resolve) => http.close(resolve));
+  };
+  await listen(0);
   const { port } = http.address() as AddressInfo; // A TCP listener has one.
 
   return {
@@ -139,6 +149,8 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
       result = answerer;
     },
     forget: () => sessions.clear(),
+    leave,
+    comeBack: () => listen(port),
     reset() {
       sessions.clear();
       answerers.clear();
@@ -146,10 +158,7 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
       result = undefined;
       for (const list of [seen, ran, cut]) list.length = 0;
     },
-    close: async () => {
-      http.closeAllConnections();
-      await new Promise((resolve) => http.close(resolve));
-    },
+    close: leave,
   };
 }
 

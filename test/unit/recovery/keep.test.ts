@@ -247,10 +247,10 @@ describe("the answer of a lost session", () => {
   });
 
   test.each([
-    ["ask", head("404")],
-    ["ask", head("400")],
-    ["gone", head("503", { flags: 0x20, endpoint: undefined })],
-  ])("has its session recovered: %s", async (suspicion, answer) => {
+    ["ask", head("404"), USED.endpoint],
+    ["ask", head("400", { endpoint: "10.0.0.9:80" }), "10.0.0.9:80"],
+    ["gone", head("503", { flags: 0x20, endpoint: undefined }), USED.endpoint],
+  ])("has its session recovered: %s", async (suspicion, answer, answeredBy) => {
     const { keep, recoveries, key } = await open();
     await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS, true)).verdict;
     expect(recoveries.map(([loss]) => loss)).toEqual([
@@ -259,6 +259,7 @@ describe("the answer of a lost session", () => {
         key,
         target: { backend: "one", path: "/mcp" },
         used: USED,
+        answeredBy,
         headers: [["authorization", "Bearer ada"]],
         version: "2025-06-18",
         bound: ROUTE.timeouts.initialize,

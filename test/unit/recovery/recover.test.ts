@@ -96,6 +96,7 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
     key,
     target,
     used: USED,
+    answeredBy: USED.endpoint,
     headers: HEADERS,
     version: undefined,
     bound,
@@ -188,6 +189,16 @@ describe("a session that its backend has lost", () => {
       "x-mcp-endpoint": USED.endpoint,
       ...Object.fromEntries(HEADERS),
     });
+  });
+
+  test("is asked for at the endpoint that answered, and ended at its own, where it may live on", async () => {
+    const { recovery, loss, listener, names } = await open();
+    const answeredBy = "10.0.0.9:80";
+    expect(await recovery.recover({ ...loss, answeredBy }, never)).toMatchObject({ kind: "recovered" });
+    const pin = { "mcp-session-id": "old", "x-mcp-endpoint": answeredBy };
+    expect((await listener.called("ping")).headers).toMatchObject(pin);
+    expect((await listener.called("DELETE")).headers).toMatchObject({ ...pin, "x-mcp-endpoint": USED.endpoint });
+    expect(names()).toEqual(["ping", ...STEPS, "DELETE"]);
   });
 
   test.each<[string, Answer | Handler]>([
@@ -534,6 +545,17 @@ describe("of many who meet the loss of one session at once", () => {
     const { recovery, loss } = await open({ answers: { ping: { status: 200 } } });
     const outcomes = await Promise.all([
       recovery.recover({ ...loss, suspicion: "gone" }, never),
+      recovery.recover(loss, never),
+    ]);
+    expect(outcomes).toEqual([{ kind: "recovered", binding: NEW }, { kind: "alive" }]);
+  });
+
+  test("one is not answered by what another endpoint says than that which answered it", async () => {
+    const ping: Handler = ({ headers }) =>
+      headers["x-mcp-endpoint"] === USED.endpoint ? { status: 200 } : RESTARTED.ping;
+    const { recovery, loss } = await open({ answers: { ping } });
+    const outcomes = await Promise.all([
+      recovery.recover({ ...loss, answeredBy: "10.0.0.9:80" }, never),
       recovery.recover(loss, never),
     ]);
     expect(outcomes).toEqual([{ kind: "recovered", binding: NEW }, { kind: "alive" }]);
