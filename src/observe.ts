@@ -50,6 +50,8 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
       case "alive":
         // What a tool's own 404 comes to.
         return log.debug(line, "a backend's session was asked for, and lives");
+      case "left":
+        return log.debug(line, "nobody waits for a lost session any more");
       case "failed":
         return log.warn(line, "a lost session was not recovered");
       default:

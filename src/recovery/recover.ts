@@ -41,6 +41,8 @@ type Outcome =
   | { readonly kind: "joined"; readonly binding: Binding }
   /** The backend knows the session: the answer was about something else. */
   | { readonly kind: "alive" }
+  /** Whoever waited for it has left, so it was not seen through: nothing is wrong with the backend. */
+  | { readonly kind: "left" }
   | { readonly kind: "failed"; readonly why: string };
 
 export type RecoveryEvent = {
@@ -130,7 +132,7 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
       const flight = join(loss);
       flight.waiting++;
       const left = new Promise<Outcome>((resolve) => {
-        const leave = () => resolve({ kind: "failed", why: "the client has left" });
+        const leave = () => resolve({ kind: "left" });
         if (signal.aborted) leave();
         else signal.addEventListener("abort", leave, { once: true });
       });
@@ -154,6 +156,7 @@ async function run(dependencies: RecoveryDependencies, gate: Gate, loss: Loss, l
     }
   };
   const outcome = await attempt().catch((error: unknown): Outcome => {
+    if (left.aborted) return { kind: "left" };
     return { kind: "failed", why: error instanceof Error ? error.message : String(error) };
   });
   dependencies.observe({

@@ -94,6 +94,7 @@ describe("a session that seemed lost is counted by what came of it, and logged",
     ["recovered", INFO, "a lost session was recovered"],
     ["joined", DEBUG, "a lost session had been recovered already"],
     ["alive", DEBUG, "a backend's session was asked for, and lives"],
+    ["left", DEBUG, "nobody waits for a lost session any more"],
     ["failed", WARN, "a lost session was not recovered"],
   ] as const)("%s", async (outcome, level, msg) => {
     const { recovery, counted, lines } = open();

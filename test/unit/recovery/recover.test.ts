@@ -583,7 +583,7 @@ describe("of many who meet the loss of one session at once", () => {
     const stays = recovery.recover(loss, never);
     await listener.called("initialize");
     leaves.abort();
-    expect(await left).toEqual({ kind: "failed", why: "the client has left" });
+    expect(await left).toEqual({ kind: "left" });
     answer();
     expect(await stays).toEqual({ kind: "recovered", binding: NEW });
   });
@@ -598,8 +598,8 @@ describe("of many who meet the loss of one session at once", () => {
       const call = await listener.called(name);
       for (const client of both) client.abort();
       await call.aborted;
-      expect(await Promise.all(outcomes)).toEqual(Array(2).fill({ kind: "failed", why: "the client has left" }));
-      await vi.waitFor(() => expect(events).toMatchObject([{ outcome: "failed", why: "every client has left" }]));
+      expect(await Promise.all(outcomes)).toEqual(Array(2).fill({ kind: "left" }));
+      await vi.waitFor(() => expect(events).toMatchObject([{ outcome: "left", why: undefined }]));
       // What was begun is ended.
       if (name.includes("/")) await listener.called("DELETE");
       expect(
@@ -620,9 +620,9 @@ describe("of many who meet the loss of one session at once", () => {
     expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
   });
 
-  test("one who has left before it begins fails, and the backend is not told to begin a session", async () => {
+  test("one who has left before it begins is let go, and the backend is not told to begin a session", async () => {
     const { recovery, loss, events, names } = await open();
-    expect(await recovery.recover(loss, AbortSignal.abort())).toEqual({ kind: "failed", why: "the client has left" });
+    expect(await recovery.recover(loss, AbortSignal.abort())).toEqual({ kind: "left" });
     await vi.waitFor(() => expect(events).toHaveLength(1));
     expect(names()).not.toContain("initialize");
   });
