@@ -1,8 +1,6 @@
 /** Which answers mean that a session is lost, and which go on to the client as they are. */
-import { readFileSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { startFleet } from "../support/fleet.ts";
 import { type Answerer, type ForgetfulBackend, json, runMessage, startForgetful, text } from "../support/forgetful.ts";
 import { type Answer, messageOf, openSession, post, send } from "../support/http.ts";
 import { type Stack, startStack } from "../support/stack.ts";
@@ -413,43 +411,4 @@ describe("a body", () => {
     expect(since()).toEqual(["tools/call"]);
     expect(await counted(tooLarge)).toBe(before + 1);
   });
-});
-
-test("an Envoy that takes no streamed answer is noticed and said loudly, and then gets each first answer until a reload", async () => {
-  const fleet = await startFleet(
-    1,
-    {
-      log: { level: "warn" },
-      backends: { one: { endpoints: [backend.endpoint], path: "/mcp" } },
-      routes: [{ path: PATH, backends: ["one"] }],
-    },
-    { rewriteBootstrap: (bootstrap) => bootstrap.replace("allow_mode_override: true", "allow_mode_override: false") },
-  );
-  try {
-    const [router] = fleet.routers;
-    if (!router) throw new Error("no router");
-    const refused = async () => {
-      const { body } = await send({ port: router.http, path: "/metrics" });
-      return body.split("\n").find((line) => line.startsWith("mcp_router_overrides_refused_total"));
-    };
-    const held = await openSession(fleet.port, PATH);
-    const lose = (id: number) => {
-      backend.forget();
-      return post(fleet.port, PATH, runMessage(id), { "mcp-session-id": held });
-    };
-    backend.result(events({ jsonrpc: "2.0", id: 1, result: {} }));
-    // Its head is ours and its body is not: there is no way to know before.
-    expect((await lose(1)).status).toBe(200);
-    await expect.poll(refused).toBe("mcp_router_overrides_refused_total 1");
-    expect(router.child.output()).toContain("Envoy did not take a recovered answer");
-
-    expect(await lose(2)).toMatchObject({ status: 404 });
-    expect(backend.ran).toEqual([1]);
-
-    writeFileSync(router.configFile, `${readFileSync(router.configFile, "utf8")}\n# changed\n`);
-    await expect.poll(async () => (await lose(3)).status).toBe(200);
-    await expect.poll(refused).toBe("mcp_router_overrides_refused_total 2");
-  } finally {
-    await fleet.stop();
-  }
 });
