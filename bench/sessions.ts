@@ -30,6 +30,8 @@ const TARGET_BLOCK_MS = 10;
 const LIFESPAN = { idle: 1_800_000, lifetime: 86_400_000 } as const;
 /** How a session's key begins in Redis: the default of `store.prefix`. */
 const PREFIX = "mcpr";
+/** Longest that a command of Redis may take here, in ms: many are under way at once. */
+const TIMEOUT_MS = 10_000;
 
 await runOwning(async (owner) => {
   const memory = await measureMemoryStore();
@@ -76,12 +78,12 @@ async function measureRedis(owner: AsyncDisposableStack) {
     username: undefined,
     password: undefined,
     database: 0,
-    timeout: 10_000,
+    timeout: TIMEOUT_MS,
     tls: undefined,
   });
   connection.on("error", () => undefined);
   // What fails is told by `create`.
-  const guard = createGuard(() => undefined);
+  const guard = createGuard(TIMEOUT_MS, () => undefined);
   const store = redisStore({ ...LIFESPAN, connection, guard, prefix: PREFIX, onUnreadable: () => undefined });
   owner.defer(() => connection.disconnect());
   while (connection.status !== "ready") await sleep(10);

@@ -61,7 +61,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
     },
   });
   let lastFailure: string | undefined;
-  const guard = createGuard((event: RedisEvent) => {
+  const guard = createGuard(store.timeout, (event: RedisEvent) => {
     switch (event.kind) {
       case "down":
         metrics.storeUp(false);

@@ -12,7 +12,7 @@ export interface RedisSettings {
   readonly password: string | undefined;
   /** Number of the database; 0 in a cluster. */
   readonly database: number;
-  /** ms that a command may take, and a connection attempt. */
+  /** ms that a command may take, which the guard sees to, and a connection attempt. */
   readonly timeout: number;
   /** PEM texts. undefined = no TLS. */
   readonly tls: TlsSettings | undefined;
@@ -45,9 +45,8 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     ...(tls && { tls: tlsOptions(tls) }),
     connectTimeout: Math.max(timeout, 1_000),
     disconnectTimeout: DISCONNECT_MS,
-    commandTimeout: timeout,
-    // A connection that is silent for so long (ms), with commands waiting, is given up. ioredis keeps a command that timed out
-    // until its connection ends, and the kernel keeps one whose peer is gone for a quarter of an hour.
+    // Commands are bounded by the guard. A connection that is silent for so long (ms), with commands waiting, is given up: ioredis
+    // keeps a command until its connection ends, and the kernel keeps one whose peer is gone for a quarter of an hour.
     socketTimeout: 2 * timeout,
     // A command that was in flight when the connection broke may have run: the caller is told, and decides.
     maxRetriesPerRequest: 0,

@@ -11,6 +11,9 @@ const FAILURES_THAT_OPEN = 3;
 /** ms between two tries of a Redis that is down: also the longest that its return goes unnoticed. */
 const COOLDOWN_MS = 500;
 
+/** How late (ms) a timer may be that was not held up: beyond it this process was busy, or did not run at all. */
+const PUNCTUAL_MS = 20;
+
 const UNAVAILABLE = { kind: "unavailable" } as const;
 
 /** Of one connection, whoever uses it. */
@@ -19,7 +22,8 @@ export interface Guard {
   run<Outcome>(operation: string, run: () => Promise<Outcome>): Promise<Outcome | typeof UNAVAILABLE>;
 }
 
-export function createGuard(notify: (event: RedisEvent) => void): Guard {
+/** @param timeout ms that an operation may take */
+export function createGuard(timeout: number, notify: (event: RedisEvent) => void): Guard {
   const breaker = createBreaker({
     failures: FAILURES_THAT_OPEN,
     cooldown: COOLDOWN_MS,
@@ -30,7 +34,7 @@ export function createGuard(notify: (event: RedisEvent) => void): Guard {
     async run(operation, run) {
       if (!breaker.allows()) return UNAVAILABLE;
       try {
-        const outcome = await run();
+        const outcome = await inTime(run(), timeout);
         breaker.succeeded();
         return outcome;
       } catch (error) {
@@ -42,6 +46,32 @@ export function createGuard(notify: (event: RedisEvent) => void): Guard {
       }
     },
   };
+}
+
+/**
+ * Rejects where nothing has come in so many ms. Where the timer itself comes late, the answer may be there already, unread, or
+ * the question not yet sent: as much time again is given, or every pause of this process would look like a Redis that is away.
+ */
+function inTime<Outcome>(outcome: Promise<Outcome>, ms: number): Promise<Outcome> {
+  const started = performance.now();
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(new Error("Command timed out"));
+    let timer = setTimeout(() => {
+      const late = performance.now() - started - ms;
+      if (late > PUNCTUAL_MS) timer = setTimeout(fail, Math.min(late, ms));
+      else fail();
+    }, ms);
+    outcome.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
 }
 
 /** What Redis answers to every command while it cannot serve. */

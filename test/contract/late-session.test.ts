@@ -11,6 +11,7 @@ import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import { letPass } from "../support/stored.ts";
+import { TIMEOUT_MS } from "./open.ts";
 
 interface Opened {
   readonly ledger: Ledger;
@@ -33,10 +34,10 @@ async function inRedis(): Promise<Opened> {
   const redis = await startRedis();
   const at = { kind: "single", host: "127.0.0.1", port: redis.port } as const;
   const nobody = { username: undefined, password: undefined, tls: undefined };
-  const connection = connectRedis({ ...nobody, at, database: 0, timeout: 2_000 });
+  const connection = connectRedis({ ...nobody, at, database: 0, timeout: TIMEOUT_MS });
   await new Promise<void>((resolve) => connection.once("ready", () => resolve()));
   return {
-    ledger: redisLedger({ connection, guard: createGuard(() => undefined), prefix: "mcpr" }),
+    ledger: redisLedger({ connection, guard: createGuard(TIMEOUT_MS, () => undefined), prefix: "mcpr" }),
     advance: (ms) => letPass(redis, ms),
     async close() {
       connection.disconnect();

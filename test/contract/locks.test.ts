@@ -4,7 +4,7 @@ import { memoryLocks } from "../../src/recovery/memory-locks.ts";
 import { redisLocks } from "../../src/recovery/redis-locks.ts";
 import { createGuard } from "../../src/redis/guard.ts";
 import { describeLocks } from "./locks.ts";
-import { connected } from "./open.ts";
+import { connected, TIMEOUT_MS } from "./open.ts";
 
 describeLocks("locks in memory", async () => {
   let now = 1_000;
@@ -28,7 +28,7 @@ end`;
 
 async function openOn(redis: RunningRedis) {
   const connection = await connected({ kind: "single", host: "127.0.0.1", port: redis.port });
-  const locks = redisLocks({ connection, guard: createGuard(() => undefined), prefix: "mcpr" });
+  const locks = redisLocks({ connection, guard: createGuard(TIMEOUT_MS, () => undefined), prefix: "mcpr" });
   return { locks, close: () => connection.disconnect() };
 }
 

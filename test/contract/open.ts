@@ -58,6 +58,8 @@ function standingClock(): Clock & { now(): number } {
 }
 
 const PREFIX = "mcpr";
+/** As a command may take on a busy machine. */
+export const TIMEOUT_MS = 2_000;
 
 /** Ages every key of a server by ARGV[1] ms, as if that time had gone by: what is then over is gone. */
 const AGE = `
@@ -122,7 +124,7 @@ export async function openRedisLedgers(
 
 async function connect(at: RedisSettings["at"]) {
   const connection = await connected(at);
-  return { connection, guard: createGuard(() => undefined), close: async () => connection.disconnect() };
+  return { connection, guard: createGuard(TIMEOUT_MS, () => undefined), close: async () => connection.disconnect() };
 }
 
 /** A connection of its own, that stands. */
@@ -132,7 +134,7 @@ export async function connected(at: RedisSettings["at"]): Promise<ReturnType<typ
     username: undefined,
     password: undefined,
     database: 0,
-    timeout: 2_000,
+    timeout: TIMEOUT_MS,
     tls: undefined,
   });
   await new Promise<void>((resolve) => connection.once("ready", () => resolve()));

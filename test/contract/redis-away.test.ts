@@ -33,7 +33,7 @@ async function openStore() {
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined };
   // Safe: one Redis alone is no cluster.
   const connection = connectRedis({ at, ...rest, timeout: TIMEOUT_MS }) as Redis;
-  const guard = createGuard(() => undefined);
+  const guard = createGuard(TIMEOUT_MS, () => undefined);
   const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
   owner.defer(() => connection.disconnect());
   await new Promise<void>((resolve) => {
@@ -78,6 +78,22 @@ test("what Redis was asked while it began to hang is let go of, though it goes o
   redis.resume();
   await expect.poll(() => find(1, 1), PATIENCE).toEqual(["unknown"]);
 }, 30_000);
+
+test.each([
+  ["before Redis has been asked", async () => undefined],
+  ["while its answer comes", () => new Promise<void>((resolve) => setImmediate(resolve))],
+])("a pause of this process is not taken for an absence of Redis: %s", async (_, until) => {
+  const { find } = await openStore();
+  const found = find(AT_ONCE);
+  await until();
+  block(1.5 * TIMEOUT_MS);
+  expect(await found).toEqual(["unknown"]);
+});
+
+/** Lets nothing else happen in this process for so many ms. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
 
 /** Bytes on the heap that something refers to. */
 function heapUsed(): number {

@@ -3,7 +3,7 @@ import { createGuard, type RedisEvent } from "../../../src/redis/guard.ts";
 
 function guarded() {
   const events: RedisEvent["kind"][] = [];
-  const guard = createGuard(({ kind }) => void events.push(kind));
+  const guard = createGuard(1_000, ({ kind }) => void events.push(kind));
   const fail = (message: string, name = "Error") =>
     guard.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
   return { guard, events, fail };
