@@ -5,8 +5,15 @@ import { EVENT_STREAM } from "../core/headers.ts";
 import { eventReader } from "./events.ts";
 
 const answerShape = z.object({
-  /** Of an initialize what we read; without it, it is an error or something else. */
-  result: z.object({ protocolVersion: z.string().optional() }).optional(),
+  /** Of an initialize what we read; without it, it is an error or something else. A version is a date, and goes into a header. */
+  result: z
+    .object({
+      protocolVersion: z
+        .string()
+        .regex(/^[\w.-]{1,32}$/)
+        .optional(),
+    })
+    .optional(),
 });
 
 export type BackendAnswer = z.output<typeof answerShape>;

@@ -82,6 +82,8 @@ describe("there is no answer in", () => {
     ["a notification alone", EVENTS, ['data: {"jsonrpc":"2.0","method":"x"}\n\n']],
     ["a result that is no object", JSON_TYPE, ['{"jsonrpc":"2.0","id":1,"result":null}']],
     ["a version that is no text", JSON_TYPE, ['{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":1}}']],
+    ["a version that is no header", JSON_TYPE, ['{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"a\\r\\nb: c"}}']],
+    ["a version without end", JSON_TYPE, [`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"${"1".repeat(33)}"}}`]],
     ["JSON that is too long", JSON_TYPE, [" ".repeat(LIMIT), RESULT]],
     ["an event that is too long", EVENTS, [`data: ${" ".repeat(LIMIT)}`, `${RESULT}\n\n`]],
     ["more events than the limit holds", EVENTS, [": ping\n\n".repeat(LIMIT / 8 + 1), `data: ${RESULT}\n\n`]],
