@@ -142,63 +142,70 @@ describe("the bootstrap of the Envoy that stands in front", () => {
   });
 });
 
-describe.each(["overlays/envoy", "overlays/istio-gateway", "overlays/redis"])("in %s", (directory) => {
-  const manifests = manifestsOf(render(directory));
-  const deployments = manifests.filter(({ kind }) => kind === "Deployment");
-  const podsThat = (labels: Readonly<Record<string, string>>) =>
-    deployments.filter(({ spec }) =>
-      Object.entries(labels).every(([label, value]) => spec.template.metadata.labels[label] === value),
-    );
-  const named = (found: readonly Manifest[]) => found.map(({ metadata }) => metadata.name);
-  const { gateway, egress, processor } = configOf(pick(manifests, "ConfigMap", "mcp-router").data?.["mcp-router.yaml"]);
-
-  test("each service, policy and budget selects exactly the pods of one workload", () => {
-    const selectors = manifests.flatMap(({ kind, metadata, spec }) => {
-      const selector = kind === "Service" ? spec.selector : (spec?.podSelector ?? spec?.selector)?.matchLabels;
-      return selector ? [{ of: `${kind}/${metadata.name}`, selects: podsThat(selector).length }] : [];
-    });
-    expect(selectors.length).toBeGreaterThan(0);
-    expect(selectors.filter(({ selects }) => selects !== 1)).toEqual([]);
-  });
-
-  test("what is configured is what pods listen on and services offer", () => {
-    const ports = (deployment: string) =>
-      pick(manifests, "Deployment", deployment)
-        .spec.template.spec.containers[0].ports.map(({ containerPort }: { containerPort: number }) => containerPort)
-        .toSorted();
-    expect(ports("mcp-router")).toEqual([processor.http, processor.listen].map(portOf).toSorted());
-    expect(ports("mcp-gateway")).toEqual([gateway.listen, egress.listen].map(portOf).toSorted());
-    for (const address of [...processor.endpoints, egress.address]) {
-      const [service = "", namespace] = "host" in address ? address.host.split(".") : [];
-      expect(namespace).toBe("mcp");
-      const { spec } = pick(manifests, "Service", service);
-      expect(spec.ports.map(({ port }: { port: number }) => port)).toContain(portOf(address));
-    }
-  });
-
-  /** Who may reach a port of a workload's pods, by its network policy: the names of workloads, or `anybody`. */
-  const whoReaches = (workload: string, port: number): string[] => {
-    const { spec } = pick(manifests, "NetworkPolicy", workload);
-    expect(spec.policyTypes).toContain("Ingress");
-    return spec.ingress
-      .filter(({ ports }: { ports: { port: number }[] }) => ports.some((one) => one.port === port))
-      .flatMap(({ from }: { from?: { podSelector?: { matchLabels: Record<string, string> } }[] }) =>
-        (from ?? [undefined]).flatMap((peer) =>
-          peer ? (peer.podSelector ? named(podsThat(peer.podSelector.matchLabels)) : ["others"]) : ["anybody"],
-        ),
+describe.each(["overlays/envoy", "overlays/example", "overlays/istio-gateway", "overlays/redis"])(
+  "in %s",
+  (directory) => {
+    const manifests = manifestsOf(render(directory));
+    const deployments = manifests.filter(({ kind }) => kind === "Deployment");
+    const podsThat = (labels: Readonly<Record<string, string>>) =>
+      deployments.filter(({ spec }) =>
+        Object.entries(labels).every(([label, value]) => spec.template.metadata.labels[label] === value),
       );
-  };
+    const named = (found: readonly Manifest[]) => found.map(({ metadata }) => metadata.name);
+    const { gateway, egress, processor, backends } = configOf(
+      pick(manifests, "ConfigMap", "mcp-router").data?.["mcp-router.yaml"],
+    );
 
-  test("only Envoy reaches ext_proc, and only the router reaches egress and Redis", () => {
-    expect(whoReaches("mcp-router", portOf(processor.listen))).toEqual(["mcp-gateway"]);
-    expect(whoReaches("mcp-gateway", portOf(egress.listen))).toEqual(["mcp-router"]);
-    expect(whoReaches("mcp-gateway", portOf(gateway.listen))).toEqual(["anybody"]);
-    if (named(deployments).includes("redis")) expect(whoReaches("redis", 6379)).toEqual(["mcp-router"]);
-  });
+    test("each service, policy and budget selects exactly the pods of one workload", () => {
+      const selectors = manifests.flatMap(({ kind, metadata, spec }) => {
+        const selector = kind === "Service" ? spec.selector : (spec?.podSelector ?? spec?.selector)?.matchLabels;
+        return selector ? [{ of: `${kind}/${metadata.name}`, selects: podsThat(selector).length }] : [];
+      });
+      expect(selectors.length).toBeGreaterThan(0);
+      expect(selectors.filter(({ selects }) => selects !== 1)).toEqual([]);
+    });
 
-  test("a router has the time to drain that its configuration gives it", () => {
-    const { spec } = pick(manifests, "Deployment", "mcp-router").spec.template;
-    const pause = spec.containers[0].lifecycle.preStop.sleep.seconds;
-    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(pause + processor.drain / 1_000);
-  });
-});
+    test("what is configured is what pods listen on and services offer", () => {
+      const ports = (deployment: string) =>
+        pick(manifests, "Deployment", deployment)
+          .spec.template.spec.containers[0].ports.map(({ containerPort }: { containerPort: number }) => containerPort)
+          .toSorted();
+      expect(ports("mcp-router")).toEqual([processor.http, processor.listen].map(portOf).toSorted());
+      expect(ports("mcp-gateway")).toEqual([gateway.listen, egress.listen].map(portOf).toSorted());
+      for (const address of [...processor.endpoints, egress.address]) {
+        const [service = "", namespace] = "host" in address ? address.host.split(".") : [];
+        expect(namespace).toBe("mcp");
+        const { spec } = pick(manifests, "Service", service);
+        expect(spec.ports.map(({ port }: { port: number }) => port)).toContain(portOf(address));
+      }
+    });
+
+    /** Who may reach a port of a workload's pods, by its network policy: the names of workloads, or `anybody`. */
+    const whoReaches = (workload: string, port: number): string[] => {
+      const { spec } = pick(manifests, "NetworkPolicy", workload);
+      expect(spec.policyTypes).toContain("Ingress");
+      return spec.ingress
+        .filter(({ ports }: { ports: { port: number }[] }) => ports.some((one) => one.port === port))
+        .flatMap(({ from }: { from?: { podSelector?: { matchLabels: Record<string, string> } }[] }) =>
+          (from ?? [undefined]).flatMap((peer) =>
+            peer ? (peer.podSelector ? named(podsThat(peer.podSelector.matchLabels)) : ["others"]) : ["anybody"],
+          ),
+        );
+    };
+
+    test("only Envoy reaches ext_proc and the servers, and only the router reaches egress and Redis", () => {
+      expect(whoReaches("mcp-router", portOf(processor.listen))).toEqual(["mcp-gateway"]);
+      expect(whoReaches("mcp-gateway", portOf(egress.listen))).toEqual(["mcp-router"]);
+      expect(whoReaches("mcp-gateway", portOf(gateway.listen))).toEqual(["anybody"]);
+      if (named(deployments).includes("redis")) expect(whoReaches("redis", 6379)).toEqual(["mcp-router"]);
+      for (const { name, endpoints } of backends)
+        if (named(deployments).includes(name)) expect(whoReaches(name, portOf(endpoints[0]))).toEqual(["mcp-gateway"]);
+    });
+
+    test("a router has the time to drain that its configuration gives it", () => {
+      const { spec } = pick(manifests, "Deployment", "mcp-router").spec.template;
+      const pause = spec.containers[0].lifecycle.preStop.sleep.seconds;
+      expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(pause + processor.drain / 1_000);
+    });
+  },
+);
