@@ -1,21 +1,12 @@
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { type Config, loadConfig } from "../../src/config/load.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
-import { type Manifest, manifestsOf, pick, render, renderDirectory } from "./render.ts";
+import { type Manifest, manifestsOf, pick, render, renderOwn } from "./render.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const TOOLS = join(ROOT, ".tools/k8s");
@@ -107,23 +98,13 @@ function portOf(address: object | undefined): number {
 test("an overlay of one's own, as docs/kubernetes.md has it, replaces image, configuration and bootstrap", () => {
   const text = readFileSync(join(ROOT, "docs/kubernetes.md"), "utf8");
   const [, kustomization = ""] = /```yaml\n# my-gateway\/kustomization.yaml\n(.*?)```/s.exec(text) ?? [];
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-overlay-"));
-  try {
-    symlinkSync(join(ROOT, "k8s"), join(directory, "k8s"));
-    const own = join(directory, "my-gateway");
-    mkdirSync(own);
-    writeFileSync(join(own, "kustomization.yaml"), kustomization);
-    writeFileSync(join(own, "mcp-router.yaml"), "mine: true\n");
-    writeFileSync(join(own, "bootstrap.yaml"), "mine: too\n");
-    const manifests = manifestsOf(renderDirectory(own));
-    const { containers } = pick(manifests, "Deployment", "mcp-router").spec.template.spec;
-    expect(containers[0].image).toBe("registry.example.com/envoy-mcp-router:0.1.0");
-    expect(pick(manifests, "ConfigMap", "mcp-router").data).toEqual({ "mcp-router.yaml": "mine: true\n" });
-    const { volumes } = pick(manifests, "Deployment", "mcp-gateway").spec.template.spec;
-    expect(pick(manifests, "ConfigMap", volumes[0].configMap.name).data).toEqual({ "bootstrap.yaml": "mine: too\n" });
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const files = { "mcp-router.yaml": "mine: true\n", "bootstrap.yaml": "mine: too\n" };
+  const manifests = manifestsOf(renderOwn({ ...files, "kustomization.yaml": kustomization }));
+  const { containers } = pick(manifests, "Deployment", "mcp-router").spec.template.spec;
+  expect(containers[0].image).toBe("registry.example.com/envoy-mcp-router:0.1.0");
+  expect(pick(manifests, "ConfigMap", "mcp-router").data).toEqual({ "mcp-router.yaml": "mine: true\n" });
+  const { volumes } = pick(manifests, "Deployment", "mcp-gateway").spec.template.spec;
+  expect(pick(manifests, "ConfigMap", volumes[0].configMap.name).data).toEqual({ "bootstrap.yaml": "mine: too\n" });
 });
 
 describe("the bootstrap of the Envoy that stands in front", () => {

@@ -1,6 +1,7 @@
 /** The manifests as `kubectl kustomize` renders them. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 
@@ -21,8 +22,21 @@ export function render(directory: string): string {
   return renderDirectory(join(ROOT, "k8s", directory));
 }
 
-/** @param path of any directory with a kustomization */
-export function renderDirectory(path: string): string {
+/** A directory of one's own beside k8s/, which its kustomization calls `../k8s`. */
+export function renderOwn(files: Readonly<Record<string, string>>): string {
+  const directory = mkdtempSync(join(tmpdir(), "mcp-router-overlay-"));
+  try {
+    symlinkSync(join(ROOT, "k8s"), join(directory, "k8s"));
+    const own = join(directory, "own");
+    mkdirSync(own);
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(own, name), text);
+    return renderDirectory(own);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function renderDirectory(path: string): string {
   if (!existsSync(KUBECTL)) throw new Error(`no kubectl at ${KUBECTL}: run "make tools"`);
   const { status, stdout, stderr } = spawnSync(KUBECTL, ["kustomize", path], { encoding: "utf8" });
   if (status !== 0) throw new Error(`kubectl kustomize ${path}: ${stderr}`);
