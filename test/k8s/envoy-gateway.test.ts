@@ -10,11 +10,15 @@ import { type RunningExample, runExample } from "../support/examples.ts";
 import { callMessage, callTool, endSession, messageOf, openResponse, openSession, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { printed, transcriptsOf } from "../support/transcripts.ts";
+import { manifestsOf, pick, render } from "./render.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const bootstrap = read("test/k8s/envoy-gateway/bootstrap.yaml");
 const unpatched = read("test/k8s/envoy-gateway/unpatched.yaml");
+
+// biome-ignore lint/suspicious/noExplicitAny: a parsed document, which the tests reach into
+type Json = any;
 
 /** Envoy cannot open its stdout by this name where that is a socket, as Node makes it. */
 const unlogged = (text: string) => text.replaceAll("path: /dev/stdout", "path: /dev/null");
@@ -35,6 +39,23 @@ test.each([
   expect(validateBootstrap(unlogged(text))).toMatchObject({ ok: true });
 });
 
+test("the router lets in the Envoys that ask it, and those of the egress Gateway let in the router, and nobody else", () => {
+  const manifests = manifestsOf(render("overlays/envoy-gateway"));
+  const from = (matchLabels: unknown, port: number) => ({
+    from: [{ podSelector: { matchLabels } }],
+    ports: [{ port }],
+  });
+  const asking = pick(manifests, "EnvoyProxy", "mcp-gateway").spec.provider.kubernetes.envoyDeployment.pod.labels;
+  const router = pick(manifests, "NetworkPolicy", "mcp-router").spec;
+  expect(router.ingress.filter((rule: Json) => rule.ports[0].port === 50051)).toEqual([from(asking, 50051)]);
+  const egress = pick(manifests, "Gateway", "mcp-egress");
+  expect(pick(manifests, "NetworkPolicy", "mcp-gateway-egress").spec).toMatchObject({
+    // Envoy Gateway's label of the pods that it makes for a Gateway.
+    podSelector: { matchLabels: { "gateway.envoyproxy.io/owning-gateway-name": egress.metadata.name } },
+    ingress: [from(router.podSelector.matchLabels, egress.spec.listeners[0].port)],
+  });
+});
+
 describe("what docs/envoy-gateway.md says of check", () => {
   const transcripts = transcriptsOf("docs/envoy-gateway.md");
 
@@ -46,9 +67,6 @@ describe("what docs/envoy-gateway.md says of check", () => {
     expect(printed(command)).toBe(shown);
   });
 });
-
-// biome-ignore lint/suspicious/noExplicitAny: a parsed document, which the tests reach into
-type Json = any;
 
 /** Where the Services of the translation lead: to one pod each, but for `everything`. */
 const PODS: Readonly<Record<string, readonly number[]>> = {
