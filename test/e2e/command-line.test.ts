@@ -1,13 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { start, waitFor } from "../../harness/child.ts";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
+const ROOT = join(import.meta.dirname, "../..");
+const MAIN = join(ROOT, "src/main.ts");
 const CONFIG = `
 gateway: { hosts: [127.0.0.1] }
 backends:
@@ -208,5 +209,26 @@ describe("serve", () => {
     expect(status).toBe(1);
     expect(stderr).toContain(`error: cannot listen on 127.0.0.1:${port}`);
     await first.stop();
+  });
+});
+
+describe("the npm package", () => {
+  test("is built anew when it is packed, and holds all that the program needs beside its dependencies", async () => {
+    const packed = spawnSync("npm", ["pack", "--silent", "--pack-destination", directory], { cwd: ROOT });
+    expect(packed.status).toBe(0);
+    const { name, version, bin } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    spawnSync("tar", ["-xzf", `${name}-${version}.tgz`], { cwd: directory });
+    symlinkSync(join(ROOT, "node_modules"), join(directory, "package/node_modules"));
+    // A store in Redis reads its scripts at the start, whether or not there is one.
+    const config = file(
+      "packed.yaml",
+      `processor: { listen: "127.0.0.1:${await freePort()}" }\n` +
+        `store: { kind: redis, url: "redis://127.0.0.1:${await freePort()}" }\n${CONFIG}`,
+    );
+    const program = join(directory, "package", bin["mcp-router"]);
+    const child = start("packed", process.execPath, [program, "serve", "--config", config]);
+    onTestFinished(async () => void (await child.stop()));
+    await waitFor(child, async () => child.output().includes('"serving"'));
+    expect(await child.stop()).toBe(0);
   });
 });
