@@ -106,14 +106,18 @@ const redis = z.strictObject({
     .describe("A Redis Cluster."),
   prefix: z
     .string("expected a text")
-    .regex(/^[\w.-]{1,32}$/, "expected up to 32 letters, digits, dots, hyphens")
-    .meta({ title: "up to 32 letters, digits, dots, hyphens" })
+    .regex(/^[\w.-]{1,32}$/, "expected up to 32 letters, digits, dots, hyphens, underscores")
+    .meta({ title: "up to 32 letters, digits, dots, hyphens, underscores" })
     .default("mcpr")
     .describe("How every key begins."),
   username: text("the name of an ACL user").optional().describe("Default: Redis's own default user."),
   passwordFile: text("the path of a file").optional().describe("A file with the password and nothing else."),
   database: wholeNumber(0, 1_000).default(0).describe("Number of the database; a cluster has only 0."),
-  timeout: duration.prefault("500ms").describe("Longest that a command may take. A session's request waits for one."),
+  timeout: duration
+    .prefault("500ms")
+    .describe(
+      "Longest that a command may take. A session's request waits for one. At most a third of `processor.messageTimeout`.",
+    ),
   tls: z
     .strictObject({
       ca: text("the path of a PEM file").optional().describe("Authorities to trust. Default: those of Node.js."),
@@ -285,14 +289,20 @@ const schema = z.strictObject({
     .describe("Where sessions are kept."),
   sessions: z
     .strictObject({
-      idle: duration.prefault("30m").describe("A session ends when nothing used it for this long."),
+      idle: duration
+        .prefault("30m")
+        .describe(
+          "A session ends when nothing used it for this long. At least `timeouts.call` and `timeouts.listen` of each backend.",
+        ),
       lifetime: duration.prefault("24h").describe("A session ends this long after its initialize, used or not."),
-      sweep: duration.prefault("10s").describe("How often expired sessions are looked for, to tell their backends."),
+      sweep: duration
+        .prefault("10s")
+        .describe("How often expired sessions are looked for, to tell their backends. At most `5m`."),
     })
     .prefault({}),
   admission: z
     .strictObject({
-      sessions: cap(100, 10_000_000).describe("Most sessions at once, over all routers."),
+      sessions: cap(100, 10_000_000).describe("Most sessions at once, over all routers that share a Redis."),
       perPrincipal: cap(10, 10_000_000).describe(
         "Most sessions of one principal at once. Anonymous callers cannot be told apart, so it is not for them.",
       ),
@@ -302,8 +312,10 @@ const schema = z.strictObject({
       retryAfter: duration.prefault("30s").describe("What a refused client is told to wait."),
       guard: z
         .strictObject({
-          perSecond: wholeNumber(1, 1_000_000).describe("In each Envoy, whatever its number of workers."),
-          burst: wholeNumber(1, 1_000_000).describe("Most at once, after a pause."),
+          perSecond: wholeNumber(1, 1_000_000).describe(
+            "Such POSTs a second, in each Envoy, whatever its number of workers.",
+          ),
+          burst: wholeNumber(1, 1_000_000).describe("Most of them at once, after a pause."),
         })
         .optional()
         .describe(
@@ -364,7 +376,10 @@ const schema = z.strictObject({
   backends: z
     .record(name, backend, "expected the backends, each by its name")
     .refine((all) => Object.keys(all).length > 0, "expected at least one backend")
-    .describe("MCP servers by name. Each is a cluster of Envoy, of one or more endpoints."),
+    .describe(
+      "MCP servers by name: lower-case letters, digits and inner hyphens, at most 63. Each is a cluster of Envoy, of one or " +
+        "more endpoints.",
+    ),
   routes: z
     .array(route, "expected a list of routes")
     .min(1, "expected at least one route")
