@@ -1,0 +1,103 @@
+/** What the documents say of the program, as far as a program can tell. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { answer, type RejectReason } from "../../src/core/reject.ts";
+import { localReplies } from "../../src/envoy-config/local-replies.ts";
+import { createMetrics } from "../../src/telemetry/metrics.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const DOCUMENTS = globSync(["*.md", "docs/*.md"], { cwd: ROOT });
+const OPERATIONS = textOf("docs/operations.md");
+
+function textOf(document: string): string {
+  return readFileSync(join(ROOT, document), "utf8");
+}
+
+test.each(DOCUMENTS)("%s links to nothing in the repository that is not there", (document) => {
+  const links = [...textOf(document).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = ""]) => link);
+  expect(links.filter((link) => !existsSync(join(ROOT, dirname(document), link)))).toEqual([]);
+});
+
+test.each(DOCUMENTS)("%s names no metric that there is not", async (document) => {
+  const metrics = createMetrics();
+  metrics.storeUp(true);
+  const exposed = await metrics.render();
+  const named = [...textOf(document).matchAll(/mcp_router_[a-z_]+(?=[`{])/g)].map(([name]) => name);
+  const unknown = named.filter((name) => !exposed.includes(`# TYPE ${name.replace(/_count$/, "")} `));
+  expect(unknown).toEqual([]);
+});
+
+interface Row {
+  readonly statuses: readonly string[];
+  readonly code: string | undefined;
+  /** How each begins. */
+  readonly messages: readonly string[];
+}
+
+describe("the table of errors in docs/operations.md", () => {
+  const rows: readonly Row[] = [...OPERATIONS.matchAll(/^\| (\d{3}[\d, -]*?) +\| (.*?) +\|/gm)].map(
+    ([, cell = "", messages = ""]) => ({
+      statuses: cell.match(/(?<!\d)\d{3}(?!\d)/g) ?? [],
+      code: cell.match(/-\d{5}/)?.[0],
+      messages: messages.split(", ").map((message) => message.replace("…", "").trim()),
+    }),
+  );
+  /** Whether a row is of an answer; of Envoy's the status may be its own, whatever that is. */
+  const isListed = (status: number | undefined, code: number | undefined, message: string) =>
+    rows.some(
+      (row) =>
+        (status === undefined || row.statuses.includes(String(status))) &&
+        row.code === code?.toString() &&
+        row.messages.some((listed) => listed !== "" && message.startsWith(listed)),
+    );
+
+  const id = "1";
+  const retryAfter = 1;
+  const detail = "…";
+  const ours: Readonly<Record<RejectReason, ReturnType<typeof answer>>> = {
+    "host-not-allowed": answer({ reason: "host-not-allowed" }),
+    "origin-not-allowed": answer({ reason: "origin-not-allowed" }),
+    "no-route": answer({ reason: "no-route" }),
+    "method-not-allowed": answer({ reason: "method-not-allowed" }),
+    "not-acceptable": answer({ reason: "not-acceptable" }),
+    "content-type": answer({ reason: "content-type" }),
+    "content-encoding": answer({ reason: "content-encoding" }),
+    "not-json": answer({ reason: "not-json" }),
+    unauthenticated: answer({ reason: "unauthenticated" }),
+    "body-too-large": answer({ reason: "body-too-large", id }),
+    "session-unknown": answer({ reason: "session-unknown", id }),
+    "session-required": answer({ reason: "session-required", id }),
+    "store-unavailable": answer({ reason: "store-unavailable", id }),
+    "sessions-exhausted": answer({ reason: "sessions-exhausted", retryAfter, id }),
+    "principal-exhausted": answer({ reason: "principal-exhausted", retryAfter, id }),
+    "initializes-exhausted": answer({ reason: "initializes-exhausted", retryAfter, id }),
+    "invalid-request": answer({ reason: "invalid-request", detail, id }),
+    "header-mismatch": answer({ reason: "header-mismatch", detail, id }),
+    "invalid-envelope": answer({ reason: "invalid-envelope", detail, id }),
+    "answer-lost": answer({ reason: "answer-lost", id }),
+    internal: answer({ reason: "internal", id }),
+  };
+
+  test.each(Object.entries(ours))("has the router's answer to %s", (_, { status, body }) => {
+    const text = String(body);
+    const error = text.startsWith("{") ? JSON.parse(text).error : { message: text };
+    expect(isListed(status, error.code, error.message)).toBe(true);
+  });
+
+  interface Mapper {
+    readonly status_code?: number;
+    readonly body_format_override?: { readonly text_format_source: { readonly inline_string: string } };
+  }
+  // Ours by what local-replies.ts makes of it.
+  const { mappers } = localReplies() as unknown as { readonly mappers: readonly Mapper[] };
+  const envoys = mappers.flatMap(({ status_code, body_format_override }) =>
+    body_format_override
+      ? [{ status: status_code, ...JSON.parse(body_format_override.text_format_source.inline_string).error }]
+      : [],
+  );
+
+  test.each(envoys)("has Envoy's answer “$message”", ({ status, code, message }) => {
+    expect(isListed(status, code, message)).toBe(true);
+  });
+});
