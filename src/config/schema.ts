@@ -9,6 +9,7 @@ import {
   byteSize,
   cap,
   duration,
+  envoyListener,
   host,
   origin,
   path,
@@ -207,7 +208,7 @@ const istio = z.strictObject({
 const schema = z.strictObject({
   gateway: z
     .strictObject({
-      listen: tcpAddress.prefault("0.0.0.0:8080").describe("Where clients reach Envoy."),
+      listen: envoyListener.prefault("0.0.0.0:8080").describe("Where clients reach Envoy."),
       hosts: z
         .array(host, "expected a list of hosts")
         .min(1, "expected at least one host")
@@ -234,7 +235,7 @@ const schema = z.strictObject({
     .prefault({}),
   egress: z
     .strictObject({
-      listen: tcpAddress
+      listen: envoyListener
         .prefault("127.0.0.1:8081")
         .describe("Envoy's listener for the processor's own calls. Whoever reaches it goes around the processor."),
       address: tcpAddress
@@ -275,7 +276,7 @@ const schema = z.strictObject({
     .prefault({}),
   envoy: z
     .strictObject({
-      admin: tcpAddress.optional().describe("Envoy's admin listener; absent = none."),
+      admin: envoyListener.optional().describe("Envoy's admin listener; absent = none."),
     })
     .prefault({}),
   store: z

@@ -2,6 +2,7 @@
  * The kinds of value that a configuration file holds, each read from its written form. `title` is what is expected of one, in
  * errors and in docs/configuration.md.
  */
+import { isIP } from "node:net";
 import { unescape as percentDecoded } from "node:querystring";
 import * as z from "zod";
 
@@ -68,6 +69,15 @@ export function text(expected: string) {
 
 /** `host:port` or `[v6]:port`. */
 export const tcpAddress = fromText<TcpAddress>('an address such as "127.0.0.1:8080" or "[::1]:8080"', parseTcpAddress);
+
+/** `ip:port` or `[v6]:port`: Envoy's own listeners take no names (envoy.config.core.v3.SocketAddress). */
+export const envoyListener = fromText<TcpAddress>(
+  'an IP address with a port such as "127.0.0.1:8080" or "[::1]:8080"',
+  (text) => {
+    const tcp = parseTcpAddress(text);
+    return tcp && isIP(tcp.host) !== 0 ? tcp : undefined;
+  },
+);
 
 /** `host:port` or `unix:/absolute/path`. */
 export const address = fromText<Address>(

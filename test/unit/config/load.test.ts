@@ -136,9 +136,13 @@ describe("an error names the path, the value, and what was expected", () => {
   test.each<[Sections, string]>([
     [
       { gateway: { listen: "8080" } },
-      'gateway.listen: got "8080", expected an address such as "127.0.0.1:8080" or "[::1]:8080"',
+      'gateway.listen: got "8080", expected an IP address with a port such as "127.0.0.1:8080" or "[::1]:8080"',
     ],
-    [{ gateway: { listen: "h:65536" } }, 'gateway.listen: got "h:65536", expected an address'],
+    [{ gateway: { listen: "10.0.0.1:65536" } }, 'gateway.listen: got "10.0.0.1:65536", expected an IP address'],
+    // Envoy would end at its start: "malformed IP address".
+    [{ gateway: { listen: "localhost:8080" } }, 'gateway.listen: got "localhost:8080", expected an IP address'],
+    [{ egress: { listen: "localhost:8081" } }, 'egress.listen: got "localhost:8081", expected an IP address'],
+    [{ envoy: { admin: "localhost:9901" } }, 'envoy.admin: got "localhost:9901", expected an IP address'],
     [
       { processor: { listen: "unix:relative" } },
       'processor.listen: got "unix:relative", expected an address such as "127.0.0.1:50051" or "unix:',
@@ -171,7 +175,7 @@ describe("an error names the path, the value, and what was expected", () => {
     ],
     [{ gateway: null }, "gateway: empty, expected settings under it; remove the empty key"],
     [{ gateway: [] }, "gateway: got [], expected settings under it"],
-    [{ gateway: { listen: null } }, "gateway.listen: empty, expected an address"],
+    [{ gateway: { listen: null } }, "gateway.listen: empty, expected an IP address"],
     [{ gateway: { tls: { cert: "", key: "k" } } }, 'gateway.tls.cert: got "", expected the path of a PEM file'],
     [{ store: null }, "store: empty, expected settings under it; remove the empty key"],
     [{ store: {} }, "store.kind: missing, expected one of memory, redis"],
@@ -254,10 +258,10 @@ describe("an error names the path, the value, and what was expected", () => {
 
   test("in our words, whatever stands in place of a setting", () => {
     const full = {
-      gateway: { listen: "h:1", hosts: ["h"], origins: ["http://h"], tls: { cert: "c", key: "k" } },
-      egress: { listen: "h:2" },
+      gateway: { listen: "10.0.0.1:1", hosts: ["h"], origins: ["http://h"], tls: { cert: "c", key: "k" } },
+      egress: { listen: "10.0.0.1:2" },
       processor: { listen: "h:3", http: "h:4", endpoints: ["h:3"], messageTimeout: "1s", drain: "1s" },
-      envoy: { admin: "h:5" },
+      envoy: { admin: "10.0.0.1:5" },
       store: { kind: "memory" },
       sessions: { idle: "1h", lifetime: "1h" },
       identity: { kind: "none" },
@@ -393,8 +397,8 @@ describe("settings that contradict each other", () => {
   });
 
   test("two listeners on one address", () => {
-    expect(errorsOf({ gateway: { listen: "h:1" }, envoy: { admin: "h:1" } })).toEqual([
-      "envoy.admin: got h:1, but gateway.listen listens on h:1 already",
+    expect(errorsOf({ gateway: { listen: "10.0.0.1:1" }, envoy: { admin: "10.0.0.1:1" } })).toEqual([
+      "envoy.admin: got 10.0.0.1:1, but gateway.listen listens on 10.0.0.1:1 already",
     ]);
   });
 
