@@ -10,7 +10,13 @@ export default defineConfig({
     },
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
-      { test: { name: "contract", include: ["test/contract/**/*.test.ts"] } },
+      {
+        test: {
+          name: "contract",
+          include: ["test/contract/**/*.test.ts"],
+          setupFiles: ["test/support/failures.ts"],
+        },
+      },
       {
         test: {
           name: "e2e",
