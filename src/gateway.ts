@@ -22,7 +22,7 @@ import {
 } from "./core/http.ts";
 import { needsPrincipal, principalNames } from "./core/identity.ts";
 import { textOf } from "./core/message.ts";
-import { forward, showOwnSessionId, spoofedHeaders, strip } from "./core/mutate.ts";
+import { forward, showOwnSessionId, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
@@ -38,7 +38,14 @@ import {
   sessionKey,
   sessionTag,
 } from "./sessions/id.ts";
-import { ANONYMOUS, type Binding, bindingOf, type SessionStore } from "./sessions/store.ts";
+import {
+  ANONYMOUS,
+  type Binding,
+  bindingOf,
+  FIRST_GENERATION,
+  NOTHING_REMEMBERED,
+  type SessionStore,
+} from "./sessions/store.ts";
 
 export interface Gateway {
   /** Starts the exchange of one HTTP request. */
@@ -131,6 +138,8 @@ interface OwnSession {
   readonly id: SessionId;
   readonly key: SessionKey;
   readonly binding: Binding;
+  /** Generation of the binding that the client last opened its GET stream by, where that is remembered. */
+  readonly listening: number | undefined;
 }
 
 /** The session that an initialize asks for: it begins if the backend begins one. */
@@ -165,6 +174,8 @@ class HttpExchange implements Exchange {
   /** The session that the answer belongs to, by the id that the client knows. */
   #sessionId: SessionId | undefined;
   #initializing: NewSession | undefined;
+  /** The session in which this is the client's first GET since it was recovered. */
+  #listensAnew: OwnSession | undefined;
   /** What is sent again if its session turns out to be lost. */
   #kept: Kept | undefined;
   /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
@@ -243,7 +254,15 @@ class HttpExchange implements Exchange {
   /** The answer goes on as it is, unless it is that of a lost session. */
   #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const asItIs = showOwnSessionId(this.#sessionId, head.headers);
+    if (this.#listensAnew && isSuccess(head.headers.get(":status"))) this.#rememberListening(this.#listensAnew);
     return this.#kept?.answer(head, asItIs, !this.#overrides.refuses(this.#policy)) ?? asItIs;
+  }
+
+  /** What the client hears from now on is of the session as it is: its next GET may go on from there. */
+  #rememberListening({ key, binding: { generation } }: OwnSession): void {
+    const { backend } = this.#opened().route;
+    // Not waited for: where it is not remembered, the next GET begins anew as this one does.
+    void this.#dependencies.store.remember(key, backend, { kind: "listening", generation });
   }
 
   overrideTaken(): void {
@@ -284,8 +303,9 @@ class HttpExchange implements Exchange {
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
     const own = await this.#ownSession(true);
     if ("reason" in own) return this.#refuse(own);
-    const { id: sessionId, key, binding } = own;
+    const { id: sessionId, key, binding, listening = FIRST_GENERATION } = own;
     this.#sessionId = sessionId;
+    if (message === undefined && binding.generation > listening) this.#listensAnew = own;
     if (route.onSessionLost === "recover" && !this.#closed) {
       const { limits } = this.#policy;
       const { keeper } = this.#dependencies;
@@ -294,7 +314,8 @@ class HttpExchange implements Exchange {
       else this.#kept = kept;
     }
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
-    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: binding }, mustNotPass);
+    const destination = { route, query, labels, sessionTag: sessionTag(key), pin: binding };
+    return forward(destination, this.#listensAnew ? [...mustNotPass, ...staleResumption(headers)] : mustNotPass);
   }
 
   /** Ends the session at once, whatever the backend will say, and tells the backend. */
@@ -340,7 +361,7 @@ class HttpExchange implements Exchange {
   ): Promise<Verdict> {
     const { route, headers: requested } = this.#opened();
     const { store, abandon } = this.#dependencies;
-    const binding = { ...begun, generation: 1 };
+    const binding = { ...begun, generation: FIRST_GENERATION };
     const owner = this.#principal;
     const bindings = { [route.backend]: binding };
     const session = { owner, route: route.path, protocolVersion, initializeParams, bindings };
@@ -407,7 +428,8 @@ class HttpExchange implements Exchange {
       // Not waited for: a lease that runs out early is taken anew by the sweeper.
       void extendLease(this.#dependencies.ledger, this.#dependencies.store, lease, touched.expiresIn);
     }
-    return { id: claimed.id, key: claimed.key, binding };
+    const { listening } = session.remembered?.get(route.backend) ?? NOTHING_REMEMBERED;
+    return { id: claimed.id, key: claimed.key, binding, listening };
   }
 
   #opened(): OpenedRequest {

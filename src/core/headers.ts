@@ -45,6 +45,12 @@ export const INTERNAL_HEADERS = [X_MCP_BACKEND, X_MCP_ENDPOINT, X_MCP_SESSION, X
  */
 export const MCP_SESSION_ID = "mcp-session-id";
 
+/**
+ * The last event that a client has of a stream which it opens again by a GET. Set by clients; the processor removes it where
+ * that stream ended with a session that was lost.
+ */
+export const LAST_EVENT_ID = "last-event-id";
+
 /** Protocol version that the client speaks. Set by clients (from 2025-06-18); tells the legacy era from the modern. */
 export const MCP_PROTOCOL_VERSION = "mcp-protocol-version";
 

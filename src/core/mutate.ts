@@ -2,6 +2,7 @@
 import type { Labels } from "./decide.ts";
 import {
   INTERNAL_HEADERS,
+  LAST_EVENT_ID,
   MCP_SESSION_ID,
   OWN_CLIENT_ID_PREFIX,
   X_CLIENT_ID,
@@ -34,6 +35,14 @@ export function spoofedHeaders(headers: HeaderFields): readonly string[] {
   return names;
 }
 
+/**
+ * What a GET must not say where the stream that it opens again was of a session that is gone: a server would bind the new
+ * stream to an event that it does not know, and send nothing on it.
+ */
+export function staleResumption(headers: HeaderFields): readonly string[] {
+  return headers.get(LAST_EVENT_ID) === undefined ? [] : [LAST_EVENT_ID];
+}
+
 /** Removes spoofed headers at once, since Envoy may have chosen a route by them. */
 export function strip(spoofed: readonly string[]): Verdict {
   return spoofed.length === 0 ? CONTINUE : { kind: "mutate", set: [], remove: spoofed, clearRoute: true };
@@ -41,7 +50,8 @@ export function strip(spoofed: readonly string[]): Verdict {
 
 /**
  * Sends a request to its backend: route, pin, path, session and labels, all from us and none from the client.
- * @param mustNotPass headers of the request that must not go on as they are: spoofed ones, and the client's session id
+ * @param mustNotPass headers of the request that must not go on as they are: spoofed ones, the client's session id, and what
+ * is of a session that is gone
  */
 export function forward(
   { route, query, labels, sessionTag, pin }: Destination,

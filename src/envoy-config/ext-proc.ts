@@ -1,6 +1,6 @@
 /** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../config/load.ts";
-import { ANSWER_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
+import { ANSWER_HEADERS, INTERNAL_HEADERS, LAST_EVENT_ID, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { longestPatience } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
@@ -26,6 +26,7 @@ export const WRITTEN_HEADERS = [
   ":status",
   ...INTERNAL_HEADERS,
   MCP_SESSION_ID,
+  LAST_EVENT_ID,
   X_CLIENT_ID,
   "content-length",
   ...ANSWER_HEADERS,
@@ -37,7 +38,7 @@ export const WRITTEN_HEADERS = [
  * program is above 100 instructions.
  */
 export const WRITABLE_HEADERS =
-  ":path|:status|x-(mcp|client|accel)-[a-z]+|mcp-[a-z-]+|content-[a-z]+|cache-control|retry-after|allow|www-[a-z]+";
+  ":path|:status|x-(mcp|client|accel)-[a-z]+|(mcp|last)-[a-z-]+|content-[a-z]+|cache-control|retry-after|allow|www-[a-z]+";
 
 /** ms: the recovery of a lost session, and then the backend's answer. */
 export function maxMessageTimeout({ processor, backends }: Pick<Config, "processor" | "backends">): number {

@@ -3,6 +3,7 @@
 import {
   ANSWER_HEADERS,
   EVENT_STREAM,
+  LAST_EVENT_ID,
   MCP_SESSION_ID,
   X_MCP_METHOD,
   X_MCP_NAME,
@@ -148,7 +149,7 @@ const MESSAGE_HEADERS = new Set([
   "mcp-protocol-version",
   "mcp-method",
   "mcp-name",
-  "last-event-id",
+  LAST_EVENT_ID,
   // We read the answers ourselves.
   "accept-encoding",
 ]);

@@ -5,7 +5,9 @@ import {
   bindingOf,
   type Lifespan,
   MAX_SUBSCRIPTIONS,
+  NOTHING_REMEMBERED,
   REAP_GRACE_MS,
+  type Remark,
   type Remembered,
   type Session,
   type SessionStore,
@@ -87,19 +89,13 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
       const remembered = new Map(entry.session.remembered);
-      const { level, subscriptions } = remembered.get(backend) ?? { level: undefined, subscriptions: new Map() };
-      if (remark.kind === "level") remembered.set(backend, { level: remark.params, subscriptions });
-      else {
-        const changed = new Map(subscriptions);
-        if (remark.kind === "unsubscribe") changed.delete(remark.uri);
-        else if (changed.has(remark.uri) || subscriptionsOf(remembered) < MAX_SUBSCRIPTIONS)
-          changed.set(remark.uri, remark.params);
-        else return { kind: "full" };
-        remembered.set(backend, { level, subscriptions: changed });
-      }
+      const before = remembered.get(backend) ?? NOTHING_REMEMBERED;
+      const adds = remark.kind === "subscribe" && !before.subscriptions.has(remark.uri);
+      if (adds && subscriptionsOf(remembered) >= MAX_SUBSCRIPTIONS) return { kind: "full" };
+      const after = remarked(before, remark);
       // As if it had never been: what has nothing to say again.
-      const { level: said, subscriptions: left } = remembered.get(backend) ?? {};
-      if (said === undefined && left?.size === 0) remembered.delete(backend);
+      if (isNothing(after)) remembered.delete(backend);
+      else remembered.set(backend, after);
       const { remembered: _, ...rest } = entry.session;
       entry.session = remembered.size > 0 ? { ...rest, remembered } : rest;
       return { kind: "remembered" };
@@ -130,6 +126,25 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
 
 function subscriptionsOf(remembered: ReadonlyMap<string, Remembered>): number {
   return [...remembered.values()].reduce((sum, { subscriptions }) => sum + subscriptions.size, 0);
+}
+
+function remarked(before: Remembered, remark: Remark): Remembered {
+  switch (remark.kind) {
+    case "level":
+      return { ...before, level: remark.params };
+    case "subscribe":
+      return { ...before, subscriptions: new Map(before.subscriptions).set(remark.uri, remark.params) };
+    case "unsubscribe":
+      return { ...before, subscriptions: new Map([...before.subscriptions].filter(([uri]) => uri !== remark.uri)) };
+    case "listening":
+      return { ...before, listening: remark.generation };
+    default:
+      return remark satisfies never;
+  }
+}
+
+function isNothing({ level, subscriptions, listening }: Remembered): boolean {
+  return level === undefined && subscriptions.size === 0 && listening === undefined;
 }
 
 /** Deletes what is expired, a slice in each turn of the event loop, so that no request waits for a long sweep. */

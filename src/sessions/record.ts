@@ -11,15 +11,17 @@
  * | b:<backend>  | binding: generation, endpoint and backend session id, with a space between   |
  * | l:<backend>  | params of the last logging/setLevel                                          |
  * | u:<backend>:<uri> | params of the resources/subscribe                                       |
+ * | g:<backend>  | generation of the binding that the client last opened its GET stream by      |
  * | t, e, x      | ms by Redis's clock, the scripts' own: last touch, end of the lifetime, expiry |
  */
-import type { Binding, Remark, Remembered, Session } from "./store.ts";
+import { type Binding, NOTHING_REMEMBERED, type Remark, type Remembered, type Session } from "./store.ts";
 
-/** Raised when a router of before could not read what this one writes. */
+/** Raised when a router of before could not read what this one writes. A field that it does not know it reads over. */
 export const LAYOUT = 1;
 const BINDING = "b:";
 const LEVEL = "l:";
 export const SUBSCRIPTION = "u:";
+const LISTENING = "g:";
 
 /** Why a record was not read. A record of a later layout is a live session that this router must leave alone. */
 export type Unreadable = { readonly kind: "unreadable"; readonly why: string };
@@ -30,9 +32,10 @@ export function writeRecord(session: Session): string[] {
   const fields = ["v", String(LAYOUT), "o", owner, "r", route, "i", initializeParams];
   if (protocolVersion !== undefined) fields.push("p", protocolVersion);
   for (const [backend, binding] of Object.entries(bindings)) fields.push(bindingField(backend), writeBinding(binding));
-  for (const [backend, { level, subscriptions }] of remembered) {
+  for (const [backend, { level, subscriptions, listening }] of remembered) {
     if (level !== undefined) fields.push(...remarkField(backend, { kind: "level", params: level }));
     for (const [uri, params] of subscriptions) fields.push(...remarkField(backend, { kind: "subscribe", uri, params }));
+    if (listening !== undefined) fields.push(...remarkField(backend, { kind: "listening", generation: listening }));
   }
   return fields;
 }
@@ -68,15 +71,22 @@ export function readRecord(fields: readonly string[]): Session | Unreadable {
   };
 }
 
+interface BeingRead {
+  level: string | undefined;
+  readonly subscriptions: Map<string, string>;
+  listening: number | undefined;
+}
+
 function readRemembered(record: ReadonlyMap<string, string>): Map<string, Remembered> {
-  const remembered = new Map<string, { level: string | undefined; subscriptions: Map<string, string> }>();
+  const remembered = new Map<string, BeingRead>();
   const of = (backend: string) => {
-    const known = remembered.get(backend) ?? { level: undefined, subscriptions: new Map() };
+    const known = remembered.get(backend) ?? { ...NOTHING_REMEMBERED, subscriptions: new Map<string, string>() };
     remembered.set(backend, known);
     return known;
   };
   for (const [name, value] of record) {
     if (name.startsWith(LEVEL)) of(name.slice(LEVEL.length)).level = value;
+    if (name.startsWith(LISTENING)) of(name.slice(LISTENING.length)).listening = Number(value);
     if (!name.startsWith(SUBSCRIPTION)) continue;
     // No backend's name has a colon, and every URI may.
     const end = name.indexOf(":", SUBSCRIPTION.length);
@@ -94,6 +104,8 @@ export function remarkField(backend: string, remark: Remark): readonly [name: st
       return [`${SUBSCRIPTION}${backend}:${remark.uri}`, remark.params];
     case "unsubscribe":
       return [`${SUBSCRIPTION}${backend}:${remark.uri}`, ""];
+    case "listening":
+      return [`${LISTENING}${backend}`, String(remark.generation)];
     default:
       return remark satisfies never;
   }

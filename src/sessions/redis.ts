@@ -112,8 +112,8 @@ export function redisStore({
     remember: (key, backend, remark) =>
       guard.run("remember", async () => {
         const [field, value] = remarkField(backend, remark);
-        // Of levels there is one for each backend.
-        const most = remark.kind === "level" ? Number.MAX_SAFE_INTEGER : MAX_SUBSCRIPTIONS;
+        // Of the others there is one for each backend.
+        const most = remark.kind === "subscribe" ? MAX_SUBSCRIPTIONS : Number.MAX_SAFE_INTEGER;
         switch (await scripts.mcprRemember(keyOf(key), field, value, SUBSCRIPTION, most)) {
           case 0:
             return UNKNOWN;

@@ -19,9 +19,11 @@ export interface Binding {
   readonly sessionId: string;
   /** `ip:port` of the endpoint that holds it. */
   readonly endpoint: string;
-  /** Counts the bindings of this session to this backend, from 1. */
+  /** Counts the bindings of this session to this backend, from FIRST_GENERATION. */
   readonly generation: number;
 }
+
+export const FIRST_GENERATION = 1;
 
 export interface Session {
   /** Digest of the principal that created it; ANONYMOUS where there was none. */
@@ -34,17 +36,21 @@ export interface Session {
   readonly initializeParams: string;
   /** By backend name. */
   readonly bindings: Readonly<Record<string, Binding>>;
-  /** By backend name: what its session has been told, for another one that takes its place. */
+  /** By backend name: what was said in its session, for another one that takes its place. */
   readonly remembered?: ReadonlyMap<string, Remembered>;
 }
 
-/** What a backend keeps for a session. Params are JSON text, as the client wrote them. */
+/** What was said in a session with a backend. Params are JSON text, as the client wrote them. */
 export interface Remembered {
   /** Params of the last logging/setLevel. */
   readonly level: string | undefined;
   /** Params of the resources/subscribe that hold, by URI. */
   readonly subscriptions: ReadonlyMap<string, string>;
+  /** Generation of the binding that the client last opened its GET stream by; undefined until it has after a recovery. */
+  readonly listening: number | undefined;
 }
+
+export const NOTHING_REMEMBERED: Remembered = { level: undefined, subscriptions: new Map(), listening: undefined };
 
 /** The binding to a backend, if there is one. Its own, since a backend may be named "constructor". */
 export function bindingOf({ bindings }: Pick<Session, "bindings">, backend: string): Binding | undefined {
@@ -55,7 +61,8 @@ export function bindingOf({ bindings }: Pick<Session, "bindings">, backend: stri
 export type Remark =
   | { readonly kind: "level"; readonly params: string }
   | { readonly kind: "subscribe"; readonly uri: string; readonly params: string }
-  | { readonly kind: "unsubscribe"; readonly uri: string };
+  | { readonly kind: "unsubscribe"; readonly uri: string }
+  | { readonly kind: "listening"; readonly generation: number };
 
 /** Most subscriptions that a session remembers: those beyond it are not told again. */
 export const MAX_SUBSCRIPTIONS = 100;
@@ -113,7 +120,7 @@ export interface SessionStore {
     { kind: "bound"; binding: Binding } | { kind: "conflict"; binding: Binding | undefined } | Unknown | Unavailable
   >;
 
-  /** Remembers what the backend of a live session was told. `full`: there are MAX_SUBSCRIPTIONS, and it is not. */
+  /** Remembers what was said in a live session. `full`: there are MAX_SUBSCRIPTIONS, and a further one is not. */
   remember(
     key: SessionKey,
     backend: string,

@@ -63,6 +63,7 @@ const remember = fc.record({
     fc.record({ kind: fc.constant("level" as const), params }),
     fc.record({ kind: fc.constant("subscribe" as const), uri, params }),
     fc.record({ kind: fc.constant("unsubscribe" as const), uri }),
+    fc.record({ kind: fc.constant("listening" as const), generation: fc.constantFrom(2, 10) }),
   ),
 });
 const advance = fc.record({

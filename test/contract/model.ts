@@ -7,6 +7,7 @@ import type { SessionKey } from "../../src/sessions/id.ts";
 import {
   type Binding,
   type Lifespan,
+  NOTHING_REMEMBERED,
   REAP_GRACE_MS,
   type Remark,
   type Session,
@@ -166,14 +167,15 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
 }
 
 function remembering({ remembered: before, ...session }: Session, backend: string, remark: Remark): Session {
-  const told = before?.get(backend) ?? { level: undefined, subscriptions: new Map<string, string>() };
+  const told = before?.get(backend) ?? NOTHING_REMEMBERED;
   const subscriptions = new Map(told.subscriptions);
   if (remark.kind === "subscribe") subscriptions.set(remark.uri, remark.params);
   if (remark.kind === "unsubscribe") subscriptions.delete(remark.uri);
   const level = remark.kind === "level" ? remark.params : told.level;
-  const after = new Map(before).set(backend, { level, subscriptions });
-  // Nothing is known of a backend that has been told nothing.
-  if (level === undefined && subscriptions.size === 0) after.delete(backend);
+  const listening = remark.kind === "listening" ? remark.generation : told.listening;
+  const after = new Map(before).set(backend, { level, subscriptions, listening });
+  // Nothing is known of a backend in whose session nothing was said.
+  if (level === undefined && subscriptions.size === 0 && listening === undefined) after.delete(backend);
   return after.size === 0 ? session : { ...session, remembered: after };
 }
 

@@ -78,7 +78,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       });
 
       test("keeps what its backend has been told already", async () => {
-        const remembered = new Map([["one", { level: "{}", subscriptions: new Map([["a:b", "{}"]]) }]]);
+        const told = { level: "{}", subscriptions: new Map([["a:b", "{}"]]), listening: 2 };
+        const remembered = new Map([["one", told]]);
         await store.create(key, { ...session, remembered });
         expect(await store.find(key)).toEqual({ ...found, session: { ...session, remembered } });
       });
@@ -238,10 +239,12 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         return { kind: "subscribe", uri, params };
       };
       const unsubscribe = (uri: string): Remark => ({ kind: "unsubscribe", uri });
+      const listening = (generation: number): Remark => ({ kind: "listening", generation });
       const remember = (remark: Remark, backend = "one") => store.remember(key, backend, remark);
       const told = (level: string | undefined, ...subscriptions: [string, string][]): Remembered => ({
         level,
         subscriptions: new Map(subscriptions),
+        listening: undefined,
       });
       const remembered = async () => {
         const outcome = await store.find(key);
@@ -266,6 +269,17 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         );
         expect(await remember(unsubscribe("a"))).toEqual(REMEMBERED);
         expect(await remembered()).toEqual(new Map([["one", told(undefined, ["b", '{"uri":"b"}'])]]));
+      });
+
+      test("keeps by which binding the client last listened, beside what else was said", async () => {
+        await create();
+        expect(await remember(listening(2))).toEqual(REMEMBERED);
+        expect(await remembered()).toEqual(new Map([["one", { ...told(undefined), listening: 2 }]]));
+        await remember(level("{}"));
+        await remember(subscribe("a"));
+        await remember(unsubscribe("a"));
+        expect(await remember(listening(12))).toEqual(REMEMBERED);
+        expect(await remembered()).toEqual(new Map([["one", { ...told("{}"), listening: 12 }]]));
       });
 
       test.each([
@@ -301,11 +315,12 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           expect(await remember(subscribe("a", `"of ${backend}"`), backend)).toEqual(REMEMBERED);
         }
         await remember(unsubscribe("a"), "one");
+        await remember(listening(2), "on");
         expect(await remembered()).toEqual(
           new Map([
             ["one-more", told('"of one-more"', ["a", '"of one-more"'])],
             ["one", told('"of one"')],
-            ["on", told('"of on"', ["a", '"of on"'])],
+            ["on", { ...told('"of on"', ["a", '"of on"']), listening: 2 }],
             ["constructor", told('"of constructor"', ["a", '"of constructor"'])],
           ]),
         );
@@ -321,6 +336,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await remember(subscribe("a:1"))).toEqual({ kind: "full" });
         expect(await remember(subscribe("a:0", "{}"))).toEqual(REMEMBERED);
         expect(await remember(level("{}"))).toEqual(REMEMBERED);
+        expect(await remember(listening(2))).toEqual(REMEMBERED);
+        expect((await remembered())?.get("one")).toMatchObject({ level: "{}", listening: 2 });
         expect((await remembered())?.get("one")?.subscriptions.get("a:0")).toBe("{}");
         expect((await remembered())?.get("one")?.subscriptions.has("b")).toBe(false);
         await remember(unsubscribe("a:1"), "two");
@@ -330,23 +347,29 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("of several at once keeps each", async () => {
         await create();
         const uris = ["a", "b", "c", "d"];
-        await Promise.all([...uris.map((uri) => remember(subscribe(uri))), remember(level("{}"))]);
-        expect((await remembered())?.get("one")).toEqual(
-          told("{}", ...uris.map((uri): [string, string] => [uri, `{"uri":"${uri}"}`])),
-        );
+        await Promise.all([
+          ...uris.map((uri) => remember(subscribe(uri))),
+          remember(level("{}")),
+          remember(listening(2)),
+        ]);
+        expect((await remembered())?.get("one")).toEqual({
+          ...told("{}", ...uris.map((uri): [string, string] => [uri, `{"uri":"${uri}"}`])),
+          listening: 2,
+        });
       });
 
       test("lasts over a new binding and a touch, and is handed over at the end", async () => {
         await create();
         await remember(level("{}"));
         await remember(subscribe("a"));
+        await remember(listening(2));
         const to = { sessionId: "backend-2", endpoint: "10.0.0.2:80" };
         await store.bind(key, "one", 1, to);
         await store.touch(key);
         const whole = {
           ...session,
           bindings: { one: { ...to, generation: 2 } },
-          remembered: new Map([["one", told("{}", ["a", '{"uri":"a"}'])]]),
+          remembered: new Map([["one", { ...told("{}", ["a", '{"uri":"a"}']), listening: 2 }]]),
         };
         expect(await store.find(key)).toEqual({ ...found, session: whole });
         expect(await store.remove(key)).toEqual({ kind: "removed", session: whole });
@@ -371,12 +394,12 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("knows no session that was removed or has expired, and brings none back", async () => {
         await create();
         await store.remove(key);
-        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a")])
+        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
           expect(await remember(remark)).toEqual(unknown);
         expect(await store.find(key)).toEqual(unknown);
         await create();
         await advance(LIFESPAN.idle + SLACK);
-        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a")])
+        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
           expect(await remember(remark)).toEqual(unknown);
         expect(await store.reap(key)).toEqual({ kind: "reaped", session });
       });
@@ -395,6 +418,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         const before = await remembered();
         await remember(subscribe("b"));
         await remember(level("{}"));
+        await remember(listening(2));
         expect(before).toEqual(new Map([["one", told(undefined, ["a", '{"uri":"a"}'])]]));
       });
     });

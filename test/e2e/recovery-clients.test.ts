@@ -5,6 +5,7 @@ import { type Child, start, waitFor } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
 import { SDKS } from "../support/clients.ts";
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
+import { callTool, openResponse, openSession } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
@@ -103,4 +104,65 @@ for (const { name, connect, missing } of SDKS)
       await startEverything();
       expect(await client.call("echo", { message: "after" })).toMatchObject([{ text: "Echo: after" }]);
     });
+
+    test("hears its server, server-everything, after that has restarted, whatever it heard before", async () => {
+      const client = await connected("/everything/mcp");
+      // On and off by turns: it logs once each time that it is switched on.
+      const logged = () => client.call("toggle-simulated-logging", {}).then(() => client.heard.length);
+      await expect.poll(logged, { interval: 100 }).toBeGreaterThan(0);
+      await everything.stop();
+      await startEverything();
+      const before = client.heard.length;
+      await expect.poll(logged, { interval: 100, timeout: 10_000 }).toBeGreaterThan(before);
+    });
   });
+
+describe("the GET stream of a client of server-everything, which keeps the events of a session", () => {
+  const PATH = "/everything/mcp";
+
+  async function listen(session: string, lastEventId?: string) {
+    const headers = {
+      accept: "text/event-stream",
+      "mcp-session-id": session,
+      ...(lastEventId !== undefined && { "last-event-id": lastEventId }),
+    };
+    const response = await openResponse({ port: stack.port, path: PATH, headers });
+    onTestFinished(() => void response.destroy());
+    expect(response.statusCode).toBe(200);
+    let text = "";
+    response.setEncoding("utf8").on("data", (chunk) => {
+      text += chunk;
+    });
+    return {
+      /** Ids of its events. */
+      ids: () => [...text.matchAll(/^id: (.+)$/gm)].map(([, id]) => id ?? ""),
+      text: () => text,
+      leave: () => void response.destroy(),
+    };
+  }
+
+  /** Has the server log something, which it sends on the GET stream. */
+  const log = (session: string) => callTool(stack.port, PATH, session, "toggle-simulated-logging");
+  const echo = (session: string, message: string) => callTool(stack.port, PATH, session, "echo", { message });
+
+  test("has the events of the new session after its server has restarted, and can be resumed from there", async () => {
+    const session = await openSession(stack.port, PATH);
+    const before = await listen(session);
+    await log(session);
+    await expect.poll(before.ids).toHaveLength(1);
+    const [old] = before.ids();
+
+    await everything.stop();
+    await startEverything();
+    expect(await echo(session, "recovers")).toBe("Echo: recovers");
+    const after = await listen(session, old);
+    await log(session);
+    await expect.poll(after.text).toContain("notifications/message");
+    const [fresh] = after.ids();
+    after.leave();
+
+    await echo(session, "missed");
+    const resumed = await listen(session, fresh);
+    await expect.poll(resumed.text).toContain("Echo: missed");
+  });
+});

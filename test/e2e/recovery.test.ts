@@ -244,8 +244,8 @@ describe("after a restart of its server", () => {
   const methods = () => server.received.map(({ body }) => JSON.parse(body.toString() || "{}").method);
 
   /** Opens the GET stream as clients do: again after as long as the server says, if it ends. */
-  async function listen(): Promise<IncomingMessage> {
-    const headers = { accept: "text/event-stream", "mcp-session-id": session };
+  async function listen(over: Readonly<Record<string, string>> = {}): Promise<IncomingMessage> {
+    const headers = { accept: "text/event-stream", "mcp-session-id": session, ...over };
     const response = await openResponse({ port: stack.port, path: PATH, headers });
     expect(response).toMatchObject({ statusCode: 200, headers: { "content-type": "text/event-stream" } });
     return response;
@@ -266,6 +266,15 @@ describe("after a restart of its server", () => {
     expect((await events(response).next()).value).toMatchObject({ params: { data: "from one" } });
     response.destroy();
     expect(methods().filter((method) => method === "initialize")).toHaveLength(1);
+  });
+
+  test("a GET stream begins anew, whatever was heard last, and the next one goes on from what was heard in it", async () => {
+    await restart();
+    await run(session, "it");
+    const heard = () => server.received.filter(({ method }) => method === "GET").map(({ headers }) => headers);
+    for (const id of ["of the old session", "of the new one", "and so on"])
+      (await listen({ "last-event-id": id })).destroy();
+    expect(heard().map((headers) => headers["last-event-id"])).toEqual([undefined, "of the new one", "and so on"]);
   });
 
   test("a notification arrives in the new session", async () => {

@@ -7,7 +7,7 @@ import { createKeeper, type Kept, type NotKept, type SentMessage } from "../../.
 import type { Recovery } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, NOTHING_REMEMBERED } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY, ROUTE } from "../core/policy.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
@@ -177,7 +177,7 @@ describe("what a backend is told of its session is remembered", () => {
     const verdict = mustKeep(keep()).answer(head(status), CONTINUE, true);
     expect(verdict).toBeInstanceOf(Promise);
     expect(await verdict).toBe(CONTINUE);
-    expect(await remembered()).toEqual({ level: '{"level":"debug"}', subscriptions: new Map() });
+    expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, level: '{"level":"debug"}' });
   });
 
   test.each(["401", "500"])("but not where it did not take it: %s", async (status) => {
@@ -218,7 +218,7 @@ describe("what a backend is told of its session is remembered", () => {
     const params = { start: 0, end: body.length };
     const subscribe = { id: "7", body, notes: [{ kind: "subscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE, true);
-    expect(await remembered()).toEqual({ level: undefined, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
+    expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
     const unsubscribe = { id: "7", body, notes: [{ kind: "unsubscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE, true);
     expect(await remembered()).toBeUndefined();
@@ -234,7 +234,11 @@ describe("what a backend is told of its session is remembered", () => {
       { kind: "level", params: at(17), uri: "" },
     ];
     await mustKeep(keep({ message: { id: undefined, body, notes } })).answer(head("200"), CONTINUE, true);
-    expect(await remembered()).toEqual({ level: '{"c":3}', subscriptions: new Map([["b", '{"b":2}']]) });
+    expect(await remembered()).toEqual({
+      ...NOTHING_REMEMBERED,
+      level: '{"c":3}',
+      subscriptions: new Map([["b", '{"b":2}']]),
+    });
   });
 });
 

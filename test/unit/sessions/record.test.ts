@@ -24,13 +24,16 @@ test("what was written is read", () => {
   const binding = fc.record({ sessionId: visible, endpoint: visible, generation: fc.integer({ min: 1 }) });
   const backend = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
   const uri = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("a:b:c", "__proto__", ":", ""));
-  const told = fc.oneof(
-    fc.record({ level: fc.json(), subscriptions: fc.constant(new Map<string, string>()) }),
-    fc.record({
+  const told = fc
+    .record({
       level: fc.option(fc.json(), { nil: undefined }),
-      subscriptions: fc.array(fc.tuple(uri, fc.json()), { minLength: 1 }).map((all) => new Map(all)),
-    }),
-  );
+      subscriptions: fc.array(fc.tuple(uri, fc.json())).map((all) => new Map(all)),
+      listening: fc.option(fc.integer({ min: 2 }), { nil: undefined }),
+    })
+    // Of a backend in whose session nothing was said there is no field.
+    .filter(({ level, subscriptions, listening }) =>
+      [level, listening, ...subscriptions].some((one) => one !== undefined),
+    );
   const remembered = fc.array(fc.tuple(backend, told), { minLength: 1 }).map((all) => new Map(all));
   const sessions = fc.record(
     {
@@ -80,6 +83,7 @@ test.each<[Remark, readonly [string, string]]>([
   [{ kind: "subscribe", uri: "a:b", params: "{}" }, ["u:one:a:b", "{}"]],
   // An empty value has it removed.
   [{ kind: "unsubscribe", uri: "a:b" }, ["u:one:a:b", ""]],
+  [{ kind: "listening", generation: 2 }, ["g:one", "2"]],
 ])("%j is a field of its own", (remark, field) => {
   expect(remarkField("one", remark)).toEqual(field);
 });
