@@ -4,7 +4,15 @@ import { formatAddress } from "../../config/values.ts";
 import { processingModeFindings } from "./filter-rules.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { backendRoutes, undecidedRoutes } from "./route-rules.ts";
-import { addressesOf, type HttpListener, socketOf, type Topology, targets, tcpProxies } from "./topology.ts";
+import {
+  addressesOf,
+  endpointsOf,
+  type HttpListener,
+  socketOf,
+  type Topology,
+  targets,
+  tcpProxies,
+} from "./topology.ts";
 import type { View } from "./view.ts";
 
 export const PER_ROUTE_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
@@ -22,7 +30,37 @@ export function listenerFindings(topology: Topology, config: Config): Finding[] 
       .map(({ listener }) => listener),
     ...listeners.filter((listener) => tcpProxies(listener).some((proxy) => reachesBackend(proxy, topology))),
   ];
-  return [...new Set(open)].flatMap((listener) => exposure(listener, config));
+  return [...[...new Set(open)].flatMap((listener) => exposure(listener, config)), ...aliases(topology, config)];
+}
+
+/**
+ * Clusters that are no backend's by name or route, and have an endpoint of one: reached by others than the processor's own
+ * calls, they go around it, unless the server there serves other things too.
+ */
+function aliases({ http, cluster, backendOf }: Topology, { backends }: Config): Finding[] {
+  const owner = new Map(
+    backends.flatMap(({ name, endpoints }) => endpoints.map((endpoint) => [formatAddress(endpoint), name] as const)),
+  );
+  const exposed = http.filter(({ extProc, listener }) => !extProc && addressesOf(listener).some(isReachable));
+  const routes = exposed.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
+  return routes
+    .flatMap((route) => targets(route.get("route")))
+    .flatMap((target) => {
+      const found = backendOf(target.text) === undefined ? cluster(target.text) : undefined;
+      const owners = found
+        ? endpointsOf(found).map((one) => owner.get(formatAddress(socketOf(one.get("endpoint.address")))))
+        : [];
+      const backend = owners.find((name) => name !== undefined);
+      if (backend === undefined) return [];
+      return [
+        warning(
+          "bypass",
+          target,
+          `${target.text} has an endpoint of backend ${backend}, which is reached here without the processor; add ext_proc, ` +
+            "unless this is for something else that is served there",
+        ),
+      ];
+    });
 }
 
 function reachesBackend(proxy: View, { backendOf }: Topology): boolean {

@@ -373,6 +373,17 @@ describe("a way around the filter", () => {
     ]);
   });
 
+  test("by a cluster of another name, with an endpoint of a backend, is a warning", () => {
+    const findings = lintAfter(({ egress, egressHost, clusterOf }, { static_resources }) => {
+      put(egress, "address.socket_address.address", "0.0.0.0");
+      static_resources.clusters.push({ ...clusterOf("files"), name: "app" });
+      egressHost.routes = [{ match: { prefix: "/" }, route: { cluster: "app" } }];
+    });
+    expect(findings.filter(({ rule }) => rule === "bypass")).toEqual([
+      finding("bypass", "warning", `${EGRESS}.route_config.virtual_hosts[0].routes[0].route.cluster`, "backend files"),
+    ]);
+  });
+
   test("by a TCP proxy is an error", () => {
     const findings = lintAfter((_, { static_resources }) =>
       static_resources.listeners.push({
