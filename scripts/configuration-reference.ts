@@ -34,9 +34,9 @@ const HEAD = `# Configuration
 Every setting of \`mcp-router.yaml\`. Made by \`make generate\` from [the schema](../src/config/schema.ts).
 
 The file is read again when it changes. A file that is refused changes nothing, is logged, and shows on the metric
-\`mcp_router_config_stale\`. \`egress\`, \`processor\`, \`store\`, \`sessions\`, \`log\`, \`limits.replayBodies\` and a larger
-\`limits.body\` are read at the start only; the log says so. Envoy has its configuration from the same file: make it anew where a
-change concerns it, which the log says too.
+\`mcp_router_config_stale\`. \`egress\`, \`processor\`, \`store\`, \`sessions\`, \`log\`, \`limits.replayBodies\`,
+\`limits.recoveredAnswers\` and a larger \`limits.body\` are read at the start only; the log says so. Envoy has its configuration
+from the same file: make it anew where a change concerns it, which the log says too.
 
 \`mcp-router check --config mcp-router.yaml\` says what is wrong with a file, and warns of what is dangerous.
 `;

@@ -75,6 +75,7 @@ export function needRestart(started: Config, wanted: Config): string[] {
   const changed: string[] = fixed.filter((key) => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]));
   // gRPC's own limit is set when the server is made.
   if (wanted.limits.body > started.limits.body) changed.push("limits.body");
-  if (wanted.limits.replayBodies !== started.limits.replayBodies) changed.push("limits.replayBodies");
+  for (const budget of ["replayBodies", "recoveredAnswers"] as const)
+    if (wanted.limits[budget] !== started.limits[budget]) changed.push(`limits.${budget}`);
   return changed;
 }

@@ -118,7 +118,13 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       store,
       ledger,
       admission: createAdmission(ledger),
-      keeper: createKeeper({ store, recovery, egress, budget: createBudget(config.limits.replayBodies) }),
+      keeper: createKeeper({
+        store,
+        recovery,
+        egress,
+        budget: createBudget(config.limits.replayBodies),
+        answers: createBudget(config.limits.recoveredAnswers),
+      }),
       abandon: (backend, begun, headers) => sweeper.tell(backend, begun, credentialHeaders(headers)),
       observe: requestObserver(metrics, log),
     });

@@ -372,6 +372,11 @@ const schema = z.strictObject({
           "Largest answer to a request that was sent again, event streams too; what is longer is cut " +
             "off. Envoy holds all of it for a client that does not read.",
         ),
+      recoveredAnswers: byteSize("16GiB")
+        .prefault("256MiB")
+        .describe(
+          "The same of all such answers at once, in each process of a router. Those beyond it are cut off as well.",
+        ),
     })
     .prefault({}),
   backends: z

@@ -1,4 +1,4 @@
-/** How many bytes of requests, bodies and headers, are kept, in all, in case their sessions turn out to be lost. */
+/** How many bytes are held, in all: of requests that are kept, or of answers to those that were sent again. */
 export interface Budget {
   /** Takes so many bytes, if there are as many. */
   take(bytes: number): boolean;

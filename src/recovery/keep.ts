@@ -63,7 +63,10 @@ export interface KeeperDependencies {
   readonly store: SessionStore;
   readonly recovery: Recovery;
   readonly egress: Egress;
+  /** Of what is kept. */
   readonly budget: Budget;
+  /** Of answers to what was sent again. */
+  readonly answers: Budget;
 }
 
 /** What a lost GET stream is answered: the client connects again after so many ms, and Envoy carries the new stream. */
@@ -140,7 +143,7 @@ class KeptRequest implements Kept {
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {
     const { route, query, key, binding: used, headers, labels, sessionId, limits } = this.#request;
     const message = this.#message;
-    const { recovery, egress } = this.#dependencies;
+    const { recovery, egress, answers } = this.#dependencies;
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
     const { signal } = this.#recovering;
@@ -164,6 +167,7 @@ class KeptRequest implements Kept {
           sessionId,
           first: head,
           answerLimit: limits.recoveredAnswer,
+          answers,
         },
         signal,
       );

@@ -12,6 +12,7 @@ import {
 import type { Header, HeaderFields, Reply, StreamedAnswer } from "../core/http.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
+import type { Budget } from "./budget.ts";
 import { eventReader } from "./events.ts";
 
 /** What the first answer was. */
@@ -34,6 +35,8 @@ export interface Replay {
    * longer is cut off.
    */
   readonly answerLimit: number;
+  /** Of all such answers, until each has ended. One that finds it used up is cut off as well. */
+  readonly answers: Budget;
 }
 
 /** Answers up to this length are sent whole. */
@@ -44,7 +47,7 @@ const DETAILS = "mcp_recovered";
 
 /** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
-  const { target, binding, headers, body, sessionId, first, answerLimit } = request;
+  const { target, binding, headers, body, sessionId, first } = request;
   const answer = await egress.send(
     { purpose: "recovery", target, pin: binding, method: "POST", headers, body },
     signal,
@@ -56,14 +59,14 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
   }
   if (answer.header(MCP_SESSION_ID) !== undefined) set.push([MCP_SESSION_ID, sessionId]);
   if (isShort(answer) || first.endOfStream) {
-    const whole = await readWhole(answer, answerLimit);
+    const whole = await readWhole(answer, request);
     return { kind: "reply", status: answer.status, headers: set, body: whole, details: DETAILS };
   }
   const written = new Set(set.map(([name]) => name));
   const remove = ["content-length", MCP_SESSION_ID, ...ANSWER_HEADERS].filter(
     (name) => !written.has(name) && first.headers.get(name) !== undefined,
   );
-  return { kind: "stream", status: answer.status, set, remove, body: limited(answer, answerLimit) };
+  return { kind: "stream", status: answer.status, set, remove, body: limited(answer, request) };
 }
 
 function isShort(answer: Answer): boolean {
@@ -79,12 +82,12 @@ function isEventStream(answer: Answer): boolean {
 }
 
 /** Rejects where the server asks the client something: it waits for an answer before it goes on, and the client for its end. */
-async function readWhole(answer: Answer, limit: number): Promise<Uint8Array> {
+async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   const readEvents = isEventStream(answer) ? eventReader() : undefined;
   const decoder = new TextDecoder();
   // Leaving the loop lets go of the rest.
-  for await (const piece of limited(answer, limit)) {
+  for await (const piece of limited(answer, limits)) {
     if (readEvents?.(decoder.decode(piece, { stream: true })).some(isServerRequest))
       throw new Error("the server asks something of a client that gets its answer only as a whole");
     pieces.push(piece);
@@ -104,12 +107,21 @@ function isServerRequest(json: string): boolean {
   }
 }
 
-async function* limited({ body }: Answer, limit: number): AsyncGenerator<Uint8Array, undefined> {
+type AnswerLimits = Pick<Replay, "answerLimit" | "answers">;
+
+async function* limited({ body }: Answer, limits: AnswerLimits): AsyncGenerator<Uint8Array, undefined> {
+  const { answerLimit, answers } = limits;
   let length = 0;
-  for await (const piece of body as AsyncIterable<Uint8Array>) {
-    length += piece.length;
-    if (length > limit) throw new Error(`the answer to a recovered request is longer than ${limit} bytes`);
-    yield piece;
+  try {
+    for await (const piece of body as AsyncIterable<Uint8Array>) {
+      if (length + piece.length > answerLimit)
+        throw new Error(`the answer to a recovered request is longer than ${answerLimit} bytes`);
+      if (!answers.take(piece.length)) throw new Error("answers to recovered requests are too many bytes at once");
+      length += piece.length;
+      yield piece;
+    }
+  } finally {
+    answers.give(length);
   }
   return undefined;
 }

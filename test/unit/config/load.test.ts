@@ -73,6 +73,7 @@ test("the smallest configuration gets every default", () => {
       replayBody: 256 * 1024,
       replayBodies: 64 * 1024 * 1024,
       recoveredAnswer: 16 * 1024 * 1024,
+      recoveredAnswers: 256 * 1024 * 1024,
     },
     backends: [
       {

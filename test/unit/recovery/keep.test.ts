@@ -69,7 +69,7 @@ async function open({
       return recover(...of);
     },
   };
-  const keeper = createKeeper({ store, recovery, egress, budget });
+  const keeper = createKeeper({ store, recovery, egress, budget, answers: createBudget(1e9) });
   const request = {
     route: ROUTE,
     query: "?a=1",

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Reply, StreamedAnswer } from "../../../src/core/http.ts";
+import { type Budget, createBudget } from "../../../src/recovery/budget.ts";
 import { credentialHeaders, replay, replayHeaders } from "../../../src/recovery/replay.ts";
 import { fields } from "../core/fields.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
@@ -15,9 +16,11 @@ interface Options extends AnswerOptions {
   readonly first?: Readonly<Record<string, string>>;
   readonly endOfStream?: boolean;
   readonly answerLimit?: number;
+  readonly answers?: Budget;
 }
 
-function open({ first = {}, endOfStream = false, answerLimit = 1_000_000, ...answer }: Options) {
+function open(options: Options) {
+  const { first = {}, endOfStream = false, answerLimit = 1_000_000, answers = createBudget(1e9), ...answer } = options;
   const { egress, sent } = egressWith(answerWith(answer));
   const request = {
     target: { backend: "one", path: "/mcp?a=1" },
@@ -27,6 +30,7 @@ function open({ first = {}, endOfStream = false, answerLimit = 1_000_000, ...ans
     sessionId: "client-id",
     first: { headers: fields(first), endOfStream },
     answerLimit,
+    answers,
   };
   return { sent, answered: () => replay(egress, request, never) };
 }
@@ -226,6 +230,34 @@ describe("an answer over the limit is cut off", () => {
 
   test("but not at the limit", async () => {
     expect(await bodyOf(await open({ ...long, answerLimit: 11, headers: length(11) }).answered())).toBe(long.body);
+  });
+});
+
+describe("of all answers at once", () => {
+  const TOTAL = 20;
+  const half = { headers: events, body: "x".repeat(TOTAL / 2) };
+
+  async function streamed(answers: Budget): Promise<StreamedAnswer> {
+    const answer = await open({ ...half, answers }).answered();
+    if (answer.kind !== "stream") throw new Error(answer.kind);
+    return answer;
+  }
+
+  test("those that are too many bytes are cut off, until others have ended", async () => {
+    const answers = createBudget(TOTAL);
+    const underway = [(await streamed(answers)).body, (await streamed(answers)).body].map((body) =>
+      body[Symbol.asyncIterator](),
+    );
+    for (const answer of underway) expect((await answer.next()).value).toHaveLength(TOTAL / 2);
+    await expect(bodyOf(await streamed(answers))).rejects.toThrow("too many bytes at once");
+    for (const answer of underway) expect((await answer.next()).done).toBe(true);
+    expect(await bodyOf(await streamed(answers))).toBe(half.body);
+  });
+
+  test("one that nobody wants any more counts no longer", async () => {
+    const answers = createBudget(TOTAL);
+    for await (const _ of (await streamed(answers)).body) break;
+    expect(answers.take(TOTAL)).toBe(true);
   });
 });
 
