@@ -79,6 +79,13 @@ export function localReplies(): Message {
         status_code: 401,
         ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
       },
+      // By a filter that we do not make: an AuthorizationPolicy of Istio's, or whatever else ends in Envoy's RBAC. The details
+      // go on to name its policy, for the log alone.
+      {
+        filter: details("response.code_details.startsWith('rbac_access_denied')"),
+        status_code: 403,
+        ...jsonRpc(INVALID_REQUEST, "Access denied"),
+      },
     ],
   };
 }

@@ -1,5 +1,8 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import { X_MCP_NAME } from "../../src/core/headers.ts";
+import { extension } from "../../src/envoy-config/proto-json.ts";
 import {
   type Answer,
   callMessage,
@@ -254,6 +257,51 @@ describe("the size of a body", () => {
     } finally {
       await small.stop();
     }
+  });
+});
+
+describe("an RBAC filter of one's own, between ours and the router", () => {
+  let guarded: Stack;
+
+  beforeAll(async () => {
+    const forbidden = { header: { name: X_MCP_NAME, string_match: { exact: "whoami" } } };
+    const rules = {
+      action: "DENY",
+      policies: { "no-whoami": { permissions: [forbidden], principals: [{ any: true }] } },
+    };
+    const rbac = extension("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", { rules });
+    guarded = await startStack({
+      backends: { server: [server.endpoint] },
+      routes: [{ path: "/mcp", backends: ["server"] }],
+      rewriteBootstrap: (text) => {
+        const bootstrap = parse(text);
+        const [gateway] = bootstrap.static_resources.listeners;
+        gateway.filter_chains[0].filters[0].typed_config.http_filters.splice(-1, 0, rbac);
+        return stringify(bootstrap, { aliasDuplicateObjects: false });
+      },
+    });
+  });
+  afterAll(() => guarded?.stop());
+
+  test("may deny a tool by the header that names it, by 403 -32600, and the session lives on", async () => {
+    const headers = { "mcp-session-id": await openSession(guarded.port, "/mcp") };
+    expectRefusal(await post(guarded.port, "/mcp", callMessage("whoami"), headers), {
+      status: 403,
+      code: -32600,
+      message: "Access denied",
+    });
+    expect((await post(guarded.port, "/mcp", callMessage("echo", { text: "x" }), headers)).status).toBe(200);
+  });
+
+  test("is named in the log, by its policy", async () => {
+    await post(guarded.port, "/mcp", callMessage("whoami"));
+    const details = '"details":"rbac_access_denied_matched_policy[no-whoami]"';
+    await expect.poll(() => guarded.envoy.output()).toContain(details);
+  });
+
+  test("does not see a name that the client made up", async () => {
+    const headers = { "mcp-session-id": await openSession(guarded.port, "/mcp"), [X_MCP_NAME]: "echo" };
+    expect((await post(guarded.port, "/mcp", callMessage("whoami"), headers)).status).toBe(403);
   });
 });
 

@@ -325,10 +325,22 @@ test("Envoy's own errors carry no id, and the processor's are left alone first o
   }
 });
 
-describe("a failure of the processor", () => {
-  const replyOf = (message: string) =>
-    parts().gatewayManager.local_reply_config.mappers.find((mapper: Json) => JSON.stringify(mapper).includes(message));
+const replyOf = (message: string) =>
+  parts().gatewayManager.local_reply_config.mappers.find((mapper: Json) => JSON.stringify(mapper).includes(message));
 
+test("what an RBAC filter denies is 403, whatever its policy is called, which clients are not told", () => {
+  const { filter, ...reply } = replyOf("Access denied");
+  expect(JSON.stringify(filter)).toContain("response.code_details.startsWith('rbac_access_denied')");
+  expect(reply).toEqual({
+    status_code: 403,
+    body_format_override: {
+      text_format_source: { inline_string: '{"jsonrpc":"2.0","error":{"code":-32600,"message":"Access denied"}}' },
+      content_type: "application/json",
+    },
+  });
+});
+
+describe("a failure of the processor", () => {
   test("is to be tried again only where the backend has not the request yet", () => {
     expect(replyOf("Gateway unavailable")).toMatchObject({ status_code: 503, headers_to_add: [expect.anything()] });
     expect(replyOf("Gateway lost")).toMatchObject({ status_code: 502 });
