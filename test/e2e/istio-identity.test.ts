@@ -1,10 +1,14 @@
-/** identity.kind jwt in a mesh: Istio checks the tokens, and the router finds the claims where Istio puts them. */
+/**
+ * identity.kind jwt in a mesh: Istio checks the tokens, and the router finds the claims where Istio puts them. An
+ * AuthorizationPolicy may ask for more of them.
+ */
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { hasIstiod } from "../../harness/istiod.ts";
-import { ISTIO_MODES } from "../../src/envoy-config/istio/mesh.ts";
+import { ISTIO_MODES, type IstioMode } from "../../src/envoy-config/istio/mesh.ts";
 import {
   type Answer,
   callMessage,
@@ -16,7 +20,8 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
-import { type Mesh, startMesh } from "../support/mesh.ts";
+import { type Mesh, type MeshOptions, startMesh } from "../support/mesh.ts";
+import { claimsPolicy } from "../support/snippets.ts";
 import { createIssuer } from "../support/tokens.ts";
 
 const ISSUER = "https://issuer.example";
@@ -26,31 +31,40 @@ const GUARD = { perSecond: 1, burst: 30 };
 const issuer = createIssuer(ISSUER, "mcp");
 const bearer = (sub: string, by = issuer) => ({ authorization: `Bearer ${by.token({ sub })}` });
 
+let keys: Server;
+let server: TestServer;
+
+beforeAll(async () => {
+  keys = createServer((_, response) => response.end(issuer.jwks)).listen(0, "127.0.0.1");
+  await once(keys, "listening");
+  server = await startMcpServer("one");
+});
+afterAll(async () => {
+  await server?.close();
+  keys?.close();
+});
+
+function meshWithTokens(mode: IstioMode, change?: MeshOptions["change"]): Promise<Mesh> {
+  const { port } = keys.address() as AddressInfo; // A TCP listener has one.
+  const jwks = { uri: `http://127.0.0.1:${port}/jwks` };
+  return startMesh(mode, {
+    backends: { one: [server.endpoint] },
+    sections: {
+      identity: { kind: "jwt", issuer: ISSUER, audiences: ["mcp"], jwks },
+      gateway: { origins: [APP] },
+      admission: { guard: GUARD },
+    },
+    ...(change && { change }),
+  });
+}
+
 describe.skipIf(!hasIstiod).each(ISTIO_MODES)("with tokens, in mode %s", (mode) => {
-  let keys: Server;
-  let server: TestServer;
   let mesh: Mesh;
 
   beforeAll(async () => {
-    keys = createServer((_, response) => response.end(issuer.jwks)).listen(0, "127.0.0.1");
-    await once(keys, "listening");
-    const { port } = keys.address() as AddressInfo; // A TCP listener has one.
-    server = await startMcpServer("one");
-    const jwks = { uri: `http://127.0.0.1:${port}/jwks` };
-    mesh = await startMesh(mode, {
-      backends: { one: [server.endpoint] },
-      sections: {
-        identity: { kind: "jwt", issuer: ISSUER, audiences: ["mcp"], jwks },
-        gateway: { origins: [APP] },
-        admission: { guard: GUARD },
-      },
-    });
+    mesh = await meshWithTokens(mode);
   });
-  afterAll(async () => {
-    await mesh?.stop();
-    await server?.close();
-    keys?.close();
-  });
+  afterAll(() => mesh?.stop());
 
   const callIn = (session: string, headers: Readonly<Record<string, string>>) =>
     post(mesh.port, PATH, callMessage("echo", { text: "x" }), { ...headers, "mcp-session-id": session });
@@ -89,5 +103,50 @@ describe.skipIf(!hasIstiod).each(ISTIO_MODES)("with tokens, in mode %s", (mode) 
     const refused = answers.filter(({ status }) => status === 503);
     expect(refused.length).toBeGreaterThan(0);
     expect(messageOf(refused[0] as Answer)).toMatchObject({ error: { code: -32000 } });
+  });
+});
+
+describe.skipIf(!hasIstiod).each(ISTIO_MODES)("with the policy for claims of docs/istio.md, in mode %s", (mode) => {
+  let mesh: Mesh;
+
+  beforeAll(async () => {
+    mesh = await meshWithTokens(mode, (objects, { port, labels }) => {
+      const policy = parse(claimsPolicy());
+      policy.spec.selector.matchLabels = labels;
+      policy.spec.rules[0].to[0].operation.ports = [String(port)];
+      objects.push(policy);
+    });
+  });
+  afterAll(() => mesh?.stop());
+
+  const begin = (claims: Readonly<Record<string, unknown>>) =>
+    post(mesh.port, PATH, initializeMessage(), { authorization: `Bearer ${issuer.token({ sub: "ada", ...claims })}` });
+
+  test("Istio's admission has nothing against it", () => {
+    expect(mesh.istiod.verdicts).toEqual([expect.stringMatching(/^warned: EnvoyFilter /)]);
+  });
+
+  test.each([
+    ["alone, as a string", "mcp-users"],
+    ["in a list", ["others", "mcp-users"]],
+  ])("a token with the group is served: %s", async (_, groups) => {
+    expect(await begin({ groups })).toMatchObject({ status: 200 });
+  });
+
+  test.each([
+    ["no group", {}],
+    ["other groups", { groups: ["others", "mcp-users-too"] }],
+    ["no group, whose subject is of two lines", { sub: "ada\nbob" }],
+  ])("a token with %s is 403 as JSON-RPC, and reaches no backend", async (_, claims) => {
+    const before = server.requests;
+    const answer = await begin(claims);
+    expect(answer).toMatchObject({ status: 403, headers: { "content-type": "application/json" } });
+    expect(messageOf(answer)).toEqual({ jsonrpc: "2.0", error: { code: -32600, message: "Access denied" } });
+    expect(server.requests).toBe(before);
+  });
+
+  test("no token is the router's 401 with a challenge", async () => {
+    const answer = await post(mesh.port, PATH, initializeMessage());
+    expect(answer).toMatchObject({ status: 401, headers: { "www-authenticate": "Bearer" } });
   });
 });

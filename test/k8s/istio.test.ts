@@ -6,10 +6,10 @@ import { hasIstiod, startIstiod } from "../../harness/istiod.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { ISTIO_MODES } from "../../src/envoy-config/istio/mesh.ts";
 import { istioFor, POD_ANNOTATION } from "../../src/envoy-config/istio.ts";
+import { claimsPolicy, snippetOf } from "../support/snippets.ts";
 import { manifestsOf, pick, render, renderOwn } from "./render.ts";
 
 const OVERLAYS = join(import.meta.dirname, "../../k8s/overlays");
-const DOCS = join(import.meta.dirname, "../../docs");
 
 describe.each(ISTIO_MODES)("in overlays/istio-%s", (mode) => {
   const fileOf = (name: string) => readFileSync(join(OVERLAYS, `istio-${mode}`, name), "utf8");
@@ -62,10 +62,19 @@ test("the server's service and policy have the ports that its sidecar takes, and
 });
 
 test("the patch of docs/istio.md lets pods with sidecars in where Istio's CNI plugin is missing", () => {
-  const [, patches = ""] = /```yaml\n(patches:.*?)```/s.exec(readFileSync(join(DOCS, "istio.md"), "utf8")) ?? [];
+  const patches = snippetOf("docs/istio.md", "patches:");
   const kustomization = `resources: [../k8s/overlays/istio-sidecar]\n${patches}`;
   const level = (rendered: string) =>
     pick(manifestsOf(rendered), "Namespace", "mcp").metadata.labels?.["pod-security.kubernetes.io/enforce"];
   expect(level(render("overlays/istio-sidecar"))).toBe("restricted");
   expect(level(renderOwn({ "kustomization.yaml": kustomization }))).toBe("privileged");
+});
+
+test("the policy for claims of docs/istio.md is for the gateway's pods and their port for clients", () => {
+  const { metadata, spec } = parse(claimsPolicy());
+  const gateway = pick(manifestsOf(render("overlays/istio-gateway")), "Gateway", "mcp-gateway");
+  expect(metadata).toMatchObject({ namespace: gateway.metadata.namespace });
+  expect(spec.selector.matchLabels).toEqual(gateway.spec.selector);
+  const [rule] = spec.rules;
+  expect(rule.to).toEqual([{ operation: { ports: [String(gateway.spec.servers[0].port.number)] } }]);
 });

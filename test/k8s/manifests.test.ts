@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { type Config, loadConfig } from "../../src/config/load.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { claimsPolicy, snippetOf } from "../support/snippets.ts";
 import { type Manifest, manifestsOf, pick, render, renderOwn } from "./render.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -63,6 +64,12 @@ describe.skipIf(!hasValidators).each(DIRECTORIES)("%s", (directory) => {
   });
 });
 
+test.skipIf(!hasValidators)("the AuthorizationPolicy of docs/istio.md passes the schema of its kind, strictly", () => {
+  const policy = claimsPolicy();
+  expect(schemaErrors(policy)).toBe("");
+  expect(schemaErrors(policy.replace("notValues", "notValue"))).toContain("notValue");
+});
+
 describe.skipIf(!hasValidators)("the validators refuse", () => {
   test.each([
     ["a field that is misspelt", "securityContext:", "securityContxt:"],
@@ -96,8 +103,7 @@ function portOf(address: object | undefined): number {
 }
 
 test("an overlay of one's own, as docs/kubernetes.md has it, replaces image, configuration and bootstrap", () => {
-  const text = readFileSync(join(ROOT, "docs/kubernetes.md"), "utf8");
-  const [, kustomization = ""] = /```yaml\n# my-gateway\/kustomization.yaml\n(.*?)```/s.exec(text) ?? [];
+  const kustomization = snippetOf("docs/kubernetes.md", "# my-gateway/kustomization.yaml\n");
   const files = { "mcp-router.yaml": "mine: true\n", "bootstrap.yaml": "mine: too\n" };
   const manifests = manifestsOf(renderOwn({ ...files, "kustomization.yaml": kustomization }));
   const { containers } = pick(manifests, "Deployment", "mcp-router").spec.template.spec;

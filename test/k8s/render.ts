@@ -11,7 +11,11 @@ const KUBECTL = join(ROOT, ".tools/kubectl/bin/kubectl");
 /** An object of Kubernetes, as far as tests look into it. */
 export interface Manifest {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
   // biome-ignore lint/suspicious/noExplicitAny: whatever kind it is, a test knows its fields.
   readonly spec: any;
   readonly data?: Readonly<Record<string, string>>;

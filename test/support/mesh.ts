@@ -33,12 +33,18 @@ export interface MeshOptions {
   readonly backends: Readonly<Record<string, readonly string[]>>;
   /** Further sections of mcp-router.yaml. */
   readonly sections?: Readonly<Record<string, unknown>>;
-  /** Changes what `mcp-router istio` has printed. */
-  readonly change?: (objects: Json[]) => void;
+  /** Changes what `mcp-router istio` has printed, or adds to it. */
+  readonly change?: (objects: Json[], asking: Asking) => void;
   /** Lets the configuration name EGRESS_SERVICE, which the router itself would not find. Otherwise it calls egress directly. */
   readonly egressByService?: boolean;
   /** Whose certificate the test wants. */
   readonly account?: Account;
+}
+
+/** The pods that ask the router: their port of clients and their labels. */
+interface Asking {
+  readonly port: number;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** The port of egress as a service of the mesh. */
@@ -96,7 +102,7 @@ export async function startMesh(mode: IstioMode, options: MeshOptions): Promise<
     const objects = parseAllDocuments(await run("istio", "--config", config, "--mode", mode)).map((each) =>
       each.toJS(),
     );
-    change?.(objects);
+    change?.(objects, { port, labels });
     const services = [
       service("mcp-router", "GRPC", servicePort, [`127.0.0.1:${grpc}`]),
       service("egress", "HTTP", egressServicePort, [`127.0.0.1:${egressPort}`]),
