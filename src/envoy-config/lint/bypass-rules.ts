@@ -37,30 +37,30 @@ export function listenerFindings(topology: Topology, config: Config): Finding[] 
  * Clusters that are no backend's by name or route, and have an endpoint of one: reached by others than the processor's own
  * calls, they go around it, unless the server there serves other things too.
  */
-function aliases({ http, cluster, backendOf }: Topology, { backends }: Config): Finding[] {
+function aliases({ http, listeners, cluster, backendOf }: Topology, { backends }: Config): Finding[] {
   const owner = new Map(
     backends.flatMap(({ name, endpoints }) => endpoints.map((endpoint) => [formatAddress(endpoint), name] as const)),
   );
-  const exposed = http.filter(({ extProc, listener }) => !extProc && addressesOf(listener).some(isReachable));
+  const isExposed = (listener: View) => addressesOf(listener).some(isReachable);
+  const exposed = http.filter(({ extProc, listener }) => !extProc && isExposed(listener));
   const routes = exposed.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
-  return routes
-    .flatMap((route) => targets(route.get("route")))
-    .flatMap((target) => {
-      const found = backendOf(target.text) === undefined ? cluster(target.text) : undefined;
-      const owners = found
-        ? endpointsOf(found).map((one) => owner.get(formatAddress(socketOf(one.get("endpoint.address")))))
-        : [];
-      const backend = owners.find((name) => name !== undefined);
-      if (backend === undefined) return [];
-      return [
-        warning(
-          "bypass",
-          target,
-          `${target.text} has an endpoint of backend ${backend}, which is reached here without the processor; add ext_proc, ` +
-            "unless this is for something else that is served there",
-        ),
-      ];
-    });
+  const actions = [...routes.map((route) => route.get("route")), ...listeners.filter(isExposed).flatMap(tcpProxies)];
+  return actions.flatMap(targets).flatMap((target) => {
+    const found = backendOf(target.text) === undefined ? cluster(target.text) : undefined;
+    const owners = found
+      ? endpointsOf(found).map((one) => owner.get(formatAddress(socketOf(one.get("endpoint.address")))))
+      : [];
+    const backend = owners.find((name) => name !== undefined);
+    if (backend === undefined) return [];
+    return [
+      warning(
+        "bypass",
+        target,
+        `${target.text} has an endpoint of backend ${backend}, which is reached here without the processor; add ext_proc, ` +
+          "unless this is for something else that is served there",
+      ),
+    ];
+  });
 }
 
 function reachesBackend(proxy: View, { backendOf }: Topology): boolean {

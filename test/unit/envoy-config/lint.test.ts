@@ -384,25 +384,36 @@ describe("a way around the filter", () => {
     ]);
   });
 
-  test("by a TCP proxy is an error", () => {
-    const findings = lintAfter((_, { static_resources }) =>
-      static_resources.listeners.push({
-        address: { socket_address: { address: "0.0.0.0", port_value: 7000 } },
-        filter_chains: [
-          {
-            filters: [
-              {
-                typed_config: {
-                  "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-                  cluster: "files",
-                },
+  describe("by a TCP proxy", () => {
+    const proxyTo = (cluster: string) => ({
+      address: { socket_address: { address: "0.0.0.0", port_value: 7000 } },
+      filter_chains: [
+        {
+          filters: [
+            {
+              typed_config: {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+                cluster,
               },
-            ],
-          },
-        ],
-      }),
-    );
-    expect(findings).toEqual([finding("bypass", "error", "static_resources.listeners[2].address", "0.0.0.0:7000")]);
+            },
+          ],
+        },
+      ],
+    });
+
+    test("is an error", () => {
+      const findings = lintAfter((_, { static_resources }) => static_resources.listeners.push(proxyTo("files")));
+      expect(findings).toEqual([finding("bypass", "error", "static_resources.listeners[2].address", "0.0.0.0:7000")]);
+    });
+
+    test("to a cluster of another name, with an endpoint of a backend, is a warning", () => {
+      const findings = lintAfter(({ clusterOf }, { static_resources }) => {
+        static_resources.clusters.push({ ...clusterOf("files"), name: "app" });
+        static_resources.listeners.push(proxyTo("app"));
+      });
+      const proxy = "static_resources.listeners[2].filter_chains[0].filters[0].typed_config";
+      expect(findings).toEqual([finding("bypass", "warning", `${proxy}.cluster`, "backend files")]);
+    });
   });
 
   test.each([
