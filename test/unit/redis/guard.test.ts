@@ -1,9 +1,11 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createGuard, type RedisEvent } from "../../../src/redis/guard.ts";
+
+const TIMEOUT_MS = 1_000;
 
 function guarded() {
   const events: RedisEvent["kind"][] = [];
-  const guard = createGuard(1_000, ({ kind }) => void events.push(kind));
+  const guard = createGuard(TIMEOUT_MS, ({ kind }) => void events.push(kind));
   const fail = (message: string, name = "Error") =>
     guard.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
   return { guard, events, fail };
@@ -42,4 +44,30 @@ describe("an error that Redis answers", () => {
       expect(events.at(-1)).toBe("down");
     },
   );
+});
+
+describe("in time", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test("an operation that is not done is unavailable, whatever comes of it later", async () => {
+    const { guard, events } = guarded();
+    const { promise, reject } = Promise.withResolvers<never>();
+    const outcome = guard.run("find", () => promise);
+    await vi.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
+    expect(events).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await outcome).toEqual(unavailable);
+    // Nobody waits for it: were it not taken, the process would end by it.
+    reject(new Error("Connection is closed."));
+    await vi.advanceTimersByTimeAsync(TIMEOUT_MS);
+    expect(events).toEqual(["failed"]);
+  });
+
+  test("an operation that is done or has failed leaves no timer", async () => {
+    const { guard, fail } = guarded();
+    await guard.run("find", async () => "found");
+    await fail("read ECONNRESET");
+    expect(vi.getTimerCount()).toBe(0);
+  });
 });
