@@ -375,7 +375,8 @@ const schema = z.strictObject({
       recoveredAnswers: byteSize("16GiB")
         .prefault("256MiB")
         .describe(
-          "The same of all such answers at once, in each process of a router. Those beyond it are cut off as well.",
+          "The same of all such answers that are under way at once, in each process of a router. Those beyond it are cut off " +
+            "as well. One that Envoy has all of counts no longer, though Envoy may still hold it for its client.",
         ),
     })
     .prefault({}),

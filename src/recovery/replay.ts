@@ -35,7 +35,10 @@ export interface Replay {
    * longer is cut off.
    */
   readonly answerLimit: number;
-  /** Of all such answers, until each has ended. One that finds it used up is cut off as well. */
+  /**
+   * Of all such answers, until Envoy has each whole, after which it tells nothing of what it still holds. One that finds it
+   * used up is cut off as well.
+   */
   readonly answers: Budget;
 }
 
