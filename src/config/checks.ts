@@ -50,6 +50,7 @@ export function crossChecks(raw: RawConfig): string[] {
     ...storeContradictions(raw),
     ...workerContradictions(raw),
     ...sweepTooRare(raw),
+    ...partsAboveTheirWhole(raw),
     ...listenerClashes(raw),
     ...socketBesideName(raw),
     ...idleTooShort(raw),
@@ -106,6 +107,22 @@ function sweepTooRare({ sessions: { sweep } }: RawConfig): string[] {
     `sessions.sweep: got ${sweep / 1000}s, expected at most ${LONGEST_SWEEP / 1000}s: what expired is kept for ten minutes, ` +
       "and then no backend can be told any more",
   ];
+}
+
+/** What one may take, and all of them together. */
+const WHOLES = [
+  ["replayBody", "replayBodies"],
+  ["recoveredAnswer", "recoveredAnswers"],
+] as const;
+
+function partsAboveTheirWhole({ limits }: RawConfig): string[] {
+  return WHOLES.flatMap(([part, whole]) => {
+    if (limits[part] <= limits[whole]) return [];
+    return [
+      `limits.${part}: got ${limits[part]} bytes, expected at most limits.${whole} (${limits[whole]} bytes), which all of ` +
+        "them share",
+    ];
+  });
 }
 
 function workerContradictions({ store, processor: { listen, workers } }: RawConfig): string[] {

@@ -50,7 +50,8 @@ export function createGuard(timeout: number, notify: (event: RedisEvent) => void
 
 /**
  * Rejects where nothing has come in so many ms. Where the timer itself comes late, the answer may be there already, unread, or
- * the question not yet sent: as much time again is given, or every pause of this process would look like a Redis that is away.
+ * the question not yet sent: as much time again is given, or a pause of this process would look like a Redis that is away. (One
+ * of twice `ms` does, to the connection: socketTimeout in connection.ts.)
  */
 function inTime<Outcome>(outcome: Promise<Outcome>, ms: number): Promise<Outcome> {
   const started = performance.now();

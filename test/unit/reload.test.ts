@@ -68,7 +68,10 @@ test.each<[object, string[]]>([
   [{ timeouts: { call: "1m" } }, []],
   [{ limits: { body: "1MiB" } }, []],
   [{ limits: { body: "8MiB" } }, ["limits.body"]],
-  [{ limits: { replayBodies: "1MiB", recoveredAnswers: "1MiB" } }, ["limits.replayBodies", "limits.recoveredAnswers"]],
+  [
+    { limits: { replayBodies: "32MiB", recoveredAnswers: "128MiB" } },
+    ["limits.replayBodies", "limits.recoveredAnswers"],
+  ],
   [{ egress: { listen: "127.0.0.1:9" } }, ["egress"]],
   [
     { processor: { drain: "1s" }, sessions: { lifetime: "1h" }, log: { level: "warn" } },

@@ -47,6 +47,16 @@ test.each([
   expect(load({ egress }).egress.address).toEqual(address);
 });
 
+test.each([
+  ["replayBody", "replayBodies"],
+  ["recoveredAnswer", "recoveredAnswers"],
+])("limits.%s cannot be above limits.%s", (part, whole) => {
+  expect(errorsOf({ limits: { [part]: "2MiB", [whole]: "1MiB" } })).toEqual([
+    `limits.${part}: got 2097152 bytes, expected at most limits.${whole} (1048576 bytes), which all of them share`,
+  ]);
+  expect(errorsOf({ limits: { [part]: "1MiB", [whole]: "1MiB" } })).toEqual([]);
+});
+
 test("the smallest configuration gets every default", () => {
   expect(load()).toEqual({
     gateway: { listen: { host: "0.0.0.0", port: 8080 } },
