@@ -3,7 +3,7 @@ import type { Config } from "../../config/load.ts";
 import { formatAddress } from "../../config/values.ts";
 import { processingModeFindings } from "./filter-rules.ts";
 import { error, type Finding, warning } from "./finding.ts";
-import { backendRoutes, undecidedRoutes } from "./route-rules.ts";
+import { leadsToBackends, mcpRoutes } from "./route-rules.ts";
 import {
   addressesOf,
   endpointsOf,
@@ -22,12 +22,7 @@ const FILTER_CONFIG_TYPE = "envoy.config.route.v3.FilterConfig";
 export function listenerFindings(topology: Topology, config: Config): Finding[] {
   const { http, listeners } = topology;
   const open = [
-    ...http
-      .filter(
-        ({ extProc, virtualHosts }) =>
-          !extProc && virtualHosts.some((host) => backendRoutes(host, topology).length > 0),
-      )
-      .map(({ listener }) => listener),
+    ...http.filter((one) => !one.extProc && leadsToBackends(one, topology)).map(({ listener }) => listener),
     ...listeners.filter((listener) => tcpProxies(listener).some((proxy) => reachesBackend(proxy, topology))),
   ];
   return [...[...new Set(open)].flatMap((listener) => exposure(listener, config)), ...aliases(topology, config)];
@@ -99,29 +94,32 @@ export function switchedOffFindings(
   config: Config,
 ): Finding[] {
   if (!extProc) return [];
-  const name = extProc.get("name").text ?? "";
-  const overrideOf = (scope: View) => scope.get("typed_per_filter_config").key(name);
   const table = manager.get("route_config");
   const ours = virtualHosts
-    .map((host) => ({ host, routes: [...backendRoutes(host, topology), ...undecidedRoutes(host, config)] }))
-    .filter(({ host }) => backendRoutes(host, topology).length > 0);
+    .map((host) => ({ host, routes: mcpRoutes(host, topology, config) }))
+    .filter(({ routes }) => routes.length > 0);
   const scopes = [table, ...ours.flatMap(({ host, routes }) => [host, ...routes])].flatMap((scope) => [
     scope,
     ...scope.get("route.weighted_clusters.clusters").items(),
   ]);
   const left = ours.flatMap(({ host, routes }) =>
-    routes.filter((route) => ![route, host, table].some((scope) => switchesOn(overrideOf(scope)))),
+    routes.filter((route) => ![route, host, table].some((scope) => switchesOn(overrideOf(extProc, scope)))),
   );
   return [
     ...(extProc.get("disabled").isTrue
       ? notSwitchedOn(
           extProc,
-          scopes.some((scope) => switchesOn(overrideOf(scope))),
+          scopes.some((scope) => switchesOn(overrideOf(extProc, scope))),
           left,
         )
       : []),
-    ...scopes.flatMap((scope) => overrideFindings(overrideOf(scope))),
+    ...scopes.flatMap((scope) => overrideFindings(overrideOf(extProc, scope))),
   ];
+}
+
+/** What a route, a virtual host or a route table says of a filter. */
+export function overrideOf(filter: View, scope: View): View {
+  return scope.get("typed_per_filter_config").key(filter.get("name").text ?? "");
 }
 
 /** A filter that is disabled runs where there is an entry for it, whatever the entry says but `disabled`. */

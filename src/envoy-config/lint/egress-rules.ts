@@ -1,20 +1,17 @@
 /** Rule on the listener for the processor's own calls: a recovery's, and those that end sessions. */
 import type { Config } from "../../config/load.ts";
-import { formatAddress } from "../../config/values.ts";
+import { formatAddress, WILDCARDS } from "../../config/values.ts";
 import { type Finding, warning } from "./finding.ts";
-import { backendRoutes } from "./route-rules.ts";
+import { leadsToBackends } from "./route-rules.ts";
 import { addressesOf, type HttpListener, socketOf, type Topology } from "./topology.ts";
 import type { View } from "./view.ts";
-
-const ANY_HOST = ["0.0.0.0", "::"];
 
 /** What comes over xDS is not judged, and neither is a listener whose routes do. */
 export function egressFindings(topology: Topology, { egress }: Pick<Config, "egress">): Finding[] {
   const { bootstrap, http } = topology;
   if (bootstrap.get("dynamic_resources.lds_config").exists) return [];
-  const leads = ({ extProc, manager, virtualHosts }: HttpListener) =>
-    !extProc &&
-    (!manager.get("route_config").exists || virtualHosts.some((host) => backendRoutes(host, topology).length > 0));
+  const leads = (one: HttpListener) =>
+    !one.extProc && (!one.manager.get("route_config").exists || leadsToBackends(one, topology));
   if (http.some((one) => leads(one) && listensOn(one.listener, egress.listen))) return [];
   return [
     warning(
@@ -29,5 +26,5 @@ export function egressFindings(topology: Topology, { egress }: Pick<Config, "egr
 function listensOn(listener: View, { host, port }: Config["egress"]["listen"]): boolean {
   return addressesOf(listener)
     .map(socketOf)
-    .some((socket) => socket.port === port && [host, ...ANY_HOST].includes(socket.host));
+    .some((socket) => socket.port === port && (socket.host === host || WILDCARDS.has(socket.host)));
 }

@@ -1,8 +1,8 @@
 /** Rule on routes beside MCP's: the processor answers whatever is no route of its own. */
 import type { Config } from "../../config/load.ts";
-import { PER_ROUTE_TYPE, switchesOn } from "./bypass-rules.ts";
+import { overrideOf, PER_ROUTE_TYPE, switchesOn } from "./bypass-rules.ts";
 import { type Finding, warning } from "./finding.ts";
-import { backendRoutes, isEmpty, undecidedRoutes } from "./route-rules.ts";
+import { isEmpty, mcpRoutes } from "./route-rules.ts";
 import { type HttpListener, type Topology, targets } from "./topology.ts";
 import type { View } from "./view.ts";
 
@@ -13,11 +13,8 @@ export function otherRouteFindings(
   config: Config,
 ): Finding[] {
   if (!extProc) return [];
-  const name = extProc.get("name").text ?? "";
   const isAsked = (scopes: readonly View[]) => {
-    const override = scopes
-      .map((scope) => scope.get("typed_per_filter_config").key(name))
-      .find((candidate) => candidate.exists);
+    const override = scopes.map((scope) => overrideOf(extProc, scope)).find((candidate) => candidate.exists);
     return override ? switchesOn(override) : !extProc.get("disabled").isTrue;
   };
   const leadsNowhere = (route: View) => {
@@ -25,8 +22,7 @@ export function otherRouteFindings(
     return clusters.length > 0 && clusters.every(({ text }) => isEmpty(topology.cluster(text)));
   };
   return virtualHosts.flatMap((host) => {
-    const toBackends = backendRoutes(host, topology);
-    const ours = toBackends.length > 0 ? [...toBackends, ...undecidedRoutes(host, config)] : [];
+    const ours = mcpRoutes(host, topology, config);
     return host
       .get("routes")
       .items()
@@ -37,7 +33,7 @@ export function otherRouteFindings(
           "other-routes",
           route.get("match"),
           "takes what the processor then answers, by 404 or 403; switch it off there: typed_per_filter_config: " +
-            `{ ${name}: { "@type": type.googleapis.com/${PER_ROUTE_TYPE}, disabled: true } }`,
+            `{ ${extProc.get("name").text ?? ""}: { "@type": type.googleapis.com/${PER_ROUTE_TYPE}, disabled: true } }`,
         ),
       );
   });

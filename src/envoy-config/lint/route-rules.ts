@@ -46,8 +46,19 @@ export function backendRoutes(virtualHost: View, { backendOf }: Topology): View[
     );
 }
 
+/** Whether any of its routes leads to a backend. */
+export function leadsToBackends({ virtualHosts }: Pick<HttpListener, "virtualHosts">, topology: Topology): boolean {
+  return virtualHosts.some((host) => backendRoutes(host, topology).length > 0);
+}
+
+/** The routes of a virtual host that MCP's requests take; none where none of its routes leads to a backend. */
+export function mcpRoutes(virtualHost: View, topology: Topology, config: Config): View[] {
+  const toBackends = backendRoutes(virtualHost, topology);
+  return toBackends.length > 0 ? [...toBackends, ...undecidedRoutes(virtualHost, config)] : [];
+}
+
 /** The routes that requests to our public paths meet before the processor has decided. */
-export function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
+function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
   const chosen = routes
     .flatMap(({ path }) => [POST, GET, DELETE].map((headers) => chooseRoute(virtualHost, { path, headers })))
     .filter((route) => route !== undefined);
