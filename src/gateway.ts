@@ -9,12 +9,13 @@ import { extendLease } from "./admission/lease.ts";
 import type { Ledger } from "./admission/ledger.ts";
 import { assertNever } from "./core/assert-never.ts";
 import { decide, type Intent, type Labels } from "./core/decide.ts";
-import { EVENT_STREAM, MCP_SESSION_ID } from "./core/headers.ts";
+import { MCP_SESSION_ID } from "./core/headers.ts";
 import {
   CONTINUE,
   type HeaderFields,
   isSuccess,
   type Later,
+  namesEventStream,
   type Reply,
   type RequestHead,
   type ResponseHead,
@@ -238,7 +239,7 @@ class HttpExchange implements Exchange {
 
   responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const { headers, endpoint } = head;
-    this.answersWithEvents = headers.get("content-type")?.includes(EVENT_STREAM) ?? false;
+    this.answersWithEvents = namesEventStream(headers.get("content-type"));
     // An empty one is none.
     const backendSessionId = headers.get(MCP_SESSION_ID) || undefined;
     if (!this.#initializing || !isSuccess(headers.get(":status")) || backendSessionId === undefined) {

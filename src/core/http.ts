@@ -1,4 +1,5 @@
 /** An HTTP request and its answer as the gateway sees them: heads that come in, verdicts that go out. */
+import { EVENT_STREAM } from "./headers.ts";
 
 /** Read access to header fields. Names are lower case, as Envoy sends them. */
 export interface HeaderFields {
@@ -79,6 +80,14 @@ export interface Reply {
 }
 
 export const CONTINUE: Verdict = { kind: "continue" };
+
+/**
+ * Whether a content-type or an accept names an event stream: the same test that chooses Envoy's stream route
+ * (envoy-config/routes.ts), a substring, in lower case.
+ */
+export function namesEventStream(value: string | undefined): boolean {
+  return value?.includes(EVENT_STREAM) ?? false;
+}
 
 /** Whether an answer's status says that the request was taken: 2xx (RFC 9110 §15.3). A header's value, or a number. */
 export function isSuccess(status: string | number | undefined): boolean {

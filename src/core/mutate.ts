@@ -62,11 +62,16 @@ export function forward(
     [X_MCP_BACKEND, route.backend],
   ];
   if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
-  if (sessionTag !== undefined) set.push([X_MCP_SESSION, sessionTag]);
-  if (labels?.method !== undefined) set.push([X_MCP_METHOD, labels.method]);
-  if (labels?.name !== undefined) set.push([X_MCP_NAME, labels.name]);
+  describeTo(set, sessionTag, labels);
   const remove = mustNotPass.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
+}
+
+/** Adds what Envoy, its filters and the log are told of a request: its session, and what it asks for. */
+export function describeTo(headers: Header[], sessionTag: string | undefined, labels: Labels | undefined): void {
+  if (sessionTag !== undefined) headers.push([X_MCP_SESSION, sessionTag]);
+  if (labels?.method !== undefined) headers.push([X_MCP_METHOD, labels.method]);
+  if (labels?.name !== undefined) headers.push([X_MCP_NAME, labels.name]);
 }
 
 /** Gives the client its own session id in place of the backend's, or none where it has none. */

@@ -1,6 +1,5 @@
 /** The first decision on a request, from its head alone: refuse it, or say what kind of exchange it opens. Pure. */
-import { EVENT_STREAM } from "./headers.ts";
-import type { HeaderFields, RequestHead } from "./http.ts";
+import { type HeaderFields, namesEventStream, type RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy, Route } from "./routes.ts";
@@ -28,7 +27,9 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
     case "POST":
       return openPost(headers, endOfStream, route, query);
     case "GET":
-      return acceptsEventStream(headers) ? { kind: "listen", route, query } : refuse({ reason: "not-acceptable" });
+      return namesEventStream(headers.get("accept"))
+        ? { kind: "listen", route, query }
+        : refuse({ reason: "not-acceptable" });
     case "DELETE":
       return { kind: "end", route, query };
     default:
@@ -45,11 +46,6 @@ function openPost(headers: HeaderFields, endOfStream: boolean, route: Route, que
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") return refuse({ reason: "content-encoding" });
   if (endOfStream) return refuse({ reason: "not-json" });
   return { kind: "message", route, query };
-}
-
-/** The same test that chooses Envoy's stream route (envoy-config/routes.ts): a substring, in lower case. */
-function acceptsEventStream(headers: HeaderFields): boolean {
-  return headers.get("accept")?.includes(EVENT_STREAM) ?? false;
 }
 
 function refuse(reject: Reject): Opening {

@@ -1,7 +1,7 @@
 /** The first JSON-RPC answer in the body of a backend, be it JSON or an event stream. */
 import type { Readable } from "node:stream";
 import * as z from "zod";
-import { EVENT_STREAM } from "../core/headers.ts";
+import { namesEventStream } from "../core/http.ts";
 import { eventReader } from "./events.ts";
 
 const answerShape = z.object({
@@ -27,7 +27,7 @@ export async function firstMessage(
   body: Readable,
   limit: number,
 ): Promise<BackendAnswer | undefined> {
-  const isStream = contentType?.includes(EVENT_STREAM) ?? false;
+  const isStream = namesEventStream(contentType);
   const read = eventReader();
   let text = "";
   let length = 0;

@@ -2,6 +2,7 @@
  * Keeps each request of a session until it is answered: where the answer is that of a lost session, the session is recovered,
  * the request sent once more, and what comes of it is the client's answer.
  */
+import type { Labels } from "../core/decide.ts";
 import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
 import { type HeaderFields, isSuccess, type Later, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/message.ts";
@@ -14,7 +15,7 @@ import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
 import type { Budget } from "./budget.ts";
 import { suspect } from "./lost.ts";
 import type { Recovery } from "./recover.ts";
-import { credentialHeaders, type Labels, replay, replayHeaders } from "./replay.ts";
+import { credentialHeaders, replay, replayHeaders } from "./replay.ts";
 
 /** What a POST carried. */
 export interface SentMessage {

@@ -1,15 +1,9 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
-import {
-  ANSWER_HEADERS,
-  EVENT_STREAM,
-  LAST_EVENT_ID,
-  MCP_SESSION_ID,
-  X_MCP_METHOD,
-  X_MCP_NAME,
-  X_MCP_SESSION,
-} from "../core/headers.ts";
-import type { Header, HeaderFields, Reply, StreamedAnswer } from "../core/http.ts";
+import type { Labels } from "../core/decide.ts";
+import { ANSWER_HEADERS, LAST_EVENT_ID, MCP_SESSION_ID } from "../core/headers.ts";
+import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
+import { describeTo } from "../core/mutate.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget } from "./budget.ts";
@@ -81,7 +75,7 @@ function isShort(answer: Answer): boolean {
 }
 
 function isEventStream(answer: Answer): boolean {
-  return answer.header("content-type")?.includes(EVENT_STREAM) ?? false;
+  return namesEventStream(answer.header("content-type"));
 }
 
 /** Rejects where the server asks the client something: it waits for an answer before it goes on, and the client for its end. */
@@ -147,10 +141,9 @@ const NOT_OURS = new Set([
 
 /** The client's headers as they go on with a replay. */
 export function replayHeaders(headers: HeaderFields, tag: string, labels: Labels | undefined): Header[] {
-  const own: Header[] = [[X_MCP_SESSION, tag]];
-  if (labels?.method !== undefined) own.push([X_MCP_METHOD, labels.method]);
-  if (labels?.name !== undefined) own.push([X_MCP_NAME, labels.name]);
-  return [...endToEnd(headers), ...own];
+  const all = endToEnd(headers);
+  describeTo(all, tag, labels);
+  return all;
 }
 
 /** The client's headers as they go on with calls of our own: who it is, but nothing of the message. */
@@ -168,12 +161,6 @@ const MESSAGE_HEADERS = new Set([
   // We read the answers ourselves.
   "accept-encoding",
 ]);
-
-/** `x-mcp-method` and `x-mcp-name`. */
-export interface Labels {
-  readonly method: string | undefined;
-  readonly name: string | undefined;
-}
 
 function endToEnd(headers: HeaderFields): Header[] {
   const kept: Header[] = [];
