@@ -10,6 +10,7 @@ import { readConfigFile } from "../../demo/stack.ts";
 import { createAccessLog } from "../../harness/access-log.ts";
 import { statusOf } from "../../harness/ports.ts";
 import { callMessage, callTool, openSession, post } from "../support/http.ts";
+import { metricIn } from "../support/metrics.ts";
 import { addressOf, compose, container, docker, follow, inNetworkOf, inspect } from "./docker.ts";
 
 /** Where the file publishes the gateway. */
@@ -118,8 +119,7 @@ async function forwardedBy(router: string): Promise<number> {
   const print =
     'fetch("http://127.0.0.1:9090/metrics").then(async (answer) => process.stdout.write(await answer.text()))';
   const metrics = await docker("exec", await container(router), "node", "--eval", print);
-  const counters = metrics.matchAll(/^mcp_router_requests_forwarded_total\{.*\} (\d+)$/gm);
-  return [...counters].reduce((sum, [, count]) => sum + Number(count), 0);
+  return metricIn(metrics, "requests_forwarded_total");
 }
 
 const AT_ONCE = 4;

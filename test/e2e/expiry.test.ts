@@ -13,9 +13,9 @@ import {
   openResponse,
   openSession,
   post,
-  send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { metricIn, metricsAt } from "../support/metrics.ts";
 import { startStack } from "../support/stack.ts";
 import { letPass, stored } from "../support/stored.ts";
 
@@ -247,6 +247,5 @@ function egressOf({ envoy }: Fleet) {
 
 /** How many sessions a router has found expired. */
 async function expiredBy(http: number): Promise<number> {
-  const { body } = await send({ port: http, path: "/metrics" });
-  return Number(/sessions_expired_total\{[^}]*route="\/one"[^}]*\} (\d+)/.exec(body)?.[1] ?? 0);
+  return metricIn(await metricsAt(`127.0.0.1:${http}`), "sessions_expired_total", 'route="/one"');
 }

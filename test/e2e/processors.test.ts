@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Fleet, startFleet } from "../support/fleet.ts";
-import { type Answer, messageOf, post, send } from "../support/http.ts";
+import { type Answer, messageOf, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { metricIn, metricsAt } from "../support/metrics.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 
 const AT_ONCE = 16;
@@ -35,9 +36,7 @@ function call(): Promise<Answer> {
 
 /** How many requests a processor has forwarded since it started. */
 async function forwardedBy(n: number): Promise<number> {
-  const { body } = await send({ port: fleet.routers[n]?.http ?? 0, path: "/metrics" });
-  const counters = body.matchAll(/^mcp_router_requests_forwarded_total\{.*\} (\d+)$/gm);
-  return [...counters].reduce((sum, [, count]) => sum + Number(count), 0);
+  return metricIn(await metricsAt(`127.0.0.1:${fleet.routers[n]?.http}`), "requests_forwarded_total");
 }
 
 interface Load {

@@ -8,9 +8,10 @@ import { start, waitFor } from "../../harness/child.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { callTool, openSession } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { metricIn, metricsAt } from "../support/metrics.ts";
+import { startRouter } from "../support/router.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const PATH = "/one/mcp";
 const WORKERS = 2;
 
@@ -52,13 +53,7 @@ async function workerIds(configFile = stack.configFile): Promise<number[]> {
     .map((line) => Number.parseInt(line, 10));
 }
 
-const metrics = async () => (await fetch(`http://127.0.0.1:${stack.httpPort}/metrics`)).text();
-
-/** Sum over its labels. */
-function metricIn(name: string, text: string): number {
-  const values = [...text.matchAll(new RegExp(`^mcp_router_${name}(?:\\{[^}]*\\})? (\\d+)$`, "gm"))];
-  return values.reduce((sum, [, value]) => sum + Number(value), 0);
-}
+const metrics = () => metricsAt(`127.0.0.1:${stack.httpPort}`);
 
 async function streamsOfWorkers(): Promise<number[]> {
   const counts: number[] = [];
@@ -80,11 +75,11 @@ test("each takes requests, of any session, and the metrics are those of all", as
   expect(streams).toHaveLength(WORKERS);
   for (const count of streams) expect(count).toBeGreaterThan(20);
   const text = await metrics();
-  expect(metricIn("sessions_created_total", text)).toBe(10);
+  expect(metricIn(text, "sessions_created_total")).toBe(10);
   // Of each session its initialize, its notification and ten calls.
-  expect(metricIn("requests_forwarded_total", text)).toBe(120);
+  expect(metricIn(text, "requests_forwarded_total")).toBe(120);
   // One word of each worker, and none of their primary.
-  expect(metricIn("store_up", text)).toBe(WORKERS);
+  expect(metricIn(text, "store_up")).toBe(WORKERS);
 });
 
 test("one that is killed is started again, and no session is lost", async () => {
@@ -98,7 +93,7 @@ test("one that is killed is started again, and no session is lost", async () => 
     .toSatisfy((ids) => {
       return ids.length === WORKERS && ids.includes(survivor) && !ids.includes(victim);
     });
-  expect(metricIn("worker_restarts_total", await metrics())).toBe(1);
+  expect(metricIn(await metrics(), "worker_restarts_total")).toBe(1);
 });
 
 test("one that is started again while the file is wrong comes back with what it was started with", async () => {
@@ -112,7 +107,7 @@ test("one that is started again while the file is wrong comes back with what it 
       return ids.length === WORKERS && !ids.includes(victim);
     });
   // Both say that the file is stale, so both have started with another one.
-  const stale = async () => metricIn("config_stale", await metrics());
+  const stale = async () => metricIn(await metrics(), "config_stale");
   await expect.poll(stale, { timeout: 10_000 }).toBe(WORKERS);
   writeFileSync(stack.configFile, text);
   await expect.poll(stale, { timeout: 10_000 }).toBe(0);
@@ -136,8 +131,7 @@ test("all are ready together, and end together without cutting a request", async
 });
 
 describe("as a program", () => {
-  const run = (configFile: string) =>
-    start("router", process.execPath, [MAIN, "serve", "--config", configFile, "--workers", String(WORKERS)]);
+  const run = (configFile: string) => startRouter("router", configFile, "--workers", String(WORKERS));
 
   function configFor(socket: string): string {
     const file = join(directory, `${socket}.yaml`);

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { credentials, makeClientConstructor } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { type Child, start } from "../../harness/child.ts";
+import type { Child } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
+import { metricIn, metricsAt } from "../support/metrics.ts";
+import { startRouter } from "../support/router.ts";
 import { manifestsOf, pick, render } from "./render.ts";
-
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
 const manifests = manifestsOf(render("base"));
 const [container] = pick(manifests, "Deployment", "mcp-router").spec.template.spec.containers;
@@ -40,7 +40,7 @@ beforeAll(async () => {
     store: { ...shipped.store, url: `redis://127.0.0.1:${redisPort}` },
   };
   writeFileSync(file, stringify(config));
-  router = start("mcp-router", process.execPath, [MAIN, "serve", "--config", file]);
+  router = startRouter("mcp-router", file);
 });
 afterAll(async () => {
   router?.signal("SIGCONT");
@@ -96,8 +96,7 @@ function isServing(port: number, timeout: number): Promise<boolean> {
 }
 
 async function storeIsUp(): Promise<boolean> {
-  const metrics = await (await fetch(`http://127.0.0.1:${ports.get("http")}/metrics`)).text();
-  return /^mcp_router_store_up 1$/m.test(metrics);
+  return metricIn(await metricsAt(`127.0.0.1:${ports.get("http")}`), "store_up") === 1;
 }
 
 test("a router that waits for its Redis has started and lives, and is not ready", async () => {

@@ -8,18 +8,19 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
-import { type Child, start, waitFor } from "../../harness/child.ts";
+import type { Child } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
-import { freePort, statusOf } from "../../harness/ports.ts";
+import { freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { startDns } from "../support/dns.ts";
 import { callMessage, callTool, events, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { metricIn, metricsAt } from "../support/metrics.ts";
+import { startRouter, untilReady } from "../support/router.ts";
 import { manifestsOf, pick, render } from "./render.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const PATH = "/mcp";
 
 /** `cache 30` of the Corefile that kubeadm writes. */
@@ -84,10 +85,10 @@ beforeAll(async () => {
     const address = `127.0.1.${number}`;
     const file = join(directory, `${number}.yaml`);
     writeFileSync(file, stringify(configFor(address)));
-    const child = start(`pod ${number}`, process.execPath, [MAIN, "serve", "--config", file]);
+    const child = startRouter(`pod ${number}`, file);
     started.defer(async () => void (await child.stop()));
     // The readiness probe.
-    await waitFor(child, async () => (await statusOf(`http://${address}:${http}/readyz`)) === 200);
+    await untilReady(child, `${address}:${http}`);
     return { address, child, http: http ?? 0 };
   };
   pods = await Promise.all(Array.from({ length: replicas }, (_, n) => startPod(n + 1)));
@@ -118,9 +119,7 @@ async function terminate({ child }: Pod): Promise<number> {
 }
 
 async function forwardedBy({ address, http }: Pod): Promise<number> {
-  const metrics = await (await fetch(`http://${address}:${http}/metrics`)).text();
-  const counters = metrics.matchAll(/^mcp_router_requests_forwarded_total\{.*\} (\d+)$/gm);
-  return [...counters].reduce((sum, [, count]) => sum + Number(count), 0);
+  return metricIn(await metricsAt(`${address}:${http}`), "requests_forwarded_total");
 }
 
 test("a rolling restart of the routers under load fails no request, loses no session and cuts no event stream", async () => {

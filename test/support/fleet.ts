@@ -3,13 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { type Child, start, waitFor } from "../../harness/child.ts";
+import type { Child } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
-
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
+import { startRouter, untilReady } from "./router.ts";
 
 /** Sections of mcp-router.yaml: backends, routes, and what else is not an address. */
 type Sections = Readonly<Record<string, unknown>>;
@@ -109,7 +108,7 @@ function makeRouter(name: string, http: number, file: string, started: AsyncDisp
     return child;
   };
   const launch = () => {
-    child = start(name, process.execPath, [MAIN, "serve", "--config", file]);
+    child = startRouter(name, file);
     return child;
   };
   const readiness = () => statusOf(`http://127.0.0.1:${http}/readyz`);
@@ -121,7 +120,7 @@ function makeRouter(name: string, http: number, file: string, started: AsyncDisp
       return running();
     },
     launch: () => void launch(),
-    start: () => waitFor(launch(), async () => (await readiness()) === 200),
+    start: () => untilReady(launch(), `127.0.0.1:${http}`),
     readiness,
     end(signal = "SIGTERM") {
       running().signal(signal);

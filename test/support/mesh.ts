@@ -3,15 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, parseAllDocuments, stringify } from "yaml";
-import { start, waitFor } from "../../harness/child.ts";
+import { start } from "../../harness/child.ts";
 import type { RunningEnvoy } from "../../harness/envoy.ts";
 import { type Account, hasIstiod, type Istiod, joinMesh, startIstiod } from "../../harness/istiod.ts";
-import { freePort, statusOf } from "../../harness/ports.ts";
+import { freePort } from "../../harness/ports.ts";
 import type { IstioMode } from "../../src/envoy-config/istio/mesh.ts";
 import { POD_ANNOTATION } from "../../src/envoy-config/istio.ts";
+import { MAIN, startRouter, untilReady } from "./router.ts";
 import { merge } from "./sections.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const NAMESPACE = "mcp";
 
 // biome-ignore lint/suspicious/noExplicitAny: a parsed document, which tests reach into and break at will
@@ -114,9 +114,9 @@ export async function startMesh(mode: IstioMode, options: MeshOptions): Promise<
     const istiod = await startIstiod(files, account);
     started.defer(async () => void (await istiod.stop()));
 
-    const router = start("mcp-router", process.execPath, [MAIN, "serve", "--config", config]);
+    const router = startRouter("mcp-router", config);
     started.defer(async () => void (await router.stop()));
-    await waitFor(router, async () => (await statusOf(`http://127.0.0.1:${http}/readyz`)) === 200);
+    await untilReady(router, `127.0.0.1:${http}`);
 
     const envoy = await joinMesh(istiod, {
       kind: mode === "gateway" ? "router" : "sidecar",
