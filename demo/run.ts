@@ -4,13 +4,14 @@ import type { AccessEntry } from "../harness/access-log.ts";
 import { runOwning } from "../harness/owner.ts";
 import { canListen } from "../harness/ports.ts";
 import type { Config } from "../src/config/load.ts";
-import { readConfigFile, startStack } from "./stack.ts";
+import { readConfig } from "../src/config/read.ts";
+import { startStack } from "./stack.ts";
 
 const CONFIG = join(import.meta.dirname, "mcp-router.yaml");
 
 await runOwning(
   async (owner) => {
-    const taken = await takenPorts(await readConfigFile(CONFIG));
+    const taken = await takenPorts((await readConfig(CONFIG)).config);
     if (taken.length > 0)
       throw new Error(`${taken.join("\n       ")}\nStop what listens there, or put other ports into ${CONFIG}`);
 

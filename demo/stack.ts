@@ -1,7 +1,6 @@
 /** All that the demo runs, each as a user would start it: two backends, the router by its command line, the real Envoy. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,7 +8,8 @@ import { type AccessEntry, type AccessLog, createAccessLog } from "../harness/ac
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
 import { accepts, statusOf } from "../harness/ports.ts";
-import { type Config, loadConfig } from "../src/config/load.ts";
+import type { Config } from "../src/config/load.ts";
+import { readConfig } from "../src/config/read.ts";
 import { formatAddress } from "../src/config/values.ts";
 
 const MCP_ROUTER = join(import.meta.dirname, "../src/main.ts");
@@ -38,7 +38,7 @@ export async function startStack(
   configFile: string,
   onEntry?: (entry: AccessEntry) => void,
 ): Promise<Stack> {
-  const config = await readConfigFile(configFile);
+  const { config } = await readConfig(configFile);
   const { listen } = config.gateway;
   const { admin } = config.envoy;
   const { http } = config.processor;
@@ -88,13 +88,6 @@ export async function startStack(
     },
     output: () => children.map(({ name, output }) => `--- ${name} ---\n${output().slice(-4_000)}`).join("\n"),
   };
-}
-
-/** Reads a configuration as the router does, to learn the addresses in it. */
-export async function readConfigFile(file: string): Promise<Config> {
-  const loaded = loadConfig(await readFile(file, "utf8"));
-  if (!loaded.ok) throw new Error(`${file}: ${loaded.errors.join("; ")}`);
-  return loaded.config;
 }
 
 async function startRouter(configFile: string, readyz: string, own: (child: Child) => Child): Promise<void> {

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Document, parse } from "yaml";
-import { loadConfig } from "../src/config/load.ts";
+import { readConfigText } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, HCM_TYPE, UNDECIDED_CLUSTER } from "../src/envoy-config/names.ts";
 
@@ -37,9 +37,8 @@ type Json = any;
 
 /** The file, as YAML. */
 export function envoyGatewayPatches(): string {
-  const loaded = loadConfig(readFileSync(CONFIG, "utf8"));
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  const { listeners, clusters } = parse(bootstrapFor(loaded.config)).static_resources;
+  const { config } = readConfigText(CONFIG, readFileSync(CONFIG, "utf8"));
+  const { listeners, clusters } = parse(bootstrapFor(config)).static_resources;
   const managerOf = (listener: Json) => listener.filter_chains[0].filters[0].typed_config;
   const [gateway, egress] = listeners.map(managerOf);
   const policies = [

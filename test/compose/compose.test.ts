@@ -6,9 +6,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { auditAll } from "../../demo/audit.ts";
 import { createJournal } from "../../demo/journal.ts";
 import { playAll, until } from "../../demo/scenario.ts";
-import { readConfigFile } from "../../demo/stack.ts";
 import { createAccessLog } from "../../harness/access-log.ts";
 import { statusOf } from "../../harness/ports.ts";
+import { readConfig } from "../../src/config/read.ts";
 import { callMessage, callTool, openSession, post } from "../support/http.ts";
 import { metricIn } from "../support/metrics.ts";
 import { addressOf, compose, container, docker, follow, inNetworkOf, inspect } from "./docker.ts";
@@ -68,7 +68,8 @@ test("the demo's clients get what they get without containers, over a killed ser
     const entries = accessLog.entries.filter(
       ({ listener, client_id }) => listener !== "gateway" || played.has(client_id ?? ""),
     );
-    const { audited, failures: missing } = auditAll(journal, entries, await readConfigFile(CONFIG));
+    const { config } = await readConfig(CONFIG);
+    const { audited, failures: missing } = auditAll(journal, entries, config);
     const problems = audited.flatMap(({ exchange, problems }) =>
       problems.map((problem) => `${exchange.tag}: ${problem}`),
     );

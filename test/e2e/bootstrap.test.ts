@@ -8,7 +8,8 @@ import { generate } from "selfsigned";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
 import { type RunningEnvoy, startEnvoy, validateBootstrap } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
-import { type Config, loadConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/load.ts";
+import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { HCM_TYPE, ROUTER_TYPE } from "../../src/envoy-config/names.ts";
 import { type Answer, post, send } from "../support/http.ts";
@@ -326,9 +327,8 @@ function expectUnavailable(answer: Answer): void {
 function configOf(sections: Readonly<Record<string, unknown>>): Config {
   const backends = (sections.backends ?? { one: { endpoints: ["127.0.0.1:3001"] } }) as Record<string, unknown>;
   const [backend = ""] = Object.keys(backends);
-  const loaded = loadConfig(JSON.stringify({ backends, routes: [{ path: "/mcp", backends: [backend] }], ...sections }));
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  return loaded.config;
+  const text = JSON.stringify({ backends, routes: [{ path: "/mcp", backends: [backend] }], ...sections });
+  return readConfigText("mcp-router.yaml", text).config;
 }
 
 interface Stack {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { validateBootstrap } from "../../harness/envoy.ts";
-import { type Config, loadConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/load.ts";
+import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { lintEnvoy } from "../../src/envoy-config/lint.ts";
 import { type Backend, startBackend } from "../support/backend.ts";
@@ -31,9 +32,7 @@ const bootstrap = example("envoy.yaml");
 type Json = any;
 
 function configOf(text: string): Config {
-  const loaded = loadConfig(text);
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  return loaded.config;
+  return readConfigText("mcp-router.yaml", text).config;
 }
 
 const managerOf = (listener: Json) => listener.filter_chains[0].filters[0].typed_config;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { hasIstiod, startIstiod } from "../../harness/istiod.ts";
-import { loadConfig } from "../../src/config/load.ts";
+import { readConfigText } from "../../src/config/read.ts";
 import { ISTIO_MODES } from "../../src/envoy-config/istio/mesh.ts";
 import { istioFor, POD_ANNOTATION } from "../../src/envoy-config/istio.ts";
 import { claimsPolicy, snippetOf } from "../support/snippets.ts";
@@ -16,9 +16,8 @@ describe.each(ISTIO_MODES)("in overlays/istio-%s", (mode) => {
   const manifests = manifestsOf(render(`overlays/istio-${mode}`));
 
   test("the mesh's objects are those that `mcp-router istio` makes of the configuration, without a warning", () => {
-    const loaded = loadConfig(fileOf("mcp-router.yaml"));
-    if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-    expect(istioFor(loaded.config, mode), "run `make generate`").toEqual({
+    const { config } = readConfigText("mcp-router.yaml", fileOf("mcp-router.yaml"));
+    expect(istioFor(config, mode), "run `make generate`").toEqual({
       ok: true,
       documents: fileOf("istio.yaml"),
       warnings: [],

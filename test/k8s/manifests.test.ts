@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { validateBootstrap } from "../../harness/envoy.ts";
-import { type Config, loadConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/load.ts";
+import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { claimsPolicy, snippetOf } from "../support/snippets.ts";
 import { type Manifest, manifestsOf, pick, render, renderOwn } from "./render.ts";
@@ -93,9 +94,7 @@ describe.skipIf(!hasValidators)("the validators refuse", () => {
 });
 
 function configOf(text = ""): Config {
-  const loaded = loadConfig(text);
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  return loaded.config;
+  return readConfigText("mcp-router.yaml", text).config;
 }
 
 function portOf(address: object | undefined): number {

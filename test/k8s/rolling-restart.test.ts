@@ -12,7 +12,7 @@ import type { Child } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
-import { loadConfig } from "../../src/config/load.ts";
+import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { startDns } from "../support/dns.ts";
 import { callMessage, callTool, events, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
@@ -94,9 +94,8 @@ beforeAll(async () => {
   pods = await Promise.all(Array.from({ length: replicas }, (_, n) => startPod(n + 1)));
   publish(pods);
 
-  const loaded = loadConfig(stringify(configFor("127.0.1.1")));
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  const bootstrap = parse(bootstrapFor(loaded.config));
+  const { config } = readConfigText("mcp-router.yaml", stringify(configFor("127.0.1.1")));
+  const bootstrap = parse(bootstrapFor(config));
   // The nameserver of a pod's resolv.conf.
   bootstrap.typed_dns_resolver_config = {
     name: "envoy.network.dns_resolver.cares",

@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { stringify } from "yaml";
-import { type Config, loadConfig } from "../../src/config/load.ts";
+import type { Config } from "../../src/config/load.ts";
+import { readConfigText } from "../../src/config/read.ts";
 import { needRestart, reloadOnChange } from "../../src/reload.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 
@@ -16,9 +17,7 @@ function textOf(over: object = {}): string {
 }
 
 function configOf(over: object = {}): Config {
-  const loaded = loadConfig(textOf(over));
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  return loaded.config;
+  return readConfigText(FILE, textOf(over)).config;
 }
 
 function reloading(apply: (config: Config) => void = () => undefined) {

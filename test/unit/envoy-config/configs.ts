@@ -1,6 +1,7 @@
 /** Configurations for these tests, read as a file would be. */
 import { parse } from "yaml";
-import { type Config, loadConfig } from "../../../src/config/load.ts";
+import type { Config } from "../../../src/config/load.ts";
+import { readConfigText } from "../../../src/config/read.ts";
 import { bootstrapFor } from "../../../src/envoy-config/bootstrap.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a parsed document, which tests reach into and break at will
@@ -8,21 +9,18 @@ export type Json = any;
 
 /** Sections of mcp-router.yaml over a small one of two backends. */
 export function configOf(sections: Readonly<Record<string, unknown>> = {}): Config {
-  const loaded = loadConfig(
-    JSON.stringify({
-      backends: {
-        everything: { endpoints: ["127.0.0.1:3001", "127.0.0.1:3002"] },
-        files: { endpoints: ["files.internal:3003"], path: "/files/mcp" },
-      },
-      routes: [
-        { path: "/everything/mcp", backends: ["everything"] },
-        { path: "/files/mcp", backends: ["files"] },
-      ],
-      ...sections,
-    }),
-  );
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  return loaded.config;
+  const text = JSON.stringify({
+    backends: {
+      everything: { endpoints: ["127.0.0.1:3001", "127.0.0.1:3002"] },
+      files: { endpoints: ["files.internal:3003"], path: "/files/mcp" },
+    },
+    routes: [
+      { path: "/everything/mcp", backends: ["everything"] },
+      { path: "/files/mcp", backends: ["files"] },
+    ],
+    ...sections,
+  });
+  return readConfigText("mcp-router.yaml", text).config;
 }
 
 /** The generated bootstrap, parsed. */

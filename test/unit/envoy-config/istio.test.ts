@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
-import { loadConfig } from "../../../src/config/load.ts";
+import { readConfigText } from "../../../src/config/read.ts";
 import type { IstioMode } from "../../../src/envoy-config/istio/mesh.ts";
 import { istioFor, POD_ANNOTATION } from "../../../src/envoy-config/istio.ts";
 import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
@@ -37,9 +37,8 @@ function objectsOf(mode: IstioMode, over: Sections = {}): Json[] {
 }
 
 function errorsOf(mode: IstioMode, over: Sections): readonly string[] {
-  const loaded = loadConfig(JSON.stringify({ ...SECTIONS[mode], ...over }));
-  if (!loaded.ok) throw new Error(loaded.errors.join("\n"));
-  const result = istioFor(loaded.config, mode);
+  const { config } = readConfigText("mcp-router.yaml", JSON.stringify({ ...SECTIONS[mode], ...over }));
+  const result = istioFor(config, mode);
   return result.ok ? [] : result.errors;
 }
 
