@@ -63,7 +63,7 @@ const commands = fc.commands(
 
 export function describeLedgerRaces(name: string, { open, numRuns }: LedgerRacesOptions): void {
   // A busy machine takes longer than vitest's 5 s, and then fast-check could not tell the seed.
-  describe(name, { timeout: 60_000 }, () => {
+  describe(name, () => {
     test("answers as the model does, one at a time, and at once as in some order of these", async () => {
       await fc.assert(
         fc.asyncProperty(commands, async (list) => {

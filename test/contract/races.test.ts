@@ -28,7 +28,7 @@ function describeRaces(name: string, { open, grain, numRuns }: RacesOptions): vo
   };
 
   // A busy machine takes longer than vitest's 5 s, and then fast-check could not tell the seed.
-  describe(name, { timeout: 60_000 }, () => {
+  describe(name, () => {
     test("answers as the model does, one at a time, and at once as in some order of these", async () => {
       const lifespans = fc.record({
         // Also where an eighth of it is no whole ms.

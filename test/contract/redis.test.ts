@@ -72,7 +72,7 @@ describe("on a cluster of three", () => {
   let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
   beforeAll(async () => {
     cluster = await startRedisCluster();
-  }, 30_000);
+  });
   afterAll(() => cluster.stop());
   describeOn(() => {
     const nodes = cluster.nodes.map(({ port }) => ({ host: "127.0.0.1", port }));
@@ -84,7 +84,7 @@ describe("behind Sentinels", () => {
   let sentinel: Awaited<ReturnType<typeof startSentinel>>;
   beforeAll(async () => {
     sentinel = await startSentinel();
-  }, 30_000);
+  });
   afterAll(() => sentinel.stop());
   describeOn(() => {
     const { masterName, sentinels, master } = sentinel;

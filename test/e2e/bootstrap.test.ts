@@ -208,7 +208,7 @@ describe("the egress listener", () => {
     expect(answer.status).toBe(504);
     expect(JSON.parse(answer.body)).toEqual({ jsonrpc: "2.0", error: { code: -32603, message: "Backend timed out" } });
     // The other kind of request has a time of a minute.
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(40_000);
   });
 });
 

