@@ -1,4 +1,5 @@
 /** The first decision on a request, from its head alone: refuse it, or say what kind of exchange it opens. Pure. */
+import { isJsonInUtf8, isUnencoded } from "./content.ts";
 import { type HeaderFields, namesEventStream, type RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import type { Reject } from "./reject.ts";
@@ -38,12 +39,8 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
 }
 
 function openPost(headers: HeaderFields, endOfStream: boolean, route: Route, query: string): Opening {
-  // A media type is compared without its parameters and its case (RFC 9110 §8.3.1).
-  const contentType = headers.get("content-type") ?? "";
-  const essence = contentType.split(";", 1)[0]?.trim().toLowerCase();
-  if (essence !== "application/json") return refuse({ reason: "content-type" });
-  const encoding = headers.get("content-encoding");
-  if (encoding !== undefined && encoding.toLowerCase() !== "identity") return refuse({ reason: "content-encoding" });
+  if (!isJsonInUtf8(headers.get("content-type"))) return refuse({ reason: "content-type" });
+  if (!isUnencoded(headers.get("content-encoding"))) return refuse({ reason: "content-encoding" });
   if (endOfStream) return refuse({ reason: "not-json" });
   return { kind: "message", route, query };
 }

@@ -79,7 +79,7 @@ export function answer(reject: Reject): Reply {
         reason,
         415,
         INVALID_REQUEST,
-        "Unsupported media type: content-type must be application/json",
+        "Unsupported media type: content-type must be application/json, its charset utf-8 or not named",
       );
     case "content-encoding":
       return jsonRpcError(reason, 415, INVALID_REQUEST, "Unsupported media type: the body must not be encoded");

@@ -173,6 +173,11 @@ test("the owner of a session goes on after others tried it on another route", as
 describe("the head of a request", () => {
   test.each<[string, Partial<Sent>, Refusal]>([
     ["a text/plain body", { headers: { ...MCP_HEADERS, "content-type": "text/plain" } }, { status: 415, code: -32600 }],
+    [
+      "a charset that some servers would read the body by",
+      { headers: { ...MCP_HEADERS, "content-type": 'application/json; charset="utf-7"' } },
+      { status: 415, code: -32600 },
+    ],
     ["no content type", { headers: { accept: "application/json" } }, { status: 415, code: -32600 }],
     ["an encoded body", { headers: { ...MCP_HEADERS, "content-encoding": "gzip" } }, { status: 415, code: -32600 }],
     [
@@ -199,6 +204,15 @@ describe("the head of a request", () => {
   test("a content type with parameters and capitals is JSON all the same", async () => {
     const headers = { ...inSession(), "content-type": "Application/JSON; charset=utf-8" };
     expect((await post(stack.port, "/mcp", callMessage("whoami"), headers)).status).toBe(200);
+  });
+
+  test("a second content type that names another charset is refused", async () => {
+    const body = JSON.stringify(callMessage("whoami"));
+    const answer = await sendRaw(
+      "POST /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n" +
+        `content-type: application/json; charset=utf-7\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 415 /);
   });
 
   test("the same origin is allowed", async () => {

@@ -24,6 +24,9 @@ test.each([
   ],
   [{ ":method": "DELETE" }, { kind: "end", route, query: "" }],
   [{ "content-encoding": "Identity" }, { kind: "message", route, query: "" }],
+  [{ "content-encoding": "" }, { kind: "message", route, query: "" }],
+  [{ "content-encoding": "identity, identity" }, { kind: "message", route, query: "" }],
+  [{ "content-type": "Application/JSON; Charset=UTF-8" }, { kind: "message", route, query: "" }],
 ])("%j opens an exchange", (headers, opening) => {
   expect(open(headers)).toEqual(opening);
 });
@@ -39,6 +42,7 @@ test.each([
   [{ ":method": "GET", accept: "*/*" }, "not-acceptable"],
   [{ "content-type": "application/jsonp" }, "content-type"],
   [{ "content-type": "" }, "content-type"],
+  [{ "content-type": "application/json; charset=utf-7" }, "content-type"],
   [{ "content-encoding": "br" }, "content-encoding"],
 ])("%j is refused as %s", (headers, reason) => {
   expect(open(headers)).toEqual(refused(reason));
