@@ -10,6 +10,12 @@ import { type Header, isSuccess } from "../core/http.ts";
 /** How long (ms) the end of a session may take. */
 const END_TIMEOUT_MS = 5_000;
 
+/**
+ * Largest head (bytes) of an answer. Envoy passes on heads of a backend up to 60 KiB (max_response_headers_kb) and adds some
+ * headers of its own; Node's 16 KiB would lose the answer to a call that has run.
+ */
+const LARGEST_HEAD = 64 * 1024;
+
 /** A backend, as Envoy knows it. */
 export interface Target {
   /** Its name as an Envoy cluster. */
@@ -68,7 +74,7 @@ export interface Egress {
 
 /** @param address of Envoy's egress listener: `http://host:port`. Nothing is connected before the first call. */
 export function createEgress(address: string): Egress {
-  const pool = new Pool(address, { headersTimeout: 0, bodyTimeout: 0 });
+  const pool = new Pool(address, { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: LARGEST_HEAD });
 
   const send: Egress["send"] = async ({ purpose, target, pin, method, headers, body }, signal) => {
     const own: Header[] = [

@@ -1,27 +1,84 @@
-/** What is in an event stream (HTML, "Server-sent events"), as its text comes. */
+/** What is in an event stream (HTML, "Server-sent events", §9.2.5 and §9.2.6), as its text comes. */
+
+const BYTE_ORDER_MARK = "\ufeff";
+/** How a line of data begins, and all of one that has no value. */
+const DATA = "data:";
+const BARE_DATA = "data";
 
 /**
  * Takes the text piece by piece, and gives the data of the events that each piece ends. Of an event that has none, as a comment,
- * nothing is given.
+ * nothing is given. Of a line that is no data nothing is kept, and of the rest each character is looked at once, so that
+ * whoever bounds the text bounds memory and time as well.
  */
 export function eventReader(): (text: string) => readonly string[] {
-  /** A line whose end is yet to come. */
-  let rest = "";
+  let begun = false;
+  /** The text before ended in CR: a LF that comes next belongs to it. */
+  let afterCr = false;
+  /** Of a line whose end is yet to come, the beginning, until it shows whether the line is data. */
+  let start = "";
+  /** The value of such a line in its pieces, once it is known to be data. */
+  let value: string[] | undefined;
+  /** It is known to be none. */
+  let isOther = false;
   /** Lines of data of an event whose end is yet to come. */
   let data: string[] = [];
-  return (text) => {
-    rest += text;
-    // A long line comes in many pieces: it is looked at once.
-    if (!text.includes("\n")) return [];
-    const lines = rest.split(/\r?\n/);
-    rest = lines.pop() ?? "";
-    const events: string[] = [];
-    for (const line of lines) {
-      if (line.startsWith("data:")) data.push(line.slice("data:".length));
-      if (line !== "" || data.length === 0) continue;
-      events.push(data.join("\n"));
-      data = [];
+
+  const addToLine = (piece: string) => {
+    if (isOther) return;
+    if (value) {
+      value.push(piece);
+      return;
     }
+    start += piece;
+    if (start.length < DATA.length) return;
+    if (start.startsWith(DATA)) value = [start.slice(DATA.length)];
+    else isOther = true;
+  };
+  /** @returns data of the event that the line ends, if it ends one */
+  const endLine = (): string | undefined => {
+    const isBlank = !value && !isOther && start === "";
+    if (value) data.push(withoutSpace(value.join("")));
+    else if (!isOther && start === BARE_DATA) data.push("");
+    start = "";
+    value = undefined;
+    isOther = false;
+    if (!isBlank || data.length === 0) return undefined;
+    const event = data.join("\n");
+    data = [];
+    return event;
+  };
+
+  return (text) => {
+    const events: string[] = [];
+    let at = 0;
+    if (!begun && text !== "") {
+      begun = true;
+      if (text.startsWith(BYTE_ORDER_MARK)) at = 1;
+    }
+    if (afterCr && at < text.length) {
+      afterCr = false;
+      if (text[at] === "\n") at++;
+    }
+    const lineEnd = /\r\n?|\n/g;
+    lineEnd.lastIndex = at;
+    for (let end = lineEnd.exec(text); end; end = lineEnd.exec(text)) {
+      addToLine(text.slice(at, end.index));
+      at = lineEnd.lastIndex;
+      const event = endLine();
+      if (event !== undefined) events.push(event);
+      afterCr = end[0] === "\r" && at === text.length;
+    }
+    addToLine(text.slice(at));
     return events;
   };
+}
+
+/** One space after the colon is no part of the value. */
+function withoutSpace(value: string): string {
+  return value.startsWith(" ") ? value.slice(1) : value;
+}
+
+/** JSON text of a message, which some servers write with a byte order mark in front (RFC 8259 §8.1: a reader may ignore it). */
+export function withoutByteOrderMark(text: string): string {
+  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
 }

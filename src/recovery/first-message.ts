@@ -2,7 +2,7 @@
 import type { Readable } from "node:stream";
 import * as z from "zod";
 import { namesEventStream } from "../core/http.ts";
-import { eventReader } from "./events.ts";
+import { eventReader, withoutByteOrderMark } from "./events.ts";
 
 const answerShape = z.object({
   /** Of an initialize what we read; without it, it is an error or something else. A version is a date, and goes into a header. */
@@ -55,7 +55,7 @@ function firstAnswer(messages: readonly string[]): BackendAnswer | undefined {
 
 function readAnswer(json: string): BackendAnswer | undefined {
   try {
-    const value: unknown = JSON.parse(json);
+    const value: unknown = JSON.parse(withoutByteOrderMark(json));
     const isAnswer = typeof value === "object" && value !== null && ("result" in value || "error" in value);
     return isAnswer ? answerShape.parse(value) : undefined;
   } catch {

@@ -53,6 +53,12 @@ describe("a call of our own", () => {
     ]);
   });
 
+  test("takes an answer whose head is as large as Envoy lets one be", async () => {
+    const value = "b".repeat(60 * 1024);
+    await open(() => ({ status: 200, headers: { "x-large": value } }));
+    expect((await egress.send(call, never)).header("x-large")).toBe(value);
+  });
+
   test("without a pin names no session and no endpoint", async () => {
     await open(() => ({ status: 200 }));
     await egress.send({ ...call, pin: undefined }, never);

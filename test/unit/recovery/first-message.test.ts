@@ -17,6 +17,9 @@ describe("the answer is found", () => {
   test.each<[string, string | undefined, string[]]>([
     ["in JSON", JSON_TYPE, [RESULT]],
     ["in JSON of no type", undefined, [RESULT]],
+    ["in JSON with a byte order mark", JSON_TYPE, [`\ufeff${RESULT}`]],
+    ["in events whose lines end in CR", EVENTS, [`event: message\rdata: ${RESULT}\r\r`]],
+    ["in events with a byte order mark", EVENTS, [`\ufeffdata: ${RESULT}\n\n`]],
     ["in an event", EVENTS, [`event: message\nid: 1\ndata: ${RESULT}\n\n`]],
     ["in an event with CRLF", EVENTS, [`event: message\r\ndata: ${RESULT}\r\n\r\n`]],
     ["in an event without a space", EVENTS, [`data:${RESULT}\n\n`]],
