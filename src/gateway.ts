@@ -39,14 +39,7 @@ import {
   sessionKey,
   sessionTag,
 } from "./sessions/id.ts";
-import {
-  ANONYMOUS,
-  type Binding,
-  bindingOf,
-  FIRST_GENERATION,
-  NOTHING_REMEMBERED,
-  type SessionStore,
-} from "./sessions/store.ts";
+import { ANONYMOUS, type Binding, bindingOf, FIRST_GENERATION, type SessionStore } from "./sessions/store.ts";
 
 export interface Gateway {
   /** Starts the exchange of one HTTP request. */
@@ -200,7 +193,7 @@ class HttpExchange implements Exchange {
     if (!names && needsPrincipal(identity)) return this.#refuse({ reason: "unauthenticated" });
     this.#principal = names ? principalDigest(names) : ANONYMOUS;
     const spoofed = spoofedHeaders(head.headers);
-    this.#claimed = this.#lookUp(head.headers);
+    this.#claimed = this.#lookUp(head.headers, route.backend);
     const mustNotPass = kind === "message" ? [] : [...spoofed];
     if (this.#claimed !== undefined) mustNotPass.push(MCP_SESSION_ID);
     this.#request = { kind, headers: head.headers, mustNotPass, route, query };
@@ -286,13 +279,13 @@ class HttpExchange implements Exchange {
   }
 
   /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
-  #lookUp(headers: HeaderFields): ClaimedSession | "malformed" | undefined {
+  #lookUp(headers: HeaderFields, backend: string): ClaimedSession | "malformed" | undefined {
     const text = headers.get(MCP_SESSION_ID);
     if (text === undefined) return undefined;
     const id = parseSessionId(text);
     if (id === undefined) return "malformed";
     const key = sessionKey(id);
-    const found = this.#dependencies.store.find(key);
+    const found = this.#dependencies.store.find(key, backend);
     // A store does not reject. Should one all the same, and nobody wait for it any more, the process must not end by it.
     found.catch(() => undefined);
     return { id, key, found };
@@ -418,8 +411,8 @@ class HttpExchange implements Exchange {
     if (found.kind === "unavailable") return unavailable;
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
+    const { binding, listening } = session;
     if (!mayUse(session, route, this.#principal)) return unknown;
-    const binding = bindingOf(session, route.backend);
     if (!binding) return unknown;
     if (keepAlive && found.touchDue) {
       const touched = await this.#dependencies.store.touch(claimed.key);
@@ -429,7 +422,6 @@ class HttpExchange implements Exchange {
       // Not waited for: a lease that runs out early is taken anew by the sweeper.
       void extendLease(this.#dependencies.ledger, this.#dependencies.store, lease, touched.expiresIn);
     }
-    const { listening } = session.remembered?.get(route.backend) ?? NOTHING_REMEMBERED;
     return { id: claimed.id, key: claimed.key, binding, listening };
   }
 

@@ -124,6 +124,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         egress,
         budget: createBudget(config.limits.replayBodies),
         answers: createBudget(config.limits.recoveredAnswers),
+        notRemembered: (why) => metrics.notRemembered(why),
       }),
       abandon: (backend, begun, headers) => sweeper.tell(backend, begun, credentialHeaders(headers)),
       observe: requestObserver(metrics, log),

@@ -15,6 +15,6 @@ export async function extendLease(
 ): Promise<{ kind: "extended" | "unavailable" }> {
   const held = await ledger.hold(lease, ms, NO_CAPS);
   if (held.kind !== "held") return { kind: "unavailable" };
-  if (held.anew && (await store.find(lease.key)).kind === "unknown") await ledger.release(lease);
+  if (held.anew && (await store.load(lease.key)).kind === "unknown") await ledger.release(lease);
   return { kind: "extended" };
 }

@@ -1,9 +1,6 @@
 /** What a session's backend must be told again when it has lost the session, beside its initialize. Pure. */
 import type { Message, Span } from "./message.ts";
 
-/** Largest params (bytes) that are remembered: a level or the URI of a resource, and what a client puts beside it. */
-const LARGEST_PARAMS = 8 * 1024;
-
 /** A request that changes what a backend keeps for a session (MCP 2025-11-25: logging/setLevel, resources/subscribe). */
 export interface Note {
   readonly kind: "level" | "subscribe" | "unsubscribe";
@@ -28,7 +25,6 @@ export function notesOf(messages: readonly Message[]): readonly Note[] | undefin
 export function noteOf(message: Message): Note | undefined {
   if (message.kind !== "request" || !message.params) return undefined;
   const { start, end, uri } = message.params;
-  if (end - start > LARGEST_PARAMS) return undefined;
   const params = { start, end };
   switch (message.method) {
     case "logging/setLevel":

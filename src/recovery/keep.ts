@@ -56,6 +56,9 @@ export interface Kept {
 /** Why a request is not kept: its body is over `limits.replayBody`, or `limits.replayBodies` is used up. */
 export type NotKept = "too-large" | "budget";
 
+/** Why something is not remembered: the session remembers too many subscriptions, or too many bytes, or the store is away. */
+export type NotRemembered = "subscriptions" | "bytes" | "unavailable";
+
 export interface Keeper {
   keep(request: SentRequest): Kept | NotKept;
 }
@@ -68,6 +71,8 @@ export interface KeeperDependencies {
   readonly budget: Budget;
   /** Of answers to what was sent again. */
   readonly answers: Budget;
+  /** Told of what a backend took, and will not be told again if it loses the session. */
+  readonly notRemembered: (why: NotRemembered) => void;
 }
 
 /** What a lost GET stream is answered: the client connects again after so many ms, and Envoy carries the new stream. */
@@ -135,10 +140,14 @@ class KeptRequest implements Kept {
   /** Before the client knows that the backend has taken it, so that its next request finds it remembered. */
   async #remember({ notes = [], body }: SentMessage): Promise<void> {
     const { key, route } = this.#request;
-    const { store } = this.#dependencies;
+    const { store, notRemembered } = this.#dependencies;
     // What cannot be remembered costs the client nothing now: it matters only if the backend loses the session.
     // At once: those of a batch travel together, in their order.
-    await Promise.all(notes.map((note) => store.remember(key, route.backend, remarkOf(note, body))));
+    const outcomes = await Promise.all(notes.map((note) => store.remember(key, route.backend, remarkOf(note, body))));
+    for (const outcome of outcomes) {
+      if (outcome.kind === "full") notRemembered(outcome.of);
+      if (outcome.kind === "unavailable") notRemembered("unavailable");
+    }
   }
 
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {

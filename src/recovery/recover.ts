@@ -243,12 +243,12 @@ class Attempt {
 
   /** The session as it is now. */
   async #current(): Promise<{ readonly session: Session; readonly binding: Binding }> {
-    const found = await this.#dependencies.store.find(this.#loss.key);
-    if (found.kind === "unavailable") throw new Error("the session store is away");
-    if (found.kind === "unknown") throw new Error("the session has ended");
-    const binding = bindingOf(found.session, this.#loss.target.backend);
+    const loaded = await this.#dependencies.store.load(this.#loss.key);
+    if (loaded.kind === "unavailable") throw new Error("the session store is away");
+    if (loaded.kind === "unknown") throw new Error("the session has ended");
+    const binding = bindingOf(loaded.session, this.#loss.target.backend);
     if (!binding) throw new Error("the session has no binding to the backend");
-    return { session: found.session, binding };
+    return { session: loaded.session, binding };
   }
 
   async #initializeAnew(session: Session): Promise<Outcome> {

@@ -1,9 +1,11 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import type { SessionKey } from "./id.ts";
+import { remarkBytes } from "./record.ts";
 import {
   type Binding,
   bindingOf,
   type Lifespan,
+  MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
   NOTHING_REMEMBERED,
   REAP_GRACE_MS,
@@ -61,10 +63,23 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       return { kind: "created", expiresIn };
     },
 
-    async find(key) {
+    async find(key, backend) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
-      return { kind: "found", session: entry.session, touchDue: now() - entry.touchedAt > slack };
+      const { session, touchedAt } = entry;
+      const { owner, route, remembered } = session;
+      const view = {
+        owner,
+        route,
+        binding: bindingOf(session, backend),
+        listening: remembered?.get(backend)?.listening,
+      };
+      return { kind: "found", session: view, touchDue: now() - touchedAt > slack };
+    },
+
+    async load(key) {
+      const entry = live(key);
+      return entry ? { kind: "loaded", session: entry.session } : { kind: "unknown" };
     },
 
     async touch(key) {
@@ -90,12 +105,12 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
       if (!entry) return { kind: "unknown" };
       const remembered = new Map(entry.session.remembered);
       const before = remembered.get(backend) ?? NOTHING_REMEMBERED;
-      const adds = remark.kind === "subscribe" && !before.subscriptions.has(remark.uri);
-      if (adds && subscriptionsOf(remembered) >= MAX_SUBSCRIPTIONS) return { kind: "full" };
       const after = remarked(before, remark);
       // As if it had never been: what has nothing to say again.
       if (isNothing(after)) remembered.delete(backend);
       else remembered.set(backend, after);
+      const full = remark.kind === "level" || remark.kind === "subscribe" ? fullOf(remembered) : undefined;
+      if (full) return { kind: "full", of: full };
       const { remembered: _, ...rest } = entry.session;
       entry.session = remembered.size > 0 ? { ...rest, remembered } : rest;
       return { kind: "remembered" };
@@ -124,8 +139,17 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
   };
 }
 
-function subscriptionsOf(remembered: ReadonlyMap<string, Remembered>): number {
-  return [...remembered.values()].reduce((sum, { subscriptions }) => sum + subscriptions.size, 0);
+/** Which bound is passed by what is remembered, if one is. */
+function fullOf(remembered: ReadonlyMap<string, Remembered>): "subscriptions" | "bytes" | undefined {
+  let count = 0;
+  let bytes = 0;
+  for (const [backend, { level, subscriptions }] of remembered) {
+    count += subscriptions.size;
+    if (level !== undefined) bytes += remarkBytes(backend, { kind: "level", params: level });
+    for (const [uri, params] of subscriptions) bytes += remarkBytes(backend, { kind: "subscribe", uri, params });
+  }
+  if (count > MAX_SUBSCRIPTIONS) return "subscriptions";
+  return bytes > MAX_REMEMBERED_BYTES ? "bytes" : undefined;
 }
 
 function remarked(before: Remembered, remark: Remark): Remembered {

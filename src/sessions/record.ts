@@ -14,12 +14,19 @@
  * | g:<backend>  | generation of the binding that the client last opened its GET stream by      |
  * | t, e, x      | ms by Redis's clock, the scripts' own: last touch, end of the lifetime, expiry |
  */
-import { type Binding, NOTHING_REMEMBERED, type Remark, type Remembered, type Session } from "./store.ts";
+import {
+  type Binding,
+  NOTHING_REMEMBERED,
+  type Remark,
+  type Remembered,
+  type Session,
+  type SessionView,
+} from "./store.ts";
 
 /** Raised when a router of before could not read what this one writes. A field that it does not know it reads over. */
 export const LAYOUT = 1;
 const BINDING = "b:";
-const LEVEL = "l:";
+export const LEVEL = "l:";
 export const SUBSCRIPTION = "u:";
 const LISTENING = "g:";
 
@@ -46,8 +53,7 @@ export function readRecord(fields: readonly string[]): Session | Unreadable {
   for (let n = 0; n + 1 < fields.length; n += 2) record.set(fields[n] ?? "", fields[n + 1] ?? "");
   // First: in another layout the rest may mean anything.
   const layout = record.get("v");
-  if (layout !== String(LAYOUT))
-    return { kind: "unreadable", why: `layout ${layout ?? "?"}, and this router reads ${LAYOUT}` };
+  if (layout !== String(LAYOUT)) return otherLayout(layout);
   const bindings: Record<string, Binding> = {};
   for (const [name, value] of record) {
     if (!name.startsWith(BINDING)) continue;
@@ -69,6 +75,28 @@ export function readRecord(fields: readonly string[]): Session | Unreadable {
     bindings,
     ...(remembered.size > 0 && { remembered }),
   };
+}
+
+/** What find.lua reads of a hash; null where it has no such field. */
+export type ViewFields = readonly [
+  layout: string | null,
+  owner: string | null,
+  route: string | null,
+  binding: string | null,
+  listening: string | null,
+];
+
+export function readView([layout, owner, route, binding, listening]: ViewFields): SessionView | Unreadable {
+  // First: in another layout the rest may mean anything.
+  if (layout !== String(LAYOUT)) return otherLayout(layout);
+  if (owner === null || route === null) return { kind: "unreadable", why: "owner or route are missing" };
+  const bound = binding === null ? undefined : readBinding(binding);
+  if (binding !== null && !bound) return { kind: "unreadable", why: "a field of a binding holds none" };
+  return { owner, route, binding: bound, listening: listening === null ? undefined : Number(listening) };
+}
+
+function otherLayout(layout: string | null | undefined): Unreadable {
+  return { kind: "unreadable", why: `layout ${layout ?? "?"}, and this router reads ${LAYOUT}` };
 }
 
 interface BeingRead {
@@ -105,10 +133,21 @@ export function remarkField(backend: string, remark: Remark): readonly [name: st
     case "unsubscribe":
       return [`${SUBSCRIPTION}${backend}:${remark.uri}`, ""];
     case "listening":
-      return [`${LISTENING}${backend}`, String(remark.generation)];
+      return [listeningField(backend), String(remark.generation)];
     default:
       return remark satisfies never;
   }
+}
+
+/** Of MAX_REMEMBERED_BYTES, what a remark takes. Not that the client listens: a number for each backend. */
+export function remarkBytes(backend: string, remark: Remark): number {
+  if (remark.kind === "listening") return 0;
+  const [name, value] = remarkField(backend, remark);
+  return Buffer.byteLength(name) + Buffer.byteLength(value);
+}
+
+export function listeningField(backend: string): string {
+  return `${LISTENING}${backend}`;
 }
 
 export function bindingField(backend: string): string {

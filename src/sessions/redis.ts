@@ -13,18 +13,24 @@ import type { SessionKey } from "./id.ts";
 import {
   bindingField,
   LAYOUT,
+  LEVEL,
+  listeningField,
   readBinding,
   readRecord,
+  readView,
+  remarkBytes,
   remarkField,
   SUBSCRIPTION,
+  type Unreadable,
+  type ViewFields,
   writeBinding,
   writeRecord,
 } from "./record.ts";
 import {
   type Lifespan,
+  MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
   REAP_GRACE_MS,
-  type Session,
   type SessionStore,
   touchSlack,
 } from "./store.ts";
@@ -42,13 +48,15 @@ export interface RedisStoreOptions extends Lifespan {
 const UNAVAILABLE = { kind: "unavailable" } as const;
 const UNKNOWN = { kind: "unknown" } as const;
 const LEFT = { kind: "left" } as const;
-const FULL = { kind: "full" } as const;
+const TOO_MANY = { kind: "full", of: "subscriptions" } as const;
+const TOO_LARGE = { kind: "full", of: "bytes" } as const;
 const REMEMBERED = { kind: "remembered" } as const;
 const EXISTS = { kind: "exists" } as const;
 
 const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
 const SCRIPTS = {
   mcprFind: { file: lua("find"), keys: 1, readOnly: true },
+  mcprLoad: { file: lua("load"), keys: 1, readOnly: true },
   mcprCreate: { file: lua("create"), keys: 1 },
   mcprTouch: { file: lua("touch"), keys: 1 },
   mcprBind: { file: lua("bind"), keys: 1 },
@@ -69,10 +77,9 @@ export function redisStore({
   const scripts = defineScripts(connection, SCRIPTS);
   const keyOf = (key: SessionKey) => `${prefix}:{${key}}:s`;
 
-  const session = (fields: readonly string[]): Session | undefined => {
-    const record = readRecord(fields);
-    if (!("kind" in record)) return record;
-    onUnreadable(record.why);
+  const readable = <Read extends object>(read: Read | Unreadable): Read | undefined => {
+    if (!("kind" in read)) return read;
+    onUnreadable(read.why);
     return undefined;
   };
 
@@ -84,13 +91,21 @@ export function redisStore({
         return expiresIn === 0 ? EXISTS : { kind: "created" as const, expiresIn: Number(expiresIn) };
       }),
 
-    find: (key) =>
+    find: (key, backend) =>
       guard.run("find", async () => {
-        const answer = await scripts.mcprFind(keyOf(key), slack);
+        const answer = await scripts.mcprFind(keyOf(key), slack, bindingField(backend), listeningField(backend));
         if (answer === null) return UNKNOWN;
-        const [touchDue, ...fields] = answer as [number, ...string[]]; // What the script answers.
-        const found = session(fields);
+        const [touchDue, ...fields] = answer as [number, ...ViewFields]; // What the script answers.
+        const found = readable(readView(fields));
         return found ? { kind: "found" as const, session: found, touchDue: touchDue === 1 } : UNAVAILABLE;
+      }),
+
+    load: (key) =>
+      guard.run("load", async () => {
+        const answer = await scripts.mcprLoad(keyOf(key));
+        if (answer === null) return UNKNOWN;
+        const loaded = readable(readRecord(answer as string[])); // What the script answers.
+        return loaded ? { kind: "loaded" as const, session: loaded } : UNAVAILABLE;
       }),
 
     touch: (key) =>
@@ -109,26 +124,30 @@ export function redisStore({
         return { kind: "conflict" as const, binding: current ? readBinding(current) : undefined };
       }),
 
-    remember: (key, backend, remark) =>
-      guard.run("remember", async () => {
+    async remember(key, backend, remark) {
+      // It need not travel.
+      if (remarkBytes(backend, remark) > MAX_REMEMBERED_BYTES) return TOO_LARGE;
+      return guard.run("remember", async () => {
         const [field, value] = remarkField(backend, remark);
-        // Of the others there is one for each backend.
-        const most = remark.kind === "subscribe" ? MAX_SUBSCRIPTIONS : Number.MAX_SAFE_INTEGER;
-        switch (await scripts.mcprRemember(keyOf(key), field, value, SUBSCRIPTION, most)) {
+        const bounds = [SUBSCRIPTION, MAX_SUBSCRIPTIONS, LEVEL, MAX_REMEMBERED_BYTES];
+        switch (await scripts.mcprRemember(keyOf(key), field, value, ...bounds)) {
           case 0:
             return UNKNOWN;
           case 2:
-            return FULL;
+            return TOO_MANY;
+          case 3:
+            return TOO_LARGE;
           default:
             return REMEMBERED;
         }
-      }),
+      });
+    },
 
     remove: (key) =>
       guard.run("remove", async () => {
         const answer = await scripts.mcprRemove(keyOf(key), LAYOUT);
         if (answer === null) return UNKNOWN;
-        const removed = session(answer as string[]); // What the script answers.
+        const removed = readable(readRecord(answer as string[])); // What the script answers.
         return removed ? { kind: "removed" as const, session: removed } : UNAVAILABLE;
       }),
 
@@ -139,7 +158,7 @@ export function redisStore({
         const [expiresIn, ...fields] = answer as [number, ...string[]]; // What the script answers.
         if (expiresIn < 0) return LEFT;
         if (expiresIn > 0) return { kind: "alive" as const, expiresIn };
-        const reaped = session(fields);
+        const reaped = readable(readRecord(fields));
         return reaped ? { kind: "reaped" as const, session: reaped } : UNKNOWN;
       }),
 

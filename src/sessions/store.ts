@@ -25,6 +25,14 @@ export interface Binding {
 
 export const FIRST_GENERATION = 1;
 
+/** What a request needs of its session: whose it is, and how it stands with the backend that the request is for. */
+export interface SessionView {
+  readonly owner: Session["owner"];
+  readonly route: Session["route"];
+  readonly binding: Binding | undefined;
+  readonly listening: Remembered["listening"];
+}
+
 export interface Session {
   /** Digest of the principal that created it; ANONYMOUS where there was none. */
   readonly owner: string;
@@ -67,6 +75,12 @@ export type Remark =
 /** Most subscriptions that a session remembers: those beyond it are not told again. */
 export const MAX_SUBSCRIPTIONS = 100;
 
+/**
+ * Most bytes of levels and subscriptions that a session remembers, names (record.ts) and params together: what would go
+ * beyond it is not told again. So no client makes its session much larger than another one.
+ */
+export const MAX_REMEMBERED_BYTES = 64 * 1024;
+
 export interface Lifespan {
   /** ms without a request after which a session ends. */
   readonly idle: number;
@@ -101,8 +115,17 @@ export interface SessionStore {
     session: Session,
   ): Promise<{ kind: "created"; expiresIn: number } | { kind: "exists" } | Unavailable>;
 
-  /** Reads a live session. Does not slide its expiry: `touchDue` says whether the caller should. */
-  find(key: SessionKey): Promise<{ kind: "found"; session: Session; touchDue: boolean } | Unknown | Unavailable>;
+  /**
+   * Reads of a live session what a request for this backend needs: it costs the same, however much the session remembers.
+   * Does not slide its expiry: `touchDue` says whether the caller should.
+   */
+  find(
+    key: SessionKey,
+    backend: string,
+  ): Promise<{ kind: "found"; session: SessionView; touchDue: boolean } | Unknown | Unavailable>;
+
+  /** Reads all of a live session, for its recovery. Does not slide its expiry. */
+  load(key: SessionKey): Promise<{ kind: "loaded"; session: Session } | Unknown | Unavailable>;
 
   /** Slides the expiry of a live session. `expiresIn`: ms that it lives from now on without another touch. */
   touch(key: SessionKey): Promise<{ kind: "touched"; expiresIn: number } | Unknown | Unavailable>;
@@ -120,12 +143,15 @@ export interface SessionStore {
     { kind: "bound"; binding: Binding } | { kind: "conflict"; binding: Binding | undefined } | Unknown | Unavailable
   >;
 
-  /** Remembers what was said in a live session. `full`: there are MAX_SUBSCRIPTIONS, and a further one is not. */
+  /**
+   * Remembers what was said in a live session. `full`: it does not fit into MAX_SUBSCRIPTIONS or MAX_REMEMBERED_BYTES, and
+   * what was remembered stays as it is.
+   */
   remember(
     key: SessionKey,
     backend: string,
     remark: Remark,
-  ): Promise<{ kind: "remembered" } | { kind: "full" } | Unknown | Unavailable>;
+  ): Promise<{ kind: "remembered" } | { kind: "full"; of: "subscriptions" | "bytes" } | Unknown | Unavailable>;
 
   /** Ends a live session. Of several at once exactly one gets `removed`. */
   remove(key: SessionKey): Promise<{ kind: "removed"; session: Session } | Unknown | Unavailable>;

@@ -11,6 +11,8 @@ export interface Metrics {
   rejected(reason: string): void;
   /** A request of a session was not kept, so it is not sent again if that is lost. */
   requestNotKept(reason: string): void;
+  /** What a backend was told in a session is not remembered, so it is not told again if it loses the session. */
+  notRemembered(reason: string): void;
   sessionCreated(route: string): void;
   sessionEnded(route: string): void;
   /** A session expired, and was taken away. */
@@ -49,6 +51,11 @@ export function createMetrics(worker?: number): Metrics {
   const notKept = counter(
     "requests_not_kept_total",
     "Requests that could not be sent again if their session were lost",
+    ["reason"],
+  );
+  const notRemembered = counter(
+    "not_remembered_total",
+    "Subscriptions and log levels that would not be told again if a session were lost",
     ["reason"],
   );
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
@@ -94,6 +101,7 @@ export function createMetrics(worker?: number): Metrics {
     },
     rejected: (reason) => rejected.inc({ reason }),
     requestNotKept: (reason) => notKept.inc({ reason }),
+    notRemembered: (reason) => notRemembered.inc({ reason }),
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
     sessionExpired: (route) => expired.inc({ route }),

@@ -18,7 +18,8 @@ interface Model extends Explained<World, Operation> {
 
 /** An operation that is yet to be told the key and what holds there. */
 type Intent =
-  | { readonly kind: "find" | "touch" | "remove" | "reap" }
+  | { readonly kind: "load" | "touch" | "remove" | "reap" }
+  | { readonly kind: "find"; readonly backend: string }
   | { readonly kind: "create"; readonly session: Session }
   /** `ahead`: of the generation that holds. */
   | {
@@ -44,7 +45,10 @@ const session = fc.tuple(fc.constantFrom("/a", "/b"), fc.constantFrom({}, ...bin
   }),
 );
 const create = fc.record({ kind: fc.constant("create" as const), session });
-const read = fc.record({ kind: fc.constantFrom("find" as const, "touch" as const) });
+const read = fc.oneof(
+  fc.record({ kind: fc.constantFrom("load" as const, "touch" as const) }),
+  fc.record({ kind: fc.constant("find" as const), backend: fc.constantFrom("one", "constructor") }),
+);
 const remove = fc.record({ kind: fc.constantFrom("remove" as const, "reap" as const) });
 const bind = fc.record({
   kind: fc.constant("bind" as const),
@@ -114,7 +118,7 @@ class AtOnce implements fc.AsyncCommand<Model, Routers> {
     const ask = (operation: Operation, router: 0 | 1) => perform(routers.stores[router], routers, operation);
     await performAtOnce(model, step, operations, ask);
     // Not after each one: what is read is expired, also where the next would forget to look.
-    if (operations.length > 1) await performAtOnce(model, step, [{ kind: "find", key: this.#key }], ask);
+    if (operations.length > 1) await performAtOnce(model, step, [{ kind: "load", key: this.#key }], ask);
   }
 
   toString(): string {
@@ -150,7 +154,9 @@ async function perform(store: SessionStore, { advance }: Routers, operation: Ope
     case "create":
       return withoutTime(await store.create(operation.key, operation.session));
     case "find":
-      return store.find(operation.key);
+      return store.find(operation.key, operation.backend);
+    case "load":
+      return store.load(operation.key);
     case "touch":
       return withoutTime(await store.touch(operation.key));
     case "reap":

@@ -16,7 +16,8 @@ import {
 
 export type Operation =
   | { readonly kind: "create"; readonly key: SessionKey; readonly session: Session }
-  | { readonly kind: "find" | "touch" | "remove" | "reap"; readonly key: SessionKey }
+  | { readonly kind: "load" | "touch" | "remove" | "reap"; readonly key: SessionKey }
+  | { readonly kind: "find"; readonly key: SessionKey; readonly backend: string }
   | {
       readonly kind: "bind";
       readonly key: SessionKey;
@@ -140,8 +141,18 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
   if (!lived) return same({ kind: "unknown" });
   const { session } = lived;
   switch (operation.kind) {
-    case "find":
-      return same({ kind: "found", session, touchDue: world.now >= deadlines(lived, world.lifespan).touchDue });
+    case "find": {
+      const { owner, route, remembered } = session;
+      const view = {
+        owner,
+        route,
+        binding: bindingOf(session, operation.backend),
+        listening: remembered?.get(operation.backend)?.listening,
+      };
+      return same({ kind: "found", session: view, touchDue: world.now >= deadlines(lived, world.lifespan).touchDue });
+    }
+    case "load":
+      return same({ kind: "loaded", session });
     case "touch":
       return becomes({ kind: "touched" }, { ...lived, touchedAt: world.now });
     case "remove":

@@ -68,9 +68,7 @@ function describeRaces(name: string, { open, grain, numRuns }: RacesOptions): vo
             const isRemoved = tasks.includes("remove");
             const removed = outcomes.filter(({ kind }) => kind === "removed");
             expect(removed).toEqual(isRemoved ? [{ kind: "removed", session }] : []);
-            expect(await stores[1].find(KEY)).toEqual(
-              isRemoved ? { kind: "unknown" } : { kind: "found", session, touchDue: false },
-            );
+            expect(await stores[1].load(KEY)).toEqual(isRemoved ? { kind: "unknown" } : { kind: "loaded", session });
           }),
         ),
         { numRuns },
@@ -92,11 +90,11 @@ const SESSION = {
 async function actOnWhatIsFound(store: SessionStore, task: string, pause: () => Promise<void>, router: number) {
   await pause();
   if (task === "remove") return store.remove(KEY);
-  const found = await store.find(KEY);
+  const found = await store.find(KEY, "one");
   if (found.kind !== "found") return found;
   await pause();
   if (task === "touch") return store.touch(KEY);
-  const expected = found.session.bindings.one?.generation ?? 0;
+  const expected = found.session.binding?.generation ?? 0;
   return store.bind(KEY, "one", expected, { sessionId: `of router ${router}`, endpoint: "10.0.0.2:80" });
 }
 

@@ -42,7 +42,7 @@ async function openStore() {
   const find = async (count: number, atOnce = AT_ONCE): Promise<string[]> => {
     const outcomes = new Set<string>();
     for (let asked = 0; asked < count; asked += atOnce) {
-      const found = Array.from({ length: atOnce }, () => store.find(sessionKey(mintSessionId())));
+      const found = Array.from({ length: atOnce }, () => store.find(sessionKey(mintSessionId()), "one"));
       for (const { kind } of await Promise.all(found)) outcomes.add(kind);
     }
     return [...outcomes];

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
 import {
   ANONYMOUS,
+  type Binding,
   type Lifespan,
+  MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
   REAP_GRACE_MS,
   type Remark,
@@ -45,19 +47,20 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       bindings: { one: { sessionId: "backend-1", endpoint: "10.0.0.1:80", generation: 1 } },
     };
     const create = () => store.create(key, session);
-    const found = { kind: "found", session, touchDue: false };
+    const loaded = { kind: "loaded", session };
+    const find = () => store.find(key, "one");
     const unknown = { kind: "unknown" };
 
     describe("create", () => {
       test("stores a session that find gives back as it was", async () => {
         expect(await create()).toMatchObject({ kind: "created" });
-        expect(await store.find(key)).toEqual(found);
+        expect(await store.load(key)).toEqual(loaded);
       });
 
       test("leaves a session alone that has the key already", async () => {
         await create();
         expect(await store.create(key, { ...session, route: "/other" })).toEqual({ kind: "exists" });
-        expect(await store.find(key)).toEqual(found);
+        expect(await store.load(key)).toEqual(loaded);
       });
 
       test("takes a key whose session is gone", async () => {
@@ -74,20 +77,44 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("keeps an owner and no protocol version", async () => {
         const owned: Session = { ...session, owner: "digest", protocolVersion: undefined, bindings: {} };
         await store.create(key, owned);
-        expect(await store.find(key)).toEqual({ ...found, session: owned });
+        expect(await store.load(key)).toEqual({ ...loaded, session: owned });
       });
 
       test("keeps what its backend has been told already", async () => {
         const told = { level: "{}", subscriptions: new Map([["a:b", "{}"]]), listening: 2 };
         const remembered = new Map([["one", told]]);
         await store.create(key, { ...session, remembered });
-        expect(await store.find(key)).toEqual({ ...found, session: { ...session, remembered } });
+        expect(await store.load(key)).toEqual({ ...loaded, session: { ...session, remembered } });
+      });
+    });
+
+    describe("find", () => {
+      test("tells of whose a session is, and how it stands with the backend that was asked for", async () => {
+        const two = { sessionId: "backend-2", endpoint: "10.0.0.2:80", generation: 3 };
+        const remembered = new Map([["two", { level: "{}", subscriptions: new Map([["a:b", "{}"]]), listening: 2 }]]);
+        const owned = { ...session, owner: "digest", bindings: { ...session.bindings, two }, remembered };
+        await store.create(key, owned);
+        const view = (binding: Binding | undefined, listening: number | undefined) => {
+          return { kind: "found", session: { owner: "digest", route: "/mcp", binding, listening }, touchDue: false };
+        };
+        expect(await store.find(key, "one")).toEqual(view(session.bindings.one, undefined));
+        expect(await store.find(key, "two")).toEqual(view(two, 2));
+        for (const backend of ["three", "tw", "constructor", "__proto__"])
+          expect(await store.find(key, backend)).toEqual(view(undefined, undefined));
+      });
+
+      test("tells of the binding as it is now", async () => {
+        await create();
+        const to = { sessionId: "backend-2", endpoint: "10.0.0.2:80" };
+        await store.bind(key, "one", 1, to);
+        expect(await find()).toMatchObject({ session: { binding: { ...to, generation: 2 } } });
       });
     });
 
     describe("expiry", () => {
       test("no operation knows a session that never was", async () => {
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
+        expect(await store.load(key)).toEqual(unknown);
         expect(await store.touch(key)).toEqual(unknown);
         expect(await store.remove(key)).toEqual(unknown);
         expect(await store.bind(key, "one", 0, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
@@ -97,22 +124,22 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("a touch is due once an eighth of idle has gone by, and find alone does not slide", async () => {
         await create();
         await advance(SLACK - grain);
-        expect(await store.find(key)).toMatchObject({ touchDue: false });
+        expect(await find()).toMatchObject({ touchDue: false });
         await advance(grain + 1);
-        expect(await store.find(key)).toMatchObject({ touchDue: true });
-        expect(await store.find(key)).toMatchObject({ touchDue: true });
+        expect(await find()).toMatchObject({ touchDue: true });
+        expect(await find()).toMatchObject({ touchDue: true });
         expect(await store.touch(key)).toMatchObject({ kind: "touched" });
-        expect(await store.find(key)).toMatchObject({ touchDue: false });
+        expect(await find()).toMatchObject({ touchDue: false });
       });
 
       test("a session lives for idle after the last request, also where that request needed no touch", async () => {
         await create();
         await advance(SLACK - grain);
-        await store.find(key);
+        await find();
         await advance(LIFESPAN.idle);
-        expect(await store.find(key)).toMatchObject({ kind: "found" });
+        expect(await find()).toMatchObject({ kind: "found" });
         await advance(grain);
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
       });
 
       test("touches carry a session on, but never past its lifetime, whose last instant is not lived", async () => {
@@ -123,9 +150,9 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           expect(await store.touch(key)).toMatchObject({ kind: "touched" });
         }
         await advance(step - grain);
-        expect(await store.find(key)).toMatchObject({ kind: "found" });
+        expect(await find()).toMatchObject({ kind: "found" });
         await advance(grain);
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
       });
 
       test("what has expired is not brought back by a late touch or bind, nor removed twice", async () => {
@@ -134,7 +161,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await store.touch(key)).toEqual(unknown);
         expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
         expect(await store.remove(key)).toEqual(unknown);
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
+        expect(await store.load(key)).toEqual(unknown);
       });
     });
 
@@ -164,7 +192,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           kind: "alive",
           expiresIn: expect.toSatisfy((left: number) => left <= LIFESPAN.idle && left > LIFESPAN.idle - grain),
         });
-        expect(await store.find(key)).toMatchObject({ kind: "found" });
+        expect(await find()).toMatchObject({ kind: "found" });
       });
 
       test("hands an expired session over, to exactly one of several at once", async () => {
@@ -199,14 +227,14 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("replaces the binding of the expected generation, and counts on", async () => {
         await create();
         expect(await store.bind(key, "one", 1, to)).toEqual({ kind: "bound", binding: { ...to, generation: 2 } });
-        expect(await store.find(key)).toMatchObject({ session: { bindings: { one: { ...to, generation: 2 } } } });
+        expect(await store.load(key)).toMatchObject({ session: { bindings: { one: { ...to, generation: 2 } } } });
       });
 
       test("adds a backend that had none by expecting generation 0", async () => {
         await create();
         expect(await store.bind(key, "two", 0, to)).toEqual({ kind: "bound", binding: { ...to, generation: 1 } });
         const bindings = { ...session.bindings, two: { ...to, generation: 1 } };
-        expect(await store.find(key)).toMatchObject({ session: { bindings } });
+        expect(await store.load(key)).toMatchObject({ session: { bindings } });
       });
 
       test.each([
@@ -217,7 +245,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       ])("expecting %s changes nothing and tells what holds", async (_, backend, expected, binding) => {
         await create();
         expect(await store.bind(key, backend, expected, to)).toEqual({ kind: "conflict", binding });
-        expect(await store.find(key)).toEqual(found);
+        expect(await store.load(key)).toEqual(loaded);
       });
 
       test("of several at once lets exactly one win, and the others see it", async () => {
@@ -247,8 +275,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         listening: undefined,
       });
       const remembered = async () => {
-        const outcome = await store.find(key);
-        if (outcome.kind !== "found") throw new Error(outcome.kind);
+        const outcome = await store.load(key);
+        if (outcome.kind !== "loaded") throw new Error(outcome.kind);
         return outcome.session.remembered;
       };
 
@@ -299,13 +327,13 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           new Map([["one", told(undefined, [uri, `{"uri":${JSON.stringify(uri)}}`])]]),
         );
         expect(await remember(unsubscribe(uri))).toEqual(REMEMBERED);
-        expect(await store.find(key)).toEqual(found);
+        expect(await store.load(key)).toEqual(loaded);
       });
 
       test("leaves no trace of what was never, or is no longer, subscribed to", async () => {
         await create();
         expect(await remember(unsubscribe("a"))).toEqual(REMEMBERED);
-        expect(await store.find(key)).toEqual(found);
+        expect(await store.load(key)).toEqual(loaded);
       });
 
       test("tells backends apart, also where one's name begins another's, or is what every object has", async () => {
@@ -332,8 +360,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         // Over all backends.
         for (const [n, uri] of uris.entries())
           expect(await remember(subscribe(uri), n % 2 === 0 ? "one" : "two")).toEqual(REMEMBERED);
-        expect(await remember(subscribe("b"))).toEqual({ kind: "full" });
-        expect(await remember(subscribe("a:1"))).toEqual({ kind: "full" });
+        expect(await remember(subscribe("b"))).toEqual({ kind: "full", of: "subscriptions" });
+        expect(await remember(subscribe("a:1"))).toEqual({ kind: "full", of: "subscriptions" });
         expect(await remember(subscribe("a:0", "{}"))).toEqual(REMEMBERED);
         expect(await remember(level("{}"))).toEqual(REMEMBERED);
         expect(await remember(listening(2))).toEqual(REMEMBERED);
@@ -342,6 +370,40 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect((await remembered())?.get("one")?.subscriptions.has("b")).toBe(false);
         await remember(unsubscribe("a:1"), "two");
         expect(await remember(subscribe("b"))).toEqual(REMEMBERED);
+      });
+
+      test("is full of bytes, over all backends, names, params and levels: what does not fit changes nothing", async () => {
+        await create();
+        /** So that `u:one:<uri>` and what was said of it take so many bytes, of which some characters take two. */
+        const sized = (uri: string, bytes: number) => {
+          const left = bytes - Buffer.byteLength(`u:one:${uri}`);
+          return subscribe(uri, left % 2 === 0 ? "é".repeat(left / 2) : `${"é".repeat((left - 1) / 2)}x`);
+        };
+        const share = MAX_REMEMBERED_BYTES / 4;
+        expect(await remember(sized("é:1", share))).toEqual(REMEMBERED);
+        expect(await remember(sized("é:2", share), "two")).toEqual(REMEMBERED);
+        expect(await remember(level("x".repeat(share - "l:one".length)))).toEqual(REMEMBERED);
+        const full = { kind: "full", of: "bytes" };
+        expect(await remember(sized("é:4", share + 1))).toEqual(full);
+        expect(await remember(sized("é:4", share))).toEqual(REMEMBERED);
+        const whole = await remembered();
+        for (const remark of [
+          subscribe("b"),
+          level(`"${"y".repeat(share)}"`),
+          sized("é:4", share + 1),
+          subscribe("alone", "x".repeat(MAX_REMEMBERED_BYTES)),
+          level("x".repeat(2 * MAX_REMEMBERED_BYTES)),
+        ])
+          expect(await remember(remark)).toEqual(full);
+        expect(await remembered()).toEqual(whole);
+        // What is small and of every session is no part of it.
+        expect(await remember(listening(2))).toEqual(REMEMBERED);
+        // What is shorter than before fits, and what has ended gives its room back.
+        expect(await remember(sized("é:4", share / 2))).toEqual(REMEMBERED);
+        expect(await remember(sized("b", share / 2))).toEqual(REMEMBERED);
+        expect(await remember(subscribe("c"))).toEqual(full);
+        expect(await remember(unsubscribe("é:2"), "two")).toEqual(REMEMBERED);
+        expect(await remember(subscribe("c"))).toEqual(REMEMBERED);
       });
 
       test("of several at once keeps each", async () => {
@@ -371,7 +433,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           bindings: { one: { ...to, generation: 2 } },
           remembered: new Map([["one", { ...told("{}", ["a", '{"uri":"a"}']), listening: 2 }]]),
         };
-        expect(await store.find(key)).toEqual({ ...found, session: whole });
+        expect(await store.load(key)).toEqual({ ...loaded, session: whole });
         expect(await store.remove(key)).toEqual({ kind: "removed", session: whole });
       });
 
@@ -388,7 +450,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await advance(LIFESPAN.idle);
         await remember(level("{}"));
         await advance(SLACK);
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
       });
 
       test("knows no session that was removed or has expired, and brings none back", async () => {
@@ -396,7 +458,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await store.remove(key);
         for (const remark of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
           expect(await remember(remark)).toEqual(unknown);
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
         await create();
         await advance(LIFESPAN.idle + SLACK);
         for (const remark of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
@@ -409,7 +471,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await remember(level("{}"));
         await advance(LIFESPAN.lifetime);
         await create();
-        expect(await store.find(key)).toEqual(found);
+        expect(await store.load(key)).toEqual(loaded);
       });
 
       test("leaves what was found before as it was", async () => {
@@ -436,7 +498,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await store.remove(key);
         expect(await store.touch(key)).toEqual(unknown);
         expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
-        expect(await store.find(key)).toEqual(unknown);
+        expect(await find()).toEqual(unknown);
       });
 
       test("leaves other sessions alone", async () => {
@@ -444,7 +506,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         const other = sessionKey(mintSessionId());
         await store.create(other, session);
         await store.remove(key);
-        expect(await store.find(other)).toEqual(found);
+        expect(await store.load(other)).toEqual(loaded);
       });
     });
   });

@@ -162,7 +162,7 @@ describe("the expiry of a session", () => {
     advance(LIFESPAN.idle / 2);
     const verdict = head(exchange, method, id);
     expect(await (method === "POST" ? exchange.requestBody(Buffer.from(call)) : verdict)).toEqual(pinned);
-    expect(await store.find(sessionKey(id))).toMatchObject({ touchDue: false });
+    expect(await store.find(sessionKey(id), "one")).toMatchObject({ touchDue: false });
   });
 
   test("costs no write before that", async () => {
@@ -186,8 +186,8 @@ describe("a body of a request that is no message", () => {
 
 test("a session of another route is unknown, also where both routes lead to one backend", async () => {
   const { exchange, store, id } = await open();
-  const found = await store.find(sessionKey(id));
-  if (found.kind !== "found") throw new Error("unreachable");
+  const found = await store.load(sessionKey(id));
+  if (found.kind !== "loaded") throw new Error("unreachable");
   const other = mintSessionId();
   await store.create(sessionKey(other), { ...found.session, route: "/other" });
   head(exchange, "POST", other);
@@ -210,12 +210,12 @@ describe("another principal's session", () => {
   test("is unknown, and lives on", async () => {
     const { exchange, store, id } = await open();
     const theirs = mintSessionId();
-    const found = await store.find(sessionKey(id));
-    if (found.kind !== "found") throw new Error("unreachable");
+    const found = await store.load(sessionKey(id));
+    if (found.kind !== "loaded") throw new Error("unreachable");
     await store.create(sessionKey(theirs), { ...found.session, owner: "somebody" });
     head(exchange, "POST", theirs);
     expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
-    expect(await store.find(sessionKey(theirs))).toMatchObject({ kind: "found" });
+    expect(await store.load(sessionKey(theirs))).toMatchObject({ kind: "loaded" });
   });
 });
 
@@ -263,8 +263,8 @@ describe("a principal", () => {
 
   test("is stored as a digest of issuer and subject, which never run together", async () => {
     const { store, id } = await begun(ada, jwt(true));
-    const found = await store.find(sessionKey(id));
-    if (found.kind !== "found") throw new Error("unreachable");
+    const found = await store.load(sessionKey(id));
+    if (found.kind !== "loaded") throw new Error("unreachable");
     expect(found.session.owner).toMatch(/^[\w-]{43}$/);
     expect(found.session.owner).toBe(principalDigest([issuer, "ada"]));
     expect(principalDigest(["ab", "c"])).not.toBe(principalDigest(["a", "bc"]));
@@ -323,7 +323,7 @@ describe("an initialize", () => {
     const given = verdict.kind === "mutate" ? verdict.set[0]?.[1] : undefined;
     const id = parseSessionId(given ?? "");
     if (id === undefined) throw new Error(`no session id: ${given}`);
-    expect(await store.find(sessionKey(id))).toMatchObject({
+    expect(await store.load(sessionKey(id))).toMatchObject({
       session: {
         owner: ANONYMOUS,
         route: "/mcp",

@@ -1,10 +1,12 @@
--- Sets or removes a field of a live session.
+-- Sets or removes a field of a live session, within what one may remember. Values are not read, only their lengths.
 -- KEYS[1]  the session's hash
 -- ARGV[1]  the field
 -- ARGV[2]  its value, empty to remove it
 -- ARGV[3]  how the names of subscriptions begin
--- ARGV[4]  most subscriptions that there may be for a field to be added
--- Answers  1 done, 0 there is no session, 2 it has too many subscriptions
+-- ARGV[4]  most subscriptions
+-- ARGV[5]  how the names of levels begin
+-- ARGV[6]  most bytes of subscriptions and levels, names and values
+-- Answers  1 done, 0 there is no session, 2 too many subscriptions, 3 too many bytes
 local expires = redis.call('HGET', KEYS[1], 'x')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -13,12 +15,18 @@ if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
   return 1
 end
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
-  local count = 0
+local function begins(field, with) return string.sub(field, 1, #with) == with end
+if begins(ARGV[1], ARGV[3]) or begins(ARGV[1], ARGV[5]) then
+  local count, bytes = begins(ARGV[1], ARGV[3]) and 1 or 0, #ARGV[1] + #ARGV[2]
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-    if string.sub(field, 1, #ARGV[3]) == ARGV[3] then count = count + 1 end
+    local subscription = begins(field, ARGV[3])
+    if field ~= ARGV[1] and (subscription or begins(field, ARGV[5])) then
+      if subscription then count = count + 1 end
+      bytes = bytes + #field + redis.call('HSTRLEN', KEYS[1], field)
+    end
   end
-  if count >= tonumber(ARGV[4]) then return 2 end
+  if count > tonumber(ARGV[4]) then return 2 end
+  if bytes > tonumber(ARGV[6]) then return 3 end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1

@@ -62,7 +62,7 @@ describe("the lease of a session", () => {
   });
 
   test("that was gone is kept while nobody knows whether the session lives", async () => {
-    const { ledger, extend } = await open({ store: { find: unavailable } });
+    const { ledger, extend } = await open({ store: { load: unavailable } });
     expect(await extend()).toEqual(extended);
     expect(ledger.size.live).toBe(1);
   });

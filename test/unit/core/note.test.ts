@@ -4,9 +4,6 @@ import type { Note } from "../../../src/core/note.ts";
 import { fields } from "./fields.ts";
 import { POLICY } from "./policy.ts";
 
-/** Largest params that are remembered, in bytes. */
-const LARGEST = 8 * 1024;
-
 /** What is noted of a body, with the text of its params in place of where they stand. */
 function noted(body: string): readonly (Omit<Note, "params"> & { readonly params: string })[] | undefined {
   const bytes = Buffer.from(body);
@@ -63,10 +60,4 @@ describe("nothing is noted of", () => {
     }
     expect(note).toBeUndefined();
   });
-});
-
-test("params are noted up to their limit and no further", () => {
-  const params = (length: number) => `{"level":"${"x".repeat(length - '{"level":""}'.length)}"}`;
-  expect(noted(request("logging/setLevel", params(LARGEST)))?.[0]?.params).toHaveLength(LARGEST);
-  expect(noted(request("logging/setLevel", params(LARGEST + 1)))).toBeUndefined();
 });

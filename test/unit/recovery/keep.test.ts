@@ -3,11 +3,17 @@ import { CONTINUE, type Later, type ResponseHead, type Verdict } from "../../../
 import type { Note } from "../../../src/core/note.ts";
 import { longestPatience } from "../../../src/core/routes.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
-import { createKeeper, type Kept, type NotKept, type SentMessage } from "../../../src/recovery/keep.ts";
+import {
+  createKeeper,
+  type Kept,
+  type NotKept,
+  type NotRemembered,
+  type SentMessage,
+} from "../../../src/recovery/keep.ts";
 import type { Recovery } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS, NOTHING_REMEMBERED } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, MAX_REMEMBERED_BYTES, NOTHING_REMEMBERED, type SessionStore } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY, ROUTE } from "../core/policy.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
@@ -36,6 +42,8 @@ interface Options {
   readonly budget?: number;
   readonly recover?: Recovery["recover"];
   readonly answer?: AnswerOptions | Error;
+  /** Operations of the store that do something else. */
+  readonly store?: Partial<SessionStore>;
 }
 
 type Recovered = Parameters<Recovery["recover"]>;
@@ -49,6 +57,7 @@ async function open({
   budget: total = 1_000,
   recover = recovered,
   answer = { headers: { "content-length": "2" }, body: "{}" },
+  store: failing = {},
 }: Options = {}) {
   const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
   close = () => store.close();
@@ -69,7 +78,15 @@ async function open({
       return recover(...of);
     },
   };
-  const keeper = createKeeper({ store, recovery, egress, budget, answers: createBudget(1e9) });
+  const notRemembered: NotRemembered[] = [];
+  const keeper = createKeeper({
+    store: { ...store, ...failing },
+    recovery,
+    egress,
+    budget,
+    answers: createBudget(1e9),
+    notRemembered: (why) => notRemembered.push(why),
+  });
   const request = {
     route: ROUTE,
     query: "?a=1",
@@ -83,8 +100,8 @@ async function open({
   };
   const keep = (over: Pick<Options, "message"> = {}) => keeper.keep({ ...request, ...over });
   const remembered = async () => {
-    const found = await store.find(key);
-    return found.kind === "found" ? found.session.remembered?.get("one") : found;
+    const loaded = await store.load(key);
+    return loaded.kind === "loaded" ? loaded.session.remembered?.get("one") : loaded;
   };
   /** Whether the budget has given nothing out. */
   const isWhole = () => {
@@ -92,7 +109,7 @@ async function open({
     budget.give(total);
     return true;
   };
-  return { keep, sent, recoveries, key, remembered, isWhole };
+  return { keep, sent, recoveries, key, remembered, notRemembered, isWhole };
 }
 
 function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
@@ -222,6 +239,23 @@ describe("what a backend is told of its session is remembered", () => {
     const unsubscribe = { id: "7", body, notes: [{ kind: "unsubscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE, true);
     expect(await remembered()).toBeUndefined();
+  });
+
+  test("and what does not fit is told, and costs the client nothing", async () => {
+    const { keep, remembered, notRemembered } = await open({ limit: 1e6, budget: 1e6 });
+    const body = Buffer.from(`{"uri":"a:b","pad":"${"x".repeat(MAX_REMEMBERED_BYTES)}"}`);
+    const note = { kind: "subscribe", params: { start: 0, end: body.length }, uri: "a:b" } as const;
+    const verdict = mustKeep(keep({ message: { id: "7", body, notes: [note] } })).answer(head("200"), CONTINUE, true);
+    expect(await verdict).toBe(CONTINUE);
+    expect(notRemembered).toEqual(["bytes"]);
+    expect(await remembered()).toBeUndefined();
+  });
+
+  test("and so is what a store that is away does not remember", async () => {
+    const store = { remember: async () => ({ kind: "unavailable" as const }) };
+    const { keep, notRemembered } = await open({ ...noted, store });
+    expect(await mustKeep(keep()).answer(head("200"), CONTINUE, true)).toBe(CONTINUE);
+    expect(notRemembered).toEqual(["unavailable"]);
   });
 
   test("by each message of a batch, the last one of its kind", async () => {

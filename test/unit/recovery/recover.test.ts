@@ -126,7 +126,7 @@ describe("a session that its backend has lost", () => {
       '{"jsonrpc":"2.0","id":"mcp-router","method":"resources/subscribe","params":{"uri":"a:b"}}',
       '{"jsonrpc":"2.0","id":"mcp-router","method":"resources/subscribe","params":{"uri":"c"}}',
     ]);
-    expect(await store.find(key)).toMatchObject({ session: { bindings: { one: NEW } } });
+    expect(await store.load(key)).toMatchObject({ session: { bindings: { one: NEW } } });
   });
 
   test("is dealt with by calls that carry the client's credentials, and each what belongs to its session", async () => {
@@ -461,7 +461,7 @@ describe("a recovery fails, and says why,", () => {
     ["where the bound is exceeded", { answers: { initialize: silent }, bound: 50 }, "timeout", []],
     ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, "timeout", []],
     ["where the backend stays away", { answers: { initialize: { status: 503 } }, bound: 100 }, "abort", []],
-    ["while the store is away", { store: () => ({ find: unavailable }) }, "store is away", []],
+    ["while the store is away", { store: () => ({ load: unavailable }) }, "store is away", []],
     ["where the store goes away", { store: () => ({ bind: unavailable }) }, "store is away", ["new"]],
     ["while the locks are away", { locks: { acquire: unavailable } }, "store is away", []],
     [
@@ -479,7 +479,7 @@ describe("a recovery fails, and says why,", () => {
     if (ended.length > 0) expect((await listener.called("DELETE")).headers).toMatchObject(Object.fromEntries(HEADERS));
     const deleted = listener.calls.filter(({ name }) => name === "DELETE");
     expect(deleted.map(({ headers }) => headers["mcp-session-id"])).toEqual(ended);
-    expect(await store.find(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
+    expect(await store.load(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
   });
 
   test("where Envoy's egress listener is away", async () => {
@@ -512,8 +512,8 @@ describe("a recovery fails, and says why,", () => {
   });
 
   test("by whatever is thrown, and never rejects", async () => {
-    const find = () => Promise.reject("not even an Error");
-    const { recovery, loss } = await open({ store: () => ({ find }) });
+    const load = () => Promise.reject("not even an Error");
+    const { recovery, loss } = await open({ store: () => ({ load }) });
     expect(await recovery.recover(loss, never)).toEqual({ kind: "failed", why: "not even an Error" });
   });
 });

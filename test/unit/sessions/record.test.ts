@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readBinding, readRecord, remarkField, writeBinding, writeRecord } from "../../../src/sessions/record.ts";
+import {
+  readBinding,
+  readRecord,
+  readView,
+  remarkField,
+  writeBinding,
+  writeRecord,
+} from "../../../src/sessions/record.ts";
 import type { Remark, Session } from "../../../src/sessions/store.ts";
 
 const session: Session = {
@@ -68,6 +75,18 @@ describe("a record is not read that", () => {
     ["has a broken binding", { "b:one": "x" }, "field b:one holds no binding"],
   ])("%s", (_, over, why) => {
     expect(readRecord(fields(over))).toEqual({ kind: "unreadable", why: expect.stringContaining(why) });
+  });
+});
+
+describe("of a record nothing is read for a request that", () => {
+  test.each<[string, Parameters<typeof readView>[0], string]>([
+    ["is of a later layout", ["2", "o", "/r", "x", null], "layout 2, and this router reads 1"],
+    ["has no layout", [null, "o", "/r", null, null], "layout ?"],
+    ["has no owner", ["1", null, "/r", null, null], "missing"],
+    ["has no route", ["1", "o", null, null, null], "missing"],
+    ["has a broken binding", ["1", "o", "/r", "x", null], "holds none"],
+  ])("%s", (_, fields, why) => {
+    expect(readView(fields)).toEqual({ kind: "unreadable", why: expect.stringContaining(why) });
   });
 });
 

@@ -1,0 +1,8 @@
+-- Reads all of a live session. Reads only.
+-- KEYS[1]  the session's hash
+-- Answers  nil where there is none; { field, value, field, value, … }
+local expires = redis.call('HGET', KEYS[1], 'x')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if not expires or now >= tonumber(expires) then return nil end
+return redis.call('HGETALL', KEYS[1])
