@@ -1,6 +1,7 @@
 /** What is wrong with a configuration although each value of it is right. */
 import { isIP } from "node:net";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
+import { publicPath } from "../core/public-path.ts";
 import type { RawConfig } from "./schema.ts";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
@@ -40,10 +41,13 @@ export function crossChecks(raw: RawConfig): string[] {
     for (const name of route.backends)
       if (!names.includes(name))
         errors.push(`routes[${index}].backends: got "${name}", expected one of the backends: ${names.join(", ")}`);
-    const first = seen.get(route.path);
+    const path = publicPath(route.path);
+    const first = seen.get(path);
     if (first !== undefined)
-      errors.push(`routes[${index}].path: got "${route.path}", which routes[${first}] has already`);
-    else seen.set(route.path, index);
+      errors.push(
+        `routes[${index}].path: got "${route.path}", which routes[${first}] has already; a slash at the end makes no other path`,
+      );
+    else seen.set(path, index);
   });
   errors.push(
     ...identityContradictions(raw),

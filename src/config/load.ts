@@ -1,6 +1,7 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { parseDocument } from "yaml";
 import type { Identity } from "../core/identity.ts";
+import { publicPath } from "../core/public-path.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeAliasError, describeIssue, describeSyntaxError } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
@@ -23,7 +24,7 @@ export interface BackendConfig {
   readonly onSessionLost: "recover" | "surface";
 }
 
-/** A public path, transparent to one backend. */
+/** A public path (core/public-path.ts), transparent to one backend. */
 interface RouteConfig {
   readonly path: string;
   readonly backend: string;
@@ -130,7 +131,11 @@ function assemble(raw: RawConfig): Loaded {
       timeouts: backendTimeouts(raw, backend),
       onSessionLost: backend.onSessionLost,
     })),
-    routes: raw.routes.map(({ path, backends: [backend = ""], sessions }) => ({ path, backend, sessions })),
+    routes: raw.routes.map(({ path, backends: [backend = ""], sessions }) => ({
+      path: publicPath(path),
+      backend,
+      sessions,
+    })),
   };
   return { ok: true, config, warnings };
 }

@@ -72,7 +72,10 @@ const backend = z.strictObject({
 });
 
 const route = z.strictObject({
-  path: path.describe("Public path, compared byte by byte after Envoy's normalization."),
+  path: path.describe(
+    "Public path. A request's path is compared with it after Envoy's normalization, where slashes in a row are one and one at the " +
+      "end makes no difference: `/mcp/` is `/mcp`.",
+  ),
   backends: z
     .array(text("the name of a backend"), "expected a list of the names of backends")
     .min(1, "expected at least one backend")

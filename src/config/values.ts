@@ -103,11 +103,14 @@ export const host = fromText<string>(
   },
 );
 
-const pathExpected = 'a path such as "/mcp": no query, no empty, dotted or percent-escaped segment, no trailing slash';
-/** A URL path without query, fragment, empty, dot or escaped segments: what Envoy's normalization leaves as it is. */
+const pathExpected = 'a path such as "/mcp": no query, no empty, dotted or percent-escaped segment';
+/**
+ * A URL path without query, fragment, empty, dot or escaped segments: what Envoy's normalization leaves as it is. With a slash at
+ * its end or without, as it is written.
+ */
 export const path = z
   .string(`expected ${pathExpected}`)
-  .regex(/^(?:\/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+$|^\/$/, `expected ${pathExpected}`)
+  .regex(/^(?:\/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+\/?$|^\/$/, `expected ${pathExpected}`)
   .meta({ title: pathExpected });
 
 const backendPathExpected =

@@ -2,6 +2,7 @@
 import { isJsonInUtf8, isUnencoded } from "./content.ts";
 import { type HeaderFields, namesEventStream, type RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
+import { publicPath } from "./public-path.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy, Route } from "./routes.ts";
 
@@ -22,7 +23,9 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
   const target = headers.get(":path") ?? "";
   const queryStart = target.indexOf("?");
   const query = queryStart < 0 ? "" : target.slice(queryStart);
-  const route = policy.routes.get(queryStart < 0 ? target : target.slice(0, queryStart));
+  const path = queryStart < 0 ? target : target.slice(0, queryStart);
+  // Nearly every client writes the path as it is configured: that costs one look.
+  const route = policy.routes.get(path) ?? policy.routes.get(publicPath(path));
   if (!route) return refuse({ reason: "no-route" });
   switch (headers.get(":method")) {
     case "POST":

@@ -2,7 +2,7 @@
 import type { Identity } from "./identity.ts";
 
 export interface Route {
-  /** Public path, compared byte by byte. */
+  /** Public path, as `publicPath` leaves it. */
   readonly path: string;
   /** The backend, by the name that it has as an Envoy cluster. */
   readonly backend: string;
@@ -25,6 +25,7 @@ export function longestPatience({ initialize, call }: Route["timeouts"]): number
 }
 
 export interface RequestPolicy {
+  /** By public path. */
   readonly routes: ReadonlyMap<string, Route>;
   /** `gateway.hosts`, lower case; undefined = any. */
   readonly hosts: readonly string[] | undefined;

@@ -1,6 +1,7 @@
 /** Bounds what may open something, ahead of everything that costs (envoy.extensions.filters.http.local_ratelimit.v3). */
 import type { Config } from "../config/load.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
+import { spellingsOf } from "../core/public-path.ts";
 import { LOCAL_RATE_LIMIT_FILTER, LOCAL_RATE_LIMIT_TYPE } from "./names.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
 
@@ -25,7 +26,7 @@ export function guardFilter({ perSecond, burst }: Guard, { routes }: Pick<Config
     stat_prefix: "mcp_guard",
     filter_enabled: ALWAYS,
     filter_enforced: ALWAYS,
-    rate_limits: routes.map(({ path }) => ({ actions: [opening(path)] })),
+    rate_limits: routes.flatMap(({ path }) => spellingsOf(path)).map((path) => ({ actions: [opening(path)] })),
     descriptors: [
       {
         entries: [DESCRIPTOR],
@@ -38,7 +39,7 @@ export function guardFilter({ perSecond, burst }: Guard, { routes }: Pick<Config
 
 /**
  * A POST on a public path that names neither a session nor, as modern and stateless requests do, its method
- * (envoy.config.route.v3.RateLimit.Action.HeaderValueMatch). One for each path: matchers know no "or".
+ * (envoy.config.route.v3.RateLimit.Action.HeaderValueMatch). One for each spelling of a path: matchers know no "or".
  */
 function opening(path: string): Message {
   return {

@@ -1,6 +1,7 @@
 /** Who calls: Envoy checks each token before the processor is asked (envoy.extensions.filters.http.jwt_authn.v3). */
 import type { Config, Jwks } from "../config/load.ts";
 import { JWT_METADATA } from "../core/identity.ts";
+import { spellingsOf } from "../core/public-path.ts";
 import { JWKS_CLUSTER, JWT_AUTHN_TYPE } from "./names.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
 
@@ -31,10 +32,12 @@ export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentit
         payload_in_metadata: JWT_METADATA.key,
       },
     },
-    rules: routes.map(({ path }) => ({
-      match: { path },
-      requires: required ? provider : { requires_any: { requirements: [provider, { allow_missing: {} }] } },
-    })),
+    rules: routes
+      .flatMap(({ path }) => spellingsOf(path))
+      .map((path) => ({
+        match: { path },
+        requires: required ? provider : { requires_any: { requirements: [provider, { allow_missing: {} }] } },
+      })),
     bypass_cors_preflight: true,
   });
 }

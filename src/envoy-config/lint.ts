@@ -8,6 +8,7 @@ import { error, type Finding, warning } from "./lint/finding.ts";
 import { guardFindings } from "./lint/guard-rules.ts";
 import { identityFindings } from "./lint/identity-rules.ts";
 import { otherRouteFindings } from "./lint/other-route-rules.ts";
+import { pathFindings } from "./lint/path-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { gatewayRouteFindings } from "./lint/route-rules.ts";
@@ -63,6 +64,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, topology, config),
     ...gatewayRouteFindings(gateway, topology, config),
+    ...pathFindings(gateway, topology, config),
     ...otherRouteFindings(gateway, topology, config),
     ...localReplyFindings(manager),
   ];

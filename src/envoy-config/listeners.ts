@@ -76,7 +76,10 @@ export function internalHeadersAreOurs(): Message {
 /** No ext_proc here: it must not be reachable for clients. */
 function egressListener(config: Config): Message {
   // Here it matters which endpoint answers: none but the one that is asked may.
-  return listener("egress", config.egress.listen, config, { virtualHost: { extras: answersNameEndpoint() } });
+  return listener("egress", config.egress.listen, config, {
+    http: PATHS_AS_WRITTEN,
+    virtualHost: { extras: answersNameEndpoint() },
+  });
 }
 
 /** For the virtual host of the egress listener: answers say which endpoint served. */
@@ -84,12 +87,15 @@ export function answersNameEndpoint(): Message {
   return { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")] };
 }
 
-/** The processor compares the whole path with the configured ones and answers 404, so nothing is guessed here. */
+/** The processor compares the whole path with the configured ones by the same rule (core/public-path.ts). */
 export const PATHS = {
   normalize_path: true,
-  merge_slashes: false,
+  merge_slashes: true,
   path_with_escaped_slashes_action: "KEEP_UNCHANGED",
 } as const;
+
+/** Our own calls go to a backend's path as it is written. */
+export const PATHS_AS_WRITTEN = { normalize_path: false, merge_slashes: false } as const;
 
 /** What one connection may ask of Envoy. */
 export function connectionLimits(): Message {

@@ -54,6 +54,18 @@ const bob = () => bearer(issuer.token({ sub: "bob" }, "ES256"));
 const callIn = (stack: Stack, session: string, headers: Readonly<Record<string, string>> = {}) =>
   post(stack.port, PATH, callMessage("echo", { text: "x" }), { ...headers, "mcp-session-id": session });
 
+test.each(["/mcp/", "//mcp", "/x/..//mcp//"])("Envoy checks tokens on %s as on the path that it is", async (path) => {
+  const answer = (stack: Stack, headers: Readonly<Record<string, string>>) =>
+    post(stack.port, path, initializeMessage(), headers);
+  expect((await answer(required, {})).status).toBe(401);
+  // Not taken for a request without one.
+  expect((await answer(optional, bearer(forger.token({ sub: "ada" })))).status).toBe(401);
+  const owner = bearer(issuer.token({ sub: "slashes" }));
+  const session = await openSession(required.port, path, owner);
+  expect(await callIn(required, session, bob())).toMatchObject({ status: 404 });
+  expect(await callIn(required, session, owner)).toMatchObject({ status: 200 });
+});
+
 describe("a session of a principal", () => {
   test("goes on with a refreshed token, also one of another key", async () => {
     const session = await openSession(required.port, PATH, ada());

@@ -76,7 +76,7 @@ describe("what is taken from `mcp-router envoy`", () => {
   test("are all routes, of which the last is for the public path only", () => {
     const [host] = from.route_config.virtual_hosts;
     const limit = { request_body_buffer_limit: host.request_body_buffer_limit };
-    const undecided = { ...host.routes.at(-1), match: { path: "/mcp" }, ...limit };
+    const undecided = { ...host.routes.at(-1), match: { safe_regex: { regex: "/mcp/?" } }, ...limit };
     expect(to.route_config.virtual_hosts[0].routes.slice(0, -1)).toEqual([...host.routes.slice(0, -1), undecided]);
   });
 });

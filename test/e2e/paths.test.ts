@@ -49,9 +49,10 @@ afterEach(() => {
 describe("a path that is no route gets a plain 404 and reaches no backend", () => {
   test.each([
     "/",
-    "/mcp/",
-    "//mcp",
     "/MCP",
+    "/mcp%2f%2f",
+    "/two//",
+    "/mcp//x",
     "/mcp%2f",
     "/mcp%2f..",
     "/mcp%2F%2e%2e%2ftwo/mcp",
@@ -90,10 +91,38 @@ test.each([
   ["/%6dcp", "/deep/er/mcp"],
   ["/mcp?a=1&b=%2F..%2F", "/deep/er/mcp?a=1&b=%2F..%2F"],
   ["/mcp?", "/deep/er/mcp?"],
+  ["/mcp/", "/deep/er/mcp"],
+  ["//mcp", "/deep/er/mcp"],
+  ["/mcp//", "/deep/er/mcp"],
+  ["/two/..//mcp/", "/deep/er/mcp"],
+  ["/mcp/?a=//b/", "/deep/er/mcp?a=//b/"],
 ])("%s is normalized by Envoy, decided once, and reaches the backend as %s", async (path, expected) => {
   expect((await post(stack.port, path, initializeMessage())).status).toBe(200);
   expect(one.received.map((request) => request.path)).toEqual([expected]);
   expect(two.received).toEqual([]);
+});
+
+test("a session is the same by every spelling of its path", async () => {
+  const session = await openSession(stack.port, "//mcp/");
+  const headers = { "mcp-session-id": session };
+  for (const path of ["/mcp", "/mcp/", "//mcp"])
+    expect((await post(stack.port, path, callMessage("whoami"), headers)).status, path).toBe(200);
+  expect((await post(stack.port, "/two/mcp/", callMessage("whoami"), headers)).status).toBe(404);
+});
+
+describe("behind an Envoy that merges no slashes", () => {
+  let unmerged: Stack;
+
+  beforeAll(async () => {
+    const rewriteBootstrap = (bootstrap: string) => bootstrap.replaceAll("merge_slashes: true", "merge_slashes: false");
+    unmerged = await startStack({ ...options(), rewriteBootstrap });
+  });
+  afterAll(() => unmerged?.stop());
+
+  test.each(["//mcp", "/mcp//", "/mcp/"])("%s is the route too", async (path) => {
+    expect((await post(unmerged.port, path, initializeMessage())).status).toBe(200);
+    expect(one.received.map((request) => request.path)).toEqual(["/deep/er/mcp"]);
+  });
 });
 
 test("the path is the backend's for every method of a session", async () => {

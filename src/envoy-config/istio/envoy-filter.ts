@@ -11,7 +11,13 @@ import {
 import { corsFilter, corsPolicy } from "../cors.ts";
 import { extProcFilter } from "../ext-proc.ts";
 import { guardFilter } from "../guard.ts";
-import { answersNameEndpoint, connectionLimits, internalHeadersAreOurs, PATHS } from "../listeners.ts";
+import {
+  answersNameEndpoint,
+  connectionLimits,
+  internalHeadersAreOurs,
+  PATHS,
+  PATHS_AS_WRITTEN,
+} from "../listeners.ts";
 import { localReplies } from "../local-replies.ts";
 import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
 import { type Message, typed } from "../proto-json.ts";
@@ -69,7 +75,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
 
 /** The router's port: no ext_proc. */
 export function egressPatches(place: Place): Message[] {
-  return [mergeManager(place), mergeVirtualHost(place, answersNameEndpoint())];
+  return [mergeManager(place, PATHS_AS_WRITTEN), mergeVirtualHost(place, answersNameEndpoint())];
 }
 
 /** What no processor has decided ends in a cluster without endpoints. */

@@ -35,6 +35,8 @@ export type Rule =
   /** Retries, hedging, mirroring: a call may run twice. */
   | "repeated-requests"
   | "fail-closed"
+  /** Envoy and the processor take a path for two, or two for one. */
+  | "paths"
   | "local-replies"
   /** A way to a backend that does not pass the processor. */
   | "bypass"

@@ -1,6 +1,7 @@
 /** Rules on the bound on what opens sessions: local_ratelimit ahead of tokens and of the processor (admission.guard). */
 import type { Config } from "../../config/load.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../../core/headers.ts";
+import { spellingsOf } from "../../core/public-path.ts";
 import { JWT_AUTHN_TYPE, LOCAL_RATE_LIMIT_TYPE } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { type SampleRequest, takesHeader } from "./match.ts";
@@ -75,7 +76,8 @@ function counted(guard: View, routes: Config["routes"]): Finding[] {
   const limits = guard.get("rate_limits");
   const entries = limits.items();
   if (!entries.every(isJudged)) return [];
-  return routes.flatMap(({ path }) => {
+  const paths = routes.flatMap(({ path }) => spellingsOf(path));
+  return paths.flatMap((path) => {
     const initialize = { ":method": "POST", ":path": path, [X_MCP_PATH]: path };
     const taking = (headers: SampleRequest["headers"]) => entries.filter((entry) => counts(entry, headers));
     const findings = [MCP_SESSION_ID, MCP_METHOD].flatMap((name) =>

@@ -1,6 +1,7 @@
 /** Rules on how the processor learns who calls: jwt_authn ahead of it, and its claims handed on. */
 import type { Config } from "../../config/load.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
+import { spellingsOf } from "../../core/public-path.ts";
 import { JWT_AUTHN_TYPE } from "../names.ts";
 import { error, type Finding } from "./finding.ts";
 import { takes } from "./match.ts";
@@ -9,7 +10,7 @@ import type { View } from "./view.ts";
 /** Without tokens as principals there is nothing to check. */
 export function identityFindings(manager: View, extProc: View, { identity, routes }: Config): Finding[] {
   if (identity.kind !== "jwt") return [];
-  const paths = routes.map(({ path }) => path);
+  const paths = routes.flatMap(({ path }) => spellingsOf(path));
   return [...checkedTokens(manager, extProc, identity.issuer, paths), ...forwardedClaims(extProc)];
 }
 

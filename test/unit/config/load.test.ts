@@ -211,7 +211,8 @@ describe("an error names the path, the value, and what was expected", () => {
       'routes[0].backends: got "one", expected a list of the names of backends',
     ],
     [{ routes: [{ path: "mcp", backends: ["one"] }] }, 'routes[0].path: got "mcp", expected a path such as "/mcp"'],
-    [{ routes: [{ path: "/mcp/", backends: ["one"] }] }, 'routes[0].path: got "/mcp/"'],
+    [{ routes: [{ path: "/mcp//", backends: ["one"] }] }, 'routes[0].path: got "/mcp//"'],
+    [{ routes: [{ path: "//mcp", backends: ["one"] }] }, 'routes[0].path: got "//mcp"'],
     [{ routes: [{ path: "/a/../mcp", backends: ["one"] }] }, 'routes[0].path: got "/a/../mcp"'],
     [{ routes: [{ path: "/mcp?x", backends: ["one"] }] }, 'routes[0].path: got "/mcp?x"'],
     [{ routes: [{ path: "/%6dcp", backends: ["one"] }] }, 'routes[0].path: got "/%6dcp"'],
@@ -401,10 +402,23 @@ test.each(["/", "/mcp", "/mcp/", "/a//b", "/a/../b", "/%6dcp", "/v1;a=b/@c"])("a
   expect(config.backends[0]?.path).toBe(path);
 });
 
+test.each(["/mcp", "/mcp/"])("a route's path may be %s, and means the same", (path) => {
+  const config = load({ routes: [{ path, backends: ["one"] }] });
+  expect(config.routes.map((route) => route.path)).toEqual(["/mcp"]);
+  expect([...requestPolicy(config).routes]).toEqual([["/mcp", expect.objectContaining({ path: "/mcp" })]]);
+});
+
 describe("settings that contradict each other", () => {
   test("two routes with one path", () => {
     const routes = [...MINIMAL.routes, ...MINIMAL.routes];
-    expect(errorsOf({ routes })).toEqual(['routes[1].path: got "/mcp", which routes[0] has already']);
+    expect(errorsOf({ routes })).toEqual([
+      'routes[1].path: got "/mcp", which routes[0] has already; a slash at the end makes no other path',
+    ]);
+  });
+
+  test("two routes whose paths differ by a slash at the end", () => {
+    const routes = [...MINIMAL.routes, { path: "/mcp/", backends: ["one"] }];
+    expect(errorsOf({ routes })).toEqual([expect.stringContaining('routes[1].path: got "/mcp/", which routes[0] has')]);
   });
 
   test("two listeners on one address", () => {

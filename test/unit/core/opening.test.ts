@@ -18,6 +18,8 @@ const refused = (reason: string) => ({ kind: "reject", reject: { reason } });
 test.each([
   [{}, { kind: "message", route, query: "" }],
   [{ ":path": "/mcp?a=?b" }, { kind: "message", route, query: "?a=?b" }],
+  [{ ":path": "/mcp/" }, { kind: "message", route, query: "" }],
+  [{ ":path": "//mcp//?a=//" }, { kind: "message", route, query: "?a=//" }],
   [
     { ":method": "GET", accept: "application/json, text/event-stream" },
     { kind: "listen", route, query: "" },
@@ -32,7 +34,9 @@ test.each([
 });
 
 test.each([
-  [{ ":path": "/mcp/" }, "no-route"],
+  [{ ":path": "/mcp/x" }, "no-route"],
+  [{ ":path": "/mcp%2F" }, "no-route"],
+  [{ ":path": "//" }, "no-route"],
   [{ ":path": "" }, "no-route"],
   [{ ":path": "mcp" }, "no-route"],
   [{ ":path": "/mcp#x" }, "no-route"],

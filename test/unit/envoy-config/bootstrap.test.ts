@@ -83,7 +83,7 @@ describe("identity", () => {
           payload_in_metadata: "payload",
         },
       },
-      rules: ["/everything/mcp", "/files/mcp"].map((path) => ({
+      rules: ["/everything/mcp", "/everything/mcp/", "/files/mcp", "/files/mcp/"].map((path) => ({
         match: { path },
         requires: { provider_name: "principal" },
       })),
@@ -168,7 +168,7 @@ describe("the guard", () => {
     ]);
     expect(typed_config).not.toHaveProperty("token_bucket");
     expect(typed_config.rate_limits).toEqual(
-      ["/everything/mcp", "/files/mcp"].map((path) => ({
+      ["/everything/mcp", "/everything/mcp/", "/files/mcp", "/files/mcp/"].map((path) => ({
         actions: [
           {
             header_value_match: {

@@ -101,14 +101,14 @@ describe("identity by tokens", () => {
     ],
     [
       "a rule that requires something",
-      ({ http_filters }) => Reflect.deleteProperty(http_filters[0].typed_config.rules[1], "requires"),
-      `${filters}[0].typed_config.rules[1].requires`,
+      ({ http_filters }) => Reflect.deleteProperty(http_filters[0].typed_config.rules[2], "requires"),
+      `${filters}[0].typed_config.rules[2].requires`,
       "is absent: tokens are not checked on /files/mcp",
     ],
     [
       "a requirement that there is, where a rule names one",
       ({ http_filters }) => {
-        http_filters[0].typed_config.rules[0] = { match: { prefix: "/" }, requirement_name: "ours" };
+        http_filters[0].typed_config.rules[0] = { match: { path: "/everything/mcp" }, requirement_name: "ours" };
       },
       `${filters}[0].typed_config.requirement_map["ours"]`,
       "is absent: tokens are not checked on /everything/mcp",
@@ -153,6 +153,60 @@ describe("identity by tokens", () => {
   test("is what only a configuration with tokens needs", () => {
     const subject = configOf({ identity: { kind: "header", name: "x-user" } });
     expect(lintEnvoy(fresh(config), subject)).toEqual([]);
+  });
+});
+
+describe("the slashes of public paths", () => {
+  test.each([
+    [config, "warning", "what you match on paths does not hold for //mcp"],
+    [withTokens, "error", "//mcp goes around the check of tokens; write true"],
+    [guarded, "error", "//mcp goes around the check of tokens and admission.guard; write true"],
+  ] as const)("are merged by Envoy as by the processor", (subject, severity, message) => {
+    for (const merge_slashes of [false, undefined])
+      expect(lintAfter(({ gatewayManager }) => Object.assign(gatewayManager, { merge_slashes }), subject)).toEqual([
+        finding("paths", severity, `${GATEWAY}.merge_slashes`, message),
+      ]);
+  });
+
+  test.each(["/everything/mcp", "/everything/mcp/"])("at the end make no difference to the guard: %s", (path) => {
+    const pathOf = ({ actions }: Json) => actions[0].header_value_match.headers[1].string_match.exact;
+    const findings = lintAfter(({ gatewayManager }) => {
+      const { typed_config } = gatewayManager.http_filters[0];
+      typed_config.rate_limits = typed_config.rate_limits.filter((entry: Json) => pathOf(entry) !== path);
+    }, guarded);
+    const limits = `${GATEWAY}.http_filters[0].typed_config.rate_limits`;
+    expect(findings).toEqual([finding("guard", "error", limits, `count no initialize on ${path};`)]);
+  });
+
+  test("at the end make no difference to the check of tokens", () => {
+    const findings = lintAfter(({ gatewayManager }) => {
+      const { typed_config } = gatewayManager.http_filters[0];
+      typed_config.rules = typed_config.rules.filter(({ match }: Json) => !match.path.endsWith("/"));
+    }, withTokens);
+    expect(findings.map(({ message }) => message.split(":")[0])).toEqual([
+      "have none for /everything/mcp/",
+      "have none for /files/mcp/",
+    ]);
+  });
+
+  test("at the end make no difference to the route, by whichever match", () => {
+    const app = { match: { prefix: "/" }, route: { cluster: "mcp_undecided" } };
+    const routesOf = (...matches: Json[]) =>
+      lintAfter(({ gatewayHost }) => {
+        const [undecided] = gatewayHost.routes.splice(UNDECIDED);
+        gatewayHost.routes.push(...matches.map((match) => ({ ...undecided, match })), app);
+      });
+    const spellings = (path: string) => [{ path }, { path: `${path}/` }];
+    expect(routesOf({ safe_regex: { regex: "/(everything|files)/mcp/?" } })).toEqual([]);
+    expect(routesOf(...spellings("/everything/mcp"), ...spellings("/files/mcp"))).toEqual([]);
+    expect(routesOf({ path: "/everything/mcp" }, ...spellings("/files/mcp"))).toEqual([
+      finding(
+        "paths",
+        "warning",
+        `${HOST}.routes[${UNDECIDED}].match`,
+        "takes /everything/mcp and not /everything/mcp/, which the processor takes for the same",
+      ),
+    ]);
   });
 });
 
@@ -236,7 +290,7 @@ describe("the guard", () => {
     };
     const path = (n: number) => `${guard}.rate_limits[${n}].actions[0].header_value_match`;
     expect(lintAfter(change, guarded)).toEqual(
-      [0, 1].map((n) => finding("guard", "error", path(n), "have no bucket for what it counts")),
+      [0, 1, 2, 3].map((n) => finding("guard", "error", path(n), "have no bucket for what it counts")),
     );
   });
 });
