@@ -27,6 +27,7 @@ import { forward, showOwnSessionId, spoofedHeaders, staleResumption, strip } fro
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
+import { isUnanswered } from "./core/response-flags.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
 import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
 import { createOverrideGuard, type OverrideGuard } from "./recovery/override-guard.ts";
@@ -93,9 +94,9 @@ export interface GatewayDependencies {
   readonly keeper: Keeper;
   /**
    * Tells a backend that a session which it has just begun will never be used, with the credentials among the headers of the
-   * request that it was begun for. Does not wait, and does not throw.
+   * request that it was begun for. Resolves to whether it was told; never rejects.
    */
-  readonly abandon: (backend: string, begun: Binding, headers: HeaderFields) => void;
+  readonly abandon: (backend: string, begun: Binding, headers: HeaderFields) => Promise<boolean>;
   readonly observe: (event: RequestEvent) => void;
 }
 
@@ -236,8 +237,7 @@ class HttpExchange implements Exchange {
     // An empty one is none.
     const backendSessionId = headers.get(MCP_SESSION_ID) || undefined;
     if (!this.#initializing || !isSuccess(headers.get(":status")) || backendSessionId === undefined) {
-      // No session begins: the backend refused, failed, or has none to give.
-      this.#initializing?.slot.release();
+      if (this.#initializing) giveBack(this.#initializing.slot, head);
       return this.#passOn(head);
     }
     // Without it the session could not be pinned: better no session than one that works by chance.
@@ -274,7 +274,8 @@ class HttpExchange implements Exchange {
 
   closed(): void {
     this.#closed = true;
-    this.#initializing?.slot.release();
+    // The backend has it, and may begin a session all the same.
+    this.#initializing?.slot.leave();
     this.#kept?.drop();
   }
 
@@ -363,9 +364,11 @@ class HttpExchange implements Exchange {
     const outcome =
       created.kind === "created" ? await slot.commit(created.expiresIn) : { kind: "unavailable" as const };
     if (outcome.kind !== "committed") {
-      slot.release();
+      slot.leave();
       if (created.kind === "created") await store.remove(key);
-      abandon(route.backend, binding, requested);
+      void abandon(route.backend, binding, requested).then((told) => {
+        if (told) slot.release();
+      });
       return this.#refuse(this.#notAdmitted(outcome));
     }
     this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });
@@ -437,4 +440,10 @@ class HttpExchange implements Exchange {
       this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
+}
+
+/** No session begins: the backend refused, failed, or has none to give. One that has not answered may have begun it all the same. */
+function giveBack(slot: Slot, { headers, flags }: ResponseHead): void {
+  if (isUnanswered(headers.get(":status"), flags)) slot.leave();
+  else slot.release();
 }

@@ -3,23 +3,34 @@
  * session's or comes back, whatever happens to the request.
  */
 import type { Caps, Lease, Ledger } from "./ledger.ts";
-import { RESERVATION_MS } from "./ledger.ts";
+import { NO_CAPS, RESERVATION_MS } from "./ledger.ts";
 
 export interface AdmissionCaps extends Caps {
   /** Initializes that wait for one backend at once, in this process. undefined = any number. */
   readonly waiting: number | undefined;
 }
 
-/** What an initialize holds. Exactly one of commit and release decides about it; a later one changes nothing. */
+/**
+ * What an initialize holds. It stands for what the backend may hold: once the initialize was sent, the slot comes back only
+ * where the backend has said that there is no session, or was told to end it.
+ */
 export interface Slot {
-  /** The session has begun, and lives for `ms`. `released`: the request has ended meanwhile, and the slot with it. */
+  /**
+   * The session has begun, and lives for `ms`. `left`: the request has ended meanwhile. Of what was released or committed
+   * before, nothing changes.
+   */
   commit(ms: number): Promise<{ kind: "committed" } | NotCommitted>;
-  /** There will be no session. Returns at once; the slot comes back with the next turn of Redis. */
+  /** Nobody waits for the session any more, which the backend may have begun: the slot is taken until its reservation lapses. */
+  leave(): void;
+  /**
+   * There is no session, and there will be none. Returns at once; the slot comes back with the next turn of Redis. Of a
+   * session that was committed nothing changes.
+   */
   release(): void;
 }
 
 /** Why an initialize has no slot, or has none any more. */
-export type NotCommitted = Exhausted | { readonly kind: "released" } | { readonly kind: "unavailable" };
+export type NotCommitted = Exhausted | { readonly kind: "left" | "released" } | { readonly kind: "unavailable" };
 
 interface Exhausted {
   readonly kind: "exhausted";
@@ -65,7 +76,7 @@ class LeasedSlot implements Slot {
   readonly #lease: Lease;
   readonly #caps: Caps;
   readonly #answered: () => void;
-  #state: "reserved" | "committed" | "released" = "reserved";
+  #state: "reserved" | "committed" | "left" | "released" = "reserved";
 
   constructor(ledger: Ledger, lease: Lease, caps: Caps, answered: () => void) {
     this.#ledger = ledger;
@@ -78,33 +89,37 @@ class LeasedSlot implements Slot {
     if (this.#state !== "reserved") return { kind: this.#state };
     // Within the caps again: a backend that took longer than the reservation may have lost the slot to somebody else.
     const held = await this.#ledger.hold(this.#lease, ms, this.#caps);
-    if (this.#isReleased()) {
-      // Redis may have come to the release before the hold.
-      void this.#ledger.release(this.#lease);
-      return { kind: "released" };
-    }
+    const state = this.#current();
+    // Redis may have come to the release before the hold.
+    if (state === "released") void this.#ledger.release(this.#lease);
+    if (state === "left" && held.kind === "held") void this.#ledger.hold(this.#lease, RESERVATION_MS, NO_CAPS);
+    if (state !== "reserved") return { kind: state };
     if (held.kind !== "held") {
-      this.release();
+      this.leave();
       return held;
     }
-    this.#decide("committed");
+    this.#become("committed");
     return { kind: "committed" };
   }
 
-  release(): void {
-    if (this.#decide("released")) void this.#ledger.release(this.#lease);
+  leave(): void {
+    if (this.#state === "reserved") this.#become("left");
   }
 
-  /** Whether nothing had been decided before. */
-  #decide(state: "committed" | "released"): boolean {
-    if (this.#state !== "reserved") return false;
+  release(): void {
+    if (this.#state !== "reserved" && this.#state !== "left") return;
+    this.#become("released");
+    void this.#ledger.release(this.#lease);
+  }
+
+  /** Nobody waits for the backend any more, once it is not reserved. */
+  #become(state: "committed" | "left" | "released"): void {
+    if (this.#state === "reserved") this.#answered();
     this.#state = state;
-    this.#answered();
-    return true;
   }
 
   /** Of its own, since it changes while commit waits. */
-  #isReleased(): boolean {
-    return this.#state === "released";
+  #current() {
+    return this.#state;
   }
 }

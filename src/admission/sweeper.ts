@@ -47,8 +47,8 @@ export interface SweeperOptions {
 export interface Sweeper {
   /** Sweeps now, or joins the sweep under way. Never rejects. */
   sweep(): Promise<void>;
-  /** Tells a backend at once that a session of it has ended, which nobody has a lease for. Does not wait, and does not throw. */
-  tell(backend: string, ended: BackendSession, credentials: readonly Header[]): void;
+  /** Tells a backend at once that a session of it has ended. Resolves to whether it was told; never rejects. */
+  tell(backend: string, ended: BackendSession, credentials: readonly Header[]): Promise<boolean>;
   /** Begins nothing new, and lets what is under way end, for a moment. Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
@@ -147,6 +147,7 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
     tell(backend, ended, credentials) {
       const told = tell(backend, ended, credentials).finally(() => telling.delete(told));
       telling.add(told);
+      return told;
     },
     async stop() {
       clearInterval(timer);

@@ -1,4 +1,4 @@
-/** The one slot that there is comes back, whatever becomes of the initialize that had it. */
+/** The one slot that there is stands for what the backend may hold, whatever becomes of the initialize that had it. */
 import type { RequestListener } from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
@@ -42,9 +42,6 @@ describe.each(GATEWAYS)("with %s, after an initialize whose backend", (_, startG
   const FAULTS: Readonly<Record<string, RequestListener>> = {
     "answers-500": (_, response) => response.writeHead(500).end(),
     "answers-404": (_, response) => response.writeHead(404).end(),
-    hangs: () => undefined,
-    stalls: () => undefined,
-    resets: (request) => request.socket.resetAndDestroy(),
     "begins-no-session": (_, response) => response.writeHead(200, { "content-type": "application/json" }).end("{}"),
   };
   let backends: Readonly<Record<string, Backend>>;
@@ -57,12 +54,7 @@ describe.each(GATEWAYS)("with %s, after an initialize whose backend", (_, startG
     const all = [...endpoints, ["refuses", `127.0.0.1:${await freePort()}`] as const];
     gateway = await startGateway({
       admission: { sessions: 1 },
-      backends: Object.fromEntries(
-        all.map(([name, endpoint]) => [
-          name,
-          { endpoints: [endpoint], timeouts: name === "hangs" ? { call: "1s" } : {} },
-        ]),
-      ),
+      backends: Object.fromEntries(all.map(([name, endpoint]) => [name, { endpoints: [endpoint] }])),
       routes: all.map(([name]) => ({ path: `/${name}`, backends: [name] })),
     });
   });
@@ -74,8 +66,6 @@ describe.each(GATEWAYS)("with %s, after an initialize whose backend", (_, startG
   test.each([
     ["answers-500", 500],
     ["answers-404", 404],
-    ["hangs", 504],
-    ["resets", 503],
     ["refuses", 503],
     ["begins-no-session", 200],
   ])("%s, the slot is back", async (name, status) => {
@@ -84,16 +74,70 @@ describe.each(GATEWAYS)("with %s, after an initialize whose backend", (_, startG
     expect(answer.headers).not.toHaveProperty("mcp-session-id");
     await expectSlot(gateway.port, "/sound");
   });
+});
 
-  test("stalls, the slot is taken, and is back once its client has gone", async () => {
+describe("after an initialize that was sent and not answered", () => {
+  const SILENCES: Readonly<Record<string, RequestListener>> = {
+    hangs: () => undefined,
+    stalls: () => undefined,
+    resets: (request) => request.socket.resetAndDestroy(),
+  };
+  let redis: RunningRedis;
+  let sound: SessionBackend;
+  let silent: Readonly<Record<string, Backend>>;
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    sound = await startSessionBackend();
+    const started = Object.entries(SILENCES).map(async ([name, answer]) => [name, await startBackend(answer)] as const);
+    silent = Object.fromEntries(await Promise.all(started));
+    const all = Object.entries({ sound, ...silent });
+    fleet = await startFleet(1, {
+      store: { kind: "redis", url: redis.url },
+      admission: { sessions: 1 },
+      backends: Object.fromEntries(
+        all.map(([name, { endpoint }]) => [
+          name,
+          { endpoints: [endpoint], timeouts: name === "hangs" ? { call: "1s" } : {} },
+        ]),
+      ),
+      routes: all.map(([name]) => ({ path: `/${name}`, backends: [name] })),
+    });
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await Promise.all([sound, ...Object.values(silent ?? {})].map((backend) => backend?.close()));
+    await redis?.stop();
+  });
+
+  afterEach(() => redis.command("FLUSHALL"));
+
+  /** The backend may have begun a session, so its slot is taken: for as long as its reservation, and then it is free. */
+  async function expectToLapse(): Promise<void> {
+    expect((await initialize(fleet.port, "/sound")).status).toBe(503);
+    const left = Math.max(...(await leasesLeft(redis)));
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThanOrEqual(RESERVATION_MS);
+    await letPass(redis, RESERVATION_MS);
+    await expectSlot(fleet.port, "/sound");
+  }
+
+  test.each([
+    ["hangs", 504],
+    ["resets", 503],
+  ])("by a backend that %s, the slot is taken until its reservation lapses", async (name, status) => {
+    expect((await initialize(fleet.port, `/${name}`)).status).toBe(status);
+    await expectToLapse();
+  });
+
+  test("by a backend that takes longer than its client waits, the slot is taken until its reservation lapses", async () => {
     const leaving = new AbortController();
-    const waiting = initialize(gateway.port, "/stalls", 1, leaving.signal).catch(String);
-    await expect.poll(() => backends.stalls?.requests).toBe(1);
-    const refused = await initialize(gateway.port, "/sound");
+    const waiting = initialize(fleet.port, "/stalls", 1, leaving.signal).catch(String);
+    await expect.poll(() => silent.stalls?.requests).toBe(1);
     leaving.abort();
     expect(await waiting).toContain("AbortError");
-    expect(refused).toMatchObject({ status: 503, headers: { "retry-after": "30" } });
-    await expectSlot(gateway.port, "/sound");
+    await expectToLapse();
   });
 });
 

@@ -62,7 +62,7 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
         return keeps ? kept : "budget";
       },
     },
-    abandon: () => undefined,
+    abandon: async () => true,
     observe: (event) => void events.push(event),
   });
   const headers = (method: string, sessionId: string | undefined) => ({

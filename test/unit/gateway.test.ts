@@ -22,6 +22,8 @@ const initialize =
   '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25","n":9007199254740993}}';
 
 interface Limits {
+  /** Whether backends can be told that a session of theirs will not be used. */
+  readonly tells?: boolean;
   readonly caps?: Partial<AdmissionCaps>;
   /** Parts of the ledger that are made to fail. */
   readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
@@ -31,7 +33,7 @@ interface Limits {
 async function open(
   over: Partial<SessionStore> = {},
   identity: Identity = { kind: "none" },
-  { caps, ledger: overLedger }: Limits = {},
+  { caps, ledger: overLedger, tells = true }: Limits = {},
 ) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
@@ -55,9 +57,10 @@ async function open(
     ledger: used,
     admission: createAdmission(used),
     keeper: { keep: () => "too-large" },
-    abandon: (backend, { sessionId }, headers) => {
+    abandon: async (backend, { sessionId }, headers) => {
       abandoned.push(`${backend} ${sessionId}`);
       abandonedFor.push(headers);
+      return tells;
     },
     observe: (event) => void events.push(event),
   });
@@ -417,10 +420,60 @@ describe("the slot of an initialize", () => {
     expect(abandoned).toEqual([]);
   });
 
-  test("comes back when the request ends before the answer", async () => {
+  /** A slot that its backend may hold a session for: it is taken for as long as its reservation, and then it is free. */
+  const expectToLapse = async ({ ledger, advance }: Awaited<ReturnType<typeof open>>) => {
+    advance(RESERVATION_MS - 1);
+    expect(ledger.size.live).toBe(1);
+    advance(1);
+    expect(ledger.size.live).toBe(0);
+  };
+
+  test("is taken until its reservation lapses when the request ends before the answer: the backend may have begun a session", async () => {
+    const opened = await begin();
+    opened.exchange.closed();
+    await expectToLapse(opened);
+  });
+
+  test.each([
+    ["a reset", "503", 1 << 4],
+    ["a connection that broke", "503", 1 << 6],
+    ["a timeout", "504", 1 << 2],
+    ["the end of its time, of which Envoy sets no flag", "504", 0],
+  ])("is taken until its reservation lapses when Envoy answers for %s", async (_, status, flags) => {
+    const opened = await begin();
+    const headers = fields({ ":status": status });
+    await opened.exchange.responseHeaders({ headers, endpoint: "10.0.0.9:80", flags, endOfStream: false });
+    opened.exchange.closed();
+    await expectToLapse(opened);
+  });
+
+  test("comes back at once when Envoy answers that nobody was sent it", async () => {
     const { exchange, ledger } = await begin();
-    exchange.closed();
+    // UF, and URX: after its retries.
+    const flags = (1 << 5) | (1 << 15);
+    await exchange.responseHeaders({
+      headers: fields({ ":status": "503" }),
+      endpoint: undefined,
+      flags,
+      endOfStream: false,
+    });
     expect(ledger.size).toEqual(nothing);
+  });
+
+  test("of the initializes that wait counts no more once the request has ended", async () => {
+    const { exchange, gateway } = await begin({}, undefined, { caps: { waiting: 1 } });
+    expect(await send(gateway.open())).toMatchObject({ status: 503 });
+    exchange.closed();
+    expect(await send(gateway.open())).toMatchObject({ kind: "mutate" });
+  });
+
+  test("is taken until its reservation lapses when the backend cannot be told that its session will not be used", async () => {
+    const opened = await begin({ create: unavailable }, undefined, { tells: false });
+    expect(await opened.exchange.responseHeaders(begun)).toEqual(reply(503, '"x"'));
+    opened.exchange.closed();
+    await settled();
+    expect(opened.abandoned).toEqual(["one new-id"]);
+    await expectToLapse(opened);
   });
 
   test("comes back when the request ends before there is a slot", async () => {
@@ -449,9 +502,10 @@ describe("the slot of an initialize", () => {
     const { exchange, ledger, store, abandoned } = await begin({ create });
     const verdict = exchange.responseHeaders(begun);
     exchange.closed();
-    expect(ledger.size).toEqual(nothing);
+    expect(ledger.size.live).toBe(1);
     go();
     await verdict;
+    await settled();
     expect(ledger.size).toEqual(nothing);
     expect(store.size).toBe(1);
     expect(abandoned).toEqual(["one new-id"]);
@@ -473,6 +527,7 @@ describe("the slot of an initialize", () => {
     exchange.closed();
     go();
     await verdict;
+    await settled();
     expect(ledger.size).toEqual(nothing);
     expect(store.size).toBe(1);
     expect(abandoned).toEqual(["one new-id"]);
@@ -482,6 +537,7 @@ describe("the slot of an initialize", () => {
   test("comes back when the session cannot be stored, and the backend is told, by whoever began it", async () => {
     const { exchange, ledger, abandoned, abandonedFor } = await begin({ create: unavailable });
     expect(await exchange.responseHeaders(begun)).toEqual(reply(503, '"x"'));
+    await settled();
     expect(ledger.size).toEqual(nothing);
     expect(abandoned).toEqual(["one new-id"]);
     expect(abandonedFor.map((headers) => headers.get(":method"))).toEqual(["POST"]);
@@ -492,6 +548,7 @@ describe("the slot of an initialize", () => {
       ledger: nthHold(2, () => unavailable),
     });
     expect(await exchange.responseHeaders(begun)).toEqual(reply(503, '"x"'));
+    await settled();
     expect(ledger.size).toEqual(nothing);
     expect(store.size).toBe(1);
     expect(abandoned).toEqual(["one new-id"]);
@@ -511,12 +568,12 @@ describe("the slot of an initialize", () => {
     expect(abandoned).toEqual(["one new-id"]);
   });
 
-  test("comes back after a fault", async () => {
-    const { exchange, ledger } = await begin();
-    expect(() => exchange.responseHeaders({ ...begun, endpoint: undefined, ...ANSWER })).toThrow();
-    expect(exchange.fault()).toEqual(reply(500, '"x"'));
-    exchange.closed();
-    expect(ledger.size).toEqual(nothing);
+  test("is taken until its reservation lapses after a fault", async () => {
+    const opened = await begin();
+    expect(() => opened.exchange.responseHeaders({ ...begun, endpoint: undefined, ...ANSWER })).toThrow();
+    expect(opened.exchange.fault()).toEqual(reply(500, '"x"'));
+    opened.exchange.closed();
+    await expectToLapse(opened);
   });
 
   test("is taken by no other message", async () => {

@@ -8,6 +8,7 @@ import { ANONYMOUS } from "../../../src/sessions/store.ts";
 const LIFE_MS = 600_000;
 const ANY_NUMBER: AdmissionCaps = { sessions: undefined, perPrincipal: undefined, waiting: undefined };
 const committed = { kind: "committed" };
+const left = { kind: "left" };
 const released = { kind: "released" };
 const unavailable = { kind: "unavailable" } as const;
 
@@ -75,10 +76,31 @@ describe("a slot", () => {
     expect(await reserve({ sessions: 1 })).toMatchObject({ kind: "reserved" });
   });
 
-  test("that was committed is not released, nor committed anew", async () => {
+  test("that is left is taken until its reservation lapses, and is not committed any more", async () => {
+    const { slot, live, advance } = open();
+    const one = await slot();
+    one.leave();
+    expect(await one.commit(LIFE_MS)).toEqual(left);
+    advance(RESERVATION_MS - 1);
+    expect(await live()).toBe(1);
+    advance(1);
+    expect(await live()).toBe(0);
+  });
+
+  test("that was left is free at once when there is no session after all", async () => {
+    const { slot, reserve } = open();
+    const one = await slot({ sessions: 1 });
+    one.leave();
+    expect(await reserve({ sessions: 1 })).toMatchObject({ kind: "exhausted" });
+    one.release();
+    expect(await reserve({ sessions: 1 })).toMatchObject({ kind: "reserved" });
+  });
+
+  test("that was committed is not released, nor left, nor committed anew", async () => {
     const { slot, live, advance } = open();
     const one = await slot();
     await one.commit(LIFE_MS);
+    one.leave();
     one.release();
     expect(await live()).toBe(1);
     expect(await one.commit(10 * LIFE_MS)).toEqual(committed);
@@ -107,15 +129,16 @@ describe("a slot whose reservation has lapsed", () => {
     await slot(caps, "one", lease("ada"));
     expect(await late.commit(LIFE_MS)).toEqual({ kind: "exhausted", by });
     expect(await live()).toBe(1);
-    expect(await late.commit(LIFE_MS)).toEqual(released);
+    expect(await late.commit(LIFE_MS)).toEqual(left);
   });
 });
 
-describe("a slot that is released while it is committed", () => {
-  test.each(["before", "after"])("is free, also where the ledger comes to the release %s the hold", async (order) => {
+describe("a slot that is given up while it is committed", () => {
+  /** A slot whose commit waits for `go`, before or after the ledger has done it. */
+  const committing = async (order: string) => {
     let go: () => void = () => undefined;
     let held = 0;
-    const { slot, live } = open((ledger) => ({
+    const opened = open((ledger) => ({
       async hold(...args) {
         const late = ++held === 2;
         const pause = () => new Promise<void>((resolve) => (go = resolve));
@@ -125,14 +148,35 @@ describe("a slot that is released while it is committed", () => {
         return outcome;
       },
     }));
-    const one = await slot();
+    const one = await opened.slot();
     const commit = one.commit(LIFE_MS);
     await Promise.resolve();
-    one.release();
-    go();
-    expect(await commit).toEqual(released);
-    expect(await live()).toBe(0);
-  });
+    return { ...opened, one, commit, go: () => go() };
+  };
+
+  test.each(["before", "after"])(
+    "is free where it is released, also where the ledger comes to that %s the hold",
+    async (order) => {
+      const { one, commit, go, live } = await committing(order);
+      one.release();
+      go();
+      expect(await commit).toEqual(released);
+      expect(await live()).toBe(0);
+    },
+  );
+
+  test.each(["before", "after"])(
+    "is taken for a reservation's time where it is left %s the ledger has held it",
+    async (order) => {
+      const { one, commit, go, live, advance } = await committing(order);
+      one.leave();
+      go();
+      expect(await commit).toEqual(left);
+      expect(await live()).toBe(1);
+      advance(RESERVATION_MS);
+      expect(await live()).toBe(0);
+    },
+  );
 });
 
 describe("a refusal names the cap", () => {
@@ -183,6 +227,9 @@ describe("initializes that wait for one backend", () => {
     ["committed twice in turn", undefined, async (slot) => [await slot.commit(LIFE_MS), await slot.commit(LIFE_MS)]],
     ["committed, and released then", undefined, (slot) => slot.commit(LIFE_MS).then(() => slot.release())],
     ["released", undefined, (slot) => slot.release()],
+    ["left", undefined, (slot) => slot.leave()],
+    ["left, and released then", undefined, (slot) => [slot.leave(), slot.release()]],
+    ["left while it is committed", undefined, (slot) => [slot.commit(LIFE_MS), slot.leave()]],
     ["released twice", undefined, (slot) => [slot.release(), slot.release()]],
     ["released while it is committed", undefined, (slot) => [slot.commit(LIFE_MS), slot.release()]],
     ["not committed for want of a ledger", hold("unavailable", 3), (slot) => slot.commit(LIFE_MS)],
@@ -210,7 +257,7 @@ describe("while the ledger is away", () => {
     expect(await reserve()).toEqual(unavailable);
   });
 
-  test("nothing is committed, and the reservation is given back where that can be", async () => {
+  test("nothing is committed, and the slot is taken until there is no session", async () => {
     let away = false;
     const { slot, live } = open((ledger) => ({
       hold: async (...args) => (away ? unavailable : ledger.hold(...args)),
@@ -218,8 +265,10 @@ describe("while the ledger is away", () => {
     const one = await slot();
     away = true;
     expect(await one.commit(LIFE_MS)).toEqual(unavailable);
+    expect(await live()).toBe(1);
+    expect(await one.commit(LIFE_MS)).toEqual(left);
+    one.release();
     expect(await live()).toBe(0);
-    expect(await one.commit(LIFE_MS)).toEqual(released);
   });
 
   test("what cannot be released lapses", async () => {

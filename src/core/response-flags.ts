@@ -1,0 +1,46 @@
+/**
+ * Envoy's response flags (`response.flags`): why Envoy answered by itself, a bit each. Source: the attributes of Envoy's
+ * documentation, and `CoreResponseFlag` of envoy/stream_info/stream_info.h for the places of the bits. Their short names are
+ * those of %RESPONSE_FLAGS%.
+ */
+
+/** No endpoint to ask. */
+const UH = 1 << 1;
+const UPSTREAM_TIMEOUT = 1 << 2;
+const LOCAL_RESET = 1 << 3;
+const REMOTE_RESET = 1 << 4;
+/** The endpoint takes no connections. */
+const UF = 1 << 5;
+const CONNECTION_TERMINATED = 1 << 6;
+const OVERFLOW = 1 << 7;
+const STREAM_IDLE = 1 << 16;
+const MAX_STREAM_DURATION = 1 << 19;
+const DURATION_TIMEOUT = 1 << 22;
+const PROTOCOL_ERROR = 1 << 23;
+const NO_CLUSTER = 1 << 24;
+
+/** The request was sent to no endpoint: UH, UF, UO, NC. */
+const NEVER_SENT = UH | UF | OVERFLOW | NO_CLUSTER;
+
+/** An endpoint may have all of the request, and its answer was not seen: UT, LR, UR, UC, SI, UMSDR, DT, UPE. */
+const UNANSWERED =
+  UPSTREAM_TIMEOUT |
+  LOCAL_RESET |
+  REMOTE_RESET |
+  CONNECTION_TERMINATED |
+  STREAM_IDLE |
+  MAX_STREAM_DURATION |
+  DURATION_TIMEOUT |
+  PROTOCOL_ERROR;
+
+/** For a `max_stream_duration` that is over Envoy sets no flag. A 504 of a proxy at the backend says the same. */
+const GATEWAY_TIMEOUT = "504";
+
+/**
+ * Whether an answer stands in place of one that an endpoint may yet have given: it may have done what the request asked for.
+ * @param flags 0 where the backend answered
+ */
+export function isUnanswered(status: string | undefined, flags: number): boolean {
+  if ((flags & NEVER_SENT) !== 0) return false;
+  return (flags & UNANSWERED) !== 0 || status === GATEWAY_TIMEOUT;
+}
