@@ -12,6 +12,7 @@ import { decide, type Intent, type Labels } from "./core/decide.ts";
 import { MCP_SESSION_ID } from "./core/headers.ts";
 import {
   CONTINUE,
+  DROP_BODY,
   type HeaderFields,
   isSuccess,
   type Later,
@@ -213,8 +214,8 @@ class HttpExchange implements Exchange {
 
   requestBody(body: Uint8Array): Verdict | Promise<Verdict> {
     const { kind, headers } = this.#opened();
-    // A GET or DELETE was decided by its head; what it carries is no message.
-    if (kind !== "message") return CONTINUE;
+    // A GET or DELETE was decided by its head. What it carries is no message, and no server shall take it for one.
+    if (kind !== "message") return body.length === 0 ? CONTINUE : DROP_BODY;
     const intent = decide(body, headers, this.#policy.limits);
     this.#requestId = intent.id;
     switch (intent.kind) {

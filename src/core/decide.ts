@@ -3,6 +3,7 @@ import { classify, classifyBatch } from "./era.ts";
 import { MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION } from "./headers.ts";
 import type { HeaderFields } from "./http.ts";
 import type { Body, Message, Span } from "./message.ts";
+import { INITIALIZE, isOfSessions, methodFault, tooLong } from "./methods.ts";
 import { headerValue, subjectOf } from "./names.ts";
 import { type Note, noteOf, notesOf } from "./note.ts";
 import { readBody } from "./read.ts";
@@ -57,20 +58,23 @@ export function decide(bytes: Uint8Array, headers: HeaderFields, limits: Request
 function decideBatch({ messages }: Extract<Body, { kind: "batch" }>, limits: RequestPolicy["limits"]): Intent {
   const era = classifyBatch(messages);
   if (era.era !== "legacy") return refuse(undefined, { reason: "invalid-request", detail: era.detail });
-  const initializes = messages.some((message) => message.kind === "request" && message.method === "initialize");
-  // MCP 2025-03-26, lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch".
-  if (initializes) return refuse(undefined, { reason: "invalid-request", detail: "initialize must not be in a batch" });
-  const all = messages.map(labelsOf);
+  const all: Labels[] = [];
+  for (const message of messages) {
+    const fault = inBatchFault(message) ?? methodFault(message, limits);
+    const labels = fault ?? labelsOf(message, limits);
+    if (typeof labels === "string") return refuse(undefined, { reason: "invalid-request", detail: labels });
+    all.push(labels);
+  }
   const [first = NO_LABELS] = all;
   const agree = all.every(({ method, name }) => method === first.method && name === first.name);
-  const tooLong = all.map((labels) => lengthFault(labels, limits)).find((fault) => fault !== undefined);
-  if (tooLong !== undefined) return refuse(undefined, { reason: "invalid-request", detail: tooLong });
   const notes = notesOf(messages);
   return { kind: "legacy", id: undefined, labels: agree ? first : BATCH_LABELS, ...(notes && { notes }) };
 }
 
 function decideMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
   const id = message.kind === "request" ? message.id : undefined;
+  const fault = methodFault(message, limits);
+  if (fault !== undefined) return refuse(id, { reason: "invalid-request", detail: fault, id });
   const era = classify(message, {
     protocolVersion: headers.get(MCP_PROTOCOL_VERSION),
     mcpMethod: headers.get(MCP_METHOD),
@@ -80,10 +84,10 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
   if (era.era === "invalid-envelope") return refuse(id, { reason: "invalid-envelope", detail: era.detail, id });
   if (message.kind === "response") return { kind: era.era, id, labels: NO_LABELS };
 
-  const labels = labelsOf(message);
-  const tooLong = lengthFault(labels, limits);
-  if (tooLong !== undefined) return refuse(id, { reason: "invalid-request", detail: tooLong, id });
-  if (era.era === "legacy" && message.kind === "request" && message.method === "initialize") {
+  if (era.era === "modern" && isOfSessions(message.method)) return refuse(id, { reason: "method-unknown", id });
+  const labels = labelsOf(message, limits);
+  if (typeof labels === "string") return refuse(id, { reason: "invalid-request", detail: labels, id });
+  if (message.kind === "request" && message.method === INITIALIZE) {
     const { params } = message;
     if (!params) return refuse(id, { reason: "invalid-request", detail: "initialize needs params", id });
     if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body-too-large", id });
@@ -93,18 +97,24 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
   return { kind: era.era, id, labels, ...(note && { notes: [note] }) };
 }
 
-function labelsOf(message: Message): Labels {
+/** MCP 2025-03-26, lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch". */
+function inBatchFault(message: Message): string | undefined {
+  const initializes = message.kind !== "response" && message.method === INITIALIZE;
+  return initializes ? "initialize must not be in a batch" : undefined;
+}
+
+/**
+ * What Envoy is told of a message, or why it cannot be: labels become request headers, and one that was cut short could slip
+ * past a policy that looks at it. Texts that are too long by themselves do not get here (`methodFault`).
+ */
+function labelsOf(message: Message, limits: RequestPolicy["limits"]): Labels | string {
   if (message.kind === "response") return NO_LABELS;
   // An empty name is no name: there is nothing for a header to say.
   const name = headerValue(subjectOf(message)?.value ?? "") || undefined;
-  return { method: headerValue(message.method), name };
-}
-
-/** They become request headers, and one that was cut short could slip past a policy that looks at it. */
-function lengthFault({ method, name }: Labels, limits: RequestPolicy["limits"]): string | undefined {
-  const tooLong = [method, name].findIndex((label) => label !== undefined && label.length > limits.name);
-  if (tooLong < 0) return undefined;
-  return `the ${tooLong === 0 ? "method" : "name"} is longer than ${limits.name} bytes as a header value`;
+  const method = headerValue(message.method);
+  if (method.length > limits.name) return tooLong("method", limits.name);
+  if (name !== undefined && name.length > limits.name) return tooLong("name", limits.name);
+  return { method, name };
 }
 
 function refuse(id: string | undefined, reject: Reject): Intent {

@@ -1,5 +1,6 @@
 import { Buffer, isUtf8 } from "node:buffer";
 import type { Envelope, Message } from "./message.ts";
+import { INITIALIZE } from "./methods.ts";
 import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION, SUBJECTS, subjectOf } from "./names.ts";
 
 /** The first revision without sessions. Revisions are ISO dates, so they compare as text. */
@@ -70,7 +71,7 @@ function eraOfRequest(request: Request, headers: StandardHeaders): Era {
   const meta = request.params?.meta;
   const flaw = flawOf(meta);
   const isHandshake =
-    request.method === "initialize" && (flaw !== undefined || !isModern(meta?.protocolVersion ?? undefined));
+    request.method === INITIALIZE && (flaw !== undefined || !isModern(meta?.protocolVersion ?? undefined));
   if (isHandshake) {
     return isModern(headers.protocolVersion)
       ? mismatch("initialize belongs to older versions than MCP-Protocol-Version names")

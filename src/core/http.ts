@@ -48,6 +48,8 @@ export type Verdict =
       readonly remove: readonly string[];
       readonly clearRoute: boolean;
     }
+  /** Of a request's body: go on without it. */
+  | { readonly kind: "drop-body" }
   | Reply
   | StreamedAnswer;
 
@@ -80,6 +82,7 @@ export interface Reply {
 }
 
 export const CONTINUE: Verdict = { kind: "continue" };
+export const DROP_BODY: Verdict = { kind: "drop-body" };
 
 /**
  * Whether a content-type or an accept names an event stream: the same test that chooses Envoy's stream route

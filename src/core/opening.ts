@@ -15,6 +15,13 @@ export type Opening =
   | { readonly kind: "end"; readonly route: Route; readonly query: string }
   | { readonly kind: "reject"; readonly reject: Reject };
 
+/**
+ * What a POST says to be another method by. Symfony, Laravel and Rails obey it by themselves: what is a message here would end
+ * a session there, or open a stream.
+ */
+const METHOD_OVERRIDES = ["x-http-method-override", "x-http-method", "x-method-override"] as const;
+const METHOD_OVERRIDDEN = `a request must not override its method (${METHOD_OVERRIDES.join(", ")})`;
+
 /** Checks, in this order: host, origin, path, method, and what each method's head must say. */
 export function openRequest({ headers, endOfStream }: RequestHead, policy: RequestPolicy): Opening {
   const host = headers.get(":authority") ?? "";
@@ -27,6 +34,8 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
   // Nearly every client writes the path as it is configured: that costs one look.
   const route = policy.routes.get(path) ?? policy.routes.get(publicPath(path));
   if (!route) return refuse({ reason: "no-route" });
+  if (METHOD_OVERRIDES.some((name) => headers.get(name) !== undefined))
+    return refuse({ reason: "invalid-request", detail: METHOD_OVERRIDDEN });
   switch (headers.get(":method")) {
     case "POST":
       return openPost(headers, endOfStream, route, query);

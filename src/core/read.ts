@@ -17,7 +17,7 @@ import {
 /**
  * The members that are read. Each may be there once: of two, another parser may take the other one, and then what was
  * checked here is not what runs there. For the same reason none may be there in other case, even alone: Go's encoding/json
- * and C#'s web defaults read "Name" as name. Members that are not listed are not looked at, and go through as they are.
+ * and C#'s web defaults read "Name" as name; parsers in C may end a key at U+0000. Members that are not listed are not looked at, and go through as they are.
  */
 const MESSAGE_MEMBERS = ["jsonrpc", "method", "id", "params", "result", "error"] as const;
 const PARAMS_MEMBERS = ["name", "uri", "taskId", "protocolVersion", "_meta"] as const;
@@ -233,7 +233,7 @@ class Reader {
     if (member < 0) {
       const { lookalike } = this.#scanner;
       // It may be an earlier key's: then there is a fault already, and the first one stays.
-      if (lookalike !== undefined) this.#note("duplicate-key", differsInCase(lookalike, inside));
+      if (lookalike !== undefined) this.#note("duplicate-key", saysLookalike(lookalike, inside));
       return seen;
     }
     const bit = 1 << member;
@@ -247,8 +247,10 @@ class Reader {
   }
 }
 
-function differsInCase({ key, name }: Lookalike, inside: string): string {
-  return `member "${inside}${key}" differs from "${inside}${name}" only in case`;
+function saysLookalike({ key, name }: Lookalike, inside: string): string {
+  return key === name
+    ? `member "${inside}${name}" is written with U+0000 behind it`
+    : `member "${inside}${key}" differs from "${inside}${name}" only in case`;
 }
 
 /** What makes these members together no JSON-RPC 2.0 message. */

@@ -24,6 +24,8 @@ export type Reject =
       readonly detail: string;
       readonly id?: Id;
     }
+  /** The modern era has no such method. */
+  | { readonly reason: "method-unknown"; readonly id?: Id }
   /** A request was sent again, and what came back did not come whole: it may have run. */
   | { readonly reason: "answer-lost"; readonly id?: Id }
   | { readonly reason: "internal"; readonly id?: Id };
@@ -35,6 +37,7 @@ type Id = string | undefined;
 /** JSON-RPC 2.0 error codes, and MCP's. Source: JSON-RPC §5.1; MCP 2026-07-28, "Error codes"; the SDKs for -32001. */
 const PARSE_ERROR = -32700;
 const INVALID_REQUEST = -32600;
+const METHOD_NOT_FOUND = -32601;
 const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
 const HEADER_MISMATCH = -32020;
@@ -97,6 +100,9 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 400, HEADER_MISMATCH, `Header mismatch: ${reject.detail}`, reject.id);
     case "invalid-envelope":
       return jsonRpcError(reason, 400, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
+    // MCP 2026-07-28, basic/transports: 404 is for methods there, since it has no sessions that could be gone.
+    case "method-unknown":
+      return jsonRpcError(reason, 404, METHOD_NOT_FOUND, "Method not found", reject.id);
     case "session-required":
       return jsonRpcError(reason, 400, INVALID_REQUEST, "Bad Request: Mcp-Session-Id header is required", reject.id);
     case "session-unknown":

@@ -9,6 +9,7 @@ export const CLOSE_BRACKET = 0x5d;
 export const MINUS = 0x2d;
 export const LETTER_N = 0x6e;
 const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const ZERO = 0x30;
@@ -89,7 +90,7 @@ function afterEscape(bytes: Buffer, at: number): number {
     case 0x72: // r
     case 0x74: // t
       return at + 2;
-    case 0x75: // u
+    case LETTER_U:
       for (let i = at + 2; i < at + 6; i++) if (!isHex(bytes[i] ?? NOTHING)) return -1;
       return at + 6;
     default:
@@ -165,9 +166,21 @@ function isEscaped(bytes: Buffer, start: number, end: number): boolean {
   return false;
 }
 
+/** Where in the first `most` characters of a string that was scanned U+0000 is written, which JSON can only escape; or -1. */
+function nulIn(bytes: Buffer, start: number, end: number, most: number): number {
+  let i = start + 1;
+  for (let seen = 0; seen <= most && i < end - 1; seen++) {
+    if (bytes[i] !== BACKSLASH) i++;
+    else if (bytes[i + 1] !== LETTER_U) i += 2;
+    else if (holds(bytes, i + 2, "0000")) return i;
+    else i += LONGEST_CHARACTER;
+  }
+  return -1;
+}
+
 /** A key that another parser may take for `name`. */
 export interface Lookalike {
-  /** What the key decodes to. */
+  /** What the key decodes to, up to the first U+0000. */
   readonly key: string;
   readonly name: string;
 }
@@ -190,7 +203,7 @@ export class Scanner {
   broken = false;
   /** A container was nested deeper than `deepest`. The scan went on, to tell whether the text is JSON at all. */
   tooDeep = false;
-  /** The last key that was asked for by `key` and equals one of its names but for case. */
+  /** The last key that was asked for by `key` and equals one of its names but for case, or up to U+0000 in it. */
   lookalike: Lookalike | undefined;
 
   constructor(bytes: Uint8Array, deepest: number) {
@@ -230,7 +243,7 @@ export class Scanner {
 
   /**
    * From a member's key to its value. Gives the key's place in `names` (ASCII, distinct but for case), or -1 for another key.
-   * One that equals a name but for case gives -1 too, and is put into `lookalike`.
+   * One that equals a name but for case, or up to U+0000, gives -1 too, and is put into `lookalike`.
    */
   key(names: readonly string[]): number {
     const start = this.at;
@@ -341,19 +354,26 @@ export class Scanner {
       if (name.length === length && holds(bytes, start + 1, name)) return i;
       if (name.length > longest) longest = name.length;
     }
-    if (length > longest * LONGEST_CHARACTER) return -1;
-    if (isPlain(bytes, start, end)) {
+    const isLong = length > longest * LONGEST_CHARACTER;
+    if (!isLong && isPlain(bytes, start, end)) {
       const name = names.find((one) => one.length === length && holdsInAnyCase(bytes, start + 1, one));
       if (name !== undefined) this.lookalike = { key: this.#decode(start, end), name };
       return -1;
     }
+    const nul = nulIn(bytes, start, end, longest);
+    // A parser that keeps keys as C strings ends such a one there.
+    if (nul >= 0) this.#compareInAnyCase(String(JSON.parse(`${bytes.toString("utf8", start, nul)}"`)), names);
+    if (nul >= 0 || isLong) return -1;
     // A key counts as what it decodes to: "m\u0065thod" is method.
     const key = this.#decode(start, end);
     const place = names.indexOf(key);
-    if (place >= 0) return place;
+    if (place < 0) this.#compareInAnyCase(key, names);
+    return place;
+  }
+
+  #compareInAnyCase(key: string, names: readonly string[]): void {
     const name = names.find((one) => one.length === key.length && folded(one) === folded(key));
     if (name !== undefined) this.lookalike = { key, name };
-    return -1;
   }
 
   #decode(start: number, end: number): string {

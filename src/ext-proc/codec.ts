@@ -161,6 +161,9 @@ export function encodeResponse(phase: Phase, verdict: Verdict): Uint8Array {
       return CONTINUE_MESSAGES[phase];
     case "mutate":
       return encodeMutation(phase, verdict);
+    case "drop-body":
+      if (phase !== "request_body") throw new Error(`there is no body to drop in ${phase}`);
+      return encodeMutation(phase, WITHOUT_LENGTH, undefined, BODY_CLEARED);
     case "stream":
       return encodeStreamHead(verdict);
     default:
@@ -188,15 +191,23 @@ const HEADER_VALUE_OPTION_HEADER = bytesTag(1);
 /** A bool that is set. */
 const TRUE = 1;
 
-/** @param after a field of ProcessingResponse to follow */
+/** A field that is written already. */
+interface Field {
+  readonly tag: number;
+  readonly bytes: Uint8Array;
+}
+
+/** @param after a field of ProcessingResponse to follow; `beside`: one of CommonResponse */
 function encodeMutation(
   phase: AnsweredPhase,
   { set, remove, clearRoute }: Omit<Extract<Verdict, { kind: "mutate" }>, "kind">,
-  after?: { readonly tag: number; readonly bytes: Uint8Array },
+  after?: Field,
+  beside?: Field,
 ): Uint8Array {
   let mutation = sizeOfSetHeaders(set);
   for (const name of remove) mutation += sizeOfField(name.length);
-  const common = sizeOfField(mutation) + (clearRoute ? sizeOfNumber(TRUE) : 0);
+  const common =
+    sizeOfField(mutation) + (beside ? sizeOfField(beside.bytes.length) : 0) + (clearRoute ? sizeOfNumber(TRUE) : 0);
   const response = sizeOfField(common);
 
   const writer = new Writer(sizeOfField(response) + (after ? sizeOfField(after.bytes.length) : 0));
@@ -205,6 +216,7 @@ function encodeMutation(
   writer.open(COMMON_RESPONSE.headerMutation, mutation);
   writeSetHeaders(writer, set);
   for (const name of remove) writer.text(HEADER_MUTATION.removeHeaders, name);
+  if (beside) writer.payload(beside.tag, beside.bytes);
   if (clearRoute) writer.number(COMMON_RESPONSE.clearRouteCache, TRUE);
   if (after) writer.payload(after.tag, after.bytes);
   return writer.bytes;
@@ -241,6 +253,9 @@ function encodeStreamHead({ status, set, remove }: StreamedAnswer): Uint8Array {
 
 /** CommonResponse, BodyMutation, StreamedBodyResponse. */
 const BODY_MUTATION = bytesTag(3);
+/** BodyMutation: clear_body. Envoy takes it only without the content-length of the body that there was. */
+const BODY_CLEARED: Field = { tag: BODY_MUTATION, bytes: messageOfNumbers([[2, TRUE]]) };
+const WITHOUT_LENGTH = { set: [], remove: ["content-length"], clearRoute: false } as const;
 const STREAMED_RESPONSE = bytesTag(3);
 const STREAMED = { body: bytesTag(1), endOfStream: varintTag(2) } as const;
 

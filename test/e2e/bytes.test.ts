@@ -60,7 +60,7 @@ test("an initialize reaches the backend byte for byte, without the stale session
 });
 
 test.each([false, true])(
-  "a DELETE that carries a body (chunked: %s) ends its session at the backend too",
+  "a DELETE that carries a body (chunked: %s) ends its session at the backend too, without the body",
   async (chunked) => {
     const id = await openSession(stack.port, "/server/mcp");
     const before = server.sessions.size;
@@ -75,10 +75,12 @@ test.each([false, true])(
     });
     expect(answer.status).toBe(200);
     expect(server.sessions.size).toBe(before - 1);
+    expect(last()).toMatchObject({ method: "DELETE" });
+    expect(lastBody()).toBe("");
   },
 );
 
-test("a GET that carries an initialize begins no session", async () => {
+test("a GET that carries an initialize reaches its backend without it, and begins no session", async () => {
   const headers = { ...MCP_HEADERS, "mcp-session-id": await openSession(stack.port, "/server/mcp") };
   const before = server.sessions.size;
   const body = JSON.stringify(initializeMessage());
@@ -86,5 +88,6 @@ test("a GET that carries an initialize begins no session", async () => {
   response.destroy();
   expect([undefined, headers["mcp-session-id"]]).toContain(response.headers["mcp-session-id"]);
   expect(last()).toMatchObject({ method: "GET" });
+  expect(lastBody()).toBe("");
   expect(server.sessions.size).toBe(before);
 });

@@ -75,6 +75,7 @@ describe("the table of errors in docs/operations.md", () => {
     "invalid-request": answer({ reason: "invalid-request", detail, id }),
     "header-mismatch": answer({ reason: "header-mismatch", detail, id }),
     "invalid-envelope": answer({ reason: "invalid-envelope", detail, id }),
+    "method-unknown": answer({ reason: "method-unknown", id }),
     "answer-lost": answer({ reason: "answer-lost", id }),
     internal: answer({ reason: "internal", id }),
   };

@@ -176,10 +176,11 @@ describe("the expiry of a session", () => {
 });
 
 describe("a body of a request that is no message", () => {
-  test.each(["GET", "DELETE"])("is none of ours: a %s is decided by its head", async (method) => {
+  test.each(["GET", "DELETE"])("does not go on: a %s is decided by its head", async (method) => {
     const { exchange, id } = await open();
     expect(await head(exchange, method, id)).toEqual(pinned);
-    expect(await exchange.requestBody(Buffer.from(initialize))).toEqual({ kind: "continue" });
+    expect(await exchange.requestBody(Buffer.from(initialize))).toEqual({ kind: "drop-body" });
+    expect(await exchange.requestBody(new Uint8Array())).toEqual({ kind: "continue" });
     const headers = fields({ ":status": "200", "mcp-session-id": "backend-id" });
     expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80", ...ANSWER })).toMatchObject({
       set: [["mcp-session-id", id]],

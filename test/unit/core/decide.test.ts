@@ -88,10 +88,97 @@ describe("an initialize", () => {
       reject: { reason: "invalid-request", detail: "initialize must not be in a batch" },
     });
   });
+});
 
-  test("that is only a notification of that name asks for no session", () => {
-    expect(decideOn({ jsonrpc: "2.0", method: "initialize", params: {} })).toMatchObject({ kind: "legacy" });
+describe("what a server may take for an initialize has a slot or is refused:", () => {
+  const params = { protocolVersion: "2025-11-25" };
+  const noId = { jsonrpc: "2.0", method: "initialize", params };
+  const modernHeaders = { "mcp-protocol-version": "2026-07-28", "mcp-method": "initialize" };
+
+  test.each([
+    ["without an id", noId],
+    ["with the id null", message("initialize", params, null)],
+    ["in a batch, without an id", [noId]],
+    ["in a batch behind others, without an id", [message("ping"), noId]],
+    ["in other case", message("Initialize", params)],
+    ["in upper case, as a notification", { jsonrpc: "2.0", method: "INITIALIZE" }],
+    ["with space behind it", message("initialize ", params)],
+    ["with a line break before it", message("\ninitialize", params)],
+    ["with a space beyond ASCII", message("initialize\u00a0", params)],
+    ["with U+0000 and more behind it", message("initialize\0x", params)],
+    ["in other case in a batch", [message("ping"), message("INITIALIZE")]],
+    ["in a modern envelope without an id", { ...noId, params: { ...params, _meta: modernMeta } }],
+  ])("%s it is no valid request", (_, body) => {
+    expect(decideOn(body)).toMatchObject({ kind: "reject", reject: { reason: "invalid-request" } });
   });
+
+  test("in a modern envelope there is no such method", () => {
+    const body = message("initialize", { _meta: modernMeta });
+    const roomy = { ...limits, initialize: 1_000 };
+    const intent = decide(Buffer.from(JSON.stringify(body)), fields(modernHeaders), roomy);
+    expect(intent).toEqual({ kind: "reject", id: "7", reject: { reason: "method-unknown", id: "7" } });
+  });
+
+  test("in an envelope of an older version, or a broken one, it is what it says", () => {
+    const older = { ...modernMeta, "io.modelcontextprotocol/protocolVersion": "2025-11-25" };
+    const roomy = { ...limits, initialize: 1_000 };
+    for (const _meta of [older, { "io.modelcontextprotocol/protocolVersion": 1 }, null]) {
+      const body = Buffer.from(JSON.stringify(message("initialize", { _meta })));
+      expect(decide(body, fields({}), roomy)).toMatchObject({ kind: "initialize" });
+    }
+  });
+
+  test("by an escape it is an initialize", () => {
+    expect(decideOn('{"jsonrpc":"2.0","id":1,"m\\u0065thod":"in\\u0069tialize","params":{}}')).toMatchObject({
+      kind: "initialize",
+    });
+  });
+});
+
+describe.each(["logging/setLevel", "resources/subscribe", "resources/unsubscribe"])("%s", (method) => {
+  const roomy = { ...limits, name: 100, initialize: 1_000 };
+  const decideRoomy = (body: unknown, headers: Record<string, string> = {}) =>
+    decide(Buffer.from(JSON.stringify(body)), fields(headers), roomy);
+  const params = { level: "info", uri: "a:b" };
+
+  test("is remembered for a recovery, in a batch too", () => {
+    expect(decideRoomy(message(method, params))).toMatchObject({ kind: "legacy", notes: [{}] });
+    expect(decideRoomy([message("ping"), message(method, params)])).toMatchObject({ kind: "legacy", notes: [{}] });
+  });
+
+  test.each([
+    ["without an id", { jsonrpc: "2.0", method, params }],
+    ["in a batch without an id", [message("ping"), { jsonrpc: "2.0", method, params }]],
+    ["in other case", message(method.toUpperCase(), params)],
+    ["in a letter that folds into one of its own", message(method.replace(/[sS]/, "\u017f"), params)],
+    ["with space around it", message(` ${method}\t`, params)],
+  ])("%s it would be obeyed and not remembered, and is refused", (_, body) => {
+    expect(decideRoomy(body)).toMatchObject({ kind: "reject", reject: { reason: "invalid-request" } });
+  });
+
+  test("is no method of the modern era", () => {
+    const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": method };
+    expect(decideRoomy(message(method, { ...params, _meta: modernMeta }), headers)).toMatchObject({
+      kind: "reject",
+      reject: { reason: "method-unknown" },
+    });
+  });
+});
+
+test.each(["Tools/Call", "tools/call ", "RESOURCES/READ", "tools/call\0"])(
+  "%j is refused: a server may run what no label names",
+  (method) => {
+    expect(decideOn(message(method, { name: "x" }))).toMatchObject({ reject: { reason: "invalid-request", id: "7" } });
+  },
+);
+
+test("a name with U+0000 in it is refused", () => {
+  expect(decideOn(message("tools/call", { name: "a\0b" }))).toMatchObject({ reject: { reason: "invalid-request" } });
+});
+
+test("methods that only resemble those that matter go on", () => {
+  for (const method of ["tools/calls", "initialized", "Ping", "x/initialize", "in it"])
+    expect(decideOn(message(method, {}))).toMatchObject({ kind: "legacy" });
 });
 
 describe("a modern message", () => {

@@ -52,6 +52,16 @@ test.each([
   expect(open(headers)).toEqual(refused(reason));
 });
 
+test.each(["x-http-method-override", "x-http-method", "x-method-override"])(
+  "a request that overrides its method by %s is refused",
+  (name) => {
+    for (const method of ["POST", "GET", "DELETE"])
+      expect(open({ ":method": method, accept: "text/event-stream", [name]: "DELETE" })).toMatchObject(
+        refused("invalid-request"),
+      );
+  },
+);
+
 test("a POST without a body is refused as not JSON", () => {
   expect(open({}, { endOfStream: true })).toEqual(refused("not-json"));
 });

@@ -234,6 +234,29 @@ describe("a key that differs only in case from one that is read is refused, for 
     });
   });
 
+  test.each([
+    ['"id":1,"method":"m","params":{"name":"echo","name\\u0000x":"danger"}', "params.name"],
+    ['"id":1,"method":"m","params":{"n\\u0061me\\u0000":"danger"}', "params.name"],
+    [`"id":1,"method":"m","method\\u0000${"x".repeat(1_000)}":"n"`, "method"],
+  ])("or by what follows U+0000 in it: %s", (members, name) => {
+    expect(readFaulty(`,${members}`)).toMatchObject({
+      reason: "duplicate-key",
+      detail: `member "${name}" is written with U+0000 behind it`,
+    });
+  });
+
+  test("or in case up to U+0000", () => {
+    expect(readFaulty(',"id":1,"method":"m","params":{"Name\\u0000":1}')).toMatchObject({
+      detail: 'member "params.Name" differs from "params.name" only in case',
+    });
+  });
+
+  test("but not where U+0000 is not what is written", () => {
+    expect(read('{"jsonrpc":"2.0","id":1,"method":"m","params":{"name\\\\u0000":1,"other\\u0000":2}}')).toMatchObject({
+      kind: "single",
+    });
+  });
+
   test("in a batch too", () => {
     expect(read(`[${CALL},{"jsonrpc":"2.0","Method":"m"}]`)).toMatchObject({ reason: "duplicate-key", id: undefined });
   });

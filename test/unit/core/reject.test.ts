@@ -12,6 +12,7 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "method-not-allowed" }, 405, undefined],
   [{ reason: "not-acceptable" }, 406, -32600],
   [{ reason: "content-type" }, 415, -32600],
+  [{ reason: "method-unknown" }, 404, -32601],
   [{ reason: "content-encoding" }, 415, -32600],
   [{ reason: "not-json" }, 400, -32700],
   [{ reason: "unauthenticated" }, 401, -32600],

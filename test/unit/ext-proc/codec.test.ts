@@ -473,6 +473,16 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     );
   });
 
+  test("a request's body that is dropped, with its length", () => {
+    const bytes = encodeResponse("request_body", { kind: "drop-body" });
+    const { request_body } = Response.toObject(Response.decode(bytes), { defaults: false });
+    expect(request_body.response).toEqual({
+      header_mutation: { remove_headers: ["content-length"] },
+      body_mutation: { clear_body: true },
+    });
+    expect(() => encodeResponse("request_headers", { kind: "drop-body" })).toThrow("no body to drop");
+  });
+
   test("pieces of streamed answers", () => {
     fc.assert(
       fc.property(bytes, fc.boolean(), (body, last) => {
