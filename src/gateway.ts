@@ -31,7 +31,6 @@ import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import { isUnanswered } from "./core/response-flags.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
 import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
-import { createOverrideGuard, type OverrideGuard } from "./recovery/override-guard.ts";
 import {
   mintSessionId,
   parseSessionId,
@@ -61,7 +60,7 @@ export interface Exchange {
    * Envoy has not taken the body of a streamed answer, so that the client got the head of one answer and the body of another;
    * or the client left before Envoy could.
    */
-  overrideRefused(): void;
+  overrideMissed(): void;
   /** The request has ended, in whatever way; nothing more is asked. */
   closed(): void;
   /** Whether the answer, once its head was seen, is an event stream. */
@@ -82,8 +81,8 @@ export type RequestEvent =
   | { readonly kind: "not-kept"; readonly reason: NotKept; readonly route: Route }
   | { readonly kind: "session-created"; readonly route: Route; readonly tag: string; readonly endpoint: string }
   | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string }
-  /** Envoy takes no streamed answers: no session is recovered any more, until the configuration is loaded anew. */
-  | { readonly kind: "override-refused"; readonly route: Route };
+  /** Envoy is held to take no streamed answers, since it missed so many in a row: those of this backend are sent whole. */
+  | { readonly kind: "override-refused"; readonly route: Route; readonly missed: number };
 
 export interface GatewayDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
@@ -102,8 +101,7 @@ export interface GatewayDependencies {
 }
 
 export function createGateway(dependencies: GatewayDependencies): Gateway {
-  const overrides = createOverrideGuard();
-  return { open: () => new HttpExchange(dependencies, overrides) };
+  return { open: () => new HttpExchange(dependencies) };
 }
 
 /** A request whose head was accepted. */
@@ -161,7 +159,6 @@ const NO_UPSTREAM_ADDRESS =
 
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
-  readonly #overrides: OverrideGuard;
   readonly #policy: RequestPolicy;
   #request: OpenedRequest | undefined;
   /** Digest of who sent the request. */
@@ -179,9 +176,8 @@ class HttpExchange implements Exchange {
   #closed = false;
   answersWithEvents = false;
 
-  constructor(dependencies: GatewayDependencies, overrides: OverrideGuard) {
+  constructor(dependencies: GatewayDependencies) {
     this.#dependencies = dependencies;
-    this.#overrides = overrides;
     this.#policy = dependencies.policy();
   }
 
@@ -250,7 +246,7 @@ class HttpExchange implements Exchange {
   #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const asItIs = showOwnSessionId(this.#sessionId, head.headers);
     if (this.#listensAnew && isSuccess(head.headers.get(":status"))) this.#rememberListening(this.#listensAnew);
-    return this.#kept?.answer(head, asItIs, !this.#overrides.refuses(this.#policy)) ?? asItIs;
+    return this.#kept?.answer(head, asItIs) ?? asItIs;
   }
 
   /** What the client hears from now on is of the session as it is: its next GET may go on from there. */
@@ -261,12 +257,13 @@ class HttpExchange implements Exchange {
   }
 
   overrideTaken(): void {
-    this.#overrides.taken(this.#policy);
+    this.#kept?.overrideTaken();
   }
 
-  overrideRefused(): void {
-    if (this.#overrides.missed(this.#policy))
-      this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route });
+  overrideMissed(): void {
+    const missed = this.#kept?.overrideMissed();
+    if (missed === undefined) return;
+    this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route, missed });
   }
 
   fault(): Reply {

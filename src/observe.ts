@@ -24,9 +24,11 @@ export function requestObserver(metrics: Metrics, log: Logger): (event: RequestE
       case "override-refused":
         metrics.overrideRefused();
         log.error(
-          { route: event.route.path },
-          "Envoy did not take a recovered answer, so a client got a wrong one: lost sessions are not recovered any more until " +
-            "the configuration is loaded anew; allow the mode_override in Envoy (mcp-router check --envoy tells how)",
+          { route: event.route.path, backend: event.route.backend, missed: event.missed },
+          "Envoy ended streamed answers to recovered requests of this backend, one after another, without taking their bodies, " +
+            "so clients may have got wrong ones: such answers are sent whole from now on, and one in a minute is streamed " +
+            "again to see; if they all end so, allow the mode_override in Envoy (mcp-router check --envoy tells how); " +
+            "clients that leave in that very moment look the same",
         );
         return;
       case "session-ended":

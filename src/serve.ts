@@ -13,6 +13,7 @@ import { createGateway } from "./gateway.ts";
 import { recoveryObserver, requestObserver, sweepObserver } from "./observe.ts";
 import { createBudget } from "./recovery/budget.ts";
 import { createKeeper } from "./recovery/keep.ts";
+import { createOverrideGuard } from "./recovery/override-guard.ts";
 import { createRecovery } from "./recovery/recover.ts";
 import { credentialHeaders } from "./recovery/replay.ts";
 import { reloadOnChange } from "./reload.ts";
@@ -122,6 +123,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         store,
         recovery,
         egress,
+        overrides: createOverrideGuard(),
         budget: createBudget(config.limits.replayBodies),
         answers: createBudget(config.limits.recoveredAnswers),
         notRemembered: (why) => metrics.notRemembered(why),

@@ -43,6 +43,12 @@ export function openStream(exchange: Exchange, channel: Channel, reportFault: Re
  * empty after all, Envoy 1.36 says nothing.
  */
 const OVERRIDE_PATIENCE_MS = 1_000;
+/**
+ * How soon (ms) after our answer the stream ends where Envoy refused it: as soon as the other body has, which is there with its
+ * head (2 to 5 ms on loopback). An end that comes later, while nothing of that body did, is that of a client that would not
+ * wait for it.
+ */
+const REFUSAL_MS = 250;
 const NOTHING = new Uint8Array();
 
 class ExchangeStream implements Stream {
@@ -60,6 +66,8 @@ class ExchangeStream implements Stream {
    * it ends without, Envoy has refused the mode_override without a word, and the client got our head with the other body.
    */
   #overrideTaken: (() => void) | undefined;
+  /** When (ms) the streamed answer was given. */
+  #answeredAt = 0;
   /** Nothing more is answered: Envoy has finished, or got a reply in place of the backend's. */
   #over = false;
 
@@ -77,7 +85,7 @@ class ExchangeStream implements Stream {
 
   finished(): void {
     if (this.#over) return;
-    if (this.#overrideTaken) this.#exchange.overrideRefused();
+    if (this.#overrideTaken && performance.now() - this.#answeredAt <= REFUSAL_MS) this.#exchange.overrideMissed();
     this.#close();
     // Envoy has gone while its answer was being made: OK would say that none is needed.
     if (this.#busy) this.#channel.abort();
@@ -166,6 +174,7 @@ class ExchangeStream implements Stream {
   /** Sends our answer's body. Where it breaks off, so does the client's: an end would make it look whole. */
   async #stream({ body }: StreamedAnswer): Promise<void> {
     this.#streaming = true;
+    this.#answeredAt = performance.now();
     try {
       // Before that, Envoy takes what we send for an answer to nothing, and cuts the client off (spurious_msgs_received).
       await new Promise<void>((resolve) => {

@@ -14,6 +14,7 @@ import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
 import type { Budget } from "./budget.ts";
 import { suspect } from "./lost.ts";
+import type { OverrideGuard } from "./override-guard.ts";
 import type { Recovery } from "./recover.ts";
 import { credentialHeaders, replay, replayHeaders } from "./replay.ts";
 
@@ -46,9 +47,12 @@ export interface Kept {
   /**
    * The verdict on the head of an answer: as it is, unless it is that of a lost session.
    * @param asItIs the verdict that passes the answer on
-   * @param recovers whether lost sessions are recovered; otherwise their answers go on as they are too
    */
-  answer(head: ResponseHead, asItIs: Verdict, recovers: boolean): Verdict | Promise<Verdict> | Later;
+  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later;
+  /** Envoy takes the body of the answer that was streamed. */
+  overrideTaken(): void;
+  /** It has not. Returns how many in a row were missed, where answers are sent whole from now on. */
+  overrideMissed(): number | undefined;
   /** The request has ended: nothing more is done for it. */
   drop(): void;
 }
@@ -67,6 +71,7 @@ export interface KeeperDependencies {
   readonly store: SessionStore;
   readonly recovery: Recovery;
   readonly egress: Egress;
+  readonly overrides: OverrideGuard;
   /** Of what is kept. */
   readonly budget: Budget;
   /** Of answers to what was sent again. */
@@ -108,10 +113,10 @@ class KeptRequest implements Kept {
     this.#size = size;
   }
 
-  answer(head: ResponseHead, asItIs: Verdict, recovers: boolean): Verdict | Promise<Verdict> | Later {
+  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later {
     const status = head.headers.get(":status");
     // Read only where they may say something: Envoy's own answer to what it could not send is a 503.
-    const suspicion = recovers ? suspect(status, status === "503" ? head.flags : 0) : undefined;
+    const suspicion = suspect(status, status === "503" ? head.flags : 0);
     if (suspicion === undefined) {
       const message = this.#message;
       this.#forgetMessage();
@@ -122,6 +127,14 @@ class KeptRequest implements Kept {
       patience: longestPatience(this.#request.route.timeouts),
       verdict: this.#recover(head, suspicion, asItIs),
     };
+  }
+
+  overrideTaken(): void {
+    this.#dependencies.overrides.taken();
+  }
+
+  overrideMissed(): number | undefined {
+    return this.#dependencies.overrides.missed(this.#request.route.backend);
   }
 
   drop(): void {
@@ -153,7 +166,7 @@ class KeptRequest implements Kept {
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {
     const { route, query, key, binding: used, headers, labels, sessionId, limits } = this.#request;
     const message = this.#message;
-    const { recovery, egress, answers } = this.#dependencies;
+    const { recovery, egress, overrides, answers } = this.#dependencies;
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
     const { signal } = this.#recovering;
@@ -176,6 +189,7 @@ class KeptRequest implements Kept {
           body,
           sessionId,
           first: head,
+          mayStream: () => overrides.mayStream(route.backend),
           answerLimit: limits.recoveredAnswer,
           answers,
         },

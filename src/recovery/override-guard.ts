@@ -1,47 +1,61 @@
 /**
  * Notices that Envoy does not take streamed answers. It says nothing of that: the client gets the head of our answer with the
- * body of the other, and what Envoy sends of that other body, where it takes ours, does not come (envoy.md §5). Nor does it
- * come where the client leaves in the very moment. Pure but for what it remembers.
+ * body of the other one. What is seen is that the ext_proc stream ends with the request, at once, and that nothing of the other
+ * body came before (stream.ts). A client that leaves in the very moment looks the same, so one such end proves nothing.
+ *
+ * By backend: what one backend or its clients do changes nothing for another one. An answer that Envoy takes, at any backend,
+ * proves that its configuration allows them.
  */
-import type { RequestPolicy } from "../core/routes.ts";
-
 export interface OverrideGuard {
+  /** Whether an answer to a request for this backend may be streamed; otherwise it is sent whole, which Envoy always takes. */
+  mayStream(backend: string): boolean;
   /** Envoy has taken a streamed answer. */
-  taken(policy: RequestPolicy): void;
-  /** One has ended without a sign that Envoy took it. Whether Envoy is held to refuse them from now on. */
-  missed(policy: RequestPolicy): boolean;
-  /** Whether Envoy is held to refuse them, under this configuration: for good. */
-  refuses(policy: RequestPolicy): boolean;
+  taken(): void;
+  /**
+   * One has ended without a sign that Envoy took it.
+   * @returns how many have in a row, where Envoy is held to refuse them from now on
+   */
+  missed(backend: string): number | undefined;
 }
 
-/** Misses in a row that make a refusal, of an Envoy that has taken answers before. Of another one is enough. */
-const MISSES = 3;
+/** Misses in a row, at one backend, that make a refusal. */
+export const MISSES = 3;
+/** ms after which a backend that answers are not streamed for is tried again, by one answer. */
+export const HALF_OPEN_MS = 60_000;
 
 interface Seen {
-  taken: boolean;
   /** In a row. */
   missed: number;
-  refuses: boolean;
+  /** When one answer may be streamed again; undefined while all may. */
+  tryAt: number | undefined;
 }
 
-export function createOverrideGuard(): OverrideGuard {
-  const byPolicy = new WeakMap<RequestPolicy, Seen>();
-  const seenUnder = (policy: RequestPolicy): Seen => {
-    const known = byPolicy.get(policy) ?? { taken: false, missed: 0, refuses: false };
-    byPolicy.set(policy, known);
-    return known;
-  };
+/** @param now milliseconds since some fixed moment; default the system's monotonic clock */
+export function createOverrideGuard({
+  now = () => performance.now(),
+}: {
+  readonly now?: () => number;
+} = {}): OverrideGuard {
+  /** Backends whose last answers were missed. */
+  const missing = new Map<string, Seen>();
   return {
-    taken(policy) {
-      const seen = seenUnder(policy);
-      seen.taken = true;
-      seen.missed = 0;
+    mayStream(backend) {
+      const seen = missing.get(backend);
+      if (seen?.tryAt === undefined) return true;
+      if (now() < seen.tryAt) return false;
+      // This one tries. Should it tell nothing, the next one does.
+      seen.tryAt = now() + HALF_OPEN_MS;
+      return true;
     },
-    missed(policy) {
-      const seen = seenUnder(policy);
-      if (++seen.missed >= (seen.taken ? MISSES : 1)) seen.refuses = true;
-      return seen.refuses;
+    taken() {
+      missing.clear();
     },
-    refuses: (policy) => byPolicy.get(policy)?.refuses ?? false,
+    missed(backend) {
+      const seen = missing.get(backend) ?? { missed: 0, tryAt: undefined };
+      missing.set(backend, seen);
+      if (++seen.missed < MISSES) return undefined;
+      seen.tryAt = now() + HALF_OPEN_MS;
+      return seen.missed;
+    },
   };
 }

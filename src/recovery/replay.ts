@@ -24,6 +24,8 @@ export interface Replay {
   /** The session as the client knows it. */
   readonly sessionId: string;
   readonly first: FirstAnswer;
+  /** Asked only where the answer would be streamed. False: Envoy is held to refuse that. */
+  readonly mayStream: () => boolean;
   /**
    * Most bytes of an answer: Envoy holds what a client does not take, and tells nobody (envoy.md §5). An answer that is
    * longer is cut off.
@@ -44,7 +46,7 @@ const DETAILS = "mcp_recovered";
 
 /** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
-  const { target, binding, headers, body, sessionId, first } = request;
+  const { target, binding, headers, body, sessionId, first, mayStream } = request;
   const answer = await egress.send(
     { purpose: "recovery", target, pin: binding, method: "POST", headers, body },
     signal,
@@ -55,7 +57,7 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
     if (value !== undefined) set.push([name, value]);
   }
   if (answer.header(MCP_SESSION_ID) !== undefined) set.push([MCP_SESSION_ID, sessionId]);
-  if (isShort(answer) || first.endOfStream) {
+  if (isShort(answer) || first.endOfStream || !mayStream()) {
     const whole = await readWhole(answer, request);
     return { kind: "reply", status: answer.status, headers: set, body: whole, details: DETAILS };
   }

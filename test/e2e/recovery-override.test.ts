@@ -1,6 +1,6 @@
 /** An Envoy that does not take answers in place of others: it says nothing, and a client gets the body of the wrong one. */
-import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { MISSES } from "../../src/recovery/override-guard.ts";
 import { startFleet } from "../support/fleet.ts";
 import { runMessage, startForgetful } from "../support/forgetful.ts";
 import { callMessage, openSession, post, send } from "../support/http.ts";
@@ -15,7 +15,7 @@ async function refusals(port: number): Promise<number> {
   return Number(/^mcp_router_overrides_refused_total (\d+)$/m.exec(body)?.[1]);
 }
 
-test("one wrong answer is said loudly, and then lost sessions are passed on as they are until a reload", async () => {
+test("a few wrong answers in a row are said loudly, and then answers are sent whole: sessions are recovered still", async () => {
   const backend = await startForgetful();
   const fleet = await startFleet(
     1,
@@ -39,16 +39,14 @@ test("one wrong answer is said loudly, and then lost sessions are passed on as t
       response.writeHead(200, { "content-type": "text/event-stream" }).end('data: {"id":1}\n\n');
     });
     // Its head is ours and its body is not: there is no way to know before.
-    expect(await lose(1)).toMatchObject({ status: 200, body: expect.stringContaining("Session not found") });
-    await expect.poll(refused).toBe(1);
-    expect(router.child.output()).toContain("Envoy did not take a recovered answer");
+    const wrong = { status: 200, body: expect.stringContaining("Session not found") };
+    let calls = 0;
+    for (; (await refused()) === 0; calls++) expect(await lose(calls)).toMatchObject(wrong);
+    expect(calls).toBeGreaterThanOrEqual(MISSES);
+    expect(router.child.output()).toContain("Envoy ended streamed answers to recovered requests");
 
-    expect(await lose(2)).toMatchObject({ status: 404 });
-    expect(backend.ran).toEqual([1]);
-
-    writeFileSync(router.configFile, `${readFileSync(router.configFile, "utf8")}\n# changed\n`);
-    await expect.poll(async () => (await lose(3)).status).toBe(200);
-    await expect.poll(refused).toBe(2);
+    expect(await lose(calls)).toMatchObject({ status: 200, body: 'data: {"id":1}\n\n' });
+    expect(await refused()).toBe(1);
   } finally {
     await fleet.stop();
     await backend.close();

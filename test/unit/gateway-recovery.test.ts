@@ -34,13 +34,17 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
   await store.create(key, { ...session, bindings: { one: BINDING } });
   const asked: Parameters<Keeper["keep"]>[0][] = [];
-  const answered: [ResponseHead, Verdict, boolean][] = [];
+  const answered: [ResponseHead, Verdict][] = [];
+  const overrides: ("taken" | "missed")[] = [];
   let dropped = 0;
   const kept: Kept = {
-    answer: (head, asItIs, recovers) => {
-      answered.push([head, asItIs, recovers]);
-      return recovers ? INSTEAD : asItIs;
+    answer: (head, asItIs) => {
+      answered.push([head, asItIs]);
+      return INSTEAD;
     },
+    overrideTaken: () => void overrides.push("taken"),
+    // The second one is one too many.
+    overrideMissed: () => (overrides.push("missed") > 2 ? 2 : undefined),
     drop: () => void dropped++,
   };
   const events: RequestEvent[] = [];
@@ -50,9 +54,8 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
     return store.remember(of, backend, remark);
   };
   const ledger = memoryLedger();
-  const inForce = { policy };
   const gateway = createGateway({
-    policy: () => inForce.policy,
+    policy: () => policy,
     store: { ...store, remember, ...over },
     ledger,
     admission: createAdmission(ledger),
@@ -81,7 +84,20 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
     if (body !== undefined) await exchange.requestBody(Buffer.from(body));
     return exchange;
   };
-  return { gateway, store, remarks, send, asked, answered, dropped: () => dropped, events, inForce, id, key, headers };
+  return {
+    gateway,
+    store,
+    remarks,
+    send,
+    asked,
+    answered,
+    overrides,
+    dropped: () => dropped,
+    events,
+    id,
+    key,
+    headers,
+  };
 }
 
 const LOST: ResponseHead = {
@@ -171,7 +187,7 @@ describe("the answer to a request that was kept", () => {
     const exchange = await send("POST", CALL);
     expect(exchange.responseHeaders(LOST)).toBe(INSTEAD);
     expect(answered).toEqual([
-      [LOST, { kind: "mutate", set: [["mcp-session-id", id]], remove: [], clearRoute: false }, true],
+      [LOST, { kind: "mutate", set: [["mcp-session-id", id]], remove: [], clearRoute: false }],
     ]);
   });
 
@@ -191,46 +207,24 @@ describe("the answer to a request that was kept", () => {
   });
 });
 
-describe("once Envoy has refused to take a streamed answer", () => {
-  const refused = ({ events }: { readonly events: readonly RequestEvent[] }) =>
-    events.filter(({ kind }) => kind === "override-refused");
-
-  test("no session is recovered any more, nor of requests under way, and it is told of", async () => {
+describe("what Envoy makes of a streamed answer", () => {
+  test("is told to the keeper of its request, and as an event where that holds it for a refusal", async () => {
     const opened = await open();
-    const [exchange, underWay] = [await opened.send("POST", CALL), await opened.send("POST", CALL)];
-    exchange.responseHeaders(LOST);
-    exchange.overrideRefused();
-    expect(underWay.responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
-    expect((await opened.send("POST", CALL)).responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
-    expect((await opened.send("GET")).responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
-    expect(refused(opened)).toEqual([{ kind: "override-refused", route: ROUTE }]);
+    const exchange = await opened.send("POST", CALL);
+    exchange.overrideTaken();
+    exchange.overrideMissed();
+    expect(opened.overrides).toEqual(["taken", "missed"]);
+    expect(opened.events.filter(({ kind }) => kind === "override-refused")).toEqual([]);
+    exchange.overrideMissed();
+    expect(opened.events).toContainEqual({ kind: "override-refused", route: ROUTE, missed: 2 });
   });
 
-  test("the keeper sees each answer still, and remembers what a backend was told", async () => {
-    const { send, answered } = await open();
-    (await send("POST", CALL)).overrideRefused();
-    const told: ResponseHead = { ...LOST, headers: fields({ ":status": "200" }) };
-    (await send("POST", LEVEL)).responseHeaders(told);
-    expect(answered).toEqual([[told, { kind: "continue" }, false]]);
-  });
-
-  test("sessions are recovered again under a configuration that was loaded anew", async () => {
-    const opened = await open();
-    const [exchange, underWay] = [await opened.send("POST", CALL), await opened.send("POST", CALL)];
-    exchange.overrideRefused();
-    opened.inForce.policy = { ...POLICY };
-    expect((await opened.send("POST", CALL)).responseHeaders(LOST)).toBe(INSTEAD);
-    // One that began under the old one ends under it.
-    expect(underWay.responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
-    expect((await opened.send("POST", CALL)).responseHeaders(LOST)).toBe(INSTEAD);
-  });
-
-  test("having taken others, it may have been the client that left: sessions are recovered", async () => {
-    const opened = await open();
-    (await opened.send("POST", CALL)).overrideTaken();
-    (await opened.send("POST", CALL)).overrideRefused();
-    expect((await opened.send("POST", CALL)).responseHeaders(LOST)).toBe(INSTEAD);
-    expect(refused(opened)).toEqual([]);
+  test("tells nothing where nothing was kept", async () => {
+    const opened = await open({ keeps: false });
+    const exchange = await opened.send("POST", CALL);
+    exchange.overrideTaken();
+    exchange.overrideMissed();
+    expect(opened.events.filter(({ kind }) => kind === "override-refused")).toEqual([]);
   });
 });
 

@@ -711,30 +711,3 @@ test("a body without an accepted head is a fault", async () => {
   const { exchange } = await open();
   expect(() => exchange.requestBody(Buffer.from(call))).toThrow("without an accepted request head");
 });
-
-describe("that Envoy refuses a streamed answer", () => {
-  const refusals = ({ events }: Awaited<ReturnType<typeof open>>) =>
-    events.filter(({ kind }) => kind === "override-refused").length;
-
-  test("is believed at once of an Envoy that has never taken one", async () => {
-    const opened = await open();
-    head(opened.exchange, "POST");
-    opened.exchange.overrideRefused();
-    expect(refusals(opened)).toBe(1);
-  });
-
-  test("is believed the third time in a row of one that has: clients leave at that moment, too", async () => {
-    const opened = await open();
-    const { exchange } = opened;
-    head(exchange, "POST");
-    exchange.overrideTaken();
-    exchange.overrideRefused();
-    exchange.overrideRefused();
-    exchange.overrideTaken();
-    exchange.overrideRefused();
-    exchange.overrideRefused();
-    expect(refusals(opened)).toBe(0);
-    exchange.overrideRefused();
-    expect(refusals(opened)).toBe(1);
-  });
-});

@@ -32,7 +32,7 @@ function drive(
   const exchange: Exchange = {
     closed: () => void closed++,
     overrideTaken: () => undefined,
-    overrideRefused: () => undefined,
+    overrideMissed: () => undefined,
     requestHeaders: () => go,
     requestBody: () => go,
     responseHeaders: () => go,
@@ -271,14 +271,14 @@ describe("an answer that is streamed in place of another", () => {
       }
     }
     const sent: [string, boolean][] = [];
-    let refused = 0;
+    let missed = 0;
     let taken = 0;
     const send = async (piece: Uint8Array, last: boolean) => void sent.push([Buffer.from(piece).toString(), last]);
     const driven = drive(
       {
         responseHeaders: () => streamed(body()),
         overrideTaken: () => void taken++,
-        overrideRefused: () => void refused++,
+        overrideMissed: () => void missed++,
       },
       { send, ...channelOver },
       reportFault,
@@ -292,7 +292,7 @@ describe("an answer that is streamed in place of another", () => {
       sent,
       left: () => given.length,
       letGo: () => letGo,
-      override: () => ({ taken, refused }),
+      override: () => ({ taken, missed }),
     };
   }
 
@@ -408,7 +408,7 @@ describe("an answer that is streamed in place of another", () => {
       await settled();
       expect(sent).toEqual([["a", false]]);
       stream.finished();
-      expect(override()).toEqual({ taken: 1, refused: 0 });
+      expect(override()).toEqual({ taken: 1, missed: 0 });
     });
 
     test("nobody knows where nothing of the other body came for a second, and then the answer goes all the same", async () => {
@@ -422,20 +422,32 @@ describe("an answer that is streamed in place of another", () => {
         await settled();
         expect(sent).toEqual([["a", false]]);
         stream.finished();
-        expect(override()).toEqual({ taken: 0, refused: 0 });
+        expect(override()).toEqual({ taken: 0, missed: 0 });
       } finally {
         vi.useRealTimers();
       }
     });
 
-    test("refused where the end came before anything of the other body, as it does of a refusal", async () => {
+    test("nobody knows where the end came long after the answer: its client would not wait for a body that did not come", async () => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+      try {
+        const { stream, override } = unknown();
+        await vi.advanceTimersByTimeAsync(251);
+        stream.finished();
+        expect(override()).toEqual({ taken: 0, missed: 0 });
+      } finally {
+        vi.useRealTimers();
+      }
+    });
+
+    test("missed where the end came before anything of the other body, as it does of a refusal", async () => {
       const { give, stream, sent, override, closed } = unknown();
       give("a");
       stream.finished();
       stream.finished();
       await settled();
       expect(sent).toEqual([]);
-      expect(override()).toEqual({ taken: 0, refused: 1 });
+      expect(override()).toEqual({ taken: 0, missed: 1 });
       expect(closed()).toBe(1);
     });
   });
@@ -445,7 +457,7 @@ test("an answer that is not streamed tells nothing of what Envoy takes", () => {
   const told: string[] = [];
   const { stream } = drive({
     overrideTaken: () => void told.push("taken"),
-    overrideRefused: () => void told.push("refused"),
+    overrideMissed: () => void told.push("refused"),
   });
   for (const message of [requestHeaders, responseHeaders, { phase: "response_body" } as const]) stream.message(message);
   stream.finished();

@@ -10,6 +10,7 @@ import {
   type NotRemembered,
   type SentMessage,
 } from "../../../src/recovery/keep.ts";
+import { createOverrideGuard, MISSES } from "../../../src/recovery/override-guard.ts";
 import type { Recovery } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
@@ -83,6 +84,7 @@ async function open({
     store: { ...store, ...failing },
     recovery,
     egress,
+    overrides: createOverrideGuard(),
     budget,
     answers: createBudget(1e9),
     notRemembered: (why) => notRemembered.push(why),
@@ -128,7 +130,7 @@ function laterOf(verdict: Verdict | Promise<Verdict> | Later): Later {
 }
 
 const lost = (kept: Kept, over: Partial<ResponseHead> = {}) =>
-  laterOf(kept.answer(head("404", over), AS_IT_IS, true)).verdict;
+  laterOf(kept.answer(head("404", over), AS_IT_IS)).verdict;
 
 describe("a request is kept", () => {
   test("up to the limit of one body, and no further", async () => {
@@ -158,7 +160,7 @@ describe("a request is kept", () => {
   test("until its answer is there, if that is none of a lost session, and is given back once", async () => {
     const { keep, isWhole } = await open({ budget: SIZE });
     const kept = mustKeep(keep());
-    expect(kept.answer(head("200"), AS_IT_IS, true)).toBe(AS_IT_IS);
+    expect(kept.answer(head("200"), AS_IT_IS)).toBe(AS_IT_IS);
     expect(isWhole()).toBe(true);
     kept.drop();
     expect(isWhole()).toBe(true);
@@ -181,7 +183,7 @@ describe("a request is kept", () => {
 describe("an answer that is none of a lost session goes on as it is", () => {
   test.each(["200", "401", "403", "409", "429", "500", "502", "503", "504"])("%s", async (status) => {
     const { keep, recoveries } = await open();
-    expect(mustKeep(keep()).answer(head(status), AS_IT_IS, true)).toBe(AS_IT_IS);
+    expect(mustKeep(keep()).answer(head(status), AS_IT_IS)).toBe(AS_IT_IS);
     expect(recoveries).toEqual([]);
   });
 });
@@ -191,7 +193,7 @@ describe("what a backend is told of its session is remembered", () => {
 
   test.each(["200", "202"])("once it has taken it, before the client knows: %s", async (status) => {
     const { keep, remembered } = await open(noted);
-    const verdict = mustKeep(keep()).answer(head(status), CONTINUE, true);
+    const verdict = mustKeep(keep()).answer(head(status), CONTINUE);
     expect(verdict).toBeInstanceOf(Promise);
     expect(await verdict).toBe(CONTINUE);
     expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, level: '{"level":"debug"}' });
@@ -199,7 +201,7 @@ describe("what a backend is told of its session is remembered", () => {
 
   test.each(["401", "500"])("but not where it did not take it: %s", async (status) => {
     const { keep, remembered } = await open(noted);
-    expect(mustKeep(keep()).answer(head(status), CONTINUE, true)).toBe(CONTINUE);
+    expect(mustKeep(keep()).answer(head(status), CONTINUE)).toBe(CONTINUE);
     expect(await remembered()).toBeUndefined();
   });
 
@@ -221,23 +223,15 @@ describe("what a backend is told of its session is remembered", () => {
     expect(await remembered()).toBeUndefined();
   });
 
-  test("also while no session is recovered", async () => {
-    const { keep, remembered, recoveries } = await open(noted);
-    expect(await mustKeep(keep()).answer(head("200"), CONTINUE, false)).toBe(CONTINUE);
-    expect(await remembered()).toMatchObject({ level: '{"level":"debug"}' });
-    expect(mustKeep(keep()).answer(head("404"), AS_IT_IS, false)).toBe(AS_IT_IS);
-    expect(recoveries).toEqual([]);
-  });
-
   test("by the resource of a subscription, until that ends", async () => {
     const { keep, remembered } = await open();
     const body = Buffer.from('{"uri":"a:b"}');
     const params = { start: 0, end: body.length };
     const subscribe = { id: "7", body, notes: [{ kind: "subscribe", params, uri: "a:b" }] } as const;
-    await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE, true);
+    await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE);
     expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
     const unsubscribe = { id: "7", body, notes: [{ kind: "unsubscribe", params, uri: "a:b" }] } as const;
-    await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE, true);
+    await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE);
     expect(await remembered()).toBeUndefined();
   });
 
@@ -245,7 +239,7 @@ describe("what a backend is told of its session is remembered", () => {
     const { keep, remembered, notRemembered } = await open({ limit: 1e6, budget: 1e6 });
     const body = Buffer.from(`{"uri":"a:b","pad":"${"x".repeat(MAX_REMEMBERED_BYTES)}"}`);
     const note = { kind: "subscribe", params: { start: 0, end: body.length }, uri: "a:b" } as const;
-    const verdict = mustKeep(keep({ message: { id: "7", body, notes: [note] } })).answer(head("200"), CONTINUE, true);
+    const verdict = mustKeep(keep({ message: { id: "7", body, notes: [note] } })).answer(head("200"), CONTINUE);
     expect(await verdict).toBe(CONTINUE);
     expect(notRemembered).toEqual(["bytes"]);
     expect(await remembered()).toBeUndefined();
@@ -254,7 +248,7 @@ describe("what a backend is told of its session is remembered", () => {
   test("and so is what a store that is away does not remember", async () => {
     const store = { remember: async () => ({ kind: "unavailable" as const }) };
     const { keep, notRemembered } = await open({ ...noted, store });
-    expect(await mustKeep(keep()).answer(head("200"), CONTINUE, true)).toBe(CONTINUE);
+    expect(await mustKeep(keep()).answer(head("200"), CONTINUE)).toBe(CONTINUE);
     expect(notRemembered).toEqual(["unavailable"]);
   });
 
@@ -267,7 +261,7 @@ describe("what a backend is told of its session is remembered", () => {
       { kind: "subscribe", params: at(9), uri: "b" },
       { kind: "level", params: at(17), uri: "" },
     ];
-    await mustKeep(keep({ message: { id: undefined, body, notes } })).answer(head("200"), CONTINUE, true);
+    await mustKeep(keep({ message: { id: undefined, body, notes } })).answer(head("200"), CONTINUE);
     expect(await remembered()).toEqual({
       ...NOTHING_REMEMBERED,
       level: '{"c":3}',
@@ -279,7 +273,7 @@ describe("what a backend is told of its session is remembered", () => {
 describe("the answer of a lost session", () => {
   test("has Envoy wait for a recovery and the backend's answer", async () => {
     const { keep } = await open();
-    const { patience, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS, true));
+    const { patience, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS));
     expect(patience).toBe(longestPatience(ROUTE.timeouts));
     await verdict;
   });
@@ -290,7 +284,7 @@ describe("the answer of a lost session", () => {
     ["gone", head("503", { flags: 0x20, endpoint: undefined }), USED.endpoint],
   ])("has its session recovered: %s", async (suspicion, answer, answeredBy) => {
     const { keep, recoveries, key } = await open();
-    await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS, true)).verdict;
+    await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS)).verdict;
     expect(recoveries.map(([loss]) => loss)).toEqual([
       {
         suspicion,
@@ -342,6 +336,17 @@ describe("the answer of a lost session", () => {
     const { keep } = await open({ answer: { headers: { "content-type": "text/event-stream" }, body: "data: 1\n\n" } });
     expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
     expect(await lost(mustKeep(keep()), { endOfStream: true })).toMatchObject({ kind: "reply" });
+  });
+
+  test("is replaced whole too, and its session recovered, once Envoy is held to refuse what is streamed", async () => {
+    const { keep } = await open({ answer: { headers: { "content-type": "text/event-stream" }, body: "data: 1\n\n" } });
+    const kept = mustKeep(keep());
+    for (let n = 1; n < MISSES; n++) expect(kept.overrideMissed()).toBeUndefined();
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
+    expect(kept.overrideMissed()).toBe(MISSES);
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 200 });
+    kept.overrideTaken();
+    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
   });
 
   test("of a GET becomes an event stream that has the client connect again", async () => {

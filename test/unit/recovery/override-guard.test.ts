@@ -1,32 +1,65 @@
 import { expect, test } from "vitest";
-import { createOverrideGuard } from "../../../src/recovery/override-guard.ts";
-import { POLICY } from "../core/policy.ts";
+import { createOverrideGuard, HALF_OPEN_MS, MISSES } from "../../../src/recovery/override-guard.ts";
 
-test("an Envoy that never took a streamed answer refuses them as soon as it misses one", () => {
-  const guard = createOverrideGuard();
-  expect(guard.refuses(POLICY)).toBe(false);
-  expect(guard.missed(POLICY)).toBe(true);
-  expect(guard.refuses(POLICY)).toBe(true);
+/** A guard with a clock that stands until it is moved. */
+function open() {
+  let at = 0;
+  const guard = createOverrideGuard({ now: () => at });
+  const miss = (times: number, backend = "one") => Array.from({ length: times }, () => guard.missed(backend));
+  const pass = (ms: number) => {
+    at += ms;
+  };
+  return { guard, miss, pass };
+}
+
+test("fewer misses than make a refusal change nothing, also of an Envoy that never took an answer", () => {
+  const { guard, miss } = open();
+  expect(MISSES).toBeGreaterThan(1);
+  expect(miss(MISSES - 1)).toEqual(Array(MISSES - 1).fill(undefined));
+  expect(guard.mayStream("one")).toBe(true);
 });
 
-test("one that took them refuses them once it has missed three in a row: a client that leaves looks the same", () => {
-  const guard = createOverrideGuard();
-  const verdicts: boolean[] = [];
-  for (const rows of [2, 2, 3]) {
-    guard.taken(POLICY);
-    for (let n = 0; n < rows; n++) verdicts.push(guard.missed(POLICY));
+test("as many in a row as make a refusal have answers sent whole, and say how many they were", () => {
+  const { guard, miss } = open();
+  expect(miss(MISSES).at(-1)).toBe(MISSES);
+  expect(guard.mayStream("one")).toBe(false);
+});
+
+test("what one backend's answers came to changes nothing for another one", () => {
+  const { guard, miss } = open();
+  miss(100, "one");
+  expect(guard.mayStream("two")).toBe(true);
+  expect(miss(1, "two")).toEqual([undefined]);
+});
+
+test("an answer that Envoy takes, at whichever backend, ends the row", () => {
+  const { guard, miss } = open();
+  miss(MISSES - 1);
+  guard.taken();
+  expect(miss(MISSES - 1)).toEqual(Array(MISSES - 1).fill(undefined));
+  miss(MISSES);
+  guard.taken();
+  expect(guard.mayStream("one")).toBe(true);
+});
+
+test("a refusal is tried by one answer when its time is over, and by another one should that tell nothing", () => {
+  const { guard, miss, pass } = open();
+  miss(MISSES);
+  pass(HALF_OPEN_MS - 1);
+  expect(guard.mayStream("one")).toBe(false);
+  for (let n = 0; n < 2; n++) {
+    pass(n === 0 ? 1 : HALF_OPEN_MS);
+    expect([guard.mayStream("one"), guard.mayStream("one")]).toEqual([true, false]);
   }
-  expect(verdicts).toEqual([false, false, false, false, false, false, true]);
 });
 
-test("a refusal is for good, under the configuration that it was met under", () => {
-  const guard = createOverrideGuard();
-  const loadedAnew = { ...POLICY };
-  guard.missed(POLICY);
-  guard.taken(POLICY);
-  expect(guard.refuses(POLICY)).toBe(true);
-  expect(guard.missed(POLICY)).toBe(true);
-  expect(guard.refuses(loadedAnew)).toBe(false);
-  guard.taken(loadedAnew);
-  expect(guard.missed(loadedAnew)).toBe(false);
+test("a try that is missed is told of again, and makes the refusal last anew", () => {
+  const { guard, miss, pass } = open();
+  miss(MISSES);
+  pass(HALF_OPEN_MS);
+  expect(guard.mayStream("one")).toBe(true);
+  pass(10);
+  expect(miss(1)).toEqual([MISSES + 1]);
+  pass(HALF_OPEN_MS - 1);
+  expect(guard.mayStream("one")).toBe(false);
 });

@@ -15,12 +15,20 @@ interface Options extends AnswerOptions {
   /** Of the first answer. */
   readonly first?: Readonly<Record<string, string>>;
   readonly endOfStream?: boolean;
+  readonly mayStream?: boolean;
   readonly answerLimit?: number;
   readonly answers?: Budget;
 }
 
 function open(options: Options) {
-  const { first = {}, endOfStream = false, answerLimit = 1_000_000, answers = createBudget(1e9), ...answer } = options;
+  const {
+    first = {},
+    endOfStream = false,
+    mayStream = true,
+    answerLimit = 1_000_000,
+    answers = createBudget(1e9),
+    ...answer
+  } = options;
   const { egress, sent } = egressWith(answerWith(answer));
   const request = {
     target: { backend: "one", path: "/mcp?a=1" },
@@ -29,6 +37,7 @@ function open(options: Options) {
     body: Buffer.from("{}"),
     sessionId: "client-id",
     first: { headers: fields(first), endOfStream },
+    mayStream: () => mayStream,
     answerLimit,
     answers,
   };
@@ -68,6 +77,10 @@ describe("an answer is sent whole", () => {
     ["202 without a length", { status: 202 }],
     ["204 without a length", { status: 204 }],
     ["of any length in place of one without a body", { endOfStream: true, headers: json, body: "x".repeat(WHOLE + 1) }],
+    [
+      "of any length where Envoy takes none that is streamed",
+      { mayStream: false, headers: events, body: "data: 1\n\n" },
+    ],
     ["of events in place of one without a body", { endOfStream: true, headers: events, body: "data: 1\n\n" }],
   ])("%s", async (_, options) => {
     const { answered } = open(options);
