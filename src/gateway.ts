@@ -7,6 +7,7 @@
 import type { Admission, AdmissionCaps, NotCommitted, Slot } from "./admission/admission.ts";
 import { extendLease } from "./admission/lease.ts";
 import type { Ledger } from "./admission/ledger.ts";
+import { type EndpointFault, isRedirect, readInitializeAnswer, readRedirect } from "./core/answer-head.ts";
 import { assertNever } from "./core/assert-never.ts";
 import { decide, type Intent, type Labels } from "./core/decide.ts";
 import { MCP_SESSION_ID } from "./core/headers.ts";
@@ -82,7 +83,14 @@ export type RequestEvent =
   | { readonly kind: "session-created"; readonly route: Route; readonly tag: string; readonly endpoint: string }
   | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string }
   /** Envoy is held to take no streamed answers, since it missed so many in a row: those of this backend are sent whole. */
-  | { readonly kind: "override-refused"; readonly route: Route; readonly missed: number };
+  | { readonly kind: "override-refused"; readonly route: Route; readonly missed: number }
+  /** A backend's answer shows that its MCP endpoint is not where the configuration says. */
+  | {
+      readonly kind: "endpoint-doubtful";
+      readonly route: Route;
+      readonly method: string;
+      readonly fault: EndpointFault;
+    };
 
 export interface GatewayDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
@@ -230,7 +238,10 @@ class HttpExchange implements Exchange {
 
   responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const { headers, endpoint } = head;
+    // Envoy's own answers have no endpoint; a redirect among them is of a filter that the operator has set up.
+    if (endpoint !== undefined && isRedirect(headers.get(":status"))) return this.#refuseRedirect(head);
     this.answersWithEvents = namesEventStream(headers.get("content-type"));
+    if (this.#initializing && endpoint !== undefined) this.#doubt(readInitializeAnswer(headers));
     // An empty one is none.
     const backendSessionId = headers.get(MCP_SESSION_ID) || undefined;
     if (!this.#initializing || !isSuccess(headers.get(":status")) || backendSessionId === undefined) {
@@ -240,6 +251,20 @@ class HttpExchange implements Exchange {
     // Without it the session could not be pinned: better no session than one that works by chance.
     if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
     return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
+  }
+
+  /** A client that followed it would meet the backend, past every check. */
+  #refuseRedirect({ headers, endpoint }: ResponseHead): Reply {
+    this.#doubt(readRedirect(headers, this.#opened().route.backendPath, endpoint));
+    this.#initializing?.slot.release();
+    return this.#refuse({ reason: "backend-redirects", id: this.#requestId });
+  }
+
+  #doubt(fault: EndpointFault | undefined): void {
+    if (!fault) return;
+    const { route, headers } = this.#opened();
+    const method = this.#initializing ? "initialize" : (headers.get(":method") ?? "");
+    this.#dependencies.observe({ kind: "endpoint-doubtful", route, method, fault });
   }
 
   /** The answer goes on as it is, unless it is that of a lost session. */

@@ -6,8 +6,10 @@ import type { RecoveryEvent } from "./recovery/recover.ts";
 import { sessionTag } from "./sessions/id.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { seldom } from "./telemetry/seldom.ts";
 
 export function requestObserver(metrics: Metrics, log: Logger): (event: RequestEvent) => void {
+  const isDue = seldom();
   return (event) => {
     switch (event.kind) {
       case "forwarded":
@@ -21,6 +23,11 @@ export function requestObserver(metrics: Metrics, log: Logger): (event: RequestE
       case "session-created":
         log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
         return metrics.sessionCreated(event.route.path);
+      case "endpoint-doubtful": {
+        const { route, fault } = event;
+        if (!isDue(`${route.backend} ${fault.kind}`)) return;
+        return log.warn({ backend: route.backend, path: route.backendPath, ...fault }, doubtOf(event));
+      }
       case "override-refused":
         metrics.overrideRefused();
         log.error(
@@ -38,6 +45,27 @@ export function requestObserver(metrics: Metrics, log: Logger): (event: RequestE
         return assertNever(event);
     }
   };
+}
+
+/** What a backend's answer shows of its endpoint, and which setting to look at. */
+function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoint-doubtful" }>): string {
+  const setting = `backends.${route.backend}`;
+  switch (fault.kind) {
+    case "redirects": {
+      const answers = `backend ${route.backend} answers ${fault.status} to ${method} at ${route.backendPath}`;
+      if (fault.pathThere !== undefined) return `${answers}: set ${setting}.path: ${fault.pathThere}`;
+      return `${answers}, and no client is sent on: configure ${setting} with where its MCP endpoint is`;
+    }
+    case "nothing-there":
+      return `backend ${route.backend} answers ${fault.status} to ${method} at ${route.backendPath}: set ${setting}.path`;
+    case "no-mcp":
+      return (
+        `backend ${route.backend} answers ${method} at ${route.backendPath} by neither JSON nor an event stream: ` +
+        `set ${setting}.path`
+      );
+    default:
+      return assertNever(fault);
+  }
 }
 
 export function recoveryObserver(metrics: Metrics, log: Logger): (event: RecoveryEvent) => void {

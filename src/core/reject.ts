@@ -28,6 +28,8 @@ export type Reject =
   | { readonly reason: "method-unknown"; readonly id?: Id }
   /** A request was sent again, and what came back did not come whole: it may have run. */
   | { readonly reason: "answer-lost"; readonly id?: Id }
+  /** The backend answered by a redirect, at which some clients would go around the gateway. */
+  | { readonly reason: "backend-redirects"; readonly id?: Id }
   | { readonly reason: "internal"; readonly id?: Id };
 
 export type RejectReason = Reject["reason"];
@@ -50,6 +52,9 @@ export const AUTHENTICATION_REQUIRED = "Authentication required";
 
 /** What a 502 says, ours and Envoy's. */
 export const ANSWER_LOST = "Gateway lost the backend's answer";
+
+/** Where to is in the router's log alone: it is the backend's own address. */
+const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
 
 /** What Envoy says where it has sent nothing: no endpoint takes connections, or there is none (local-replies.ts). */
 export const BACKEND_UNAVAILABLE = "Backend unavailable";
@@ -121,6 +126,8 @@ export function answer(reject: Reject): Reply {
     // No invitation to send it again; nor may it look like a lost session, after which clients do that too.
     case "answer-lost":
       return jsonRpcError(reason, 502, INTERNAL_ERROR, ANSWER_LOST, reject.id);
+    case "backend-redirects":
+      return jsonRpcError(reason, 502, INTERNAL_ERROR, BACKEND_REDIRECTS, reject.id);
     case "internal":
       return jsonRpcError(reason, 500, INTERNAL_ERROR, "Internal error", reject.id);
     default:

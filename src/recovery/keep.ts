@@ -2,6 +2,7 @@
  * Keeps each request of a session until it is answered: where the answer is that of a lost session, the session is recovered,
  * the request sent once more, and what comes of it is the client's answer.
  */
+import { isRedirect } from "../core/answer-head.ts";
 import type { Labels } from "../core/decide.ts";
 import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
 import { type HeaderFields, isSuccess, type Later, type ResponseHead, type Verdict } from "../core/http.ts";
@@ -196,6 +197,8 @@ class KeptRequest implements Kept {
         signal,
       );
       this.#forgetMessage();
+      // What is left of it is cut off as the request ends.
+      if (isRedirect(again.status)) return answer({ reason: "backend-redirects", id });
       if (isSuccess(again.status)) await this.#remember(message);
       return again;
     } catch {

@@ -361,6 +361,51 @@ describe("an initialize", () => {
   });
 });
 
+describe("an answer that shows that a backend's endpoint is elsewhere", () => {
+  const answerTo = async (message: string, headers: Record<string, string>, endpoint: string | undefined) => {
+    const { exchange, events } = await open();
+    await head(exchange, "POST");
+    await exchange.requestBody(Buffer.from(message));
+    const verdict = await exchange.responseHeaders({
+      headers: fields(headers),
+      endpoint,
+      flags: 0,
+      endOfStream: false,
+    });
+    return { verdict, doubts: events.filter(({ kind }) => kind === "endpoint-doubtful") };
+  };
+  const REDIRECT = { ":status": "307", location: "/mcp/" };
+
+  test("by a redirect is not the client's, and is told", async () => {
+    const { verdict, doubts } = await answerTo(call, REDIRECT, "10.0.0.1:80");
+    expect(verdict).toEqual(reply(502, '"x"'));
+    expect(doubts).toEqual([
+      expect.objectContaining({ method: "POST", fault: expect.objectContaining({ status: "307" }) }),
+    ]);
+  });
+
+  test("is none where the redirect is Envoy's own", async () => {
+    const { verdict, doubts } = await answerTo(call, REDIRECT, undefined);
+    expect(verdict).toEqual({ kind: "continue" });
+    expect(doubts).toEqual([]);
+  });
+
+  test.each([
+    [{ ":status": "404" }, "10.0.0.1:80", 1],
+    [{ ":status": "200", "content-type": "text/html" }, "10.0.0.1:80", 1],
+    [{ ":status": "404" }, undefined, 0],
+    [{ ":status": "200", "content-type": "application/json" }, "10.0.0.1:80", 0],
+  ])("to an initialize goes on and is told: %j by %s", async (headers, endpoint, told) => {
+    const { verdict, doubts } = await answerTo(initialize, headers, endpoint);
+    expect(verdict).toEqual({ kind: "continue" });
+    expect(doubts).toHaveLength(told);
+  });
+
+  test("of a call in no session is none by its status or type", async () => {
+    expect((await answerTo(call, { ":status": "404", "content-type": "text/html" }, "10.0.0.1:80")).doubts).toEqual([]);
+  });
+});
+
 describe("the slot of an initialize", () => {
   const begun = {
     headers: fields({ ":status": "200", "mcp-session-id": "new-id" }),
@@ -411,6 +456,7 @@ describe("the slot of an initialize", () => {
     ["500", { ":status": "500" }],
     ["404 with a session id", { ":status": "404", "mcp-session-id": "new-id" }],
     ["200 without a session id", { ":status": "200" }],
+    ["307 with a session id", { ":status": "307", location: "/mcp/", "mcp-session-id": "new-id" }],
   ])("comes back when the backend answers %s, before the answer has ended", async (_, headers) => {
     const { exchange, ledger, store, abandoned } = await begin();
     await exchange.responseHeaders({ headers: fields(headers), endpoint: "10.0.0.9:80", ...ANSWER });

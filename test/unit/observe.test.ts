@@ -137,3 +137,32 @@ describe("a backend that is not told", () => {
     expect(warnings()).toMatchObject([{ why: "refused" }, { why: "given-up" }]);
   });
 });
+
+test("a backend whose answers show that its endpoint is elsewhere is warned of by the setting, once a minute", () => {
+  const { request, lines } = open();
+  const redirects = { kind: "redirects", status: "307", to: "http://10.0.0.1:80/mcp/", pathThere: "/mcp/" } as const;
+  const doubt = (fault: Extract<RequestEvent, { kind: "endpoint-doubtful" }>["fault"], method = "initialize") =>
+    request({ kind: "endpoint-doubtful", route, method, fault });
+  doubt(redirects);
+  doubt(redirects, "GET");
+  request({ kind: "endpoint-doubtful", route: { ...route, backend: "two" }, method: "GET", fault: redirects });
+  doubt({ kind: "nothing-there", status: "404" });
+  doubt({ kind: "nothing-there", status: "404" });
+  doubt({ kind: "no-mcp", status: "200", contentType: "text/html" });
+  expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+    [40, "backend one answers 307 to initialize at /mcp: set backends.one.path: /mcp/"],
+    [40, "backend two answers 307 to GET at /mcp: set backends.two.path: /mcp/"],
+    [40, "backend one answers 404 to initialize at /mcp: set backends.one.path"],
+    [40, "backend one answers initialize at /mcp by neither JSON nor an event stream: set backends.one.path"],
+  ]);
+  expect(lines[0]).toMatchObject({ backend: "one", path: "/mcp", status: "307", to: "http://10.0.0.1:80/mcp/" });
+});
+
+test("a redirect to elsewhere is warned of without a path to set", () => {
+  const { request, lines } = open();
+  const fault = { kind: "redirects", status: "302", to: "https://login.example/", pathThere: undefined } as const;
+  request({ kind: "endpoint-doubtful", route, method: "POST", fault });
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    "backend one answers 302 to POST at /mcp, and no client is sent on: configure backends.one with where its MCP endpoint is",
+  ]);
+});

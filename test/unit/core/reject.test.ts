@@ -19,6 +19,7 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "body-too-large", id }, 413, -32600],
   [{ reason: "session-unknown", id }, 404, -32001],
   [{ reason: "answer-lost", id }, 502, -32603],
+  [{ reason: "backend-redirects", id }, 502, -32603],
   [{ reason: "session-required", id }, 400, -32600],
   [{ reason: "store-unavailable", id }, 503, -32603],
   [{ reason: "invalid-request", detail, id }, 400, -32600],

@@ -382,6 +382,13 @@ describe("the answer of a lost session", () => {
   });
 });
 
+test("a redirect that answers a request which was sent again reaches no client", async () => {
+  const { keep } = await open({ answer: { status: 307, headers: { location: "http://10.0.0.1/mcp/" } } });
+  const verdict = await lost(mustKeep(keep()));
+  expect(verdict).toMatchObject({ kind: "reply", status: 502, body: expect.stringContaining('"id":7,') });
+  expect(JSON.stringify(verdict)).not.toContain("10.0.0.1");
+});
+
 describe("a request that has ended", () => {
   test("is told to its recovery, and is not sent again", async () => {
     const { keep, sent } = await open({

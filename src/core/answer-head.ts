@@ -1,0 +1,67 @@
+/** Rules on the head of a backend's answer: what it says of the endpoint, and what of it no client may see. Pure. */
+import { type HeaderFields, isSuccess, namesEventStream } from "./http.ts";
+
+/** Signs that what is configured as a backend's MCP endpoint is none, or is not where it is. */
+export type EndpointFault =
+  /** A redirect (RFC 9110 §15.4). `pathThere`: the path on the same server that it leads to; undefined where that is not known. */
+  | {
+      readonly kind: "redirects";
+      readonly status: string;
+      /** Without query and fragment, which may hold secrets; undefined where it names no place. */
+      readonly to: string | undefined;
+      readonly pathThere: string | undefined;
+    }
+  /** An initialize is answered by a status that says that there is nothing at that path, or nothing that takes a POST. */
+  | { readonly kind: "nothing-there"; readonly status: string }
+  /** An initialize is answered by 2xx, and by neither JSON nor an event stream. */
+  | { readonly kind: "no-mcp"; readonly status: string; readonly contentType: string };
+
+/**
+ * Whether a status sends a client elsewhere. No client may follow: some do so past the gateway and its checks. 304 answers a
+ * conditional GET and leads nowhere.
+ */
+export function isRedirect(status: string | number | undefined): boolean {
+  const code = Number(status);
+  return code >= 300 && code < 400 && code !== 304;
+}
+
+/**
+ * What a redirect says of the endpoint.
+ * @param path that was asked for at the backend
+ * @param endpoint `ip:port` that answered
+ */
+export function readRedirect(headers: HeaderFields, path: string, endpoint: string | undefined): EndpointFault {
+  const status = headers.get(":status") ?? "";
+  const location = headers.get("location");
+  const at = `http://${endpoint ?? "endpoint"}`;
+  const url = location === undefined ? null : URL.parse(location, at + path);
+  if (!url || !/^https?:$/.test(url.protocol))
+    return { kind: "redirects", status, to: undefined, pathThere: undefined };
+  const isSameServer = url.origin === at || withoutSlashes(url.pathname) === withoutSlashes(path);
+  const isOtherPath = url.pathname !== path;
+  const to = (url.origin + url.pathname).slice(0, LONGEST_TOLD);
+  const isTold = isSameServer && isOtherPath && url.pathname.length <= LONGEST_TOLD;
+  return { kind: "redirects", status, to, pathThere: isTold ? url.pathname : undefined };
+}
+
+/** Most characters of an answer's header that go into the log. */
+const LONGEST_TOLD = 200;
+
+/** Frameworks that redirect within a server, and name it by a Host of their own, most often do so for a slash at the end. */
+function withoutSlashes(path: string): string {
+  return path.replaceAll("/", "");
+}
+
+/** What the answer to an initialize says of the endpoint; undefined where nothing is wrong with that. */
+export function readInitializeAnswer(headers: HeaderFields): EndpointFault | undefined {
+  const status = headers.get(":status") ?? "";
+  if (NOTHING_THERE.has(status)) return { kind: "nothing-there", status };
+  // 202 and 204 have no body, and so no type.
+  if (!isSuccess(status) || status === "202" || status === "204") return undefined;
+  const contentType = headers.get("content-type") ?? "";
+  if (/^\s*application\/json\s*(?:;|$)/i.test(contentType) || namesEventStream(contentType.toLowerCase()))
+    return undefined;
+  return { kind: "no-mcp", status, contentType: contentType.slice(0, LONGEST_TOLD) };
+}
+
+const NOTHING_THERE: ReadonlySet<string> = new Set(["404", "405", "501"]);

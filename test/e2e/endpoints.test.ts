@@ -1,0 +1,85 @@
+/** What becomes of answers of backends that show where they are, or that their MCP endpoint is elsewhere. */
+import type { RequestListener } from "node:http";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Backend, startBackend } from "../support/backend.ts";
+import { callMessage, initializeMessage, MCP_HEADERS, post, send } from "../support/http.ts";
+import { type Stack, startStack } from "../support/stack.ts";
+
+const SESSION = "backend-session";
+
+/** Begins a session, and answers the rest as its route says. */
+const answers: Readonly<Record<string, RequestListener>> = {
+  redirecting: (request, response) => {
+    response.writeHead(307, { location: `http://${request.headers.host}/mcp/` }).end("elsewhere");
+  },
+  /** Its initialize is answered where it is, the rest is not. */
+  wandering: (request, response) => {
+    if (request.method === "POST" && request.headers["mcp-session-id"] === undefined) begin(response);
+    else response.writeHead(308, { location: "/elsewhere", "mcp-session-id": SESSION }).end();
+  },
+  unchanged: (request, response) => {
+    if (request.method === "POST") begin(response);
+    else response.writeHead(304, { etag: '"1"' }).end();
+  },
+};
+
+function begin(response: Parameters<RequestListener>[1]): void {
+  response
+    .writeHead(200, { "content-type": "application/json", "mcp-session-id": SESSION })
+    .end('{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}}');
+}
+
+const backends: Record<string, Backend> = {};
+let stack: Stack;
+
+beforeAll(async () => {
+  for (const [name, answer] of Object.entries(answers)) backends[name] = await startBackend(answer);
+  const endpoints = Object.entries(backends).map(([name, { endpoint }]) => [name, [endpoint]]);
+  stack = await startStack({ backends: Object.fromEntries(endpoints) });
+});
+
+afterAll(async () => {
+  await stack?.stop();
+  for (const backend of Object.values(backends)) await backend.close();
+});
+
+async function opened(name: string): Promise<string> {
+  const { headers } = await post(stack.port, `/${name}/mcp`, initializeMessage());
+  const id = headers["mcp-session-id"];
+  if (typeof id !== "string") throw new Error("no session");
+  return id;
+}
+
+describe("a redirect reaches no client", () => {
+  const refused = (id?: unknown) => ({ jsonrpc: "2.0", ...(id !== undefined && { id }), error: { code: -32603 } });
+
+  test.each([
+    ["an initialize", initializeMessage(7)],
+    ["a call outside sessions", callMessage("x", {}, 7)],
+  ])("as the answer to %s", async (_, message) => {
+    const answer = await post(stack.port, "/redirecting/mcp", message);
+    expect(answer).toMatchObject({ status: 502, headers: { "content-type": "application/json" } });
+    expect(JSON.parse(answer.body)).toMatchObject(refused(7));
+    expect(answer.headers.location).toBeUndefined();
+    expect(answer.body).not.toContain("127.0.0.1");
+  });
+
+  test("as the answer to a call and to a GET in a session, which goes on", async () => {
+    const session = await opened("wandering");
+    const headers = { ...MCP_HEADERS, "mcp-session-id": session };
+    for (let times = 0; times < 2; times++) {
+      const call = await post(stack.port, "/wandering/mcp", callMessage("x", {}, "c"), headers);
+      expect(call.status).toBe(502);
+      expect(JSON.parse(call.body)).toMatchObject(refused("c"));
+      const stream = await send({ port: stack.port, path: "/wandering/mcp", headers });
+      expect(stream).toMatchObject({ status: 502, headers: { "content-type": "application/json" } });
+      expect([call, stream].map((answer) => answer.headers.location)).toEqual([undefined, undefined]);
+    }
+  });
+
+  test("a 304 is none: it leads nowhere", async () => {
+    const session = await opened("unchanged");
+    const headers = { accept: "text/event-stream", "if-none-match": '"1"', "mcp-session-id": session };
+    expect(await send({ port: stack.port, path: "/unchanged/mcp", headers })).toMatchObject({ status: 304 });
+  });
+});
