@@ -27,7 +27,7 @@ const BATCH = 1_000;
 const SWEEP_MS = 100;
 /** ms that the sweep must not keep a request waiting. */
 const TARGET_BLOCK_MS = 10;
-const LIFESPAN = { idle: 1_800_000, lifetime: 86_400_000 } as const;
+const LIFESPAN = { idle: 1_800_000, lifetime: 86_400_000, unused: 60_000 } as const;
 /** How a session's key begins in Redis: the default of `store.prefix`. */
 const PREFIX = "mcpr";
 /** Longest that a command of Redis may take here, in ms: many are under way at once. */

@@ -4,6 +4,7 @@ import { remarkBytes } from "./record.ts";
 import {
   type Binding,
   bindingOf,
+  firstLife,
   type Lifespan,
   MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
@@ -26,6 +27,9 @@ export interface MemoryStoreOptions extends Lifespan {
   readonly now?: () => number;
 }
 
+/** When a session was touched that never was. */
+const NEVER = Number.NEGATIVE_INFINITY;
+
 interface Entry {
   session: Session;
   touchedAt: number;
@@ -39,8 +43,9 @@ export interface MemoryStore extends SessionStore {
 }
 
 /** Makes an empty store. Its sweeper never keeps the process alive. */
-export function memoryStore({ idle, lifetime, now = () => performance.now() }: MemoryStoreOptions): MemoryStore {
+export function memoryStore({ now = () => performance.now(), ...lifespan }: MemoryStoreOptions): MemoryStore {
   const entries = new Map<SessionKey, Entry>();
+  const { idle, lifetime } = lifespan;
   const slack = touchSlack({ idle });
 
   const live = (key: SessionKey): Entry | undefined => {
@@ -58,8 +63,8 @@ export function memoryStore({ idle, lifetime, now = () => performance.now() }: M
     async create(key, session) {
       if (live(key)) return { kind: "exists" };
       const at = now();
-      const expiresIn = Math.min(idle + slack, lifetime);
-      entries.set(key, { session, touchedAt: at, expiresAt: at + expiresIn, endsAt: at + lifetime });
+      const expiresIn = firstLife(lifespan);
+      entries.set(key, { session, touchedAt: NEVER, expiresAt: at + expiresIn, endsAt: at + lifetime });
       return { kind: "created", expiresIn };
     },
 

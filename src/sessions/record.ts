@@ -12,7 +12,7 @@
  * | l:<backend>  | params of the last logging/setLevel                                          |
  * | u:<backend>:<uri> | params of the resources/subscribe                                       |
  * | g:<backend>  | generation of the binding that the client last opened its GET stream by      |
- * | t, e, x      | ms by Redis's clock, the scripts' own: last touch, end of the lifetime, expiry |
+ * | t, e, x      | ms by Redis's clock, the scripts' own: last touch (0: none yet), end of the lifetime, expiry |
  */
 import {
   type Binding,

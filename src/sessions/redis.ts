@@ -27,6 +27,7 @@ import {
   writeRecord,
 } from "./record.ts";
 import {
+  firstLife,
   type Lifespan,
   MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
@@ -65,14 +66,8 @@ const SCRIPTS = {
   mcprReap: { file: lua("reap"), keys: 1 },
 } as const;
 
-export function redisStore({
-  connection,
-  guard,
-  prefix,
-  idle,
-  lifetime,
-  onUnreadable,
-}: RedisStoreOptions): SessionStore {
+export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespan }: RedisStoreOptions): SessionStore {
+  const { idle, lifetime } = lifespan;
   const slack = touchSlack({ idle });
   const scripts = defineScripts(connection, SCRIPTS);
   const keyOf = (key: SessionKey) => `${prefix}:{${key}}:s`;
@@ -87,7 +82,7 @@ export function redisStore({
     create: (key, created) =>
       guard.run("create", async () => {
         const fields = writeRecord(created);
-        const expiresIn = await scripts.mcprCreate(keyOf(key), idle + slack, lifetime, REAP_GRACE_MS, ...fields);
+        const expiresIn = await scripts.mcprCreate(keyOf(key), firstLife(lifespan), lifetime, REAP_GRACE_MS, ...fields);
         return expiresIn === 0 ? EXISTS : { kind: "created" as const, expiresIn: Number(expiresIn) };
       }),
 

@@ -6,8 +6,10 @@
  * - Each operation is atomic. Time is the store's own.
  * - A session lives until it was idle for `idle`, or `lifetime` has passed since it was created, or it is removed. The
  *   instant of expiry is not lived. What is gone stays gone: no late touch or bind brings it back.
- * - Idle is counted from the last `touch` or `create`. A touch is due only when an eighth of idle has gone by since the
- *   last one, and grants an eighth more, so that most requests cost one read and no session ends early.
+ * - A session that was never touched lives for `unused`: its client may have gone with the answer to its initialize. Its first
+ *   touch is due at once.
+ * - Idle is counted from the last `touch`. A touch is due only when an eighth of idle has gone by since the last one, and
+ *   grants an eighth more, so that most requests cost one read and no session ends early.
  * - What has expired is known to `reap` alone, for REAP_GRACE_MS.
  * - There is no enumeration of live sessions.
  */
@@ -86,6 +88,8 @@ export interface Lifespan {
   readonly idle: number;
   /** ms after which it ends in any case. */
   readonly lifetime: number;
+  /** ms after which one ends that was never touched. */
+  readonly unused: number;
 }
 
 /**
@@ -94,6 +98,11 @@ export interface Lifespan {
  */
 export function touchSlack({ idle }: Pick<Lifespan, "idle">): number {
   return Math.floor(idle / 8);
+}
+
+/** How long (ms) a new session lives without a touch. */
+export function firstLife({ idle, lifetime, unused }: Lifespan): number {
+  return Math.min(unused, idle + touchSlack({ idle }), lifetime);
 }
 
 /** How long (ms) an expired session is kept for who tells its backends: longer than all routers are away for an update. */

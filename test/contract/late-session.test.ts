@@ -54,7 +54,7 @@ describe.each([
     "and was taken anew while it is swept stays (owner: '%s')",
     async (principal) => {
       const { ledger, advance, close } = await open();
-      const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
+      const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
       try {
         const lease: Lease = { key: sessionKey(mintSessionId()), principal };
         await ledger.hold(lease, RESERVATION_MS, NO_CAPS);

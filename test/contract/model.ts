@@ -43,7 +43,9 @@ export type Step<World, Asked> = (
 
 interface Lived {
   readonly session: Session;
-  readonly touchedAt: number;
+  readonly createdAt: number;
+  /** undefined: never. */
+  readonly touchedAt: number | undefined;
   readonly lifetimeEnds: number;
 }
 
@@ -75,8 +77,12 @@ export interface Deadlines {
   readonly lifetimeEnds: number;
 }
 
-export function deadlines({ touchedAt, lifetimeEnds }: Lived, lifespan: Lifespan): Deadlines {
+export function deadlines({ createdAt, touchedAt, lifetimeEnds }: Lived, lifespan: Lifespan): Deadlines {
   const slack = touchSlack(lifespan);
+  if (touchedAt === undefined) {
+    const firstLife = Math.min(lifespan.unused, lifespan.idle + slack);
+    return { touchDue: createdAt, idleEnds: createdAt + firstLife, lifetimeEnds };
+  }
   return { touchDue: touchedAt + slack + 1, idleEnds: touchedAt + lifespan.idle + slack, lifetimeEnds };
 }
 
@@ -134,7 +140,7 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
     if (lived) return same({ kind: "exists" });
     const { session } = operation;
     const lifetimeEnds = world.now + world.lifespan.lifetime;
-    return becomes({ kind: "created" }, { session, touchedAt: world.now, lifetimeEnds });
+    return becomes({ kind: "created" }, { session, createdAt: world.now, touchedAt: undefined, lifetimeEnds });
   }
   const gone = world.expired.get(key);
   if (operation.kind === "reap" && gone) return becomes({ kind: "reaped", session: gone.session }, undefined);

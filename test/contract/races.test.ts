@@ -34,6 +34,7 @@ function describeRaces(name: string, { open, grain, numRuns }: RacesOptions): vo
         // Also where an eighth of it is no whole ms.
         idle: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(7)).map(([n, odd]) => 8 * grain * n + odd),
         lifetime: fc.integer({ min: 1, max: 60 }).map((n) => grain * n),
+        unused: fc.integer({ min: 1, max: 30 }).map((n) => grain * n),
       });
       await fc.assert(
         fc.asyncProperty(lifespans, commands(40), (lifespan, list) =>
@@ -52,8 +53,9 @@ function describeRaces(name: string, { open, grain, numRuns }: RacesOptions): vo
       const tasks = fc.array(fc.constantFrom("bind", "bind", "touch", "remove"), { minLength: 2, maxLength: 5 });
       await fc.assert(
         fc.asyncProperty(fc.scheduler(), tasks, (scheduler, tasks) =>
-          openFor({ idle: 8 * grain, lifetime: 60 * grain }, async ({ stores }) => {
+          openFor({ idle: 8 * grain, lifetime: 60 * grain, unused: 60 * grain }, async ({ stores }) => {
             await stores[0].create(KEY, SESSION);
+            await stores[0].touch(KEY);
             const pause = () => scheduler.schedule(Promise.resolve());
             const routers = tasks.map((task, at) => actOnWhatIsFound(stores[at % 2 === 0 ? 0 : 1], task, pause, at));
             const outcomes = await scheduler.waitFor(Promise.all(routers));

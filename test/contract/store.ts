@@ -22,7 +22,7 @@ export interface StoreUnderTest extends Opened {
 }
 
 /** An eighth of idle is no whole number of ms here, and Redis takes no other. */
-export const LIFESPAN: Lifespan = { idle: 8_004, lifetime: 60_030 };
+export const LIFESPAN: Lifespan = { idle: 8_004, lifetime: 60_030, unused: 2_003 };
 
 const SLACK = touchSlack(LIFESPAN);
 
@@ -46,7 +46,13 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       initializeParams: '{"é":9007199254740993}',
       bindings: { one: { sessionId: "backend-1", endpoint: "10.0.0.1:80", generation: 1 } },
     };
-    const create = () => store.create(key, session);
+    const createUnnamed = () => store.create(key, session);
+    /** A session that a second request has named. */
+    const create = async () => {
+      const created = await createUnnamed();
+      await store.touch(key);
+      return created;
+    };
     const loaded = { kind: "loaded", session };
     const find = () => store.find(key, "one");
     const unknown = { kind: "unknown" };
@@ -70,7 +76,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       });
 
       test("of several at once lets exactly one through", async () => {
-        const outcomes = await Promise.all([create(), create(), create()]);
+        const outcomes = await Promise.all([createUnnamed(), createUnnamed(), createUnnamed()]);
         expect(outcomes.map(({ kind }) => kind).sort()).toEqual(["created", "exists", "exists"]);
       });
 
@@ -95,7 +101,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         const owned = { ...session, owner: "digest", bindings: { ...session.bindings, two }, remembered };
         await store.create(key, owned);
         const view = (binding: Binding | undefined, listening: number | undefined) => {
-          return { kind: "found", session: { owner: "digest", route: "/mcp", binding, listening }, touchDue: false };
+          return { kind: "found", session: { owner: "digest", route: "/mcp", binding, listening }, touchDue: true };
         };
         expect(await store.find(key, "one")).toEqual(view(session.bindings.one, undefined));
         expect(await store.find(key, "two")).toEqual(view(two, 2));
@@ -171,8 +177,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       const about = (ms: number) =>
         expect.toSatisfy((left: number) => left <= ms && left > ms - grain, `about ${ms} ms`);
 
-      test("is told by create and touch: idle and the slack, but never past the lifetime", async () => {
-        expect(await create()).toEqual({ kind: "created", expiresIn: about(LIFESPAN.idle + SLACK) });
+      test("is told by create, and by touch: idle and the slack, but never past the lifetime", async () => {
+        expect(await create()).toEqual({ kind: "created", expiresIn: about(LIFESPAN.unused) });
         await advance(LIFESPAN.idle);
         expect(await store.touch(key)).toEqual({ kind: "touched", expiresIn: about(LIFESPAN.idle + SLACK) });
         for (let age = 2 * LIFESPAN.idle; age < LIFESPAN.lifetime; age += LIFESPAN.idle) {

@@ -107,6 +107,19 @@ describe("with two routers on one Redis", () => {
     await endSession(fleet.port, "/one", session);
   });
 
+  test("a session that no second request has named is ended within a minute, its backend is told, and its slot is back", async () => {
+    const named = await openSession(fleet.port, "/one");
+    const [ofNamed] = one.sessions;
+    const unnamed = (await post(fleet.port, "/one", initializeMessage())).headers["mcp-session-id"];
+    expect(one.sessions.size).toBe(2);
+    await letPass(redis, MINUTE);
+    await expect.poll(() => [...one.sessions]).toEqual([ofNamed]);
+    await expect.poll(async () => (await stored(redis)).leases.length).toBe(1);
+    expect(await callIn(String(unnamed))).toBe(404);
+    expect(await callIn(named)).toBe(200);
+    await endSession(fleet.port, "/one", named);
+  });
+
   test("a session that is always in use ends with its lifetime", async () => {
     const session = await openSession(fleet.port, "/one");
     const step = LIFETIME / 4;

@@ -28,7 +28,7 @@ interface Options {
 
 /** A gateway with one session, whose keeper tells what it was asked. */
 async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) {
-  const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
   const id = mintSessionId();
   const key = sessionKey(id);
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };

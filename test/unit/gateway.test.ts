@@ -14,7 +14,7 @@ import { POLICY } from "./core/policy.ts";
 const policy = POLICY;
 /** The rest of an answer's head, where the backend gave it. */
 const ANSWER = { flags: 0, endOfStream: false };
-const LIFESPAN = { idle: 8_000, lifetime: 60_000 };
+const LIFESPAN = { idle: 8_000, lifetime: 60_000, unused: 5_000 };
 const unavailable = async () => ({ kind: "unavailable" }) as const;
 const unknown = async () => ({ kind: "unknown" }) as const;
 const call = '{"jsonrpc":"2.0","id":"x","method":"tools/list"}';
@@ -46,6 +46,7 @@ async function open(
     initializeParams: "{}",
     bindings: { one: binding },
   });
+  await store.touch(sessionKey(id));
   const events: RequestEvent[] = [];
   const ledger = memoryLedger({ now: () => now });
   const used = { ...ledger, ...overLedger?.(ledger) };
@@ -439,16 +440,14 @@ describe("the slot of an initialize", () => {
     };
   };
 
-  test("is the session's once that begins, also after the request, for as long as the session lives", async () => {
+  test("is the session's once that begins, also after the request, until no request has named it for too long", async () => {
     const { exchange, ledger, advance } = await begin();
     expect(await exchange.responseHeaders(begun)).toMatchObject({ kind: "mutate" });
     exchange.closed();
     expect(ledger.size).toEqual(committed);
-    advance(LIFESPAN.idle);
-    await ledger.expired(0);
+    advance(LIFESPAN.unused - 1);
     expect(ledger.size).toEqual(committed);
-    advance(LIFESPAN.idle / 8);
-    await ledger.expired(0);
+    advance(1);
     expect(ledger.size.live).toBe(0);
   });
 
@@ -707,6 +706,17 @@ describe("the slot of an initialize", () => {
       const { use, ledger } = await beginSession();
       expect(await use("DELETE")).toEqual(used);
       expect(ledger.size).toEqual(nothing);
+    });
+
+    test("is the session's, from the first request that names it, for as long as the session lives", async () => {
+      const { use, live, advance } = await beginSession();
+      advance(LIFESPAN.unused - 1);
+      expect(await use("POST")).toEqual(used);
+      advance(LIFESPAN.idle);
+      expect(await live()).toBe(1);
+      advance(LIFESPAN.idle / 8);
+      expect(await live()).toBe(0);
+      expect(await use("POST")).toEqual(reply(404, '"x"'));
     });
 
     test("goes on with its use", async () => {

@@ -13,7 +13,7 @@ const unavailable = async () => ({ kind: "unavailable" }) as const;
 /** A session without a lease, on a clock that stands still. */
 async function open(over: { readonly ledger?: Partial<Ledger>; readonly store?: Partial<SessionStore> } = {}) {
   let now = 0;
-  const store = memoryStore({ idle: 60_000, lifetime: 60_000, now: () => now });
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000, now: () => now });
   const ledger = memoryLedger({ now: () => now });
   const lease = { key: sessionKey(mintSessionId()), principal: ANONYMOUS };
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}", bindings: {} };

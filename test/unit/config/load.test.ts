@@ -70,7 +70,7 @@ test("the smallest configuration gets every default", () => {
     },
     envoy: {},
     store: { kind: "memory" },
-    sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes, sweep: 10_000 },
+    sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes, unused: 60_000, sweep: 10_000 },
     admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30_000 },
     identity: { kind: "none" },
     log: { level: "info" },

@@ -60,7 +60,7 @@ async function open({
   answer = { headers: { "content-length": "2" }, body: "{}" },
   store: failing = {},
 }: Options = {}) {
-  const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
   close = () => store.close();
   const key = sessionKey(mintSessionId());
   await store.create(key, {

@@ -66,7 +66,7 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
   owner.defer(() => listener.close());
   const egress = createEgress(listener.address);
   owner.defer(() => egress.close());
-  const store = memoryStore({ idle: 60_000, lifetime: 60_000 });
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
   owner.defer(() => store.close());
   const key = sessionKey(mintSessionId());
   await store.create(key, {
