@@ -45,6 +45,24 @@ export async function firstMessage(
   return firstAnswer(isStream ? read("\n\n") : [text]);
 }
 
+/**
+ * Reads what an answer says: the text of its body, or of an event stream its first JSON-RPC answer, and no further.
+ * @returns at most so many characters
+ */
+export async function textOfAnswer(contentType: string | undefined, body: Readable, limit: number): Promise<string> {
+  const read = namesEventStream(contentType) ? eventReader() : undefined;
+  let text = "";
+  // Leaving the loop destroys the body.
+  for await (const chunk of body.setEncoding("utf8")) {
+    const piece = String(chunk);
+    const message = read?.(piece).find((event) => readAnswer(event));
+    if (message !== undefined) return message.slice(0, limit);
+    text += piece;
+    if (text.length >= limit) return text.slice(0, limit);
+  }
+  return read?.("\n\n").find((event) => readAnswer(event)) ?? text;
+}
+
 function firstAnswer(messages: readonly string[]): BackendAnswer | undefined {
   for (const message of messages) {
     const answer = readAnswer(message);

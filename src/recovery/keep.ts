@@ -117,7 +117,7 @@ class KeptRequest implements Kept {
   answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later {
     const status = head.headers.get(":status");
     // Read only where they may say something: Envoy's own answer to what it could not send is a 503.
-    const suspicion = suspect(status, status === "503" ? head.flags : 0);
+    const suspicion = suspect(status, status === "503" ? head.flags : 0, head.endpoint);
     if (suspicion === undefined) {
       const message = this.#message;
       this.#forgetMessage();
@@ -175,7 +175,18 @@ class KeptRequest implements Kept {
     const bound = route.timeouts.initialize;
     const version = headers.get(MCP_PROTOCOL_VERSION);
     const answeredBy = head.endpoint ?? used.endpoint;
-    const loss = { suspicion, key, target, used, answeredBy, headers: credentialHeaders(headers), version, bound };
+    const status = Number(head.headers.get(":status"));
+    const loss = {
+      suspicion,
+      status,
+      key,
+      target,
+      used,
+      answeredBy,
+      headers: credentialHeaders(headers),
+      version,
+      bound,
+    };
     const outcome = await recovery.recover(loss, signal);
     if (!("binding" in outcome)) return asItIs;
     if (!message) return reconnect(sessionId);

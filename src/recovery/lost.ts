@@ -1,4 +1,8 @@
 /** Whether an answer means that a backend has lost the session that the request was sent into. Pure. */
+import { isSuccess } from "../core/http.ts";
+import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
+import { withoutByteOrderMark } from "./events.ts";
+import { saysSessionUnknown } from "./session-words.ts";
 
 /** Of Envoy's response flags (`response.flags`): the request never left Envoy. */
 const NO_HEALTHY_UPSTREAM = 0x2;
@@ -7,24 +11,128 @@ const UPSTREAM_CONNECTION_FAILURE = 0x20;
 /**
  * What an answer's head tells of the session.
  * - `gone`: its endpoint takes no connections, or there is none: the request was not sent.
- * - `ask`: the status is one that servers use for a session that they do not know, and for other things too: the backend
- *   must be asked whether it knows the session.
+ * - `ask`: servers give this status for a session that they do not know, and for other things too: the backend must be asked
+ *   whether it knows the session.
+ * - `ask-and-log-in`: the same of a status that asks for a login (401, 403). Where no session can be begun with the client's
+ *   credentials either, the answer is the client's matter.
  */
-export type Suspicion = "gone" | "ask";
+export type Suspicion = "gone" | "ask" | "ask-and-log-in";
 
-/** @param flags Envoy's response flags; 0 where the backend answered */
-export function suspect(status: string | undefined, flags: number): Suspicion | undefined {
-  if ((flags & (NO_HEALTHY_UPSTREAM | UPSTREAM_CONNECTION_FAILURE)) !== 0) return "gone";
-  return status === "404" || status === "400" ? "ask" : undefined;
+/** Of such a status a session that was found to be alive is not asked for again at once: it is seldom about the session. */
+export function isSeldomLoss(status: number): boolean {
+  return asksForLogin(status) || status === 503;
+}
+
+export function asksForLogin(status: number): boolean {
+  return status === 401 || status === 403;
 }
 
 /**
- * How servers word a session that they do not know in a 400. Sources: the official SDKs and servers, as mcp.md 4.3 has them.
+ * @param flags Envoy's response flags; 0 where the backend answered
+ * @param endpoint who answered; undefined where Envoy did, by itself or for one of its filters
  */
-const WORDINGS =
-  /no valid session id|session (?:id )?(?:not found|is required|required)|not initialized|invalid (?:or missing )?session/i;
+export function suspect(
+  status: string | undefined,
+  flags: number,
+  endpoint: string | undefined,
+): Suspicion | undefined {
+  if ((flags & (NO_HEALTHY_UPSTREAM | UPSTREAM_CONNECTION_FAILURE)) !== 0) return "gone";
+  if (endpoint === undefined || (status === "503" && flags !== 0)) return undefined;
+  switch (status) {
+    case "404":
+    case "410":
+    case "400":
+    case "503":
+      return "ask";
+    case "401":
+    case "403":
+      return "ask-and-log-in";
+    default:
+      return undefined;
+  }
+}
 
-/** Whether a ping in the session was answered as one in a session that the server does not know: 404, or 400 in such words. */
-export function isUnknownSession(status: number, body: string): boolean {
-  return status === 404 || (status === 400 && WORDINGS.test(body));
+/**
+ * What an answer to a ping in the session says of it.
+ * - `lost`: the server does not know it.
+ * - `away`: nobody is there to know it, by Envoy's own word: a 503 of the backend, or of a connection that broke, says nothing.
+ * - `refused`: a login is asked for, and nothing is said of the session.
+ */
+export type Said = "lost" | "alive" | "away" | "refused" | "unclear";
+
+/** JSON-RPC: the server has read the ping, and has no such method. */
+const METHOD_NOT_FOUND = -32601;
+/** By which the official SDKs say that they do not know a session; C#'s once without the sign. */
+const SESSION_NOT_FOUND: readonly unknown[] = [-32001, 32001];
+
+/**
+ * Reads an answer to a call of ours in a session.
+ * @param body its text, or of an event stream the message; as much of it as words take
+ */
+export function readSaid(status: number, body: string): Said {
+  if (isSuccess(status)) return "alive";
+  if (status === 503 && body.includes(BACKEND_UNAVAILABLE)) return "away";
+  const error = jsonRpcError(body);
+  // Somebody has read it.
+  if (error?.code === METHOD_NOT_FOUND) return "alive";
+  if (saysSessionUnknown(error ? JSON.stringify([error.message, error.data]) : plain(body))) return "lost";
+  const isNotThere = status === 404 || status === 410;
+  if (isNotThere && (!error || SESSION_NOT_FOUND.includes(error.code))) return "lost";
+  if (asksForLogin(status)) return "refused";
+  return error ? "alive" : "unclear";
+}
+
+/**
+ * Whether a session is lost by what was said of it.
+ * @param status of the answer that raised the suspicion
+ * @param ping status of the ping's
+ */
+export function isLost(status: number, ping: number, said: Said): boolean {
+  switch (said) {
+    case "lost":
+      return true;
+    case "refused":
+      // Answered alike. That the credentials are good, a session that begins with them must show.
+      return ping === status;
+    case "away":
+      // Of the other statuses the request may have been refused for what the backend was about to do.
+      return !isSeldomLoss(status);
+    case "alive":
+    case "unclear":
+      return false;
+    default:
+      return said satisfies never;
+  }
+}
+
+interface JsonRpcError {
+  readonly code: unknown;
+  readonly message: unknown;
+  readonly data: unknown;
+}
+
+/** Of a JSON-RPC 2.0 answer: "jsonrpc" tells it from what frameworks say of errors in JSON. */
+function jsonRpcError(body: string): JsonRpcError | undefined {
+  const value = parse(body);
+  if (!isObject(value) || value.jsonrpc !== "2.0" || !isObject(value.error)) return undefined;
+  const { code, message, data } = value.error;
+  return { code, message, data };
+}
+
+/** JSON without its escapes, anything else as it is. */
+function plain(body: string): string {
+  const value = parse(body);
+  return value === undefined ? body : JSON.stringify(value);
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(withoutByteOrderMark(body));
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }

@@ -2,21 +2,24 @@
  * Gives a session that its backend has lost another one there: asks whether it is lost, initializes anew as the client did,
  * and binds the session to what came of it. One at a time for each binding, in this process and over routers.
  */
+import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
-import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
-import { firstMessage } from "./first-message.ts";
+import { firstMessage, textOfAnswer } from "./first-message.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { createKnownAlive } from "./known-alive.ts";
 import type { Lock, Locks } from "./locks.ts";
-import { isUnknownSession, type Suspicion } from "./lost.ts";
+import { asksForLogin, isLost, isSeldomLoss, readSaid, type Said, type Suspicion } from "./lost.ts";
 
 /** A request that was answered as one in a lost session is. */
 interface Loss {
   readonly suspicion: Suspicion;
+  /** Of the answer that raised it. */
+  readonly status: number;
   readonly key: SessionKey;
   readonly target: Target;
   /** The binding that the request was sent by. */
@@ -39,8 +42,11 @@ type Outcome =
   | { readonly kind: "recovered"; readonly binding: Binding }
   /** The session goes on, by a binding that somebody else has made: another router, or an earlier recovery of ours. */
   | { readonly kind: "joined"; readonly binding: Binding }
-  /** The backend knows the session: the answer was about something else. */
-  | { readonly kind: "alive" }
+  /**
+   * Nothing says that the session is lost: the answer was about something else. By its ping, or since a login is asked for
+   * where a session is begun too.
+   */
+  | { readonly kind: "alive"; readonly by: "ping" | "login" }
   /** Whoever waited for it has left, so it was not seen through: nothing is wrong with the backend. */
   | { readonly kind: "left" }
   | { readonly kind: "failed"; readonly why: string };
@@ -87,6 +93,8 @@ const MOST_AT_ONCE = 128;
 const SUBSCRIBES_AT_ONCE = 8;
 /** Most bytes that are read of an answer to our own calls. */
 const LARGEST_ANSWER = 1024 * 1024;
+/** Most characters that are read of an answer for what it says of a session. */
+const LONGEST_WORDS = 64 * 1024;
 
 /** What we ask for in our own calls, as a client must (MCP 2025-11-25, "Sending Messages to the Server"). */
 const OWN_HEADERS: readonly Header[] = [
@@ -94,6 +102,21 @@ const OWN_HEADERS: readonly Header[] = [
   ["accept", "application/json, text/event-stream"],
 ];
 const OWN_ID = '"mcp-router"';
+
+/** The session at a backend that a request was sent into. */
+function bindingName({ key, target, used }: Pick<Loss, "key" | "target" | "used">): string {
+  return `${key} ${target.backend} ${used.generation}`;
+}
+
+/**
+ * What a session is remembered by that was found to be alive, beside the status that made one ask. By its ping, whoever asks; as
+ * one whose client must log in, for these credentials alone: with others it is another question.
+ */
+function aliveNames(loss: Loss): { readonly ping: string; readonly login: string | undefined } {
+  const ping = `${bindingName(loss)} ${loss.status}`;
+  const credentials = loss.headers.find(([name]) => name === "authorization")?.[1];
+  return { ping, login: credentials === undefined ? undefined : `${ping} ${hash("sha256", credentials)}` };
+}
 
 /** One recovery, and those who wait for it. */
 interface Flight {
@@ -113,9 +136,11 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
     return known;
   };
 
+  const alive = createKnownAlive();
+
   const join = (loss: Loss): Flight => {
-    const { key, target, used, suspicion, answeredBy } = loss;
-    const name = `${key} ${target.backend} ${used.generation} ${suspicion} ${answeredBy}`;
+    const { suspicion, status, answeredBy } = loss;
+    const name = `${bindingName(loss)} ${suspicion} ${status} ${answeredBy}`;
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
@@ -129,6 +154,10 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
 
   return {
     async recover(loss, signal) {
+      const names = isSeldomLoss(loss.status) ? aliveNames(loss) : undefined;
+      const now = performance.now();
+      if (names && alive.has(names.ping, now)) return { kind: "alive", by: "ping" };
+      if (names?.login !== undefined && alive.has(names.login, now)) return { kind: "alive", by: "login" };
       const flight = join(loss);
       flight.waiting++;
       const left = new Promise<Outcome>((resolve) => {
@@ -139,6 +168,8 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
       const outcome = await Promise.race([flight.outcome, left]);
       // Nobody is left to do it for. One that has ended is let be: answers that nobody waited for may still be coming.
       if (--flight.waiting === 0 && end(flight)) flight.abort.abort(new Error("every client has left"));
+      const name = outcome.kind === "alive" ? names?.[outcome.by] : undefined;
+      if (name !== undefined) alive.add(name, performance.now());
       return outcome;
     },
   };
@@ -197,7 +228,7 @@ class Attempt {
   async run(): Promise<Outcome> {
     const { suspicion, used } = this.#loss;
     // Also where the session has moved on meanwhile: a backend that still serves the old one has served this request.
-    if (suspicion === "ask" && !(await this.#isLost())) return { kind: "alive" };
+    if (suspicion !== "gone" && !(await this.#isLost())) return { kind: "alive", by: "ping" };
     const name = `${this.#loss.key}/${this.#loss.target.backend}`;
     for (;;) {
       const { binding } = await this.#current();
@@ -225,20 +256,19 @@ class Attempt {
 
   /** Whether who answered says that it does not know the session, by a ping in it: then the request has not run. */
   async #isLost(): Promise<boolean> {
-    const { version, used, answeredBy } = this.#loss;
+    const { version, used, answeredBy, status } = this.#loss;
     const headers: Header[] = version === undefined ? [] : [[MCP_PROTOCOL_VERSION, version]];
     const answer = await this.#call({ method: "ping" }, { ...used, endpoint: answeredBy }, headers);
-    // Nobody is there to know it, by Envoy's own word: a 503 of the backend, or of a connection that broke, says nothing.
-    if (answer.status === 503) return (await this.#text(answer)).includes(BACKEND_UNAVAILABLE);
-    return this.#saysUnknown(answer);
+    return isLost(status, answer.status, await this.#said(answer));
   }
 
-  /** Whether an answer to a call of ours says that its session is not known. */
-  async #saysUnknown(answer: Answer): Promise<boolean> {
-    if (answer.status === 400) return isUnknownSession(400, await this.#text(answer));
-    // Of what else is said the body tells nothing, and it may never come: a 200 may be an event stream.
+  /** What an answer to a call of ours says of the session that it was sent into. */
+  async #said(answer: Answer): Promise<Said> {
+    if (!isSuccess(answer.status))
+      return readSaid(answer.status, await textOfAnswer(answer.header("content-type"), answer.body, LONGEST_WORDS));
+    // The body tells nothing more, and it may never come: a 200 may be an event stream.
     answer.discard();
-    return isUnknownSession(answer.status, "");
+    return readSaid(answer.status, "");
   }
 
   /** The session as it is now. */
@@ -264,6 +294,7 @@ class Attempt {
     const { store } = this.#dependencies;
     const { suspicion, key, target, used, answeredBy } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
+    if (begun === "login") return { kind: "alive", by: "login" };
     try {
       const spoken = this.#loss.version;
       if (spoken !== undefined && begun.version !== undefined && begun.version !== spoken)
@@ -271,11 +302,16 @@ class Attempt {
       const version: Header[] = begun.version === undefined ? [] : [[MCP_PROTOCOL_VERSION, begun.version]];
       const call = { method: "notifications/initialized", notification: true };
       const taken = await this.#call(call, begun, version);
-      if ((await this.#saysUnknown(taken)) || taken.status === 503) {
+      const said = await this.#said(taken);
+      if (said === "lost" || said === "away") {
         this.#endIfThere(begun);
         return "gone";
       }
-      if (!isSuccess(taken.status)) throw new Error(`the backend refuses ${call.method}: ${taken.status}`);
+      // Who may begin a session, and nothing more, must log in. Any other status is no failure: the session has begun.
+      if (said === "refused" && suspicion === "ask-and-log-in") {
+        this.#abandon(begun);
+        return { kind: "alive", by: "login" };
+      }
       await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
@@ -323,6 +359,11 @@ class Attempt {
   async #initialize(params: string) {
     for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
       const answer = await this.#call({ method: "initialize", params }, undefined, []);
+      // Here too: the login is the client's matter.
+      if (this.#loss.suspicion === "ask-and-log-in" && asksForLogin(answer.status)) {
+        answer.discard();
+        return "login";
+      }
       if (answer.status !== 503) return await this.#begun(answer);
       answer.discard();
       await pause(wait, undefined, { signal: this.#signal });
@@ -372,15 +413,5 @@ class Attempt {
       },
       this.#signal,
     );
-  }
-
-  /** As much of it as words take. */
-  async #text({ body }: Answer): Promise<string> {
-    let text = "";
-    for await (const chunk of body.setEncoding("utf8")) {
-      text += String(chunk);
-      if (text.length > LARGEST_ANSWER) break;
-    }
-    return text;
   }
 }

@@ -91,6 +91,12 @@ describe("a session is lost, and recovered, where its server says", () => {
     ["400 not initialized (TypeScript)", json(400, error(-32000, "Bad Request: Server not initialized"))],
     ["400 Session ID required (Rust)", text(400, "Bad Request: Session ID is required")],
     ["400 invalid session ID", json(400, error(-32600, "Invalid session ID: 1"))],
+    ["400 Session expired", json(400, error(-32000, "Bad Request: Session expired"))],
+    ["410 and nothing", nothing(410)],
+    ["401 in text (Rust of before)", text(401, "Unauthorized: Session not found")],
+    ["401 as of a token (mcp-proxy)", json(401, error(-32000, "Unauthorized"), { "www-authenticate": "Bearer" })],
+    ["403 mismatch", json(403, error(-32001, "Mcp-Session-Id principal mismatch"))],
+    ["503 of its own", json(503, error(-32001, "Service Unavailable: MCP session is unknown on this instance"))],
   ])("%s", async (_, words) => {
     backend.unknown(words);
     backend.forget();
@@ -170,6 +176,10 @@ describe("a session that lives is not begun anew, and its client gets untouched"
     ["a tool's own 404 in text", odd(404, "text/plain")],
     ["a tool's own 400", odd(400)],
     ["a tool's own 400 in the words of a lost session", { ...odd(400), body: JSON.stringify(words) }],
+    ["a tool's own 401", odd(401, "application/json", { "www-authenticate": 'Bearer realm="own"' })],
+    ["a tool's own 403", odd(403)],
+    ["a tool's own 410", odd(410)],
+    ["a tool's own 503", odd(503, "application/json", { "retry-after": "7" })],
   ])("%s: the server is asked", async (_, said) => {
     backend.on("tools/call", saying(said));
     expectUntouched(await call(1), said);
@@ -177,19 +187,35 @@ describe("a session that lives is not begun anew, and its client gets untouched"
   });
 
   test.each([
-    odd(401, "application/json", { "www-authenticate": 'Bearer realm="own"' }),
-    odd(403),
     odd(409),
-    odd(410),
     odd(429, "application/json", { "retry-after": "7" }),
     odd(500),
     odd(502, "text/html"),
-    odd(503, "application/json", { "retry-after": "7" }),
     odd(504),
   ])("$status", async (said) => {
     backend.on("tools/call", saying(said));
     expectUntouched(await call(1), said);
     expect(since()).toEqual(["tools/call"]);
+  });
+
+  test.each<[string, number, Answerer]>([
+    ["404 of a method that it does not have", 404, json(404, error(-32601, "Method not found"))],
+    ["400 of a method that it does not have", 400, json(400, error(-32601, "Method not found: ping"))],
+    ["401 for a request, and for a ping 200", 401, json(200, { jsonrpc: "2.0", id: "mcp-router", result: {} })],
+    ["503 for whatever it is asked", 503, text(503, "overloaded")],
+  ])("where a server answers %s", async (_, status, ping) => {
+    const said = odd(status);
+    backend.on("tools/call", saying(said));
+    backend.on("ping", ping);
+    expectUntouched(await call(1), said);
+    expect(since()).toEqual(["tools/call", "ping"]);
+  });
+
+  test("401, again and again: the server is asked once", async () => {
+    const said = odd(401);
+    backend.on("tools/call", saying(said));
+    for (let n = 0; n < 5; n++) expectUntouched(await call(n), said);
+    expect(count("ping")).toBe(1);
   });
 
   test("that it does not answer in time", async () => {
@@ -243,7 +269,7 @@ describe("the first answer goes on untouched where a new session", () => {
     ["is not answered in time", () => undefined],
     ["is answered, but never to its end", (response) => response.writeHead(200, { "mcp-session-id": "1" }).write("{")],
   ])("%s", async (_, refusal) => {
-    const said = odd(404);
+    const said = { ...odd(404), body: odd(404).body.replace("caf", "no such session: caf") };
     backend.unknown(saying(said));
     backend.forget();
     backend.on("initialize", refusal);
@@ -253,12 +279,20 @@ describe("the first answer goes on untouched where a new session", () => {
     expect(backend.ran).toEqual([]);
   });
 
+  test.each(["initialize", "notifications/initialized"])("asks for a login too, to %s", async (method) => {
+    const said = odd(401, "application/json", { "www-authenticate": 'Bearer realm="own"' });
+    backend.unknown(saying(said));
+    backend.forget();
+    backend.on(method, text(401, "no"));
+    expectUntouched(await call(1), said);
+    expect(count("tools/call")).toBe(1);
+  });
+
   test("is begun, and then refused: it is ended there, with the client's credentials", async () => {
-    const said = odd(400);
-    const lost = { ...said, body: JSON.stringify(error(-32000, "Bad Request: No valid session ID provided")) };
+    const lost = odd(401);
     backend.unknown(saying(lost));
     backend.forget();
-    backend.on("notifications/initialized", text(500, "no"));
+    backend.on("notifications/initialized", text(401, "no"));
     const headers = { "mcp-session-id": session, authorization: "Bearer ada" };
     expectUntouched(await post(stack.port, PATH, runMessage(1), headers), lost);
     await expect.poll(() => count("DELETE")).toBe(1);
@@ -272,10 +306,11 @@ describe("the first answer goes on untouched where a new session", () => {
   test("is begun, refused, and cannot be ended: it is counted", async () => {
     const notTold = () => counted('backends_not_told_total{backend="one"}');
     const before = await notTold();
+    backend.unknown(text(401, "no"));
     backend.forget();
-    backend.on("notifications/initialized", text(500, "no"));
+    backend.on("notifications/initialized", text(401, "no"));
     backend.on("DELETE", text(401, "no"));
-    expect((await call(1)).status).toBe(404);
+    expect((await call(1)).status).toBe(401);
     await expect.poll(notTold).toBe(before + 1);
   });
 

@@ -181,9 +181,15 @@ describe("a request is kept", () => {
 });
 
 describe("an answer that is none of a lost session goes on as it is", () => {
-  test.each(["200", "401", "403", "409", "429", "500", "502", "503", "504"])("%s", async (status) => {
+  test.each(["200", "405", "409", "429", "500", "502", "504"])("%s", async (status) => {
     const { keep, recoveries } = await open();
     expect(mustKeep(keep()).answer(head(status), AS_IT_IS)).toBe(AS_IT_IS);
+    expect(recoveries).toEqual([]);
+  });
+
+  test.each(["401", "403", "404", "503"])("%s of one of Envoy's filters", async (status) => {
+    const { keep, recoveries } = await open();
+    expect(mustKeep(keep()).answer(head(status, { endpoint: undefined }), AS_IT_IS)).toBe(AS_IT_IS);
     expect(recoveries).toEqual([]);
   });
 });
@@ -199,7 +205,7 @@ describe("what a backend is told of its session is remembered", () => {
     expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, level: '{"level":"debug"}' });
   });
 
-  test.each(["401", "500"])("but not where it did not take it: %s", async (status) => {
+  test.each(["429", "500"])("but not where it did not take it: %s", async (status) => {
     const { keep, remembered } = await open(noted);
     expect(mustKeep(keep()).answer(head(status), CONTINUE)).toBe(CONTINUE);
     expect(await remembered()).toBeUndefined();
@@ -218,7 +224,7 @@ describe("what a backend is told of its session is remembered", () => {
   });
 
   test("nor where the session was not recovered", async () => {
-    const { keep, remembered } = await open({ ...noted, recover: async () => ({ kind: "alive" }) });
+    const { keep, remembered } = await open({ ...noted, recover: async () => ({ kind: "alive", by: "ping" }) });
     await lost(mustKeep(keep()));
     expect(await remembered()).toBeUndefined();
   });
@@ -281,6 +287,7 @@ describe("the answer of a lost session", () => {
   test.each([
     ["ask", head("404"), USED.endpoint],
     ["ask", head("400", { endpoint: "10.0.0.9:80" }), "10.0.0.9:80"],
+    ["ask-and-log-in", head("401"), USED.endpoint],
     ["gone", head("503", { flags: 0x20, endpoint: undefined }), USED.endpoint],
   ])("has its session recovered: %s", async (suspicion, answer, answeredBy) => {
     const { keep, recoveries, key } = await open();
@@ -288,6 +295,7 @@ describe("the answer of a lost session", () => {
     expect(recoveries.map(([loss]) => loss)).toEqual([
       {
         suspicion,
+        status: Number(answer.headers.get(":status")),
         key,
         target: { backend: "one", path: "/mcp" },
         used: USED,
@@ -366,7 +374,10 @@ describe("the answer of a lost session", () => {
   });
 
   test.each(["POST", "GET"])("goes on as it is where the session lives, or is not recovered: %s", async (method) => {
-    for (const outcome of [{ kind: "alive" }, { kind: "failed", why: "no" }] as const) {
+    for (const outcome of [
+      { kind: "alive", by: "ping" },
+      { kind: "failed", why: "no" },
+    ] as const) {
       const { keep, sent } = await open({ recover: async () => outcome });
       const kept = mustKeep(method === "GET" ? keep({ message: undefined }) : keep());
       expect(await lost(kept)).toBe(AS_IT_IS);

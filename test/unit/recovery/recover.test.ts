@@ -93,6 +93,7 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
     });
   const loss = {
     suspicion: "ask" as const,
+    status: 404,
     key,
     target,
     used: USED,
@@ -235,6 +236,20 @@ describe("a session that its backend has lost", () => {
     expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
   });
 
+  test.each<[string, Answer]>([
+    ["200", { status: 200 }],
+    ["400 in other words", { status: 400, body: "Bad Request" }],
+    ["401", { status: 401 }],
+    ["404 of a method that it does not have", rpcError(404, -32601, "Method not found")],
+    ["405", { status: 405 }],
+    ["500", { status: 500 }],
+    ["503 of its own", { status: 503 }],
+  ])("goes on though the backend answers notifications/initialized by %s", async (_, taken) => {
+    const { recovery, loss, abandoned } = await open({ answers: { "notifications/initialized": taken } });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(abandoned).toEqual([]);
+  });
+
   test("is told of its subscriptions a few at once, after its level", async () => {
     const held: (() => void)[] = [];
     const subscribe: Handler = ({ response }) => {
@@ -260,7 +275,7 @@ describe("a session that its backend has lost", () => {
   test.each<[string, Answer]>([
     ["404", { status: 404 }],
     ["400 in known words", { status: 400, body: "Bad Request: No valid session ID provided" }],
-    ["503", { status: 503 }],
+    ["503, in Envoy's word that nobody is there", { status: 503, body: '{"error":{"message":"Backend unavailable"}}' }],
   ])("is begun once more where the new one is gone at once, which is ended if it is not: %s", async (_, gone) => {
     const { recovery, loss, listener, names, abandoned } = await open({
       answers: { "notifications/initialized": first(1, gone) },
@@ -309,6 +324,91 @@ describe("a backend that speaks another version by now", () => {
   });
 });
 
+function rpcError(status: number, code: number, message: string): Answer {
+  return { status, body: JSON.stringify({ jsonrpc: "2.0", id: "mcp-router", error: { code, message } }) };
+}
+
+function inEvents({ status, body }: Answer): Answer {
+  return { status, headers: { "content-type": "text/event-stream" }, body: `: hello\n\ndata: ${body}\n\n` };
+}
+
+describe("a session whose requests are answered 401 or 403", () => {
+  const inWords = { status: 401, body: "Unauthorized: Session not found" };
+
+  test.each<[number, Answer]>([
+    [401, { status: 401 }],
+    [403, rpcError(403, -32001, "Mcp-Session-Id principal mismatch")],
+    [401, inWords],
+    [403, { status: 404 }],
+  ])("%i is lost where its ping is, and a session begins with its client's credentials", async (status, ping) => {
+    const { recovery, loss, names } = await open({ answers: { ping } });
+    const asked = { ...loss, suspicion: "ask-and-log-in", status } as const;
+    expect(await recovery.recover(asked, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(names()).toEqual(["ping", ...STEPS]);
+  });
+
+  test.each<[string, Answers, string[]]>([
+    ["initialize", { initialize: { status: 401 } }, ["initialize"]],
+    ["initialize, by 403", { initialize: { status: 403 } }, ["initialize"]],
+    ["all but initialize", { "notifications/initialized": { status: 401 } }, STEPS],
+  ])(
+    "is left as it is where a login is asked for to %s too, and what was begun is ended",
+    async (_, refused, steps) => {
+      for (const ping of [{ status: 401 }, inWords]) {
+        const { recovery, loss, names, events, abandoned, store, key } = await open({ answers: { ping, ...refused } });
+        const asked = { ...loss, suspicion: "ask-and-log-in", status: 401 } as const;
+        expect(await recovery.recover(asked, never)).toEqual({ kind: "alive", by: "login" });
+        expect(names().filter((name) => name !== "DELETE")).toEqual(["ping", ...steps]);
+        expect(abandoned).toEqual(steps.length > 1 ? ["new"] : []);
+        expect(events).toMatchObject([{ outcome: "alive" }]);
+        expect(await store.find(key, "one")).toMatchObject({ session: { binding: USED } });
+      }
+    },
+  );
+
+  test.each<[string, Answer]>([
+    ["the other of the two", { status: 403 }],
+    ["200", { status: 200 }],
+    ["503", { status: 503 }],
+  ])("is left as it is where its ping is answered %s", async (_, ping) => {
+    const { recovery, loss, names } = await open({ answers: { ping } });
+    const asked = { ...loss, suspicion: "ask-and-log-in", status: 401 } as const;
+    expect(await recovery.recover(asked, never)).toEqual({ kind: "alive", by: "ping" });
+    expect(names()).toEqual(["ping"]);
+  });
+});
+
+describe("a session that was found alive after an answer that seldom means a loss", () => {
+  const asked = { suspicion: "ask-and-log-in", status: 401 } as const;
+
+  test("is not asked for again at once after the same answer", async () => {
+    const { recovery, loss, names } = await open({ answers: { ping: { status: 200 } } });
+    for (let n = 0; n < 10; n++)
+      expect(await recovery.recover({ ...loss, ...asked }, never)).toEqual({ kind: "alive", by: "ping" });
+    expect(names()).toEqual(["ping"]);
+    await recovery.recover({ ...loss, ...asked, status: 403 }, never);
+    await recovery.recover({ ...loss, ...asked, used: NEW }, never);
+    expect(names()).toEqual(["ping", "ping", "ping"]);
+  });
+
+  test("is asked for each time after one that often does", async () => {
+    const { recovery, loss, names } = await open({ answers: { ping: { status: 200 } } });
+    for (let n = 0; n < 3; n++) await recovery.recover(loss, never);
+    expect(names()).toEqual(["ping", "ping", "ping"]);
+  });
+
+  test("is asked for again with other credentials, where its client was to log in", async () => {
+    const refuses: Handler = ({ name, headers }) =>
+      name === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
+    const { recovery, loss, names } = await open({ answers: { ping: refuses, initialize: refuses } });
+    for (let n = 0; n < 3; n++)
+      expect(await recovery.recover({ ...loss, ...asked }, never)).toEqual({ kind: "alive", by: "login" });
+    expect(names()).toEqual(["ping", "initialize"]);
+    const headers: readonly Header[] = [["authorization", "Bearer new"]];
+    expect(await recovery.recover({ ...loss, ...asked, headers }, never)).toMatchObject({ kind: "recovered" });
+  });
+});
+
 describe("a session that its backend knows", () => {
   test.each<[string, Answer]>([
     ["503 of its own, which says nothing", { status: 503, body: "overloaded" }],
@@ -318,10 +418,14 @@ describe("a session that its backend knows", () => {
     ["400 in other words", { status: 400, body: '{"error":{"message":"Bad Request"}}' }],
     ["400 in endless words", { status: 400, body: `${"x".repeat(4 * 1024 * 1024)} session not found` }],
     ["401", { status: 401 }],
-    ["500", { status: 500, body: "session not found" }],
+    ["500", { status: 500, body: "the session, and its file" }],
+    ["404 of a method that it does not have", rpcError(404, -32601, "Method not found")],
+    ["404 of JSON-RPC about something else", rpcError(404, -32602, "Repository not found")],
+    ["410 of JSON-RPC about something else", rpcError(410, -32000, "That tool is gone")],
+    ["404 of JSON-RPC in an event stream", inEvents(rpcError(404, -32601, "Method not found"))],
   ])("is alive where its ping is answered by %s", async (_, ping) => {
     const { recovery, loss, names, events } = await open({ answers: { ping } });
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive" });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive", by: "ping" });
     expect(names()).toEqual(["ping"]);
     expect(events).toMatchObject([{ outcome: "alive", why: undefined, to: undefined }]);
   });
@@ -332,7 +436,7 @@ describe("a session that its backend knows", () => {
       return undefined;
     };
     const { recovery, loss } = await open({ answers: { ping } });
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive" });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive", by: "ping" });
   });
 });
 
@@ -347,7 +451,7 @@ describe("a session that was recovered meanwhile", () => {
   test("is not, where the lost one still serves what was sent to it: the request has run there", async () => {
     const { recovery, loss, store, key } = await open({ answers: { ping: { status: 200 } } });
     await store.bind(key, "one", 1, NEW);
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive" });
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "alive", by: "ping" });
   });
 
   test("is used as it is, and nobody is asked, where nothing was sent", async () => {
@@ -452,12 +556,6 @@ describe("a recovery fails, and says why,", () => {
       "who answered",
       [],
     ],
-    [
-      "where the new session does not begin",
-      { answers: { "notifications/initialized": { status: 400 } } },
-      "refuses notifications/initialized: 400",
-      ["new"],
-    ],
     ["where the bound is exceeded", { answers: { initialize: silent }, bound: 50 }, "timeout", []],
     ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, "timeout", []],
     ["where the backend stays away", { answers: { initialize: { status: 503 } }, bound: 100 }, "abort", []],
@@ -547,7 +645,10 @@ describe("of many who meet the loss of one session at once", () => {
       recovery.recover({ ...loss, suspicion: "gone" }, never),
       recovery.recover(loss, never),
     ]);
-    expect(outcomes).toEqual([{ kind: "recovered", binding: NEW }, { kind: "alive" }]);
+    expect(outcomes).toEqual([
+      { kind: "recovered", binding: NEW },
+      { kind: "alive", by: "ping" },
+    ]);
   });
 
   test("one is not answered by what another endpoint says than that which answered it", async () => {
@@ -558,7 +659,10 @@ describe("of many who meet the loss of one session at once", () => {
       recovery.recover({ ...loss, answeredBy: "10.0.0.9:80" }, never),
       recovery.recover(loss, never),
     ]);
-    expect(outcomes).toEqual([{ kind: "recovered", binding: NEW }, { kind: "alive" }]);
+    expect(outcomes).toEqual([
+      { kind: "recovered", binding: NEW },
+      { kind: "alive", by: "ping" },
+    ]);
   });
 
   test("one that has lost the next session already is not answered by what is found for the one before", async () => {
