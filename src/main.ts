@@ -14,6 +14,7 @@ import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
+import { catchTheRest } from "./last-net.ts";
 import { serve } from "./serve.ts";
 import { serveForPrimary } from "./workers.ts";
 
@@ -39,6 +40,7 @@ program
   .action(async ({ config, workers, worker }: { config: string; workers?: number; worker?: number }) => {
     if (worker !== undefined) return serveForPrimary((text) => serve(config, process.env, { workers, worker, text }));
     const router = await serve(config, process.env, { workers });
+    catchTheRest(process, router);
     process.on("SIGHUP", () => void router.reload());
     const stop = () => {
       // The same signal again, or the other one, ends the process at once.

@@ -2,8 +2,10 @@
 import type { SweepEvent } from "./admission/sweeper.ts";
 import { assertNever } from "./core/assert-never.ts";
 import type { RequestEvent } from "./gateway.ts";
+import type { Untaken } from "./last-net.ts";
 import type { RecoveryEvent } from "./recovery/recover.ts";
 import { sessionTag } from "./sessions/id.ts";
+import { errorLine } from "./telemetry/error-line.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { seldom } from "./telemetry/seldom.ts";
@@ -86,6 +88,23 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
         return log.warn(line, "a lost session was not recovered");
       default:
         return assertNever(outcome);
+    }
+  };
+}
+
+export function untakenObserver(metrics: Metrics, log: Logger): (error: unknown, how: Untaken) => void {
+  return (error, how) => {
+    metrics.untaken(how);
+    switch (how) {
+      case "rejection":
+        return log.error(errorLine(error), "an error that nobody waited for: the router goes on");
+      case "exception":
+        return log.fatal(
+          errorLine(error),
+          "an error that nobody caught: the router finishes what is under way, and ends",
+        );
+      default:
+        return assertNever(how);
     }
   };
 }

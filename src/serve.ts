@@ -10,7 +10,8 @@ import { workerAddress } from "./config/workers.ts";
 import { createEgress, type Egress } from "./egress/client.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { createGateway } from "./gateway.ts";
-import { recoveryObserver, requestObserver, sweepObserver } from "./observe.ts";
+import type { Served } from "./last-net.ts";
+import { recoveryObserver, requestObserver, sweepObserver, untakenObserver } from "./observe.ts";
 import { createBudget } from "./recovery/budget.ts";
 import { createKeeper } from "./recovery/keep.ts";
 import { createOverrideGuard } from "./recovery/override-guard.ts";
@@ -30,7 +31,7 @@ export interface ServeOptions extends Overrides {
   readonly text?: string | undefined;
 }
 
-export interface Router {
+export interface Router extends Served {
   /** Reads the configuration file again, as a change of it does. */
   reload(): Promise<void>;
   /** What a primary asks of it. */
@@ -163,6 +164,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     patience = drain;
     log.info({ listen, http, routes: config.routes.map(({ path }) => path) }, "serving");
     return {
+      untaken: untakenObserver(metrics, log),
       reload: () => watcher.check(),
       report: async () => ({ ready: isReady(), metrics: await metrics.snapshot() }),
       stop() {
@@ -214,6 +216,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     });
     log.info({ workers: count, http }, "serving by workers");
     return {
+      untaken: untakenObserver(metrics, log),
       reload: async () => workers?.reload(),
       report: async () => ({ ready: await isReady(), metrics: await metrics.snapshot() }),
       stop() {

@@ -6,6 +6,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { extname, join } from "node:path";
+import { catchTheRest, type Served } from "./last-net.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics, MetricsSnapshot } from "./telemetry/metrics.ts";
 
@@ -156,6 +157,8 @@ class Worker {
     const { file, text, workers, environment } = this.#options;
     const args = ["serve", "--config", file, "--workers", String(workers), "--worker", String(this.#number)];
     this.#process = fork(MAIN, args, { env: environment, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    // One that cannot be started or told ends, and that it ends is seen: `error` besides is no news, but must be taken.
+    this.#process.on("error", () => undefined);
     this.tell({ kind: "start", text });
     return this.#process;
   }
@@ -172,7 +175,7 @@ class Worker {
 }
 
 /** The router of one process, as far as a primary directs it. */
-export interface WorkerRouter {
+export interface WorkerRouter extends Served {
   reload(): Promise<void>;
   report(): Promise<Report>;
   stop(): Promise<boolean>;
@@ -196,6 +199,7 @@ export async function serveForPrimary(serve: (text: string) => Promise<WorkerRou
     process.disconnect();
     throw error;
   }
+  catchTheRest(process, router);
   const send = (message: FromWorker) => process.send?.(message, () => undefined);
   let stopping = false;
   const stop = async () => {

@@ -36,7 +36,10 @@ const LONGEST_RECONNECT_PAUSE_MS = 500;
 /** ms for Redis to close a connection that we have ended. What was in flight on it has failed by then. */
 const DISCONNECT_MS = 100;
 
-/** Starts to connect. Commands fail until it has, and while it is cut off: nothing is queued for later. */
+/**
+ * Starts to connect. Commands fail until it has, and while it is cut off: nothing is queued for later. Of what ioredis does by
+ * itself nothing rejects or throws without somebody to take it: that would end the process.
+ */
 export function connectRedis(settings: RedisSettings): Redis | Cluster {
   const { at, username, password, database, timeout, tls } = settings;
   const common = {
@@ -62,23 +65,27 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
       return insistOnDatabase(new Redis({ ...alone, host: at.host, port: at.port }));
     case "sentinel":
       return insistOnDatabase(
-        new Redis({
-          ...alone,
-          name: at.master,
-          sentinels: [...at.nodes],
-          sentinelRetryStrategy: retryStrategy,
-          sentinelCommandTimeout: Math.max(timeout, 1_000),
-          failoverDetector: true,
-          ...(tls && { sentinelTLS: tlsOptions(tls), enableTLSForSentinelMode: true }),
-        }),
+        quietSentinels(
+          new Redis({
+            ...alone,
+            name: at.master,
+            sentinels: [...at.nodes],
+            sentinelRetryStrategy: retryStrategy,
+            sentinelCommandTimeout: Math.max(timeout, 1_000),
+            failoverDetector: true,
+            ...(tls && { sentinelTLS: tlsOptions(tls), enableTLSForSentinelMode: true }),
+          }),
+        ),
       );
     case "cluster":
-      return new Cluster([...at.nodes], {
-        redisOptions: common,
-        clusterRetryStrategy: retryStrategy,
-        enableOfflineQueue: false,
-        // Not pipelined: of a pipeline in which some slots have moved and some have not, ioredis follows no MOVED.
-      });
+      return takeAsking(
+        new Cluster([...at.nodes], {
+          redisOptions: common,
+          clusterRetryStrategy: retryStrategy,
+          enableOfflineQueue: false,
+          // Not pipelined: of a pipeline in which some slots have moved and some have not, ioredis follows no MOVED.
+        }),
+      );
     default:
       return at satisfies never;
   }
@@ -91,6 +98,36 @@ function insistOnDatabase(connection: Redis): Redis {
     const { command } = error as Error & { readonly command?: { readonly name: string } };
     if (command?.name === "select") connection.disconnect(true);
   });
+}
+
+/**
+ * Ahead of a command that a node redirects by ASK, ioredis sends ASKING to the other one and lets go of its promise. Where that
+ * rejects (the node hangs, or may not be said ASKING to), the command fails too, and whoever sent it is told.
+ */
+function takeAsking(cluster: Cluster): Cluster {
+  return cluster.on("+node", (node: Redis) => {
+    const ask = node.asking.bind(node);
+    node.asking = () => {
+      const asked = ask();
+      asked.catch(() => undefined);
+      return asked;
+    };
+  });
+}
+
+/**
+ * To hear of a failover ioredis keeps a connection to each Sentinel, on which it does not listen for errors: it would write them
+ * to stderr, between the lines of the log, and throw some. A Sentinel that is away is missed when the master is looked for.
+ */
+function quietSentinels(connection: Redis): Redis {
+  // Private to ioredis, hence the cast and the check: a release that moves it must fail here and not when a Sentinel does.
+  const { connector } = connection as unknown as {
+    readonly connector?: { connectToSentinel?: (...args: unknown[]) => Redis };
+  };
+  const connect = connector?.connectToSentinel;
+  if (!connect) throw new Error("this ioredis has no connectToSentinel: errors of Sentinels cannot be taken");
+  connector.connectToSentinel = (...args) => connect.apply(connector, args).on("error", () => undefined);
+  return connection;
 }
 
 /** What of the server's own configuration loses sessions, in words for the operator. Empty where it does not tell. */

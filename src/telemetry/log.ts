@@ -5,6 +5,14 @@ export type { Logger };
 
 const LEVELS = [...Object.keys(pino.levels.values), "silent"];
 
+/** Most bytes of lines that wait for a log which cannot be written (a full disk, say). What is beyond them is lost. */
+const LARGEST_BACKLOG = 1024 * 1024;
+
+/** A log that cannot be written must not end what it tells of: its errors have nobody to be told to. */
+function stderr(): DestinationStream {
+  return destination({ fd: 2, sync: true, maxLength: LARGEST_BACKLOG }).on("error", () => undefined);
+}
+
 /**
  * @param level of the configuration; the environment variable LOG_LEVEL (in upper or lower case) overrides it
  * @param to default stderr
@@ -14,7 +22,7 @@ export function createLogger(
   environment: NodeJS.ProcessEnv,
   /** What every line says. */
   base: Readonly<Record<string, unknown>> | null = null,
-  to: DestinationStream = destination({ fd: 2, sync: true }),
+  to: DestinationStream = stderr(),
 ): Logger {
   // Set but empty is how compose files and manifests write "not set".
   const wanted = environment.LOG_LEVEL?.toLowerCase() || level;

@@ -29,6 +29,8 @@ export interface Metrics {
   storeUp(up: boolean): void;
   /** An operation of the session store failed, or took too long. */
   storeFailed(operation: string): void;
+  /** An error came that nobody took. */
+  untaken(how: string): void;
   /** A worker process ended by itself. */
   workerRestarted(): void;
   /** The text format of Prometheus, of this process and of those that others are. */
@@ -84,6 +86,7 @@ export function createMetrics(worker?: number): Metrics {
     });
     return up;
   };
+  const untaken = counter("untaken_errors_total", "Errors of the router or its libraries that nobody took", ["how"]);
   const restarts = counter("worker_restarts_total", "Worker processes that ended by themselves", []);
   const stale = new Gauge({
     name: "mcp_router_config_stale",
@@ -114,6 +117,7 @@ export function createMetrics(worker?: number): Metrics {
       reloads.inc({ outcome: ok ? "applied" : "refused" });
       stale.set(ok ? 0 : 1);
     },
+    untaken: (how) => untaken.inc({ how }),
     workerRestarted: () => restarts.inc(),
     render: async (others = []) => {
       if (others.length === 0) return registry.metrics();
