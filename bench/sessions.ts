@@ -89,7 +89,7 @@ async function measureRedis(owner: AsyncDisposableStack) {
   while (connection.status !== "ready") await sleep(10);
 
   const usedMemory = async () => Number(/used_memory:(\d+)/.exec(String(await server.command("INFO", "memory")))?.[1]);
-  const ledger = redisLedger({ connection, guard, prefix: PREFIX });
+  const ledger = redisLedger({ connection, guard, prefix: PREFIX, countsAnonymous: false });
   // The first one brings the scripts.
   const first = await create(store, ledger, SESSIONS);
   const before = await usedMemory();

@@ -157,6 +157,7 @@ interface NewSession {
 const EXHAUSTED = {
   sessions: "sessions-exhausted",
   perPrincipal: "principal-exhausted",
+  anonymous: "anonymous-exhausted",
   waiting: "initializes-exhausted",
 } as const satisfies Record<keyof AdmissionCaps, RejectReason>;
 

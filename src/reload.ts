@@ -77,5 +77,7 @@ export function needRestart(started: Config, wanted: Config): string[] {
   if (wanted.limits.body > started.limits.body) changed.push("limits.body");
   for (const budget of ["replayBodies", "recoveredAnswers"] as const)
     if (wanted.limits[budget] !== started.limits[budget]) changed.push(`limits.${budget}`);
+  // Where nobody has a name, nobody is counted beside others.
+  if (started.identity.kind === "none" && wanted.identity.kind !== "none") changed.push("admission.anonymous");
   return changed;
 }

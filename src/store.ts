@@ -28,7 +28,11 @@ const REMINDER_MS = 60_000;
 type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
 /** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
-export async function openStore({ store, sessions }: Config, metrics: Metrics, log: Logger): Promise<OpenStore> {
+export async function openStore(
+  { store, sessions, identity }: Config,
+  metrics: Metrics,
+  log: Logger,
+): Promise<OpenStore> {
   if (store.kind === "memory") return openMemory(sessions, metrics);
 
   // Loaded by who uses it: a router without Redis does without its client.
@@ -89,7 +93,7 @@ export async function openStore({ store, sessions }: Config, metrics: Metrics, l
   const { prefix } = store;
   return {
     store: redisStore({ ...sessions, connection, guard, prefix, onUnreadable }),
-    ledger: retriedReleases(redisLedger({ connection, guard, prefix })),
+    ledger: retriedReleases(redisLedger({ connection, guard, prefix, countsAnonymous: identity.kind !== "none" })),
     locks: redisLocks({ connection, guard, prefix }),
     reached: () => reached,
     close: async () => connection.disconnect(),

@@ -11,6 +11,7 @@
  *   within the caps, and again for as long as it lives without any.
  */
 import type { SessionKey } from "../sessions/id.ts";
+import { ANONYMOUS } from "../sessions/store.ts";
 
 /**
  * How long (ms) an initialize keeps its slot while its backend has not answered. A backend may take longer: then the slot
@@ -24,10 +25,17 @@ export interface Caps {
   readonly sessions: number | undefined;
   /** Of one principal. Anonymous callers cannot be told apart, so it is not for them. */
   readonly perPrincipal: number | undefined;
+  /** Of all anonymous callers together. */
+  readonly anonymous: number | undefined;
 }
 
 /** Of a session that lives, whom nothing refuses. */
-export const NO_CAPS: Caps = { sessions: undefined, perPrincipal: undefined };
+export const NO_CAPS: Caps = { sessions: undefined, perPrincipal: undefined, anonymous: undefined };
+
+/** The cap that is for a lease's owner, beside the one on all. */
+export function ownCap(principal: string): "perPrincipal" | "anonymous" {
+  return principal === ANONYMOUS ? "anonymous" : "perPrincipal";
+}
 
 export interface Lease {
   readonly key: SessionKey;

@@ -1,8 +1,7 @@
 /** Leases in this process's memory: for sessions in memory. */
 import type { SessionKey } from "../sessions/id.ts";
-import { ANONYMOUS } from "../sessions/store.ts";
 import { type Expiring, ExpiryHeap } from "./expiry-heap.ts";
-import type { Caps, Lease, Ledger } from "./ledger.ts";
+import { type Caps, type Lease, type Ledger, ownCap } from "./ledger.ts";
 
 export interface MemoryLedgerOptions {
   /** Milliseconds since some fixed moment; default the system's monotonic clock. */
@@ -51,13 +50,17 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
     return true;
   };
 
-  const exhausted = (principal: string, { sessions, perPrincipal }: Caps, at: number): keyof Caps | undefined => {
-    // Each that is set aside makes room.
-    if (sessions !== undefined) while (held.size >= sessions) if (!setOneAside(at)) return "sessions";
-    if (principal === ANONYMOUS || perPrincipal === undefined) return undefined;
-    let live = 0;
-    for (const { expires } of ofPrincipal.get(principal) ?? []) if (expires > at) live++;
-    return live >= perPrincipal ? "perPrincipal" : undefined;
+  /** Whether there are as many as that, of which each that ran out is set aside and makes room. */
+  const isFull = (count: () => number, cap: number | undefined, at: number): boolean => {
+    if (cap === undefined) return false;
+    while (count() >= cap) if (!setOneAside(at)) return true;
+    return false;
+  };
+
+  const exhausted = (principal: string, caps: Caps, at: number): keyof Caps | undefined => {
+    if (isFull(() => held.size, caps.sessions, at)) return "sessions";
+    const own = ownCap(principal);
+    return isFull(() => ofPrincipal.get(principal)?.size ?? 0, caps[own], at) ? own : undefined;
   };
 
   return {

@@ -3,7 +3,8 @@
  * Redis's clock at which it runs out:
  *
  * - `{prefix}:{leases}:all` holds them all, also those that ran out, until they are released;
- * - `{prefix}:{leases}:p:<principal>` those of one principal that live, and ends with the last of them.
+ * - `{prefix}:{leases}:p:<principal>` those of one principal that live, and ends with the last of them; without a principal
+ *   those of all anonymous callers, where these are counted.
  *
  * The braces are Redis Cluster's hash tag: leases are counted together, so they are in one place.
  */
@@ -12,7 +13,7 @@ import type { Cluster, Redis } from "ioredis";
 import { defineScripts, type Guard } from "../redis/guard.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
-import type { Caps, Lease, Ledger } from "./ledger.ts";
+import { type Caps, type Lease, type Ledger, ownCap } from "./ledger.ts";
 
 export interface RedisLedgerOptions {
   /** Connected, or trying to. The caller closes it. */
@@ -20,10 +21,12 @@ export interface RedisLedgerOptions {
   readonly guard: Guard;
   /** How every key begins. */
   readonly prefix: string;
+  /** Whether anonymous callers are counted beside others. */
+  readonly countsAnonymous: boolean;
 }
 
 const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
-/** Of one principal, or of none: so one key or two. */
+/** Of who is counted, or of none: so one key or two. */
 const SCRIPTS = {
   mcprHold: { file: lua("hold") },
   mcprRelease: { file: lua("release") },
@@ -38,17 +41,18 @@ const ALL_TAKEN = 2;
 /** To the scripts: no cap. */
 const UNCAPPED = -1;
 
-export function redisLedger({ connection, guard, prefix }: RedisLedgerOptions): Ledger {
+export function redisLedger({ connection, guard, prefix, countsAnonymous }: RedisLedgerOptions): Ledger {
   const scripts = defineScripts(connection, SCRIPTS);
   const all = `${prefix}:{leases}:all`;
   const keysOf = (principal: string) =>
-    principal === ANONYMOUS ? [1, all] : [2, all, `${prefix}:{leases}:p:${principal}`];
+    principal === ANONYMOUS && !countsAnonymous ? [1, all] : [2, all, `${prefix}:{leases}:p:${principal}`];
 
   return {
-    hold: (lease, ms, { sessions = UNCAPPED, perPrincipal = UNCAPPED }) =>
+    hold: (lease, ms, caps) =>
       guard.run("hold", async () => {
         const keys = keysOf(lease.principal);
-        switch (await scripts.mcprHold(...keys, memberOf(lease), Math.ceil(ms), sessions, perPrincipal)) {
+        const { [ownCap(lease.principal)]: own = UNCAPPED, sessions = UNCAPPED } = caps;
+        switch (await scripts.mcprHold(...keys, memberOf(lease), Math.ceil(ms), sessions, own)) {
           case HELD:
             return { kind: "held" as const, anew: false };
           case HELD_ANEW:
@@ -56,7 +60,7 @@ export function redisLedger({ connection, guard, prefix }: RedisLedgerOptions): 
           case ALL_TAKEN:
             return { kind: "exhausted" as const, by: "sessions" satisfies keyof Caps };
           default:
-            return { kind: "exhausted" as const, by: "perPrincipal" satisfies keyof Caps };
+            return { kind: "exhausted" as const, by: ownCap(lease.principal) };
         }
       }),
 

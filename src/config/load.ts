@@ -52,7 +52,7 @@ export interface Config {
   readonly envoy: RawConfig["envoy"];
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
-  readonly admission: RawConfig["admission"];
+  readonly admission: Omit<RawConfig["admission"], "anonymous"> & { readonly anonymous: number | undefined };
   readonly identity: IdentityConfig;
   readonly istio: RawConfig["istio"];
   readonly log: RawConfig["log"];
@@ -117,7 +117,7 @@ function assemble(raw: RawConfig): Loaded {
     envoy: raw.envoy,
     store: raw.store,
     sessions: { ...raw.sessions, idle },
-    admission: raw.admission,
+    admission: { ...raw.admission, anonymous: anonymousCap(raw) },
     identity: identityOf(raw),
     istio: raw.istio,
     log: raw.log,
@@ -138,6 +138,12 @@ function assemble(raw: RawConfig): Loaded {
     })),
   };
   return { ok: true, config, warnings };
+}
+
+/** Sessions of anonymous callers together. undefined = any number: also where nobody has a name. */
+function anonymousCap({ identity, admission: { anonymous, sessions } }: RawConfig): number | undefined {
+  if (identity.kind === "none" || anonymous === "off") return undefined;
+  return anonymous ?? (sessions && Math.ceil(sessions / 2));
 }
 
 function identityOf({ identity }: RawConfig): IdentityConfig {

@@ -4,7 +4,7 @@ import type { Config } from "./load.ts";
 
 /** @throws when a route names no backend, which `loadConfig` does not let through */
 export function requestPolicy({ gateway, identity, routes, backends, limits, admission }: Config): RequestPolicy {
-  const { sessions, perPrincipal, waiting } = admission;
+  const { sessions, perPrincipal, anonymous, waiting } = admission;
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
     const to = byName.get(backend);
@@ -17,7 +17,7 @@ export function requestPolicy({ gateway, identity, routes, backends, limits, adm
     hosts: gateway.hosts,
     origins: gateway.origins,
     identity,
-    admission: { sessions, perPrincipal, waiting, retryAfter: Math.ceil(admission.retryAfter / 1000) },
+    admission: { sessions, perPrincipal, anonymous, waiting, retryAfter: Math.ceil(admission.retryAfter / 1000) },
     limits,
   };
 }

@@ -8,6 +8,7 @@ import {
   backendPath,
   byteSize,
   cap,
+  dependentCap,
   duration,
   envoyListener,
   host,
@@ -315,6 +316,10 @@ const schema = z.strictObject({
       sessions: cap(100, 10_000_000).describe("Most sessions at once, over all routers that share a Redis."),
       perPrincipal: cap(10, 10_000_000).describe(
         "Most sessions of one principal at once. Anonymous callers cannot be told apart, so it is not for them.",
+      ),
+      anonymous: dependentCap(10_000_000).describe(
+        "Most sessions of all anonymous callers together, so that they leave room for those with a name. With `identity.kind: " +
+          "none` there is nobody else, and it is for nothing. Default: half of `sessions`.",
       ),
       waiting: cap(100, 1_000_000).describe(
         "Most initializes that wait for one backend at once, in each process of a router.",

@@ -61,6 +61,18 @@ export function cap(standard: number, max: number) {
     .meta({ title: expected });
 }
 
+/** A number that nothing goes above, whose default another setting has: undefined where it is not written, or zero. */
+export function dependentCap(max: number) {
+  const expected = `a whole number from 1 to ${max}, or off`;
+  const message = `expected ${expected}`;
+  return z
+    .union([z.number(), z.literal("off")], message)
+    .refine((value) => value === "off" || isWhole(value, 0, max), message)
+    .transform((value) => value || undefined)
+    .optional()
+    .meta({ title: expected });
+}
+
 /** Text that is not empty. */
 export function text(expected: string) {
   const message = `expected ${expected}`;

@@ -12,9 +12,9 @@ export type Reject =
       readonly reason: "body-too-large" | "session-unknown" | "session-required" | "store-unavailable";
       readonly id?: Id;
     }
-  /** A cap of `admission`: on all sessions, on those of one principal, on initializes that wait. */
+  /** A cap of `admission`: on all sessions, on those of one principal, on those of anonymous callers, on initializes that wait. */
   | {
-      readonly reason: "sessions-exhausted" | "principal-exhausted" | "initializes-exhausted";
+      readonly reason: "sessions-exhausted" | "principal-exhausted" | "anonymous-exhausted" | "initializes-exhausted";
       /** Seconds. */
       readonly retryAfter: number;
       readonly id?: Id;
@@ -119,6 +119,7 @@ export function answer(reject: Reject): Reply {
     // Not how many there are, nor under which cap: it would tell one client of the others.
     case "sessions-exhausted":
     case "principal-exhausted":
+    case "anonymous-exhausted":
     case "initializes-exhausted":
       return jsonRpcError(reason, 503, SERVER_BUSY, "Session limit reached", reject.id, [
         ["retry-after", String(reject.retryAfter)],

@@ -38,6 +38,8 @@ export interface RequestPolicy {
     readonly sessions: number | undefined;
     /** Sessions of one principal. */
     readonly perPrincipal: number | undefined;
+    /** Sessions of all anonymous callers together. */
+    readonly anonymous: number | undefined;
     /** Initializes that wait for one backend at once, in this process. */
     readonly waiting: number | undefined;
     /** Seconds after which a refused client may try again. */

@@ -37,7 +37,12 @@ async function inRedis(): Promise<Opened> {
   const connection = connectRedis({ ...nobody, at, database: 0, timeout: TIMEOUT_MS });
   await new Promise<void>((resolve) => connection.once("ready", () => resolve()));
   return {
-    ledger: redisLedger({ connection, guard: createGuard(TIMEOUT_MS, () => undefined), prefix: "mcpr" }),
+    ledger: redisLedger({
+      connection,
+      guard: createGuard(TIMEOUT_MS, () => undefined),
+      prefix: "mcpr",
+      countsAnonymous: false,
+    }),
     advance: (ms) => letPass(redis, ms),
     async close() {
       connection.disconnect();

@@ -43,6 +43,7 @@ const ms = fc.integer({ min: 1, max: 4 }).map((n) => n * GRAIN);
 const caps = fc.record({
   sessions: fc.constantFrom(undefined, 2, 3, 4),
   perPrincipal: fc.constantFrom(undefined, 1, 2),
+  anonymous: fc.constantFrom(undefined, 1, 2),
 });
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("hold" as const), lease, ms, caps }), weight: 4 },
@@ -152,7 +153,7 @@ const step: Step<World, Operation> = (world, operation) => {
 function exhausted(live: readonly Lease[], principal: string, caps: Caps): keyof Caps | undefined {
   const own = live.filter((lease) => lease.principal === principal).length;
   if (caps.sessions !== undefined && live.length >= caps.sessions) return "sessions";
-  return principal !== ANONYMOUS && caps.perPrincipal !== undefined && own >= caps.perPrincipal
-    ? "perPrincipal"
-    : undefined;
+  const by = principal === ANONYMOUS ? "anonymous" : "perPrincipal";
+  const cap = caps[by];
+  return cap !== undefined && own >= cap ? by : undefined;
 }

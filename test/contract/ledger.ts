@@ -32,7 +32,9 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
 
     const lease = (principal = ANONYMOUS): Lease => ({ key: sessionKey(mintSessionId()), principal });
     const leases = (count: number, principal = ANONYMOUS) => Array.from({ length: count }, () => lease(principal));
-    const caps = (sessions: number | undefined, perPrincipal?: number): Caps => ({ sessions, perPrincipal });
+    const caps = (sessions: number | undefined, perPrincipal?: number, anonymous?: number): Caps => {
+      return { sessions, perPrincipal, anonymous };
+    };
     const holdAll = async (all: readonly Lease[], ms = LONG) => {
       for (const one of all) await ledger.hold(one, ms, NO_CAPS);
     };
@@ -72,6 +74,24 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
       test("knows no cap on one anonymous caller", async () => {
         await holdAll(leases(3));
         expect(await ledger.hold(lease(), LONG, caps(100, 1))).toEqual(taken);
+      });
+
+      test("takes the last slot of all anonymous callers together, and none after it, while those with a name go on", async () => {
+        await holdAll([...leases(1), lease(ADA)]);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 9, 2))).toEqual(exhausted("anonymous"));
+        expect(await ledger.hold(lease(BOB), LONG, caps(100, 1, 2))).toEqual(taken);
+      });
+
+      test("gives an anonymous caller the slot of another whose lease ran out, or was released", async () => {
+        const [first, second] = [lease(), lease()];
+        await ledger.hold(first, SHORT, NO_CAPS);
+        await ledger.hold(second, LONG, NO_CAPS);
+        await advance(SHORT);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(exhausted("anonymous"));
+        await ledger.release(second);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(taken);
       });
 
       test("without caps knows none, over which it has gone on already", async () => {

@@ -100,6 +100,35 @@ describe.each(GATEWAYS)("the cap on all sessions, with %s", (_, startGateway) =>
   });
 });
 
+describe.each(GATEWAYS)("the cap on the sessions of anonymous callers, with %s", (_, startGateway) => {
+  test("leaves room for those with a name, and knows no share where nobody has one", async () => {
+    const backend = await startSessionBackend();
+    const sections = {
+      admission: { sessions: 6, perPrincipal: 3, waiting: "off" },
+      backends: { one: { endpoints: [backend.endpoint] } },
+      routes: [{ path: PATH, backends: ["one"] }],
+    };
+    const statuses = async ({ port }: Gateway, headers: Readonly<Record<string, string>> = {}) => {
+      const answers = Array.from({ length: 10 }, (_, id) => post(port, PATH, initializeMessage(id), headers));
+      return (await Promise.all(answers)).map(({ status }) => status).toSorted();
+    };
+    const ok = (count: number) => Array.from({ length: 10 }, (_, n) => (n < count ? 200 : 503));
+    const named = await startGateway({
+      ...sections,
+      identity: { kind: "header", name: "x-user", required: false },
+    });
+    const unnamed = await startGateway(sections);
+    try {
+      expect(await statuses(named)).toEqual(ok(3));
+      expect(await statuses(named, { "x-user": "bob" })).toEqual(ok(3));
+      expect(await statuses(unnamed)).toEqual(ok(6));
+    } finally {
+      await Promise.all([named.stop(), unnamed.stop()]);
+      await backend.close();
+    }
+  });
+});
+
 describe.each(GATEWAYS)("the cap on the sessions of one principal, with %s", (_, startGateway) => {
   const CAP = 2;
   let backend: SessionBackend;

@@ -71,6 +71,7 @@ describe("the table of errors in docs/operations.md", () => {
     "store-unavailable": answer({ reason: "store-unavailable", id }),
     "sessions-exhausted": answer({ reason: "sessions-exhausted", retryAfter, id }),
     "principal-exhausted": answer({ reason: "principal-exhausted", retryAfter, id }),
+    "anonymous-exhausted": answer({ reason: "anonymous-exhausted", retryAfter, id }),
     "initializes-exhausted": answer({ reason: "initializes-exhausted", retryAfter, id }),
     "invalid-request": answer({ reason: "invalid-request", detail, id }),
     "header-mismatch": answer({ reason: "header-mismatch", detail, id }),

@@ -667,6 +667,14 @@ describe("the slot of an initialize", () => {
       expect(await send(gateway.open(), who)).toMatchObject({ kind: "mutate" });
   });
 
+  test("that anonymous callers have no more of is there for those with a name", async () => {
+    const { gateway, events } = await open({}, byHeader, { caps: { sessions: 4, anonymous: 2 } });
+    for (let n = 0; n < 2; n++) expect(await send(gateway.open())).toMatchObject({ kind: "mutate" });
+    expect(await send(gateway.open())).toEqual(sessionLimit);
+    expect(events.at(-1)).toMatchObject({ kind: "rejected", reason: "anonymous-exhausted" });
+    for (const user of ["ada", "bob"]) expect(await send(gateway.open(), { user })).toMatchObject({ kind: "mutate" });
+  });
+
   test("is not given out while the ledger is away", async () => {
     const { exchange, events } = await open({}, undefined, { ledger: () => ({ hold: unavailable }) });
     expect(await send(exchange)).toEqual(reply(503, '"x"'));

@@ -76,6 +76,7 @@ test.each<[object, string[]]>([
     { processor: { drain: "1s" }, sessions: { lifetime: "1h" }, log: { level: "warn" } },
     ["processor", "sessions", "log"],
   ],
+  [{ identity: { kind: "header", name: "x-user" } }, ["admission.anonymous"]],
 ])("of %j the process needs a restart for %j", (over, settings) => {
   expect(needRestart(configOf(), configOf(over))).toEqual(settings);
 });

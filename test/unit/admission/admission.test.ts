@@ -6,7 +6,12 @@ import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../../src/sessions/store.ts";
 
 const LIFE_MS = 600_000;
-const ANY_NUMBER: AdmissionCaps = { sessions: undefined, perPrincipal: undefined, waiting: undefined };
+const ANY_NUMBER: AdmissionCaps = {
+  sessions: undefined,
+  perPrincipal: undefined,
+  anonymous: undefined,
+  waiting: undefined,
+};
 const committed = { kind: "committed" };
 const left = { kind: "left" };
 const released = { kind: "released" };

@@ -540,9 +540,24 @@ describe("admission", () => {
     });
   });
 
+  test.each([
+    ["half of all sessions", {}, 50],
+    ["half of all sessions, and one at least", { sessions: 1 }, 1],
+    ["half of all sessions where it is zero", { sessions: 8, anonymous: 0 }, 4],
+    ["what is written", { anonymous: 7 }, 7],
+    ["none where it is off", { anonymous: "off" }, undefined],
+    ["none by default where there is none on all", { sessions: "off" }, undefined],
+    ["what is written where there is none on all", { sessions: "off", anonymous: 7 }, 7],
+  ])("has a cap on anonymous callers beside those with a name: %s", (_, admission, cap) => {
+    const identity = { kind: "header", name: "x-user", required: false };
+    expect(requestPolicy(load({ admission, identity })).admission.anonymous).toBe(cap);
+    expect(requestPolicy(load({ admission })).admission.anonymous).toBeUndefined();
+  });
+
   test.each<[Sections, string]>([
     [{ sessions: -1 }, "admission.sessions: got -1, expected a whole number from 1 to 10000000, or off"],
     [{ perPrincipal: 1.5 }, "admission.perPrincipal: got 1.5, expected a whole number"],
+    [{ anonymous: -1 }, "admission.anonymous: got -1, expected a whole number from 1 to 10000000, or off"],
     [{ waiting: "none" }, 'admission.waiting: got "none", expected a whole number'],
     [{ guard: { perSecond: 10 } }, "admission.guard.burst: missing"],
     [{ session: 1 }, 'admission: unknown setting "session"'],
@@ -691,7 +706,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
     hosts: ["gw.example"],
     identity: { kind: "none" },
     origins: ["https://app.example"],
-    admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30 },
+    admission: { sessions: 100, perPrincipal: 10, anonymous: undefined, waiting: 100, retryAfter: 30 },
     limits: config.limits,
   });
 });
