@@ -363,7 +363,7 @@ const schema = z.strictObject({
       batch: wholeNumber(1, 10_000).default(100).describe("Most messages in one legacy batch."),
       depth: wholeNumber(8, 10_000).default(128).describe("Deepest nesting of arrays and objects in a message."),
       name: byteSize("16KiB")
-        .prefault("1KiB")
+        .prefault("4KiB")
         .describe(
           "Longest method, and longest tool, prompt or resource name, in bytes: both become request " +
             "headers, of which Envoy takes 60 KiB in all.",

@@ -58,17 +58,17 @@ export function decide(bytes: Uint8Array, headers: HeaderFields, limits: Request
 function decideBatch({ messages }: Extract<Body, { kind: "batch" }>, limits: RequestPolicy["limits"]): Intent {
   const era = classifyBatch(messages);
   if (era.era !== "legacy") return refuse(undefined, { reason: "invalid-request", detail: era.detail });
-  const all: Labels[] = [];
   for (const message of messages) {
-    const fault = inBatchFault(message) ?? methodFault(message, limits);
-    const labels = fault ?? labelsOf(message, limits);
-    if (typeof labels === "string") return refuse(undefined, { reason: "invalid-request", detail: labels });
-    all.push(labels);
+    const detail = inBatchFault(message) ?? methodFault(message, limits);
+    if (detail !== undefined) return refuse(undefined, { reason: "invalid-request", detail });
   }
-  const [first = NO_LABELS] = all;
-  const agree = all.every(({ method, name }) => method === first.method && name === first.name);
+  // Compared before they are encoded: where they differ, none of them becomes a header.
+  const [first, ...others] = messages;
+  const agree = first !== undefined && others.every((other) => saysTheSame(first, other));
+  const labels = agree ? labelsOf(first, limits) : BATCH_LABELS;
+  if (typeof labels === "string") return refuse(undefined, { reason: "invalid-request", detail: labels });
   const notes = notesOf(messages);
-  return { kind: "legacy", id: undefined, labels: agree ? first : BATCH_LABELS, ...(notes && { notes }) };
+  return { kind: "legacy", id: undefined, labels, ...(notes && { notes }) };
 }
 
 function decideMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
@@ -79,6 +79,7 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
     protocolVersion: headers.get(MCP_PROTOCOL_VERSION),
     mcpMethod: headers.get(MCP_METHOD),
     mcpName: headers.get(MCP_NAME),
+    longestName: limits.name,
   });
   if (era.era === "mismatch") return refuse(id, { reason: "header-mismatch", detail: era.detail, id });
   if (era.era === "invalid-envelope") return refuse(id, { reason: "invalid-envelope", detail: era.detail, id });
@@ -109,12 +110,21 @@ function inBatchFault(message: Message): string | undefined {
  */
 function labelsOf(message: Message, limits: RequestPolicy["limits"]): Labels | string {
   if (message.kind === "response") return NO_LABELS;
-  // An empty name is no name: there is nothing for a header to say.
-  const name = headerValue(subjectOf(message)?.value ?? "") || undefined;
-  const method = headerValue(message.method);
-  if (method.length > limits.name) return tooLong("method", limits.name);
-  if (name !== undefined && name.length > limits.name) return tooLong("name", limits.name);
-  return { method, name };
+  const method = headerValue(message.method, limits.name);
+  if (method === undefined) return tooLong("method", limits.name);
+  const name = headerValue(nameOf(message), limits.name);
+  if (name === undefined) return tooLong("name", limits.name);
+  return { method, name: name || undefined };
+}
+
+/** An empty name is no name: there is nothing for a header to say. */
+function nameOf(message: Message): string {
+  return subjectOf(message)?.value ?? "";
+}
+
+function saysTheSame(one: Message, other: Message): boolean {
+  if (one.kind === "response" || other.kind === "response") return one.kind === other.kind;
+  return one.method === other.method && nameOf(one) === nameOf(other);
 }
 
 function refuse(id: string | undefined, reject: Reject): Intent {

@@ -16,6 +16,9 @@ export interface StandardHeaders {
   readonly mcpName?: string | undefined;
 }
 
+/** With the most bytes that a name may have: a longer Mcp-Name is not decoded. */
+type Given = StandardHeaders & { readonly longestName: number };
+
 export type Era =
   | { readonly era: "legacy" }
   | { readonly era: "modern" }
@@ -46,10 +49,11 @@ const MODERN = { era: "modern" } as const;
  * - base64 in Mcp-Name must be the one that an encoder writes, down to the unused bits of its last character;
  * - an Mcp-Name in base64 keeps a leading byte order mark, which is part of the name in the body too.
  */
-export function classify(message: Message, headers: StandardHeaders): Era {
+export function classify(message: Message, headers: Given): Era {
   // No modern client posts responses.
   if (message.kind === "response") return LEGACY;
-  const trimmed: StandardHeaders = {
+  const trimmed: Given = {
+    longestName: headers.longestName,
     protocolVersion: withoutSpace(headers.protocolVersion),
     mcpMethod: withoutSpace(headers.mcpMethod),
     mcpName: withoutSpace(headers.mcpName),
@@ -67,7 +71,7 @@ export function classifyBatch(messages: readonly Message[]): BatchEra {
   return LEGACY;
 }
 
-function eraOfRequest(request: Request, headers: StandardHeaders): Era {
+function eraOfRequest(request: Request, headers: Given): Era {
   const meta = request.params?.meta;
   const flaw = flawOf(meta);
   const isHandshake =
@@ -85,15 +89,18 @@ function eraOfRequest(request: Request, headers: StandardHeaders): Era {
   if (headers.mcpMethod !== undefined && headers.mcpMethod !== request.method) return OTHER_METHOD;
   if (headers.protocolVersion === undefined) return mismatch("MCP-Protocol-Version is missing");
   if (headers.mcpMethod === undefined) return mismatch("Mcp-Method is missing");
-  return eraByName(request, headers.mcpName);
+  return eraByName(request, headers);
 }
 
-function eraByName(request: Request, mcpName: string | undefined): Era {
+function eraByName(request: Request, { mcpName, longestName }: Given): Era {
   const subject = SUBJECTS.get(request.method);
   if (!subject?.mirrored) return MODERN;
   const inBody = subjectOf(request)?.value;
   // Where the body has no name, its params are wrong, and the backend says how.
   if (mcpName === undefined) return inBody === undefined ? MODERN : mismatch("Mcp-Name is missing");
+  // Base64 writes four characters for three bytes.
+  if (mcpName.length > SENTINEL_START.length + Math.ceil(longestName / 3) * 4 + SENTINEL_END.length)
+    return mismatch("Mcp-Name is longer than a name may be");
   const inHeader = decodedName(mcpName);
   if (inHeader === undefined) return mismatch("Mcp-Name is no valid base64");
   if (inBody === undefined || inBody === inHeader) return MODERN;

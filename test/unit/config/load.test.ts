@@ -78,7 +78,7 @@ test("the smallest configuration gets every default", () => {
       body: 4 * 1024 * 1024,
       batch: 100,
       depth: 128,
-      name: 1024,
+      name: 4096,
       initialize: 64 * 1024,
       replayBody: 256 * 1024,
       replayBodies: 64 * 1024 * 1024,

@@ -1,0 +1,72 @@
+/** What is made of texts that are too long: nothing. Counted by what the core hands to the encoder and to Buffer. */
+import { afterEach, expect, test, vi } from "vitest";
+import { decide } from "../../../src/core/decide.ts";
+import { headerValue } from "../../../src/core/names.ts";
+import { fields } from "./fields.ts";
+import { POLICY } from "./policy.ts";
+
+vi.mock("../../../src/core/names.ts", async (original) => {
+  const names = await original<typeof import("../../../src/core/names.ts")>();
+  return { ...names, headerValue: vi.fn(names.headerValue) };
+});
+
+afterEach(() => {
+  vi.mocked(headerValue).mockClear();
+  vi.restoreAllMocks();
+});
+
+const LONG = 100_000;
+const limits = { ...POLICY.limits, body: 20 * LONG, batch: 100, name: 50, initialize: 1_000 };
+const call = (name: string, method = "tools/call") => ({ jsonrpc: "2.0", id: 1, method, params: { name, uri: name } });
+const decideOn = (body: unknown, headers: Record<string, string> = {}) =>
+  decide(Buffer.from(JSON.stringify(body)), fields(headers), limits);
+
+test.each([
+  ["a name of %", call("%".repeat(LONG))],
+  ["a name of spaces", call(" ".repeat(LONG))],
+  ["a name of é", call("é".repeat(LONG))],
+  ["a uri", call("%".repeat(LONG), "resources/subscribe")],
+  ["a method of %", call("x", "%".repeat(LONG))],
+  ["a method of spaces", call("x", " ".repeat(LONG))],
+  ["a notification's method", { jsonrpc: "2.0", method: "%".repeat(LONG) }],
+  ["a name just above the limit", call("%".repeat(limits.name + 1))],
+  ["a batch whose last method is too long", [...Array(99).fill(call("%".repeat(10))), call("x", "%".repeat(LONG))]],
+])("%s that is too long is refused, and nothing of the message is encoded", (_, body) => {
+  expect(decideOn(body)).toMatchObject({ kind: "reject", reject: { reason: "invalid-request" } });
+  expect(headerValue).not.toHaveBeenCalled();
+});
+
+test("a batch's labels are made once, and not at all where its messages differ", () => {
+  const same = Array.from({ length: 100 }, () => call("%%"));
+  expect(decideOn(same)).toMatchObject({ labels: { method: "tools/call", name: "%25%25" } });
+  expect(headerValue).toHaveBeenCalledTimes(2);
+  vi.mocked(headerValue).mockClear();
+  expect(decideOn(same.with(50, call("%")))).toMatchObject({ labels: { method: "batch" } });
+  expect(headerValue).not.toHaveBeenCalled();
+});
+
+test("a text whose encoding is too long is encoded up to the limit and no further", () => {
+  const written = vi.spyOn(String.prototype, "codePointAt");
+  expect(decideOn(call("%".repeat(limits.name)))).toMatchObject({ reject: { reason: "invalid-request" } });
+  expect(written.mock.calls.length).toBeLessThanOrEqual(Math.ceil(limits.name / 3));
+});
+
+test("an Mcp-Name that is longer than a name may be is not decoded", () => {
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const body = Buffer.from(
+    JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "x", _meta: meta } }),
+  );
+  const headers = fields({
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": `=?base64?${"AAAA".repeat(10_000)}?=`,
+  });
+  const made = vi.spyOn(Buffer, "from");
+  expect(decide(body, headers, limits)).toMatchObject({
+    reject: { reason: "header-mismatch", detail: "Mcp-Name is longer than a name may be" },
+  });
+  expect(made.mock.calls.filter(([from]) => typeof from === "string")).toEqual([]);
+});
