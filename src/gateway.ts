@@ -25,7 +25,7 @@ import {
 } from "./core/http.ts";
 import { needsPrincipal, principalNames } from "./core/identity.ts";
 import { textOf } from "./core/message.ts";
-import { forward, showOwnSessionId, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
+import { forward, pageHeaders, showOwnSessionId, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
@@ -203,6 +203,7 @@ class HttpExchange implements Exchange {
     this.#claimed = this.#lookUp(head.headers, route.backend);
     const mustNotPass = kind === "message" ? [] : [...spoofed];
     if (this.#claimed !== undefined) mustNotPass.push(MCP_SESSION_ID);
+    if (route.origin === "remove") mustNotPass.push(...pageHeaders(head.headers));
     this.#request = { kind, headers: head.headers, mustNotPass, route, query };
     switch (kind) {
       case "message":
@@ -255,9 +256,10 @@ class HttpExchange implements Exchange {
   }
 
   /** A client that followed it would meet the backend, past every check. */
-  #refuseRedirect({ headers, endpoint }: ResponseHead): Reply {
+  #refuseRedirect(head: ResponseHead): Reply {
+    const { headers, endpoint } = head;
     this.#doubt(readRedirect(headers, this.#opened().route.backendPath, endpoint));
-    this.#initializing?.slot.release();
+    if (this.#initializing) giveBack(this.#initializing.slot, head);
     return this.#refuse({ reason: "backend-redirects", id: this.#requestId });
   }
 

@@ -129,7 +129,10 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         answers: createBudget(config.limits.recoveredAnswers),
         notRemembered: (why) => metrics.notRemembered(why),
       }),
-      abandon: (backend, begun, headers) => sweeper.tell(backend, begun, credentialHeaders(headers)),
+      abandon: (backend, begun, headers) => {
+        const { origin = "remove" } = inForce.backends.find(({ name }) => name === backend) ?? {};
+        return sweeper.tell(backend, begun, credentialHeaders(headers, origin));
+      },
       observe: requestObserver(metrics, log),
     });
     const server = createExtProcServer({

@@ -14,6 +14,7 @@ export interface BackendConfig {
   readonly endpoints: readonly TcpAddress[];
   readonly path: string;
   readonly host: string | undefined;
+  readonly origin: "remove" | "forward";
   readonly tls: { readonly sni: string; readonly ca?: string | undefined } | undefined;
   readonly timeouts: {
     readonly call: number;
@@ -127,6 +128,7 @@ function assemble(raw: RawConfig): Loaded {
       endpoints: backend.endpoints,
       path: backend.path,
       host: backend.host,
+      origin: backend.origin,
       tls: backend.tls,
       timeouts: backendTimeouts(raw, backend),
       onSessionLost: backend.onSessionLost,

@@ -9,8 +9,8 @@ export function requestPolicy({ gateway, identity, routes, backends, limits, adm
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
     const to = byName.get(backend);
     if (to === undefined) throw new Error(`route ${path} leads to "${backend}", which is no backend`);
-    const { onSessionLost, timeouts } = to;
-    return { path, backend, backendPath: to.path, sessions, onSessionLost, timeouts };
+    const { onSessionLost, origin, timeouts } = to;
+    return { path, backend, backendPath: to.path, sessions, onSessionLost, origin, timeouts };
   };
   return {
     routes: new Map(routes.map((route) => [route.path, routeOf(route)])),

@@ -54,6 +54,13 @@ const backend = z.strictObject({
     .optional()
     .describe("`Host` that the backend is sent. Default: the endpoint's own address."),
   tls: tlsToBackend.optional().describe("TLS to the backend; absent = none."),
+  origin: z
+    .enum(["remove", "forward"])
+    .default("remove")
+    .describe(
+      "What becomes of a client's `Origin`, which the gateway has checked (`gateway.origins`): `remove`, since a server that checks " +
+        "it too compares it with its own `Host`; or `forward`, for one that wants to see it.",
+    ),
   timeouts: z
     .strictObject({
       call: duration.optional().describe("As `timeouts.call`."),

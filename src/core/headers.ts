@@ -78,3 +78,27 @@ export const ANSWER_HEADERS = [
   "www-authenticate",
   "x-accel-buffering",
 ] as const;
+
+/**
+ * The web page that a request comes from (RFC 6454 §7), as browsers send it. The processor checks it, and takes it away: servers
+ * that check it themselves compare it with a Host that Envoy has put in place of the client's.
+ */
+export const ORIGIN = "origin";
+
+/** Headers of a browser that say of which page a request is. Beside Origin, by which the gateway has checked it, they go no further. */
+export const PAGE_HEADERS = [ORIGIN, "sec-fetch-site"] as const;
+
+/**
+ * Of an answer, what names the place that it is from, or another to go to: at the backend, none of which a client can or
+ * may reach. Envoys ahead of a backend add the last three, in which they say which pod they are of.
+ */
+export const BACKEND_ADDRESS_HEADERS = [
+  "location",
+  "content-location",
+  "refresh",
+  "link",
+  "alt-svc",
+  "x-envoy-decorator-operation",
+  "x-envoy-peer-metadata",
+  "x-envoy-peer-metadata-id",
+] as const;

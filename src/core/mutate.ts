@@ -4,7 +4,9 @@ import {
   INTERNAL_HEADERS,
   LAST_EVENT_ID,
   MCP_SESSION_ID,
+  ORIGIN,
   OWN_CLIENT_ID_PREFIX,
+  PAGE_HEADERS,
   X_CLIENT_ID,
   X_MCP_BACKEND,
   X_MCP_ENDPOINT,
@@ -33,6 +35,11 @@ export function spoofedHeaders(headers: HeaderFields): readonly string[] {
   // A caller may say who it is, but not that it is us.
   if (headers.get(X_CLIENT_ID)?.includes(OWN_CLIENT_ID_PREFIX)) names.push(X_CLIENT_ID);
   return names;
+}
+
+/** What says of which page a request is: where no Origin does, nothing that a server would refuse it by. */
+export function pageHeaders(headers: HeaderFields): readonly string[] {
+  return headers.get(ORIGIN) === undefined ? [] : PAGE_HEADERS.filter((name) => headers.get(name) !== undefined);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The first decision on a request, from its head alone: refuse it, or say what kind of exchange it opens. Pure. */
 import { isJsonInUtf8, isUnencoded } from "./content.ts";
+import { ORIGIN } from "./headers.ts";
 import { type HeaderFields, namesEventStream, type RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import { publicPath } from "./public-path.ts";
@@ -26,7 +27,7 @@ const METHOD_OVERRIDDEN = `a request must not override its method (${METHOD_OVER
 export function openRequest({ headers, endOfStream }: RequestHead, policy: RequestPolicy): Opening {
   const host = headers.get(":authority") ?? "";
   if (!hostAllowed(host, policy)) return refuse({ reason: "host-not-allowed" });
-  if (!originAllowed(headers.get("origin"), host, policy)) return refuse({ reason: "origin-not-allowed" });
+  if (!originAllowed(headers.get(ORIGIN), host, policy)) return refuse({ reason: "origin-not-allowed" });
   const target = headers.get(":path") ?? "";
   const queryStart = target.indexOf("?");
   const query = queryStart < 0 ? "" : target.slice(queryStart);

@@ -12,6 +12,8 @@ export interface Route {
   readonly sessions: "optional" | "required";
   /** What is done when the backend has lost a session. */
   readonly onSessionLost: "recover" | "surface";
+  /** What becomes of a client's Origin once it was checked. */
+  readonly origin: "remove" | "forward";
   /** The backend's times, in ms: of a whole call, and of a session's recovery. */
   readonly timeouts: { readonly call: number; readonly initialize: number };
 }

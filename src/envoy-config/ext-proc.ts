@@ -1,6 +1,14 @@
 /** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../config/load.ts";
-import { ANSWER_HEADERS, INTERNAL_HEADERS, LAST_EVENT_ID, MCP_SESSION_ID, X_CLIENT_ID } from "../core/headers.ts";
+import {
+  ANSWER_HEADERS,
+  BACKEND_ADDRESS_HEADERS,
+  INTERNAL_HEADERS,
+  LAST_EVENT_ID,
+  MCP_SESSION_ID,
+  PAGE_HEADERS,
+  X_CLIENT_ID,
+} from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { longestPatience } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
@@ -28,17 +36,19 @@ export const WRITTEN_HEADERS = [
   MCP_SESSION_ID,
   LAST_EVENT_ID,
   X_CLIENT_ID,
+  ...PAGE_HEADERS,
   "content-length",
   ...ANSWER_HEADERS,
+  ...BACKEND_ADDRESS_HEADERS,
 ] as const;
 
 /**
- * The same as a regex on the whole name. A header beyond it is a bug: Envoy then fails the request, or, in a reply of the
- * processor's own, leaves the header out. Patterns rather than all the names, since Envoy refuses a regex whose RE2
- * program is above 100 instructions.
+ * Regexes on the whole name: what the processor may write, and what of that it may not, which says who asks, from where, and how
+ * often Envoy asks again. A header beyond them is a bug: Envoy then fails the request, or, in a reply of the processor's own,
+ * leaves the header out. No list of names, since Envoy refuses a regex whose RE2 program is above 100 instructions.
  */
-export const WRITABLE_HEADERS =
-  ":path|:status|x-(mcp|client|accel)-[a-z]+|(mcp|last)-[a-z-]+|content-[a-z]+|cache-control|retry-after|allow|www-[a-z]+";
+export const WRITABLE_HEADERS = ":path|:status|[^:].*";
+export const UNWRITABLE_HEADERS = "host|authorization|cookie|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
 
 /** ms: the recovery of a lost session, and then the backend's answer. */
 export function maxMessageTimeout({ processor, backends }: Pick<Config, "processor" | "backends">): number {
@@ -73,6 +83,7 @@ export function extProcFilter(
     mutation_rules: {
       disallow_all: true,
       allow_expression: { regex: WRITABLE_HEADERS },
+      disallow_expression: { regex: UNWRITABLE_HEADERS },
       // A refused header is otherwise dropped in silence: a session's pin, say.
       disallow_is_error: true,
     },

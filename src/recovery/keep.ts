@@ -183,7 +183,7 @@ class KeptRequest implements Kept {
       target,
       used,
       answeredBy,
-      headers: credentialHeaders(headers),
+      headers: credentialHeaders(headers, route.origin),
       version,
       bound,
     };
@@ -197,7 +197,7 @@ class KeptRequest implements Kept {
         {
           target: { ...target, path: route.backendPath + query },
           binding: outcome.binding,
-          headers: replayHeaders(headers, sessionTag(key), labels),
+          headers: replayHeaders(headers, route.origin, sessionTag(key), labels),
           body,
           sessionId,
           first: head,

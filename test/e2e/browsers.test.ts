@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { initializeMessage, post, send } from "../support/http.ts";
+import { callMessage, initializeMessage, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
@@ -15,7 +15,10 @@ let stack: Stack;
 beforeAll(async () => {
   server = await startMcpServer("server", { json: true });
   stack = await startStack({
-    backends: { server: [server.endpoint] },
+    backends: {
+      server: [server.endpoint],
+      curious: { endpoints: [server.endpoint], path: "/mcp", origin: "forward" },
+    },
     config: { gateway: { origins: [APP], hosts: ["127.0.0.1"] } },
   });
 });
@@ -53,6 +56,32 @@ describe("an origin that is configured", () => {
   test("may read our refusals too", async () => {
     const answer = await post(stack.port, "/server/mcp", "{", { origin: APP });
     expect(answer).toMatchObject({ status: 400, headers: { "access-control-allow-origin": APP } });
+  });
+});
+
+describe("what says of which page a request is, once it was checked,", () => {
+  const page = { origin: APP, "sec-fetch-site": "cross-site" };
+  /** What the server was told of it by each method of a session. */
+  const told = async (path: string) => {
+    server.received.length = 0;
+    const session = await openSession(stack.port, path, page);
+    const headers = { ...page, accept: "text/event-stream", "mcp-session-id": session };
+    await post(stack.port, path, callMessage("whoami"), headers);
+    (await openResponse({ port: stack.port, path, headers })).destroy();
+    await send({ port: stack.port, path, method: "DELETE", headers });
+    return server.received.map(({ method, headers }) => [method, headers.origin, headers["sec-fetch-site"]]);
+  };
+
+  test("reaches no backend, which would compare it with a Host of its own", async () => {
+    expect(await told("/server/mcp")).toEqual(
+      ["POST", "POST", "POST", "GET", "DELETE"].map((method) => [method, undefined, undefined]),
+    );
+  });
+
+  test("reaches one that wants it", async () => {
+    expect(await told("/curious/mcp")).toEqual(
+      ["POST", "POST", "POST", "GET", "DELETE"].map((method) => [method, APP, "cross-site"]),
+    );
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
-import { forward, showOwnSessionId, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
+import { forward, pageHeaders, showOwnSessionId, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
 import { fields } from "./fields.ts";
 import { ROUTE } from "./policy.ts";
 
@@ -19,6 +19,16 @@ test("a client's copies of our headers go, and Envoy chooses its route again", (
     remove: [...INTERNAL_HEADERS, "x-client-id"],
     clearRoute: true,
   });
+});
+
+test.each([
+  [{ origin: "https://app.example", "sec-fetch-site": "same-site" }, ["origin", "sec-fetch-site"]],
+  [{ origin: "" }, ["origin"]],
+  // Not from another page: servers take no offence.
+  [{ "sec-fetch-site": "none" }, []],
+  [{}, []],
+])("of a request with %j a backend is not told %j", (headers, kept) => {
+  expect(pageHeaders(fields(headers))).toEqual(kept);
 });
 
 test("a request in a session is sent to its backend, endpoint and session", () => {

@@ -7,6 +7,7 @@ export const ROUTE: Route = {
   backendPath: "/mcp",
   sessions: "optional",
   onSessionLost: "recover",
+  origin: "remove",
   timeouts: { call: 60_000, initialize: 10_000 },
 };
 

@@ -364,6 +364,14 @@ describe("the ext_proc filter", () => {
       { allow_expression: { regex: ".*" }, disallow_expression: { regex: "mcp-.*" } },
       "refuse mcp-session-id,",
     ],
+    [
+      "a header of Envoy's own forbidden",
+      "mutation-rules",
+      "error",
+      "mutation_rules",
+      { disallow_is_error: true },
+      "refuse x-envoy-decorator-operation,",
+    ],
     ["no attributes", "response-attributes", "error", "response_attributes", undefined, "upstream.address"],
     [
       "too few attributes",

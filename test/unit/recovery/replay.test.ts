@@ -312,7 +312,7 @@ describe("of the client's headers", () => {
   const all = fields({ ...ofTheHop, ...mine, ...ofTheMessage });
 
   test("all go on with a replay that do not belong to the hop, and our own labels", () => {
-    expect(replayHeaders(all, "tag", { method: "tools/call", name: "a" })).toEqual([
+    expect(replayHeaders(all, "remove", "tag", { method: "tools/call", name: "a" })).toEqual([
       ...Object.entries(mine),
       ...Object.entries(ofTheMessage),
       ["x-mcp-session", "tag"],
@@ -320,11 +320,22 @@ describe("of the client's headers", () => {
       ["x-mcp-name", "a"],
     ]);
     for (const labels of [undefined, { method: undefined, name: undefined }])
-      expect(replayHeaders(all, "tag", labels).slice(-1)).toEqual([["x-mcp-session", "tag"]]);
+      expect(replayHeaders(all, "remove", "tag", labels).slice(-1)).toEqual([["x-mcp-session", "tag"]]);
   });
 
   test("those that say who it is go on with our own calls, and none of its message", () => {
-    expect(credentialHeaders(all)).toEqual(Object.entries(mine));
+    expect(credentialHeaders(all, "remove")).toEqual(Object.entries(mine));
+  });
+
+  test("those that say of which page it is go on with neither, unless the backend wants them", () => {
+    const page = { origin: "https://app.example", "sec-fetch-site": "cross-site" };
+    const headers = fields({ ...mine, ...page });
+    expect(replayHeaders(headers, "remove", "tag", undefined).map(([name]) => name)).not.toContain("origin");
+    expect(credentialHeaders(headers, "remove")).toEqual(Object.entries(mine));
+    expect(replayHeaders(headers, "forward", "tag", undefined)).toEqual(
+      expect.arrayContaining([...Object.entries(page)]),
+    );
+    expect(credentialHeaders(headers, "forward")).toEqual(Object.entries({ ...mine, ...page }));
   });
 
   test("several of one name stay several", () => {
@@ -333,7 +344,7 @@ describe("of the client's headers", () => {
       entries: () => [["cookie", "a"] as const, ["cookie", "b"] as const],
       size: 14,
     };
-    expect(credentialHeaders(twice)).toEqual([
+    expect(credentialHeaders(twice, "remove")).toEqual([
       ["cookie", "a"],
       ["cookie", "b"],
     ]);
