@@ -16,7 +16,7 @@ import { createBudget } from "./recovery/budget.ts";
 import { createKeeper } from "./recovery/keep.ts";
 import { createOverrideGuard } from "./recovery/override-guard.ts";
 import { createRecovery } from "./recovery/recover.ts";
-import { credentialHeaders } from "./recovery/replay.ts";
+import { credentialHeaders } from "./recovery/sent-headers.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openStore } from "./store.ts";
 import { serveHealth } from "./telemetry/http.ts";

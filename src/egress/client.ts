@@ -1,6 +1,6 @@
 /**
  * Our own calls to backends, through Envoy's egress listener: Envoy does TLS, connections and timeouts of them as of the
- * clients', and its access log tells them apart by `x-client-id`.
+ * clients', and its access log tells them apart by the listener, and by `x-client-id` where no client has said its own.
  */
 import type { Readable } from "node:stream";
 import { Pool } from "undici";
@@ -31,7 +31,7 @@ export interface Pin {
   readonly endpoint: string;
 }
 
-/** Why we call, as the access log has it. */
+/** Why we call, as the access log has it, but where the headers say for which client. */
 type Purpose = "initialize" | "recovery" | "sweep";
 
 interface Call {
@@ -49,6 +49,8 @@ export interface Answer {
   readonly status: number;
   /** The first of a name; names are lower case. */
   header(name: string): string | undefined;
+  /** All fields, several of one name one after another. */
+  readonly headers: readonly Header[];
   /** `ip:port` that answered. */
   readonly endpoint: string | undefined;
   /** To be read, or discarded. */
@@ -77,10 +79,9 @@ export function createEgress(address: string): Egress {
   const pool = new Pool(address, { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: LARGEST_HEAD });
 
   const send: Egress["send"] = async ({ purpose, target, pin, method, headers, body }, signal) => {
-    const own: Header[] = [
-      [X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`],
-      [X_MCP_BACKEND, target.backend],
-    ];
+    const own: Header[] = [[X_MCP_BACKEND, target.backend]];
+    // A backend may know its caller by it.
+    if (!headers.some(([name]) => name === X_CLIENT_ID)) own.push([X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`]);
     if (pin) own.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
     const answer = await pool.request({
       method,
@@ -98,6 +99,9 @@ export function createEgress(address: string): Egress {
     return {
       status: answer.statusCode,
       header,
+      headers: Object.entries(answer.headers).flatMap(([name, value = []]) =>
+        [value].flat().map((each): Header => [name, each]),
+      ),
       endpoint: header(X_MCP_ENDPOINT),
       body: answer.body,
       discard: () => void answer.body.dump().catch(() => undefined),

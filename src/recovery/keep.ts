@@ -14,10 +14,12 @@ import type { Egress } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
 import type { Budget } from "./budget.ts";
+import { withCookies } from "./cookies.ts";
 import { suspect } from "./lost.ts";
 import type { OverrideGuard } from "./override-guard.ts";
 import type { Recovery } from "./recover.ts";
-import { credentialHeaders, replay, replayHeaders } from "./replay.ts";
+import { replay } from "./replay.ts";
+import { credentialHeaders, replayHeaders } from "./sent-headers.ts";
 
 /** What a POST carried. */
 export interface SentMessage {
@@ -171,7 +173,7 @@ class KeptRequest implements Kept {
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
     const { signal } = this.#recovering;
-    const target = { backend: route.backend, path: route.backendPath };
+    const target = { backend: route.backend, path: route.backendPath + query };
     const bound = route.timeouts.initialize;
     const version = headers.get(MCP_PROTOCOL_VERSION);
     const answeredBy = head.endpoint ?? used.endpoint;
@@ -189,15 +191,16 @@ class KeptRequest implements Kept {
     };
     const outcome = await recovery.recover(loss, signal);
     if (!("binding" in outcome)) return asItIs;
+    const { binding, setCookies = [] } = outcome;
     if (!message) return reconnect(sessionId);
     const { id, body } = message;
     try {
       const again = await replay(
         egress,
         {
-          target: { ...target, path: route.backendPath + query },
-          binding: outcome.binding,
-          headers: replayHeaders(headers, route.origin, sessionTag(key), labels),
+          target,
+          binding,
+          headers: withCookies(replayHeaders(headers, route.origin, sessionTag(key), labels), setCookies),
           body,
           sessionId,
           first: head,

@@ -9,6 +9,7 @@ import { type Header, isSuccess } from "../core/http.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
+import { keptCookies, withCookies } from "./cookies.ts";
 import { firstMessage, textOfAnswer } from "./first-message.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createKnownAlive } from "./known-alive.ts";
@@ -29,7 +30,7 @@ interface Loss {
    * asked another one.
    */
   readonly answeredBy: string;
-  /** What of the client's headers its session is initialized with: its credentials, above all. */
+  /** What of the client's headers goes with our calls in its name: all but those of its message. */
   readonly headers: readonly Header[];
   /** MCP-Protocol-Version of the request; undefined where it named none. */
   readonly version: string | undefined;
@@ -38,10 +39,10 @@ interface Loss {
 }
 
 type Outcome =
-  /** The session goes on, by this binding, which we made. */
-  | { readonly kind: "recovered"; readonly binding: Binding }
+  /** The session goes on, by this binding, which we made. `setCookies`: what its initialize was given to go with its calls. */
+  | { readonly kind: "recovered"; readonly binding: Binding; readonly setCookies?: readonly string[] }
   /** The session goes on, by a binding that somebody else has made: another router, or an earlier recovery of ours. */
-  | { readonly kind: "joined"; readonly binding: Binding }
+  | { readonly kind: "joined"; readonly binding: Binding; readonly setCookies?: never }
   /**
    * Nothing says that the session is lost: the answer was about something else. By its ping, or since a login is asked for
    * where a session is begun too.
@@ -204,6 +205,11 @@ async function run(dependencies: RecoveryDependencies, gate: Gate, loss: Loss, l
   return outcome;
 }
 
+/** A session that calls of ours are sent into; what its initialize has set goes with them. */
+interface SessionPin extends Pin {
+  readonly setCookies?: readonly string[];
+}
+
 /** What a call of ours in JSON-RPC says. */
 interface OwnCall {
   readonly method: string;
@@ -318,7 +324,8 @@ class Attempt {
       if (bound.kind === "bound") {
         // Where nobody could reach it, the lost one may live on.
         if (suspicion === "gone" || answeredBy !== used.endpoint) this.#endIfThere(used);
-        return { kind: "recovered", binding: bound.binding };
+        const { setCookies } = begun;
+        return { kind: "recovered", binding: bound.binding, ...(setCookies.length > 0 && { setCookies }) };
       }
       if (bound.kind === "conflict" && bound.binding) {
         this.#abandon(begun);
@@ -332,7 +339,7 @@ class Attempt {
   }
 
   /** What the lost session had been told. A backend that does not take it has said so to the client before. */
-  async #sayAgain(remembered: Remembered | undefined, pin: Pin, version: readonly Header[]): Promise<void> {
+  async #sayAgain(remembered: Remembered | undefined, pin: SessionPin, version: readonly Header[]): Promise<void> {
     if (!remembered) return;
     // The head of an event stream comes before the server has done anything: only its answer says that it has.
     const say = async (call: OwnCall) => this.#answerOf(await this.#call(call, pin, version));
@@ -345,14 +352,19 @@ class Attempt {
   }
 
   /** Of a session that is gone, as far as one knows. That nobody is there to be told is no news then, and is not counted. */
-  #endIfThere(pin: Pin): void {
-    const { target, headers } = this.#loss;
-    this.#dependencies.egress.endSession(target, pin, headers, this.#signal).catch(() => undefined);
+  #endIfThere(pin: SessionPin): void {
+    const { target } = this.#loss;
+    this.#dependencies.egress.endSession(target, pin, this.#headersFor(pin), this.#signal).catch(() => undefined);
   }
 
   /** Nobody will use it: it must not cost the backend memory. */
-  #abandon(begun: Pin): void {
-    this.#dependencies.abandon(this.#loss.target.backend, begun, this.#loss.headers);
+  #abandon(begun: SessionPin): void {
+    this.#dependencies.abandon(this.#loss.target.backend, begun, this.#headersFor(begun));
+  }
+
+  /** What of the client's headers goes with calls of a session. */
+  #headersFor(pin: SessionPin | undefined): readonly Header[] {
+    return withCookies(this.#loss.headers, pin?.setCookies ?? []);
   }
 
   /** At any endpoint, again and again while none can be reached: a backend that restarts is back soon. */
@@ -387,10 +399,11 @@ class Attempt {
       answer.discard();
       throw new Error("the egress listener does not say who answered");
     }
+    const begun = { sessionId, endpoint, setCookies: keptCookies(answer.headers) };
     try {
-      return { sessionId, endpoint, version: (await read()).protocolVersion };
+      return { ...begun, version: (await read()).protocolVersion };
     } catch (error) {
-      this.#abandon({ sessionId, endpoint });
+      this.#abandon(begun);
       throw error;
     }
   }
@@ -399,7 +412,11 @@ class Attempt {
     return firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
   }
 
-  #call({ method, params, notification }: OwnCall, pin: Pin | undefined, headers: readonly Header[]): Promise<Answer> {
+  #call(
+    { method, params, notification }: OwnCall,
+    pin: SessionPin | undefined,
+    headers: readonly Header[],
+  ): Promise<Answer> {
     const id = notification ? "" : `"id":${OWN_ID},`;
     const rest = params === undefined ? "" : `,"params":${params}`;
     return this.#dependencies.egress.send(
@@ -408,7 +425,7 @@ class Attempt {
         target: this.#loss.target,
         pin,
         method: "POST",
-        headers: [...this.#loss.headers, ...OWN_HEADERS, [X_MCP_SESSION, sessionTag(this.#loss.key)], ...headers],
+        headers: [...this.#headersFor(pin), ...OWN_HEADERS, [X_MCP_SESSION, sessionTag(this.#loss.key)], ...headers],
         body: `{"jsonrpc":"2.0",${id}"method":"${method}"${rest}}`,
       },
       this.#signal,

@@ -1,10 +1,7 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
-import type { Labels } from "../core/decide.ts";
-import { ANSWER_HEADERS, LAST_EVENT_ID, MCP_SESSION_ID, PAGE_HEADERS } from "../core/headers.ts";
+import { ANSWER_HEADERS, MCP_SESSION_ID } from "../core/headers.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
-import { describeTo } from "../core/mutate.ts";
-import type { Route } from "../core/routes.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget } from "./budget.ts";
@@ -124,62 +121,4 @@ async function* limited({ body }: Answer, limits: AnswerLimits): AsyncGenerator<
     answers.give(length);
   }
   return undefined;
-}
-
-/** Headers that belong to one hop (RFC 9110 §7.6.1), or that are said anew of each of our own calls. */
-const NOT_OURS = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "expect",
-  "host",
-  "content-length",
-  "x-request-id",
-  MCP_SESSION_ID,
-]);
-
-const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
-
-/** The client's headers as they go on with a replay. */
-export function replayHeaders(
-  headers: HeaderFields,
-  origin: Route["origin"],
-  tag: string,
-  labels: Labels | undefined,
-): Header[] {
-  const all = endToEnd(headers, origin);
-  describeTo(all, tag, labels);
-  return all;
-}
-
-/** The client's headers as they go on with calls of our own: who it is, but nothing of the message. */
-export function credentialHeaders(headers: HeaderFields, origin: Route["origin"]): Header[] {
-  return endToEnd(headers, origin).filter(([name]) => !MESSAGE_HEADERS.has(name));
-}
-
-const MESSAGE_HEADERS = new Set([
-  "content-type",
-  "accept",
-  "mcp-protocol-version",
-  "mcp-method",
-  "mcp-name",
-  LAST_EVENT_ID,
-  // We read the answers ourselves.
-  "accept-encoding",
-]);
-
-function endToEnd(headers: HeaderFields, origin: Route["origin"]): Header[] {
-  const kept: Header[] = [];
-  for (const header of headers.entries()) {
-    const [name] = header;
-    const isInternal =
-      name.startsWith(":") || name.startsWith("x-mcp-") || name.startsWith("x-envoy-") || name === "x-client-id";
-    const isOfThePage = origin === "remove" && OF_THE_PAGE.has(name);
-    if (!isInternal && !isOfThePage && !NOT_OURS.has(name)) kept.push(header);
-  }
-  return kept;
 }

@@ -332,6 +332,31 @@ describe("the first answer goes on untouched where a new session", () => {
   });
 });
 
+test("all that a recovery sends carries the client's own headers, its query, and the cookies that the new session was given", async () => {
+  const own = {
+    "x-mcp-readonly": "true",
+    "x-mcp-toolsets": "issues",
+    "x-client-id": "tenant-7",
+    authorization: "Bearer a",
+  };
+  const sent = { ...own, cookie: "mine=1; LB=old", "x-mcp-endpoint": "127.0.0.1:1", "x-mcp-session": "spoofed" };
+  backend.forget();
+  backend.on("initialize", (response, seen) => {
+    backend.on("initialize", text(500, "once"));
+    const begun = { "mcp-session-id": backend.begin(), "set-cookie": "LB=new; Path=/" };
+    json(200, { jsonrpc: "2.0", id: "mcp-router", result: { protocolVersion: "2025-11-25" } }, begun)(response, seen);
+  });
+  const answer = await post(stack.port, `${PATH}?key=1`, runMessage(1), { ...sent, "mcp-session-id": session });
+  expect(answer.status).toBe(200);
+  expect(since()).toEqual(["tools/call", "ping", "initialize", "notifications/initialized", "tools/call"]);
+  for (const [at, { headers, path }] of backend.seen.slice(2).entries()) {
+    expect(headers).toMatchObject({ ...own, cookie: at < 3 ? sent.cookie : "mine=1; LB=new" });
+    expect(headers["x-mcp-endpoint"]).not.toBe(sent["x-mcp-endpoint"]);
+    expect(headers["x-mcp-session"]).not.toBe(sent["x-mcp-session"]);
+    expect(path).toBe("/mcp?key=1");
+  }
+});
+
 test("a new session that is lost before it is of use is followed by another", async () => {
   backend.forget();
   backend.on("notifications/initialized", (response) => {

@@ -14,6 +14,8 @@ import type { AddressInfo } from "node:net";
 interface Seen {
   /** Of a POST that of its message, of others HTTP's. */
   readonly method: string;
+  /** With its query. */
+  readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
@@ -42,6 +44,8 @@ export interface ForgetfulBackend {
   /** What it says to a call that has run. Until `reset`. */
   result(answer: Answerer): void;
   forget(): void;
+  /** Begins a session, for an answer of the test's own. */
+  begin(): string;
   /** Takes no connections any more, and has none; its sessions live. Until `comeBack`. */
   leave(): Promise<void>;
   comeBack(): Promise<void>;
@@ -78,14 +82,19 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
   let unknown = NOT_FOUND;
   let result: Answerer | undefined;
 
+  const begin = () => {
+    const session = randomUUID();
+    sessions.add(session);
+    return session;
+  };
+
   /** What it does with a request, and how it then answers. */
   const handle = ({ method, headers, body }: Seen): Answerer => {
     const told = answerers.get(method);
     if (told) return told;
     const id = idOf(body);
     if (method === "initialize") {
-      const session = randomUUID();
-      sessions.add(session);
+      const session = begin();
       const result = { protocolVersion: "2025-11-25" };
       return json(200, { jsonrpc: "2.0", id, result }, { "mcp-session-id": session });
     }
@@ -102,7 +111,7 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
     if (body === undefined) return;
     const { headers } = request;
     const method = request.method === "POST" ? JSON.parse(body.toString()).method : (request.method ?? "");
-    const one = { method, headers, body };
+    const one = { method, path: request.url ?? "", headers, body };
     seen.push(one);
     response.on("close", () => {
       if (!response.writableEnded) cut.push(method);
@@ -149,6 +158,7 @@ export async function startForgetful(): Promise<ForgetfulBackend> {
       result = answerer;
     },
     forget: () => sessions.clear(),
+    begin,
     leave,
     comeBack: () => listen(port),
     reset() {

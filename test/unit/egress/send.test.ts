@@ -59,6 +59,22 @@ describe("a call of our own", () => {
     expect((await egress.send(call, never)).header("x-large")).toBe(value);
   });
 
+  test("says for which client it is where the headers do", async () => {
+    await open(() => ({ status: 200 }));
+    await egress.send({ ...call, headers: [["x-client-id", "tenant-7"]] }, never);
+    expect((await listener.called("ping")).headers["x-client-id"]).toBe("tenant-7");
+  });
+
+  test("tells each header of its answer", async () => {
+    await open(() => ({ status: 200, headers: { "x-a": "1", "set-cookie": ["a=1", "b=2"] } }));
+    const { headers } = await egress.send(call, never);
+    expect(headers.filter(([name]) => name === "x-a" || name === "set-cookie")).toEqual([
+      ["x-a", "1"],
+      ["set-cookie", "a=1"],
+      ["set-cookie", "b=2"],
+    ]);
+  });
+
   test("without a pin names no session and no endpoint", async () => {
     await open(() => ({ status: 200 }));
     await egress.send({ ...call, pin: undefined }, never);

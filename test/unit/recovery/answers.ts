@@ -7,14 +7,16 @@ export type Sent = Parameters<Egress["send"]>[0];
 export interface AnswerOptions {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly setCookies?: readonly string[];
   readonly body?: Readable | string;
 }
 
-export function answerWith({ status = 200, headers = {}, body = "" }: AnswerOptions): Answer {
+export function answerWith({ status = 200, headers = {}, setCookies = [], body = "" }: AnswerOptions): Answer {
   const readable = typeof body === "string" ? Readable.from(body === "" ? [] : [Buffer.from(body)]) : body;
   return {
     status,
     header: (name) => headers[name],
+    headers: [...Object.entries(headers), ...setCookies.map((text) => ["set-cookie", text] as const)],
     endpoint: undefined,
     body: readable,
     discard: () => void readable.destroy(),

@@ -297,7 +297,7 @@ describe("the answer of a lost session", () => {
         suspicion,
         status: Number(answer.headers.get(":status")),
         key,
-        target: { backend: "one", path: "/mcp" },
+        target: { backend: "one", path: "/mcp?a=1" },
         used: USED,
         answeredBy,
         headers: [["authorization", "Bearer ada"]],
@@ -326,6 +326,13 @@ describe("the answer of a lost session", () => {
         body: Buffer.from(BODY),
       },
     ]);
+  });
+
+  test("is sent once more with the cookies that the new session was given", async () => {
+    const setCookies = ["LB=2; Path=/"];
+    const { keep, sent } = await open({ recover: async () => ({ kind: "recovered", binding: NEW, setCookies }) });
+    await lost(mustKeep(keep()));
+    expect(sent[0]?.headers).toContainEqual(["cookie", "LB=2"]);
   });
 
   test("is replaced also where somebody else has recovered the session", async () => {

@@ -157,6 +157,31 @@ describe("a session that its backend has lost", () => {
       expect(initialize?.headers).not.toHaveProperty(name);
   });
 
+  test("has the cookies that its initialize sets go with its calls, in place of the client's, and is told of by them", async () => {
+    const setCookies = ["LB=2; Path=/", "other=1"];
+    const initialize = { ...(RESTARTED.initialize as Answer) }; // It is in the table above.
+    const answers = { initialize: { ...initialize, headers: { ...initialize.headers, "set-cookie": setCookies } } };
+    const { recovery, loss, listener, store, key } = await open({ answers });
+    await store.remember(key, "one", { kind: "level", params: "{}" });
+    const headers: readonly Header[] = [...HEADERS, ["cookie", "LB=1; mine=1"]];
+    const outcome = await recovery.recover({ ...loss, headers }, never);
+    expect(outcome).toEqual({ kind: "recovered", binding: NEW, setCookies });
+    expect(listener.calls.map(({ headers: { cookie } }) => cookie)).toEqual([
+      "LB=1; mine=1",
+      "LB=1; mine=1",
+      "LB=2; mine=1; other=1",
+      "LB=2; mine=1; other=1",
+    ]);
+  });
+
+  test("that was begun for nothing is ended with the cookies that its initialize set", async () => {
+    const initialize = { ...(RESTARTED.initialize as Answer) }; // It is in the table above.
+    const begun = { ...initialize, headers: { ...initialize.headers, "set-cookie": "LB=2" } };
+    const { recovery, loss, listener } = await open({ answers: { initialize: begun } });
+    await recovery.recover({ ...loss, version: "2024-11-05" }, never);
+    expect((await listener.called("DELETE")).headers.cookie).toBe("LB=2");
+  });
+
   test("is asked for in the version that the client speaks", async () => {
     const { recovery, loss, listener } = await open();
     expect(await recovery.recover({ ...loss, version: "2025-06-18" }, never)).toMatchObject({ kind: "recovered" });

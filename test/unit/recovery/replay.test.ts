@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Reply, StreamedAnswer } from "../../../src/core/http.ts";
 import { type Budget, createBudget } from "../../../src/recovery/budget.ts";
-import { credentialHeaders, replay, replayHeaders } from "../../../src/recovery/replay.ts";
+import { replay } from "../../../src/recovery/replay.ts";
 import { fields } from "../core/fields.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
 
@@ -271,82 +271,5 @@ describe("of all answers at once", () => {
     const answers = createBudget(TOTAL);
     for await (const _ of (await streamed(answers)).body) break;
     expect(answers.take(TOTAL)).toBe(true);
-  });
-});
-
-describe("of the client's headers", () => {
-  const mine = { authorization: "Bearer x", "x-user": "ada", cookie: "a=1", "user-agent": "é", traceparent: "00-1" };
-  const ofTheMessage = {
-    "content-type": "application/json",
-    accept: "application/json, text/event-stream",
-    "accept-encoding": "gzip",
-    "mcp-protocol-version": "2025-11-25",
-    "mcp-method": "tools/call",
-    "mcp-name": "a",
-    "last-event-id": "1",
-  };
-  const ofTheHop = {
-    ":method": "POST",
-    ":path": "/public",
-    ":authority": "gw",
-    host: "gw",
-    connection: "keep-alive",
-    "keep-alive": "1",
-    "proxy-connection": "keep-alive",
-    te: "trailers",
-    trailer: "x",
-    "transfer-encoding": "chunked",
-    upgrade: "h2c",
-    expect: "100-continue",
-    "content-length": "2",
-    "x-request-id": "1",
-    "mcp-session-id": "client-id",
-    "x-mcp-session": "spoofed",
-    "x-mcp-backend": "spoofed",
-    "x-mcp-method": "spoofed",
-    "x-mcp-name": "spoofed",
-    "x-mcp-path": "/public",
-    "x-envoy-expected-rq-timeout-ms": "1",
-    "x-client-id": "an agent",
-  };
-  const all = fields({ ...ofTheHop, ...mine, ...ofTheMessage });
-
-  test("all go on with a replay that do not belong to the hop, and our own labels", () => {
-    expect(replayHeaders(all, "remove", "tag", { method: "tools/call", name: "a" })).toEqual([
-      ...Object.entries(mine),
-      ...Object.entries(ofTheMessage),
-      ["x-mcp-session", "tag"],
-      ["x-mcp-method", "tools/call"],
-      ["x-mcp-name", "a"],
-    ]);
-    for (const labels of [undefined, { method: undefined, name: undefined }])
-      expect(replayHeaders(all, "remove", "tag", labels).slice(-1)).toEqual([["x-mcp-session", "tag"]]);
-  });
-
-  test("those that say who it is go on with our own calls, and none of its message", () => {
-    expect(credentialHeaders(all, "remove")).toEqual(Object.entries(mine));
-  });
-
-  test("those that say of which page it is go on with neither, unless the backend wants them", () => {
-    const page = { origin: "https://app.example", "sec-fetch-site": "cross-site" };
-    const headers = fields({ ...mine, ...page });
-    expect(replayHeaders(headers, "remove", "tag", undefined).map(([name]) => name)).not.toContain("origin");
-    expect(credentialHeaders(headers, "remove")).toEqual(Object.entries(mine));
-    expect(replayHeaders(headers, "forward", "tag", undefined)).toEqual(
-      expect.arrayContaining([...Object.entries(page)]),
-    );
-    expect(credentialHeaders(headers, "forward")).toEqual(Object.entries({ ...mine, ...page }));
-  });
-
-  test("several of one name stay several", () => {
-    const twice = {
-      get: () => undefined,
-      entries: () => [["cookie", "a"] as const, ["cookie", "b"] as const],
-      size: 14,
-    };
-    expect(credentialHeaders(twice, "remove")).toEqual([
-      ["cookie", "a"],
-      ["cookie", "b"],
-    ]);
   });
 });

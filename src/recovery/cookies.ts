@@ -1,0 +1,67 @@
+/**
+ * The cookies that an initialize of ours was given (RFC 6265). A balancer in front of a backend may keep a session at its server
+ * by one, so they go with the calls of that session. Pure.
+ */
+import type { Header } from "../core/http.ts";
+
+/** Most cookies that are taken of one answer, and most bytes of one: a balancer sets one or two. */
+const MOST_COOKIES = 20;
+const LONGEST_COOKIE = 4 * 1024;
+
+const COOKIE = "cookie";
+const SET_COOKIE = "set-cookie";
+
+/** A cookie as an answer sets it. */
+interface SetCookie {
+  readonly name: string;
+  readonly value: string;
+  /** It ends one of that name. */
+  readonly ends: boolean;
+}
+
+/** Of an answer's values of set-cookie those that are kept. */
+export function keptCookies(headers: readonly Header[]): readonly string[] {
+  const kept = headers.filter(
+    ([name, text]) => name === SET_COOKIE && text.length <= LONGEST_COOKIE && readSetCookie(text),
+  );
+  return kept.slice(0, MOST_COOKIES).map(([, text]) => text);
+}
+
+/** The name of the cookie that a value of set-cookie sets. */
+export function cookieName(setCookie: string): string | undefined {
+  return readSetCookie(setCookie)?.name;
+}
+
+/**
+ * The headers with these cookies in place of the client's of the same names. Path, domain and the like are not looked at: the
+ * calls go where the answer came from.
+ */
+export function withCookies(headers: readonly Header[], setCookies: readonly string[]): readonly Header[] {
+  if (setCookies.length === 0) return headers;
+  const jar = new Map<string, string>();
+  for (const [name, value] of headers) {
+    if (name !== COOKIE) continue;
+    for (const pair of value.split(";")) {
+      const [cookie = "", ...rest] = pair.trim().split("=");
+      if (cookie !== "") jar.set(cookie, rest.join("="));
+    }
+  }
+  for (const text of setCookies) {
+    const cookie = readSetCookie(text);
+    if (cookie?.ends) jar.delete(cookie.name);
+    else if (cookie) jar.set(cookie.name, cookie.value);
+  }
+  const others = headers.filter(([name]) => name !== COOKIE);
+  if (jar.size === 0) return others;
+  return [...others, [COOKIE, Array.from(jar, ([name, value]) => `${name}=${value}`).join("; ")]];
+}
+
+/** RFC 6265 §5.2, of its attributes only Max-Age: an Expires that is past would want a clock. */
+function readSetCookie(text: string): SetCookie | undefined {
+  const [pair = "", ...attributes] = text.split(";");
+  const at = pair.indexOf("=");
+  const name = pair.slice(0, Math.max(0, at)).trim();
+  if (name === "") return undefined;
+  const ends = attributes.some((attribute) => /^\s*max-age\s*=\s*(?:0+|-\d+)\s*$/i.test(attribute));
+  return { name, value: pair.slice(at + 1).trim(), ends };
+}

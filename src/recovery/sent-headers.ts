@@ -1,0 +1,80 @@
+/**
+ * The client's headers as they go on with what a recovery sends: the same as with the request itself, so that a backend that
+ * narrows a session or knows its caller by a header of its own (`x-mcp-readonly`, say) does so afterwards too. Pure.
+ */
+import type { Labels } from "../core/decide.ts";
+import { endToEnd } from "../core/end-to-end.ts";
+import {
+  INTERNAL_HEADERS,
+  LAST_EVENT_ID,
+  MCP_METHOD,
+  MCP_NAME,
+  MCP_PROTOCOL_VERSION,
+  MCP_SESSION_ID,
+  OWN_CLIENT_ID_PREFIX,
+  PAGE_HEADERS,
+  X_CLIENT_ID,
+  X_MCP_PATH,
+} from "../core/headers.ts";
+import type { Header, HeaderFields } from "../core/http.ts";
+import { describeTo } from "../core/mutate.ts";
+import type { Route } from "../core/routes.ts";
+
+/** Said anew of each call, by us or by Envoy, beside those of one hop. */
+const SAID_ANEW: ReadonlySet<string> = new Set([
+  ...INTERNAL_HEADERS,
+  X_MCP_PATH,
+  MCP_SESSION_ID,
+  "expect",
+  "host",
+  "content-length",
+  "x-request-id",
+]);
+/** Envoy's own, which it takes from no client. */
+const ENVOYS = "x-envoy-";
+/** A backend is told of the page that a request is from only where it wants that. */
+const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
+
+/** Of one message, and of no call of ours in its session. `accept-encoding`: we read the answers ourselves. */
+const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-encoding",
+  LAST_EVENT_ID,
+  MCP_PROTOCOL_VERSION,
+  MCP_METHOD,
+  MCP_NAME,
+]);
+const OF_THE_BODY = "content-";
+/** Parameters of a tool call, repeated in headers (MCP 2026-07-28). */
+const OF_A_PARAMETER = "mcp-param-";
+
+/** The client's headers as they go on with a replay. */
+export function replayHeaders(
+  headers: HeaderFields,
+  origin: Route["origin"],
+  tag: string,
+  labels: Labels | undefined,
+): Header[] {
+  const all = clientsOwn(headers, origin);
+  describeTo(all, tag, labels);
+  return all;
+}
+
+/** The client's headers as they go on with calls of our own in its name: all but those of its message. */
+export function credentialHeaders(headers: HeaderFields, origin: Route["origin"]): Header[] {
+  return clientsOwn(headers, origin).filter(
+    ([name]) => !OF_THE_MESSAGE.has(name) && !name.startsWith(OF_THE_BODY) && !name.startsWith(OF_A_PARAMETER),
+  );
+}
+
+function clientsOwn(headers: HeaderFields, origin: Route["origin"]): Header[] {
+  return endToEnd(headers.entries()).filter(([name, value]) => {
+    const isOfThePage = origin === "remove" && OF_THE_PAGE.has(name);
+    return !SAID_ANEW.has(name) && !name.startsWith(ENVOYS) && !isOfThePage && !isSpoofed(name, value);
+  });
+}
+
+/** A client may say who it is, but not that it is us. */
+function isSpoofed(name: string, value: string): boolean {
+  return name === X_CLIENT_ID && value.includes(OWN_CLIENT_ID_PREFIX);
+}
