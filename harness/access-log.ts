@@ -14,6 +14,11 @@ const entryShape = z.object({
   time: z.string(),
   /** `gateway` for clients, `egress` for the router's own calls. */
   listener: z.string(),
+  /** Address of the client. */
+  client: text,
+  /** Digest of the principal. */
+  principal: text,
+  request_id: text,
   method: text,
   /** Without the query. */
   path: text,
@@ -29,6 +34,7 @@ const entryShape = z.object({
   endpoint: text,
   session: text,
   client_id: text,
+  user_agent: text,
 });
 
 /** One request as Envoy saw it. */

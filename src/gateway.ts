@@ -25,7 +25,15 @@ import {
 } from "./core/http.ts";
 import { needsPrincipal, principalNames } from "./core/identity.ts";
 import { textOf } from "./core/message.ts";
-import { forward, pageHeaders, showOwnSessionId, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
+import {
+  type Destination,
+  forward,
+  pageHeaders,
+  showOwnSessionId,
+  spoofedHeaders,
+  staleResumption,
+  strip,
+} from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
@@ -36,6 +44,7 @@ import {
   mintSessionId,
   parseSessionId,
   principalDigest,
+  principalTag,
   type SessionId,
   type SessionKey,
   sessionKey,
@@ -335,13 +344,13 @@ class HttpExchange implements Exchange {
       else this.#kept = kept;
     }
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
-    const destination = { route, query, labels, sessionTag: sessionTag(key), pin: binding };
+    const destination = this.#destination(labels, sessionTag(key), binding);
     return forward(destination, this.#listensAnew ? [...mustNotPass, ...staleResumption(headers)] : mustNotPass);
   }
 
   /** Ends the session at once, whatever the backend will say, and tells the backend. */
   async #endSession(): Promise<Verdict> {
-    const { route, query, mustNotPass } = this.#opened();
+    const { route, mustNotPass } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(undefined);
     const own = await this.#ownSession(false);
     if ("reason" in own) return this.#refuse(own);
@@ -354,7 +363,7 @@ class HttpExchange implements Exchange {
     this.#dependencies.observe({ kind: "session-ended", route, tag });
     // A recovery may have moved the session since it was found.
     const pin = bindingOf(removed.session, route.backend) ?? own.binding;
-    return forward({ route, query, labels: undefined, sessionTag: tag, pin }, mustNotPass);
+    return forward(this.#destination(undefined, tag, pin), mustNotPass);
   }
 
   /**
@@ -362,7 +371,7 @@ class HttpExchange implements Exchange {
    * ones are normal after a loss.
    */
   async #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Promise<Verdict> {
-    const { route, query, mustNotPass } = this.#opened();
+    const { route, mustNotPass } = this.#opened();
     const id = mintSessionId();
     const key = sessionKey(id);
     const { params, protocolVersion, labels } = intent;
@@ -371,7 +380,7 @@ class HttpExchange implements Exchange {
     if ("reason" in slot) return this.#refuse(slot);
     this.#initializing = { id, key, initializeParams, protocolVersion, slot };
     this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
-    return forward({ route, query, labels, sessionTag: sessionTag(key), pin: undefined }, mustNotPass);
+    return forward(this.#destination(labels, sessionTag(key), undefined), mustNotPass);
   }
 
   /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
@@ -425,9 +434,15 @@ class HttpExchange implements Exchange {
   }
 
   #forwardUnpinned(how: "sessionless" | "modern", labels: Labels | undefined): Verdict {
-    const { route, query, mustNotPass } = this.#opened();
+    const { route, mustNotPass } = this.#opened();
     this.#dependencies.observe({ kind: "forwarded", route, how });
-    return forward({ route, query, labels, sessionTag: undefined, pin: undefined }, mustNotPass);
+    return forward(this.#destination(labels, undefined, undefined), mustNotPass);
+  }
+
+  #destination(labels: Labels | undefined, tag: string | undefined, pin: Binding | undefined): Destination {
+    const { route, query } = this.#opened();
+    const principal = this.#principal === ANONYMOUS ? undefined : principalTag(this.#principal);
+    return { route, query, labels, sessionTag: tag, principalTag: principal, pin };
   }
 
   /** The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown". */

@@ -3,6 +3,7 @@
  * Every setting, its unit and its default are defined here and nowhere else.
  */
 import * as z from "zod";
+import { envoySection } from "./envoy-section.ts";
 import {
   address,
   backendPath,
@@ -285,11 +286,7 @@ const schema = z.strictObject({
         .describe("After SIGTERM: how long requests under way may take before they are cut."),
     })
     .prefault({}),
-  envoy: z
-    .strictObject({
-      admin: envoyListener.optional().describe("Envoy's admin listener; absent = none."),
-    })
-    .prefault({}),
+  envoy: envoySection,
   store: z
     .discriminatedUnion("kind", [
       z.strictObject({

@@ -23,6 +23,12 @@ export const X_MCP_METHOD = "x-mcp-method";
 export const X_MCP_NAME = "x-mcp-name";
 
 /**
+ * A short digest of the principal, never its name. Set by the processor where there is one; for logs, and for limits and
+ * balancing by principal.
+ */
+export const X_MCP_PRINCIPAL = "x-mcp-principal";
+
+/**
  * The path that the client asked for, without its query. Set by Envoy on the gateway listener, over a client's copy, since
  * the processor rewrites :path to the backend's; read by the access log.
  */
@@ -35,7 +41,14 @@ export const X_CLIENT_ID = "x-client-id";
 export const OWN_CLIENT_ID_PREFIX = "mcp-router/";
 
 /** The headers that only the processor may set on the gateway listener: removed from what clients send. */
-export const INTERNAL_HEADERS = [X_MCP_BACKEND, X_MCP_ENDPOINT, X_MCP_SESSION, X_MCP_METHOD, X_MCP_NAME] as const;
+export const INTERNAL_HEADERS = [
+  X_MCP_BACKEND,
+  X_MCP_ENDPOINT,
+  X_MCP_SESSION,
+  X_MCP_METHOD,
+  X_MCP_NAME,
+  X_MCP_PRINCIPAL,
+] as const;
 
 // MCP's own (streamable HTTP transport).
 

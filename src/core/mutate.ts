@@ -12,6 +12,7 @@ import {
   X_MCP_ENDPOINT,
   X_MCP_METHOD,
   X_MCP_NAME,
+  X_MCP_PRINCIPAL,
   X_MCP_SESSION,
 } from "./headers.ts";
 import { CONTINUE, type Header, type HeaderFields, type Verdict } from "./http.ts";
@@ -25,6 +26,8 @@ export interface Destination {
   readonly labels: Labels | undefined;
   /** `x-mcp-session`; undefined outside a session. */
   readonly sessionTag: string | undefined;
+  /** `x-mcp-principal`; undefined of nobody's request. */
+  readonly principalTag: string | undefined;
   /** The backend's session and its endpoint; undefined where any endpoint will do. */
   readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
 }
@@ -61,7 +64,7 @@ export function strip(spoofed: readonly string[]): Verdict {
  * is of a session that is gone
  */
 export function forward(
-  { route, query, labels, sessionTag, pin }: Destination,
+  { route, query, labels, sessionTag, principalTag, pin }: Destination,
   mustNotPass: readonly string[],
 ): Verdict {
   const set: Header[] = [
@@ -69,6 +72,7 @@ export function forward(
     [X_MCP_BACKEND, route.backend],
   ];
   if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
+  if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
   describeTo(set, sessionTag, labels);
   const remove = mustNotPass.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };

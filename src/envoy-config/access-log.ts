@@ -1,49 +1,81 @@
 /** One JSON line a request on stdout (envoy.extensions.access_loggers.stream.v3.StdoutAccessLog). */
 import {
+  OWN_CLIENT_ID_PREFIX,
   X_CLIENT_ID,
   X_MCP_BACKEND,
   X_MCP_ENDPOINT,
   X_MCP_METHOD,
   X_MCP_NAME,
+  X_MCP_PRINCIPAL,
   X_MCP_SESSION,
 } from "../core/headers.ts";
 import { extension, type Message } from "./proto-json.ts";
 
+/** Characters of what a caller says of itself, which may be as long as a head may be. */
+const LONGEST_CLAIM = 200;
+
+/** On the egress listener, which only the processor reaches. Its client_id says what a call is for. */
+export function egressAccessLog(path: string): Message[] {
+  return [stdoutLog("egress", path, header(X_CLIENT_ID, LONGEST_CLAIM))];
+}
+
 /**
- * Never here: mcp-session-id and authorization, which are secrets, and queries, which may hold some.
- * @param path formatter of the path to log
+ * On the clients' listener. The processor takes a client_id that looks like ours from what it lets through, and never sees, or
+ * cannot change, what is refused: there the line says that it is forged.
  */
-export function accessLog(listener: string, path: string): Message[] {
+export function clientAccessLog(path: string): Message[] {
+  const forged = { name: X_CLIENT_ID, string_match: { contains: OWN_CLIENT_ID_PREFIX } };
   return [
-    extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
-      log_format: {
-        json_format: {
-          time: "%START_TIME%",
-          listener,
-          method: "%REQ(:METHOD)%",
-          path: orDash(path),
-          authority: "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
-          status: "%RESPONSE_CODE%",
-          flags: "%RESPONSE_FLAGS%",
-          details: "%RESPONSE_CODE_DETAILS%",
-          duration_ms: "%DURATION%",
-          bytes_in: "%BYTES_RECEIVED%",
-          bytes_out: "%BYTES_SENT%",
-          upstream: orDash("%UPSTREAM_HOST%"),
-          mcp_method: header(X_MCP_METHOD),
-          mcp_name: header(X_MCP_NAME),
-          backend: header(X_MCP_BACKEND),
-          endpoint: header(X_MCP_ENDPOINT),
-          session: header(X_MCP_SESSION),
-          client_id: header(X_CLIENT_ID),
-        },
-      },
-    }),
+    {
+      ...stdoutLog("gateway", path, header(X_CLIENT_ID, LONGEST_CLAIM)),
+      filter: { header_filter: { header: { ...forged, invert_match: true, treat_missing_header_as_empty: true } } },
+    },
+    {
+      ...stdoutLog("gateway", path, `forged: ${header(X_CLIENT_ID, LONGEST_CLAIM)}`),
+      filter: { header_filter: { header: forged } },
+    },
   ];
 }
 
-function header(name: string): string {
-  return orDash(`%REQ(${name.toUpperCase()})%`);
+/**
+ * Never here: mcp-session-id and authorization, which are secrets, and queries, which may hold some.
+ * @param path formatter of the path to log
+ * @param client formatter of who the caller says that it is
+ */
+function stdoutLog(listener: string, path: string, client: string): Message {
+  return extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
+    log_format: {
+      json_format: {
+        time: "%START_TIME%",
+        listener,
+        // Of the connection, or behind trusted proxies what they say.
+        client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        principal: header(X_MCP_PRINCIPAL),
+        request_id: header("x-request-id"),
+        method: "%REQ(:METHOD)%",
+        path: orDash(path),
+        authority: "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
+        status: "%RESPONSE_CODE%",
+        flags: "%RESPONSE_FLAGS%",
+        details: "%RESPONSE_CODE_DETAILS%",
+        duration_ms: "%DURATION%",
+        bytes_in: "%BYTES_RECEIVED%",
+        bytes_out: "%BYTES_SENT%",
+        upstream: orDash("%UPSTREAM_HOST%"),
+        mcp_method: header(X_MCP_METHOD),
+        mcp_name: header(X_MCP_NAME),
+        backend: header(X_MCP_BACKEND),
+        endpoint: header(X_MCP_ENDPOINT),
+        session: header(X_MCP_SESSION),
+        client_id: client,
+        user_agent: header("user-agent", LONGEST_CLAIM),
+      },
+    },
+  });
+}
+
+function header(name: string, longest?: number): string {
+  return orDash(`%REQ(${name.toUpperCase()})${longest === undefined ? "" : `:${longest}`}%`);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Config } from "../config/load.ts";
 import { clusters } from "./clusters.ts";
 import { listeners } from "./listeners.ts";
 import { GRACEFUL_CLOSE_FLAG } from "./names.ts";
+import { overloadManager } from "./overload.ts";
 import { addressOf, type Message } from "./proto-json.ts";
 
 /** The bootstrap as YAML text. The same configuration always gives the same text. */
@@ -20,8 +21,10 @@ export function bootstrapFor(config: Config): string {
 function bootstrapMessage(config: Config): Message {
   return {
     node: { id: "mcp-gateway", cluster: "mcp-gateway" },
-    ...(config.envoy.admin && { admin: { address: addressOf(config.envoy.admin) } }),
+    // One who looks for the reason must get in when clients have all of envoy.connections.
+    ...(config.envoy.admin && { admin: { address: addressOf(config.envoy.admin), ignore_global_conn_limit: true } }),
     layered_runtime: { layers: [{ name: "static", static_layer: { [GRACEFUL_CLOSE_FLAG]: true } }] },
+    overload_manager: overloadManager(config.envoy),
     static_resources: { listeners: listeners(config), clusters: clusters(config) },
   };
 }

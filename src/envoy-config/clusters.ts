@@ -28,15 +28,18 @@ export const BACKEND_LIMITS = {
 } as const;
 
 /**
- * Circuit breakers of the processor's cluster. Every request holds a stream, hence the first three; when one of two
- * processors restarts, all of its streams retry together (envoy.md §6).
+ * Circuit breakers of the processor's cluster. Every request holds a stream until the head of its answer is there, so
+ * envoy.requests bounds what clients make the router hold. When one of two processors restarts, all of its streams retry
+ * together (envoy.md §6).
  */
-export const PROCESSOR_LIMITS = {
-  max_connections: MAX_REQUESTS,
-  max_pending_requests: MAX_REQUESTS,
-  max_requests: MAX_REQUESTS,
-  max_retries: 1_024,
-} as const;
+export function processorLimits({ requests }: Config["envoy"]) {
+  return {
+    max_connections: MAX_REQUESTS,
+    max_pending_requests: requests,
+    max_requests: requests,
+    max_retries: Math.max(requests, 1_024),
+  };
+}
 
 /**
  * Envoy drops its idle connections to backends after this many ms: before the server does, or a POST that meets the
@@ -167,13 +170,13 @@ export function connectFailuresEject(): Message {
   };
 }
 
-function processorCluster({ processor }: Config): Message {
+function processorCluster({ processor, envoy }: Config): Message {
   return {
     name: PROCESSOR_CLUSTER,
     ...discovery(processor.endpoints),
     connect_timeout: duration(PROCESSOR_CONNECT),
     lb_policy: "LEAST_REQUEST",
-    circuit_breakers: { thresholds: [PROCESSOR_LIMITS] },
+    circuit_breakers: { thresholds: [processorLimits(envoy)] },
     ...(mayBeSeveral(processor.endpoints) && {
       // Otherwise Envoy keeps a change of health back where another was less than a second ago, as in a rolling restart,
       // and goes on asking a processor that it knows is gone.

@@ -2,6 +2,7 @@
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
+import { edgeFindings, overloadFindings } from "./lint/edge-rules.ts";
 import { egressFindings } from "./lint/egress-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
 import { error, type Finding, warning } from "./lint/finding.ts";
@@ -29,7 +30,7 @@ export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
     ...gateways.flatMap((gateway) => gatewayFindings(gateway, topology, config)),
     ...topology.http.flatMap((http) => repeatFindings(http, topology)),
     ...listenerFindings(topology, config),
-    ...(gateways.length > 0 ? egressFindings(topology, config) : []),
+    ...(gateways.length > 0 ? [...egressFindings(topology, config), ...overloadFindings(topology, config)] : []),
     ...(topology.listeners.length > 0 ? [...backendClusterFindings(topology, config), ...gracefulClose(topology)] : []),
   ];
   // One route may serve several kinds of request, and one cluster several listeners.
@@ -67,5 +68,6 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
     ...pathFindings(gateway, topology, config),
     ...otherRouteFindings(gateway, topology, config),
     ...localReplyFindings(manager),
+    ...edgeFindings(gateway, config),
   ];
 }

@@ -2,7 +2,7 @@
 import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../config/values.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
-import { accessLog } from "./access-log.ts";
+import { clientAccessLog, egressAccessLog } from "./access-log.ts";
 import { corsFilter, corsPolicy } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
 import { guardFilter } from "./guard.ts";
@@ -21,12 +21,23 @@ const REQUEST_HEADERS_TIMEOUT = 10_000;
  */
 export const CONNECTION_BUFFER = 64 * 1024;
 
-/** HTTP/2 windows (bytes) and streams for each connection, as Envoy's advice for edge proxies has them. */
-const HTTP2 = {
-  max_concurrent_streams: 1_024,
+/** Streams on one connection of the processor's own. */
+const OWN_STREAMS = 1_024;
+
+/** HTTP/2 windows (bytes) for each connection, as Envoy's advice for edge proxies has them. */
+const HTTP2_WINDOWS = {
   initial_stream_window_size: 64 * 1024,
   initial_connection_window_size: 1024 * 1024,
-};
+} as const;
+
+/**
+ * After how long (ms) without a request a connection is closed; Envoy's default is an hour. Longer than a balancer ahead keeps
+ * its own idle ones (60 s at AWS, 10 min at Google), or a request would meet the close.
+ */
+export const CONNECTION_IDLE = 15 * 60_000;
+
+/** How long (ms) a client may take over its TLS handshake. */
+const TLS_HANDSHAKE = 10_000;
 
 /** Formatter of :path without its query. */
 const REQUEST_PATH = "%PATH(NQ)%";
@@ -40,7 +51,11 @@ function gatewayListener(config: Config): Message {
   const { guard } = config.admission;
   return listener("gateway", listen, config, {
     ...(tls && { transport_socket: tlsFor(tls) }),
-    http: internalHeadersAreOurs(),
+    http: {
+      ...internalHeadersAreOurs(),
+      ...clientLimits(config.envoy),
+      access_log: clientAccessLog(`%REQ(${X_MCP_PATH})%`),
+    },
     filters: [
       ...(origins ? [corsFilter()] : []),
       ...(guard ? [guardFilter(guard, config)] : []),
@@ -48,7 +63,6 @@ function gatewayListener(config: Config): Message {
       extProcFilter(config),
     ],
     virtualHost: { askAnother: true, extras: origins && { typed_per_filter_config: corsPolicy(origins) } },
-    loggedPath: `%REQ(${X_MCP_PATH})%`,
   });
 }
 
@@ -77,7 +91,9 @@ export function internalHeadersAreOurs(): Message {
 function egressListener(config: Config): Message {
   // Here it matters which endpoint answers: none but the one that is asked may.
   return listener("egress", config.egress.listen, config, {
-    http: PATHS_AS_WRITTEN,
+    // Clients that have all of envoy.connections do not keep the router from ending sessions.
+    ignore_global_conn_limit: true,
+    http: { ...PATHS_AS_WRITTEN, access_log: egressAccessLog(REQUEST_PATH) },
     virtualHost: { extras: answersNameEndpoint() },
   });
 }
@@ -99,26 +115,46 @@ export const PATHS_AS_WRITTEN = { normalize_path: false, merge_slashes: false } 
 
 /** What one connection may ask of Envoy. */
 export function connectionLimits(): Message {
-  return { request_headers_timeout: duration(REQUEST_HEADERS_TIMEOUT), http2_protocol_options: HTTP2 };
+  return {
+    request_headers_timeout: duration(REQUEST_HEADERS_TIMEOUT),
+    common_http_protocol_options: { idle_timeout: duration(CONNECTION_IDLE) },
+    http2_protocol_options: { ...HTTP2_WINDOWS, max_concurrent_streams: OWN_STREAMS },
+  };
+}
+
+/** What one connection of a client may ask of Envoy. */
+export function clientLimits({ streams }: Config["envoy"]): Message {
+  const limits = connectionLimits();
+  return {
+    ...limits,
+    common_http_protocol_options: {
+      idle_timeout: duration(CONNECTION_IDLE),
+      // Behind WSGI, CGI and PHP, mcp_session_id is mcp-session-id: a name of ours that no filter here would know.
+      headers_with_underscores_action: "REJECT_REQUEST",
+    },
+    http2_protocol_options: { ...HTTP2_WINDOWS, max_concurrent_streams: streams },
+  };
 }
 
 interface Differences {
+  readonly ignore_global_conn_limit?: boolean;
   readonly transport_socket?: Message;
   readonly http?: Message;
   readonly filters?: readonly Message[];
   readonly virtualHost?: Parameters<typeof virtualHost>[2];
-  readonly loggedPath?: string;
 }
 
 function listener(name: string, listen: TcpAddress, config: Config, differences: Differences): Message {
-  const { transport_socket, http = {}, filters = [], virtualHost: options, loggedPath = REQUEST_PATH } = differences;
+  const { transport_socket, http = {}, filters = [], virtualHost: options } = differences;
+  const { ignore_global_conn_limit } = differences;
   return {
     name,
     address: addressOf(listen),
+    ...(ignore_global_conn_limit && { ignore_global_conn_limit }),
     per_connection_buffer_limit_bytes: CONNECTION_BUFFER,
     filter_chains: [
       {
-        ...(transport_socket && { transport_socket }),
+        ...(transport_socket && { transport_socket, transport_socket_connect_timeout: duration(TLS_HANDSHAKE) }),
         filters: [
           extension(HCM_FILTER, HCM_TYPE, {
             stat_prefix: name,
@@ -127,7 +163,6 @@ function listener(name: string, listen: TcpAddress, config: Config, differences:
             use_remote_address: true,
             ...connectionLimits(),
             ...http,
-            access_log: accessLog(name, loggedPath),
             local_reply_config: localReplies(),
             route_config: { name, virtual_hosts: [virtualHost(name, config, options)] },
             http_filters: [...filters, extension(ROUTER_FILTER, ROUTER_TYPE)],

@@ -35,6 +35,13 @@ export function localReplies(): Message {
         ...retryLater(),
         ...jsonRpc(SERVER_BUSY, "Too many sessions are being opened"),
       },
+      // Near envoy.heap, ahead of all filters.
+      {
+        filter: details("response.code_details == 'overload'"),
+        status_code: 503,
+        ...retryLater(),
+        ...jsonRpc(SERVER_BUSY, "Gateway overloaded"),
+      },
       // The backend has the request, so it may have run: no invitation to send it again.
       {
         filter: details(`${PROCESSOR_FAILED} && ${SENT}`),

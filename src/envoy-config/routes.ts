@@ -4,12 +4,19 @@ import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
+/** Bounds a request whose backend is not decided, so in effect the receipt of its body: silence, in ms. */
+const UNDECIDED_IDLE = 30_000;
+
 /**
- * Bounds a request whose backend is not decided, so in effect the receipt of its body: silence, and in all, in ms.
- * Once the processor has decided, the chosen route's times hold.
+ * In all it may take as long as one silence and the largest body at this rate, in bytes a second. Once the processor has
+ * decided, the chosen route's times hold.
  */
-const UNDECIDED_IDLE = 60_000;
-const UNDECIDED_DURATION = 5 * 60_000;
+const SLOWEST_BODY = 32 * 1024;
+
+/** How long (ms) a request may be undecided. */
+export function undecidedBound({ body }: Config["limits"]): number {
+  return UNDECIDED_IDLE + Math.ceil(body / SLOWEST_BODY) * 1_000;
+}
 
 interface VirtualHostOptions {
   /** Where an endpoint takes no connections, another is asked (ASK_ANOTHER). */
@@ -29,7 +36,7 @@ export function virtualHost(name: string, { backends, limits }: Config, options:
     domains: ["*"],
     ...bodyLimit(limits),
     ...extras,
-    routes: [...backends.flatMap((backend) => backendRoutes(backend, askAnother)), undecidedRoute()],
+    routes: [...backends.flatMap((backend) => backendRoutes(backend, askAnother)), undecidedRoute(limits)],
   };
 }
 
@@ -103,11 +110,11 @@ export function wayTimes(bound: number): Message {
   return times(bound, bound);
 }
 
-export function undecidedRoute(): Message {
+export function undecidedRoute(limits: Config["limits"]): Message {
   return {
     name: "undecided",
     match: { prefix: "/" },
-    route: { cluster: UNDECIDED_CLUSTER, ...times(UNDECIDED_IDLE, UNDECIDED_DURATION) },
+    route: { cluster: UNDECIDED_CLUSTER, ...times(UNDECIDED_IDLE, undecidedBound(limits)) },
   };
 }
 

@@ -9,7 +9,7 @@ export type SessionKey = string & { readonly __brand: "SessionKey" };
 
 const ID_BYTES = 32;
 const WELL_FORMED = /^[A-Za-z0-9_-]{43}$/;
-/** 96 bits of the key: enough to tell sessions apart in logs and on a hash ring, too few to look one up. */
+/** 96 bits of a digest: enough to tell sessions, or principals, apart in logs and on a hash ring, too few to look one up. */
 const TAG_LENGTH = 16;
 
 export function mintSessionId(): SessionId {
@@ -34,4 +34,9 @@ export function principalDigest(names: readonly string[]): string {
 /** What `x-mcp-session` and the logs say of a session. */
 export function sessionTag(key: SessionKey): string {
   return key.slice(0, TAG_LENGTH);
+}
+
+/** What `x-mcp-principal` and the logs say of a principal, of its digest. */
+export function principalTag(digest: string): string {
+  return digest.slice(0, TAG_LENGTH);
 }

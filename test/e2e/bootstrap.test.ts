@@ -47,6 +47,11 @@ describe("Envoy accepts the bootstrap", () => {
       }),
     ],
     ["with origins of browsers", () => ({ gateway: { origins: ["https://app.example", "http://localhost:5173"] } })],
+    ["with the smallest bounds of Envoy", () => ({ envoy: { heap: 1, connections: 1, streams: 1, requests: 1 } })],
+    [
+      "with the largest bounds of Envoy",
+      () => ({ envoy: { heap: "1024GiB", connections: 10_000_000, requests: 10_000_000 } }),
+    ],
     ["with a guard", () => ({ admission: { guard: { perSecond: 1, burst: 1_000_000 } } })],
     ["with the processor on a Unix socket", () => ({ processor: { listen: "unix:/run/mcp-router.sock" } })],
     ["with the processor by name", () => ({ processor: { endpoints: ["router.internal:50051"] } })],
@@ -237,6 +242,9 @@ describe("the access log", () => {
     expect(gateway).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
       listener: "gateway",
+      client: "127.0.0.1",
+      principal: "-",
+      request_id: expect.stringMatching(/^[\da-f-]{36}$/),
       method: "POST",
       path: "/public/mcp",
       authority: `127.0.0.1:${stack.gateway}`,
@@ -253,6 +261,7 @@ describe("the access log", () => {
       endpoint: "-",
       session: "-",
       client_id: "me",
+      user_agent: "-",
     });
     expect(egress).toMatchObject({
       listener: "egress",

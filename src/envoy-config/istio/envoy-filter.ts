@@ -13,6 +13,7 @@ import { extProcFilter } from "../ext-proc.ts";
 import { guardFilter } from "../guard.ts";
 import {
   answersNameEndpoint,
+  clientLimits,
   connectionLimits,
   internalHeadersAreOurs,
   PATHS,
@@ -52,7 +53,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
   const { origins } = config.gateway;
   const { guard } = config.admission;
   return [
-    mergeManager(place, internalHeadersAreOurs()),
+    mergeManager(place, { ...internalHeadersAreOurs(), ...clientLimits(config.envoy) }),
     mergeVirtualHost(place, {
       ...bodyLimit(config.limits),
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
@@ -79,10 +80,10 @@ export function egressPatches(place: Place): Message[] {
 }
 
 /** What no processor has decided ends in a cluster without endpoints. */
-export function undecidedPatches(context: Context, places: readonly Place[]): Message[] {
+export function undecidedPatches(context: Context, places: readonly Place[], limits: Config["limits"]): Message[] {
   return [
     { applyTo: "CLUSTER", match: { context }, patch: { operation: "ADD", value: undecidedCluster() } },
-    ...places.map((place) => addRoute(place, undecidedRoute())),
+    ...places.map((place) => addRoute(place, undecidedRoute(limits))),
   ];
 }
 

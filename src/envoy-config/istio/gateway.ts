@@ -48,7 +48,7 @@ export function gatewayObjects(config: Config, { owner, processor, backends }: G
     // Here it matters which endpoint answers: none but the one that is asked may.
     virtualService(owner, EGRESS, backends, () => NO_RETRIES),
     ...backendRules(owner, backends),
-    processorRule(owner, processor),
+    processorRule(owner, processor, config.envoy),
     envoyFilter(owner, processor, patches(config, processor, backends)),
     ...requestAuthentication(config, owner),
   ];
@@ -177,7 +177,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
     ...backends.flatMap(({ backend }) =>
       waysTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, wayTimes(bound))),
     ),
-    ...undecidedPatches(CONTEXT, [clients, egress]),
+    ...undecidedPatches(CONTEXT, [clients, egress], config.limits),
     ...backends.map(({ service }) => backendPatch(CONTEXT, service)),
     processorPatch(CONTEXT, processor),
   ];

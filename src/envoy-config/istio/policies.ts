@@ -1,7 +1,7 @@
 /** Istio's objects that both modes have: connections to services, and tokens. */
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../config/values.ts";
-import { PROCESSOR_CONNECT, PROCESSOR_LIMITS } from "../clusters.ts";
+import { PROCESSOR_CONNECT, processorLimits } from "../clusters.ts";
 import { duration, type Message } from "../proto-json.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";
 
@@ -54,8 +54,8 @@ export function destinationRule(
   });
 }
 
-export function processorRule(owner: Owner, { host, port }: TcpAddress): MeshObject {
-  const settings = { connectionPool: connectionPool({ limits: PROCESSOR_LIMITS, connect: PROCESSOR_CONNECT }) };
+export function processorRule(owner: Owner, { host, port }: TcpAddress, envoy: Config["envoy"]): MeshObject {
+  const settings = { connectionPool: connectionPool({ limits: processorLimits(envoy), connect: PROCESSOR_CONNECT }) };
   const comment = "The processor, mcp-router: each request holds one of its streams.";
   return destinationRule(owner, comment, host, [{ port, settings }]);
 }

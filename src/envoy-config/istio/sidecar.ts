@@ -28,7 +28,7 @@ export function sidecarObjects(config: Config, mesh: SidecarMesh): MeshObject[] 
   return [
     sidecarObject(config, mesh),
     ...egressPolicy(owner, config.egress.listen.port),
-    processorRule(owner, processor),
+    processorRule(owner, processor, config.envoy),
     envoyFilter(owner, processor, patches(config, mesh)),
     ...requestAuthentication(config, owner),
   ];
@@ -74,7 +74,7 @@ function patches(config: Config, { processor, backend, server }: SidecarMesh): M
     ...egressPatches(egress),
     ...ownRoutes(clients),
     ...ownRoutes(egress),
-    ...undecidedPatches(CONTEXT, [clients, egress]),
+    ...undecidedPatches(CONTEXT, [clients, egress], config.limits),
     processorPatch("SIDECAR_OUTBOUND", processor),
   ];
 }

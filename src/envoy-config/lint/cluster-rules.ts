@@ -1,7 +1,7 @@
 /** Rules on the clusters of the backends and of the processor, and on the runtime. */
 import type { Config } from "../../config/load.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
-import { mayBeSeveral, PROCESSOR_LIMITS } from "../clusters.ts";
+import { mayBeSeveral, processorLimits } from "../clusters.ts";
 import { STREAM_RETRY } from "../ext-proc.ts";
 import { GRACEFUL_CLOSE_FLAG, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
@@ -57,7 +57,7 @@ export function processorFindings(extProc: View, { bootstrap, cluster }: Topolog
     ];
   const found = cluster(name);
   const retries = retryFindings(service, config);
-  if (found) return [...http2(found), ...circuitBreakers(found), ...ejection(found, config), ...retries];
+  if (found) return [...http2(found), ...circuitBreakers(found, config), ...ejection(found, config), ...retries];
   const at = service.get("envoy_grpc.cluster_name");
   return bootstrap.get("dynamic_resources.cds_config").exists
     ? [warning("not-visible", at, `${name} may come over CDS: it was not checked`), ...retries]
@@ -94,20 +94,23 @@ function ejection(cluster: View, { processor }: Config): Finding[] {
 /** Envoy's defaults, for each of a cluster's priorities. */
 const DEFAULT_LIMITS = { max_pending_requests: 1_024, max_requests: 1_024, max_retries: 3 };
 
-function circuitBreakers(cluster: View): Finding[] {
+function circuitBreakers(cluster: View, { envoy }: Config): Finding[] {
+  const ours = processorLimits(envoy);
   const thresholds = cluster.get("circuit_breakers.thresholds");
   const found = thresholds
     .items()
     .find((one) => ["DEFAULT", undefined].includes(one.get("priority").enumIn(["DEFAULT"])));
   return Object.entries(DEFAULT_LIMITS).flatMap(([field, standard]) => {
+    const wanted = ours[field as keyof typeof DEFAULT_LIMITS];
     const limit = found?.get(field);
-    if ((limit?.number ?? standard) > standard) return [];
+    // envoy.requests may be as low as Envoy's default.
+    if ((limit?.number ?? standard) >= Math.min(wanted, standard + 1)) return [];
     return [
       error(
         "processor-circuit-breakers",
         limit ?? thresholds,
         `${limit?.exists ? "" : `has no ${field}, so `}${limit?.number ?? standard}: every request holds a stream of the processor, so ` +
-          `under load they fail; write ${field}: ${PROCESSOR_LIMITS[field as keyof typeof DEFAULT_LIMITS]}`,
+          `under load they fail; write ${field}: ${wanted}`,
       ),
     ];
   });

@@ -38,6 +38,10 @@ export type Rule =
   /** Envoy and the processor take a path for two, or two for one. */
   | "paths"
   | "local-replies"
+  /** Clients decide how much Envoy holds. */
+  | "overload"
+  /** What a connection may hold, and what the log says of its client. */
+  | "edge"
   /** A way to a backend that does not pass the processor. */
   | "bypass"
   /** The processor's own calls reach no backend. */

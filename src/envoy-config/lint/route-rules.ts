@@ -58,7 +58,7 @@ export function mcpRoutes(virtualHost: View, topology: Topology, config: Config)
 }
 
 /** The routes that requests to our public paths meet before the processor has decided. */
-function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
+export function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
   const chosen = routes
     .flatMap(({ path }) => [POST, GET, DELETE].map((headers) => chooseRoute(virtualHost, { path, headers })))
     .filter((route) => route !== undefined);

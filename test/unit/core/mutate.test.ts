@@ -6,7 +6,14 @@ import { ROUTE } from "./policy.ts";
 
 const route = { ...ROUTE, path: "/public" };
 const spoofed = Object.fromEntries(INTERNAL_HEADERS.map((name) => [name, "spoofed"]));
-const unpinned = { route, query: "?q", labels: undefined, sessionTag: undefined, pin: undefined };
+const unpinned = {
+  route,
+  query: "?q",
+  labels: undefined,
+  sessionTag: undefined,
+  principalTag: undefined,
+  pin: undefined,
+};
 
 test("a request without copies of our headers goes on untouched", () => {
   expect(strip(spoofedHeaders(fields({ host: "x", "x-client-id": "agent" })))).toEqual({ kind: "continue" });
@@ -34,7 +41,9 @@ test.each([
 test("a request in a session is sent to its backend, endpoint and session", () => {
   const pin = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
   const labels = { method: "tools/call", name: "echo" };
-  const verdict = forward({ route, query: "?q", labels, sessionTag: "tag", pin }, ["mcp-session-id"]);
+  const verdict = forward({ route, query: "?q", labels, sessionTag: "tag", principalTag: "who", pin }, [
+    "mcp-session-id",
+  ]);
   expect(verdict).toEqual({
     kind: "mutate",
     set: [
@@ -42,6 +51,7 @@ test("a request in a session is sent to its backend, endpoint and session", () =
       ["x-mcp-backend", "one"],
       ["x-mcp-endpoint", "10.0.0.1:80"],
       ["mcp-session-id", "backend-id"],
+      ["x-mcp-principal", "who"],
       ["x-mcp-session", "tag"],
       ["x-mcp-method", "tools/call"],
       ["x-mcp-name", "echo"],
@@ -59,7 +69,7 @@ test("a request outside a session takes no endpoint, session or label of the cli
       [":path", "/mcp?q"],
       ["x-mcp-backend", "one"],
     ],
-    remove: ["x-mcp-endpoint", "x-mcp-session", "x-mcp-method", "x-mcp-name", "mcp-session-id"],
+    remove: ["x-mcp-endpoint", "x-mcp-session", "x-mcp-method", "x-mcp-name", "x-mcp-principal", "mcp-session-id"],
     clearRoute: true,
   });
 });

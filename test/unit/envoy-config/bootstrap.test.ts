@@ -311,6 +311,52 @@ test("the admin listener is there only when it is configured", () => {
   expect(bootstrapOf(configOf())).not.toHaveProperty("admin");
   expect(bootstrapOf(configOf({ envoy: { admin: "127.0.0.1:9901" } })).admin).toEqual({
     address: { socket_address: { address: "127.0.0.1", port_value: 9901 } },
+    ignore_global_conn_limit: true,
+  });
+});
+
+describe("what clients can make Envoy hold", () => {
+  const envoy = { heap: "1MiB", connections: 7, streams: 5, requests: 9 };
+
+  test("is bounded by the settings of envoy", () => {
+    const bootstrap = bootstrapOf(configOf({ envoy }));
+    const { gatewayManager, clusterOf } = partsOf(bootstrap);
+    expect(bootstrap.overload_manager.resource_monitors.map(({ typed_config }: Json) => typed_config)).toMatchObject([
+      { max_heap_size_bytes: 1024 * 1024 },
+      { max_active_downstream_connections: 7 },
+    ]);
+    expect(gatewayManager.http2_protocol_options.max_concurrent_streams).toBe(5);
+    expect(clusterOf("mcp_router").circuit_breakers.thresholds).toMatchObject([
+      { max_requests: 9, max_pending_requests: 9 },
+    ]);
+  });
+
+  test("leaves the router's own calls out", () => {
+    const { egress, egressManager } = partsOf(bootstrapOf(configOf({ envoy })));
+    expect(egress.ignore_global_conn_limit).toBe(true);
+    expect(egressManager.http2_protocol_options.max_concurrent_streams).toBe(1024);
+    expect(egressManager.common_http_protocol_options).not.toHaveProperty("headers_with_underscores_action");
+  });
+
+  test.each([
+    ["4MiB", "158s"],
+    ["1KiB", "31s"],
+    ["1GiB", "32798s"],
+  ])("is a body of at most %s for %s", (body, longest) => {
+    const { gatewayHost } = partsOf(
+      bootstrapOf(configOf({ limits: { body, initialize: "1KiB", replayBody: "1KiB" } })),
+    );
+    expect(gatewayHost.routes.at(-1).route).toMatchObject({
+      timeout: "0s",
+      idle_timeout: "30s",
+      max_stream_duration: { max_stream_duration: longest },
+    });
+  });
+
+  test("ends with idle connections, and with handshakes of TLS that do not", () => {
+    const { gateway, gatewayManager } = partsOf(bootstrapOf(configOf({ gateway: { tls: { cert: "/c", key: "/k" } } })));
+    expect(gatewayManager.common_http_protocol_options.idle_timeout).toBe("900s");
+    expect(gateway.filter_chains[0].transport_socket_connect_timeout).toBe("10s");
   });
 });
 

@@ -851,7 +851,7 @@ describe("clusters", () => {
 
   test("of the processor must hold more than a thousand requests", () => {
     expect(lintAfter(({ clusterOf }) => put(clusterOf("mcp_router"), "circuit_breakers", undefined))).toEqual(
-      ["max_pending_requests: 100000", "max_requests: 100000", "max_retries: 1024"].map((advice) =>
+      ["max_pending_requests: 5000", "max_requests: 5000", "max_retries: 5000"].map((advice) =>
         finding("processor-circuit-breakers", "error", `${PROCESSOR}.circuit_breakers.thresholds`, advice),
       ),
     );
@@ -863,7 +863,7 @@ describe("clusters", () => {
         "processor-circuit-breakers",
         "error",
         `${PROCESSOR}.circuit_breakers.thresholds[0].max_requests`,
-        "write max_requests: 100000",
+        "write max_requests: 5000",
       ),
     ]);
   });
@@ -961,8 +961,8 @@ describe("local replies", () => {
     ]);
     expect(replies((config) => config.mappers.push({ ...config.mappers[1], filter: byStatus }))).toEqual([]);
     expect(replies((config) => config.mappers.shift()).map(({ path }) => path)).toEqual([
-      `${REPLIES}.mappers[7].filter`,
       `${REPLIES}.mappers[8].filter`,
+      `${REPLIES}.mappers[9].filter`,
     ]);
     expect(replies((config) => put(config, "body_format", body("{}")))).toEqual([
       finding("local-replies", "error", `${REPLIES}.body_format`, "the processor's own too"),
@@ -979,6 +979,83 @@ describe("local replies", () => {
       );
     expect(replies(withoutProcessor)).toEqual([
       finding("local-replies", "warning", `${REPLIES}.mappers`, "a processor that is away"),
+    ]);
+  });
+});
+
+describe("the edge", () => {
+  const MANAGER = "overload_manager";
+
+  test.each<[string, (bootstrap: Json) => void, string]>([
+    [
+      "no overload manager",
+      (bootstrap) => Reflect.deleteProperty(bootstrap, MANAGER),
+      "has no envoy.resource_monitors.fixed_heap",
+    ],
+    [
+      "no bound on memory",
+      ({ overload_manager }) => overload_manager.resource_monitors.shift(),
+      "max_heap_size_bytes: 805306368",
+    ],
+    ["no action at the bound", ({ overload_manager }) => put(overload_manager, "actions", []), "does nothing by"],
+    [
+      "no bound on connections",
+      ({ overload_manager }) => overload_manager.resource_monitors.pop(),
+      "max_active_downstream_connections: 10000",
+    ],
+  ])("should not have %s", (_, change, message) => {
+    expect(lintAfter((_, bootstrap) => change(bootstrap))[0]).toEqual(finding("overload", "warning", MANAGER, message));
+  });
+
+  test.each<[string, string, unknown, string]>([
+    ["streams without a bound", "http2_protocol_options.max_concurrent_streams", undefined, "write 128"],
+    ["many streams", "http2_protocol_options.max_concurrent_streams", 1_000, "is 1000"],
+    ["idle connections", "common_http_protocol_options.idle_timeout", undefined, "write 900s"],
+    ["idle connections for ever", "common_http_protocol_options.idle_timeout", "0s", "is 0s"],
+    ["underscores", "common_http_protocol_options.headers_with_underscores_action", undefined, "write REJECT_REQUEST"],
+  ])("should not take %s", (_, path, value, message) => {
+    expect(lintAfter(({ gatewayManager }) => put(gatewayManager, path, value))).toEqual([
+      finding("edge", "warning", `${GATEWAY}.${path}`, message),
+    ]);
+  });
+
+  test("may drop headers with underscores", () => {
+    const path = "common_http_protocol_options.headers_with_underscores_action";
+    for (const action of ["DROP_HEADER", 2])
+      expect(lintAfter(({ gatewayManager }) => put(gatewayManager, path, action))).toEqual([]);
+  });
+
+  test("should bound how long a body takes, in one way or another", () => {
+    const path = `routes.${UNDECIDED}.route.max_stream_duration`;
+    const unbounded = ({ gatewayHost }: ReturnType<typeof partsOf>) => put(gatewayHost, path, undefined);
+    expect(lintAfter(unbounded)).toEqual([
+      finding(
+        "edge",
+        "warning",
+        `${HOST}.routes[${UNDECIDED}].route.max_stream_duration.max_stream_duration`,
+        "write 158s",
+      ),
+    ]);
+    const bounded = (parts: ReturnType<typeof partsOf>) => {
+      unbounded(parts);
+      put(parts.gatewayManager, "request_timeout", "60s");
+    };
+    expect(lintAfter(bounded)).toEqual([]);
+  });
+
+  test("should log who calls", () => {
+    const logged = (log: unknown) => lintAfter(({ gatewayManager }) => put(gatewayManager, "access_log", log));
+    const text = (format: string) => [
+      { typed_config: { log_format: { text_format_source: { inline_string: format } } } },
+    ];
+    expect(logged([])).toEqual([finding("edge", "warning", `${GATEWAY}.access_log`, "is absent")]);
+    // Envoy's own format has all but the principal.
+    expect(logged([{ name: "envoy.access_loggers.stdout", typed_config: {} }])).toEqual([
+      finding("edge", "warning", `${GATEWAY}.access_log`, "leave out the principal (%REQ(X-MCP-PRINCIPAL)%);"),
+    ]);
+    expect(logged(text("%DOWNSTREAM_REMOTE_ADDRESS% %REQ(x-mcp-principal)% %REQ(X-REQUEST-ID)%"))).toEqual([]);
+    expect(logged(text("%RESPONSE_CODE%"))).toEqual([
+      finding("edge", "warning", `${GATEWAY}.access_log`, "the client's address"),
     ]);
   });
 });

@@ -1,0 +1,27 @@
+/** The `envoy` section of mcp-router.yaml: what one Envoy may take up, and where its admin listener is. */
+import * as z from "zod";
+import { byteSize, envoyListener, wholeNumber } from "./values.ts";
+
+export const envoySection = z
+  .strictObject({
+    admin: envoyListener.optional().describe("Envoy's admin listener; absent = none."),
+    heap: byteSize("1024GiB")
+      .prefault("768MiB")
+      .describe(
+        "Memory that Envoy may allocate. Near it Envoy resets the streams that hold most, then answers 503. Leave a quarter of the " +
+          "machine's, or of the container's limit, above it.",
+      ),
+    connections: wholeNumber(1, 10_000_000)
+      .default(10_000)
+      .describe("Most connections of clients at once, in each Envoy; one beyond it is closed at once."),
+    streams: wholeNumber(1, 10_000)
+      .default(128)
+      .describe("Most requests at once on one HTTP/2 connection of a client, open event streams too."),
+    requests: wholeNumber(1, 10_000_000)
+      .default(5_000)
+      .describe(
+        "Most requests at once in each Envoy of which the body or the head of the answer has not come. Each costs the router 20 to " +
+          "100 KiB. One beyond it gets 503.",
+      ),
+  })
+  .prefault({});
