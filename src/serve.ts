@@ -144,8 +144,8 @@ async function serveHere(start: ProcessStart): Promise<Router> {
           "a request failed inside the router and was answered with 500, or its answer was cut off",
         ),
     });
-    const isReady = () => ready && reached();
-    if (http) started.adopt(await serveHealth(http, { ...metrics, ready: isReady }), (it) => it.close());
+    const readiness = () => ({ ready: ready && reached(), troubles: [opened.trouble() ?? []].flat() });
+    if (http) started.adopt(await serveHealth(http, { ...metrics, readiness }), (it) => it.close());
     await server.listen(listen);
     started.defer(async () => {
       clean = await server.drain(patience);
@@ -169,7 +169,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     return {
       untaken: untakenObserver(metrics, log),
       reload: () => watcher.check(),
-      report: async () => ({ ready: isReady(), metrics: await metrics.snapshot() }),
+      report: async () => ({ ...readiness(), metrics: await metrics.snapshot() }),
       stop() {
         ready = false;
         return letGo(start, started, () => clean);
@@ -207,12 +207,14 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
   let clean = true;
   const started = new AsyncDisposableStack();
   try {
-    const isReady = async () => !stopping && ((await workers?.ready()) ?? false);
+    const readiness = async () => {
+      const { ready, troubles } = (await workers?.readiness()) ?? { ready: false, troubles: [] };
+      return { ready: ready && !stopping, troubles };
+    };
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     // Let go of last: whoever asks during the drain is told that we are not ready.
-    if (http)
-      started.adopt(await serveHealth(http, { ...metrics, ready: isReady, render }), (server) => server.close());
+    if (http) started.adopt(await serveHealth(http, { ...metrics, readiness, render }), (server) => server.close());
     workers = await startWorkers({ file, text, workers: count, drain, environment, metrics, log });
     started.defer(async () => {
       clean = (await workers?.stop()) ?? true;
@@ -221,7 +223,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     return {
       untaken: untakenObserver(metrics, log),
       reload: async () => workers?.reload(),
-      report: async () => ({ ready: await isReady(), metrics: await metrics.snapshot() }),
+      report: async () => ({ ...(await readiness()), metrics: await metrics.snapshot() }),
       stop() {
         stopping = true;
         return letGo(start, started, () => clean);

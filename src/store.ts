@@ -12,6 +12,7 @@ import { memoryStore } from "./sessions/memory.ts";
 import type { SessionStore } from "./sessions/store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { seldom, seldomCounted } from "./telemetry/seldom.ts";
 
 export interface OpenStore {
   readonly store: SessionStore;
@@ -20,10 +21,9 @@ export interface OpenStore {
   close(): Promise<void>;
   /** Whether it has been reached at all. Once it was, a store that goes away costs refusals, not readiness. */
   readonly reached: () => boolean;
+  /** What is wrong with it now, in words for the operator; undefined where nothing is known. */
+  readonly trouble: () => string | undefined;
 }
-
-/** ms between two lines of the log about sessions that cannot be read: each of their requests meets that. */
-const REMINDER_MS = 60_000;
 
 type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
@@ -38,6 +38,7 @@ export async function openStore(
   // Loaded by who uses it: a router without Redis does without its client.
   const { connectRedis, redisWarnings } = await import("./redis/connection.ts");
   const { createGuard } = await import("./redis/guard.ts");
+  const { REFUSALS } = await import("./redis/refusals.ts");
   const { redisLedger } = await import("./admission/redis.ts");
   const { redisLocks } = await import("./recovery/redis-locks.ts");
   const { redisStore } = await import("./sessions/redis.ts");
@@ -65,13 +66,17 @@ export async function openStore(
     },
   });
   let lastFailure: string | undefined;
+  let down = false;
+  const countUntilDue = seldomCounted();
   const guard = createGuard(store.timeout, (event: RedisEvent) => {
     switch (event.kind) {
       case "down":
+        down = true;
         metrics.storeUp(false);
         log.error({ why: lastFailure }, "Redis fails: requests of sessions get 503 until it works again");
         return;
       case "up":
+        down = false;
         metrics.storeUp(true);
         log.info("Redis works again");
         return;
@@ -80,15 +85,34 @@ export async function openStore(
         metrics.storeFailed(event.operation);
         log.debug({ operation: event.operation, why: lastFailure }, "a command of Redis failed");
         return;
+      case "refused": {
+        const { operation, why, error } = event;
+        const refused = countUntilDue(why);
+        if (refused === 0) return;
+        log.warn(
+          { why: reasonOf(error), operation, refused },
+          "Redis is there and refuses commands: what needs them gets 503 until it takes them again",
+        );
+        return;
+      }
+      case "accepted":
+        log.info("Redis takes again all that it had refused");
+        return;
       default:
         throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
     }
   });
-  let nextReminder = 0;
+  metrics.storeRefuses(REFUSALS, guard.refuses);
+  const isDue = seldom();
   const onUnreadable = (why: string) => {
-    if (performance.now() < nextReminder) return;
-    nextReminder = performance.now() + REMINDER_MS;
-    log.error({ why }, "a session in Redis cannot be read by this router: is a newer one running?");
+    // Each request of such a session meets that.
+    if (isDue("unreadable"))
+      log.error({ why }, "a session in Redis cannot be read by this router: is a newer one running?");
+  };
+  const trouble = () => {
+    if (away || down) return "the store is away";
+    const reasons = guard.refuses();
+    return reasons.length > 0 ? `the store refuses: ${reasons.join(", ")}` : undefined;
   };
   const { prefix } = store;
   return {
@@ -96,6 +120,7 @@ export async function openStore(
     ledger: retriedReleases(redisLedger({ connection, guard, prefix, countsAnonymous: identity.kind !== "none" })),
     locks: redisLocks({ connection, guard, prefix }),
     reached: () => reached,
+    trouble,
     close: async () => connection.disconnect(),
   };
 }
@@ -103,7 +128,14 @@ export async function openStore(
 function openMemory(sessions: Config["sessions"], metrics: Metrics): OpenStore {
   metrics.storeUp(true);
   const store = memoryStore(sessions);
-  return { store, ledger: memoryLedger(), locks: memoryLocks(), reached: () => true, close: () => store.close() };
+  return {
+    store,
+    ledger: memoryLedger(),
+    locks: memoryLocks(),
+    reached: () => true,
+    trouble: () => undefined,
+    close: () => store.close(),
+  };
 }
 
 async function redisSettings(store: RedisConfig): Promise<RedisSettings> {

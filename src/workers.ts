@@ -7,12 +7,12 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { extname, join } from "node:path";
 import { catchTheRest, type Served } from "./last-net.ts";
+import type { Readiness } from "./telemetry/http.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics, MetricsSnapshot } from "./telemetry/metrics.ts";
 
 /** What a worker says of itself when it is asked. */
-export interface Report {
-  readonly ready: boolean;
+export interface Report extends Readiness {
   readonly metrics: MetricsSnapshot;
 }
 
@@ -53,7 +53,7 @@ export interface Workers {
   /** Those that answered in time. */
   reports(): Promise<readonly Report[]>;
   /** Whether one of them is, which is enough: which of them take requests, Envoy finds out by itself. */
-  ready(): Promise<boolean>;
+  readiness(): Promise<Readiness>;
   /** Drains and ends all. Resolves to whether nothing had to be cut. */
   stop(): Promise<boolean>;
 }
@@ -77,14 +77,12 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     },
     reports: async () =>
       (await Promise.all(all.map((worker) => worker.report()))).filter((report) => report !== undefined),
-    ready: () =>
-      Promise.any(
-        all.map(async (worker) => {
-          const report = await worker.report();
-          if (!report?.ready) throw new Error("not ready");
-          return true;
-        }),
-      ).catch(() => false),
+    async readiness() {
+      // The first that is ready decides: one that is stuck must not hold up whoever asks.
+      const asked = all.map(async (worker) => (await worker.report())?.ready || Promise.reject(new Error("not ready")));
+      const ready = await Promise.any(asked).catch(() => false);
+      return { ready, troubles: [...new Set(all.flatMap((worker) => worker.troubles))] };
+    },
     stop,
   };
 }
@@ -94,6 +92,8 @@ class Worker {
   readonly #options: WorkersOptions;
   #process: ChildProcess | undefined;
   #stopping = false;
+  #asked: Promise<Report | undefined> | undefined;
+  #last: Report | undefined;
   #restart: NodeJS.Timeout | undefined;
 
   constructor(number: number, options: WorkersOptions) {
@@ -123,7 +123,20 @@ class Worker {
     this.#process?.send(message, () => undefined);
   }
 
-  async report(): Promise<Report | undefined> {
+  /** What was wrong when it last reported. */
+  get troubles(): readonly string[] {
+    return this.#last?.troubles ?? [];
+  }
+
+  /** Whoever asks while a report is under way gets that one. */
+  report(): Promise<Report | undefined> {
+    this.#asked ??= this.#ask().finally(() => {
+      this.#asked = undefined;
+    });
+    return this.#asked;
+  }
+
+  async #ask(): Promise<Report | undefined> {
     const child = this.#process;
     if (!child?.connected) return undefined;
     const signal = AbortSignal.timeout(REPORT_TIMEOUT_MS);
@@ -132,9 +145,12 @@ class Worker {
       for (;;) {
         // Safe: this file sends it, at the other end.
         const [message] = (await once(child, "message", { signal })) as [FromWorker];
-        if (message.kind === "report") return message;
+        if (message.kind !== "report") continue;
+        this.#last = message;
+        return message;
       }
     } catch {
+      this.#last = undefined;
       return undefined;
     }
   }

@@ -1,6 +1,7 @@
 /** Connections to Redis: single, Sentinel or Cluster, tuned to fail at once rather than to wait. */
 import type { ConnectionOptions } from "node:tls";
 import { Cluster, Redis } from "ioredis";
+import { replyCode } from "./reply.ts";
 
 /** Where Redis is, and how to enter. */
 export interface RedisSettings {
@@ -55,7 +56,7 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     // A replica that was promoted elsewhere, or is being demoted: find the new master, and run the command there.
-    reconnectOnError: (error: Error) => (error.message.startsWith("READONLY") ? (2 as const) : false),
+    reconnectOnError: (error: Error) => (replyCode(error.message) === "READONLY" ? (2 as const) : false),
     connectionName: "mcp-router",
   };
   const retryStrategy = (attempt: number) => Math.min(attempt * 50, LONGEST_RECONNECT_PAUSE_MS);

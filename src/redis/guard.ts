@@ -2,10 +2,16 @@
 import { readFileSync } from "node:fs";
 import type { Cluster, Redis } from "ioredis";
 import { createBreaker } from "./breaker.ts";
+import { createRefusals, type Refusal } from "./refusals.ts";
+import { isReply, replyCode } from "./reply.ts";
 
 export type RedisEvent =
   /** Commands fail, so none is tried for a while; or they work again. */
-  { readonly kind: "down" | "up" } | { readonly kind: "failed"; readonly operation: string; readonly error: Error };
+  | { readonly kind: "down" | "up" }
+  | { readonly kind: "failed"; readonly operation: string; readonly error: Error }
+  /** Redis refuses this operation and does others; or it does again all that it had refused. */
+  | { readonly kind: "refused"; readonly operation: string; readonly why: Refusal; readonly error: Error }
+  | { readonly kind: "accepted" };
 
 const FAILURES_THAT_OPEN = 3;
 /** ms between two tries of a Redis that is down: also the longest that its return goes unnoticed. */
@@ -20,6 +26,8 @@ const UNAVAILABLE = { kind: "unavailable" } as const;
 export interface Guard {
   /** Runs an operation unless Redis is known to be away; what it throws is a failure, and becomes `unavailable`. */
   run<Outcome>(operation: string, run: () => Promise<Outcome>): Promise<Outcome | typeof UNAVAILABLE>;
+  /** Why Redis refuses something now, though it is there. */
+  refuses(): readonly Refusal[];
 }
 
 /** @param timeout ms that an operation may take */
@@ -30,18 +38,23 @@ export function createGuard(timeout: number, notify: (event: RedisEvent) => void
     now: () => performance.now(),
     onChange: (open) => notify({ kind: open ? "down" : "up" }),
   });
+  const refusals = createRefusals(() => performance.now());
   return {
+    refuses: () => refusals.current(),
     async run(operation, run) {
       if (!breaker.allows()) return UNAVAILABLE;
       try {
         const outcome = await inTime(run(), timeout);
         breaker.succeeded();
+        if (refusals.accepted(operation)) notify({ kind: "accepted" });
         return outcome;
       } catch (error) {
         // Before what it leads to.
         notify({ kind: "failed", operation, error: error instanceof Error ? error : new Error(String(error)) });
-        if (isOfOneCommand(error)) breaker.succeeded();
-        else breaker.failed();
+        if (isOfOneCommand(error)) {
+          breaker.succeeded();
+          notify({ kind: "refused", operation, why: refusals.refused(operation, error.message), error });
+        } else breaker.failed();
         return UNAVAILABLE;
       }
     },
@@ -76,11 +89,19 @@ function inTime<Outcome>(outcome: Promise<Outcome>, ms: number): Promise<Outcome
 }
 
 /** What Redis answers to every command while it cannot serve. */
-const CANNOT_SERVE = /^(?:LOADING|MASTERDOWN|CLUSTERDOWN|READONLY|NOAUTH|UNKILLABLE|BUSY)\b/;
+const CANNOT_SERVE: ReadonlySet<string> = new Set([
+  "LOADING",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "READONLY",
+  "NOAUTH",
+  "UNKILLABLE",
+  "BUSY",
+]);
 
 /** Redis refuses this command, for want of memory (OOM) or of a permission, say, and may well take others: it is not away. */
-function isOfOneCommand(error: unknown): boolean {
-  return error instanceof Error && error.name === "ReplyError" && !CANNOT_SERVE.test(error.message);
+function isOfOneCommand(error: unknown): error is Error {
+  return isReply(error) && !CANNOT_SERVE.has(replyCode(error.message));
 }
 
 /** Runs a script: the number of keys where `keys` was left out, then keys and arguments. */

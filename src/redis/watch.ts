@@ -1,5 +1,6 @@
 /** Watches a connection to Redis: when it stands, and in an operator's words why it does not. */
 import type { Cluster, Redis } from "ioredis";
+import { replyText } from "./reply.ts";
 
 export interface Watcher {
   /** Redis takes commands, at first or again. */
@@ -80,7 +81,7 @@ function reply(message: string): string {
       return "it does not answer";
     default:
       return (
-        message
+        replyText(message)
           // Redis repeats the arguments of a command that it does not know.
           .replace(/, with args beginning with:.*/s, "")
           // The pause is another for each attempt.

@@ -5,13 +5,23 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
+export interface Readiness {
+  /** Whether Envoy may send requests: false before listening and while draining. */
+  readonly ready: boolean;
+  /** What is wrong all the same, in words for the operator. */
+  readonly troubles: readonly string[];
+}
+
 /** What there is to tell. */
 export interface HealthSource {
-  /** Whether Envoy may send requests: false before listening and while draining. */
-  ready(): boolean | Promise<boolean>;
+  readiness(): Readiness | Promise<Readiness>;
   /** Metrics in the text format of Prometheus. */
   render(): Promise<string>;
   readonly contentType: string;
+}
+
+function sayReadiness({ ready, troubles }: Readiness, say: (status: number, text: string) => void): void {
+  say(ready ? 200 : 503, `${[ready ? "ready" : "not ready", ...troubles].join("\n")}\n`);
 }
 
 /** Serves `/healthz` (alive), `/readyz` (takes requests) and `/metrics`. */
@@ -26,7 +36,7 @@ export async function serveHealth(
       case "/healthz":
         return say(200, "ok\n");
       case "/readyz":
-        return (await source.ready()) ? say(200, "ready\n") : say(503, "not ready\n");
+        return sayReadiness(await source.readiness(), say);
       case "/metrics":
         return say(200, await source.render(), source.contentType);
       default:

@@ -27,6 +27,12 @@ export interface Metrics {
   configReloaded(ok: boolean): void;
   /** Whether the session store answers. */
   storeUp(up: boolean): void;
+  /**
+   * The session store is there, and may refuse something: for want of memory, say.
+   * @param reasons all that there can be
+   * @param current those for which it does now
+   */
+  storeRefuses(reasons: readonly string[], current: () => readonly string[]): void;
   /** An operation of the session store failed, or took too long. */
   storeFailed(operation: string): void;
   /** An error came that nobody took. */
@@ -111,6 +117,18 @@ export function createMetrics(worker?: number): Metrics {
     recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
     overrideRefused: () => overridesRefused.inc(),
     backendNotTold: (backend) => notTold.inc({ backend }),
+    storeRefuses: (reasons, current) => {
+      new Gauge({
+        name: "mcp_router_store_refusing",
+        help: "1 while the session store answers, and refuses something for this reason",
+        labelNames: ["reason"],
+        registers: [registry],
+        collect() {
+          const now = current();
+          for (const reason of reasons) this.set({ reason }, now.includes(reason) ? 1 : 0);
+        },
+      });
+    },
     storeUp: (answers) => storeUp().set(answers ? 1 : 0),
     storeFailed: (operation) => failures.inc({ operation }),
     configReloaded: (ok) => {

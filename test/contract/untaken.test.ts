@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { Redis } from "ioredis";
 import { Cluster } from "ioredis";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type RunningCluster, startRedis, startRedisCluster } from "../../harness/redis.ts";
+import { type RunningCluster, startRedis, startRedisCluster, valkeyServerPath } from "../../harness/redis.ts";
 import { connectRedis, type RedisSettings } from "../../src/redis/connection.ts";
 import { createGuard } from "../../src/redis/guard.ts";
 import { watchConnection } from "../../src/redis/watch.ts";
@@ -57,8 +57,8 @@ async function open(at: RedisSettings["at"], over: Partial<RedisSettings> = {}):
   return { connection, store, find: async (key = sessionKey(mintSessionId())) => (await store.find(key, "one")).kind };
 }
 
-async function openOne() {
-  const redis = await startRedis();
+async function openOne(server?: string) {
+  const redis = await startRedis(server === undefined ? {} : { server });
   owner.defer(() => redis.stop().then(() => undefined));
   return { redis, ...(await open({ kind: "single", host: "127.0.0.1", port: redis.port })) };
 }
@@ -159,13 +159,20 @@ describe("on one connection", () => {
     }
   });
 
-  test("it becomes a replica, which takes no writes (Redis.handleReconnection)", async () => {
-    const { redis, store, connection } = await openOne();
+  test.each([
+    ["Redis", undefined],
+    ["Valkey", valkeyServerPath()],
+  ])("%s becomes a replica, which takes no writes (Redis.handleReconnection)", async (name, server) => {
+    if (name === "Valkey" && server === undefined) return;
+    const { redis, store, connection } = await openOne(server);
+    const reconnecting = new Promise<void>((resolve) => connection.once("reconnecting", () => resolve()));
     await redis.command("REPLICAOF", "127.0.0.1", 1);
     const session = { owner: "", route: "/", protocolVersion: undefined, initializeParams: "{}", bindings: {} };
     const create = () => store.create(sessionKey(mintSessionId()), session);
     const outcomes = await Promise.all(Array.from({ length: 20 }, create));
     for (const { kind } of outcomes) expect(kind).toBe("unavailable");
+    // To where the master is by now.
+    await reconnecting;
     connection.disconnect();
     expect(await create()).toEqual({ kind: "unavailable" });
   });

@@ -14,6 +14,8 @@ import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
 const WORKERS = 2;
+/** For what takes well under a second on a machine with nothing else to do. */
+const PATIENCE = { timeout: 60_000 };
 
 let directory: string;
 let redis: RunningRedis;
@@ -80,6 +82,22 @@ test("each takes requests, of any session, and the metrics are those of all", as
   expect(metricIn(text, "requests_forwarded_total")).toBe(120);
   // One word of each worker, and none of their primary.
   expect(metricIn(text, "store_up")).toBe(WORKERS);
+});
+
+test("what one of them knows to be wrong, their primary says", async () => {
+  const ready = async () => (await fetch(`http://127.0.0.1:${stack.httpPort}/readyz`)).text();
+  const open = () => openSession(stack.port, PATH).catch(() => undefined);
+  expect(await ready()).toBe("ready\n");
+  await redis.command("CONFIG", "SET", "maxmemory", 1);
+  for (let n = 0; n < 10; n++) await open();
+  await expect.poll(ready, PATIENCE).toBe("ready\nthe store refuses: OOM\n");
+  await redis.command("CONFIG", "SET", "maxmemory", 0);
+  // Each learns by its own requests that Redis takes them again.
+  const afterMore = async () => {
+    await Promise.all(Array.from({ length: 10 }, open));
+    return ready();
+  };
+  await expect.poll(afterMore, PATIENCE).toBe("ready\n");
 });
 
 test("one that is killed is started again, and no session is lost", async () => {

@@ -8,7 +8,9 @@ function guarded() {
   const guard = createGuard(TIMEOUT_MS, ({ kind }) => void events.push(kind));
   const fail = (message: string, name = "Error") =>
     guard.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
-  return { guard, events, fail };
+  const refuse = (operation: string, message: string) =>
+    guard.run(operation, () => Promise.reject(Object.assign(new Error(message), { name: "ReplyError" })));
+  return { guard, events, fail, refuse };
 }
 
 const unavailable = { kind: "unavailable" };
@@ -32,18 +34,36 @@ describe("an error that Redis answers", () => {
       for (let n = 0; n < 10; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
       expect(await guard.run("find", async () => "tried")).toBe("tried");
       expect(events).not.toContain("down");
+      expect(events).toContain("refused");
     },
   );
 
-  test.each(["LOADING Redis is loading the dataset in memory", "CLUSTERDOWN The cluster is down", "NOAUTH required"])(
-    "to whatever it is asked counts as its absence: %s",
-    async (message) => {
-      const { guard, events, fail } = guarded();
-      for (let n = 0; n < 3; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
-      expect(await guard.run("find", async () => "tried")).toEqual(unavailable);
-      expect(events.at(-1)).toBe("down");
-    },
-  );
+  test("to some commands is why it refuses them, until it takes all of them again", async () => {
+    const { guard, events, refuse } = guarded();
+    await refuse("create", "OOM command not allowed when used memory > 'maxmemory'.");
+    await refuse("hold", "OOM command not allowed when used memory > 'maxmemory'.");
+    expect(guard.refuses()).toEqual(["OOM"]);
+    // Another one says nothing of these.
+    await guard.run("find", async () => "found");
+    await guard.run("create", async () => "created");
+    expect(guard.refuses()).toEqual(["OOM"]);
+    expect(events).not.toContain("accepted");
+    await guard.run("hold", async () => "held");
+    expect(guard.refuses()).toEqual([]);
+    expect(events.filter((kind) => kind === "accepted")).toHaveLength(1);
+  });
+
+  test.each([
+    "LOADING Redis is loading the dataset in memory",
+    "CLUSTERDOWN The cluster is down",
+    "NOAUTH required",
+    "ERR Error running script (call to f_65fd): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
+  ])("to whatever it is asked counts as its absence: %s", async (message) => {
+    const { guard, events, fail } = guarded();
+    for (let n = 0; n < 3; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
+    expect(await guard.run("find", async () => "tried")).toEqual(unavailable);
+    expect(events.at(-1)).toBe("down");
+  });
 });
 
 describe("in time", () => {
