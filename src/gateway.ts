@@ -7,7 +7,13 @@
 import type { Admission, AdmissionCaps, NotCommitted, Slot } from "./admission/admission.ts";
 import { extendLease } from "./admission/lease.ts";
 import type { Ledger } from "./admission/ledger.ts";
-import { type EndpointFault, isRedirect, readInitializeAnswer, readRedirect } from "./core/answer-head.ts";
+import {
+  type EndpointFault,
+  headForClient,
+  isRedirect,
+  readInitializeAnswer,
+  readRedirect,
+} from "./core/answer-head.ts";
 import { assertNever } from "./core/assert-never.ts";
 import { decide, type Intent, type Labels } from "./core/decide.ts";
 import { MCP_SESSION_ID } from "./core/headers.ts";
@@ -25,15 +31,7 @@ import {
 } from "./core/http.ts";
 import { needsPrincipal, principalNames } from "./core/identity.ts";
 import { textOf } from "./core/message.ts";
-import {
-  type Destination,
-  forward,
-  pageHeaders,
-  showOwnSessionId,
-  spoofedHeaders,
-  staleResumption,
-  strip,
-} from "./core/mutate.ts";
+import { type Destination, forward, pageHeaders, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
@@ -261,7 +259,7 @@ class HttpExchange implements Exchange {
     }
     // Without it the session could not be pinned: better no session than one that works by chance.
     if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
-    return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, headers);
+    return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, head);
   }
 
   /** A client that followed it would meet the backend, past every check. */
@@ -281,7 +279,7 @@ class HttpExchange implements Exchange {
 
   /** The answer goes on as it is, unless it is that of a lost session. */
   #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
-    const asItIs = showOwnSessionId(this.#sessionId, head.headers);
+    const asItIs = headForClient(this.#sessionId, head);
     if (this.#listensAnew && isSuccess(head.headers.get(":status"))) this.#rememberListening(this.#listensAnew);
     return this.#kept?.answer(head, asItIs) ?? asItIs;
   }
@@ -387,7 +385,7 @@ class HttpExchange implements Exchange {
   async #beginSession(
     { id, key, initializeParams, protocolVersion, slot }: NewSession,
     begun: Omit<Binding, "generation">,
-    headers: HeaderFields,
+    head: ResponseHead,
   ): Promise<Verdict> {
     const { route, headers: requested } = this.#opened();
     const { store, abandon } = this.#dependencies;
@@ -407,7 +405,7 @@ class HttpExchange implements Exchange {
       return this.#refuse(this.#notAdmitted(outcome));
     }
     this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });
-    return showOwnSessionId(id, headers);
+    return headForClient(id, head);
   }
 
   async #reserve(key: SessionKey): Promise<Slot | Reject> {

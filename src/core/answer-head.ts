@@ -1,5 +1,15 @@
 /** Rules on the head of a backend's answer: what it says of the endpoint, and what of it no client may see. Pure. */
-import { type HeaderFields, isSuccess, namesEventStream } from "./http.ts";
+import { BACKEND_ADDRESS_HEADERS, MCP_SESSION_ID } from "./headers.ts";
+import {
+  CONTINUE,
+  type Header,
+  type HeaderFields,
+  HeaderNames,
+  isSuccess,
+  namesEventStream,
+  type ResponseHead,
+  type Verdict,
+} from "./http.ts";
 
 /** Signs that what is configured as a backend's MCP endpoint is none, or is not where it is. */
 export type EndpointFault =
@@ -65,3 +75,18 @@ export function readInitializeAnswer(headers: HeaderFields): EndpointFault | und
 }
 
 const NOTHING_THERE: ReadonlySet<string> = new Set(["404", "405", "501"]);
+
+const CHANGED = new HeaderNames([MCP_SESSION_ID, ...BACKEND_ADDRESS_HEADERS]);
+
+/**
+ * Gives the client its own session id in place of the backend's, or none where it has none, and takes away what names the
+ * backend's own place. Nothing of that is mapped to the public URL: no client of MCP has a use for it.
+ * @param head of an answer that Envoy gave by itself (without an endpoint) names no backend
+ */
+export function headForClient(sessionId: string | undefined, { headers, endpoint }: ResponseHead): Verdict {
+  const found = headers.present(CHANGED);
+  if (found.length === 0) return CONTINUE;
+  const set: Header[] = sessionId !== undefined && found.includes(MCP_SESSION_ID) ? [[MCP_SESSION_ID, sessionId]] : [];
+  const remove = found.filter((name) => (name === MCP_SESSION_ID ? sessionId === undefined : endpoint !== undefined));
+  return set.length + remove.length === 0 ? CONTINUE : { kind: "mutate", set, remove, clearRoute: false };
+}

@@ -5,10 +5,24 @@ import { EVENT_STREAM } from "./headers.ts";
 export interface HeaderFields {
   /** The value, as latin1; several fields of one name are joined with ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined;
+  /** Those of the names that are there, each once. Much cheaper than to ask for each. */
+  present(names: HeaderNames): readonly string[];
   /** All fields, in their order, pseudo-header fields too. */
   entries(): Iterable<Header>;
   /** Bytes of memory that they take. */
   readonly size: number;
+}
+
+/** Names of headers to look for, in lower case. */
+export class HeaderNames {
+  readonly names: readonly string[];
+  /** Bit n: one of them has a length of n, modulo 32. A header of another length is none of them. */
+  readonly lengths: number;
+
+  constructor(names: readonly string[]) {
+    this.names = names;
+    this.lengths = names.reduce((bits, { length }) => bits | (1 << (length & 31)), 0);
+  }
 }
 
 /** Of a verified token what says who it is for: `iss` and `sub` (RFC 7519 §4.1). */

@@ -15,7 +15,7 @@ import {
   X_MCP_PRINCIPAL,
   X_MCP_SESSION,
 } from "./headers.ts";
-import { CONTINUE, type Header, type HeaderFields, type Verdict } from "./http.ts";
+import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } from "./http.ts";
 import type { Route } from "./routes.ts";
 
 /** Where a request goes, and what it is told of its session. */
@@ -32,9 +32,12 @@ export interface Destination {
   readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
 }
 
+const OURS = new HeaderNames(INTERNAL_HEADERS);
+const OF_THE_PAGE = new HeaderNames(PAGE_HEADERS);
+
 /** The headers of a request that say what only we may say. */
 export function spoofedHeaders(headers: HeaderFields): readonly string[] {
-  const names: string[] = INTERNAL_HEADERS.filter((name) => headers.get(name) !== undefined);
+  const names = [...headers.present(OURS)];
   // A caller may say who it is, but not that it is us.
   if (headers.get(X_CLIENT_ID)?.includes(OWN_CLIENT_ID_PREFIX)) names.push(X_CLIENT_ID);
   return names;
@@ -42,7 +45,8 @@ export function spoofedHeaders(headers: HeaderFields): readonly string[] {
 
 /** What says of which page a request is: where no Origin does, nothing that a server would refuse it by. */
 export function pageHeaders(headers: HeaderFields): readonly string[] {
-  return headers.get(ORIGIN) === undefined ? [] : PAGE_HEADERS.filter((name) => headers.get(name) !== undefined);
+  const names = headers.present(OF_THE_PAGE);
+  return names.includes(ORIGIN) ? names : [];
 }
 
 /**
@@ -83,12 +87,4 @@ export function describeTo(headers: Header[], sessionTag: string | undefined, la
   if (sessionTag !== undefined) headers.push([X_MCP_SESSION, sessionTag]);
   if (labels?.method !== undefined) headers.push([X_MCP_METHOD, labels.method]);
   if (labels?.name !== undefined) headers.push([X_MCP_NAME, labels.name]);
-}
-
-/** Gives the client its own session id in place of the backend's, or none where it has none. */
-export function showOwnSessionId(sessionId: string | undefined, headers: HeaderFields): Verdict {
-  if (headers.get(MCP_SESSION_ID) === undefined) return CONTINUE;
-  return sessionId === undefined
-    ? { kind: "mutate", set: [], remove: [MCP_SESSION_ID], clearRoute: false }
-    : { kind: "mutate", set: [[MCP_SESSION_ID, sessionId]], remove: [], clearRoute: false };
 }

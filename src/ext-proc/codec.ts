@@ -5,7 +5,16 @@
  * protos and with an independent copy of Envoy's.
  */
 import { assertNever } from "../core/assert-never.ts";
-import type { Claims, Header, HeaderFields, Reply, ResponseHead, StreamedAnswer, Verdict } from "../core/http.ts";
+import type {
+  Claims,
+  Header,
+  HeaderFields,
+  HeaderNames,
+  Reply,
+  ResponseHead,
+  StreamedAnswer,
+  Verdict,
+} from "../core/http.ts";
 import { readClaims } from "./claims.ts";
 import { entryValue, numberIn, stringIn } from "./struct.ts";
 import { bytesTag, equals, Fields, sizeOfField, sizeOfNumber, varintTag, Writer } from "./wire.ts";
@@ -374,6 +383,8 @@ interface HeaderPlace {
   readonly valueEnd: number;
 }
 
+const NO_NAMES: readonly string[] = [];
+
 /** Decodes a header when it is asked for: a request carries many that nobody reads. */
 class WireHeaderFields implements HeaderFields {
   readonly #bytes: Buffer;
@@ -411,6 +422,19 @@ class WireHeaderFields implements HeaderFields {
       value = value === undefined ? text : `${value}, ${text}`;
     }
     return value;
+  }
+
+  present({ names, lengths }: HeaderNames): readonly string[] {
+    let found: string[] | undefined;
+    for (const { nameStart, nameEnd } of this.#places) {
+      if ((lengths & (1 << ((nameEnd - nameStart) & 31))) === 0) continue;
+      for (const name of names) {
+        if (!equals(this.#bytes, nameStart, nameEnd, name) || found?.includes(name)) continue;
+        found ??= [];
+        found.push(name);
+      }
+    }
+    return found ?? NO_NAMES;
   }
 
   *entries(): Generator<Header> {

@@ -1,6 +1,6 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
-import { ANSWER_HEADERS, MCP_SESSION_ID } from "../core/headers.ts";
+import { ANSWER_HEADERS, BACKEND_ADDRESS_HEADERS, MCP_SESSION_ID } from "../core/headers.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
@@ -60,7 +60,7 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
     return { kind: "reply", status: answer.status, headers: set, body: whole, details: DETAILS };
   }
   const written = new Set(set.map(([name]) => name));
-  const remove = ["content-length", MCP_SESSION_ID, ...ANSWER_HEADERS].filter(
+  const remove = ["content-length", MCP_SESSION_ID, ...ANSWER_HEADERS, ...BACKEND_ADDRESS_HEADERS].filter(
     (name) => !written.has(name) && first.headers.get(name) !== undefined,
   );
   return { kind: "stream", status: answer.status, set, remove, body: limited(answer, request) };

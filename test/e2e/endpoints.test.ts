@@ -17,15 +17,32 @@ const answers: Readonly<Record<string, RequestListener>> = {
     if (request.method === "POST" && request.headers["mcp-session-id"] === undefined) begin(response);
     else response.writeHead(308, { location: "/elsewhere", "mcp-session-id": SESSION }).end();
   },
+  telling: (request, response) => {
+    const headers = { ...PLACE, location: `http://${request.headers.host}/mcp`, "x-any": "1" };
+    if (request.method === "POST") begin(response, headers);
+    else if (request.method === "GET")
+      response.writeHead(200, { ...headers, "content-type": "text/event-stream" }).end();
+    else response.writeHead(204, headers).end();
+  },
   unchanged: (request, response) => {
     if (request.method === "POST") begin(response);
     else response.writeHead(304, { etag: '"1"' }).end();
   },
 };
 
-function begin(response: Parameters<RequestListener>[1]): void {
+const PLACE = {
+  "content-location": "/mcp",
+  link: '<http://127.0.0.1/mcp>; rel="canonical"',
+  refresh: "5; url=/mcp",
+  "alt-svc": 'h3="127.0.0.1:443"',
+  "x-envoy-decorator-operation": "files.mcp.svc.cluster.local:3001/*",
+  "x-envoy-peer-metadata": "Cg==",
+  "x-envoy-peer-metadata-id": "sidecar~10.0.0.1~files~mcp.svc.cluster.local",
+};
+
+function begin(response: Parameters<RequestListener>[1], headers: Readonly<Record<string, string>> = {}): void {
   response
-    .writeHead(200, { "content-type": "application/json", "mcp-session-id": SESSION })
+    .writeHead(200, { ...headers, "content-type": "application/json", "mcp-session-id": SESSION })
     .end('{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}}');
 }
 
@@ -82,4 +99,22 @@ describe("a redirect reaches no client", () => {
     const headers = { accept: "text/event-stream", "if-none-match": '"1"', "mcp-session-id": session };
     expect(await send({ port: stack.port, path: "/unchanged/mcp", headers })).toMatchObject({ status: 304 });
   });
+});
+
+test("what names a backend's own place reaches no client, and the rest does", async () => {
+  const path = "/telling/mcp";
+  const session = await opened("telling");
+  const headers = { ...MCP_HEADERS, "mcp-session-id": session };
+  const places = ["location", ...Object.keys(PLACE)];
+  for (const answer of [
+    await post(stack.port, path, initializeMessage()),
+    await post(stack.port, path, callMessage("x"), headers),
+    await post(stack.port, path, callMessage("x")),
+    await send({ port: stack.port, path, headers }),
+    await send({ port: stack.port, path, method: "DELETE", headers }),
+  ]) {
+    expect(answer.headers).toMatchObject({ "x-any": "1" });
+    expect(places.filter((name) => answer.headers[name] !== undefined)).toEqual([]);
+    expect(JSON.stringify(answer.headers)).not.toContain("127.0.0.1");
+  }
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { isRedirect, readInitializeAnswer, readRedirect } from "../../../src/core/answer-head.ts";
+import { headForClient, isRedirect, readInitializeAnswer, readRedirect } from "../../../src/core/answer-head.ts";
+import { BACKEND_ADDRESS_HEADERS } from "../../../src/core/headers.ts";
 import { fields } from "./fields.ts";
 
 test.each([
@@ -80,5 +81,48 @@ describe("the answer to an initialize", () => {
     ["503", "text/html"],
   ])("by %s and %j is as good as any", (status, type) => {
     expect(readInitializeAnswer(fields({ ":status": status, "content-type": type }))).toBeUndefined();
+  });
+});
+
+describe("of the head of an answer a client gets", () => {
+  const head = (headers: Readonly<Record<string, string>>, endpoint: string | undefined = "10.0.0.1:80") => ({
+    headers: fields(headers),
+    endpoint,
+    flags: 0,
+    endOfStream: false,
+  });
+  const addresses = Object.fromEntries(BACKEND_ADDRESS_HEADERS.map((name) => [name, "http://10.0.0.1/mcp"]));
+
+  test("all, where nothing is the backend's own", () => {
+    const headers = { ":status": "200", "content-type": "application/json", "set-cookie": "a=b", "x-any": "1" };
+    expect(headForClient("ours", head(headers))).toEqual({ kind: "continue" });
+  });
+
+  test("its own session id, or none where it has none", () => {
+    const answer = head({ "mcp-session-id": "the backend's" });
+    expect(headForClient("ours", answer)).toEqual({
+      kind: "mutate",
+      set: [["mcp-session-id", "ours"]],
+      remove: [],
+      clearRoute: false,
+    });
+    expect(headForClient(undefined, answer)).toMatchObject({ set: [], remove: ["mcp-session-id"] });
+  });
+
+  test.each(["201", "202", "200", "404", "503"])("nothing that names the backend's own place, by %s", (status) => {
+    expect(headForClient(undefined, head({ ":status": status, ...addresses }))).toMatchObject({
+      set: [],
+      remove: [...BACKEND_ADDRESS_HEADERS],
+    });
+    const inSession = head({ ":status": status, "mcp-session-id": "theirs", ...addresses });
+    expect(headForClient("ours", inSession)).toMatchObject({
+      set: [["mcp-session-id", "ours"]],
+      remove: [...BACKEND_ADDRESS_HEADERS],
+    });
+  });
+
+  test("what Envoy itself says, which is no backend's", () => {
+    const redirect = { headers: fields({ ":status": "302", location: "https://login.example/" }), endpoint: undefined };
+    expect(headForClient("ours", { ...redirect, flags: 0, endOfStream: true })).toEqual({ kind: "continue" });
   });
 });

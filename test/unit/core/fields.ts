@@ -3,5 +3,10 @@ import type { HeaderFields } from "../../../src/core/http.ts";
 
 export function fields(headers: Readonly<Record<string, string>>): HeaderFields {
   const entries = Object.entries(headers);
-  return { get: (name) => headers[name], entries: () => entries, size: entries.flat().join("").length };
+  return {
+    get: (name) => headers[name],
+    present: ({ names }) => names.filter((name) => headers[name] !== undefined),
+    entries: () => entries,
+    size: entries.flat().join("").length,
+  };
 }

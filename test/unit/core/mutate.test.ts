@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
-import { forward, pageHeaders, showOwnSessionId, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
+import { forward, pageHeaders, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
 import { fields } from "./fields.ts";
 import { ROUTE } from "./policy.ts";
 
@@ -72,14 +72,4 @@ test("a request outside a session takes no endpoint, session or label of the cli
     remove: ["x-mcp-endpoint", "x-mcp-session", "x-mcp-method", "x-mcp-name", "x-mcp-principal", "mcp-session-id"],
     clearRoute: true,
   });
-});
-
-test("an answer without a session id stays as it is", () => {
-  expect(showOwnSessionId("ours", fields({}))).toEqual({ kind: "continue" });
-});
-
-test("a backend's session id in an answer becomes the client's own, or goes where the client has none", () => {
-  const answer = fields({ "mcp-session-id": "backend-id" });
-  expect(showOwnSessionId("ours", answer)).toMatchObject({ set: [["mcp-session-id", "ours"]], remove: [] });
-  expect(showOwnSessionId(undefined, answer)).toMatchObject({ set: [], remove: ["mcp-session-id"] });
 });

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import protobuf from "protobufjs";
 import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
 import { describe, expect, test } from "vitest";
-import type { Verdict } from "../../../src/core/http.ts";
+import { HeaderNames, type Verdict } from "../../../src/core/http.ts";
 import { STREAMED_ANSWER } from "../../../src/envoy-config/ext-proc.ts";
 import {
   decodeRequest,
@@ -141,6 +141,20 @@ describe("a message of Envoy's", () => {
       "",
       undefined,
     ]);
+  });
+
+  test("says which of some headers are there, as if it were asked for each", () => {
+    // Names of lengths that are alike modulo 32, among others.
+    const name = fc.constantFrom("a", "b", "ab", "x".repeat(33), "x".repeat(34), `y${"x".repeat(32)}`, "location");
+    fc.assert(
+      fc.property(fc.array(name), fc.uniqueArray(name), (there, asked) => {
+        const headers = there.map((key) => header(key, ""));
+        const message = decodeRequest(request({ response_headers: { headers: { headers } } }));
+        if (message.phase !== "response_headers") throw new Error(message.phase);
+        const found = message.headers.present(new HeaderNames(asked));
+        expect([...found].sort()).toEqual(asked.filter((one) => message.headers.get(one) !== undefined).sort());
+      }),
+    );
   });
 
   test.each([

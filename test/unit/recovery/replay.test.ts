@@ -203,7 +203,8 @@ describe("the head of an answer", () => {
   });
 
   test("keeps nothing of the first answer's that this one does not say", async () => {
-    const first = { ...told, "mcp-session-id": "old", "content-length": "9", "x-other": "stays" };
+    const place = { location: "http://10.0.0.1/", link: "</docs>", "x-envoy-peer-metadata": "Cg==" };
+    const first = { ...told, ...place, "mcp-session-id": "old", "content-length": "9", "x-other": "stays" };
     const { answered } = open({ first, headers: events, body: "{}" });
     const answer = await answered();
     if (answer.kind !== "stream") throw new Error(answer.kind);

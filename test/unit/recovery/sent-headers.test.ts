@@ -92,6 +92,7 @@ describe("of the client's headers", () => {
   test("several of one name stay several", () => {
     const twice = {
       get: () => undefined,
+      present: () => [],
       entries: () => [["cookie", "a"] as const, ["cookie", "b"] as const],
       size: 14,
     };
