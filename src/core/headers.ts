@@ -77,8 +77,8 @@ export const EVENT_STREAM = "text/event-stream";
 export const MCP_NAME = "mcp-name";
 
 /**
- * Of an answer that stands in place of another, the headers that the client gets: those that say what it is. Envoy lets the
- * processor write no others, and those of the other answer must not stay.
+ * Of an answer that stands in place of another, the headers that say what it is. It carries what else its backend says, too: the
+ * last ones stand for that.
  */
 export const ANSWER_HEADERS = [
   "content-type",
@@ -90,6 +90,10 @@ export const ANSWER_HEADERS = [
   "allow",
   "www-authenticate",
   "x-accel-buffering",
+  "set-cookie",
+  "vary",
+  "etag",
+  "x-ratelimit-remaining",
 ] as const;
 
 /**

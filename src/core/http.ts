@@ -49,7 +49,16 @@ export interface ResponseHead {
   readonly endOfStream: boolean;
 }
 
+/** Several fields of one name stand one after another. */
 export type Header = readonly [name: string, value: string];
+
+/** field-value of RFC 9110 §5.5, in latin1: no control characters but the tab. */
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Whether Envoy takes a text, of latin1, for the value of a header. */
+export function isFieldValue(text: string): boolean {
+  return FIELD_VALUE.test(text);
+}
 
 /** What Envoy is to do with the phase that it asked about. */
 export type Verdict =

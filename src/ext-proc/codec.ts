@@ -5,15 +5,16 @@
  * protos and with an independent copy of Envoy's.
  */
 import { assertNever } from "../core/assert-never.ts";
-import type {
-  Claims,
-  Header,
-  HeaderFields,
-  HeaderNames,
-  Reply,
-  ResponseHead,
-  StreamedAnswer,
-  Verdict,
+import {
+  type Claims,
+  type Header,
+  type HeaderFields,
+  type HeaderNames,
+  isFieldValue,
+  type Reply,
+  type ResponseHead,
+  type StreamedAnswer,
+  type Verdict,
 } from "../core/http.ts";
 import { readClaims } from "./claims.ts";
 import { entryValue, numberIn, stringIn } from "./struct.ts";
@@ -197,6 +198,11 @@ const COMMON_RESPONSE = { headerMutation: bytesTag(2), clearRouteCache: varintTa
 const HEADER_MUTATION = { setHeaders: bytesTag(1), removeHeaders: bytesTag(2) } as const;
 /** HeaderValueOption. */
 const HEADER_VALUE_OPTION_HEADER = bytesTag(1);
+/** Envoy reads this old one, and not append_action. */
+const HEADER_VALUE_OPTION_APPEND = bytesTag(2);
+/** google.protobuf.BoolValue. */
+const APPEND = messageOfNumbers([[1, 1]]);
+const SIZE_OF_APPEND = sizeOfField(APPEND.length);
 /** A bool that is set. */
 const TRUE = 1;
 
@@ -301,26 +307,33 @@ export function encodePatience(ms: number): Uint8Array {
 
 function sizeOfSetHeaders(headers: readonly Header[]): number {
   let size = 0;
-  for (const header of headers) size += sizeOfField(sizeOfField(sizeOfHeader(header)));
+  let before = "";
+  for (const header of headers) {
+    const [name] = header;
+    size += sizeOfField(sizeOfField(sizeOfHeader(header)) + (name === before ? SIZE_OF_APPEND : 0));
+    before = name;
+  }
   return size;
 }
 
 function writeSetHeaders(writer: Writer, headers: readonly Header[]): void {
+  let before = "";
   for (const header of headers) {
     const [name, value] = header;
+    // The first of a name takes the place of what there was, and the next ones stand beside it.
+    const isNext = name === before;
+    before = name;
     // The last gate before Envoy: what it would take for the end of a header must not get here.
-    if (!HEADER_TEXT.test(value)) throw new Error(`the value of ${name} is no header value`);
+    if (!isFieldValue(value)) throw new Error(`the value of ${name} is no header value`);
     const size = sizeOfHeader(header);
-    writer.open(HEADER_MUTATION.setHeaders, sizeOfField(size));
+    writer.open(HEADER_MUTATION.setHeaders, sizeOfField(size) + (isNext ? SIZE_OF_APPEND : 0));
     writer.open(HEADER_VALUE_OPTION_HEADER, size);
     writer.text(HEADER_VALUE.key, name);
     // By raw_value, the only one that Envoy reads. Values are latin1, as `WireHeaderFields.get` gives them.
     writer.text(HEADER_VALUE.rawValue, value);
+    if (isNext) writer.payload(HEADER_VALUE_OPTION_APPEND, APPEND);
   }
 }
-
-/** field-value of RFC 9110 §5.5, in latin1: no control characters but the tab. */
-const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 function sizeOfHeader([name, value]: Header): number {
   return sizeOfField(name.length) + sizeOfField(value.length);

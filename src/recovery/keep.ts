@@ -19,6 +19,7 @@ import { suspect } from "./lost.ts";
 import type { OverrideGuard } from "./override-guard.ts";
 import type { Recovery } from "./recover.ts";
 import { replay } from "./replay.ts";
+import { replayedHead } from "./replayed-head.ts";
 import { credentialHeaders, replayHeaders } from "./sent-headers.ts";
 
 /** What a POST carried. */
@@ -192,7 +193,7 @@ class KeptRequest implements Kept {
     const outcome = await recovery.recover(loss, signal);
     if (!("binding" in outcome)) return asItIs;
     const { binding, setCookies = [] } = outcome;
-    if (!message) return reconnect(sessionId);
+    if (!message) return reconnect(sessionId, setCookies);
     const { id, body } = message;
     try {
       const again = await replay(
@@ -203,6 +204,7 @@ class KeptRequest implements Kept {
           headers: withCookies(replayHeaders(headers, route.origin, sessionTag(key), labels), setCookies),
           body,
           sessionId,
+          setCookies,
           first: head,
           mayStream: () => overrides.mayStream(route.backend),
           answerLimit: limits.recoveredAnswer,
@@ -224,12 +226,13 @@ class KeptRequest implements Kept {
   }
 }
 
-function reconnect(sessionId: string): Verdict {
-  const headers = [
+function reconnect(sessionId: string, setCookies: readonly string[]): Verdict {
+  const said = [
     ["content-type", EVENT_STREAM],
     ["cache-control", "no-cache"],
     [MCP_SESSION_ID, sessionId],
   ] as const;
+  const headers = replayedHead(said, sessionId, setCookies);
   return { kind: "reply", status: 200, headers, body: RECONNECT, details: "mcp_reconnect" };
 }
 

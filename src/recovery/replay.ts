@@ -1,11 +1,11 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
-import { ANSWER_HEADERS, BACKEND_ADDRESS_HEADERS, MCP_SESSION_ID } from "../core/headers.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget } from "./budget.ts";
 import { eventReader } from "./events.ts";
+import { replayedHead, staleHeaders } from "./replayed-head.ts";
 
 /** What the first answer was. */
 interface FirstAnswer {
@@ -21,6 +21,8 @@ export interface Replay {
   readonly body: Uint8Array;
   /** The session as the client knows it. */
   readonly sessionId: string;
+  /** What the session's initialize has set, for its client too. */
+  readonly setCookies: readonly string[];
   readonly first: FirstAnswer;
   /** Asked only where the answer would be streamed. False: Envoy is held to refuse that. */
   readonly mayStream: () => boolean;
@@ -49,20 +51,12 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
     { purpose: "recovery", target, pin: binding, method: "POST", headers, body },
     signal,
   );
-  const set: Header[] = [];
-  for (const name of ANSWER_HEADERS) {
-    const value = answer.header(name);
-    if (value !== undefined) set.push([name, value]);
-  }
-  if (answer.header(MCP_SESSION_ID) !== undefined) set.push([MCP_SESSION_ID, sessionId]);
+  const set = replayedHead(answer.headers, sessionId, request.setCookies);
   if (isShort(answer) || first.endOfStream || !mayStream()) {
     const whole = await readWhole(answer, request);
     return { kind: "reply", status: answer.status, headers: set, body: whole, details: DETAILS };
   }
-  const written = new Set(set.map(([name]) => name));
-  const remove = ["content-length", MCP_SESSION_ID, ...ANSWER_HEADERS, ...BACKEND_ADDRESS_HEADERS].filter(
-    (name) => !written.has(name) && first.headers.get(name) !== undefined,
-  );
+  const remove = staleHeaders(first.headers, set);
   return { kind: "stream", status: answer.status, set, remove, body: limited(answer, request) };
 }
 

@@ -1,5 +1,5 @@
 /** Which answers mean that a session is lost, and which go on to the client as they are. */
-import type { ServerResponse } from "node:http";
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Answerer, type ForgetfulBackend, json, runMessage, startForgetful, text } from "../support/forgetful.ts";
 import { type Answer, messageOf, openSession, post, send } from "../support/http.ts";
@@ -355,6 +355,49 @@ test("all that a recovery sends carries the client's own headers, its query, and
     expect(headers["x-mcp-session"]).not.toBe(sent["x-mcp-session"]);
     expect(path).toBe("/mcp?key=1");
   }
+});
+
+describe("a recovered answer has the head that the ordinary way gives it", () => {
+  const result = { jsonrpc: "2.0", id: 1, result: {} };
+  /** Of an answer what differs from one to the next, or says how its body came. */
+  const passing = new Set([
+    "date",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "x-envoy-upstream-service-time",
+  ]);
+  const lasting = ({ headers }: Answer) => Object.entries(headers).filter(([name]) => !passing.has(name));
+  const own = { vary: "origin", etag: '"1"', "x-ratelimit-remaining": "7", "x-of-one-s-own": "caf\xe9" };
+
+  describe.each([
+    ["whole", (headers: OutgoingHttpHeaders) => json(200, result, headers)],
+    [
+      "as a stream",
+      (headers: OutgoingHttpHeaders) => (response: ServerResponse) =>
+        void response
+          .writeHead(200, { ...headers, "content-type": "text/event-stream" })
+          .end(`data: ${JSON.stringify(result)}\n\n`),
+    ],
+  ])("%s", (_, answering) => {
+    test.each<[string, OutgoingHttpHeaders]>([
+      ["nothing of its own", {}],
+      ["headers that nobody knows", own],
+      ["two cookies", { "set-cookie": ["a=1; Path=/", "b=2; HttpOnly"] }],
+      ["40 KB of headers", { "x-large": "x".repeat(40_000) }],
+      ["80 headers", Object.fromEntries(Array.from({ length: 80 }, (_, n) => [`x-of-${n}`, "1"]))],
+      ["headers of one hop", { connection: "x-nominated", "x-nominated": "1", "keep-alive": "timeout=5" }],
+    ])("with %s", async (_, headers) => {
+      backend.unknown(json(404, error(-32001, "Session not found"), { "x-first": "1", "set-cookie": "first=1" }));
+      backend.result(answering(headers));
+      const direct = await call(1);
+      expect(direct.status).toBe(200);
+      backend.forget();
+      const recovered = await call(1);
+      expect(recovered).toMatchObject({ status: 200, body: direct.body });
+      expect(lasting(recovered).toSorted()).toEqual(lasting(direct).toSorted());
+    });
+  });
 });
 
 test("a new session that is lost before it is of use is followed by another", async () => {

@@ -273,6 +273,28 @@ describe("an answer to Envoy", () => {
     });
   });
 
+  test("sets several fields of one name that stand one after another: the first in place of what there was", () => {
+    const set = [
+      ["a", "1"],
+      ["b", "2"],
+      ["b", "3"],
+      ["b", "4"],
+      ["a", "5"],
+    ] as const;
+    const appended = { append: { value: true } };
+    const written = set.map(([key, value]) => ({ header: { key, raw_value: Buffer.from(value).toString("base64") } }));
+    const [a, b, ...rest] = written;
+    const set_headers = [a, b, { ...rest[0], ...appended }, { ...rest[1], ...appended }, rest[2]];
+    const mutation: Verdict = { kind: "mutate", set, remove: [], clearRoute: false };
+    expect(read(encodeResponse("response_headers", mutation))).toEqual({
+      response_headers: { response: { header_mutation: { set_headers } } },
+    });
+    const reply: Verdict = { kind: "reply", status: 200, headers: set, body: "", details: "d" };
+    expect(read(encodeResponse("response_headers", reply))).toMatchObject({
+      immediate_response: { headers: { set_headers } },
+    });
+  });
+
   test("replies in place of the backend", () => {
     const verdict: Verdict = { kind: "reply", status: 404, headers: [["a", "b"]], body: "é", details: "mcp_x" };
     expect(read(encodeResponse("request_body", verdict))).toEqual({
@@ -430,11 +452,12 @@ describe("what is read and written by hand is what protobufjs reads and writes",
             response: {
               header_mutation: {
                 ...(set.length > 0 && {
-                  set_headers: set.map(([key, value]) => ({
+                  set_headers: set.map(([key, value], at) => ({
                     header: {
                       key,
                       ...(value !== "" && { raw_value: Buffer.from(value, "latin1").toString("base64") }),
                     },
+                    ...(at > 0 && set[at - 1]?.[0] === key && { append: { value: true } }),
                   })),
                 }),
                 ...(remove.length > 0 && { remove_headers: remove }),

@@ -380,6 +380,14 @@ describe("the answer of a lost session", () => {
     expect(sent).toEqual([]);
   });
 
+  test("of a GET tells the client the cookies that the new session was given", async () => {
+    const setCookies = ["LB=2; Path=/"];
+    const { keep } = await open({ recover: async () => ({ kind: "recovered", binding: NEW, setCookies }) });
+    expect(await lost(mustKeep(keep({ message: undefined })))).toMatchObject({
+      headers: expect.arrayContaining([["set-cookie", "LB=2; Path=/"]]),
+    });
+  });
+
   test.each(["POST", "GET"])("goes on as it is where the session lives, or is not recovered: %s", async (method) => {
     for (const outcome of [
       { kind: "alive", by: "ping" },

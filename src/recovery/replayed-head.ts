@@ -1,0 +1,58 @@
+/**
+ * The head of an answer that stands in place of another: all that the backend says in it, as an answer on the ordinary way has it.
+ * Pure.
+ */
+import { endToEnd } from "../core/end-to-end.ts";
+import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID } from "../core/headers.ts";
+import { type Header, type HeaderFields, isFieldValue } from "../core/http.ts";
+import { cookieName } from "./cookies.ts";
+
+const SET_COOKIE = "set-cookie";
+
+/** What Envoy says of each answer itself, and goes on saying of this one. */
+const ENVOYS: ReadonlySet<string> = new Set(["server", "date"]);
+/** What Envoy lets no processor write (envoy-config/ext-proc.ts): of requests, but a backend may say anything. */
+const UNWRITABLE = /^(?:host|authorization|cookie|forwarded|x-forwarded-.*|x-envoy-.*)$/;
+/** It may remove those of Envoys ahead of the backend. */
+const REMOVABLE: ReadonlySet<string> = new Set(BACKEND_ADDRESS_HEADERS);
+/** What is said anew, or to nobody: the length is that of our body, and where a backend is, no client learns. */
+const NOT_PASSED: ReadonlySet<string> = new Set([
+  ...ENVOYS,
+  "content-length",
+  MCP_SESSION_ID,
+  ...INTERNAL_HEADERS,
+  ...BACKEND_ADDRESS_HEADERS,
+]);
+
+/**
+ * @param headers of the answer, names in lower case
+ * @param sessionId the session as the client knows it, in place of the backend's
+ * @param setCookies what the session's initialize has set, which the client has not seen
+ */
+export function replayedHead(
+  headers: readonly Header[],
+  sessionId: string,
+  setCookies: readonly string[],
+): readonly Header[] {
+  const own = endToEnd(headers).filter(
+    ([name, value]) => !NOT_PASSED.has(name) && !UNWRITABLE.test(name) && isFieldValue(value),
+  );
+  const namesSession = headers.some(([name]) => name === MCP_SESSION_ID);
+  const setsItself = new Set(own.filter(([name]) => name === SET_COOKIE).map(([, value]) => cookieName(value)));
+  const others = setCookies.filter((text) => isFieldValue(text) && !setsItself.has(cookieName(text)));
+  return [
+    ...own.filter(([name]) => name !== SET_COOKIE),
+    ...others.map((text): Header => [SET_COOKIE, text]),
+    ...own.filter(([name]) => name === SET_COOKIE),
+    ...(namesSession ? [[MCP_SESSION_ID, sessionId] as const] : []),
+  ];
+}
+
+/** Names of the other answer's headers that must not stay beside these. */
+export function staleHeaders(other: HeaderFields, set: readonly Header[]): readonly string[] {
+  const stale = new Set<string>();
+  for (const [name] of endToEnd(other.entries()))
+    if (REMOVABLE.has(name) || (!ENVOYS.has(name) && !UNWRITABLE.test(name))) stale.add(name);
+  for (const [name] of set) stale.delete(name);
+  return [...stale];
+}
