@@ -8,17 +8,23 @@ import { sessionTag } from "./sessions/id.ts";
 import { errorLine } from "./telemetry/error-line.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
-import { seldom } from "./telemetry/seldom.ts";
+import { REFUSAL_CAUSES } from "./telemetry/refusal-causes.ts";
+import { seldom, seldomCounted } from "./telemetry/seldom.ts";
 
 export function requestObserver(metrics: Metrics, log: Logger): (event: RequestEvent) => void {
   const isDue = seldom();
+  const countUntilDue = seldomCounted();
   return (event) => {
     switch (event.kind) {
       case "forwarded":
         return metrics.forwarded(event.route.path, event.how);
-      case "rejected":
-        log.debug({ reason: event.reason, route: event.route?.path }, "refused");
-        return metrics.rejected(event.reason);
+      case "rejected": {
+        const { reason, route } = event;
+        metrics.rejected(reason);
+        const refused = countUntilDue(`${reason} ${route?.path ?? ""}`);
+        if (refused > 0) return log.info({ reason, route: route?.path, refused }, `refused: ${REFUSAL_CAUSES[reason]}`);
+        return log.debug({ reason, route: route?.path }, "refused");
+      }
       case "not-kept":
         log.debug({ reason: event.reason, route: event.route.path }, "not kept for a loss of its session");
         return metrics.requestNotKept(event.reason);

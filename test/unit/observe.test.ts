@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { SweepEvent } from "../../src/admission/sweeper.ts";
 import type { RequestEvent } from "../../src/gateway.ts";
 import { recoveryObserver, requestObserver, sweepObserver } from "../../src/observe.ts";
@@ -7,6 +7,7 @@ import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts"
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { SELDOM_MS } from "../../src/telemetry/seldom.ts";
 import { ROUTE } from "./core/policy.ts";
 
 /** The observers at work, the lines of their log, and what was counted. */
@@ -39,12 +40,20 @@ test.each<[RequestEvent, string, object[]]>([
   [
     { kind: "rejected", reason: "sessions-exhausted", route },
     'mcp_router_requests_rejected_total{reason="sessions-exhausted"} 1',
-    [{ reason: "sessions-exhausted", route: "/mcp", msg: "refused" }],
+    [
+      {
+        level: 30,
+        reason: "sessions-exhausted",
+        route: "/mcp",
+        refused: 1,
+        msg: "refused: there are as many sessions as admission.sessions allows",
+      },
+    ],
   ],
   [
     { kind: "rejected", reason: "no-route", route: undefined },
     'mcp_router_requests_rejected_total{reason="no-route"} 1',
-    [{ reason: "no-route", msg: "refused" }],
+    [{ level: 30, reason: "no-route", refused: 1, msg: "refused: no route has this path: see routes[].path" }],
   ],
   [
     { kind: "not-kept", reason: "budget", route },
@@ -66,6 +75,34 @@ test.each<[RequestEvent, string, object[]]>([
   request(event);
   expect(await all()).toEqual([counted]);
   expect(lines).toMatchObject(logged);
+});
+
+test("a refusal is told at info once a minute for each reason and route, with how many there were since", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const { request, lines } = open();
+    const refuse = (reason: "session-unknown" | "not-json", path = "/mcp") =>
+      request({ kind: "rejected", reason, route: { ...route, path } });
+    const told = () =>
+      lines.splice(0).flatMap((line) => {
+        const { level, reason, route, refused } = line as { [name: string]: unknown };
+        return level === 30 ? [[reason, route, refused]] : [];
+      });
+    for (let n = 0; n < 10; n++) refuse("session-unknown");
+    refuse("session-unknown", "/other");
+    refuse("not-json");
+    expect(told()).toEqual([
+      ["session-unknown", "/mcp", 1],
+      ["session-unknown", "/other", 1],
+      ["not-json", "/mcp", 1],
+    ]);
+    vi.advanceTimersByTime(SELDOM_MS);
+    refuse("session-unknown");
+    refuse("session-unknown");
+    expect(told()).toEqual([["session-unknown", "/mcp", 10]]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("an event that nobody mapped is a fault", () => {
