@@ -19,6 +19,7 @@ import { createRecovery } from "./recovery/recover.ts";
 import { credentialHeaders } from "./recovery/sent-headers.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openStore } from "./store.ts";
+import { errorLine } from "./telemetry/error-line.ts";
 import { serveHealth } from "./telemetry/http.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -145,7 +146,8 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         ),
     });
     const readiness = () => ({ ready: ready && reached(), troubles: [opened.trouble() ?? []].flat() });
-    if (http) started.adopt(await serveHealth(http, { ...metrics, readiness }), (it) => it.close());
+    if (http)
+      started.adopt(await serveHealth(http, { ...metrics, readiness, fault: healthFault(log) }), (it) => it.close());
     await server.listen(listen);
     started.defer(async () => {
       clean = await server.drain(patience);
@@ -190,6 +192,10 @@ async function letGo({ config, log }: Start, started: AsyncDisposableStack, isCl
   return clean;
 }
 
+function healthFault(log: Logger): (error: unknown) => void {
+  return (error) => log.error(errorLine(error), "health or metrics could not be told");
+}
+
 /** Tells backends through Envoy, by what the configuration in force says of them. One that it names no more is not told. */
 function backendEnder(egress: Egress, config: () => Config): SweeperOptions["endBackendSession"] {
   return async (backend, ended, credentials, signal) => {
@@ -214,7 +220,10 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     // Let go of last: whoever asks during the drain is told that we are not ready.
-    if (http) started.adopt(await serveHealth(http, { ...metrics, readiness, render }), (server) => server.close());
+    if (http)
+      started.adopt(await serveHealth(http, { ...metrics, readiness, render, fault: healthFault(log) }), (server) =>
+        server.close(),
+      );
     workers = await startWorkers({ file, text, workers: count, drain, environment, metrics, log });
     started.defer(async () => {
       clean = (await workers?.stop()) ?? true;

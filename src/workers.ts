@@ -10,6 +10,7 @@ import { catchTheRest, type Served } from "./last-net.ts";
 import type { Readiness } from "./telemetry/http.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics, MetricsSnapshot } from "./telemetry/metrics.ts";
+import { paced } from "./telemetry/paced.ts";
 
 /** What a worker says of itself when it is asked. */
 export interface Report extends Readiness {
@@ -24,6 +25,8 @@ type ToWorker = { readonly kind: "start"; readonly text: string } | { readonly k
 
 /** How long (ms) the primary waits for a worker's report, which a worker that is stuck never sends. */
 const REPORT_TIMEOUT_MS = 1_000;
+/** Least ms between two reports of a worker. */
+const REPORT_PAUSE_MS = 50;
 /** How long (ms) a worker that ended stays down, so that one which cannot start does not keep a core busy. */
 const RESTART_PAUSE_MS = 500;
 /** How much longer (ms) than its drain a worker may take to end. */
@@ -92,7 +95,6 @@ class Worker {
   readonly #options: WorkersOptions;
   #process: ChildProcess | undefined;
   #stopping = false;
-  #asked: Promise<Report | undefined> | undefined;
   #last: Report | undefined;
   #restart: NodeJS.Timeout | undefined;
 
@@ -128,13 +130,8 @@ class Worker {
     return this.#last?.troubles ?? [];
   }
 
-  /** Whoever asks while a report is under way gets that one. */
-  report(): Promise<Report | undefined> {
-    this.#asked ??= this.#ask().finally(() => {
-      this.#asked = undefined;
-    });
-    return this.#asked;
-  }
+  /** One for all who ask at once: each would listen for it, and it costs the worker the time of some requests. */
+  readonly report = paced(() => this.#ask(), REPORT_PAUSE_MS);
 
   async #ask(): Promise<Report | undefined> {
     const child = this.#process;

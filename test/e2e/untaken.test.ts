@@ -94,6 +94,16 @@ test("peers that say nonsense, or go in the middle, leave nothing untaken, and n
   expect(lines(router).map(({ msg }) => msg)).toContain("serving");
 });
 
+test("a crowd of scrapers gets the metrics of all workers, and Node has nothing to warn of", async () => {
+  const { router, http } = await open({ workers: 2 });
+  for (let round = 0; round < 3; round++) {
+    const all = await Promise.all(Array.from({ length: 40 }, () => metricsAt(http)));
+    for (const text of all) expect(metricIn(text, "store_up")).toBe(2);
+  }
+  // A warning of Node's own would be no JSON.
+  expect(lines(router).map(({ msg }) => msg)).toContain("serving by workers");
+});
+
 describe("an error that nobody takes", () => {
   test("of a promise is said without what hangs on it, and counted, and the router goes on", async () => {
     const { router, http } = await open();
