@@ -59,7 +59,7 @@ export default {
         "^src/core/",
         "^src/sessions/(store|id)\\.ts$",
         "^src/admission/(ledger|lease|admission)\\.ts$",
-        "^src/recovery/(keep|override-guard)\\.ts$",
+        "^src/recovery/keep\\.ts$",
       ],
       "gateway → core, contracts",
     ),

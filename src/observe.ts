@@ -76,7 +76,17 @@ function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoi
   }
 }
 
+/** How long (ms) a backend whose brake was said at warn is not said of again. */
+const BRAKED_QUIET_MS = 60_000;
+
 export function recoveryObserver(metrics: Metrics, log: Logger): (event: RecoveryEvent) => void {
+  const saidAt = new Map<string, number>();
+  const isQuiet = (backend: string) => {
+    const now = performance.now();
+    if (now - (saidAt.get(backend) ?? -BRAKED_QUIET_MS) < BRAKED_QUIET_MS) return true;
+    saidAt.set(backend, now);
+    return false;
+  };
   return ({ key, backend, suspicion, outcome, why, from, to, ms }) => {
     metrics.recovered(backend, outcome, ms / 1000);
     const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
@@ -90,6 +100,15 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
         return log.debug(line, "a backend's session was asked for, and lives");
       case "left":
         return log.debug(line, "nobody waits for a lost session any more");
+      case "braked":
+        if (isQuiet(backend)) return log.debug(line, "a lost session is not recovered for a while");
+        return log.warn(
+          line,
+          why === "retry-after"
+            ? "a backend that refused to begin a session has asked to be let be: lost sessions of it get its first answer until then"
+            : "a session is lost again soon after each recovery, so it is not recovered for a while: does an endpoint lead to " +
+                "several servers (name each), or does the server forget its sessions?",
+        );
       case "failed":
         return log.warn(line, "a lost session was not recovered");
       default:

@@ -84,8 +84,10 @@ export interface KeeperDependencies {
   readonly notRemembered: (why: NotRemembered) => void;
 }
 
-/** What a lost GET stream is answered: the client connects again after so many ms, and Envoy carries the new stream. */
-const RECONNECT = "retry: 100\n\n";
+/** ms after which a client whose stream was lost connects again, where its session has been recovered already. */
+const RECONNECT_MS = 100;
+/** The same where no endpoint of its backend takes connections. */
+const RECONNECT_TO_GONE_MS = 2_000;
 
 export function createKeeper(dependencies: KeeperDependencies): Keeper {
   return {
@@ -170,6 +172,8 @@ class KeptRequest implements Kept {
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {
     const { route, query, key, binding: used, headers, labels, sessionId, limits } = this.#request;
     const message = this.#message;
+    // The next one finds out whether somebody is there again. A request that is refused for a while ends some clients.
+    if (!message && suspicion === "gone") return reconnect(sessionId, RECONNECT_TO_GONE_MS);
     const { recovery, egress, overrides, answers } = this.#dependencies;
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
@@ -191,9 +195,13 @@ class KeptRequest implements Kept {
       bound,
     };
     const outcome = await recovery.recover(loss, signal);
+    if (!message && outcome.kind === "braked") return reconnect(sessionId, outcome.wait);
     if (!("binding" in outcome)) return asItIs;
     const { binding, setCookies = [] } = outcome;
-    if (!message) return reconnect(sessionId, setCookies);
+    if (!message) {
+      const ms = outcome.kind === "recovered" ? outcome.listenAgain : RECONNECT_MS;
+      return reconnect(sessionId, ms, setCookies);
+    }
     const { id, body } = message;
     try {
       const again = await replay(
@@ -226,14 +234,15 @@ class KeptRequest implements Kept {
   }
 }
 
-function reconnect(sessionId: string, setCookies: readonly string[]): Verdict {
+/** Answers a lost GET stream: the client connects again after so many ms, and Envoy carries the new stream. */
+function reconnect(sessionId: string, ms: number, setCookies: readonly string[] = []): Verdict {
   const said = [
     ["content-type", EVENT_STREAM],
     ["cache-control", "no-cache"],
     [MCP_SESSION_ID, sessionId],
   ] as const;
   const headers = replayedHead(said, sessionId, setCookies);
-  return { kind: "reply", status: 200, headers, body: RECONNECT, details: "mcp_reconnect" };
+  return { kind: "reply", status: 200, headers, body: `retry: ${Math.ceil(ms)}\n\n`, details: "mcp_reconnect" };
 }
 
 function remarkOf({ kind, params, uri }: Note, body: Uint8Array): Remark {

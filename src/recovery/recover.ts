@@ -4,6 +4,7 @@
  */
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { BEGINNING_MS, FREE_DEBT_MS, listenAgainAfter } from "../core/brake.ts";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
@@ -15,6 +16,7 @@ import { createGate, type Gate } from "./gate.ts";
 import { createKnownAlive } from "./known-alive.ts";
 import type { Lock, Locks } from "./locks.ts";
 import { asksForLogin, isLost, isSeldomLoss, readSaid, type Said, type Suspicion } from "./lost.ts";
+import { createPauses, type Pauses, retryAfter } from "./retry-after.ts";
 
 /** A request that was answered as one in a lost session is. */
 interface Loss {
@@ -38,11 +40,28 @@ interface Loss {
   readonly bound: number;
 }
 
+/**
+ * Why no session is begun for a while: those before were lost too soon after they had begun, or the backend has asked to be let
+ * be (Retry-After).
+ */
+type Brake = "lost again" | "retry-after";
+
 type Outcome =
-  /** The session goes on, by this binding, which we made. `setCookies`: what its initialize was given to go with its calls. */
-  | { readonly kind: "recovered"; readonly binding: Binding; readonly setCookies?: readonly string[] }
+  /**
+   * The session goes on, by this binding, which we made. `setCookies`: what its initialize was given to go with its calls.
+   * `listenAgain`: ms after which a client that only listens is to come again, so that one whose every session is lost does not
+   * have them made without end.
+   */
+  | {
+      readonly kind: "recovered";
+      readonly binding: Binding;
+      readonly setCookies?: readonly string[];
+      readonly listenAgain: number;
+    }
   /** The session goes on, by a binding that somebody else has made: another router, or an earlier recovery of ours. */
   | { readonly kind: "joined"; readonly binding: Binding; readonly setCookies?: never }
+  /** It was not tried: for so many ms no session is begun there. */
+  | { readonly kind: "braked"; readonly why: Brake; readonly wait: number }
   /**
    * Nothing says that the session is lost: the answer was about something else. By its ping, or since a login is asked for
    * where a session is begun too.
@@ -86,8 +105,10 @@ const POLL_MS = 50;
 /** ms between two tries to initialize at a backend that nobody can be reached of: at first, and at most. */
 const FIRST_RETRY_MS = 25;
 const LONGEST_RETRY_MS = 500;
-/** How many new sessions are begun at most, where each is lost before it is of use. */
-const BEGINNINGS = 5;
+/** How many new sessions are begun at most for one request, where each is lost before it is of use. */
+const BEGINNINGS = 2;
+/** Longest (ms) that a request waits for the brake (brake.ts): one that would wait longer gets its first answer at once. */
+const BRAKE_PATIENCE_MS = 2_000;
 /** Recoveries under way at once at one backend: when one with thousands of sessions restarts, they take turns. */
 const MOST_AT_ONCE = 128;
 /** Subscriptions of one session that are said again at once: it may have a hundred, and little time. */
@@ -125,12 +146,23 @@ interface Flight {
   readonly outcome: Promise<Outcome>;
   readonly abort: AbortController;
   waiting: number;
+  /** The backend was asked to begin a session: it is seen through, whoever leaves, or nobody could end that session. */
+  committed: boolean;
+}
+
+/** What a flight's attempt is given by who runs it. */
+interface Turn {
+  /** Waits so many ms, and lets others at the backend go ahead meanwhile. */
+  rest(ms: number): Promise<void>;
+  /** Says whether the flight is to be seen through from now on. */
+  commit(committed: boolean): void;
 }
 
 export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const flights = new Map<string, Flight>();
   /** By backend: one that is away keeps its turns for as long as they may last, and no other's sessions may wait for that. */
   const gates = new Map<string, Gate>();
+  const pauses = createPauses();
   const gateOf = (backend: string): Gate => {
     const known = gates.get(backend) ?? createGate(MOST_AT_ONCE);
     gates.set(backend, known);
@@ -145,10 +177,19 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();
-    const outcome = run(dependencies, gateOf(loss.target.backend), loss, abort.signal).finally(() => end(flight));
-    const flight: Flight = { name, outcome, abort, waiting: 0 };
+    const commit = (committed: boolean) => {
+      flight.committed = committed;
+      if (flight.waiting === 0) leave(flight);
+    };
+    const attempt = run({ ...dependencies, pauses }, gateOf(loss.target.backend), loss, abort.signal, commit);
+    const outcome = attempt.finally(() => end(flight));
+    const flight: Flight = { name, outcome, abort, waiting: 0, committed: false };
     flights.set(name, flight);
     return flight;
+  };
+  /** Nobody is left to do it for. One that has ended is let be: answers that nobody waited for may still be coming. */
+  const leave = (flight: Flight) => {
+    if (!flight.committed && end(flight)) flight.abort.abort(new Error("every client has left"));
   };
   /** Nobody joins it any more. False: it had ended before. */
   const end = (flight: Flight) => flights.get(flight.name) === flight && flights.delete(flight.name);
@@ -162,13 +203,12 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
       const flight = join(loss);
       flight.waiting++;
       const left = new Promise<Outcome>((resolve) => {
-        const leave = () => resolve({ kind: "left" });
-        if (signal.aborted) leave();
-        else signal.addEventListener("abort", leave, { once: true });
+        const giveUp = () => resolve({ kind: "left" });
+        if (signal.aborted) giveUp();
+        else signal.addEventListener("abort", giveUp, { once: true });
       });
       const outcome = await Promise.race([flight.outcome, left]);
-      // Nobody is left to do it for. One that has ended is let be: answers that nobody waited for may still be coming.
-      if (--flight.waiting === 0 && end(flight)) flight.abort.abort(new Error("every client has left"));
+      if (--flight.waiting === 0) leave(flight);
       const name = outcome.kind === "alive" ? names?.[outcome.by] : undefined;
       if (name !== undefined) alive.add(name, performance.now());
       return outcome;
@@ -176,13 +216,30 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   };
 }
 
-async function run(dependencies: RecoveryDependencies, gate: Gate, loss: Loss, left: AbortSignal): Promise<Outcome> {
+interface AttemptDependencies extends RecoveryDependencies {
+  readonly pauses: Pauses;
+}
+
+async function run(
+  dependencies: AttemptDependencies,
+  gate: Gate,
+  loss: Loss,
+  left: AbortSignal,
+  commit: Turn["commit"],
+): Promise<Outcome> {
   const started = performance.now();
-  const signal = AbortSignal.any([left, AbortSignal.timeout(loss.bound)]);
+  const bound = AbortSignal.timeout(loss.bound);
+  const signal = AbortSignal.any([left, bound]);
   const attempt = async () => {
-    const leave = await gate.enter(signal);
+    let leave = await gate.enter(signal);
+    const rest = async (ms: number) => {
+      leave();
+      leave = () => undefined;
+      await pause(ms, undefined, { signal });
+      leave = await gate.enter(signal);
+    };
     try {
-      return await new Attempt(dependencies, loss, signal).run();
+      return await new Attempt(dependencies, loss, { rest, commit }, signal, bound).run();
     } finally {
       leave();
     }
@@ -197,7 +254,7 @@ async function run(dependencies: RecoveryDependencies, gate: Gate, loss: Loss, l
     backend: loss.target.backend,
     suspicion: loss.suspicion,
     outcome: outcome.kind,
-    why: outcome.kind === "failed" ? outcome.why : undefined,
+    why: "why" in outcome ? outcome.why : undefined,
     from: loss.used.endpoint,
     to: "binding" in outcome ? outcome.binding.endpoint : undefined,
     ms: performance.now() - started,
@@ -219,16 +276,22 @@ interface OwnCall {
   readonly notification?: boolean;
 }
 
-/** One flight, step by step. Rejects where a step cannot be done, and when the signal says so. */
+/** One flight, step by step. Rejects where a step cannot be done, and when the signals say so. */
 class Attempt {
-  readonly #dependencies: RecoveryDependencies;
+  readonly #dependencies: AttemptDependencies;
   readonly #loss: Loss;
+  readonly #turn: Turn;
+  /** Ends what may be broken off: when its time is over, and when all have left. */
   readonly #signal: AbortSignal;
+  /** Ends what is seen through: when its time is over. */
+  readonly #bound: AbortSignal;
 
-  constructor(dependencies: RecoveryDependencies, loss: Loss, signal: AbortSignal) {
+  constructor(dependencies: AttemptDependencies, loss: Loss, turn: Turn, signal: AbortSignal, bound: AbortSignal) {
     this.#dependencies = dependencies;
     this.#loss = loss;
+    this.#turn = turn;
     this.#signal = signal;
+    this.#bound = bound;
   }
 
   async run(): Promise<Outcome> {
@@ -264,7 +327,7 @@ class Attempt {
   async #isLost(): Promise<boolean> {
     const { version, used, answeredBy, status } = this.#loss;
     const headers: Header[] = version === undefined ? [] : [[MCP_PROTOCOL_VERSION, version]];
-    const answer = await this.#call({ method: "ping" }, { ...used, endpoint: answeredBy }, headers);
+    const answer = await this.#call({ method: "ping" }, { ...used, endpoint: answeredBy }, headers, this.#signal);
     return isLost(status, answer.status, await this.#said(answer));
   }
 
@@ -288,20 +351,49 @@ class Attempt {
   }
 
   async #initializeAnew(session: Session): Promise<Outcome> {
-    for (let tries = 0; tries < BEGINNINGS; tries++) {
+    const braked = await this.#braked();
+    if (braked) return braked;
+    for (let tries = 1; ; tries++) {
       const outcome = await this.#tryAnew(session);
       if (outcome !== "gone") return outcome;
+      this.#turn.commit(false);
+      // One that was of no use weighs as much as all that are free: a backend that loses each is soon let be.
+      if (tries === BEGINNINGS || (await this.#count(FREE_DEBT_MS)).kind === "early")
+        throw new Error("the backend loses each new session at once");
     }
-    throw new Error("the backend loses each new session at once");
+  }
+
+  /** What keeps a session from being begun now, once it was waited for as long as a request may. */
+  async #braked(): Promise<Extract<Outcome, { kind: "braked" }> | undefined> {
+    const pause = this.#dependencies.pauses.left(this.#loss.target.backend);
+    if (pause > 0) return { kind: "braked", why: "retry-after", wait: pause };
+    let patience = BRAKE_PATIENCE_MS;
+    for (;;) {
+      const asked = await this.#count(0);
+      if (asked.kind === "granted") return undefined;
+      const { wait } = asked;
+      if (wait > patience) return { kind: "braked", why: "lost again", wait };
+      patience -= wait;
+      await this.#turn.rest(wait);
+    }
+  }
+
+  async #count(cost: number) {
+    const { key, target } = this.#loss;
+    const counted = await this.#dependencies.store.brake(key, target.backend, cost);
+    if (counted.kind === "unavailable") throw new Error("the session store is away");
+    if (counted.kind === "unknown") throw new Error("the session has ended");
+    return counted;
   }
 
   /** `gone`: so is the new session, before it was any good. Servers that restart one after another do that. */
   async #tryAnew(session: Session): Promise<Outcome | "gone"> {
     const { store } = this.#dependencies;
-    const { suspicion, key, target, used, answeredBy } = this.#loss;
+    const { suspicion, key, target, used } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     if (begun === "login") return { kind: "alive", by: "login" };
     try {
+      const counted = await this.#count(BEGINNING_MS);
       const spoken = this.#loss.version;
       if (spoken !== undefined && begun.version !== undefined && begun.version !== spoken)
         throw new Error(`the backend speaks ${begun.version} by now, and the client ${spoken}`);
@@ -322,10 +414,11 @@ class Attempt {
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
       if (bound.kind === "bound") {
-        // Where nobody could reach it, the lost one may live on.
-        if (suspicion === "gone" || answeredBy !== used.endpoint) this.#endIfThere(used);
+        // The lost one may live on: where nobody could reach it, or behind an address that leads to several servers.
+        this.#endIfThere(used);
         const { setCookies } = begun;
-        return { kind: "recovered", binding: bound.binding, ...(setCookies.length > 0 && { setCookies }) };
+        const listenAgain = listenAgainAfter(counted.kind === "granted" ? counted.debt : 0);
+        return { kind: "recovered", binding: bound.binding, listenAgain, ...(setCookies.length > 0 && { setCookies }) };
       }
       if (bound.kind === "conflict" && bound.binding) {
         this.#abandon(begun);
@@ -354,7 +447,9 @@ class Attempt {
   /** Of a session that is gone, as far as one knows. That nobody is there to be told is no news then, and is not counted. */
   #endIfThere(pin: SessionPin): void {
     const { target } = this.#loss;
-    this.#dependencies.egress.endSession(target, pin, this.#headersFor(pin), this.#signal).catch(() => undefined);
+    // Not by a signal of ours: it is told also where all have left, or the time is over.
+    const { signal } = new AbortController();
+    this.#dependencies.egress.endSession(target, pin, this.#headersFor(pin), signal).catch(() => undefined);
   }
 
   /** Nobody will use it: it must not cost the backend memory. */
@@ -367,17 +462,24 @@ class Attempt {
     return withCookies(this.#loss.headers, pin?.setCookies ?? []);
   }
 
-  /** At any endpoint, again and again while none can be reached: a backend that restarts is back soon. */
+  /**
+   * At any endpoint, again and again while none can be reached, by Envoy's own word: a backend that restarts is back soon. A
+   * backend that refuses by itself, as one that sheds load does, is not asked again. From the call to its answer it is seen
+   * through: broken off, it would leave a session there that nobody knows the id of.
+   */
   async #initialize(params: string) {
     for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
+      this.#signal.throwIfAborted();
+      this.#turn.commit(true);
       const answer = await this.#call({ method: "initialize", params }, undefined, []);
       // Here too: the login is the client's matter.
       if (this.#loss.suspicion === "ask-and-log-in" && asksForLogin(answer.status)) {
         answer.discard();
         return "login";
       }
-      if (answer.status !== 503) return await this.#begun(answer);
-      answer.discard();
+      if (answer.status !== 503 || (await this.#said(answer)) !== "away") return await this.#begun(answer);
+      // Nothing has begun.
+      this.#turn.commit(false);
       await pause(wait, undefined, { signal: this.#signal });
     }
   }
@@ -386,9 +488,8 @@ class Attempt {
     const { endpoint } = answer;
     const sessionId = answer.header(MCP_SESSION_ID);
     const read = async () => {
-      const message = await this.#answerOf(answer);
-      if (!isSuccess(answer.status) || message?.result === undefined)
-        throw new Error(`the backend refuses to initialize: ${answer.status}`);
+      const message = isSuccess(answer.status) ? await this.#answerOf(answer) : this.#refused(answer);
+      if (message?.result === undefined) throw new Error(`the backend refuses to initialize: ${answer.status}`);
       return message.result;
     };
     if (!sessionId) {
@@ -408,6 +509,13 @@ class Attempt {
     }
   }
 
+  /** What a refusal says beside its status: for how long no other is to be asked for. */
+  #refused(answer: Answer): undefined {
+    answer.discard();
+    const ms = retryAfter(answer.header("retry-after"), Date.now());
+    if (ms !== undefined) this.#dependencies.pauses.pause(this.#loss.target.backend, ms);
+  }
+
   #answerOf(answer: Answer) {
     return firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
   }
@@ -416,6 +524,7 @@ class Attempt {
     { method, params, notification }: OwnCall,
     pin: SessionPin | undefined,
     headers: readonly Header[],
+    signal = this.#bound,
   ): Promise<Answer> {
     const id = notification ? "" : `"id":${OWN_ID},`;
     const rest = params === undefined ? "" : `,"params":${params}`;
@@ -428,7 +537,7 @@ class Attempt {
         headers: [...this.#headersFor(pin), ...OWN_HEADERS, [X_MCP_SESSION, sessionTag(this.#loss.key)], ...headers],
         body: `{"jsonrpc":"2.0",${id}"method":"${method}"${rest}}`,
       },
-      this.#signal,
+      signal,
     );
   }
 }

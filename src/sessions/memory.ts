@@ -1,4 +1,5 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
+import { brake, type Debt } from "../core/brake.ts";
 import type { SessionKey } from "./id.ts";
 import { remarkBytes } from "./record.ts";
 import {
@@ -35,6 +36,8 @@ interface Entry {
   touchedAt: number;
   expiresAt: number;
   readonly endsAt: number;
+  /** Of the brake on recovery, by backend. */
+  readonly debts: Map<string, Debt>;
 }
 
 export interface MemoryStore extends SessionStore {
@@ -64,7 +67,8 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       if (live(key)) return { kind: "exists" };
       const at = now();
       const expiresIn = firstLife(lifespan);
-      entries.set(key, { session, touchedAt: NEVER, expiresAt: at + expiresIn, endsAt: at + lifetime });
+      const [expiresAt, endsAt] = [at + expiresIn, at + lifetime];
+      entries.set(key, { session, touchedAt: NEVER, expiresAt, endsAt, debts: new Map() });
       return { kind: "created", expiresIn };
     },
 
@@ -119,6 +123,15 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       const { remembered: _, ...rest } = entry.session;
       entry.session = remembered.size > 0 ? { ...rest, remembered } : rest;
       return { kind: "remembered" };
+    },
+
+    async brake(key, backend, cost) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      const at = Math.floor(now());
+      const braked = brake(entry.debts.get(backend), at, cost);
+      if (braked.kind === "granted" && cost > 0) entry.debts.set(backend, { debt: braked.debt, at });
+      return braked;
     },
 
     async remove(key) {

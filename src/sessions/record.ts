@@ -12,6 +12,7 @@
  * | l:<backend>  | params of the last logging/setLevel                                          |
  * | u:<backend>:<uri> | params of the resources/subscribe                                       |
  * | g:<backend>  | generation of the binding that the client last opened its GET stream by      |
+ * | d:<backend>  | debt of the brake on recovery (brake.ts), and ms by Redis's clock when it was counted, for one script alone |
  * | t, e, x      | ms by Redis's clock, the scripts' own: last touch (0: none yet), end of the lifetime, expiry |
  */
 import {
@@ -148,6 +149,10 @@ export function remarkBytes(backend: string, remark: Remark): number {
 
 export function listeningField(backend: string): string {
   return `${LISTENING}${backend}`;
+}
+
+export function debtField(backend: string): string {
+  return `d:${backend}`;
 }
 
 export function bindingField(backend: string): string {

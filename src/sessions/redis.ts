@@ -8,10 +8,12 @@
  */
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
+import { BEGINNING_MS, FIRST_AGE_MS, FREE_DEBT_MS, LONGEST_AGE_MS, MOST_DEBT_MS } from "../core/brake.ts";
 import { defineScripts, type Guard } from "../redis/guard.ts";
 import type { SessionKey } from "./id.ts";
 import {
   bindingField,
+  debtField,
   LAYOUT,
   LEVEL,
   listeningField,
@@ -62,6 +64,7 @@ const SCRIPTS = {
   mcprTouch: { file: lua("touch"), keys: 1 },
   mcprBind: { file: lua("bind"), keys: 1 },
   mcprRemember: { file: lua("remember"), keys: 1 },
+  mcprBrake: { file: lua("brake"), keys: 1 },
   mcprRemove: { file: lua("remove"), keys: 1 },
   mcprReap: { file: lua("reap"), keys: 1 },
 } as const;
@@ -137,6 +140,15 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
         }
       });
     },
+
+    brake: (key, backend, cost) =>
+      guard.run("brake", async () => {
+        const settings = [BEGINNING_MS, FREE_DEBT_MS, MOST_DEBT_MS, FIRST_AGE_MS, LONGEST_AGE_MS];
+        const answer = await scripts.mcprBrake(keyOf(key), debtField(backend), cost, ...settings);
+        if (answer === null) return UNKNOWN;
+        const [granted, ms] = answer as [number, number]; // What the script answers.
+        return granted === 1 ? { kind: "granted" as const, debt: ms } : { kind: "early" as const, wait: ms };
+      }),
 
     remove: (key) =>
       guard.run("remove", async () => {

@@ -13,6 +13,7 @@
  * - What has expired is known to `reap` alone, for REAP_GRACE_MS.
  * - There is no enumeration of live sessions.
  */
+import type { Braked } from "../core/brake.ts";
 import type { SessionKey } from "./id.ts";
 
 /** The session that one backend gave us. */
@@ -161,6 +162,13 @@ export interface SessionStore {
     backend: string,
     remark: Remark,
   ): Promise<{ kind: "remembered" } | { kind: "full"; of: "subscriptions" | "bytes" } | Unknown | Unavailable>;
+
+  /**
+   * Counts that another session was begun at a backend, in place of a lost one, unless the brake (brake.ts) says that it is too
+   * early for that.
+   * @param cost whole ms of debt; 0 asks, and counts nothing
+   */
+  brake(key: SessionKey, backend: string, cost: number): Promise<Braked | Unknown | Unavailable>;
 
   /** Ends a live session. Of several at once exactly one gets `removed`. */
   remove(key: SessionKey): Promise<{ kind: "removed"; session: Session } | Unknown | Unavailable>;

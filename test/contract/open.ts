@@ -68,6 +68,12 @@ for _, key in ipairs(redis.call('KEYS', '${PREFIX}:*')) do
     redis.call('HINCRBY', key, 't', -ARGV[1])
     redis.call('HINCRBY', key, 'e', -ARGV[1])
     redis.call('HINCRBY', key, 'x', -ARGV[1])
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      local debt, at = string.match(redis.call('HGET', key, field), '^(%d+) (%d+)$')
+      if at and string.sub(field, 1, 2) == 'd:' then
+        redis.call('HSET', key, field, string.format('%d %d', debt, at - ARGV[1]))
+      end
+    end
   elseif redis.call('TYPE', key).ok == 'zset' then
     for _, lease in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ARGV[1], lease) end
   end

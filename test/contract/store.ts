@@ -1,5 +1,6 @@
 /** What every session store must do (src/sessions/store.ts), whichever it is. Each implementation runs all of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { BEGINNING_MS, FREE_DEBT_MS, LONGEST_AGE_MS, MOST_DEBT_MS } from "../../src/core/brake.ts";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
 import {
   ANONYMOUS,
@@ -263,6 +264,63 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(won).toHaveLength(1);
         for (const outcome of outcomes)
           expect(outcome).toMatchObject({ binding: Reflect.get(won[0] ?? {}, "binding") });
+      });
+    });
+
+    describe("brake", () => {
+      const granted = { kind: "granted", debt: expect.any(Number) };
+      const early = { kind: "early", wait: expect.any(Number) };
+      const count = (cost: number, backend = "one") => store.brake(key, backend, cost);
+
+      test("grants as many as are free, and then has the next one wait for as long as it says", async () => {
+        await create();
+        for (let n = 0; n < 3; n++) expect(await count(BEGINNING_MS)).toEqual(granted);
+        expect(await count(MOST_DEBT_MS)).toEqual({ kind: "granted", debt: MOST_DEBT_MS });
+        const outcome = await count(BEGINNING_MS);
+        if (outcome.kind !== "early") throw new Error("it did not have to wait");
+        expect(outcome.wait).toBeLessThanOrEqual(LONGEST_AGE_MS);
+        for (let left = outcome.wait; left > 0; left -= LIFESPAN.idle / 2) {
+          expect(await count(0)).toEqual(early);
+          await store.touch(key);
+          await advance(Math.min(left, LIFESPAN.idle / 2));
+        }
+        expect(await count(0)).toEqual(granted);
+      });
+
+      test("keeps each backend's own", async () => {
+        await create();
+        await count(MOST_DEBT_MS);
+        expect(await count(BEGINNING_MS, "two")).toEqual({ kind: "granted", debt: BEGINNING_MS });
+        expect(await count(BEGINNING_MS)).toEqual(early);
+      });
+
+      test("asks at no cost, and counts nothing then", async () => {
+        await create();
+        expect(await count(0)).toEqual({ kind: "granted", debt: 0 });
+        await count(FREE_DEBT_MS / 2);
+        await store.touch(key);
+        await advance(LIFESPAN.idle / 2);
+        for (let n = 0; n < 3; n++) {
+          const outcome = await count(0);
+          expect(outcome).toEqual(granted);
+          expect(outcome).toMatchObject({
+            debt: expect.toSatisfy((debt) => debt <= FREE_DEBT_MS / 2 - LIFESPAN.idle / 2),
+          });
+        }
+      });
+
+      test("is no part of what is read of the session", async () => {
+        await create();
+        await count(BEGINNING_MS);
+        expect(await store.load(key)).toEqual(loaded);
+      });
+
+      test("knows no session that is not there", async () => {
+        expect(await count(BEGINNING_MS)).toEqual(unknown);
+        await create();
+        await store.remove(key);
+        expect(await count(BEGINNING_MS)).toEqual(unknown);
+        expect(await store.load(key)).toEqual(unknown);
       });
     });
 

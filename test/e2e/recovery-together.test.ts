@@ -47,7 +47,7 @@ describe("two routers on one Redis", () => {
     expect(results).toMatchObject(ids.map((id) => ({ id, result: { content: [{ text: `${id} ran` }] } })));
     expect(server.ran.toSorted()).toEqual(ids.toSorted());
     expect(server.sessions.size).toBe(1);
-    const methods = server.received.map(({ body }) => JSON.parse(body.toString()).method);
+    const methods = server.received.map(({ body }) => JSON.parse(body.toString() || "{}").method);
     expect(methods.filter((method) => method === "initialize")).toHaveLength(1);
 
     const outcomes = await Promise.all(
@@ -101,19 +101,35 @@ describe("a client that leaves", () => {
   const attempts = (id: unknown) =>
     backend.seen.filter(({ method, body }) => method === "tools/call" && JSON.parse(body.toString()).id === id).length;
 
-  test.each(["ping", "initialize", "notifications/initialized"])(
-    "during the %s ends it at the backend, and its call never runs",
+  test("during the ping ends it at the backend, and its call never runs", async () => {
+    backend.forget();
+    const held = backend.hold("ping");
+    const { leave } = begin(1);
+    await expect.poll(() => held.waiting).toBe(1);
+    leave();
+    await expect.poll(() => backend.cut).toEqual(["ping"]);
+    held.release();
+    expect((await call(2)).status).toBe(200);
+    expect(backend.ran).toEqual([2]);
+    expect(attempts(1)).toBe(1);
+  });
+
+  test.each(["initialize", "notifications/initialized"])(
+    "during the %s has the session bound all the same, so that no other one is begun, and its call never runs",
     async (method) => {
       backend.forget();
       const held = backend.hold(method);
       const { leave } = begin(1);
       await expect.poll(() => held.waiting).toBe(1);
       leave();
-      await expect.poll(() => backend.cut).toEqual([method]);
+      await expect.poll(() => stack.envoy.stat("cluster.mcp_router.upstream_rq_active")).toBe(0);
       held.release();
       expect((await call(2)).status).toBe(200);
       expect(backend.ran).toEqual([2]);
       expect(attempts(1)).toBe(1);
+      // The first one is the client's own.
+      expect(backend.methods.filter((called) => called === "initialize")).toHaveLength(2);
+      expect(backend.cut).toEqual([]);
     },
   );
 

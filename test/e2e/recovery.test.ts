@@ -48,6 +48,15 @@ afterEach(async () => {
   await server?.close();
 });
 
+/** The messages that a server has received: not the DELETE that tells it of the end of the lost session. */
+function messagesAt({ received }: TestServer) {
+  return received.filter(({ body }) => body.length > 0).map(({ body }) => JSON.parse(body.toString()));
+}
+
+function methodsAt(at: TestServer): string[] {
+  return messagesAt(at).map(({ method }) => method);
+}
+
 describe("a tools/call after the backend restarted in place", () => {
   test.each([{ json: true }, { json: false }])("is answered as if nothing had happened: %j", async (options) => {
     const session = await open(options);
@@ -58,8 +67,7 @@ describe("a tools/call after the backend restarted in place", () => {
     expect(answer).toMatchObject({ status: 200, headers: { "mcp-session-id": session } });
     expect(JSON.stringify(messageOf(answer))).toContain("again");
     expect(await callTool(stack.port, PATH, session, "echo", { text: "and on" })).toContain("and on");
-    const methods = server.received.map(({ body }) => JSON.parse(body.toString() || "{}").method);
-    expect(methods).toEqual([
+    expect(methodsAt(server)).toEqual([
       "tools/call",
       "ping",
       "initialize",
@@ -241,7 +249,7 @@ describe("after a restart of its server", () => {
 
   const say = (method: string, params?: object) =>
     post(stack.port, PATH, { jsonrpc: "2.0", id: method, method, params }, { "mcp-session-id": session });
-  const methods = () => server.received.map(({ body }) => JSON.parse(body.toString() || "{}").method);
+  const methods = () => methodsAt(server);
 
   /** Opens the GET stream as clients do: again after as long as the server says, if it ends. */
   async function listen(over: Readonly<Record<string, string>> = {}): Promise<IncomingMessage> {
@@ -308,7 +316,7 @@ describe("after a restart of its server", () => {
     await say("logging/setLevel", { level: "error" });
     await restart();
     await run(session, "it");
-    const messages = server.received.map(({ body }) => JSON.parse(body.toString()));
+    const messages = messagesAt(server);
     expect(methods().slice(2)).toEqual([
       "initialize",
       "notifications/initialized",

@@ -49,7 +49,7 @@ interface Options {
 
 type Recovered = Parameters<Recovery["recover"]>;
 
-const recovered = async () => ({ kind: "recovered", binding: NEW }) as const;
+const recovered = async () => ({ kind: "recovered", binding: NEW, listenAgain: 100 }) as const;
 
 /** A keeper, and a request of a session that it is asked to keep. */
 async function open({
@@ -330,7 +330,9 @@ describe("the answer of a lost session", () => {
 
   test("is sent once more with the cookies that the new session was given", async () => {
     const setCookies = ["LB=2; Path=/"];
-    const { keep, sent } = await open({ recover: async () => ({ kind: "recovered", binding: NEW, setCookies }) });
+    const { keep, sent } = await open({
+      recover: async () => ({ kind: "recovered", binding: NEW, listenAgain: 100, setCookies }),
+    });
     await lost(mustKeep(keep()));
     expect(sent[0]?.headers).toContainEqual(["cookie", "LB=2"]);
   });
@@ -382,10 +384,35 @@ describe("the answer of a lost session", () => {
 
   test("of a GET tells the client the cookies that the new session was given", async () => {
     const setCookies = ["LB=2; Path=/"];
-    const { keep } = await open({ recover: async () => ({ kind: "recovered", binding: NEW, setCookies }) });
+    const { keep } = await open({
+      recover: async () => ({ kind: "recovered", binding: NEW, listenAgain: 100, setCookies }),
+    });
     expect(await lost(mustKeep(keep({ message: undefined })))).toMatchObject({
       headers: expect.arrayContaining([["set-cookie", "LB=2; Path=/"]]),
     });
+  });
+
+  test.each<[string, Awaited<ReturnType<Recovery["recover"]>>, string]>([
+    ["as soon as its recovery says", { kind: "recovered", binding: NEW, listenAgain: 6_400 }, "retry: 6400\n\n"],
+    ["soon where another one recovered it", { kind: "joined", binding: NEW }, "retry: 100\n\n"],
+    ["when the brake lets go", { kind: "braked", why: "lost again", wait: 12_345.6 }, "retry: 12346\n\n"],
+  ])("of a GET has the client connect again %s", async (_, outcome, body) => {
+    const { keep } = await open({ recover: async () => outcome });
+    expect(await lost(mustKeep(keep({ message: undefined })))).toMatchObject({ kind: "reply", status: 200, body });
+  });
+
+  test("of a GET whose backend nobody reaches is an event stream at once, and a recovery is left to who comes again", async () => {
+    const { keep, recoveries } = await open();
+    const gone = head("503", { flags: 0x20, endpoint: undefined });
+    const { verdict } = laterOf(mustKeep(keep({ message: undefined })).answer(gone, AS_IT_IS));
+    expect(await verdict).toMatchObject({ kind: "reply", status: 200, body: "retry: 2000\n\n" });
+    expect(recoveries).toEqual([]);
+  });
+
+  test("goes on as it is while the brake holds", async () => {
+    const { keep, sent } = await open({ recover: async () => ({ kind: "braked", why: "retry-after", wait: 5_000 }) });
+    expect(await lost(mustKeep(keep()))).toBe(AS_IT_IS);
+    expect(sent).toEqual([]);
   });
 
   test.each(["POST", "GET"])("goes on as it is where the session lives, or is not recovered: %s", async (method) => {
@@ -419,7 +446,9 @@ describe("a request that has ended", () => {
   test("is told to its recovery, and is not sent again", async () => {
     const { keep, sent } = await open({
       recover: (_, signal) =>
-        new Promise((resolve) => signal.addEventListener("abort", () => resolve({ kind: "recovered", binding: NEW }))),
+        new Promise((resolve) =>
+          signal.addEventListener("abort", () => resolve({ kind: "recovered", binding: NEW, listenAgain: 100 })),
+        ),
     });
     const kept = mustKeep(keep());
     const verdict = lost(kept);
@@ -443,7 +472,7 @@ describe("a request that has ended", () => {
       recover: async () => {
         // As soon as it is sent.
         queueMicrotask(() => kept?.drop());
-        return { kind: "recovered", binding: NEW };
+        return { kind: "recovered", binding: NEW, listenAgain: 100 };
       },
     });
     kept = mustKeep(keep());

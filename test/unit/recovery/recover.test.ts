@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { FREE_DEBT_MS, MOST_DEBT_MS } from "../../../src/core/brake.ts";
 import type { Header } from "../../../src/core/http.ts";
 import { createEgress } from "../../../src/egress/client.ts";
 import type { Lock, Locks } from "../../../src/recovery/locks.ts";
@@ -32,6 +33,9 @@ const RESTARTED: Readonly<Record<string, Answer>> = {
   "resources/subscribe": { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' },
   DELETE: { status: 204 },
 };
+
+/** What Envoy says where nobody takes connections. */
+const NOBODY_THERE: Answer = { status: 503, body: '{"error":{"message":"Backend unavailable"}}' };
 
 type Answers = Readonly<Record<string, Answer | Handler>>;
 
@@ -103,7 +107,11 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
     bound,
   };
   const recovery = recoveryOver({ ...store, ...over?.(store) });
-  const names = () => listener.calls.map(({ name }) => name);
+  /** What was called, but for the end of the lost session. */
+  const names = () =>
+    listener.calls
+      .filter(({ name, headers }) => name !== "DELETE" || headers["mcp-session-id"] !== "old")
+      .map(({ name }) => name);
   return { listener, store, key, events, abandoned, recovery, another: () => recoveryOver(store), loss, names };
 }
 
@@ -117,7 +125,7 @@ describe("a session that its backend has lost", () => {
     await store.remember(key, "one", { kind: "subscribe", uri: "a:b", params: '{"uri":"a:b"}' });
     await store.remember(key, "one", { kind: "subscribe", uri: "c", params: '{"uri":"c"}' });
     await store.remember(key, "two", { kind: "level", params: '{"level":"of another backend"}' });
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW });
     expect(names()).toEqual(["ping", ...STEPS, "logging/setLevel", "resources/subscribe", "resources/subscribe"]);
     expect(listener.calls.map(({ body }) => body)).toEqual([
       '{"jsonrpc":"2.0","id":"mcp-router","method":"ping"}',
@@ -165,8 +173,9 @@ describe("a session that its backend has lost", () => {
     await store.remember(key, "one", { kind: "level", params: "{}" });
     const headers: readonly Header[] = [...HEADERS, ["cookie", "LB=1; mine=1"]];
     const outcome = await recovery.recover({ ...loss, headers }, never);
-    expect(outcome).toEqual({ kind: "recovered", binding: NEW, setCookies });
-    expect(listener.calls.map(({ headers: { cookie } }) => cookie)).toEqual([
+    expect(outcome).toMatchObject({ kind: "recovered", binding: NEW, setCookies });
+    const calls = listener.calls.filter(({ name }) => name !== "DELETE");
+    expect(calls.map(({ headers: { cookie } }) => cookie)).toEqual([
       "LB=1; mine=1",
       "LB=1; mine=1",
       "LB=2; mine=1; other=1",
@@ -202,14 +211,14 @@ describe("a session that its backend has lost", () => {
       return undefined;
     };
     const { recovery, loss } = await open({ answers: { initialize } });
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW });
   });
 
   test("whose endpoint is gone is not asked for, and is ended once there is another: it may live on there", async () => {
     const { recovery, loss, listener, names } = await open();
     expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "recovered" });
     const { headers } = await listener.called("DELETE");
-    expect(names()).toEqual([...STEPS, "DELETE"]);
+    expect(names()).toEqual(STEPS);
     expect(headers).toMatchObject({
       "mcp-session-id": "old",
       "x-mcp-endpoint": USED.endpoint,
@@ -224,7 +233,7 @@ describe("a session that its backend has lost", () => {
     const pin = { "mcp-session-id": "old", "x-mcp-endpoint": answeredBy };
     expect((await listener.called("ping")).headers).toMatchObject(pin);
     expect((await listener.called("DELETE")).headers).toMatchObject({ ...pin, "x-mcp-endpoint": USED.endpoint });
-    expect(names()).toEqual(["ping", ...STEPS, "DELETE"]);
+    expect(names()).toEqual(["ping", ...STEPS]);
   });
 
   test.each<[string, Answer | Handler]>([
@@ -250,8 +259,11 @@ describe("a session that its backend has lost", () => {
   });
 
   test("waits for a backend that is not back yet", async () => {
-    const { recovery, loss, names } = await open({ answers: { initialize: first(3, { status: 503 }) } });
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toEqual({ kind: "recovered", binding: NEW });
+    const { recovery, loss, names } = await open({ answers: { initialize: first(3, NOBODY_THERE) } });
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({
+      kind: "recovered",
+      binding: NEW,
+    });
     expect(names().filter((name) => name === "initialize")).toHaveLength(4);
   });
 
@@ -271,7 +283,7 @@ describe("a session that its backend has lost", () => {
     ["503 of its own", { status: 503 }],
   ])("goes on though the backend answers notifications/initialized by %s", async (_, taken) => {
     const { recovery, loss, abandoned } = await open({ answers: { "notifications/initialized": taken } });
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW });
     expect(abandoned).toEqual([]);
   });
 
@@ -368,7 +380,7 @@ describe("a session whose requests are answered 401 or 403", () => {
   ])("%i is lost where its ping is, and a session begins with its client's credentials", async (status, ping) => {
     const { recovery, loss, names } = await open({ answers: { ping } });
     const asked = { ...loss, suspicion: "ask-and-log-in", status } as const;
-    expect(await recovery.recover(asked, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await recovery.recover(asked, never)).toMatchObject({ kind: "recovered", binding: NEW });
     expect(names()).toEqual(["ping", ...STEPS]);
   });
 
@@ -583,7 +595,8 @@ describe("a recovery fails, and says why,", () => {
     ],
     ["where the bound is exceeded", { answers: { initialize: silent }, bound: 50 }, "timeout", []],
     ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, "timeout", []],
-    ["where the backend stays away", { answers: { initialize: { status: 503 } }, bound: 100 }, "abort", []],
+    ["where the backend stays away", { answers: { initialize: NOBODY_THERE }, bound: 100 }, "abort", []],
+    ["where the backend sheds load", { answers: { initialize: { status: 503 } } }, "refuses to initialize: 503", []],
     ["while the store is away", { store: () => ({ load: unavailable }) }, "store is away", []],
     ["where the store goes away", { store: () => ({ bind: unavailable }) }, "store is away", ["new"]],
     ["while the locks are away", { locks: { acquire: unavailable } }, "store is away", []],
@@ -645,7 +658,7 @@ describe("of many who meet the loss of one session at once", () => {
   test("sixty have it recovered once", async () => {
     const { recovery, loss, names, events } = await open();
     const outcomes = await Promise.all(Array.from({ length: 60 }, () => recovery.recover(loss, never)));
-    expect(outcomes).toEqual(Array(60).fill({ kind: "recovered", binding: NEW }));
+    expect(outcomes).toMatchObject(Array(60).fill({ kind: "recovered", binding: NEW }));
     expect(names()).toEqual(["ping", ...STEPS]);
     expect(events).toHaveLength(1);
   });
@@ -670,7 +683,7 @@ describe("of many who meet the loss of one session at once", () => {
       recovery.recover({ ...loss, suspicion: "gone" }, never),
       recovery.recover(loss, never),
     ]);
-    expect(outcomes).toEqual([
+    expect(outcomes).toMatchObject([
       { kind: "recovered", binding: NEW },
       { kind: "alive", by: "ping" },
     ]);
@@ -684,7 +697,7 @@ describe("of many who meet the loss of one session at once", () => {
       recovery.recover({ ...loss, answeredBy: "10.0.0.9:80" }, never),
       recovery.recover(loss, never),
     ]);
-    expect(outcomes).toEqual([
+    expect(outcomes).toMatchObject([
       { kind: "recovered", binding: NEW },
       { kind: "alive", by: "ping" },
     ]);
@@ -714,30 +727,66 @@ describe("of many who meet the loss of one session at once", () => {
     leaves.abort();
     expect(await left).toEqual({ kind: "left" });
     answer();
-    expect(await stays).toEqual({ kind: "recovered", binding: NEW });
+    expect(await stays).toMatchObject({ kind: "recovered", binding: NEW });
   });
 
-  test.each(["ping", "initialize", "notifications/initialized", "logging/setLevel"])(
-    "the last who leaves during %s ends it, and the backend sees that",
+  test("the last who leaves during the ping ends it, and the backend sees that", async () => {
+    const { recovery, loss, listener, events, names } = await open({ answers: { ping: silent } });
+    const both = [new AbortController(), new AbortController()];
+    const outcomes = both.map(({ signal }) => recovery.recover(loss, signal));
+    const call = await listener.called("ping");
+    for (const client of both) client.abort();
+    await call.aborted;
+    expect(await Promise.all(outcomes)).toEqual(Array(2).fill({ kind: "left" }));
+    await vi.waitFor(() => expect(events).toMatchObject([{ outcome: "left", why: undefined }]));
+    expect(names()).toEqual(["ping"]);
+  });
+
+  test.each(["initialize", "notifications/initialized", "logging/setLevel"])(
+    "all who leave during %s have it seen through: the session is bound, and whoever comes joins it",
     async (name) => {
-      const { recovery, loss, listener, store, key, events, names } = await open({ answers: { [name]: silent } });
+      const { recovery, loss, listener, store, key, names } = await open({ answers: { [name]: silent } });
       await store.remember(key, "one", { kind: "level", params: "{}" });
       const both = [new AbortController(), new AbortController()];
       const outcomes = both.map(({ signal }) => recovery.recover(loss, signal));
-      const call = await listener.called(name);
+      const { response } = await listener.called(name);
       for (const client of both) client.abort();
-      await call.aborted;
       expect(await Promise.all(outcomes)).toEqual(Array(2).fill({ kind: "left" }));
-      await vi.waitFor(() => expect(events).toMatchObject([{ outcome: "left", why: undefined }]));
-      // What was begun is ended.
-      if (name.includes("/")) await listener.called("DELETE");
-      expect(
-        names()
-          .filter((called) => called !== "DELETE")
-          .at(-1),
-      ).toBe(name);
+      const comes = recovery.recover(loss, never);
+      const { status, headers, body } = RESTARTED[name] as Answer; // It is in the table above.
+      response.writeHead(status, headers).end(body);
+      expect(await comes).toMatchObject({ kind: "recovered", binding: NEW });
+      expect(await store.load(key)).toMatchObject({ session: { bindings: { one: NEW } } });
+      expect(names()).toEqual(["ping", ...STEPS, "logging/setLevel"]);
     },
   );
+
+  test("all who leave while nobody is there to begin a session end it: nothing has begun", async () => {
+    const leaves = new AbortController();
+    const initialize: Handler = () => {
+      leaves.abort();
+      return NOBODY_THERE;
+    };
+    const { recovery, loss, events, names } = await open({ answers: { initialize } });
+    expect(await recovery.recover(loss, leaves.signal)).toEqual({ kind: "left" });
+    await vi.waitFor(() => expect(events).toMatchObject([{ outcome: "left" }]));
+    expect(names()).toEqual(["ping", "initialize"]);
+  });
+
+  test("what begins after all have left, and cannot be used, is ended at its backend", async () => {
+    const { recovery, loss, listener, store, key } = await open({ answers: { initialize: silent } });
+    const leaves = new AbortController();
+    const left = recovery.recover(loss, leaves.signal);
+    const { response } = await listener.called("initialize");
+    leaves.abort();
+    await left;
+    await store.remove(key);
+    response.writeHead(200, RESTARTED.initialize?.headers).end(RESTARTED.initialize?.body);
+    expect((await listener.called("DELETE")).headers).toMatchObject({
+      "mcp-session-id": "new",
+      ...Object.fromEntries(HEADERS),
+    });
+  });
 
   test("one who comes when all others have left has it recovered", async () => {
     const { recovery, loss, listener } = await open({ answers: { ping: first(1, RESTARTED.ping as Answer) } });
@@ -746,7 +795,7 @@ describe("of many who meet the loss of one session at once", () => {
     await listener.called("ping");
     leaves.abort();
     await left;
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW });
   });
 
   test("one who has left before it begins is let go, and the backend is not told to begin a session", async () => {
@@ -755,6 +804,120 @@ describe("of many who meet the loss of one session at once", () => {
     await vi.waitFor(() => expect(events).toHaveLength(1));
     expect(names()).not.toContain("initialize");
   });
+});
+
+describe("the brake on recovery", () => {
+  const LOST: Answer = { status: 404, body: "Session not found" };
+
+  test("begins two sessions at most for one request, where each is lost at once, and ends both", async () => {
+    const { recovery, loss, names } = await open({ answers: { "notifications/initialized": LOST } });
+    expect(await recovery.recover(loss, never)).toMatchObject({
+      kind: "failed",
+      why: expect.stringContaining("at once"),
+    });
+    await vi.waitFor(() => expect(names().filter((name) => name === "DELETE")).toHaveLength(2));
+    expect(names().filter((name) => name !== "DELETE")).toEqual(["ping", ...STEPS, ...STEPS]);
+  });
+
+  test("lets a backend be for a while that loses each session at once, and leaves the request its first answer", async () => {
+    const { recovery, loss, store, key, names } = await open({ answers: { "notifications/initialized": LOST } });
+    await store.brake(key, "one", MOST_DEBT_MS);
+    expect(await recovery.recover(loss, never)).toEqual({
+      kind: "braked",
+      why: "lost again",
+      wait: expect.any(Number),
+    });
+    expect(names()).toEqual(["ping"]);
+  });
+
+  test("has a request wait a moment where that is all it takes", async () => {
+    const { recovery, loss, store, key, names } = await open();
+    await store.brake(key, "one", FREE_DEBT_MS);
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+    expect(names()).toEqual(["ping", ...STEPS]);
+  });
+
+  test("lets others at the backend go ahead meanwhile", async () => {
+    const asked: string[] = [];
+    const waits = Promise.withResolvers<void>();
+    const opened = await open({
+      store: (store) => ({
+        async brake(key, ...of) {
+          asked.push(key);
+          // As often as there are places, all of one session.
+          if (key === opened.key) return store.brake(key, ...of);
+          if (asked.length === 128) waits.resolve();
+          return { kind: "early", wait: 1_500 };
+        },
+        load: async (key) => store.load(key === opened.key ? key : opened.key),
+      }),
+    });
+    const leaves = new AbortController();
+    const others = Array.from({ length: 128 }, () =>
+      opened.recovery.recover({ ...opened.loss, suspicion: "gone", key: sessionKey(mintSessionId()) }, leaves.signal),
+    );
+    await waits.promise;
+    expect(await opened.recovery.recover(opened.loss, never)).toMatchObject({ kind: "recovered" });
+    leaves.abort();
+    await Promise.all(others);
+  });
+
+  test("counts no session where nobody was there to begin one", async () => {
+    const { recovery, loss, store, key } = await open({ answers: { initialize: NOBODY_THERE }, bound: 100 });
+    for (let n = 0; n < 3; n++) await recovery.recover(loss, never);
+    expect(await store.brake(key, "one", 0)).toEqual({ kind: "granted", debt: 0 });
+  });
+
+  test("has a client listen again later and later", async () => {
+    const { recovery, loss, store, key } = await open();
+    const times: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      const used = { ...USED, generation: n + 1 };
+      const outcome = await recovery.recover({ ...loss, used }, never);
+      times.push(outcome.kind === "recovered" ? outcome.listenAgain : 0);
+    }
+    expect(times).toEqual([100, 200, 400]);
+    expect(await store.load(key)).toMatchObject({ session: { bindings: { one: { generation: 4 } } } });
+  });
+
+  test("asks a backend that refuses by itself once, and lets it be for as long as it says, for all its sessions", async () => {
+    const initialize = { status: 503, headers: { "retry-after": "5" } };
+    const { recovery, loss, names, store } = await open({ answers: { initialize } });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "failed" });
+    const another = sessionKey(mintSessionId());
+    const bindings = { one: USED };
+    const session = {
+      owner: ANONYMOUS,
+      route: "/public",
+      protocolVersion: undefined,
+      initializeParams: PARAMS,
+      bindings,
+    };
+    await store.create(another, session);
+    const braked = { kind: "braked", why: "retry-after" };
+    expect(await recovery.recover({ ...loss, key: another, suspicion: "gone" }, never)).toMatchObject(braked);
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject(braked);
+    expect(names()).toEqual(["ping", "initialize"]);
+  });
+
+  test("does not hold where the refusal names no time, or another one comes through", async () => {
+    const { recovery, loss } = await open({ answers: { initialize: first(1, { status: 503 }) } });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "failed" });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+  });
+
+  test.each<["ask" | "gone"]>([["ask"], ["gone"]])(
+    "has what is replaced told that it has ended, wherever it was: %s",
+    async (suspicion) => {
+      const { recovery, loss, listener } = await open();
+      expect(await recovery.recover({ ...loss, suspicion }, never)).toMatchObject({ kind: "recovered" });
+      expect((await listener.called("DELETE")).headers).toMatchObject({
+        "mcp-session-id": "old",
+        "x-mcp-endpoint": USED.endpoint,
+        ...Object.fromEntries(HEADERS),
+      });
+    },
+  );
 });
 
 test("a backend whose sessions take their turns does not hold up those of another", async () => {
@@ -766,7 +929,7 @@ test("a backend whose sessions take their turns does not hold up those of anothe
     recovery.recover({ ...loss, target, key: sessionKey(mintSessionId()) }, leaves.signal),
   );
   await listener.called("ping");
-  expect(await recovery.recover(loss, never)).toEqual({ kind: "recovered", binding: NEW });
+  expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW });
   leaves.abort();
   await Promise.all(stuck);
 });
