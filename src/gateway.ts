@@ -37,6 +37,7 @@ import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import { isUnanswered } from "./core/response-flags.ts";
 import type { RequestPolicy, Route } from "./core/routes.ts";
+import { readSessionHeader } from "./core/session-header.ts";
 import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
 import {
   mintSessionId,
@@ -173,6 +174,8 @@ const NO_UPSTREAM_ADDRESS =
   "Envoy does not say which endpoint answered an initialize: " +
   "add upstream.address to response_attributes (`mcp-router check --envoy` tells more)";
 
+const SESSION_ENDED: Reply = { kind: "reply", status: 204, headers: [], body: "", details: "mcp_session_ended" };
+
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
   readonly #policy: RequestPolicy;
@@ -183,6 +186,8 @@ class HttpExchange implements Exchange {
   /** The session that the answer belongs to, by the id that the client knows. */
   #sessionId: SessionId | undefined;
   #initializing: NewSession | undefined;
+  /** Where the session was that this DELETE has ended. */
+  #ended: Binding | undefined;
   /** The session in which this is the client's first GET since it was recovered. */
   #listensAnew: OwnSession | undefined;
   /** What is sent again if its session turns out to be lost. */
@@ -207,9 +212,10 @@ class HttpExchange implements Exchange {
     if (!names && needsPrincipal(identity)) return this.#refuse({ reason: "unauthenticated" });
     this.#principal = names ? principalDigest(names) : ANONYMOUS;
     const spoofed = spoofedHeaders(head.headers);
-    this.#claimed = this.#lookUp(head.headers, route.backend);
+    const sessionIds = head.headers.get(MCP_SESSION_ID);
+    this.#claimed = this.#lookUp(sessionIds, route.backend);
     const mustNotPass = kind === "message" ? [] : [...spoofed];
-    if (this.#claimed !== undefined) mustNotPass.push(MCP_SESSION_ID);
+    if (sessionIds !== undefined) mustNotPass.push(MCP_SESSION_ID);
     if (route.origin === "remove") mustNotPass.push(...pageHeaders(head.headers));
     this.#request = { kind, headers: head.headers, mustNotPass, route, query };
     switch (kind) {
@@ -247,19 +253,39 @@ class HttpExchange implements Exchange {
 
   responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later {
     const { headers, endpoint } = head;
+    if (this.#ended) return this.#confirmEnd(this.#ended, head);
     // Envoy's own answers have no endpoint; a redirect among them is of a filter that the operator has set up.
     if (endpoint !== undefined && isRedirect(headers.get(":status"))) return this.#refuseRedirect(head);
     this.answersWithEvents = namesEventStream(headers.get("content-type"));
     if (this.#initializing && endpoint !== undefined) this.#doubt(readInitializeAnswer(headers));
-    // An empty one is none.
-    const backendSessionId = headers.get(MCP_SESSION_ID) || undefined;
-    if (!this.#initializing || !isSuccess(headers.get(":status")) || backendSessionId === undefined) {
-      if (this.#initializing) giveBack(this.#initializing.slot, head);
+    if (!this.#initializing) return this.#passOn(head);
+    const begun = isSuccess(headers.get(":status")) ? readSessionHeader(headers.get(MCP_SESSION_ID)) : undefined;
+    if (begun === undefined || begun.kind === "none") {
+      giveBack(this.#initializing.slot, head);
       return this.#passOn(head);
+    }
+    if (begun.kind === "several") {
+      // It holds one all the same, or several, which nobody can name: its slot is left to its reservation.
+      this.#doubt({ kind: "several-sessions", status: headers.get(":status") ?? "" });
+      return this.#refuse({ reason: "session-ambiguous", id: this.#requestId });
     }
     // Without it the session could not be pinned: better no session than one that works by chance.
     if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
-    return this.#beginSession(this.#initializing, { sessionId: backendSessionId, endpoint }, head);
+    return this.#beginSession(this.#initializing, { sessionId: begun.id, endpoint }, head);
+  }
+
+  /**
+   * The session has ended, so a client that ended it hears of a success: some take anything else for a failure of their own
+   * (MCP lets a server refuse by 405 to end sessions). A backend that has not heard of it is told once more.
+   */
+  #confirmEnd(ended: Binding, head: ResponseHead): Verdict | Promise<Verdict> | Later {
+    const { headers, endpoint } = head;
+    const status = headers.get(":status");
+    if (isSuccess(status)) return this.#passOn(head);
+    const { route, headers: requested } = this.#opened();
+    if (endpoint !== undefined && isRedirect(status)) this.#doubt(readRedirect(headers, route.backendPath, endpoint));
+    if (status !== "404" && status !== "405") void this.#dependencies.abandon(route.backend, ended, requested);
+    return SESSION_ENDED;
   }
 
   /** A client that followed it would meet the backend, past every check. */
@@ -313,10 +339,14 @@ class HttpExchange implements Exchange {
   }
 
   /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
-  #lookUp(headers: HeaderFields, backend: string): ClaimedSession | "malformed" | undefined {
-    const text = headers.get(MCP_SESSION_ID);
+  #lookUp(text: string | undefined, backend: string): ClaimedSession | "malformed" | undefined {
     if (text === undefined) return undefined;
-    const id = parseSessionId(text);
+    let id = parseSessionId(text);
+    if (id === undefined) {
+      const read = readSessionHeader(text);
+      if (read.kind === "none") return undefined;
+      if (read.kind === "one") id = parseSessionId(read.id);
+    }
     if (id === undefined) return "malformed";
     const key = sessionKey(id);
     const found = this.#dependencies.store.find(key, backend);
@@ -329,7 +359,7 @@ class HttpExchange implements Exchange {
   async #forwardInSession(labels: Labels | undefined, message: SentMessage | undefined): Promise<Verdict> {
     const { route, query, mustNotPass, headers } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
-    const own = await this.#ownSession(true);
+    const own = await this.#ownSession(message === undefined ? "always" : "when-due");
     if ("reason" in own) return this.#refuse(own);
     const { id: sessionId, key, binding, listening = FIRST_GENERATION } = own;
     this.#sessionId = sessionId;
@@ -350,7 +380,7 @@ class HttpExchange implements Exchange {
   async #endSession(): Promise<Verdict> {
     const { route, mustNotPass } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(undefined);
-    const own = await this.#ownSession(false);
+    const own = await this.#ownSession("never");
     if ("reason" in own) return this.#refuse(own);
     const removed = await this.#dependencies.store.remove(own.key);
     if (removed.kind === "unavailable") return this.#refuse({ reason: "store-unavailable" });
@@ -361,6 +391,7 @@ class HttpExchange implements Exchange {
     this.#dependencies.observe({ kind: "session-ended", route, tag });
     // A recovery may have moved the session since it was found.
     const pin = bindingOf(removed.session, route.backend) ?? own.binding;
+    this.#ended = pin;
     return forward(this.#destination(undefined, tag, pin), mustNotPass);
   }
 
@@ -443,8 +474,11 @@ class HttpExchange implements Exchange {
     return { route, query, labels, sessionTag: tag, principalTag: principal, pin };
   }
 
-  /** The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown". */
-  async #ownSession(keepAlive: boolean): Promise<OwnSession | Reject> {
+  /**
+   * The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown".
+   * @param slides whether its expiry does. A GET's always: for as long as its stream is open nothing else may use the session.
+   */
+  async #ownSession(slides: "always" | "when-due" | "never"): Promise<OwnSession | Reject> {
     const { route } = this.#opened();
     const claimed = this.#claimed === "malformed" ? undefined : this.#claimed;
     const unavailable = { reason: "store-unavailable", id: this.#requestId } as const;
@@ -456,7 +490,7 @@ class HttpExchange implements Exchange {
     const { binding, listening } = session;
     if (!mayUse(session, route, this.#principal)) return unknown;
     if (!binding) return unknown;
-    if (keepAlive && found.touchDue) {
+    if (slides === "always" || (slides === "when-due" && found.touchDue)) {
       const touched = await this.#dependencies.store.touch(claimed.key);
       if (touched.kind === "unavailable") return unavailable;
       if (touched.kind === "unknown") return unknown;

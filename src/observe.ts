@@ -71,6 +71,8 @@ function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoi
         `backend ${route.backend} answers ${method} at ${route.backendPath} by neither JSON nor an event stream: ` +
         `set ${setting}.path`
       );
+    case "several-sessions":
+      return `backend ${route.backend} answers ${method} with different session ids in mcp-session-id: no session begins`;
     default:
       return assertNever(fault);
   }

@@ -11,7 +11,7 @@ import {
   type Verdict,
 } from "./http.ts";
 
-/** Signs that what is configured as a backend's MCP endpoint is none, or is not where it is. */
+/** Signs that what is configured as a backend's MCP endpoint is none, is not where it is, or does not do as MCP asks. */
 export type EndpointFault =
   /** A redirect (RFC 9110 §15.4). `pathThere`: the path on the same server that it leads to; undefined where that is not known. */
   | {
@@ -24,7 +24,9 @@ export type EndpointFault =
   /** An initialize is answered by a status that says that there is nothing at that path, or nothing that takes a POST. */
   | { readonly kind: "nothing-there"; readonly status: string }
   /** An initialize is answered by 2xx, and by neither JSON nor an event stream. */
-  | { readonly kind: "no-mcp"; readonly status: string; readonly contentType: string };
+  | { readonly kind: "no-mcp"; readonly status: string; readonly contentType: string }
+  /** An initialize is answered with different session ids: no session begins. */
+  | { readonly kind: "several-sessions"; readonly status: string };
 
 /**
  * Whether a status sends a client elsewhere. No client may follow: some do so past the gateway and its checks. 304 answers a

@@ -43,7 +43,8 @@ export function originAllowed(
   host: string,
   { origins }: Pick<RequestPolicy, "origins">,
 ): boolean {
-  if (origin === undefined) return true;
+  // An empty one is none: no browser sends it, which says "null" where it keeps the origin to itself.
+  if (origin === undefined || origin === "") return true;
   const wanted = origin.toLowerCase();
   if (origins !== undefined) return origins.includes(wanted);
   const [, scheme = "", authority = ""] = /^(https?):\/\/(.+)$/.exec(wanted) ?? [];

@@ -30,6 +30,8 @@ export type Reject =
   | { readonly reason: "answer-lost"; readonly id?: Id }
   /** The backend answered by a redirect, at which some clients would go around the gateway. */
   | { readonly reason: "backend-redirects"; readonly id?: Id }
+  /** The backend gave different session ids for one session. */
+  | { readonly reason: "session-ambiguous"; readonly id?: Id }
   | { readonly reason: "internal"; readonly id?: Id };
 
 export type RejectReason = Reject["reason"];
@@ -127,6 +129,8 @@ export function answer(reject: Reject): Reply {
     // No invitation to send it again; nor may it look like a lost session, after which clients do that too.
     case "answer-lost":
       return jsonRpcError(reason, 502, INTERNAL_ERROR, ANSWER_LOST, reject.id);
+    case "session-ambiguous":
+      return jsonRpcError(reason, 502, INTERNAL_ERROR, "Backend gave different session ids", reject.id);
     case "backend-redirects":
       return jsonRpcError(reason, 502, INTERNAL_ERROR, BACKEND_REDIRECTS, reject.id);
     case "internal":

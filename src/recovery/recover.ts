@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { BEGINNING_MS, FREE_DEBT_MS, listenAgainAfter } from "../core/brake.ts";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
+import { readSessionHeader } from "../core/session-header.ts";
 import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
@@ -486,21 +487,24 @@ class Attempt {
 
   async #begun(answer: Answer) {
     const { endpoint } = answer;
-    const sessionId = answer.header(MCP_SESSION_ID);
+    const fields = answer.headers.filter(([name]) => name === MCP_SESSION_ID).map(([, value]) => value);
+    const given = readSessionHeader(fields.join(", "));
     const read = async () => {
       const message = isSuccess(answer.status) ? await this.#answerOf(answer) : this.#refused(answer);
       if (message?.result === undefined) throw new Error(`the backend refuses to initialize: ${answer.status}`);
       return message.result;
     };
-    if (!sessionId) {
+    if (given.kind !== "one") {
       await read();
-      throw new Error("the backend begins no session");
+      throw new Error(
+        given.kind === "none" ? "the backend begins no session" : "the backend gives different session ids",
+      );
     }
     if (endpoint === undefined) {
       answer.discard();
       throw new Error("the egress listener does not say who answered");
     }
-    const begun = { sessionId, endpoint, setCookies: keptCookies(answer.headers) };
+    const begun = { sessionId: given.id, endpoint, setCookies: keptCookies(answer.headers) };
     try {
       return { ...begun, version: (await read()).protocolVersion };
     } catch (error) {

@@ -24,6 +24,7 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "invalid-envelope": "a modern request without what its _meta must hold",
   "method-unknown": "a modern request for a method of another era",
   "answer-lost": "the answer to a request that was sent again did not come whole",
+  "session-ambiguous": "the backend answers an initialize with different session ids",
   "backend-redirects": "the backend redirects: see backends.*.path",
   internal: "a fault of the router, which the log has",
 };

@@ -24,6 +24,11 @@ const answers: Readonly<Record<string, RequestListener>> = {
       response.writeHead(200, { ...headers, "content-type": "text/event-stream" }).end();
     else response.writeHead(204, headers).end();
   },
+  /** Begins sessions, and lets nobody end them. */
+  keeping: (request, response) => {
+    if (request.method === "POST") begin(response);
+    else response.writeHead(Number(request.headers["x-answer"]), { "content-type": "text/plain" }).end("not ended");
+  },
   unchanged: (request, response) => {
     if (request.method === "POST") begin(response);
     else response.writeHead(304, { etag: '"1"' }).end();
@@ -117,4 +122,43 @@ test("what names a backend's own place reaches no client, and the rest does", as
     expect(places.filter((name) => answer.headers[name] !== undefined)).toEqual([]);
     expect(JSON.stringify(answer.headers)).not.toContain("127.0.0.1");
   }
+});
+
+describe("the DELETE of a session is answered by a success, whatever its backend says", () => {
+  const end = async (headers: Readonly<Record<string, string>>) => {
+    const session = await opened("keeping");
+    const sent = { port: stack.port, path: "/keeping/mcp", method: "DELETE" };
+    const answer = await send({ ...sent, headers: { ...headers, "mcp-session-id": session } });
+    expect((await send({ ...sent, headers: { ...headers, "mcp-session-id": session } })).status).toBe(404);
+    return answer;
+  };
+
+  test.each(["405", "404", "401", "500", "503"])("which is %s", async (status) => {
+    const answer = await end({ "x-answer": status });
+    expect(answer).toMatchObject({ status: 204, body: "" });
+    expect(answer.headers).not.toHaveProperty("content-type");
+  });
+
+  test("or nothing, since it is away", async () => {
+    const away = await startBackend(answers.keeping ?? (() => undefined));
+    const own = await startStack({ backends: { keeping: [away.endpoint] } });
+    try {
+      const { headers } = await post(own.port, "/keeping/mcp", initializeMessage());
+      await away.close();
+      const session = { "mcp-session-id": String(headers["mcp-session-id"]) };
+      const answer = await send({ port: own.port, path: "/keeping/mcp", method: "DELETE", headers: session });
+      expect(answer).toMatchObject({ status: 204, body: "" });
+    } finally {
+      await own.stop();
+    }
+  });
+
+  test("and its own success goes on as it is", async () => {
+    expect(await end({ "x-answer": "202" })).toMatchObject({ status: 202, body: "not ended" });
+  });
+});
+
+test("an empty mcp-session-id is none, and an empty Origin too", async () => {
+  const headers = { ...MCP_HEADERS, "mcp-session-id": "", origin: "" };
+  expect((await post(stack.port, "/keeping/mcp", callMessage("x"), headers)).status).toBe(200);
 });

@@ -149,8 +149,11 @@ describe("a session id that a backend puts on an answer where none belongs", () 
       expect(session).toMatch(GATEWAY_ID);
       const headers = { ...MCP_HEADERS, ...wanted, "mcp-session-id": session };
       const answer = await send({ port: behind.port, method, path: "/raw/mcp", headers, ...sent });
-      expect(answer.status).toBe(Number(wanted["x-test-status"]));
-      expect(answer.headers["mcp-session-id"]).toBe(session);
+      const status = Number(wanted["x-test-status"]);
+      // The end of a session is a success, which the gateway then answers itself.
+      const isOurs = method === "DELETE" && status >= 300;
+      expect(answer.status).toBe(isOurs ? 204 : status);
+      expect(answer.headers["mcp-session-id"]).toBe(isOurs ? undefined : session);
       expect(JSON.stringify(answer)).not.toContain(LEAK);
     });
 

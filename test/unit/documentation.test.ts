@@ -79,6 +79,7 @@ describe("the table of errors in docs/operations.md", () => {
     "invalid-envelope": answer({ reason: "invalid-envelope", detail, id }),
     "method-unknown": answer({ reason: "method-unknown", id }),
     "answer-lost": answer({ reason: "answer-lost", id }),
+    "session-ambiguous": answer({ reason: "session-ambiguous", id }),
     "backend-redirects": answer({ reason: "backend-redirects", id }),
     internal: answer({ reason: "internal", id }),
   };

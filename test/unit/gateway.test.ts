@@ -169,10 +169,98 @@ describe("the expiry of a session", () => {
     expect(await store.find(sessionKey(id), "one")).toMatchObject({ touchDue: false });
   });
 
+  test("slides by each GET: while its stream is open, nothing else may use the session", async () => {
+    let touches = 0;
+    const touch: SessionStore["touch"] = async () => {
+      touches++;
+      return { kind: "touched", expiresIn: LIFESPAN.idle };
+    };
+    const { exchange, gateway, id } = await open({ touch });
+    for (const opened of [exchange, gateway.open()]) expect(await head(opened, "GET", id)).toEqual(pinned);
+    expect(touches).toBe(2);
+  });
+
   test("costs no write before that", async () => {
     const { exchange, id } = await open({ touch: () => Promise.reject(new Error("touched")) });
     head(exchange, "POST", id);
     expect(await exchange.requestBody(Buffer.from(call))).toEqual(pinned);
+  });
+});
+
+describe("a request that names its session in an odd way", () => {
+  test.each(["", " ", ","])("by %j names none, and the backend decides", async (session) => {
+    for (const method of ["POST", "GET", "DELETE"]) {
+      const { exchange } = await open();
+      const verdict = await head(exchange, method, session);
+      expect(method === "POST" ? await exchange.requestBody(Buffer.from(call)) : verdict).toMatchObject({
+        kind: "mutate",
+        set: expect.not.arrayContaining([expect.arrayContaining(["mcp-session-id"])]),
+        remove: expect.arrayContaining(["mcp-session-id"]),
+      });
+    }
+  });
+
+  test("by writing it twice names it", async () => {
+    const { exchange, id } = await open();
+    head(exchange, "POST", `${id}, ${id}`);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(pinned);
+  });
+
+  test("by two ids names none that there is", async () => {
+    const { exchange, id } = await open();
+    head(exchange, "POST", `${id}, ${mintSessionId()}`);
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
+  });
+});
+
+describe("the DELETE of a session", () => {
+  const ended = async (headers: Record<string, string>, endpoint: string | undefined = "10.0.0.1:80", flags = 0) => {
+    const opened = await open();
+    await head(opened.exchange, "DELETE", opened.id);
+    const verdict = await opened.exchange.responseHeaders({
+      headers: fields(headers),
+      endpoint,
+      flags,
+      endOfStream: true,
+    });
+    return { ...opened, verdict };
+  };
+  const done = { kind: "reply", status: 204, headers: [], body: "" };
+
+  test.each(["200", "202", "204"])("is answered as its backend answers, by %s", async (status) => {
+    const { verdict, abandoned } = await ended({ ":status": status });
+    expect(verdict).toEqual({ kind: "continue" });
+    expect(abandoned).toEqual([]);
+  });
+
+  test.each([
+    ["404", []],
+    ["405", []],
+    ["400", ["one backend-id"]],
+    ["401", ["one backend-id"]],
+    ["307", ["one backend-id"]],
+    ["500", ["one backend-id"]],
+  ])(
+    "is answered by 204 where its backend says %s, which is told once more if it may not know: %j",
+    async (status, told) => {
+      const { verdict, abandoned, events } = await ended({ ":status": status, location: "/elsewhere" });
+      expect(verdict).toMatchObject(done);
+      expect(abandoned).toEqual(told);
+      expect(events.filter(({ kind }) => kind === "endpoint-doubtful")).toHaveLength(status === "307" ? 1 : 0);
+    },
+  );
+
+  test("is answered by 204 where its backend is away", async () => {
+    expect((await ended({ ":status": "503" }, undefined, 0x20)).verdict).toMatchObject(done);
+  });
+
+  test("that is none of ours is its backend's to answer", async () => {
+    const { exchange } = await open();
+    await head(exchange, "DELETE");
+    const headers = fields({ ":status": "405" });
+    expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80", ...ANSWER })).toEqual({
+      kind: "continue",
+    });
   });
 });
 
@@ -404,6 +492,46 @@ describe("an answer that shows that a backend's endpoint is elsewhere", () => {
 
   test("of a call in no session is none by its status or type", async () => {
     expect((await answerTo(call, { ":status": "404", "content-type": "text/html" }, "10.0.0.1:80")).doubts).toEqual([]);
+  });
+});
+
+describe("the session ids in the answer to an initialize", () => {
+  const answerBy = async (ids: string) => {
+    const opened = await open();
+    await head(opened.exchange, "POST");
+    await opened.exchange.requestBody(Buffer.from(initialize));
+    const headers = fields({ ":status": "200", "content-type": "application/json", "mcp-session-id": ids });
+    const verdict = await opened.exchange.responseHeaders({ headers, endpoint: "10.0.0.9:80", ...ANSWER });
+    return { ...opened, verdict };
+  };
+
+  test("are one where they are alike", async () => {
+    const { verdict, store, gateway, events } = await answerBy("new-id, new-id");
+    expect(verdict).toMatchObject({ kind: "mutate", set: [["mcp-session-id", expect.any(String)]] });
+    expect(store.size).toBe(2);
+    const [[, id] = []] = verdict.kind === "mutate" ? verdict.set : [];
+    expect(await head(gateway.open(), "GET", id)).toMatchObject({
+      set: expect.arrayContaining([["mcp-session-id", "new-id"]]),
+    });
+    expect(events.filter(({ kind }) => kind === "endpoint-doubtful")).toEqual([]);
+  });
+
+  test("begin no session where they differ, which is said, and its slot is left to its reservation", async () => {
+    const { exchange, verdict, store, ledger, events, advance } = await answerBy("one-id, other-id");
+    expect(verdict).toEqual(reply(502, '"x"'));
+    expect(store.size).toBe(1);
+    expect(events).toContainEqual(expect.objectContaining({ fault: { kind: "several-sessions", status: "200" } }));
+    exchange.closed();
+    expect(ledger.size.live).toBe(1);
+    advance(RESERVATION_MS);
+    await ledger.expired(0);
+    expect(ledger.size.live).toBe(0);
+  });
+
+  test("are none where it is empty", async () => {
+    const { verdict, store, ledger } = await answerBy("");
+    expect(verdict).toMatchObject({ remove: ["mcp-session-id"] });
+    expect([store.size, ledger.size.live]).toEqual([1, 0]);
   });
 });
 

@@ -588,6 +588,12 @@ describe("a recovery fails, and says why,", () => {
       [],
     ],
     [
+      "where the backend gives different sessions",
+      { answers: { initialize: { ...opening, headers: { ...opening.headers, "mcp-session-id": "a, b" } } } },
+      "different session ids",
+      [],
+    ],
+    [
       "where nobody says who answered",
       { answers: { initialize: { ...opening, headers: withoutEndpoint } } },
       "who answered",
