@@ -367,7 +367,8 @@ class HttpExchange implements Exchange {
     if (route.onSessionLost === "recover" && !this.#closed) {
       const { limits } = this.#policy;
       const { keeper } = this.#dependencies;
-      const kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, binding, limits });
+      const principal = this.#principal;
+      const kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, principal, binding, limits });
       if (typeof kept === "string") this.#dependencies.observe({ kind: "not-kept", reason: kept, route });
       else this.#kept = kept;
     }

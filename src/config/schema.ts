@@ -382,7 +382,7 @@ const schema = z.strictObject({
         .prefault("64MiB")
         .describe(
           "What is kept at once of all requests, bodies and headers, in each process of a router. Requests " +
-            "beyond it are not sent again.",
+            "beyond it are not sent again. One session keeps a sixteenth of it at most, and one principal a quarter.",
         ),
       recoveredAnswer: byteSize("1GiB")
         .prefault("16MiB")
@@ -394,7 +394,7 @@ const schema = z.strictObject({
         .prefault("256MiB")
         .describe(
           "The same of all such answers that are under way at once, in each process of a router. Those beyond it are cut off " +
-            "as well. One that Envoy has all of counts no longer, though Envoy may still hold it for its client.",
+            "as well. One that Envoy has all of counts no longer, though Envoy may still hold it for its client. Shares as of `replayBodies`.",
         ),
     })
     .prefault({}),

@@ -1,20 +1,72 @@
-/** How many bytes are held, in all: of requests that are kept, or of answers to those that were sent again. */
+/**
+ * How many bytes are held, in all: of requests that are kept, or of answers to those that were sent again. No session and no
+ * principal takes all of it from the others.
+ */
+import type { SessionKey } from "../sessions/id.ts";
+import { ANONYMOUS } from "../sessions/store.ts";
+
+/** Of the whole, what one session may hold, and what all sessions of one principal may. Who is anonymous has no share but a session's. */
+export const SESSION_SHARE = 1 / 16;
+export const PRINCIPAL_SHARE = 1 / 4;
+
+/** Whose bytes they are. */
+export interface Holder {
+  readonly key: SessionKey;
+  /** Digest; ANONYMOUS for none. */
+  readonly principal: string;
+}
+
+/** What is used up: the whole, or a share of it. */
+export type UsedUp = "budget" | "session-share" | "principal-share";
+
 export interface Budget {
-  /** Takes so many bytes, if there are as many. */
-  take(bytes: number): boolean;
-  give(bytes: number): void;
+  /**
+   * Takes so many bytes more, if there are as many. One alone may go beyond its share: a whole that is small would be of no use
+   * for large ones otherwise.
+   * @param held bytes that the same one holds already
+   * @returns undefined where they are taken, or why they are not
+   */
+  take(holder: Holder, bytes: number, held?: number): UsedUp | undefined;
+  give(holder: Holder, bytes: number): void;
 }
 
 export function createBudget(total: number): Budget {
   let left = total;
+  const sessions = createShares(total * SESSION_SHARE);
+  const principals = createShares(total * PRINCIPAL_SHARE);
   return {
-    take(bytes) {
-      if (bytes > left) return false;
+    take({ key, principal }, bytes, held = 0) {
+      if (bytes > left) return "budget";
+      if (!sessions.allows(key, bytes, held)) return "session-share";
+      if (principal !== ANONYMOUS) {
+        if (!principals.allows(principal, bytes, held)) return "principal-share";
+        principals.add(principal, bytes);
+      }
+      sessions.add(key, bytes);
       left -= bytes;
-      return true;
+      return undefined;
     },
-    give(bytes) {
+    give({ key, principal }, bytes) {
+      if (bytes === 0) return;
       left += bytes;
+      sessions.add(key, -bytes);
+      if (principal !== ANONYMOUS) principals.add(principal, -bytes);
+    },
+  };
+}
+
+/** Bytes by holder, of those alone that hold any. */
+function createShares(share: number) {
+  const bytesOf = new Map<string, number>();
+  return {
+    allows(name: string, bytes: number, held: number): boolean {
+      const all = bytesOf.get(name) ?? 0;
+      return all + bytes <= share || all === held;
+    },
+    add(name: string, bytes: number): void {
+      const all = (bytesOf.get(name) ?? 0) + bytes;
+      if (all === 0) bytesOf.delete(name);
+      else bytesOf.set(name, all);
     },
   };
 }

@@ -13,7 +13,7 @@ import { longestPatience, type RequestPolicy, type Route } from "../core/routes.
 import type { Egress } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
-import type { Budget } from "./budget.ts";
+import type { Budget, UsedUp } from "./budget.ts";
 import { withCookies } from "./cookies.ts";
 import { suspect } from "./lost.ts";
 import type { OverrideGuard } from "./override-guard.ts";
@@ -43,6 +43,8 @@ interface SentRequest {
   /** The session as the client knows it, and as the store does. */
   readonly sessionId: string;
   readonly key: SessionKey;
+  /** Digest of who sent it. */
+  readonly principal: string;
   readonly binding: Binding;
   readonly limits: RequestPolicy["limits"];
 }
@@ -61,8 +63,8 @@ export interface Kept {
   drop(): void;
 }
 
-/** Why a request is not kept: its body is over `limits.replayBody`, or `limits.replayBodies` is used up. */
-export type NotKept = "too-large" | "budget";
+/** Why a request is not kept: its body is over `limits.replayBody`, or `limits.replayBodies` is used up, or its share of that. */
+export type NotKept = "too-large" | UsedUp;
 
 /** Why something is not remembered: the session remembers too many subscriptions, or too many bytes, or the store is away. */
 export type NotRemembered = "subscriptions" | "bytes" | "unavailable";
@@ -95,7 +97,8 @@ export function createKeeper(dependencies: KeeperDependencies): Keeper {
       const body = request.message?.body.length ?? 0;
       if (body > request.limits.replayBody) return "too-large";
       const size = body + request.headers.size;
-      if (!dependencies.budget.take(size)) return "budget";
+      const usedUp = dependencies.budget.take(request, size);
+      if (usedUp !== undefined) return usedUp;
       return new KeptRequest(dependencies, request, size);
     },
   };
@@ -151,7 +154,7 @@ class KeptRequest implements Kept {
 
   /** It will not be sent again. */
   #forgetMessage(): void {
-    this.#dependencies.budget.give(this.#size);
+    this.#dependencies.budget.give(this.#request, this.#size);
     this.#size = 0;
     this.#message = undefined;
   }
@@ -217,6 +220,7 @@ class KeptRequest implements Kept {
           mayStream: () => overrides.mayStream(route.backend),
           answerLimit: limits.recoveredAnswer,
           answers,
+          holder: this.#request,
         },
         signal,
       );

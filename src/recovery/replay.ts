@@ -3,7 +3,7 @@
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
 import type { Answer, Egress, Target } from "../egress/client.ts";
 import type { Binding } from "../sessions/store.ts";
-import type { Budget } from "./budget.ts";
+import type { Budget, Holder } from "./budget.ts";
 import { eventReader } from "./events.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";
 
@@ -36,6 +36,7 @@ export interface Replay {
    * used up is cut off as well.
    */
   readonly answers: Budget;
+  readonly holder: Holder;
 }
 
 /** Answers up to this length are sent whole. */
@@ -98,21 +99,22 @@ function isServerRequest(json: string): boolean {
   }
 }
 
-type AnswerLimits = Pick<Replay, "answerLimit" | "answers">;
+type AnswerLimits = Pick<Replay, "answerLimit" | "answers" | "holder">;
 
 async function* limited({ body }: Answer, limits: AnswerLimits): AsyncGenerator<Uint8Array, undefined> {
-  const { answerLimit, answers } = limits;
+  const { answerLimit, answers, holder } = limits;
   let length = 0;
   try {
     for await (const piece of body as AsyncIterable<Uint8Array>) {
       if (length + piece.length > answerLimit)
         throw new Error(`the answer to a recovered request is longer than ${answerLimit} bytes`);
-      if (!answers.take(piece.length)) throw new Error("answers to recovered requests are too many bytes at once");
+      const usedUp = answers.take(holder, piece.length, length);
+      if (usedUp !== undefined) throw new Error(`answers to recovered requests are too many bytes at once: ${usedUp}`);
       length += piece.length;
       yield piece;
     }
   } finally {
-    answers.give(length);
+    answers.give(holder, length);
   }
   return undefined;
 }

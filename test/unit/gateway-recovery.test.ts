@@ -120,6 +120,7 @@ describe("a request of a session is kept", () => {
         message: { id: '"x"', body: Buffer.from(CALL), notes: undefined },
         sessionId: id,
         key,
+        principal: ANONYMOUS,
         binding: BINDING,
         limits: POLICY.limits,
       },

@@ -5,6 +5,7 @@ import { longestPatience } from "../../../src/core/routes.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
 import {
   createKeeper,
+  type Keeper,
   type Kept,
   type NotKept,
   type NotRemembered,
@@ -55,7 +56,7 @@ const recovered = async () => ({ kind: "recovered", binding: NEW, listenAgain: 1
 async function open({
   message = { id: "7", body: Buffer.from(BODY) },
   limit = 1_000,
-  budget: total = 1_000,
+  budget: total = 100_000,
   recover = recovered,
   answer = { headers: { "content-length": "2" }, body: "{}" },
   store: failing = {},
@@ -97,18 +98,19 @@ async function open({
     message,
     sessionId: "client-id",
     key,
+    principal: ANONYMOUS,
     binding: USED,
     limits: { ...POLICY.limits, replayBody: limit },
   };
-  const keep = (over: Pick<Options, "message"> = {}) => keeper.keep({ ...request, ...over });
+  const keep = (over: Partial<Parameters<Keeper["keep"]>[0]> = {}) => keeper.keep({ ...request, ...over });
   const remembered = async () => {
     const loaded = await store.load(key);
     return loaded.kind === "loaded" ? loaded.session.remembered?.get("one") : loaded;
   };
   /** Whether the budget has given nothing out. */
   const isWhole = () => {
-    if (!budget.take(total)) return false;
-    budget.give(total);
+    if (budget.take(request, total) !== undefined) return false;
+    budget.give(request, total);
     return true;
   };
   return { keep, sent, recoveries, key, remembered, notRemembered, isWhole };
@@ -142,12 +144,24 @@ describe("a request is kept", () => {
 
   test("while the budget lasts, for bodies and headers, and what ends gives back", async () => {
     const { keep, isWhole } = await open({ budget: 3 * SIZE - 1 });
-    const first = mustKeep(keep());
-    const second = mustKeep(keep());
-    expect(keep()).toBe("budget");
+    const another = () => keep({ key: sessionKey(mintSessionId()) });
+    const first = mustKeep(another());
+    const second = mustKeep(another());
+    expect(another()).toBe("budget");
     first.drop();
-    const third = mustKeep(keep());
+    const third = mustKeep(another());
     for (const kept of [second, third, first]) kept.drop();
+    expect(isWhole()).toBe(true);
+  });
+
+  test("while its session and its principal have not used up their shares of it", async () => {
+    const { keep, isWhole } = await open({ budget: 32 * SIZE });
+    const kept = [mustKeep(keep()), mustKeep(keep())];
+    expect(keep()).toBe("session-share");
+    const ada = () => keep({ key: sessionKey(mintSessionId()), principal: "ada" });
+    for (let n = 0; n < 8; n++) kept.push(mustKeep(ada()));
+    expect(ada()).toBe("principal-share");
+    for (const one of kept) one.drop();
     expect(isWhole()).toBe(true);
   });
 

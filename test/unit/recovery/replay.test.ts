@@ -1,8 +1,10 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Reply, StreamedAnswer } from "../../../src/core/http.ts";
-import { type Budget, createBudget } from "../../../src/recovery/budget.ts";
+import { type Budget, createBudget, type Holder } from "../../../src/recovery/budget.ts";
 import { replay } from "../../../src/recovery/replay.ts";
+import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { ANONYMOUS } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
 
@@ -10,6 +12,7 @@ import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
 const WHOLE = 64 * 1024;
 const BINDING = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
 const never = new AbortController().signal;
+const newHolder = (): Holder => ({ key: sessionKey(mintSessionId()), principal: ANONYMOUS });
 
 interface Options extends AnswerOptions {
   /** Of the first answer. */
@@ -18,6 +21,7 @@ interface Options extends AnswerOptions {
   readonly mayStream?: boolean;
   readonly answerLimit?: number;
   readonly answers?: Budget;
+  readonly holder?: Holder;
 }
 
 function open(options: Options) {
@@ -27,6 +31,7 @@ function open(options: Options) {
     mayStream = true,
     answerLimit = 1_000_000,
     answers = createBudget(1e9),
+    holder = newHolder(),
     ...answer
   } = options;
   const { egress, sent } = egressWith(answerWith(answer));
@@ -41,6 +46,7 @@ function open(options: Options) {
     mayStream: () => mayStream,
     answerLimit,
     answers,
+    holder,
   };
   return { sent, answered: () => replay(egress, request, never) };
 }
@@ -247,6 +253,20 @@ describe("of all answers at once", () => {
   test("one that nobody wants any more counts no longer", async () => {
     const answers = createBudget(TOTAL);
     for await (const _ of (await streamed(answers)).body) break;
-    expect(answers.take(TOTAL)).toBe(true);
+    expect(answers.take(newHolder(), TOTAL)).toBeUndefined();
+  });
+
+  test("one session's take no more than its share of them, be one of them as long as it may", async () => {
+    const answers = createBudget(TOTAL);
+    const holder = newHolder();
+    const answer = async () => {
+      const opened = await open({ ...half, answers, holder }).answered();
+      if (opened.kind !== "stream") throw new Error(opened.kind);
+      return opened.body[Symbol.asyncIterator]();
+    };
+    const [first, second] = [await answer(), await answer()];
+    expect((await first.next()).value).toHaveLength(TOTAL / 2);
+    await expect(second.next()).rejects.toThrow("session-share");
+    expect((await (await streamed(answers)).body[Symbol.asyncIterator]().next()).value).toHaveLength(TOTAL / 2);
   });
 });
