@@ -35,8 +35,8 @@ export function validateBootstrap(bootstrap: string): Validation {
 export interface RunningEnvoy extends Child {
   /** One of Envoy's counters or gauges, by its full name; 0 when it is not there. Needs `envoy.admin`. */
   stat(name: string): Promise<number>;
-  /** What its admin listener says under a path. Needs `envoy.admin`. */
-  admin(path: string): Promise<string>;
+  /** What its admin listener says under a path; what changes something is a POST. Needs `envoy.admin`. */
+  admin(path: string, method?: "GET" | "POST"): Promise<string>;
 }
 
 /**
@@ -71,7 +71,7 @@ export async function startEnvoy(
     await removed;
     throw error;
   }
-  const ask = async (path: string) => (await fetch(`http://${admin}${path}`)).text();
+  const ask = async (path: string, method = "GET") => (await fetch(`http://${admin}${path}`, { method })).text();
   return {
     ...child,
     admin: ask,

@@ -11,6 +11,7 @@ import { Document, parse } from "yaml";
 import { readConfigText } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, HCM_TYPE, UNDECIDED_CLUSTER } from "../src/envoy-config/names.ts";
+import { PRINTED } from "../src/envoy-config/proto-json.ts";
 
 const CONFIG = join(import.meta.dirname, "../k8s/base/mcp-router.yaml");
 
@@ -61,7 +62,7 @@ export function envoyGatewayPatches(): string {
   ];
   const comment =
     " Made by `make generate` from ../../base/mcp-router.yaml: what Envoy Gateway has no field for (docs/envoy-gateway.md).\n";
-  return `#${comment}${policies.map((one) => new Document(one, { aliasDuplicateObjects: false }).toString({ lineWidth: 0 })).join("---\n")}`;
+  return `#${comment}${policies.map((one) => new Document(one, PRINTED).toString({ lineWidth: 0 })).join("---\n")}`;
 }
 
 function extProcPatches(manager: Json): Json[] {

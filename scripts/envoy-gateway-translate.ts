@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
+import { PRINTED } from "../src/envoy-config/proto-json.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const OVERLAY = "k8s/overlays/envoy-gateway";
@@ -48,7 +49,8 @@ function run(program: string, args: readonly string[], input?: string): string {
 
 /**
  * All Gateways in one Envoy: listeners and clusters are static, with their routes and endpoints in them. Left out is what
- * Envoy Gateway adds for itself (readiness, metrics, its own xDS). The runtime is that of the first Gateway, for clients.
+ * Envoy Gateway adds for itself (readiness, metrics, its own xDS). Runtime and overload manager are those of the first
+ * Gateway, for clients.
  * @param xds what egctl printed
  */
 function bootstrapOf(xds: string): string {
@@ -59,12 +61,13 @@ function bootstrapOf(xds: string): string {
     {
       admin: { address: first?.bootstrap.admin.address },
       layeredRuntime: first?.bootstrap.layeredRuntime,
+      overloadManager: first?.bootstrap.overloadManager,
       staticResources: {
         listeners: gateways.flatMap((parts) => parts.listeners),
         clusters: [...new Map(clusters.map((cluster) => [cluster.name, cluster])).values()],
       },
     },
-    { aliasDuplicateObjects: false, lineWidth: 0 },
+    { ...PRINTED, lineWidth: 0 },
   );
 }
 

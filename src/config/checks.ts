@@ -50,6 +50,7 @@ export function crossChecks(raw: RawConfig): string[] {
     else seen.set(path, index);
   });
   errors.push(
+    ...healthClash(raw),
     ...identityContradictions(raw),
     ...storeContradictions(raw),
     ...workerContradictions(raw),
@@ -60,6 +61,16 @@ export function crossChecks(raw: RawConfig): string[] {
     ...idleTooShort(raw),
   );
   return errors;
+}
+
+/** Envoy would answer for the route. */
+function healthClash({ gateway: { health }, routes }: RawConfig): string[] {
+  if (health === undefined) return [];
+  const index = routes.findIndex(({ path }) => publicPath(path) === publicPath(health));
+  if (index < 0) return [];
+  return [
+    `gateway.health: got "${health}", which is the path of routes[${index}]; expected another, such as "/healthz"`,
+  ];
 }
 
 /** Headers that name no principal: credentials, which change while their owner does not, and those that Envoy takes away. */

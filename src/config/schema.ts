@@ -243,6 +243,18 @@ const schema = z.strictObject({
         })
         .optional()
         .describe("TLS for clients; absent = none."),
+      trustedHops: wholeNumber(0, 100)
+        .default(0)
+        .describe(
+          "Proxies ahead of Envoy whose `x-forwarded-for`, `-proto` and `-host` are believed, of those that a request comes " +
+            "through. 0 = nobody's: a client's own are removed.",
+        ),
+      health: path
+        .optional()
+        .describe(
+          "Path that Envoy answers itself, by 200 to any Host, for a balancer ahead: `/healthz`. It asks neither the router " +
+            "nor a backend. Absent = none.",
+        ),
     })
     .prefault({}),
   egress: z

@@ -9,6 +9,7 @@ import {
   X_MCP_PRINCIPAL,
   X_MCP_SESSION,
 } from "../core/headers.ts";
+import { NO_HEALTH_CHECKS } from "./health.ts";
 import { extension, type Message } from "./proto-json.ts";
 
 /** Characters of what a caller says of itself, which may be as long as a head may be. */
@@ -22,18 +23,20 @@ export function egressAccessLog(path: string): Message[] {
 /**
  * On the clients' listener. The processor takes a client_id that looks like ours from what it lets through, and never sees, or
  * cannot change, what is refused: there the line says that it is forged.
+ * @param checksHealth whether Envoy answers health checks itself, which are left out
  */
-export function clientAccessLog(path: string): Message[] {
+export function clientAccessLog(path: string, checksHealth: boolean): Message[] {
   const forged = { name: X_CLIENT_ID, string_match: { contains: OWN_CLIENT_ID_PREFIX } };
+  const logged = (client: string, header: Message) => {
+    const filter = { header_filter: { header } };
+    return {
+      ...stdoutLog("gateway", path, client),
+      filter: checksHealth ? { and_filter: { filters: [filter, NO_HEALTH_CHECKS] } } : filter,
+    };
+  };
   return [
-    {
-      ...stdoutLog("gateway", path, header(X_CLIENT_ID, LONGEST_CLAIM)),
-      filter: { header_filter: { header: { ...forged, invert_match: true, treat_missing_header_as_empty: true } } },
-    },
-    {
-      ...stdoutLog("gateway", path, `forged: ${header(X_CLIENT_ID, LONGEST_CLAIM)}`),
-      filter: { header_filter: { header: forged } },
-    },
+    logged(header(X_CLIENT_ID, LONGEST_CLAIM), { ...forged, invert_match: true, treat_missing_header_as_empty: true }),
+    logged(`forged: ${header(X_CLIENT_ID, LONGEST_CLAIM)}`, forged),
   ];
 }
 

@@ -5,11 +5,11 @@ import { clusters } from "./clusters.ts";
 import { listeners } from "./listeners.ts";
 import { GRACEFUL_CLOSE_FLAG } from "./names.ts";
 import { overloadManager } from "./overload.ts";
-import { addressOf, type Message } from "./proto-json.ts";
+import { addressOf, type Message, PRINTED } from "./proto-json.ts";
 
 /** The bootstrap as YAML text. The same configuration always gives the same text. */
 export function bootstrapFor(config: Config): string {
-  const document = new Document(bootstrapMessage(config), { aliasDuplicateObjects: false });
+  const document = new Document(bootstrapMessage(config), PRINTED);
   document.commentBefore = " Made by `mcp-router envoy` from mcp-router.yaml. Change that file, not this one.";
   for (const [path, comment] of commentsFor(config)) {
     const node = document.getIn(path, true);

@@ -6,6 +6,7 @@ import { type IstioMode, placeInMesh } from "./istio/mesh.ts";
 import type { MeshObject } from "./istio/object.ts";
 import { sidecarObjects } from "./istio/sidecar.ts";
 import { GRACEFUL_CLOSE_FLAG } from "./names.ts";
+import { PRINTED } from "./proto-json.ts";
 
 export type ForIstio =
   | { readonly ok: true; readonly documents: string; readonly warnings: readonly string[] }
@@ -40,7 +41,7 @@ function head(mode: IstioMode): string {
 }
 
 function print({ comment, ...object }: MeshObject): string {
-  const document = new Document(object, { aliasDuplicateObjects: false });
+  const document = new Document(object, PRINTED);
   const { contents } = document;
   if (isNode(contents)) contents.commentBefore = comment.replace(/^/gm, " ");
   return document.toString({ lineWidth: 0 });

@@ -5,7 +5,9 @@ import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts
 import { clientAccessLog, egressAccessLog } from "./access-log.ts";
 import { corsFilter, corsPolicy } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
+import { forwardedMutations, trustedProxies } from "./forwarded.ts";
 import { guardFilter } from "./guard.ts";
+import { healthFilter, healthRoute } from "./health.ts";
 import { jwtAuthnFilter } from "./jwt-authn.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER, ROUTER_TYPE } from "./names.ts";
@@ -36,6 +38,9 @@ const HTTP2_WINDOWS = {
  */
 export const CONNECTION_IDLE = 15 * 60_000;
 
+/** Host of a request in HTTP/1.0 that names none: a name that cannot be among gateway.hosts by chance (RFC 2606). */
+const HOST_OF_NONE = "unnamed.invalid";
+
 /** How long (ms) a client may take over its TLS handshake. */
 const TLS_HANDSHAKE = 10_000;
 
@@ -47,31 +52,37 @@ export function listeners(config: Config): Message[] {
 }
 
 function gatewayListener(config: Config): Message {
-  const { listen, tls, origins } = config.gateway;
+  const { listen, tls, origins, health } = config.gateway;
   const { guard } = config.admission;
   return listener("gateway", listen, config, {
     ...(tls && { transport_socket: tlsFor(tls) }),
     http: {
-      ...internalHeadersAreOurs(),
+      ...clientHeaders(config.gateway),
       ...clientLimits(config.envoy),
-      access_log: clientAccessLog(`%REQ(${X_MCP_PATH})%`),
+      access_log: clientAccessLog(`%REQ(${X_MCP_PATH})%`, health !== undefined),
     },
     filters: [
+      ...(health === undefined ? [] : [healthFilter(health)]),
       ...(origins ? [corsFilter()] : []),
       ...(guard ? [guardFilter(guard, config)] : []),
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
     ],
-    virtualHost: { askAnother: true, extras: origins && { typed_per_filter_config: corsPolicy(origins) } },
+    virtualHost: {
+      askAnother: true,
+      ...(health !== undefined && { firstRoutes: [healthRoute(health)] }),
+      extras: { ...unbuffered(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
+    },
   });
 }
 
 /**
  * For the connection manager of clients. Before any route is chosen: a client cannot choose one, and the log shows only what
- * the processor set.
+ * the processor set. What proxies ahead would say is taken from who is none.
  */
-export function internalHeadersAreOurs(): Message {
+export function clientHeaders(gateway: Config["gateway"]): Message {
   return {
+    ...trustedProxies(gateway),
     early_header_mutation_extensions: [
       extension(
         "envoy.http.early_header_mutation.header_mutation",
@@ -79,6 +90,7 @@ export function internalHeadersAreOurs(): Message {
         {
           mutations: [
             ...INTERNAL_HEADERS.map((name) => ({ remove: name })),
+            ...forwardedMutations(gateway),
             { append: setHeader(X_MCP_PATH, REQUEST_PATH) },
           ],
         },
@@ -94,13 +106,20 @@ function egressListener(config: Config): Message {
     // Clients that have all of envoy.connections do not keep the router from ending sessions.
     ignore_global_conn_limit: true,
     http: { ...PATHS_AS_WRITTEN, access_log: egressAccessLog(REQUEST_PATH) },
-    virtualHost: { extras: answersNameEndpoint() },
+    virtualHost: { extras: ownAnswers() },
   });
 }
 
-/** For the virtual host of the egress listener: answers say which endpoint served. */
-export function answersNameEndpoint(): Message {
-  return { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%")] };
+/** For the virtual host of clients: nginx, which reads the header and keeps it, holds events back otherwise. */
+export function unbuffered(): Message {
+  return { response_headers_to_add: [UNBUFFERED] };
+}
+
+const UNBUFFERED = { header: { key: "x-accel-buffering", value: "no" }, append_action: "ADD_IF_ABSENT" } as const;
+
+/** For the virtual host of the egress listener: answers say which endpoint served, and may be a client's in a recovery. */
+export function ownAnswers(): Message {
+  return { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%"), UNBUFFERED] };
 }
 
 /** The processor compares the whole path with the configured ones by the same rule (core/public-path.ts). */
@@ -132,6 +151,8 @@ export function clientLimits({ streams }: Config["envoy"]): Message {
       // Behind WSGI, CGI and PHP, mcp_session_id is mcp-session-id: a name of ours that no filter here would know.
       headers_with_underscores_action: "REJECT_REQUEST",
     },
+    // nginx speaks HTTP/1.0 to what is behind it, unless it is told otherwise, and so do health checks of balancers.
+    http_protocol_options: { accept_http_10: true, default_host_for_http_10: HOST_OF_NONE },
     http2_protocol_options: { ...HTTP2_WINDOWS, max_concurrent_streams: streams },
   };
 }

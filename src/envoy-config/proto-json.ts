@@ -8,6 +8,12 @@ export interface Message {
 }
 type Value = string | number | boolean | readonly Value[] | Message | undefined;
 
+/**
+ * How a message is written: without anchors, and with quotes where YAML 1.1, which Envoy and Kubernetes read, would take a text
+ * such as `no` or `on` for a boolean.
+ */
+export const PRINTED = { aliasDuplicateObjects: false, compat: "yaml-1.1" } as const;
+
 /** google.protobuf.Any: a message with its type. */
 export function typed(type: string, fields: Message = {}): Message {
   return { "@type": `type.googleapis.com/${type}`, ...fields };

@@ -21,6 +21,8 @@ export function undecidedBound({ body }: Config["limits"]): number {
 interface VirtualHostOptions {
   /** Where an endpoint takes no connections, another is asked (ASK_ANOTHER). */
   readonly askAnother?: boolean;
+  /** Ahead of those to backends. */
+  readonly firstRoutes?: readonly Message[];
   /** Further fields of envoy.config.route.v3.VirtualHost. */
   readonly extras?: Message | undefined;
 }
@@ -30,13 +32,17 @@ interface VirtualHostOptions {
  * look at the path nor rewrite it. Nothing that was sent is sent again: a repeated POST may run twice.
  */
 export function virtualHost(name: string, { backends, limits }: Config, options: VirtualHostOptions = {}): Message {
-  const { askAnother = false, extras = {} } = options;
+  const { askAnother = false, firstRoutes = [], extras = {} } = options;
   return {
     name,
     domains: ["*"],
     ...bodyLimit(limits),
     ...extras,
-    routes: [...backends.flatMap((backend) => backendRoutes(backend, askAnother)), undecidedRoute(limits)],
+    routes: [
+      ...firstRoutes,
+      ...backends.flatMap((backend) => backendRoutes(backend, askAnother)),
+      undecidedRoute(limits),
+    ],
   };
 }
 

@@ -47,6 +47,12 @@ describe("Envoy accepts the bootstrap", () => {
       }),
     ],
     ["with origins of browsers", () => ({ gateway: { origins: ["https://app.example", "http://localhost:5173"] } })],
+    ["behind trusted proxies", () => ({ gateway: { trustedHops: 2 } })],
+    ["with a path for health checks", () => ({ gateway: { health: "/health(z)" } })],
+    [
+      "with a backend by a name that YAML 1.1 takes for a boolean",
+      () => ({ backends: { on: { endpoints: ["127.0.0.1:1"] } } }),
+    ],
     ["with the smallest bounds of Envoy", () => ({ envoy: { heap: 1, connections: 1, streams: 1, requests: 1 } })],
     [
       "with the largest bounds of Envoy",

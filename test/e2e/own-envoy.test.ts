@@ -8,6 +8,7 @@ import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { lintEnvoy } from "../../src/envoy-config/lint.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { type Backend, startBackend } from "../support/backend.ts";
 import { type RunningExample, runExample } from "../support/examples.ts";
 import {
@@ -93,7 +94,7 @@ function withHostOfItsOwn(): string {
     { name: "mcp", domains: ["www.example.com"], request_body_buffer_limit, routes },
     { name: "www", domains: ["*"], typed_per_filter_config, routes: [app] },
   ];
-  return stringify(own, { aliasDuplicateObjects: false });
+  return stringify(own, PRINTED);
 }
 
 test("`check` says nothing of a virtual host of MCP's own", () => {

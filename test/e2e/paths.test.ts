@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { callMessage, initializeMessage, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
@@ -38,7 +39,7 @@ function withoutEarlyMutation(bootstrap: string): string {
   const manager = gateway.filter_chains[0].filters[0].typed_config;
   expect(manager.early_header_mutation_extensions).toHaveLength(1);
   delete manager.early_header_mutation_extensions;
-  return stringify(document);
+  return stringify(document, PRINTED);
 }
 
 afterEach(() => {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { freePort } from "../../harness/ports.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import {
   type Answer,
@@ -235,7 +236,7 @@ function membersFile(servers: readonly TestServer[]) {
       cluster.eds_cluster_config = {
         eds_config: { path_config_source: { path: file }, resource_api_version: "V3" },
       };
-      return stringify(tree);
+      return stringify(tree, PRINTED);
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };

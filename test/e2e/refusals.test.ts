@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { X_MCP_NAME } from "../../src/core/headers.ts";
-import { extension } from "../../src/envoy-config/proto-json.ts";
+import { extension, PRINTED } from "../../src/envoy-config/proto-json.ts";
 import {
   type Answer,
   callMessage,
@@ -291,7 +291,7 @@ describe("an RBAC filter of one's own, between ours and the router", () => {
         const bootstrap = parse(text);
         const [gateway] = bootstrap.static_resources.listeners;
         gateway.filter_chains[0].filters[0].typed_config.http_filters.splice(-1, 0, rbac);
-        return stringify(bootstrap, { aliasDuplicateObjects: false });
+        return stringify(bootstrap, PRINTED);
       },
     });
   });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { manifestsOf, pick, render } from "./render.ts";
 
 const PAUSE = /; sleep \d+$/;
@@ -27,7 +28,7 @@ beforeAll(async () => {
   gateway.address.socket_address = { address: "127.0.0.1", port_value: port };
   egress.address.socket_address = { address: "127.0.0.1", port_value: await freePort() };
   const flags = container.args.slice(container.args.indexOf("--drain-time-s"));
-  envoy = await startEnvoy(stringify(bootstrap), `127.0.0.1:${admin}`, { flags });
+  envoy = await startEnvoy(stringify(bootstrap, PRINTED), `127.0.0.1:${admin}`, { flags });
 });
 afterAll(() => envoy?.stop());
 

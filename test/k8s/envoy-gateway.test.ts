@@ -6,6 +6,7 @@ import { parse, stringify } from "yaml";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { envoyGatewayPatches } from "../../scripts/envoy-gateway-patches.ts";
 import { translationMark, translatorInput } from "../../scripts/envoy-gateway-translate.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { type RunningExample, runExample } from "../support/examples.ts";
 import { callMessage, callTool, endSession, messageOf, openResponse, openSession, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -86,7 +87,7 @@ function withPods(text: string): string {
           endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: port } } },
         }));
       });
-  return stringify(document, { aliasDuplicateObjects: false });
+  return stringify(document, PRINTED);
 }
 
 /** The router's configuration, with sessions in memory, and Envoy on its own machine. */

@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { ISTIO_MODES } from "../../src/envoy-config/istio/mesh.ts";
 import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../../src/envoy-config/names.ts";
-import { extension, typed } from "../../src/envoy-config/proto-json.ts";
+import { extension, PRINTED, typed } from "../../src/envoy-config/proto-json.ts";
 import { manifestsOf, render } from "./render.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: parsed documents, which the tests reach into and break
@@ -70,7 +70,7 @@ describe.each(ISTIO_MODES)("of overlays/istio-%s", (mode) => {
   const validated = (change: (applyTo: string, value: Json) => void = () => undefined) => {
     const copy = structuredClone(patches);
     for (const { applyTo, patch } of copy) if (patch.value) change(applyTo, patch.value);
-    return validateBootstrap(stringify(bootstrapOf(copy), { aliasDuplicateObjects: false }));
+    return validateBootstrap(stringify(bootstrapOf(copy), PRINTED));
   };
 
   test("Envoy accepts every patch", () => {

@@ -14,6 +14,7 @@ import { freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { startDns } from "../support/dns.ts";
 import { callMessage, callTool, events, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -105,7 +106,7 @@ beforeAll(async () => {
       dns_resolver_options: { no_default_search_domain: true },
     },
   };
-  envoy = await startEnvoy(stringify(bootstrap), `127.0.0.1:${admin}`);
+  envoy = await startEnvoy(stringify(bootstrap, PRINTED), `127.0.0.1:${admin}`);
   started.defer(async () => void (await envoy.stop()));
 }, 60_000);
 

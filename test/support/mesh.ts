@@ -9,6 +9,7 @@ import { type Account, hasIstiod, type Istiod, joinMesh, startIstiod } from "../
 import { freePort } from "../../harness/ports.ts";
 import type { IstioMode } from "../../src/envoy-config/istio/mesh.ts";
 import { POD_ANNOTATION } from "../../src/envoy-config/istio.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { MAIN, startRouter, untilReady } from "./router.ts";
 import { merge } from "./sections.ts";
 
@@ -169,5 +170,5 @@ function service(name: string, protocol: string, number: number, endpoints: read
 }
 
 function documents(objects: readonly object[]): string {
-  return objects.map((object) => stringify(object)).join("---\n");
+  return objects.map((object) => stringify(object, PRINTED)).join("---\n");
 }

@@ -11,13 +11,15 @@ import {
 import { corsFilter, corsPolicy } from "../cors.ts";
 import { extProcFilter } from "../ext-proc.ts";
 import { guardFilter } from "../guard.ts";
+import { healthFilter, healthRoute } from "../health.ts";
 import {
-  answersNameEndpoint,
+  clientHeaders,
   clientLimits,
   connectionLimits,
-  internalHeadersAreOurs,
+  ownAnswers,
   PATHS,
   PATHS_AS_WRITTEN,
+  unbuffered,
 } from "../listeners.ts";
 import { localReplies } from "../local-replies.ts";
 import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
@@ -50,12 +52,13 @@ export function envoyFilter(owner: Owner, processor: TcpAddress, configPatches: 
 
 /** The clients' port: internal headers are ours alone, and the processor is asked. */
 export function clientPatches(place: Place, config: Config, processor: TcpAddress): Message[] {
-  const { origins } = config.gateway;
+  const { origins, health } = config.gateway;
   const { guard } = config.admission;
   return [
-    mergeManager(place, { ...internalHeadersAreOurs(), ...clientLimits(config.envoy) }),
+    mergeManager(place, { ...clientHeaders(config.gateway), ...clientLimits(config.envoy) }),
     mergeVirtualHost(place, {
       ...bodyLimit(config.limits),
+      ...unbuffered(),
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
     }),
     // The last one put first is the first. Ahead of Istio's authentication, as in a bootstrap of ours.
@@ -64,6 +67,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
     ...(origins
       ? [httpFilter(place, "REMOVE", undefined, CORS_FILTER), httpFilter(place, "INSERT_FIRST", corsFilter())]
       : []),
+    ...(health === undefined ? [] : [httpFilter(place, "INSERT_FIRST", healthFilter(health))]),
     httpFilter(
       place,
       "INSERT_BEFORE",
@@ -76,7 +80,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
 
 /** The router's port: no ext_proc. */
 export function egressPatches(place: Place): Message[] {
-  return [mergeManager(place, PATHS_AS_WRITTEN), mergeVirtualHost(place, answersNameEndpoint())];
+  return [mergeManager(place, PATHS_AS_WRITTEN), mergeVirtualHost(place, ownAnswers())];
 }
 
 /** What no processor has decided ends in a cluster without endpoints. */
@@ -101,6 +105,11 @@ export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
     load_balancing_policy: pinnedOrPlaced(),
     outlier_detection: connectFailuresEject(),
   });
+}
+
+/** Ahead of the routes that are added after it. Istio's own want a header of the processor's. */
+export function healthPatches(place: Place, { health }: Config["gateway"]): Message[] {
+  return health === undefined ? [] : [addRoute(place, healthRoute(health))];
 }
 
 export function addRoute(place: Place, route: Message): Message {

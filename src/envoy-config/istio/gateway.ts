@@ -10,6 +10,7 @@ import {
   clientPatches,
   egressPatches,
   envoyFilter,
+  healthPatches,
   mergeRoute,
   type Place,
   processorPatch,
@@ -177,6 +178,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
     ...backends.flatMap(({ backend }) =>
       waysTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, wayTimes(bound))),
     ),
+    ...healthPatches(clients, config.gateway),
     ...undecidedPatches(CONTEXT, [clients, egress], config.limits),
     ...backends.map(({ service }) => backendPatch(CONTEXT, service)),
     processorPatch(CONTEXT, processor),

@@ -12,6 +12,7 @@ import {
   clientPatches,
   egressPatches,
   envoyFilter,
+  healthPatches,
   type Place,
   processorPatch,
   removeRoutes,
@@ -62,8 +63,9 @@ function patches(config: Config, { processor, backend, server }: SidecarMesh): M
   const egress: Place = { context: CONTEXT, port: config.egress.listen.port };
   const host_rewrite_literal = backend.host ?? hostHeader(server, backend);
   // Istio's own route takes whatever comes, also where the filter is missing.
-  const ownRoutes = (place: Place) => [
+  const ownRoutes = (place: Place, first: readonly Message[] = []) => [
     removeRoutes(place),
+    ...first,
     // There is no other endpoint to ask.
     ...backendRoutes(backend, false, { cluster: inbound(place.port), host_rewrite_literal }).map((route) =>
       addRoute(place, route),
@@ -72,7 +74,7 @@ function patches(config: Config, { processor, backend, server }: SidecarMesh): M
   return [
     ...clientPatches(clients, config, processor),
     ...egressPatches(egress),
-    ...ownRoutes(clients),
+    ...ownRoutes(clients, healthPatches(clients, config.gateway)),
     ...ownRoutes(egress),
     ...undecidedPatches(CONTEXT, [clients, egress], config.limits),
     processorPatch("SIDECAR_OUTBOUND", processor),

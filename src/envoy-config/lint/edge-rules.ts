@@ -50,6 +50,7 @@ export function edgeFindings(http: HttpListener, config: Config): Finding[] {
   const undecided = virtualHosts.flatMap((host) => undecidedRoutes(host, config));
   return [
     ...connectionFindings(manager, config),
+    ...proxiesAhead(manager, config),
     ...undecided.flatMap((route) => slowBodies(route, manager, config)),
     ...loggedCallers(http),
   ];
@@ -87,6 +88,36 @@ function connectionFindings(manager: View, { envoy: { streams } }: Config): Find
         "edge",
         underscores,
         "lets mcp_session_id and x_mcp_name through, which some frameworks take for the headers with hyphens; write REJECT_REQUEST",
+      ),
+    );
+  return findings;
+}
+
+/** Proxies ahead that speak HTTP/1.0, and how much of what they say of a client is believed. */
+function proxiesAhead(manager: View, { gateway: { trustedHops } }: Config): Finding[] {
+  const findings: Finding[] = [];
+  const old = manager.get("http_protocol_options.accept_http_10");
+  if (!old.isTrue)
+    findings.push(
+      warning(
+        "edge",
+        old,
+        "is not true: nginx with proxy_pass alone, and health checks of some balancers, get no answer; write true",
+      ),
+    );
+  const own = manager.get("use_remote_address");
+  if (!own.isTrue)
+    findings.push(
+      warning("edge", own, "is not true: the log has the address that a client writes in x-forwarded-for; write true"),
+    );
+  const hops = manager.get("xff_num_trusted_hops");
+  if ((hops.number ?? 0) !== trustedHops)
+    findings.push(
+      warning(
+        "edge",
+        hops,
+        `is ${hops.exists ? String(hops.value) : "absent, so 0"}, and gateway.trustedHops is ${trustedHops}: the log has the address of ` +
+          `another than the client; write ${trustedHops}`,
       ),
     );
   return findings;

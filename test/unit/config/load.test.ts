@@ -59,7 +59,7 @@ test.each([
 
 test("the smallest configuration gets every default", () => {
   expect(load()).toEqual({
-    gateway: { listen: { host: "0.0.0.0", port: 8080 } },
+    gateway: { listen: { host: "0.0.0.0", port: 8080 }, trustedHops: 0 },
     egress: { listen: { host: "127.0.0.1", port: 8081 }, address: { host: "127.0.0.1", port: 8081 } },
     processor: {
       listen: { kind: "tcp", host: "127.0.0.1", port: 50051 },
@@ -420,6 +420,13 @@ describe("settings that contradict each other", () => {
   test("two routes whose paths differ by a slash at the end", () => {
     const routes = [...MINIMAL.routes, { path: "/mcp/", backends: ["one"] }];
     expect(errorsOf({ routes })).toEqual([expect.stringContaining('routes[1].path: got "/mcp/", which routes[0] has')]);
+  });
+
+  test.each(["/mcp", "/mcp/"])("a path for health checks that is a route's: %s", (health) => {
+    expect(errorsOf({ gateway: { health } })).toEqual([
+      `gateway.health: got "${health}", which is the path of routes[0]; expected another, such as "/healthz"`,
+    ]);
+    expect(errorsOf({ gateway: { health: "/mcp/healthz" } })).toEqual([]);
   });
 
   test("two listeners on one address", () => {

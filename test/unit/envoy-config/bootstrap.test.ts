@@ -267,8 +267,21 @@ describe("headers", () => {
   test("that only the processor may set are taken from clients, and not from the processor's own calls", () => {
     const { gatewayManager, egressManager } = parts();
     const { mutations } = gatewayManager.early_header_mutation_extensions[0].typed_config;
-    expect(mutations.flatMap(({ remove }: Json) => remove ?? [])).toEqual([...INTERNAL_HEADERS]);
+    expect(mutations.flatMap(({ remove }: Json) => remove ?? [])).toEqual(
+      expect.arrayContaining([...INTERNAL_HEADERS]),
+    );
     expect(egressManager).not.toHaveProperty("early_header_mutation_extensions");
+  });
+
+  test("that proxies ahead would say are taken from clients, unless there are some that are trusted", () => {
+    const removed = (gateway: object) => {
+      const { gatewayManager, egressManager } = parts({ gateway });
+      expect(egressManager).not.toHaveProperty("xff_num_trusted_hops");
+      const mutations = JSON.stringify(gatewayManager.early_header_mutation_extensions);
+      return { hops: gatewayManager.xff_num_trusted_hops, mutations };
+    };
+    expect(removed({})).toEqual({ hops: undefined, mutations: expect.stringContaining('"prefix":"x-forwarded-"') });
+    expect(removed({ trustedHops: 3 })).toEqual({ hops: 3, mutations: expect.not.stringContaining("x-forwarded-") });
   });
 
   test("that the processor writes may be written, and no others", () => {
@@ -304,7 +317,17 @@ test("the egress listener has no ext_proc, and says which endpoint served", () =
       header: { key: "x-mcp-endpoint", value: "%UPSTREAM_REMOTE_ADDRESS%" },
       append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
     },
+    { header: { key: "x-accel-buffering", value: "no" }, append_action: "ADD_IF_ABSENT" },
   ]);
+});
+
+test("a text that YAML 1.1 takes for a boolean is quoted, since Envoy reads YAML 1.1", () => {
+  const text = bootstrapFor(
+    configOf({ backends: { on: { endpoints: ["127.0.0.1:1"] } }, routes: [{ path: "/on", backends: ["on"] }] }),
+  );
+  expect(text).toContain('name: "on"');
+  expect(text).toContain('value: "no"');
+  expect(text).not.toMatch(/: (on|no)$/m);
 });
 
 test("the admin listener is there only when it is configured", () => {

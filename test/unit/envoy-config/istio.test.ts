@@ -87,9 +87,34 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
   test("bounds bodies, and says on the router's port alone which endpoint answered", () => {
     const [clients, egress] = patchesOf(objectsOf(mode, { limits: { body: "1MiB" } }), "VIRTUAL_HOST");
     expect(clients.match.routeConfiguration).toEqual({ portNumber: 8080 });
-    expect(clients.patch.value).toEqual({ request_body_buffer_limit: 1024 * 1024 });
+    expect(clients.patch.value).toMatchObject({ request_body_buffer_limit: 1024 * 1024 });
+    expect(clients.patch.value.response_headers_to_add).toMatchObject([{ header: { key: "x-accel-buffering" } }]);
     expect(egress.match.routeConfiguration).toEqual({ portNumber: 8081 });
-    expect(egress.patch.value.response_headers_to_add).toMatchObject([{ header: { key: "x-mcp-endpoint" } }]);
+    expect(egress.patch.value.response_headers_to_add).toMatchObject([
+      { header: { key: "x-mcp-endpoint" } },
+      { header: { key: "x-accel-buffering" } },
+    ]);
+  });
+
+  test("answers health checks ahead of all filters and routes, as the bootstrap does, where they are configured", () => {
+    const gateway = { ...COMMON.gateway, health: "/healthz" };
+    const { gatewayManager, gatewayHost } = partsOf(bootstrapOf(configOf({ ...SECTIONS[mode], gateway })));
+    const objects = objectsOf(mode, { gateway });
+    const [filter] = patchesOf(objects, "HTTP_FILTER").filter(({ patch }) =>
+      patch.value?.name.endsWith("health_check"),
+    );
+    expect(filter.patch).toEqual({ operation: "INSERT_FIRST", value: gatewayManager.http_filters[0] });
+    const added = patchesOf(objects, "HTTP_ROUTE").filter(({ patch }) => patch.operation === "ADD");
+    expect(added[0].patch.value).toEqual(gatewayHost.routes[0]);
+    expect(added[0].match.routeConfiguration).toEqual({ portNumber: 8080 });
+    expect(JSON.stringify(objectsOf(mode))).not.toContain("health_check");
+  });
+
+  test("trusts the proxies ahead that the bootstrap does", () => {
+    const gateway = { ...COMMON.gateway, trustedHops: 2 };
+    const [clients] = valuesOf(objectsOf(mode, { gateway }), "NETWORK_FILTER").map((value) => value.typed_config);
+    expect(clients.xff_num_trusted_hops).toBe(2);
+    expect(JSON.stringify(clients)).not.toContain("x-forwarded-");
   });
 
   test("sends what is undecided to a cluster without endpoints, on both ports", () => {

@@ -50,6 +50,8 @@ describe("a generated bootstrap", () => {
     ["with keys of tokens at a URL", { identity: { ...jwt, jwks: { uri: "https://issuer.example/jwks" } } }],
     ["with tokens", { identity: jwt, gateway: { origins: ["https://app.example"] } }],
     ["with a guard", { admission: { guard: { perSecond: 10, burst: 20 } } }],
+    ["with a path for health checks", { gateway: { health: "/healthz", origins: ["https://app.example"] } }],
+    ["behind trusted proxies", { gateway: { trustedHops: 1 } }],
     ["with a guard, tokens and origins", { ...GUARDED, gateway: { origins: ["https://app.example"] } }],
     ["with other times and limits", { timeouts: { call: "1m", listen: "2m" }, limits: { body: "1KiB" } }],
   ])("%s is clean", (_, sections) => {
@@ -1012,10 +1014,21 @@ describe("the edge", () => {
     ["many streams", "http2_protocol_options.max_concurrent_streams", 1_000, "is 1000"],
     ["idle connections", "common_http_protocol_options.idle_timeout", undefined, "write 900s"],
     ["idle connections for ever", "common_http_protocol_options.idle_timeout", "0s", "is 0s"],
+    ["no HTTP/1.0", "http_protocol_options.accept_http_10", undefined, "nginx with proxy_pass alone"],
+    ["the client's word for its address", "use_remote_address", false, "write true"],
+    ["more trusted proxies than there are", "xff_num_trusted_hops", 2, "gateway.trustedHops is 0"],
     ["underscores", "common_http_protocol_options.headers_with_underscores_action", undefined, "write REJECT_REQUEST"],
   ])("should not take %s", (_, path, value, message) => {
     expect(lintAfter(({ gatewayManager }) => put(gatewayManager, path, value))).toEqual([
       finding("edge", "warning", `${GATEWAY}.${path}`, message),
+    ]);
+  });
+
+  test("should trust as many proxies as there are", () => {
+    const trusting = configOf({ gateway: { trustedHops: 2 } });
+    expect(lintEnvoy(bootstrapOf(trusting), trusting)).toEqual([]);
+    expect(lintEnvoy(bootstrapOf(config), trusting)).toEqual([
+      finding("edge", "warning", `${GATEWAY}.xff_num_trusted_hops`, "is absent, so 0"),
     ]);
   });
 

@@ -1,0 +1,24 @@
+/** What proxies ahead of Envoy say of a client (x-forwarded-*, RFC 7239), and how many of them are trusted. */
+import type { Config } from "../config/load.ts";
+import type { Message } from "./proto-json.ts";
+
+/** Names that frameworks believe in, beside those that begin with FORWARDED_PREFIX. */
+const FORWARDED = ["forwarded", "x-real-ip"] as const;
+const FORWARDED_PREFIX = "x-forwarded-";
+
+/**
+ * envoy.config.common.mutation_rules.v3.HeaderMutation: without trusted proxies these headers are the client's own words. Envoy
+ * writes x-forwarded-for and x-forwarded-proto anew from the connection.
+ */
+export function forwardedMutations({ trustedHops }: Pick<Config["gateway"], "trustedHops">): Message[] {
+  if (trustedHops > 0) return [];
+  return [
+    ...FORWARDED.map((name) => ({ remove: name })),
+    { remove_on_match: { key_matcher: { prefix: FORWARDED_PREFIX } } },
+  ];
+}
+
+/** For the connection manager of clients: whose address the log has, and whose x-forwarded-proto goes on. */
+export function trustedProxies({ trustedHops }: Pick<Config["gateway"], "trustedHops">): Message {
+  return trustedHops > 0 ? { xff_num_trusted_hops: trustedHops } : {};
+}
