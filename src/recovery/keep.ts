@@ -16,6 +16,7 @@ import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
 import type { Budget, UsedUp } from "./budget.ts";
 import { withCookies } from "./cookies.ts";
 import { suspect } from "./lost.ts";
+import { mayHaveRun } from "./may-have-run.ts";
 import type { OverrideGuard } from "./override-guard.ts";
 import type { Recovery } from "./recover.ts";
 import { replay } from "./replay.ts";
@@ -200,12 +201,14 @@ class KeptRequest implements Kept {
     const outcome = await recovery.recover(loss, signal);
     if (!message && outcome.kind === "braked") return reconnect(sessionId, outcome.wait);
     if (!("binding" in outcome)) return asItIs;
-    const { binding, setCookies = [] } = outcome;
+    const { binding, setCookies = [], ping } = outcome;
     if (!message) {
       const ms = outcome.kind === "recovered" ? outcome.listenAgain : RECONNECT_MS;
       return reconnect(sessionId, ms, setCookies);
     }
     const { id, body } = message;
+    // The session goes on, and the request is answered as it was: nothing is sent again that may have run.
+    if (mayHaveRun(labels?.method, id, head, ping)) return asItIs;
     try {
       const again = await replay(
         egress,

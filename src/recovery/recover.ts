@@ -16,7 +16,8 @@ import { firstMessage, textOfAnswer } from "./first-message.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createKnownAlive } from "./known-alive.ts";
 import type { Lock, Locks } from "./locks.ts";
-import { asksForLogin, isLost, isSeldomLoss, readSaid, type Said, type Suspicion } from "./lost.ts";
+import { asksForLogin, isLost, isSeldomLoss, readSaid, type Suspicion } from "./lost.ts";
+import { lengthOf, type PingAnswer } from "./may-have-run.ts";
 import { createPauses, type Pauses, retryAfter } from "./retry-after.ts";
 
 /** A request that was answered as one in a lost session is. */
@@ -50,6 +51,7 @@ type Brake = "lost again" | "retry-after";
 type Outcome =
   /**
    * The session goes on, by this binding, which we made. `setCookies`: what its initialize was given to go with its calls.
+   * `ping`: how the backend said that it does not know the one before, where it was asked.
    * `listenAgain`: ms after which a client that only listens is to come again, so that one whose every session is lost does not
    * have them made without end.
    */
@@ -57,10 +59,11 @@ type Outcome =
       readonly kind: "recovered";
       readonly binding: Binding;
       readonly setCookies?: readonly string[];
+      readonly ping?: PingAnswer;
       readonly listenAgain: number;
     }
   /** The session goes on, by a binding that somebody else has made: another router, or an earlier recovery of ours. */
-  | { readonly kind: "joined"; readonly binding: Binding; readonly setCookies?: never }
+  | { readonly kind: "joined"; readonly binding: Binding; readonly setCookies?: never; readonly ping?: PingAnswer }
   /** It was not tried: for so many ms no session is begun there. */
   | { readonly kind: "braked"; readonly why: Brake; readonly wait: number }
   /**
@@ -296,9 +299,18 @@ class Attempt {
   }
 
   async run(): Promise<Outcome> {
-    const { suspicion, used } = this.#loss;
+    const { suspicion } = this.#loss;
+    if (suspicion === "gone") return await this.#goOn();
     // Also where the session has moved on meanwhile: a backend that still serves the old one has served this request.
-    if (suspicion !== "gone" && !(await this.#isLost())) return { kind: "alive", by: "ping" };
+    const { ping, lost } = await this.#ping();
+    if (!lost) return { kind: "alive", by: "ping" };
+    const outcome = await this.#goOn();
+    return "binding" in outcome ? { ...outcome, ping } : outcome;
+  }
+
+  /** By a session that somebody else has begun anew, or that we do. */
+  async #goOn(): Promise<Outcome> {
+    const { used } = this.#loss;
     const name = `${this.#loss.key}/${this.#loss.target.backend}`;
     for (;;) {
       const { binding } = await this.#current();
@@ -324,21 +336,30 @@ class Attempt {
     }
   }
 
-  /** Whether who answered says that it does not know the session, by a ping in it: then the request has not run. */
-  async #isLost(): Promise<boolean> {
+  /** Asks who answered whether it knows the session. */
+  async #ping(): Promise<{ readonly ping: PingAnswer; readonly lost: boolean }> {
     const { version, used, answeredBy, status } = this.#loss;
     const headers: Header[] = version === undefined ? [] : [[MCP_PROTOCOL_VERSION, version]];
     const answer = await this.#call({ method: "ping" }, { ...used, endpoint: answeredBy }, headers, this.#signal);
-    return isLost(status, answer.status, await this.#said(answer));
+    const text = await this.#text(answer);
+    return {
+      ping: {
+        status: answer.status,
+        namesSession: answer.header(MCP_SESSION_ID) !== undefined,
+        length: lengthOf((name) => answer.header(name)),
+        ids: text.split(OWN_ID).length - 1,
+        idLength: OWN_ID.length,
+      },
+      lost: isLost(status, answer.status, readSaid(answer.status, text)),
+    };
   }
 
-  /** What an answer to a call of ours says of the session that it was sent into. */
-  async #said(answer: Answer): Promise<Said> {
-    if (!isSuccess(answer.status))
-      return readSaid(answer.status, await textOfAnswer(answer.header("content-type"), answer.body, LONGEST_WORDS));
+  /** What of an answer to a call of ours says something of the session that it was sent into. */
+  async #text(answer: Answer): Promise<string> {
+    if (!isSuccess(answer.status)) return textOfAnswer(answer.header("content-type"), answer.body, LONGEST_WORDS);
     // The body tells nothing more, and it may never come: a 200 may be an event stream.
     answer.discard();
-    return readSaid(answer.status, "");
+    return "";
   }
 
   /** The session as it is now. */
@@ -401,7 +422,7 @@ class Attempt {
       const version: Header[] = begun.version === undefined ? [] : [[MCP_PROTOCOL_VERSION, begun.version]];
       const call = { method: "notifications/initialized", notification: true };
       const taken = await this.#call(call, begun, version);
-      const said = await this.#said(taken);
+      const said = readSaid(taken.status, await this.#text(taken));
       if (said === "lost" || said === "away") {
         this.#endIfThere(begun);
         return "gone";
@@ -478,7 +499,7 @@ class Attempt {
         answer.discard();
         return "login";
       }
-      if (answer.status !== 503 || (await this.#said(answer)) !== "away") return await this.#begun(answer);
+      if (answer.status !== 503 || readSaid(503, await this.#text(answer)) !== "away") return await this.#begun(answer);
       // Nothing has begun.
       this.#turn.commit(false);
       await pause(wait, undefined, { signal: this.#signal });

@@ -119,11 +119,12 @@ describe("a session is lost, and recovered, where its server says", () => {
     ["404 whose end comes then, and nothing before", chunked(afterReplay((response) => response.end()))],
     ["404 whose body does not end", chunked((response) => void response.write("."))],
     ["404 with a long body", text(404, "x".repeat(1_000_000))],
-  ])("%s, and the answer is a stream of events", async (_, words) => {
+  ])("%s, and the answer is a stream of events", async (name, words) => {
     backend.forget();
     const messages = [{ method: "notifications/message" }, { id: 1, result: {} }];
     backend.unknown(words);
-    backend.on("ping", nothing(404));
+    // In as many words, as far as one knows, and with an end.
+    backend.on("ping", name === "404 and nothing" ? words : chunked((response) => response.end()));
     backend.result(events(...messages));
     const answer = await call(1);
     expect(answer).toMatchObject({ status: 200, headers: { "content-type": "text/event-stream" } });
@@ -170,6 +171,45 @@ const saying =
     const length = { "content-length": Buffer.byteLength(body) };
     response.writeHead(status, { ...headers, ...length, "content-type": contentType }).end(body);
   };
+
+/** A call that runs, is answered so, and has its session go with it. */
+function runsAndGoes(answerer: Answerer): Answerer {
+  return (...answering) => {
+    backend.forget();
+    answerer(...answering);
+  };
+}
+
+describe("a call that ran, and whose session went with it, is not sent again where its answer", () => {
+  test.each<[string, ReturnType<typeof odd>]>([
+    ["is a 404 in words of its own", odd(404)],
+    ["is a 400 in words of its own", odd(400)],
+    ["is a 404 in text", odd(404, "text/plain")],
+  ])("%s", async (_, said) => {
+    backend.result(runsAndGoes(saying(said)));
+    expectUntouched(await call(1), said);
+    expect(since()).toEqual(["tools/call", "ping", "initialize", "notifications/initialized"]);
+    expect(backend.ran).toEqual([1]);
+    // The session goes on.
+    backend.result(json(200, { jsonrpc: "2.0", id: 2, result: {} }));
+    expect((await call(2)).status).toBe(200);
+    expect(backend.ran).toEqual([1, 2]);
+  });
+});
+
+test.each([
+  ["a number", 1],
+  ["a long text", "é".repeat(100)],
+])("a lost session's own answer is known where it repeats an id that is %s", async (_, id) => {
+  const repeats: Answerer = (response, seen) => {
+    const asked: unknown = JSON.parse(seen.body.toString()).id;
+    json(404, { ...error(-32001, "Session not found"), id: asked })(response, seen);
+  };
+  backend.unknown(repeats);
+  backend.forget();
+  expect((await call(id)).status).toBe(200);
+  expect(backend.ran).toEqual([id]);
+});
 
 describe("a session that lives is not begun anew, and its client gets untouched", () => {
   const words = error(-32000, "Bad Request: No valid session ID provided");

@@ -40,6 +40,8 @@ afterEach(() => close());
 
 interface Options {
   readonly message?: SentMessage | undefined;
+  /** As Envoy is told it. */
+  readonly method?: string;
   readonly limit?: number;
   readonly budget?: number;
   readonly recover?: Recovery["recover"];
@@ -55,6 +57,7 @@ const recovered = async () => ({ kind: "recovered", binding: NEW, listenAgain: 1
 /** A keeper, and a request of a session that it is asked to keep. */
 async function open({
   message = { id: "7", body: Buffer.from(BODY) },
+  method = "logging/setLevel",
   limit = 1_000,
   budget: total = 100_000,
   recover = recovered,
@@ -94,7 +97,7 @@ async function open({
     route: ROUTE,
     query: "?a=1",
     headers: fields(HEADERS),
-    labels: { method: "logging/setLevel", name: undefined },
+    labels: { method, name: undefined },
     message,
     sessionId: "client-id",
     key,
@@ -349,6 +352,18 @@ describe("the answer of a lost session", () => {
     });
     await lost(mustKeep(keep()));
     expect(sent[0]?.headers).toContainEqual(["cookie", "LB=2"]);
+  });
+
+  test("goes on as it is where the request may have run", async () => {
+    const ping = { status: 404, namesSession: false, length: 100, ids: 0, idLength: 12 };
+    const { keep, sent } = await open({
+      recover: async () => ({ kind: "recovered", binding: NEW, ping, listenAgain: 100 }),
+      method: "tools/call",
+    });
+    const ofLength = (length: string) => ({ headers: fields({ ":status": "404", "content-length": length }) });
+    expect(await lost(mustKeep(keep()), ofLength("10"))).toBe(AS_IT_IS);
+    expect(sent).toEqual([]);
+    expect(await lost(mustKeep(keep()), ofLength("100"))).toMatchObject({ kind: "reply" });
   });
 
   test("is replaced also where somebody else has recovered the session", async () => {

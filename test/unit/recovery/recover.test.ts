@@ -226,6 +226,21 @@ describe("a session that its backend has lost", () => {
     });
   });
 
+  test("is told of by how its ping was answered", async () => {
+    const body = '{"jsonrpc":"2.0","id":"mcp-router","error":{"code":-32001,"message":"no session: mcp-router"}}';
+    const ping = (headers: Answer["headers"]): Answer => ({ status: 404, headers: { ...headers }, body });
+    const length = { "content-length": body.length };
+    for (const [headers, said] of [
+      [length, body.length],
+      [{ ...length, "content-encoding": "gzip" }, "encoded"],
+      [{ "transfer-encoding": "chunked" }, "unsaid"],
+    ] as const) {
+      const { recovery, loss } = await open({ answers: { ping: ping(headers) } });
+      const answered = { status: 404, namesSession: false, length: said, ids: 1, idLength: '"mcp-router"'.length };
+      expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW, ping: answered });
+    }
+  });
+
   test("is asked for at the endpoint that answered, and ended at its own, where it may live on", async () => {
     const { recovery, loss, listener, names } = await open();
     const answeredBy = "10.0.0.9:80";
@@ -481,7 +496,7 @@ describe("a session that was recovered meanwhile", () => {
   test("is used as it is where the lost one is not known any more, which alone is asked", async () => {
     const { recovery, loss, store, key, names } = await open();
     await store.bind(key, "one", 1, NEW);
-    expect(await recovery.recover(loss, never)).toEqual({ kind: "joined", binding: NEW });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "joined", binding: NEW });
     expect(names()).toEqual(["ping"]);
   });
 
@@ -507,7 +522,7 @@ describe("a session that was recovered meanwhile", () => {
         },
       },
     });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "joined", binding: NEW });
+    expect(await opened.recovery.recover(opened.loss, never)).toMatchObject({ kind: "joined", binding: NEW });
     expect(opened.names()).toEqual(["ping"]);
   });
 
@@ -521,7 +536,7 @@ describe("a session that was recovered meanwhile", () => {
       },
     };
     const opened = await open({ locks });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "joined", binding: NEW });
+    expect(await opened.recovery.recover(opened.loss, never)).toMatchObject({ kind: "joined", binding: NEW });
     expect(asked).toBe(3);
     expect(opened.names()).toEqual(["ping"]);
   });
@@ -535,7 +550,7 @@ describe("a session that was recovered meanwhile", () => {
       },
     };
     const opened = await open({ locks });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({ kind: "joined", binding: NEW });
+    expect(await opened.recovery.recover(opened.loss, never)).toMatchObject({ kind: "joined", binding: NEW });
     expect(opened.names()).toEqual(["ping"]);
     expect(await free.acquire(`${opened.key}/one`, 1)).toMatchObject({ kind: "acquired" });
   });
@@ -550,7 +565,7 @@ describe("a session that was recovered meanwhile", () => {
         },
       },
     });
-    expect(await opened.recovery.recover(opened.loss, never)).toEqual({
+    expect(await opened.recovery.recover(opened.loss, never)).toMatchObject({
       kind: "joined",
       binding: { ...theirs, generation: 2 },
     });
