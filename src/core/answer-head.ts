@@ -71,8 +71,7 @@ export function readInitializeAnswer(headers: HeaderFields): EndpointFault | und
   // 202 and 204 have no body, and so no type.
   if (!isSuccess(status) || status === "202" || status === "204") return undefined;
   const contentType = headers.get("content-type") ?? "";
-  if (/^\s*application\/json\s*(?:;|$)/i.test(contentType) || namesEventStream(contentType.toLowerCase()))
-    return undefined;
+  if (/^\s*application\/json\s*(?:;|$)/i.test(contentType) || namesEventStream(contentType)) return undefined;
   return { kind: "no-mcp", status, contentType: contentType.slice(0, LONGEST_TOLD) };
 }
 

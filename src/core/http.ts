@@ -107,12 +107,10 @@ export interface Reply {
 export const CONTINUE: Verdict = { kind: "continue" };
 export const DROP_BODY: Verdict = { kind: "drop-body" };
 
-/**
- * Whether a content-type or an accept names an event stream: the same test that chooses Envoy's stream route
- * (envoy-config/routes.ts), a substring, in lower case.
- */
-export function namesEventStream(value: string | undefined): boolean {
-  return value?.includes(EVENT_STREAM) ?? false;
+/** Whether a content-type is that of an event stream. A media type has no case (RFC 9110 §8.3.1). */
+export function namesEventStream(contentType: string | undefined): boolean {
+  if (contentType === undefined) return false;
+  return contentType.startsWith(EVENT_STREAM) || contentType.trimStart().toLowerCase().startsWith(EVENT_STREAM);
 }
 
 /** Whether an answer's status says that the request was taken: 2xx (RFC 9110 §15.3). A header's value, or a number. */

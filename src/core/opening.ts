@@ -1,7 +1,8 @@
 /** The first decision on a request, from its head alone: refuse it, or say what kind of exchange it opens. Pure. */
+import { acceptsEventStream } from "./accept.ts";
 import { isJsonInUtf8, isUnencoded } from "./content.ts";
 import { ORIGIN } from "./headers.ts";
-import { type HeaderFields, namesEventStream, type RequestHead } from "./http.ts";
+import type { HeaderFields, RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import { publicPath } from "./public-path.ts";
 import type { Reject } from "./reject.ts";
@@ -41,7 +42,7 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
     case "POST":
       return openPost(headers, endOfStream, route, query);
     case "GET":
-      return namesEventStream(headers.get("accept"))
+      return acceptsEventStream(headers.get("accept"))
         ? { kind: "listen", route, query }
         : refuse({ reason: "not-acceptable" });
     case "DELETE":

@@ -1,6 +1,6 @@
 /** Route tables: by x-mcp-backend to that backend's cluster, everything else nowhere (envoy.config.route.v3). */
 import type { BackendConfig, Config } from "../config/load.ts";
-import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
+import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
@@ -51,8 +51,11 @@ export function bodyLimit({ body }: Config["limits"]): Message {
   return { request_body_buffer_limit: body };
 }
 
-/** What a header of a request is, or contains. */
-export type HeaderRule = { readonly name: string } & ({ readonly exact: string } | { readonly contains: string });
+/** What a header of a request is. */
+export interface HeaderRule {
+  readonly name: string;
+  readonly exact: string;
+}
 
 /** Requests to a backend of one kind. */
 export interface Way {
@@ -68,7 +71,8 @@ export function waysTo({ name, timeouts: { call, listen } }: BackendConfig): rea
   const toBackend = { name: X_MCP_BACKEND, exact: name };
   const get = { name: ":method", exact: "GET" };
   return [
-    { name: `${name}/listen`, headers: [toBackend, get, { name: "accept", contains: EVENT_STREAM }], bound: listen },
+    // Of GETs the processor lets none on but those that take an event stream (core/accept.ts): Envoy need not read that again.
+    { name: `${name}/listen`, headers: [toBackend, get], bound: listen },
     {
       name: `${name}/subscriptions`,
       headers: [toBackend, { name: X_MCP_METHOD, exact: LISTEN_METHOD }],

@@ -39,8 +39,8 @@ async function healthy(...services: string[]): Promise<void> {
 }
 
 test("once it is up, the gateway answers on the port that is published", async () => {
-  // A GET that does not ask for events.
-  await expect.poll(() => statusOf(`http://127.0.0.1:${PORT}/mcp`)).toBe(406);
+  // A path that is no route's, which the router says.
+  await expect.poll(() => statusOf(`http://127.0.0.1:${PORT}/nothing`)).toBe(404);
   await healthy(...SERVICES);
 });
 

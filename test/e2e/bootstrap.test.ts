@@ -207,6 +207,7 @@ describe("the egress listener", () => {
   test.each([
     ["a POST", "POST", "quick", {}],
     ["a stream", "GET", "quick-stream", { accept: "application/json, text/event-stream" }],
+    ["a stream of any type", "GET", "quick-stream", { accept: "*/*" }],
     ["a subscription", "POST", "quick-stream", { "x-mcp-method": "subscriptions/listen" }],
   ])("ends %s to a silent backend after its time, with 504", async (_, method, backend, headers) => {
     const started = performance.now();

@@ -127,7 +127,8 @@ describe.skipIf(!hasIstiod).each(ISTIO_MODES)("in mode %s", (mode) => {
     };
     expect((await post(mesh.port, PATH, "no JSON", spoofed)).status).toBe(400);
     expect((await post(mesh.port, "/elsewhere", initializeMessage(), spoofed)).status).toBe(404);
-    expect((await send({ port: mesh.port, path: PATH, headers: spoofed })).status).not.toBe(200);
+    const noStream = { ...spoofed, accept: "application/json" };
+    expect((await send({ port: mesh.port, path: PATH, headers: noStream })).status).not.toBe(200);
     expect(server.received).toEqual([]);
     await post(mesh.port, PATH, initializeMessage(), spoofed);
     expect(server.received.at(-1)?.headers).toMatchObject({ "x-mcp-method": "initialize", "x-mcp-path": PATH });

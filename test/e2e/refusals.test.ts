@@ -129,7 +129,7 @@ describe("a session that is not the caller's gets 404 -32001 with the request's 
   test.each<[string, () => Promise<string> | string]>([
     ["unknown", () => UNKNOWN_ID],
     ["malformed", () => "not one of ours"],
-    ["sent twice", () => `${session}, ${session}`],
+    ["one of two", () => `${session}, ${UNKNOWN_ID}`],
     ["of another route", () => openSession(stack.port, "/other")],
     ["ended by DELETE", endedSession],
     ["a backend's own", () => [...server.sessions][0] ?? ""],

@@ -114,21 +114,14 @@ function virtualService(
   });
 }
 
-/** networking.istio.io HTTPMatchRequest, which knows no "contains". */
+/** networking.istio.io HTTPMatchRequest. */
 function matchFor(rules: readonly HeaderRule[]): Message {
-  const stringMatch = (rule: HeaderRule) =>
-    "exact" in rule ? { exact: rule.exact } : { regex: `.*${escaped(rule.contains)}.*` };
   const method = rules.find(({ name }) => name === ":method");
   const headers = rules.filter((rule) => rule !== method);
   return {
-    ...(method && { method: stringMatch(method) }),
-    headers: Object.fromEntries(headers.map((rule) => [rule.name, stringMatch(rule)])),
+    ...(method && { method: { exact: method.exact } }),
+    headers: Object.fromEntries(headers.map(({ name, exact }) => [name, { exact }])),
   };
-}
-
-/** As a literal in a regex. */
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 /** One for each service, since Istio takes only one. */

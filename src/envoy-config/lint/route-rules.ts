@@ -15,6 +15,8 @@ const DEFAULT_BUFFER_LIMIT = 1024 * 1024;
 const ACCEPT = `application/json, ${EVENT_STREAM}`;
 const POST = { ":method": "POST", "content-type": "application/json", accept: ACCEPT };
 const GET = { ":method": "GET", accept: ACCEPT };
+/** Takes an event stream too (core/accept.ts). */
+const GET_ANYTHING = { ":method": "GET", accept: "*/*" };
 const DELETE = { ":method": "DELETE" };
 
 /** Rules of the listeners with the processor in their path. */
@@ -98,6 +100,7 @@ function decided(
   const { call, listen } = backend.timeouts;
   const kinds: [string, number, SampleRequest["headers"]][] = [
     ["a GET that opens an event stream", listen, { ...GET, ...to }],
+    ["a GET that opens an event stream", listen, { ...GET_ANYTHING, ...to }],
     [`a POST of ${LISTEN_METHOD}`, listen, { ...POST, ...to, [X_MCP_METHOD]: LISTEN_METHOD }],
     ["a POST", call, { ...POST, ...to, [X_MCP_METHOD]: "tools/call" }],
     ["a DELETE", call, { ...DELETE, ...to }],

@@ -708,6 +708,29 @@ describe("routes before the decision", () => {
 });
 
 describe("routes after the decision", () => {
+  test("must give a GET of any accept that takes an event stream the time of one", () => {
+    const findings = lintAfter(({ gatewayHost }) => {
+      gatewayHost.routes[LISTEN].match.headers.push({
+        name: "accept",
+        string_match: { contains: "text/event-stream" },
+      });
+    });
+    expect(findings).toEqual([
+      finding(
+        "route-timeout",
+        "warning",
+        `${HOST}.routes[${CALL}].route.idle_timeout`,
+        "a GET that opens an event stream",
+      ),
+      finding(
+        "route-timeout",
+        "warning",
+        `${HOST}.routes[${CALL}].route.max_stream_duration.max_stream_duration`,
+        "a GET that opens an event stream is cut",
+      ),
+    ]);
+  });
+
   test("must be there for each kind of request of each backend", () => {
     const findings = lintAfter(({ gatewayHost }) => gatewayHost.routes.splice(3, 3));
     expect(findings).toHaveLength(4);
