@@ -1,7 +1,7 @@
 /**
  * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router, one with
- * our router and a Redis. Then what its sessions cost, what recovering a lost one costs, and what a flood of initializes does
- * to them: sessions.ts, recovery.ts, flood.ts.
+ * our router and a Redis. Then what the worst bodies cost it, what its sessions cost, what recovering a lost one costs, and what
+ * a flood of initializes does to them: bodies.ts, sessions.ts, recovery.ts, flood.ts.
  *
  * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is in
  * ratios. Ends with 1 when an answer was wrong or a target is missed.
@@ -84,6 +84,7 @@ try {
   await stop();
 }
 
+await runPart("bodies", join(import.meta.dirname, "bodies.ts"));
 await runPart("sessions", "--expose-gc", join(import.meta.dirname, "sessions.ts"));
 for (const name of ["recovery", "flood"])
   await runPart(name, join(import.meta.dirname, `${name}.ts`), ...(options.quick ? ["--quick"] : []));

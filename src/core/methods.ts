@@ -54,9 +54,16 @@ export function tooLong(what: "method" | "name", limit: number): string {
   return `the ${what} is longer than ${limit} bytes as a header value`;
 }
 
+/** Most methods: without capitals, and so folded already. */
+const FOLDED = /^[a-z0-9/_.-]*$/;
+
 /** The method that a lenient server may take this one for. */
 function lookalike(method: string): string | undefined {
-  if (ACTED_ON.has(method)) return undefined;
+  // A long one is not even hashed: it can be one of them only with space around it.
+  if (method.length <= LONGEST) {
+    if (ACTED_ON.has(method)) return undefined;
+    if (FOLDED.test(method)) return BY_FOLDED.get(method);
+  }
   let start = 0;
   let end = method.length;
   while (start < end && isBlank(method.charCodeAt(start))) start++;

@@ -2,7 +2,7 @@
 import { acceptsEventStream } from "./accept.ts";
 import { isJsonInUtf8, isUnencoded } from "./content.ts";
 import { ORIGIN } from "./headers.ts";
-import type { HeaderFields, RequestHead } from "./http.ts";
+import { type HeaderFields, HeaderNames, type RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import { publicPath } from "./public-path.ts";
 import type { Reject } from "./reject.ts";
@@ -21,8 +21,8 @@ export type Opening =
  * What a POST says to be another method by. Symfony, Laravel and Rails obey it by themselves: what is a message here would end
  * a session there, or open a stream.
  */
-const METHOD_OVERRIDES = ["x-http-method-override", "x-http-method", "x-method-override"] as const;
-const METHOD_OVERRIDDEN = `a request must not override its method (${METHOD_OVERRIDES.join(", ")})`;
+const METHOD_OVERRIDES = new HeaderNames(["x-http-method-override", "x-http-method", "x-method-override"]);
+const METHOD_OVERRIDDEN = `a request must not override its method (${METHOD_OVERRIDES.names.join(", ")})`;
 
 /** Checks, in this order: host, origin, path, method, and what each method's head must say. */
 export function openRequest({ headers, endOfStream }: RequestHead, policy: RequestPolicy): Opening {
@@ -36,7 +36,7 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
   // Nearly every client writes the path as it is configured: that costs one look.
   const route = policy.routes.get(path) ?? policy.routes.get(publicPath(path));
   if (!route) return refuse({ reason: "no-route" });
-  if (METHOD_OVERRIDES.some((name) => headers.get(name) !== undefined))
+  if (headers.present(METHOD_OVERRIDES).length > 0)
     return refuse({ reason: "invalid-request", detail: METHOD_OVERRIDDEN });
   switch (headers.get(":method")) {
     case "POST":

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
+import { Keys } from "./keys.ts";
 import type { Body, Envelope, Message, Params, ReadLimits, StringAt, Unreadable } from "./message.ts";
 import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION } from "./names.ts";
 import {
-  CLOSE_BRACE,
   CLOSE_BRACKET,
   isDigit,
   LETTER_N,
@@ -22,6 +22,12 @@ import {
 const MESSAGE_MEMBERS = ["jsonrpc", "method", "id", "params", "result", "error"] as const;
 const PARAMS_MEMBERS = ["name", "uri", "taskId", "protocolVersion", "_meta"] as const;
 const META_MEMBERS = [ENVELOPE_VERSION, ENVELOPE_CAPABILITIES] as const;
+
+const MESSAGE_KEYS = new Keys(MESSAGE_MEMBERS);
+const PARAMS_KEYS = new Keys(PARAMS_MEMBERS);
+const META_KEYS = new Keys(META_MEMBERS);
+/** Where nothing is left to be learnt but whether the rest is JSON. */
+const NO_KEYS = new Keys([]);
 
 const METHOD = 1 << MESSAGE_MEMBERS.indexOf("method");
 const ID = 1 << MESSAGE_MEMBERS.indexOf("id");
@@ -118,32 +124,41 @@ class Reader {
     let id: string | undefined;
     let ids = 0;
 
-    if (scanner.enter(CLOSE_BRACE)) {
-      do {
-        const member = scanner.key(MESSAGE_MEMBERS);
-        seen = this.#once(seen, member, MESSAGE_MEMBERS, "");
-        switch (member < 0 ? undefined : MESSAGE_MEMBERS[member]) {
-          case "jsonrpc":
-            versioned = scanner.isString("2.0");
-            if (!versioned) this.#note("not-json-rpc", VERSION_RULE);
-            break;
-          case "method":
-            if (scanner.peek() === QUOTE) method = scanner.string().value;
-            else this.#skipFaulty("method must be a string");
-            break;
-          case "id":
-            ids++;
-            id = this.#idText();
-            break;
-          case "params":
-            if (scanner.peek() === OPEN_BRACE) params = this.#params();
-            else this.#skipFaulty("params must be an object");
-            break;
-          default:
-            scanner.skip();
-        }
-      } while (scanner.more(CLOSE_BRACE));
+    for (
+      let member = scanner.firstMember(MESSAGE_KEYS);
+      member >= 0;
+      member = scanner.nextMember(ids > 1 ? NO_KEYS : MESSAGE_KEYS)
+    ) {
+      seen = this.#once(seen, member, MESSAGE_MEMBERS, "");
+      const name = MESSAGE_MEMBERS[member];
+      // After a fault the id is all there is to learn of a message.
+      if (this.#fault !== undefined && name !== "id") {
+        scanner.skip();
+        continue;
+      }
+      switch (name) {
+        case "jsonrpc":
+          versioned = scanner.isString("2.0");
+          if (!versioned) this.#note("not-json-rpc", VERSION_RULE);
+          break;
+        case "method":
+          if (scanner.peek() === QUOTE) method = scanner.string().value;
+          else this.#skipFaulty("method must be a string");
+          break;
+        case "id":
+          // Of two, neither is told.
+          if (ids++ === 0) id = this.#idText();
+          else scanner.skip();
+          break;
+        case "params":
+          if (scanner.peek() === OPEN_BRACE) params = this.#params();
+          else this.#skipFaulty("params must be an object");
+          break;
+        default:
+          scanner.skip();
+      }
     }
+    this.#noteLookalike("");
 
     if (!versioned) this.#note("not-json-rpc", VERSION_RULE);
     const flaw = flawOf(seen, id);
@@ -173,32 +188,38 @@ class Reader {
     let protocolVersion: string | undefined;
     let meta: Envelope | undefined;
 
-    if (scanner.enter(CLOSE_BRACE)) {
-      do {
-        const member = scanner.key(PARAMS_MEMBERS);
-        seen = this.#once(seen, member, PARAMS_MEMBERS, "params.");
-        switch (member < 0 ? undefined : PARAMS_MEMBERS[member]) {
-          case "name":
-            name = scanner.stringIfAny();
-            break;
-          case "uri":
-            uri = scanner.stringIfAny();
-            break;
-          case "taskId":
-            taskId = scanner.stringIfAny();
-            break;
-          case "protocolVersion":
-            protocolVersion = scanner.stringIfAny()?.value;
-            break;
-          case "_meta":
-            if (scanner.peek() === OPEN_BRACE) meta = this.#envelope();
-            else scanner.skip();
-            break;
-          default:
-            scanner.skip();
-        }
-      } while (scanner.more(CLOSE_BRACE));
+    for (
+      let member = scanner.firstMember(PARAMS_KEYS);
+      member >= 0;
+      member = scanner.nextMember(this.#unlessFaulty(PARAMS_KEYS))
+    ) {
+      seen = this.#once(seen, member, PARAMS_MEMBERS, "params.");
+      if (this.#fault !== undefined) {
+        scanner.skip();
+        continue;
+      }
+      switch (PARAMS_MEMBERS[member]) {
+        case "name":
+          name = scanner.stringIfAny();
+          break;
+        case "uri":
+          uri = scanner.stringIfAny();
+          break;
+        case "taskId":
+          taskId = scanner.stringIfAny();
+          break;
+        case "protocolVersion":
+          protocolVersion = scanner.stringIfAny()?.value;
+          break;
+        case "_meta":
+          if (scanner.peek() === OPEN_BRACE) meta = this.#envelope();
+          else scanner.skip();
+          break;
+        default:
+          scanner.skip();
+      }
     }
+    this.#noteLookalike("params.");
     return { start, end: scanner.at, name, uri, taskId, protocolVersion, meta };
   }
 
@@ -208,37 +229,50 @@ class Reader {
     let protocolVersion: Envelope["protocolVersion"];
     let clientCapabilities: Envelope["clientCapabilities"];
 
-    if (scanner.enter(CLOSE_BRACE)) {
-      do {
-        const member = scanner.key(META_MEMBERS);
-        seen = this.#once(seen, member, META_MEMBERS, "params._meta.");
-        switch (member < 0 ? undefined : META_MEMBERS[member]) {
-          case ENVELOPE_VERSION:
-            protocolVersion = scanner.stringIfAny()?.value ?? null;
-            break;
-          case ENVELOPE_CAPABILITIES:
-            clientCapabilities = scanner.peek() === OPEN_BRACE ? "object" : "malformed";
-            scanner.skip();
-            break;
-          default:
-            scanner.skip();
-        }
-      } while (scanner.more(CLOSE_BRACE));
+    for (
+      let member = scanner.firstMember(META_KEYS);
+      member >= 0;
+      member = scanner.nextMember(this.#unlessFaulty(META_KEYS))
+    ) {
+      seen = this.#once(seen, member, META_MEMBERS, "params._meta.");
+      if (this.#fault !== undefined) {
+        scanner.skip();
+        continue;
+      }
+      switch (META_MEMBERS[member]) {
+        case ENVELOPE_VERSION:
+          protocolVersion = scanner.stringIfAny()?.value ?? null;
+          break;
+        case ENVELOPE_CAPABILITIES:
+          clientCapabilities = scanner.peek() === OPEN_BRACE ? "object" : "malformed";
+          scanner.skip();
+          break;
+        default:
+          scanner.skip();
+      }
     }
+    this.#noteLookalike("params._meta.");
     return { protocolVersion, clientCapabilities };
   }
 
-  /** `seen` with the member at place `member` of `names` added; notes a fault where it was in there, or has other case. */
+  /** `seen` with the member at place `member` of `names` added; notes a fault where it was in there. */
   #once(seen: number, member: number, names: readonly string[], inside: string): number {
-    if (member < 0) {
-      const { lookalike } = this.#scanner;
-      // It may be an earlier key's: then there is a fault already, and the first one stays.
-      if (lookalike !== undefined) this.#note("duplicate-key", saysLookalike(lookalike, inside));
-      return seen;
-    }
+    this.#noteLookalike(inside);
     const bit = 1 << member;
     if ((seen & bit) !== 0) this.#note("duplicate-key", `duplicate member "${inside}${names[member]}"`);
     return seen | bit;
+  }
+
+  /** After a fault nothing more is learnt of a message's parts. */
+  #unlessFaulty(keys: Keys): Keys {
+    return this.#fault === undefined ? keys : NO_KEYS;
+  }
+
+  /** Notes a fault where a member that was passed may be one of ours to another parser. */
+  #noteLookalike(inside: string): void {
+    const { lookalike } = this.#scanner;
+    // It may be an earlier key's: then there is a fault already, and the first one stays.
+    if (lookalike !== undefined) this.#note("duplicate-key", saysLookalike(lookalike, inside));
   }
 
   #skipFaulty(rule: string): void {

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import type { Keys } from "./keys.ts";
 import type { StringAt } from "./message.ts";
 
 export const QUOTE = 0x22;
@@ -22,35 +23,24 @@ const POINT = 0x2e;
  */
 const NOTHING = 0;
 
-/** Which containers are open, one byte each. Scratch space that a scan overwrites before it reads it; deeper scans get their own. */
-const SHALLOW = new Uint8Array(256);
+/**
+ * How many containers of one kind are open inside one another, then how many of the other kind inside those, and so on. Scratch
+ * space that a scan overwrites before it reads it; deeper scans get their own.
+ */
+const SHALLOW = new Uint32Array(256);
 
-/** The longest that one character of a key can be written: `\u0041`. */
-const LONGEST_CHARACTER = 6;
-
-/** What an ASCII letter in upper case and the same in lower case differ in. */
-const CASE_BIT = 0x20;
+/** What the closing bracket of an object and of an array differ in. */
+const KIND_BIT = CLOSE_BRACE ^ CLOSE_BRACKET;
 
 export function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= 0x39;
 }
 
-function isLetter(byte: number): boolean {
-  const lower = byte | CASE_BIT;
-  return lower >= 0x61 && lower <= 0x7a;
-}
+/** 1 for the bytes that are hexadecimal digits. */
+const HEX_DIGITS = Uint8Array.from({ length: 256 }, (_, byte) => Number(/[0-9a-f]/i.test(String.fromCharCode(byte))));
 
-function isHex(byte: number): boolean {
-  return isDigit(byte) || (byte >= 0x61 && byte <= 0x66) || (byte >= 0x41 && byte <= 0x46);
-}
-
-/**
- * `key` with case folded, as parsers do that match keys in any case (Go's encoding/json, C#'s JsonSerializerDefaults.Web).
- * Two letters beyond ASCII fold into it (Unicode CaseFolding.txt): U+212A, the Kelvin sign, which toLowerCase makes a k, and
- * U+017F, the long s, which is in lower case already. Neither changes the length.
- */
-function folded(key: string): string {
-  return key.toLowerCase().replaceAll("\u017f", "s");
+function isHex(byte: number | undefined): boolean {
+  return HEX_DIGITS[byte ?? NOTHING] === 1;
 }
 
 /** The first position from `at` that holds no JSON whitespace. */
@@ -61,6 +51,11 @@ function afterSpace(bytes: Buffer, at: number): number {
     if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) return i;
     i++;
   }
+}
+
+/** The same, without a call where there is none, as in most texts. */
+function toVisible(bytes: Buffer, at: number): number {
+  return (bytes[at] ?? NOTHING) > 0x20 ? at : afterSpace(bytes, at);
 }
 
 /** The end of the string whose opening quote should be at `at`, or -1. */
@@ -91,8 +86,7 @@ function afterEscape(bytes: Buffer, at: number): number {
     case 0x74: // t
       return at + 2;
     case LETTER_U:
-      for (let i = at + 2; i < at + 6; i++) if (!isHex(bytes[i] ?? NOTHING)) return -1;
-      return at + 6;
+      return isHex(bytes[at + 2]) && isHex(bytes[at + 3]) && isHex(bytes[at + 4]) && isHex(bytes[at + 5]) ? at + 6 : -1;
     default:
       return -1;
   }
@@ -117,9 +111,13 @@ function afterWord(bytes: Buffer, at: number, word: string): number {
 }
 
 function afterNumber(bytes: Buffer, at: number): number {
-  let i = bytes[at] === MINUS ? at + 1 : at;
-  if (bytes[i] === ZERO) i++;
-  else i = afterDigits(bytes, i);
+  const i = bytes[at] === MINUS ? at + 1 : at;
+  return afterInteger(bytes, bytes[i] === ZERO ? i + 1 : afterDigits(bytes, i));
+}
+
+/** The end of the number whose digits before the point end at `at`; -1 where that is -1. */
+function afterInteger(bytes: Buffer, at: number): number {
+  let i = at;
   if (i > 0 && bytes[i] === POINT) i = afterDigits(bytes, i + 1);
   if (i > 0 && (bytes[i] === 0x65 || bytes[i] === 0x45)) {
     const signed = bytes[i + 1] === MINUS || bytes[i + 1] === 0x2b;
@@ -141,41 +139,10 @@ function holds(bytes: Buffer, at: number, text: string): boolean {
   return true;
 }
 
-/** Whether these are the same ASCII text but for the case of letters. */
-function holdsInAnyCase(bytes: Buffer, at: number, text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const byte = bytes[at + i] ?? NOTHING;
-    const unit = text.charCodeAt(i);
-    if (byte !== unit && !(isLetter(byte) && (byte ^ unit) === CASE_BIT)) return false;
-  }
-  return true;
-}
-
-/** Whether a key that was scanned is ASCII, and what it says without decoding. */
-function isPlain(bytes: Buffer, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i] ?? NOTHING;
-    if (byte === BACKSLASH || byte >= 0x80) return false;
-  }
-  return true;
-}
-
 /** Whether a string that was scanned must be decoded, or is what it says. */
 function isEscaped(bytes: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return true;
   return false;
-}
-
-/** Where in the first `most` characters of a string that was scanned U+0000 is written, which JSON can only escape; or -1. */
-function nulIn(bytes: Buffer, start: number, end: number, most: number): number {
-  let i = start + 1;
-  for (let seen = 0; seen <= most && i < end - 1; seen++) {
-    if (bytes[i] !== BACKSLASH) i++;
-    else if (bytes[i + 1] !== LETTER_U) i += 2;
-    else if (holds(bytes, i + 2, "0000")) return i;
-    else i += LONGEST_CHARACTER;
-  }
-  return -1;
 }
 
 /** A key that another parser may take for `name`. */
@@ -190,7 +157,7 @@ export interface Lookalike {
  *
  * A syntax error does not throw: it sets `broken` and puts the cursor at the end, where nothing is legal, so that every loop
  * over members and elements ends by itself. What was read after that means nothing; look at `broken` (see `finish`) first.
- * Nesting costs no stack: containers that are skipped are kept as one byte each.
+ * Nesting costs no stack: containers that are skipped are counted, in runs of one kind.
  */
 export class Scanner {
   /** A copy of the text, with NOTHING behind it. */
@@ -203,7 +170,7 @@ export class Scanner {
   broken = false;
   /** A container was nested deeper than `deepest`. The scan went on, to tell whether the text is JSON at all. */
   tooDeep = false;
-  /** The last key that was asked for by `key` and equals one of its names but for case, or up to U+0000 in it. */
+  /** The first key that was met and that another parser may take for one that was looked for. */
   lookalike: Lookalike | undefined;
 
   constructor(bytes: Uint8Array, deepest: number) {
@@ -242,18 +209,16 @@ export class Scanner {
   }
 
   /**
-   * From a member's key to its value. Gives the key's place in `names` (ASCII, distinct but for case), or -1 for another key.
-   * One that equals a name but for case, or up to U+0000, gives -1 too, and is put into `lookalike`.
+   * From the opening brace to the value of the first member that is one of `keys`: its place among them, or -1 past the object
+   * where it has none. Members before it are skipped; see `lookalike`.
    */
-  key(names: readonly string[]): number {
-    const start = this.at;
-    const end = afterString(this.#bytes, start);
-    if (!this.#moveTo(end)) return -1;
-    this.#space();
-    if (this.peek() !== COLON) this.#fail();
-    else this.at++;
-    this.#space();
-    return this.#placeOf(start, end, names);
+  firstMember(keys: Keys): number {
+    return this.enter(CLOSE_BRACE) ? this.#find(keys) : -1;
+  }
+
+  /** The same from behind a member's value. */
+  nextMember(keys: Keys): number {
+    return this.more(CLOSE_BRACE) ? this.#find(keys) : -1;
   }
 
   /** Past the string at the cursor, which must be at a quote. */
@@ -306,74 +271,102 @@ export class Scanner {
   #afterValue(at: number): number {
     const bytes = this.#bytes;
     const room = this.#deepest - this.#depth;
-    let closers: Uint8Array = SHALLOW;
+    let runs: Uint32Array = SHALLOW;
+    /** The innermost of the runs; -1 where nothing is open. */
+    let run = -1;
     let open = 0;
+    /** What closes the innermost container. */
+    let closer = 0;
     let i = at;
     for (;;) {
       // A value is due.
-      const first = bytes[i];
+      const first = bytes[i] ?? NOTHING;
       if (first === QUOTE) i = afterString(bytes, i);
       else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
-        if (open === closers.length) closers = doubled(closers);
+        open++;
         // In ASCII the closing bracket follows two behind its opening one, for both kinds.
-        const close = first + 2;
-        closers[open++] = close;
-        if (open > room) this.tooDeep = true;
-        i = afterSpace(bytes, i + 1);
-        if (bytes[i] !== close) {
+        if (run >= 0 && closer === first + 2) runs[run] = (runs[run] ?? 0) + 1;
+        else {
+          closer = first + 2;
+          if (++run === runs.length) runs = grown(runs);
+          runs[run] = 1;
+        }
+        i = toVisible(bytes, i + 1);
+        if (bytes[i] !== closer) {
           if (first === OPEN_BRACE) i = valueOfMember(bytes, i);
           if (i < 0) return -1;
           continue;
         }
-        open--;
-        i++;
+        // It is closed below.
+      } else if (first > ZERO && first <= 0x39) {
+        // Most numbers, without a call for each.
+        do i++;
+        while (isDigit(bytes[i] ?? NOTHING));
+        if (bytes[i] !== COMMA) i = afterInteger(bytes, i);
       } else i = afterScalar(bytes, i);
       if (i < 0) return -1;
 
-      // A value has ended: close what ends with it, up to the next comma.
+      // A value has ended, or the container that would hold it: close what ends with it, up to the next comma.
+      if (open > room) this.tooDeep = true;
       for (;;) {
         if (open === 0) return i;
-        i = afterSpace(bytes, i);
-        if (bytes[i] === COMMA) break;
-        if (bytes[i] !== closers[open - 1]) return -1;
-        open--;
-        i++;
+        const byte = bytes[i];
+        if (byte === closer) {
+          i++;
+          open--;
+          const left = (runs[run] ?? 0) - 1;
+          runs[run] = left;
+          if (left === 0) {
+            run--;
+            closer ^= KIND_BIT;
+          }
+        } else if (byte === COMMA) break;
+        else {
+          const next = afterSpace(bytes, i);
+          if (next === i) return -1;
+          i = next;
+        }
       }
-      i = afterSpace(bytes, i + 1);
-      if (closers[open - 1] === CLOSE_BRACE) i = valueOfMember(bytes, i);
+      i = toVisible(bytes, i + 1);
+      if (closer === CLOSE_BRACE) i = valueOfMember(bytes, i);
       if (i < 0) return -1;
     }
   }
 
-  #placeOf(start: number, end: number, names: readonly string[]): number {
+  /** From a member's key on. In one loop, since a body may hold a million members that are none of ours. */
+  #find(keys: Keys): number {
     const bytes = this.#bytes;
-    const length = end - start - 2;
-    let longest = 0;
-    for (let i = 0; i < names.length; i++) {
-      const name = names[i] ?? "";
-      if (name.length === length && holds(bytes, start + 1, name)) return i;
-      if (name.length > longest) longest = name.length;
-    }
-    const isLong = length > longest * LONGEST_CHARACTER;
-    if (!isLong && isPlain(bytes, start, end)) {
-      const name = names.find((one) => one.length === length && holdsInAnyCase(bytes, start + 1, one));
-      if (name !== undefined) this.lookalike = { key: this.#decode(start, end), name };
+    let i = this.at;
+    for (;;) {
+      const start = i;
+      const end = afterString(bytes, start);
+      i = end < 0 ? -1 : afterColon(bytes, end);
+      if (i < 0) break;
+      const place = keys.match(bytes, start, end);
+      if (place >= 0) {
+        this.at = i;
+        return place;
+      }
+      if (place < -1) this.lookalike ??= { key: this.#decodedKey(start, end), name: keys.names[-2 - place] ?? "" };
+      i = this.#afterValue(i);
+      if (i < 0) break;
+      i = afterSpace(bytes, i);
+      if (bytes[i] === COMMA) {
+        i = afterSpace(bytes, i + 1);
+        continue;
+      }
+      if (bytes[i] !== CLOSE_BRACE) break;
+      this.at = i;
+      this.#leave();
       return -1;
     }
-    const nul = nulIn(bytes, start, end, longest);
-    // A parser that keeps keys as C strings ends such a one there.
-    if (nul >= 0) this.#compareInAnyCase(String(JSON.parse(`${bytes.toString("utf8", start, nul)}"`)), names);
-    if (nul >= 0 || isLong) return -1;
-    // A key counts as what it decodes to: "m\u0065thod" is method.
-    const key = this.#decode(start, end);
-    const place = names.indexOf(key);
-    if (place < 0) this.#compareInAnyCase(key, names);
-    return place;
+    this.#fail();
+    return -1;
   }
 
-  #compareInAnyCase(key: string, names: readonly string[]): void {
-    const name = names.find((one) => one.length === key.length && folded(one) === folded(key));
-    if (name !== undefined) this.lookalike = { key, name };
+  #decodedKey(start: number, end: number): string {
+    const [key = ""] = this.#decode(start, end).split("\0", 1);
+    return key;
   }
 
   #decode(start: number, end: number): string {
@@ -407,14 +400,19 @@ export class Scanner {
 
 /** From a member's key to the first byte of its value, or -1. */
 function valueOfMember(bytes: Buffer, at: number): number {
-  let i = afterString(bytes, at);
-  if (i < 0) return -1;
-  i = afterSpace(bytes, i);
+  const end = afterString(bytes, at);
+  return end < 0 ? -1 : afterColon(bytes, end);
+}
+
+/** From behind a member's key to the first byte of its value, or -1. */
+function afterColon(bytes: Buffer, at: number): number {
+  const i = afterSpace(bytes, at);
   return bytes[i] === COLON ? afterSpace(bytes, i + 1) : -1;
 }
 
-function doubled(closers: Uint8Array): Uint8Array {
-  const larger = new Uint8Array(closers.length * 2);
-  larger.set(closers);
+/** In large steps: what is never written to costs nothing. */
+function grown(runs: Uint32Array): Uint32Array {
+  const larger = new Uint32Array(runs.length * 8);
+  larger.set(runs);
   return larger;
 }

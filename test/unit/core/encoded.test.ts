@@ -1,4 +1,4 @@
-/** What is made of texts that are too long: nothing. Counted by what the core hands to the encoder and to Buffer. */
+/** What is made of texts that are too long, and of keys: nothing. Counted by what is encoded and decoded. */
 import { afterEach, expect, test, vi } from "vitest";
 import { decide } from "../../../src/core/decide.ts";
 import { headerValue } from "../../../src/core/names.ts";
@@ -69,4 +69,16 @@ test("an Mcp-Name that is longer than a name may be is not decoded", () => {
     reject: { reason: "header-mismatch", detail: "Mcp-Name is longer than a name may be" },
   });
   expect(made.mock.calls.filter(([from]) => typeof from === "string")).toEqual([]);
+});
+
+test("keys are told from those that are read without decoding them, and what is read twice is not decoded twice", () => {
+  const parsed = vi.spyOn(JSON, "parse");
+  const texts = vi.spyOn(Buffer.prototype, "toString");
+  const members = (key: string) => `${`"${key}":"\\u0061",`.repeat(1_000)}"z":1`;
+  const bodies = ["\\u0061", "n\\u0061mf", "n\\u0061me", "NAME", "name\\u0000", "ä", "a"].map((key) =>
+    Buffer.from(`{"jsonrpc":"2.0","id":1,"method":"m","params":{${members(key)}},${members(key)}}`),
+  );
+  for (const body of bodies) decide(body, fields({}), limits);
+  // Of a body the method, the id, and of keys that are refused the first one and its value.
+  expect(parsed.mock.calls.length + texts.mock.calls.length).toBeLessThanOrEqual(bodies.length * 6);
 });

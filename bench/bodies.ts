@@ -1,0 +1,156 @@
+/**
+ * What reading the worst bodies costs, as a multiple of an ordinary one of the same size: the router has one thread, and
+ * whoever may send a POST chooses its shape. In this process, `decide()` alone, on bodies of `limits.body` and of a small
+ * size. Ends with 1 when a shape is above the target.
+ *
+ *   node bench/bodies.ts
+ */
+import { Buffer } from "node:buffer";
+import { decide } from "../src/core/decide.ts";
+import type { HeaderFields, HeaderNames } from "../src/core/http.ts";
+import type { RequestPolicy } from "../src/core/routes.ts";
+
+/** Time of a shape over that of an ordinary body. */
+const TARGET = 3;
+const RUNS = 7;
+/** The defaults. */
+const LIMITS: RequestPolicy["limits"] = {
+  body: 4 * 1024 * 1024,
+  batch: 100,
+  depth: 128,
+  name: 4 * 1024,
+  initialize: 64 * 1024,
+  replayBody: 256 * 1024,
+  recoveredAnswer: 16 * 1024 * 1024,
+};
+/** Room for what stands around a filling. */
+const AROUND = 512;
+
+/** A body of about `size` bytes, and the headers that it comes with. */
+type Shape = (size: number) => { readonly text: string; readonly headers?: Readonly<Record<string, string>> };
+
+const VERSION = "io.modelcontextprotocol/protocolVersion";
+const MODERN = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call" };
+
+/** As most large ones are: records with texts and numbers in them. */
+const RECORD =
+  '{"id":1042,"name":"Grace Hopper","email":"grace@example.com","active":true,"scores":[97.5,88,91],' +
+  '"address":{"city":"Arlington","zip":22201},"tags":["navy","cobol"],' +
+  '"note":"It is easier to ask \\"forgiveness\\" than it is to get permission.\\n"},';
+const ordinary: Shape = (size) => call(`"name":"echo","arguments":{"records":[${fill(RECORD, size)}0]}`);
+
+const SHAPES: Readonly<Record<string, Shape>> = {
+  "a name of %": (size) => call(`"name":"${fill("%", size)}"`),
+  "a name of spaces": (size) => call(`"name":"${fill(" ", size)}"`),
+  "a name of é": (size) => call(`"name":"${fill("é", size)}"`),
+  "a name of emoji": (size) => call(`"name":"${fill("😀", size)}"`),
+  "a name of escaped letters": (size) => call(`"name":"${fill("\\u0061", size)}"`),
+  "a name of half surrogates": (size) => call(`"name":"${fill("\\ud800", size)}"`),
+  "a name of % as long as may be": (size) => call(`"name":"${fill("%", LIMITS.name / 3)}","a":"${fill("x", size)}"`),
+  "a method of %": (size) => message(`"method":"${fill("%", size)}"`),
+  "a method of spaces": (size) => message(`"method":"${fill(" ", size)}"`),
+  "a method of spaces as long as may be": (size) =>
+    message(`"method":"${fill(" ", LIMITS.name)}","a":"${fill("x", size)}"`),
+  "a batch of methods of %": (size) => batch(size, (each) => `"method":"${fill("%", each)}"`),
+  "a batch of methods of % as long as may be": () =>
+    batch(LIMITS.batch * LIMITS.name, (each) => `"method":"${fill("%", each / 3)}"`),
+  "a batch of names of %": (size) =>
+    batch(size, (each) => `"method":"tools/call","params":{"name":"${fill("%", each)}"}`),
+  "a batch of many small messages": (size) => ({ text: `[${fill('{"jsonrpc":"2.0","method":"m"},', size)}1]` }),
+  "deep arrays": (size) => call(`"a":${fill("[", size / 2)}${fill("]", size / 2)}`),
+  "deep objects": (size) => call(`"a":${fill('{"a":', (size * 5) / 6)}1${fill("}", size / 6)}`),
+  "deep arrays in objects": (size) => call(`"a":${fill('[{"":', (size * 5) / 7)}1${fill("}]", (size * 2) / 7)}`),
+  "small arrays": (size) => call(`"a":[${fill("[],", size)}1]`),
+  numbers: (size) => call(`"a":[${fill("1,", size)}1]`),
+  "many keys": (size) => message(`"method":"m",${fill('"k":1,', size)}"z":1`),
+  "many empty keys": (size) => message(`"method":"m",${fill('"":1,', size)}"z":1`),
+  "many keys in params": (size) => call(`${fill('"k":1,', size)}"z":1`),
+  "escaped keys": (size) => message(`"method":"m",${fill('"\\u0061":1,', size)}"z":1`),
+  "escaped keys in params": (size) => call(`${fill('"\\u0061":1,', size)}"z":1`),
+  "keys that are almost ours, escaped": (size) => call(`${fill('"n\\u0061mf":1,', size)}"z":1`),
+  "keys of é": (size) => message(`"method":"m",${fill('"é":1,', size)}"z":1`),
+  "our own keys": (size) => call(`${fill('"name":"x",', size)}"z":1`),
+  "our own keys, escaped": (size) => call(`${fill('"n\\u0061me":"x",', size)}"z":1`),
+  "our own keys in other case": (size) => call(`${fill('"Name":"x",', size)}"z":1`),
+  ids: (size) => message(`"method":"m",${fill('"id":1,', size)}"z":1`),
+  "keys of U+0000": (size) => call(`${fill('"name\\u0000":1,', size)}"z":1`),
+  "one key": (size) => call(`"${fill("k", size)}":1`),
+  "one escaped key": (size) => call(`"${fill("\\u0061", size)}":1`),
+  "a value of escapes": (size) => call(`"a":"${fill("\\n", size)}"`),
+  "white space": (size) => call(`"a":${fill(" ", size)}1`),
+  "a long id": (size) => ({ text: `{"jsonrpc":"2.0","method":"ping","id":"${fill("i", size)}"}` }),
+  "a long id of a body that is refused": (size) => ({
+    text: `{"jsonrpc":"2.0","id":"${fill("i", size)}","method":"m","method":"m"}`,
+  }),
+  "an id of digits": (size) => ({ text: `{"jsonrpc":"2.0","method":"ping","id":${fill("1", size)}}` }),
+  "a long uri": (size) => message(`"method":"resources/subscribe","params":{"uri":"${fill("é", size)}"}`),
+  "a long protocolVersion": (size) =>
+    message(`"method":"initialize","params":{"protocolVersion":"${fill("é", size)}"}`),
+  "a long version in _meta": (size) => call(`"name":"x","_meta":{"${VERSION}":"${fill("\\u0061", size)}"}`),
+  "many keys in _meta": (size) => call(`"_meta":{${fill('"k":1,', size)}"z":1}`),
+  "escaped keys in _meta": (size) => call(`"_meta":{${fill('"io.modelcontextprotocol/\\u0061":1,', size)}"z":1}`),
+  "a name in Mcp-Name, in base64": (size) => ({
+    ...call(
+      `"name":"x","a":"${fill("x", size)}","_meta":{"${VERSION}":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`,
+    ),
+    headers: { ...MODERN, "mcp-name": `=?base64?${fill("AAAA", 50 * 1024)}?=` },
+  }),
+};
+
+const largest = Object.entries(SHAPES).map(([name, shape]) => ({ name, ratio: ratioOf(shape) }));
+largest.sort((a, b) => b.ratio - a.ratio);
+for (const { name, ratio } of largest) console.log(`${name.padEnd(45)}${ratio.toFixed(2).padStart(8)}`);
+const worst = largest[0];
+const met = worst !== undefined && worst.ratio <= TARGET;
+console.log(
+  `\nworst body ÷ ordinary one of its size, decide()  target ≤ ${TARGET.toFixed(2)}: ${met ? "met" : "MISSED"}`,
+);
+if (!met) process.exitCode = 1;
+
+/**
+ * The shape's CPU over an ordinary body's of the same size. They take turns, since the machine does other things too, and sums
+ * are compared, since the kernel may count CPU by ticks of milliseconds.
+ */
+function ratioOf(shape: Shape): number {
+  const { text, headers = {} } = shape(LIMITS.body - AROUND);
+  const body = Buffer.from(text);
+  const plain = Buffer.from(ordinary(body.length - AROUND).text);
+  const times = Math.ceil(LIMITS.body / body.length);
+  let ofShape = 0;
+  let ofOrdinary = 0;
+  for (let n = 0; n < RUNS; n++) {
+    ofShape += cpuOf(body, headers, times);
+    ofOrdinary += cpuOf(plain, {}, times);
+  }
+  return ofShape / ofOrdinary;
+}
+
+/** µs of this thread. */
+function cpuOf(body: Buffer, headers: Readonly<Record<string, string>>, times: number): number {
+  const before = process.threadCpuUsage();
+  for (let n = 0; n < times; n++) decide(body, fieldsOf(headers), LIMITS);
+  const { user, system } = process.threadCpuUsage(before);
+  return user + system;
+}
+
+function fieldsOf(headers: Readonly<Record<string, string>>): HeaderFields {
+  const present = ({ names }: HeaderNames) => names.filter((name) => headers[name] !== undefined);
+  return { get: (name) => headers[name], present, entries: () => Object.entries(headers), size: 0 };
+}
+
+function fill(unit: string, size: number): string {
+  return unit.repeat(Math.max(0, Math.floor(size / Buffer.byteLength(unit))));
+}
+
+function message(members: string) {
+  return { text: `{"jsonrpc":"2.0","id":1,${members}}` };
+}
+
+function call(params: string) {
+  return message(`"method":"tools/call","params":{${params}}`);
+}
+
+function batch(size: number, members: (each: number) => string) {
+  const one = `{"jsonrpc":"2.0",${members(size / LIMITS.batch - 80)}}`;
+  return { text: `[${Array.from({ length: LIMITS.batch }, () => one).join(",")}]` };
+}
