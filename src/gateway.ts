@@ -49,7 +49,14 @@ import {
   sessionKey,
   sessionTag,
 } from "./sessions/id.ts";
-import { ANONYMOUS, type Binding, bindingOf, FIRST_GENERATION, type SessionStore } from "./sessions/store.ts";
+import {
+  ANONYMOUS,
+  type Binding,
+  bindingOf,
+  FIRST_GENERATION,
+  type Patience,
+  type SessionStore,
+} from "./sessions/store.ts";
 
 export interface Gateway {
   /** Starts the exchange of one HTTP request. */
@@ -170,6 +177,7 @@ const EXHAUSTED = {
 } as const satisfies Record<keyof AdmissionCaps, RejectReason>;
 
 const UNKNOWN: Found = { kind: "unknown" };
+const UNAVAILABLE = { kind: "unavailable" } as const;
 const NO_UPSTREAM_ADDRESS =
   "Envoy does not say which endpoint answered an initialize: " +
   "add upstream.address to response_attributes (`mcp-router check --envoy` tells more)";
@@ -194,6 +202,8 @@ class HttpExchange implements Exchange {
   #kept: Kept | undefined;
   /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
   #requestId: string | undefined;
+  /** How it waits for a store that is away; undefined until it is. */
+  #patience: Patience | undefined;
   #closed = false;
   answersWithEvents = false;
 
@@ -333,6 +343,7 @@ class HttpExchange implements Exchange {
 
   closed(): void {
     this.#closed = true;
+    this.#patience?.leave();
     // The backend has it, and may begin a session all the same.
     this.#initializing?.slot.leave();
     this.#kept?.drop();
@@ -359,7 +370,7 @@ class HttpExchange implements Exchange {
   async #forwardInSession(labels: Labels | undefined, message: SentMessage | undefined): Promise<Verdict> {
     const { route, query, mustNotPass, headers } = this.#opened();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
-    const own = await this.#ownSession(message === undefined ? "always" : "when-due");
+    const own = await this.#ownSession(message === undefined ? "always" : "when-due", message);
     if ("reason" in own) return this.#refuse(own);
     const { id: sessionId, key, binding, listening = FIRST_GENERATION } = own;
     this.#sessionId = sessionId;
@@ -479,12 +490,17 @@ class HttpExchange implements Exchange {
    * The claimed session, if it is live, of this route and of this principal; anything else is the same "unknown".
    * @param slides whether its expiry does. A GET's always: for as long as its stream is open nothing else may use the session.
    */
-  async #ownSession(slides: "always" | "when-due" | "never"): Promise<OwnSession | Reject> {
+  async #ownSession(slides: "always" | "when-due" | "never", message?: SentMessage): Promise<OwnSession | Reject> {
     const { route } = this.#opened();
+    const { store } = this.#dependencies;
     const claimed = this.#claimed === "malformed" ? undefined : this.#claimed;
-    const unavailable = { reason: "store-unavailable", id: this.#requestId } as const;
+    // Of a batch there is no one id to answer by.
+    const inBand = message?.id !== undefined;
+    const unavailable = { reason: "store-unavailable", id: this.#requestId, inBand } as const;
     const unknown = { reason: "session-unknown", id: this.#requestId } as const;
-    const found = await (claimed?.found ?? UNKNOWN);
+    let found = await (claimed?.found ?? UNKNOWN);
+    if (claimed && found.kind === "unavailable")
+      found = await this.#askAgain(() => store.find(claimed.key, route.backend), message);
     if (found.kind === "unavailable") return unavailable;
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
@@ -492,14 +508,26 @@ class HttpExchange implements Exchange {
     if (!mayUse(session, route, this.#principal)) return unknown;
     if (!binding) return unknown;
     if (slides === "always" || (slides === "when-due" && found.touchDue)) {
-      const touched = await this.#dependencies.store.touch(claimed.key);
+      let touched = await store.touch(claimed.key);
+      if (touched.kind === "unavailable") touched = await this.#askAgain(() => store.touch(claimed.key), message);
       if (touched.kind === "unavailable") return unavailable;
       if (touched.kind === "unknown") return unknown;
       const lease = { key: claimed.key, principal: session.owner };
       // Not waited for: a lease that runs out early is taken anew by the sweeper.
-      void extendLease(this.#dependencies.ledger, this.#dependencies.store, lease, touched.expiresIn);
+      void extendLease(this.#dependencies.ledger, store, lease, touched.expiresIn);
     }
     return { id: claimed.id, key: claimed.key, binding, listening };
+  }
+
+  /** What the store answers once it is there again, where that is soon: its blip is no request's failure. */
+  async #askAgain<Outcome extends { readonly kind: string }>(
+    ask: () => Promise<Outcome>,
+    message: SentMessage | undefined,
+  ): Promise<Outcome | typeof UNAVAILABLE> {
+    this.#patience ??= this.#dependencies.store.patience(message?.body.length ?? 0);
+    let outcome: Outcome | typeof UNAVAILABLE = UNAVAILABLE;
+    while (outcome.kind === "unavailable" && !this.#closed && (await this.#patience.again())) outcome = await ask();
+    return outcome;
   }
 
   #opened(): OpenedRequest {

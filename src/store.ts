@@ -4,6 +4,7 @@ import type { Ledger } from "./admission/ledger.ts";
 import { memoryLedger } from "./admission/memory.ts";
 import { retriedReleases } from "./admission/retried.ts";
 import type { Config } from "./config/load.ts";
+import { storePatience } from "./config/patience.ts";
 import type { Locks } from "./recovery/locks.ts";
 import { memoryLocks } from "./recovery/memory-locks.ts";
 import type { RedisSettings } from "./redis/connection.ts";
@@ -29,7 +30,7 @@ type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
 /** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
 export async function openStore(
-  { store, sessions, identity }: Config,
+  { store, sessions, identity, processor }: Config,
   metrics: Metrics,
   log: Logger,
 ): Promise<OpenStore> {
@@ -47,12 +48,54 @@ export async function openStore(
   let reached = false;
   let away = true;
   const warned = new Set<string>();
+  let lastFailure: string | undefined;
+  let down = false;
+  const countUntilDue = seldomCounted();
+  const guard = createGuard(
+    store.timeout,
+    (event: RedisEvent) => {
+      switch (event.kind) {
+        case "down":
+          down = true;
+          metrics.storeUp(false);
+          log.error({ why: lastFailure }, "Redis fails: requests of sessions are refused until it works again");
+          return;
+        case "up":
+          down = false;
+          metrics.storeUp(true);
+          log.info("Redis works again");
+          return;
+        case "failed":
+          lastFailure = reasonOf(event.error);
+          metrics.storeFailed(event.operation);
+          log.debug({ operation: event.operation, why: lastFailure }, "a command of Redis failed");
+          return;
+        case "refused": {
+          const { operation, why, error } = event;
+          const refused = countUntilDue(why);
+          if (refused === 0) return;
+          log.warn(
+            { why: reasonOf(error), operation, refused },
+            "Redis is there and refuses commands: what needs them is refused until it takes them again",
+          );
+          return;
+        }
+        case "accepted":
+          log.info("Redis takes again all that it had refused");
+          return;
+        default:
+          throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
+      }
+    },
+    storePatience(store, processor),
+  );
   watchConnection(connection, {
     reached() {
       if (away) log.info("Redis reached");
       away = false;
       reached = true;
       metrics.storeUp(true);
+      guard.connected();
       void redisWarnings(connection).then((warnings) => {
         // Not again whenever it is reached again.
         for (const warning of warnings) if (!warned.has(warning)) log.warn(warning);
@@ -62,45 +105,9 @@ export async function openStore(
     unreachable(why) {
       away = true;
       metrics.storeUp(false);
+      guard.disconnected();
       log.error({ why }, "Redis cannot be reached");
     },
-  });
-  let lastFailure: string | undefined;
-  let down = false;
-  const countUntilDue = seldomCounted();
-  const guard = createGuard(store.timeout, (event: RedisEvent) => {
-    switch (event.kind) {
-      case "down":
-        down = true;
-        metrics.storeUp(false);
-        log.error({ why: lastFailure }, "Redis fails: requests of sessions get 503 until it works again");
-        return;
-      case "up":
-        down = false;
-        metrics.storeUp(true);
-        log.info("Redis works again");
-        return;
-      case "failed":
-        lastFailure = reasonOf(event.error);
-        metrics.storeFailed(event.operation);
-        log.debug({ operation: event.operation, why: lastFailure }, "a command of Redis failed");
-        return;
-      case "refused": {
-        const { operation, why, error } = event;
-        const refused = countUntilDue(why);
-        if (refused === 0) return;
-        log.warn(
-          { why: reasonOf(error), operation, refused },
-          "Redis is there and refuses commands: what needs them gets 503 until it takes them again",
-        );
-        return;
-      }
-      case "accepted":
-        log.info("Redis takes again all that it had refused");
-        return;
-      default:
-        throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
-    }
   });
   metrics.storeRefuses(REFUSALS, guard.refuses);
   const isDue = seldom();

@@ -1,7 +1,9 @@
 /** What is wrong with a configuration although each value of it is right. */
+
 import { isIP } from "node:net";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
+import { longestStorePatience } from "./patience.ts";
 import type { RawConfig } from "./schema.ts";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
@@ -109,6 +111,11 @@ function storeContradictions({ store, processor }: RawConfig): string[] {
     errors.push(
       `store.timeout: got ${store.timeout / 1000}s, expected at most a third of processor.messageTimeout ` +
         `(${processor.messageTimeout / 1000}s), or Envoy gives a request up before the store has`,
+    );
+  else if (store.patience !== undefined && store.patience > longestStorePatience(store, processor))
+    errors.push(
+      `store.patience: got ${store.patience / 1000}s, expected at most processor.messageTimeout less three times store.timeout ` +
+        `(${longestStorePatience(store, processor) / 1000}s), or Envoy gives up a request that still waits for the store`,
     );
   return errors;
 }

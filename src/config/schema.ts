@@ -131,6 +131,12 @@ const redis = z.strictObject({
     .describe(
       "Longest that a command may take. A session's request waits for one. At most a third of `processor.messageTimeout`.",
     ),
+  patience: duration
+    .optional()
+    .describe(
+      "A request in a session waits for a Redis that has been away for less than this; a longer absence refuses at once. With three " +
+        "times `timeout`, at most `processor.messageTimeout`. Default: 3s, or what that leaves.",
+    ),
   tls: z
     .strictObject({
       ca: text("the path of a PEM file").optional().describe("Authorities to trust. Default: those of Node.js."),

@@ -9,9 +9,11 @@ export type Reject =
   | { readonly reason: "no-route" | "method-not-allowed" | "not-acceptable" | "content-type" | "content-encoding" }
   | { readonly reason: "not-json" | "unauthenticated" }
   | {
-      readonly reason: "body-too-large" | "session-unknown" | "session-required" | "store-unavailable";
+      readonly reason: "body-too-large" | "session-unknown" | "session-required";
       readonly id?: Id;
     }
+  /** `inBand`: to a request in a session, whose client some SDKs end by any other status than 200. */
+  | { readonly reason: "store-unavailable"; readonly id?: Id; readonly inBand?: boolean }
   /** A cap of `admission`: on all sessions, on those of one principal, on those of anonymous callers, on initializes that wait. */
   | {
       readonly reason: "sessions-exhausted" | "principal-exhausted" | "anonymous-exhausted" | "initializes-exhausted";
@@ -64,6 +66,8 @@ export const BACKEND_UNAVAILABLE = "Backend unavailable";
 /** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
 export const REPLY_DETAILS_PREFIX = "mcp_";
 
+const STORE_UNAVAILABLE = "Session store unavailable";
+
 /** What `Retry-After` says while the store is away: it is looked for again within this many seconds. */
 const STORE_RETRY_AFTER_SECONDS = 1;
 
@@ -115,7 +119,11 @@ export function answer(reject: Reject): Reply {
     case "session-unknown":
       return jsonRpcError(reason, 404, SESSION_NOT_FOUND, "Session not found", reject.id);
     case "store-unavailable":
-      return jsonRpcError(reason, 503, INTERNAL_ERROR, "Session store unavailable", reject.id, [
+      if (reject.inBand && reject.id !== undefined) {
+        const data = `{"retryAfterMs":${STORE_RETRY_AFTER_SECONDS * 1_000}}`;
+        return jsonRpcError(reason, 200, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [], data);
+      }
+      return jsonRpcError(reason, 503, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [
         ["retry-after", String(STORE_RETRY_AFTER_SECONDS)],
       ]);
     // Not how many there are, nor under which cap: it would tell one client of the others.
@@ -147,10 +155,13 @@ function jsonRpcError(
   message: string,
   id?: Id,
   headers: readonly Header[] = [],
+  /** JSON text of the error's data. */
+  data?: string,
 ): Reply {
   // The id goes back as it was written: no parse and print in between, so 9007199254740993 and "é" stay what they are.
   const idMember = id === undefined ? "" : `"id":${id},`;
-  const body = `{"jsonrpc":"2.0",${idMember}"error":{"code":${code},"message":${JSON.stringify(message)}}}`;
+  const dataMember = data === undefined ? "" : `,"data":${data}`;
+  const body = `{"jsonrpc":"2.0",${idMember}"error":{"code":${code},"message":${JSON.stringify(message)}${dataMember}}}`;
   return reply(reason, status, "application/json", body, headers);
 }
 

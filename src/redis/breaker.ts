@@ -18,6 +18,8 @@ export interface Breaker {
   allows(): boolean;
   succeeded(): void;
   failed(): void;
+  /** There is a reason to think that it works again: the next one may try, whatever is left of the cooldown. */
+  mayTry(): void;
 }
 
 export function createBreaker({ failures, cooldown, now, onChange }: BreakerOptions): Breaker {
@@ -25,6 +27,9 @@ export function createBreaker({ failures, cooldown, now, onChange }: BreakerOpti
   let open = false;
   let nextTry = 0;
   return {
+    mayTry() {
+      nextTry = now();
+    },
     allows() {
       if (!open) return true;
       if (now() < nextTry) return false;

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Cluster, Redis } from "ioredis";
 import { createBreaker } from "./breaker.ts";
+import { createOutage, type Patience } from "./outage.ts";
 import { createRefusals, type Refusal } from "./refusals.ts";
 import { isReply, replyCode } from "./reply.ts";
 
@@ -28,10 +29,21 @@ export interface Guard {
   run<Outcome>(operation: string, run: () => Promise<Outcome>): Promise<Outcome | typeof UNAVAILABLE>;
   /** Why Redis refuses something now, though it is there. */
   refuses(): readonly Refusal[];
+  /** The connection to Redis is gone, or stands again. */
+  disconnected(): void;
+  connected(): void;
+  /**
+   * For a request whose operation was `unavailable`, while Redis is away.
+   * @param bytes what the request keeps in memory while it waits
+   */
+  patience(bytes: number): Patience;
 }
 
-/** @param timeout ms that an operation may take */
-export function createGuard(timeout: number, notify: (event: RedisEvent) => void): Guard {
+/**
+ * @param timeout ms that an operation may take
+ * @param patience ms after Redis went away that requests wait for it
+ */
+export function createGuard(timeout: number, notify: (event: RedisEvent) => void, patience = 0): Guard {
   const breaker = createBreaker({
     failures: FAILURES_THAT_OPEN,
     cooldown: COOLDOWN_MS,
@@ -39,22 +51,37 @@ export function createGuard(timeout: number, notify: (event: RedisEvent) => void
     onChange: (open) => notify({ kind: open ? "down" : "up" }),
   });
   const refusals = createRefusals(() => performance.now());
+  const outage = createOutage({ patience, tryEvery: COOLDOWN_MS, now: () => performance.now() });
+  const succeeded = () => {
+    breaker.succeeded();
+    outage.ended();
+  };
   return {
     refuses: () => refusals.current(),
+    disconnected: () => outage.began(performance.now()),
+    connected() {
+      breaker.mayTry();
+      outage.mayBeOver();
+    },
+    patience: (bytes) => outage.patience(bytes),
     async run(operation, run) {
       if (!breaker.allows()) return UNAVAILABLE;
+      const started = performance.now();
       try {
         const outcome = await inTime(run(), timeout);
-        breaker.succeeded();
+        succeeded();
         if (refusals.accepted(operation)) notify({ kind: "accepted" });
         return outcome;
       } catch (error) {
         // Before what it leads to.
         notify({ kind: "failed", operation, error: error instanceof Error ? error : new Error(String(error)) });
         if (isOfOneCommand(error)) {
-          breaker.succeeded();
+          succeeded();
           notify({ kind: "refused", operation, why: refusals.refused(operation, error.message), error });
-        } else breaker.failed();
+        } else {
+          outage.began(started);
+          breaker.failed();
+        }
         return UNAVAILABLE;
       }
     },

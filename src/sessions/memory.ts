@@ -10,6 +10,7 @@ import {
   MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
   NOTHING_REMEMBERED,
+  type Patience,
   REAP_GRACE_MS,
   type Remark,
   type Remembered,
@@ -30,6 +31,8 @@ export interface MemoryStoreOptions extends Lifespan {
 
 /** When a session was touched that never was. */
 const NEVER = Number.NEGATIVE_INFINITY;
+
+const NEVER_AWAY: Patience = { again: async () => false, leave: () => undefined };
 
 interface Entry {
   session: Session;
@@ -149,6 +152,8 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       entries.delete(key);
       return forgotten(entry) ? { kind: "unknown" } : { kind: "reaped", session: entry.session };
     },
+
+    patience: () => NEVER_AWAY,
 
     async close() {
       sweeper.stop();

@@ -169,6 +169,8 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
         return reaped ? { kind: "reaped" as const, session: reaped } : UNKNOWN;
       }),
 
+    patience: (bytes) => guard.patience(bytes),
+
     // The connection is not ours.
     async close() {},
   };

@@ -112,6 +112,17 @@ export const REAP_GRACE_MS = 10 * 60_000;
 /** The owner of a session that nobody authenticated for. A digest is never empty. */
 export const ANONYMOUS = "";
 
+/** How one request waits for a store that is away. */
+export interface Patience {
+  /**
+   * After an operation was `unavailable`: resolves to true where it is worth another try, and to false where the store has been
+   * away for longer than one waits, or too many wait already.
+   */
+  again(): Promise<boolean>;
+  /** Nobody waits any more: whoever does is told false. */
+  leave(): void;
+}
+
 type Unavailable = { readonly kind: "unavailable" };
 type Unknown = { readonly kind: "unknown" };
 
@@ -186,6 +197,12 @@ export interface SessionStore {
     | Unknown
     | Unavailable
   >;
+
+  /**
+   * For a request of which an operation was `unavailable`. Only for those that may be done twice: find, load and touch.
+   * @param bytes what the request keeps in memory while it waits
+   */
+  patience(bytes: number): Patience;
 
   /** Lets go of timers and connections. */
   close(): Promise<void>;

@@ -10,7 +10,7 @@ import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { startRouter, untilReady } from "./router.ts";
 
-/** Sections of mcp-router.yaml: backends, routes, and what else is not an address. */
+/** Sections of mcp-router.yaml: backends, routes, and what else is not an address, of the processor too. */
 type Sections = Readonly<Record<string, unknown>>;
 
 interface FleetRouter {
@@ -94,7 +94,12 @@ async function layOut(size: number, sections: Sections, started: AsyncDisposable
     places.push({ grpc: await freePort(), http: await freePort(), file: join(directory, `router-${n}.yaml`) });
   const endpoints = places.map(({ grpc }) => `127.0.0.1:${grpc}`);
   for (const { grpc, http, file } of places) {
-    const processor = { listen: `127.0.0.1:${grpc}`, http: `127.0.0.1:${http}`, endpoints };
+    const processor = {
+      ...Object(sections.processor),
+      listen: `127.0.0.1:${grpc}`,
+      http: `127.0.0.1:${http}`,
+      endpoints,
+    };
     writeFileSync(file, stringify({ ...common, processor }));
   }
   const routers = places.map(({ http, file }, n) => makeRouter(`router ${n}`, http, file, started));

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type AdmissionCaps, createAdmission } from "../../src/admission/admission.ts";
 import { type Ledger, NO_CAPS, RESERVATION_MS } from "../../src/admission/ledger.ts";
 import { memoryLedger } from "../../src/admission/memory.ts";
@@ -108,21 +108,96 @@ const pinned = expect.objectContaining({
 });
 
 describe("while the store is away", () => {
-  test("a session's messages get 503 with their id, its streams and its end too, and none goes through unpinned", async () => {
+  const inBand = expect.objectContaining({
+    kind: "reply",
+    status: 200,
+    headers: [["content-type", "application/json"]],
+    body: expect.stringMatching(
+      /^\{"jsonrpc":"2.0","id":"x","error":\{"code":-32603,.*"data":\{"retryAfterMs":1000\}\}\}$/,
+    ),
+  });
+
+  test("a session's requests get an error in band, and none goes through unpinned", async () => {
     const post = await open({ find: unavailable });
     head(post.exchange, "POST", post.id);
-    expect(await post.exchange.requestBody(Buffer.from(call))).toEqual(reply(503, '"x"'));
+    expect(await post.exchange.requestBody(Buffer.from(call))).toEqual(inBand);
+    expect(post.events).toContainEqual(expect.objectContaining({ kind: "rejected", reason: "store-unavailable" }));
+  });
+
+  test.each([
+    ["notification", '{"jsonrpc":"2.0","method":"notifications/cancelled"}'],
+    ["response", '{"jsonrpc":"2.0","id":1,"result":{}}'],
+    ["batch", `[${call}]`],
+  ])("a %s of a session gets 503, as no id could be answered", async (_, body) => {
+    const { exchange, id } = await open({ find: unavailable });
+    head(exchange, "POST", id);
+    expect(await exchange.requestBody(Buffer.from(body))).toEqual(reply(503, undefined));
+  });
+
+  test("a session's streams and its end get 503", async () => {
     for (const method of ["GET", "DELETE"]) {
       const { exchange, id } = await open({ find: unavailable });
       expect(await head(exchange, method, id)).toEqual(reply(503, undefined));
     }
   });
 
-  test("a touch that fails is a 503", async () => {
+  test("a request whose touch fails gets an error in band", async () => {
     const { exchange, id, advance } = await open({ touch: unavailable });
     advance(LIFESPAN.idle / 2);
     head(exchange, "POST", id);
-    expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(503, '"x"'));
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(inBand);
+  });
+
+  describe("for a moment", () => {
+    /** Away for so many tries of each operation, during which `again` is asked. */
+    async function openAway(tries: number) {
+      const left = { find: tries, touch: tries };
+      const again = vi.fn(async () => true);
+      const leave = vi.fn();
+      const patience = vi.fn(() => ({ again, leave }));
+      const { store, ...rest } = await open({
+        find: (...args) => (left.find-- > 0 ? unavailable() : store.find(...args)),
+        touch: (...args) => (left.touch-- > 0 ? unavailable() : store.touch(...args)),
+        patience,
+      });
+      return { ...rest, again, leave, patience };
+    }
+
+    test.each(["POST", "GET", "DELETE"])("a %s in a session waits, and goes on", async (method) => {
+      const { exchange, id, again, advance } = await openAway(3);
+      advance(LIFESPAN.idle / 2);
+      const verdict = head(exchange, method, id);
+      expect(await (method === "POST" ? exchange.requestBody(Buffer.from(call)) : verdict)).toEqual(pinned);
+      // The end of a session touches it no more.
+      expect(again).toHaveBeenCalledTimes(method === "DELETE" ? 3 : 6);
+    });
+
+    test("what a request keeps in memory meanwhile is told", async () => {
+      const { exchange, id, patience } = await openAway(1);
+      head(exchange, "POST", id);
+      await exchange.requestBody(Buffer.from(call));
+      expect(patience.mock.calls).toEqual([[Buffer.byteLength(call)]]);
+    });
+
+    test("a request whose client leaves waits no more", async () => {
+      const { exchange, id, again, leave } = await openAway(Number.POSITIVE_INFINITY);
+      const waiting = Promise.withResolvers<boolean>();
+      again.mockReturnValue(waiting.promise);
+      leave.mockImplementation(() => waiting.resolve(false));
+      head(exchange, "POST", id);
+      const verdict = exchange.requestBody(Buffer.from(call));
+      await vi.waitFor(() => expect(again).toHaveBeenCalled());
+      exchange.closed();
+      expect(await verdict).toEqual(inBand);
+      expect(leave).toHaveBeenCalledTimes(1);
+    });
+
+    test("one whose store answers asks nobody how long to wait", async () => {
+      const { exchange, id, patience } = await openAway(0);
+      head(exchange, "POST", id);
+      await exchange.requestBody(Buffer.from(call));
+      expect(patience).not.toHaveBeenCalled();
+    });
   });
 
   test("an end that fails is a 503", async () => {

@@ -521,6 +521,10 @@ describe("a store in Redis", () => {
       { url: "redis://h", timeout: "2s" },
       "store.timeout: got 2s, expected at most a third of processor.messageTimeout (5s)",
     ],
+    [
+      { url: "redis://h", timeout: "1s", patience: "2001ms" },
+      "store.patience: got 2.001s, expected at most processor.messageTimeout less three times store.timeout (2s)",
+    ],
     [{ url: "redis://me@h", username: "me" }, "store.username: stands in store.url too"],
     [{ url: "redis://:secret@h", passwordFile: "/p" }, "store.passwordFile: stands in store.url too"],
     [{ url: "redis://h/1", database: 2 }, "store.database: stands in store.url too"],

@@ -23,6 +23,9 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "session-ambiguous", id }, 502, -32603],
   [{ reason: "session-required", id }, 400, -32600],
   [{ reason: "store-unavailable", id }, 503, -32603],
+  [{ reason: "store-unavailable", id, inBand: true }, 200, -32603],
+  // By what could a client tell which request it is of?
+  [{ reason: "store-unavailable", inBand: true }, 503, -32603],
   [{ reason: "invalid-request", detail, id }, 400, -32600],
   [{ reason: "header-mismatch", detail, id }, 400, -32020],
   [{ reason: "invalid-envelope", detail, id }, 400, -32602],
