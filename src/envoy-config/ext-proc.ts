@@ -74,7 +74,8 @@ export function extProcFilter(
       response_header_mode: "SEND",
       request_body_mode: "BUFFERED",
       response_body_mode: "NONE",
-      request_trailer_mode: "SKIP",
+      // Few requests have any. Without them nobody tells of a body that is empty and ends by trailers.
+      request_trailer_mode: "SEND",
       response_trailer_mode: "SKIP",
     },
     // How an answer is streamed in place of the backend's. An entry matches only with every mode spelled out.

@@ -59,6 +59,7 @@ class ExchangeStream implements Stream {
   readonly #waiting: EnvoyMessage[] = [];
   #busy = false;
   #seenRequest = false;
+  #seenBody = false;
   /** The answer's body is ours. What Envoy sends of the other one is its leave to send. */
   #streaming = false;
   /**
@@ -142,13 +143,16 @@ class ExchangeStream implements Stream {
         return this.#exchange.requestHeaders(message);
       case "request_body":
         if (!this.#seenRequest) throw new Error("request_body came before request_headers");
+        this.#seenBody = true;
         return this.#exchange.requestBody(message.body);
       case "response_headers":
         return this.#exchange.responseHeaders(message);
       case "unreadable":
         throw message.error;
-      case "response_body":
       case "request_trailers":
+        // Of a body that is empty Envoy sends nothing where trailers follow it: whoever waits for it would wait for ever.
+        return this.#seenRequest && !this.#seenBody ? this.#exchange.requestBody(NOTHING) : CONTINUE;
+      case "response_body":
       case "response_trailers":
         return CONTINUE;
       default:

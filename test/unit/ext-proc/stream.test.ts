@@ -97,6 +97,32 @@ describe("phases that we do not ask for, and an answer that comes first", () => 
   });
 });
 
+describe("trailers of a request", () => {
+  const trailers = { phase: "request_trailers" } as const;
+
+  test("stand for a body that is empty, of which Envoy says nothing", () => {
+    const bodies: Uint8Array[] = [];
+    const requestBody = (body: Uint8Array) => {
+      bodies.push(body);
+      return reply;
+    };
+    const { stream, answers } = drive({ requestBody });
+    for (const message of [requestHeaders, trailers]) stream.message(message);
+    expect(bodies.map(({ length }) => length)).toEqual([0]);
+    expect(answers).toEqual([
+      ["request_headers", go],
+      ["request_trailers", reply],
+    ]);
+  });
+
+  test("go on after a body", () => {
+    const { stream, answers } = drive();
+    for (const message of [requestHeaders, requestBody, trailers]) stream.message(message);
+    expect(answers.at(-1)).toEqual(["request_trailers", go]);
+    expect(answers).toHaveLength(3);
+  });
+});
+
 describe("a reply in place of the backend's answer", () => {
   test("ends the stream, and what comes after it is not answered", async () => {
     const { stream, answers, ended, closed } = drive({ requestBody: async () => reply });
