@@ -121,7 +121,7 @@ function retryFindings(service: View, { processor }: Config): Finding[] {
   const policy = service.get("retry_policy");
   const retried = (policy.get("retry_on").text ?? "").split(",").map((condition) => condition.trim());
   const enough = ["connect-failure", "unavailable"].every((condition) => retried.includes(condition));
-  if (enough && policy.get("num_retries").number !== 0) return [];
+  if (enough && policy.get("num_retries").number !== 0) return shortPatience(policy);
   const inside = service.get("envoy_grpc.retry_policy").exists
     ? " beside envoy_grpc, not inside it, where it does nothing"
     : "";
@@ -131,6 +131,30 @@ function retryFindings(service: View, { processor }: Config): Finding[] {
       policy,
       `does not retry connect-failure and unavailable, so a processor's restart fails requests; write${inside} ` +
         `{ retry_on: "${STREAM_RETRY.retry_on}", num_retries: ${STREAM_RETRY.num_retries} }`,
+    ),
+  ];
+}
+
+/** Envoy's defaults: of num_retries, and of a retry's intervals in ms. */
+const DEFAULT_RETRIES = 1;
+const DEFAULT_INTERVAL = 25;
+/** How long (ms) a processor may take to restart, and no request fail. */
+const RESTART = 2_000;
+
+/** A wait is a random part of an interval, which doubles up to the longest. */
+function shortPatience(policy: View): Finding[] {
+  const base = policy.get("retry_back_off.base_interval").duration ?? DEFAULT_INTERVAL;
+  const longest = policy.get("retry_back_off.max_interval").duration ?? base * 10;
+  const retries = policy.get("num_retries").number ?? DEFAULT_RETRIES;
+  let patience = 0;
+  for (let n = 0; n < retries && patience < RESTART; n++) patience += Math.min(base * 2 ** n, longest) / 2;
+  if (patience >= RESTART) return [];
+  return [
+    warning(
+      "processor-retry",
+      policy,
+      `gives up after ${Math.round(patience)} ms on average, so requests fail while a lone processor restarts; write num_retries: ${STREAM_RETRY.num_retries}, ` +
+        `retry_back_off: { base_interval: ${STREAM_RETRY.retry_back_off.base_interval}, max_interval: ${STREAM_RETRY.retry_back_off.max_interval} }`,
     ),
   ];
 }

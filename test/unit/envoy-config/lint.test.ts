@@ -910,7 +910,19 @@ describe("clusters", () => {
     expect(lintAfter(inside)).toEqual([
       finding("processor-retry", "warning", policy, "beside envoy_grpc, not inside it"),
     ]);
-    expect(lintAfter(inside, several)).toEqual([finding("processor-retry", "error", policy, "num_retries: 3")]);
+    expect(lintAfter(inside, several)).toEqual([finding("processor-retry", "error", policy, "num_retries: 30")]);
+  });
+
+  test("of a processor should be tried for as long as it may take to restart", () => {
+    const policy = `${EXT_PROC}.grpc_service.retry_policy`;
+    const tried = (num_retries: number | undefined, retry_back_off?: object) =>
+      lintAfter(({ extProc }) => Object.assign(extProc.grpc_service.retry_policy, { num_retries, retry_back_off }));
+    expect(tried(3, { base_interval: "0.01s", max_interval: "0.1s" })).toEqual([
+      finding("processor-retry", "warning", policy, "gives up after 35 ms on average"),
+    ]);
+    expect(tried(undefined)).toEqual([finding("processor-retry", "warning", policy, "gives up after 13 ms")]);
+    expect(tried(30, { base_interval: "0.01s", max_interval: "0.25s" })).toEqual([]);
+    expect(tried(20)).toEqual([]);
   });
 });
 
