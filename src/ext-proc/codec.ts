@@ -32,7 +32,9 @@ export type EnvoyMessage =
   | { readonly phase: "request_body"; readonly body: Uint8Array }
   | ({ readonly phase: "response_headers" } & ResponseHead)
   /** Phases that our configuration does not ask for: answered, so that nothing hangs, and otherwise ignored. */
-  | { readonly phase: "response_body" | "request_trailers" | "response_trailers" }
+  /** A piece of an answer's body. Nothing reads it: `bytes` is how long the message is. */
+  | { readonly phase: "response_body"; readonly bytes: number }
+  | { readonly phase: "request_trailers" | "response_trailers" }
   /** Bytes that are no such message. */
   | { readonly phase: "unreadable"; readonly error: unknown };
 
@@ -113,7 +115,7 @@ function readRequest(bytes: Buffer): EnvoyMessage {
     case REQUEST.responseHeaders:
       return new ResponseHeadMessage(new WireHeaderFields(bytes, start, end), bytes, attributesStart, attributesEnd);
     case REQUEST.responseBody:
-      return { phase: "response_body" };
+      return { phase: "response_body", bytes: bytes.length };
     case REQUEST.requestTrailers:
       return { phase: "request_trailers" };
     case REQUEST.responseTrailers:

@@ -76,6 +76,10 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
           answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)),
           extend: (ms) => call.write(encodePatience(ms)),
           send: (body, last) => drained(call, call.write(encodeStreamedBody(body, last))),
+          pause: (ms) => {
+            call.pause();
+            setTimeout(() => call.resume(), ms).unref();
+          },
           end: () => call.end(),
           // grpc-js ends a call with the status of the error that is emitted on it.
           abort: () => call.emit("error", { code: grpc.status.INTERNAL, details: "see the router's log" }),

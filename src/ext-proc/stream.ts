@@ -17,6 +17,8 @@ export interface Channel {
   extend(ms: number): void;
   /** Sends a piece of a streamed answer. Resolves when there is room for more. */
   send(body: Uint8Array, last: boolean): Promise<void>;
+  /** Reads nothing for so many ms: Envoy holds what it would send, and takes no more of it from the backend. */
+  pause(ms: number): void;
   /** Ends the stream with OK. */
   end(): void;
   /** Ends the stream with an error, so that Envoy does not go on without us. */
@@ -49,6 +51,12 @@ const OVERRIDE_PATIENCE_MS = 1_000;
  * wait for it.
  */
 const REFUSAL_MS = 250;
+/**
+ * Bytes that are read over at once of the body that our answer stands for, and bytes a second beyond them. Envoy sends us all of
+ * it, and one that does not end, at full speed, would take this process. It is not given up: the stream's end comes after it.
+ */
+const READ_OVER_AT_ONCE = 1024 * 1024;
+const READ_OVER_A_SECOND = 1024 * 1024;
 const NOTHING = new Uint8Array();
 
 class ExchangeStream implements Stream {
@@ -67,6 +75,8 @@ class ExchangeStream implements Stream {
    * it ends without, Envoy has refused the mode_override without a word, and the client got our head with the other body.
    */
   #overrideTaken: (() => void) | undefined;
+  /** Bytes of the other body that were read over. */
+  #readOverBytes = 0;
   /** When (ms) the streamed answer was given. */
   #answeredAt = 0;
   /** Nothing more is answered: Envoy has finished, or got a reply in place of the backend's. */
@@ -79,7 +89,7 @@ class ExchangeStream implements Stream {
   }
 
   message(message: EnvoyMessage): void {
-    if (this.#streaming) this.#takeOverride();
+    if (this.#streaming) this.#readOver(message);
     else if (this.#busy) this.#waiting.push(message);
     else this.#process(message);
   }
@@ -209,10 +219,15 @@ class ExchangeStream implements Stream {
     }
   }
 
-  #takeOverride(): void {
-    if (!this.#overrideTaken) return;
-    this.#exchange.overrideTaken();
-    this.#overrideTaken();
+  /** What Envoy sends of the body that ours stands for: the first of it shows that Envoy takes ours. */
+  #readOver(message: EnvoyMessage): void {
+    if (this.#overrideTaken) {
+      this.#exchange.overrideTaken();
+      this.#overrideTaken();
+    }
+    if (message.phase !== "response_body") return;
+    this.#readOverBytes += message.bytes;
+    if (this.#readOverBytes > READ_OVER_AT_ONCE) this.#channel.pause((1000 * message.bytes) / READ_OVER_A_SECOND);
   }
 
   #close(): void {

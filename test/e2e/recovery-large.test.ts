@@ -131,3 +131,64 @@ describe.each(["application/json", "text/event-stream"])("a recovered answer in 
     },
   );
 });
+
+describe("a first answer, 404, whose body is long, while another one is streamed in its place", () => {
+  /** Bytes of it that were taken of the backend. */
+  let pushed: number;
+  let goOn: () => void;
+
+  /** Answers 404 with so many bytes, as fast as they are taken; to the call that is sent again an event, and one when told. */
+  function answers(bytes: number): void {
+    pushed = 0;
+    backend.unknown((response) => {
+      response.writeHead(404, { "content-type": "application/octet-stream" });
+      const counted = function* () {
+        for (const piece of pieces(bytes)) {
+          pushed += piece.length;
+          yield piece;
+        }
+      };
+      Readable.from(counted()).pipe(response);
+    });
+    backend.on("ping", (response) => void response.writeHead(404).end());
+    backend.result((response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
+      goOn = () => response.end("data: 2\n\n");
+    });
+  }
+
+  const active = (cluster: string) => fleet.envoy.stat(`cluster.${cluster}.upstream_rq_active`);
+
+  /** Until more of it was taken than is read over at once. */
+  const isLong = () => expect.poll(() => pushed).toBeGreaterThan(2 * MIB);
+
+  test("without an end is taken slowly, beside what Envoy and sockets hold", async () => {
+    answers(Number.POSITIVE_INFINITY);
+    const response = await callAfterLoss();
+    const body = consume(response);
+    // Time for ten times as much, on a machine that does little else: what is slow is never too much.
+    await new Promise((resolve) => setTimeout(resolve, 6_000));
+    expect(pushed).toBeLessThan(128 * MIB);
+    goOn();
+    expect((await body).toString()).toBe("data: 1\n\ndata: 2\n\n");
+    for (const cluster of ["one", "mcp_router"]) await expect.poll(() => active(cluster)).toBe(0);
+  });
+
+  test("without an end leaves nothing behind where the client leaves", async () => {
+    answers(Number.POSITIVE_INFINITY);
+    const response = await callAfterLoss();
+    await isLong();
+    response.destroy();
+    await expect.poll(() => backend.cut.filter((method) => method !== "DELETE")).toHaveLength(2);
+    for (const cluster of ["one", "mcp_router"]) await expect.poll(() => active(cluster)).toBe(0);
+  });
+
+  test("with an end far beyond that changes nothing of the answer", async () => {
+    answers(32 * MIB);
+    const body = consume(await callAfterLoss());
+    await isLong();
+    goOn();
+    expect((await body).toString()).toBe("data: 1\n\ndata: 2\n\n");
+    for (const cluster of ["one", "mcp_router"]) await expect.poll(() => active(cluster)).toBe(0);
+  });
+});

@@ -309,13 +309,16 @@ describe("after a restart of its server", () => {
     response.destroy();
   });
 
-  test("a GET stream is told at once to come again while its server is away, and once it is back has the events of the new session", async () => {
-    await server.close();
-    for (let n = 0; n < 3; n++) expect(await listenInVain()).toBe("retry: 2000\n\n");
-    server = await startMcpServer("one", { port: server.port });
-    expect(await listenInVain()).toBe("retry: 100\n\n");
-    (await listen()).destroy();
-  });
+  test.skipIf(HIDES_OWN_ANSWERS)(
+    "a GET stream is told at once to come again while its server is away, and is heard in the new session once it is back",
+    async () => {
+      await server.close();
+      for (let n = 0; n < 3; n++) expect(await listenInVain()).toBe("retry: 2000\n\n");
+      server = await startMcpServer("one", { port: server.port });
+      expect(await listenInVain()).toBe("retry: 100\n\n");
+      (await listen()).destroy();
+    },
+  );
 
   test("what the session was told is said again before its next request, and what was taken back is not", async () => {
     await say("resources/subscribe", { uri: "test://other" });

@@ -225,12 +225,14 @@ describe("a message of Envoy's", () => {
     expect(message.headers.size).toBe(bytes.length);
   });
 
-  test.each(["response_body", "request_trailers", "response_trailers"])(
-    "with %s is told by its phase alone",
-    (phase) => {
-      expect(decodeRequest(request({ [phase]: {} }))).toEqual({ phase });
-    },
-  );
+  test("with a piece of an answer's body is told by its length alone", () => {
+    const bytes = request({ response_body: { body: Buffer.from("abc"), end_of_stream: true } });
+    expect(decodeRequest(bytes)).toEqual({ phase: "response_body", bytes: bytes.length });
+  });
+
+  test.each(["request_trailers", "response_trailers"])("with %s is told by its phase alone", (phase) => {
+    expect(decodeRequest(request({ [phase]: {} }))).toEqual({ phase });
+  });
 
   test("that names no phase, or is no message, is unreadable", () => {
     expect(decodeRequest(request({}))).toMatchObject({

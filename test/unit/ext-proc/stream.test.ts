@@ -44,6 +44,7 @@ function drive(
     answer: (phase: Phase, verdict: Verdict) => void answers.push([phase, verdict]),
     extend: () => undefined,
     send: async () => undefined,
+    pause: () => undefined,
     end: () => void ended++,
     abort: () => void aborted++,
     ...channelOver,
@@ -86,7 +87,7 @@ test("a message that comes while another is decided waits for its turn", async (
 
 describe("phases that we do not ask for, and an answer that comes first", () => {
   test.each([
-    [{ phase: "response_body" }],
+    [{ phase: "response_body", bytes: 1 }],
     [{ phase: "request_trailers" }],
     [{ phase: "response_trailers" }],
     [responseHeaders],
@@ -268,7 +269,7 @@ function streamed(body: AsyncIterable<Uint8Array>): StreamedAnswer {
 }
 
 describe("an answer that is streamed in place of another", () => {
-  const responseBody: EnvoyMessage = { phase: "response_body" };
+  const responseBody: EnvoyMessage = { phase: "response_body", bytes: 1 };
 
   /** Its pieces come when they are given, and end when it is told so. */
   function open(
@@ -422,6 +423,20 @@ describe("an answer that is streamed in place of another", () => {
     expect(sent).toEqual([["a", false]]);
   });
 
+  test("has a mebibyte of the other body read over at once, and then one a second", async () => {
+    const pauses: number[] = [];
+    const { give, stream, sent } = open({ pause: (ms) => void pauses.push(ms) });
+    const MIB = 1024 * 1024;
+    // One byte has come already.
+    for (const bytes of [MIB - 2, 1]) stream.message({ phase: "response_body", bytes });
+    expect(pauses).toEqual([]);
+    for (const bytes of [MIB / 8, MIB]) stream.message({ phase: "response_body", bytes });
+    expect(pauses).toEqual([125, 1_000]);
+    give("a");
+    await settled();
+    expect(sent).toEqual([["a", false]]);
+  });
+
   describe("is taken or refused by Envoy, without a word:", () => {
     const unknown = () => open({}, undefined, { taken: false });
 
@@ -485,7 +500,8 @@ test("an answer that is not streamed tells nothing of what Envoy takes", () => {
     overrideTaken: () => void told.push("taken"),
     overrideMissed: () => void told.push("refused"),
   });
-  for (const message of [requestHeaders, responseHeaders, { phase: "response_body" } as const]) stream.message(message);
+  for (const message of [requestHeaders, responseHeaders, { phase: "response_body", bytes: 1 } as const])
+    stream.message(message);
   stream.finished();
   expect(told).toEqual([]);
 });
