@@ -79,9 +79,9 @@ export function answer(reject: Reject): Reply {
   const { reason } = reject;
   switch (reason) {
     case "host-not-allowed":
-      return jsonRpcError(reason, 403, INVALID_REQUEST, "Host not allowed");
+      return jsonRpcError(reason, 403, INVALID_REQUEST, "Host not allowed: gateway.hosts lists those that are");
     case "origin-not-allowed":
-      return jsonRpcError(reason, 403, INVALID_REQUEST, "Origin not allowed");
+      return jsonRpcError(reason, 403, INVALID_REQUEST, "Origin not allowed: gateway.origins lists those that are");
     case "no-route":
       return plain(reason, 404, "Not Found");
     case "method-not-allowed":

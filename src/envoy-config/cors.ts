@@ -13,6 +13,15 @@ export function corsFilter(): Message {
   return extension(CORS_FILTER, `${CORS_TYPES}.Cors`);
 }
 
+/**
+ * For the virtual host: a cache must not give the answer for one origin to another (Fetch, "CORS protocol and HTTP caches").
+ * envoy.config.core.v3.HeaderValueOption.
+ */
+export const VARY_BY_ORIGIN = {
+  header: { key: "vary", value: "Origin" },
+  append_action: "APPEND_IF_EXISTS_OR_ADD",
+} as const;
+
 /** For the virtual host. Without credentials, since MCP has no cookies, so `*` stands for each header but authorization. */
 export function corsPolicy(origins: readonly string[]): Message {
   return {
@@ -20,7 +29,7 @@ export function corsPolicy(origins: readonly string[]): Message {
       allow_origin_string_match: origins.map((origin) => ({ exact: origin })),
       allow_methods: "GET, POST, DELETE",
       allow_headers: "authorization, *",
-      expose_headers: `${MCP_SESSION_ID}, www-authenticate`,
+      expose_headers: `${MCP_SESSION_ID}, www-authenticate, retry-after`,
       max_age: String(MAX_AGE_SECONDS),
     }),
   };

@@ -3,7 +3,7 @@ import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../config/values.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
 import { clientAccessLog, egressAccessLog } from "./access-log.ts";
-import { corsFilter, corsPolicy } from "./cors.ts";
+import { corsFilter, corsPolicy, VARY_BY_ORIGIN } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
 import { forwardedMutations, trustedProxies } from "./forwarded.ts";
 import { guardFilter } from "./guard.ts";
@@ -71,7 +71,7 @@ function gatewayListener(config: Config): Message {
     virtualHost: {
       askAnother: true,
       ...(health !== undefined && { firstRoutes: [healthRoute(health)] }),
-      extras: { ...unbuffered(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
+      extras: { ...clientAnswers(config.gateway), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
     },
   });
 }
@@ -110,11 +110,12 @@ function egressListener(config: Config): Message {
   });
 }
 
-/** For the virtual host of clients: nginx, which reads the header and keeps it, holds events back otherwise. */
-export function unbuffered(): Message {
-  return { response_headers_to_add: [UNBUFFERED] };
+/** For the virtual host of clients. */
+export function clientAnswers({ origins }: Pick<Config["gateway"], "origins">): Message {
+  return { response_headers_to_add: [UNBUFFERED, ...(origins ? [VARY_BY_ORIGIN] : [])] };
 }
 
+/** nginx, which reads the header and keeps it, holds events back otherwise. */
 const UNBUFFERED = { header: { key: "x-accel-buffering", value: "no" }, append_action: "ADD_IF_ABSENT" } as const;
 
 /** For the virtual host of the egress listener: answers say which endpoint served, and may be a client's in a recovery. */

@@ -49,13 +49,17 @@ describe("an origin that is configured", () => {
     expect(answer.status).toBe(200);
     expect(answer.headers).toMatchObject({
       "access-control-allow-origin": APP,
-      "access-control-expose-headers": expect.stringContaining("mcp-session-id"),
+      "access-control-expose-headers": "mcp-session-id, www-authenticate, retry-after",
+      vary: expect.stringContaining("Origin"),
     });
   });
 
   test("may read our refusals too", async () => {
     const answer = await post(stack.port, "/server/mcp", "{", { origin: APP });
-    expect(answer).toMatchObject({ status: 400, headers: { "access-control-allow-origin": APP } });
+    expect(answer).toMatchObject({
+      status: 400,
+      headers: { "access-control-allow-origin": APP, vary: expect.stringContaining("Origin") },
+    });
   });
 });
 
@@ -94,6 +98,9 @@ describe("an origin that is not configured", () => {
         await post(stack.port, "/server/mcp", initializeMessage(), { origin }),
       ]) {
         expect(answer.status).toBe(403);
+        expect(answer.body).toContain("gateway.origins");
+        // What is configured is nobody's business.
+        expect(answer.body).not.toContain(APP);
         expect(answer.headers).not.toHaveProperty("access-control-allow-origin");
       }
     },
@@ -103,4 +110,6 @@ describe("an origin that is not configured", () => {
 test("a host that is not configured gets 403", async () => {
   const answer = await post(stack.port, "/server/mcp", initializeMessage(), { host: "evil.example" });
   expect(answer.status).toBe(403);
+  expect(answer.body).toContain("gateway.hosts");
+  expect(answer.body).not.toContain("127.0.0.1");
 });

@@ -13,13 +13,13 @@ import { extProcFilter } from "../ext-proc.ts";
 import { guardFilter } from "../guard.ts";
 import { healthFilter, healthRoute } from "../health.ts";
 import {
+  clientAnswers,
   clientHeaders,
   clientLimits,
   connectionLimits,
   ownAnswers,
   PATHS,
   PATHS_AS_WRITTEN,
-  unbuffered,
 } from "../listeners.ts";
 import { localReplies } from "../local-replies.ts";
 import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
@@ -58,7 +58,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
     mergeManager(place, { ...clientHeaders(config.gateway), ...clientLimits(config.envoy) }),
     mergeVirtualHost(place, {
       ...bodyLimit(config.limits),
-      ...unbuffered(),
+      ...clientAnswers(config.gateway),
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
     }),
     // The last one put first is the first. Ahead of Istio's authentication, as in a bootstrap of ours.
