@@ -105,7 +105,7 @@ function egressListener(config: Config): Message {
   return listener("egress", config.egress.listen, config, {
     // Clients that have all of envoy.connections do not keep the router from ending sessions.
     ignore_global_conn_limit: true,
-    http: { ...PATHS_AS_WRITTEN, access_log: egressAccessLog(REQUEST_PATH) },
+    http: { ...OWN_CALLS, access_log: egressAccessLog(REQUEST_PATH) },
     virtualHost: { extras: ownAnswers() },
   });
 }
@@ -130,8 +130,11 @@ export const PATHS = {
   path_with_escaped_slashes_action: "KEEP_UNCHANGED",
 } as const;
 
-/** Our own calls go to a backend's path as it is written. */
-export const PATHS_AS_WRITTEN = { normalize_path: false, merge_slashes: false } as const;
+/**
+ * Of our own calls: they go to a backend's path as it is written, and are from no hop of their own. A backend is told of the
+ * client, by x-forwarded-for and -proto, as the listener of clients has told it, and not of the router.
+ */
+export const OWN_CALLS = { normalize_path: false, merge_slashes: false, use_remote_address: false } as const;
 
 /** What one connection may ask of Envoy. */
 export function connectionLimits(): Message {

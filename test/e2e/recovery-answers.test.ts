@@ -1,5 +1,5 @@
 /** Which answers mean that a session is lost, and which go on to the client as they are. */
-import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Answerer, type ForgetfulBackend, json, runMessage, startForgetful, text } from "../support/forgetful.ts";
 import { type Answer, messageOf, openSession, post, send } from "../support/http.ts";
@@ -406,6 +406,11 @@ test("all that a recovery sends carries the client's own headers, its query, and
     expect(headers["x-mcp-session"]).not.toBe(sent["x-mcp-session"]);
     expect(path).toBe("/mcp?key=1");
   }
+  // To the backend, the request looks as it did before.
+  const [before, after] = backend.seen
+    .filter(({ method }) => method === "tools/call")
+    .map(({ headers }) => told(headers));
+  expect(after).toEqual(before);
 });
 
 describe("a recovered answer has the head that the ordinary way gives it", () => {
@@ -449,6 +454,45 @@ describe("a recovered answer has the head that the ordinary way gives it", () =>
       expect(lasting(recovered).toSorted()).toEqual(lasting(direct).toSorted());
     });
   });
+});
+
+/** What a backend is told by a request, but for what is said anew each time, and what Envoy says to itself. */
+function told(headers: IncomingHttpHeaders): [string, unknown][] {
+  const anew = new Set(["cookie", "mcp-session-id", "x-request-id", "x-mcp-path"]);
+  return Object.entries(headers)
+    .filter(([name]) => !anew.has(name) && !name.startsWith("x-envoy-"))
+    .toSorted();
+}
+
+test("a request that is sent again is from its client still, as a proxy ahead has told", async () => {
+  const behind = await startStack({ backends: { one: [backend.endpoint] }, config: { gateway: { trustedHops: 1 } } });
+  try {
+    const proxied = {
+      "x-client-id": "an agent",
+      "x-forwarded-for": "203.0.113.9",
+      "x-forwarded-proto": "https",
+      "x-forwarded-host": "mcp.example",
+    };
+    const held = await openSession(behind.port, PATH, proxied);
+    backend.forget();
+    const answer = await post(behind.port, PATH, runMessage(1), { ...proxied, "mcp-session-id": held });
+    expect(answer.status).toBe(200);
+    const calls = backend.seen.filter(({ method }) => method === "tools/call").map(({ headers }) => headers);
+    for (const headers of calls) expect(headers).toMatchObject({ "x-forwarded-proto": "https" });
+    expect(calls[0]?.["x-forwarded-for"]).toMatch(/^203\.0\.113\.9\b/);
+    expect(told(calls[1] ?? {})).toEqual(told(calls[0] ?? {}));
+  } finally {
+    await behind.stop();
+  }
+});
+
+test("a GET in a session that is lost in other words opens the stream of the new one", async () => {
+  backend.unknown(text(401, "Unauthorized: Session not found"));
+  backend.forget();
+  const headers = { accept: "text/event-stream", "mcp-session-id": session };
+  const answer = await send({ port: stack.port, method: "GET", path: PATH, headers });
+  expect(answer).toMatchObject({ status: 200, body: expect.stringContaining("retry: ") });
+  await expect.poll(since).toEqual(["GET", "ping", "initialize", "notifications/initialized", "DELETE"]);
 });
 
 test("a new session that is lost before it is of use is followed by another", async () => {

@@ -17,9 +17,9 @@ import {
   clientHeaders,
   clientLimits,
   connectionLimits,
+  OWN_CALLS,
   ownAnswers,
   PATHS,
-  PATHS_AS_WRITTEN,
 } from "../listeners.ts";
 import { localReplies } from "../local-replies.ts";
 import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
@@ -80,7 +80,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
 
 /** The router's port: no ext_proc. */
 export function egressPatches(place: Place): Message[] {
-  return [mergeManager(place, PATHS_AS_WRITTEN), mergeVirtualHost(place, ownAnswers())];
+  return [mergeManager(place, OWN_CALLS), mergeVirtualHost(place, ownAnswers())];
 }
 
 /** What no processor has decided ends in a cluster without endpoints. */
