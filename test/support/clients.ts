@@ -33,18 +33,13 @@ interface Sdk {
 }
 
 const TOOLS = join(import.meta.dirname, "../../.tools");
-const PYTHON_PACKAGES = join(TOOLS, "python-client");
-const PYTHON_CLIENT = join(import.meta.dirname, "../clients/python/client.py");
 const GO_CLIENT = join(TOOLS, "go-client");
 
 export const SDKS: readonly Sdk[] = [
   { name: "TypeScript SDK v2", connect: connectV2 },
   { name: "TypeScript SDK v1", connect: connectV1 },
-  {
-    name: "Python SDK",
-    connect: (url) => connectProgram("python3", [PYTHON_CLIENT, url], { PYTHONPATH: PYTHON_PACKAGES }),
-    missing: unless(PYTHON_PACKAGES, "Python 3.11 or newer with pip"),
-  },
+  { name: "Python SDK", ...ofPython("python") },
+  { name: "Python SDK 1.x", ...ofPython("python-v1") },
   {
     name: "Go SDK",
     connect: (url) => connectProgram(GO_CLIENT, [url]),
@@ -54,6 +49,16 @@ export const SDKS: readonly Sdk[] = [
 
 for (const { name, missing } of SDKS)
   if (missing !== undefined) process.stderr.write(`The client of the ${name} is not tested: ${missing}.\n`);
+
+/** A program of test/clients in Python, with its own packages. */
+function ofPython(folder: string): Pick<Sdk, "connect" | "missing"> {
+  const packages = join(TOOLS, `${folder}-client`);
+  const program = join(import.meta.dirname, `../clients/${folder}/client.py`);
+  return {
+    connect: (url) => connectProgram("python3", [program, url], { PYTHONPATH: packages }),
+    missing: unless(packages, "Python 3.11 or newer with pip"),
+  };
+}
 
 /** `make tools` makes it wherever it can, and fails where it should be able to. */
 function unless(made: string, toolchain: string): string | undefined {
