@@ -65,7 +65,11 @@ function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoi
       return `${answers}, and no client is sent on: configure ${setting} with where its MCP endpoint is`;
     }
     case "nothing-there":
-      return `backend ${route.backend} answers ${fault.status} to ${method} at ${route.backendPath}: set ${setting}.path`;
+      // A server of MCP 2026-07-28 alone answers 404 to a method that it does not know.
+      return (
+        `backend ${route.backend} answers ${fault.status} to ${method} at ${route.backendPath}: set ${setting}.path, ` +
+        "unless it knows no initialize by design"
+      );
     case "no-mcp":
       return (
         `backend ${route.backend} answers ${method} at ${route.backendPath} by neither JSON nor an event stream: ` +

@@ -66,6 +66,38 @@ test.each(["/mcp/", "//mcp", "/x/..//mcp//"])("Envoy checks tokens on %s as on t
   expect(await callIn(required, session, owner)).toMatchObject({ status: 200 });
 });
 
+test("no spelling of a path that the router takes for a route's goes around the check of tokens", async () => {
+  const before = ["/", "//", "/./", "/x/../", "/%2e/", "/%2F", "/x/..//", "/\\\\"];
+  const names = ["mcp", "%6dcp", "MCP", "mcp;a", "mcp%00"];
+  const after = [
+    "",
+    "/",
+    "//",
+    "/.",
+    "/./",
+    "/x/..",
+    "/..//mcp",
+    "%2F",
+    "%2f/",
+    "/%2e",
+    "?",
+    "?/mcp",
+    "/?a=//",
+    ";",
+    "%20",
+    "/%2e%2e/mcp/",
+  ];
+  const paths = before.flatMap((start) => names.flatMap((name) => after.map((end) => start + name + end)));
+  const forged = bearer(forger.token({ sub: "ada" }));
+  const statuses = new Set<number>();
+  const { requests } = server;
+  for (const path of paths) statuses.add((await post(optional.port, path, initializeMessage(), forged)).status);
+  // Envoy's word on the token, or that there is no such route, or that it is no path.
+  expect([...statuses].filter((status) => ![400, 401, 404].includes(status))).toEqual([]);
+  expect(statuses).toContain(401);
+  expect(server.requests).toBe(requests);
+});
+
 describe("a session of a principal", () => {
   test("goes on with a refreshed token, also one of another key", async () => {
     const session = await openSession(required.port, PATH, ada());

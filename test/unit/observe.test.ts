@@ -190,7 +190,10 @@ test("a backend whose answers show that its endpoint is elsewhere is warned of b
   expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
     [40, "backend one answers 307 to initialize at /mcp: set backends.one.path: /mcp/"],
     [40, "backend two answers 307 to GET at /mcp: set backends.two.path: /mcp/"],
-    [40, "backend one answers 404 to initialize at /mcp: set backends.one.path"],
+    [
+      40,
+      "backend one answers 404 to initialize at /mcp: set backends.one.path, unless it knows no initialize by design",
+    ],
     [40, "backend one answers initialize at /mcp by neither JSON nor an event stream: set backends.one.path"],
     [40, "backend one answers initialize with different session ids in mcp-session-id: no session begins"],
   ]);
