@@ -29,7 +29,7 @@ import {
   type ResponseHead,
   type Verdict,
 } from "./core/http.ts";
-import { needsPrincipal, principalNames } from "./core/identity.ts";
+import { mustAuthenticate, principalNames } from "./core/identity.ts";
 import { textOf } from "./core/message.ts";
 import { type Destination, forward, pageHeaders, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
@@ -218,8 +218,7 @@ class HttpExchange implements Exchange {
     const { kind, route, query } = opening;
     const { identity } = this.#policy;
     const names = principalNames(head.headers, head.claims, identity);
-    // Envoy refuses such a request first; an Envoy that does not must not let it through.
-    if (!names && needsPrincipal(identity)) return this.#refuse({ reason: "unauthenticated" });
+    if (mustAuthenticate(identity, names, head.headers, query)) return this.#refuse({ reason: "unauthenticated" });
     this.#principal = names ? principalDigest(names) : ANONYMOUS;
     const spoofed = spoofedHeaders(head.headers);
     const sessionIds = head.headers.get(MCP_SESSION_ID);

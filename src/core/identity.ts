@@ -45,7 +45,40 @@ function nonEmpty(value: string | undefined): readonly string[] | undefined {
   return value === undefined || value === "" ? undefined : [value];
 }
 
-/** Whether a request without a principal is refused. */
-export function needsPrincipal(identity: Identity): boolean {
-  return identity.kind !== "none" && identity.required;
+/**
+ * Whether a request is refused for who it is from. Envoy refuses most such requests first; one that it does not check, or that
+ * it takes for one without a token, must not go on: a backend may take the token all the same.
+ * @param names of its principal
+ * @param query with its question mark, or ""
+ */
+export function mustAuthenticate(
+  identity: Identity,
+  names: readonly string[] | undefined,
+  headers: HeaderFields,
+  query: string,
+): boolean {
+  switch (identity.kind) {
+    case "none":
+      return false;
+    case "header":
+      return identity.required && names === undefined;
+    case "jwt": {
+      const authorization = headers.get("authorization");
+      if (names === undefined) return identity.required || isBearer(authorization) || hasTokenIn(query);
+      // Verified is one token: of several the backend may take another.
+      return authorization?.includes(",") === true || hasTokenIn(query);
+    }
+    default:
+      return assertNever(identity);
+  }
+}
+
+/** The scheme is compared without its case (RFC 9110 §11.1); Envoy's jwt_authn compares it as it is written. Of repeated fields: any. */
+function isBearer(authorization: string | undefined): boolean {
+  return authorization !== undefined && /(?:^|,)\s*bearer(?:\s|$)/i.test(authorization);
+}
+
+/** A token in the query (RFC 6750 §2.3): MCP forbids it, and Envoy is told not to look there. */
+function hasTokenIn(query: string): boolean {
+  return query !== "" && new URLSearchParams(query).has("access_token");
 }

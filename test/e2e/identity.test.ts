@@ -217,6 +217,27 @@ describe("where a token is not required", () => {
     expect(await callIn(optional, own, ada())).toMatchObject({ status: 200 });
     expect(await callIn(optional, nobodys)).toMatchObject({ status: 200 });
   });
+
+  test.each([
+    ["a scheme in lower case", () => ({ authorization: `bearer ${forger.token({ sub: "ada" })}` })],
+    ["a scheme in upper case", () => ({ authorization: `BEARER ${issuer.token({ sub: "ada" })}` })],
+    [
+      "two of them",
+      () => ({ authorization: [ada().authorization, bearer(forger.token({ sub: "bob" })).authorization] }),
+    ],
+    ["no subject", () => bearer(issuer.token({}))],
+  ])("a token that Envoy did not verify reaches no backend: %s", async (_, headers) => {
+    const answer = await post(optional.port, PATH, initializeMessage(), headers());
+    expect(answer.status).toBe(401);
+    expect(answer.headers["www-authenticate"]).toMatch(/^Bearer/);
+    expect(messageOf(answer)).toMatchObject({ error: { code: -32600, message: "Authentication required" } });
+  });
+
+  test("a token in the query reaches no backend either", async () => {
+    const path = `${PATH}?access_token=${issuer.token({ sub: "ada" })}`;
+    expect((await post(optional.port, path, initializeMessage())).status).toBe(401);
+    expect((await post(optional.port, path, initializeMessage(), ada())).status).toBe(401);
+  });
 });
 
 describe("with the keys at a URL", () => {

@@ -3,7 +3,7 @@ import type { Config } from "../../config/load.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
 import { spellingsOf } from "../../core/public-path.ts";
 import { JWT_AUTHN_TYPE } from "../names.ts";
-import { error, type Finding } from "./finding.ts";
+import { error, type Finding, warning } from "./finding.ts";
 import { takes } from "./match.ts";
 import type { View } from "./view.ts";
 
@@ -43,9 +43,24 @@ function checkedTokens(manager: View, extProc: View, issuer: string, paths: read
     .map((provider) => provider.get("payload_in_metadata"))
     .filter(({ text }) => text !== JWT_METADATA.key)
     .map((key) => error("identity", key, `is not ${JWT_METADATA.key}, where the processor looks for the claims`));
+  const anywhere = ours
+    .map((provider) => provider.get("from_headers"))
+    .filter((headers) => headers.items().length === 0)
+    .map((headers) =>
+      warning(
+        "identity",
+        headers,
+        'is absent: Envoy takes a token from the query too, where logs have it; write [{ name: Authorization, value_prefix: "Bearer " }]',
+      ),
+    );
   const off = authn.get("disabled");
   const switchedOff = off.isTrue ? [error("identity", off, "switches the check of tokens off; leave it out")] : [];
-  return [...elsewhere, ...switchedOff, ...paths.flatMap((path) => ruleFor(authn.get("typed_config"), path))];
+  return [
+    ...elsewhere,
+    ...anywhere,
+    ...switchedOff,
+    ...paths.flatMap((path) => ruleFor(authn.get("typed_config"), path)),
+  ];
 }
 
 /** The first rule that takes a path decides (jwt_authn.v3.RequirementRule). */

@@ -152,6 +152,15 @@ describe("identity by tokens", () => {
     );
   });
 
+  test("should come in the header alone", () => {
+    const anywhere = ({ gatewayManager }: Json) => {
+      delete gatewayManager.http_filters[0].typed_config.providers.principal.from_headers;
+    };
+    expect(lintAfter(anywhere, withTokens)).toEqual([
+      finding("identity", "warning", `${providers}["principal"].from_headers`, "takes a token from the query too"),
+    ]);
+  });
+
   test("is what only a configuration with tokens needs", () => {
     const subject = configOf({ identity: { kind: "header", name: "x-user" } });
     expect(lintEnvoy(fresh(config), subject)).toEqual([]);

@@ -1,0 +1,67 @@
+import { describe, expect, test } from "vitest";
+import { type Identity, mustAuthenticate, principalNames } from "../../../src/core/identity.ts";
+import { fields } from "./fields.ts";
+
+const jwt = (required: boolean): Identity => ({ kind: "jwt", issuer: "https://issuer", required });
+const VERIFIED = ["https://issuer", "ada"];
+
+/** Whether a request with this Authorization, and for whom Envoy verified no token, is refused where none is required. */
+const refused = (headers: Readonly<Record<string, string>>, query = "") =>
+  mustAuthenticate(jwt(false), undefined, fields(headers), query);
+
+describe("where a token is not required", () => {
+  test.each([
+    "Bearer x",
+    "bearer x",
+    "BEARER x",
+    "bEaReR  x",
+    "Bearer\tx",
+    "Bearer",
+    "Basic eDp5, bearer x",
+    ",bearer x",
+  ])("one that Envoy took for none is refused: %j", (authorization) => {
+    expect(refused({ authorization })).toBe(true);
+  });
+
+  test.each(["Basic YmVhcmVyOng=", "Bearers x", "Token bearer", "DPoP x", "Digest username=bearer, realm=x", ""])(
+    "credentials of another kind go on: %j",
+    (authorization) => {
+      expect(refused({ authorization })).toBe(false);
+    },
+  );
+
+  test("a request without one goes on", () => {
+    expect(refused({})).toBe(false);
+    expect(refused({}, "?q=access_token")).toBe(false);
+  });
+
+  test.each(["?access_token=x", "?a=b&access_token=", "?access%5Ftoken=x"])(
+    "one in the query is refused: %s",
+    (query) => {
+      expect(refused({}, query)).toBe(true);
+      expect(mustAuthenticate(jwt(false), VERIFIED, fields({ authorization: "Bearer x" }), query)).toBe(true);
+    },
+  );
+});
+
+test.each([true, false])("beside a verified token there is no other, required: %s", (required) => {
+  const one = fields({ authorization: "Bearer x" });
+  expect(mustAuthenticate(jwt(required), VERIFIED, one, "?q")).toBe(false);
+  expect(mustAuthenticate(jwt(required), VERIFIED, fields({ authorization: "Bearer x, bearer y" }), "")).toBe(true);
+});
+
+test("who must have a principal and has none is refused, whatever it sends", () => {
+  const header: Identity = { kind: "header", name: "x-user", required: true };
+  for (const identity of [jwt(true), header]) expect(mustAuthenticate(identity, undefined, fields({}), "")).toBe(true);
+  expect(mustAuthenticate({ ...header, required: false }, undefined, fields({ authorization: "bearer x" }), "")).toBe(
+    false,
+  );
+  expect(mustAuthenticate({ kind: "none" }, undefined, fields({ authorization: "bearer x" }), "?access_token=x")).toBe(
+    false,
+  );
+});
+
+test("claims of another issuer name nobody", () => {
+  const claims = { issuer: "https://other", subject: "ada" };
+  expect(principalNames(fields({}), claims, jwt(false))).toBeUndefined();
+});
