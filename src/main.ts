@@ -7,9 +7,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { parse } from "yaml";
 import { ConfigError, readConfig } from "./config/read.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
+import { parseYaml } from "./config/yaml.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
@@ -115,11 +115,10 @@ function workersOption(): Option {
 }
 
 async function readBootstrap(file: string): Promise<unknown> {
-  try {
-    return parse(await readFile(file, "utf8"));
-  } catch (error) {
-    throw new Error(`${file}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const text = await readFile(file, "utf8");
+  const parsed = parseYaml(text);
+  if (!parsed.ok) throw new ConfigError(file, parsed.errors);
+  return parsed.value;
 }
 
 function describe({ severity, rule, path, message }: Finding, file: string): string {

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
 import { longestStorePatience } from "./patience.ts";
+import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
@@ -37,12 +38,13 @@ export function notBuiltYet(raw: RawConfig): string[] {
 /** Settings that contradict each other. */
 export function crossChecks(raw: RawConfig): string[] {
   const errors: string[] = [];
-  const names = Object.keys(raw.backends);
+  const names = new Set(Object.keys(raw.backends));
+  const listed = [...names].join(", ");
   const seen = new Map<string, number>();
   raw.routes.forEach((route, index) => {
     for (const name of route.backends)
-      if (!names.includes(name))
-        errors.push(`routes[${index}].backends: got "${name}", expected one of the backends: ${names.join(", ")}`);
+      if (!names.has(name))
+        errors.push(`routes[${index}].backends: got ${shown(name, [])}, expected one of the backends: ${listed}`);
     const path = publicPath(route.path);
     const first = seen.get(path);
     if (first !== undefined)

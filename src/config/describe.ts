@@ -1,56 +1,73 @@
 /** Errors in the words of the user: where in the file, what is there, and what was expected. Pure. */
-import type { YAMLError } from "yaml";
 import type * as z from "zod";
 import { nearest } from "./nearest.ts";
+import { shown, shownName, withoutSecrets } from "./redact.ts";
 import { settingsUnder } from "./schema.ts";
 
-/** Settings that will come, with a `*` for a backend's name: unknown for now, but not misspelt. */
-const PLANNED = new Set(["backends.*.url"]);
+/** Most errors that are told of one file: who has more will not read them, and a reload must not take long. */
+const MOST_ERRORS = 20;
+/** Longest name of a setting that is compared with others. */
+const LONGEST_SETTING = 40;
 
-const QUOTE_STARS = 'quote a value that begins with "*"';
+/** The first errors, and how many more there are. */
+export function firstOf(errors: readonly string[], all = errors.length): readonly string[] {
+  if (all <= MOST_ERRORS) return errors;
+  return [...errors.slice(0, MOST_ERRORS), `and ${all - MOST_ERRORS} more errors`];
+}
 
-/** What the YAML parser did not take. */
-export function describeSyntaxError(error: YAMLError): string {
-  switch (error.code) {
-    case "MULTIPLE_DOCS":
-      return `line ${error.linePos?.[0].line ?? "?"}: a second document begins, expected one YAML document`;
-    case "BAD_ALIAS":
-      return `not YAML: ${error.message.trim()}; ${QUOTE_STARS}`;
-    default:
-      return `not YAML: ${error.message.trim()}`;
+/** The errors in zod's issues. No more are described than are told. */
+export function describeIssues(issues: readonly z.core.$ZodIssue[], root: unknown): readonly string[] {
+  const errors: string[] = [];
+  let all = 0;
+  for (const issue of issues) {
+    all +=
+      issue.code === "unrecognized_keys" ? issue.keys.length : issue.code === "invalid_key" ? issue.issues.length : 1;
+    const room = MOST_ERRORS - errors.length;
+    if (room > 0) errors.push(...describeIssue(issue, root, room));
   }
+  return firstOf(errors, all);
 }
 
-/** What failed while values were made of the parsed text: aliases without an anchor, or too many of them. */
-export function describeAliasError(error: unknown): string {
-  return `not YAML: ${error instanceof Error ? error.message : String(error)}; ${QUOTE_STARS}`;
-}
-
-/** The errors in one of zod's issues. */
-export function describeIssue(issue: z.core.$ZodIssue, root: unknown): string[] {
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => describeUnknown(issue.path, key));
+/** At most `most` of the errors in one of zod's issues. */
+function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): string[] {
+  const { path } = issue;
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.slice(0, most).map((key) => describeUnknown(path, key, root));
   if (issue.code === "invalid_key") {
-    const where = formatPath(issue.path.slice(0, -1));
-    return issue.issues.map(({ message }) => `${where}: got ${preview(issue.path.at(-1))}, ${message}`);
+    const where = formatPath(path.slice(0, -1));
+    return issue.issues.slice(0, most).map(({ message }) => `${where}: got ${shown(path.at(-1), path)}, ${message}`);
   }
-  const value = valueAt(root, issue.path);
-  if (issue.path.length === 0 && (value === undefined || value === null))
+  const value = valueAt(root, path);
+  if (path.length === 0 && (value === undefined || value === null))
     return ['top level: empty, expected settings: at least "backends" and "routes"'];
-  return [`${formatPath(issue.path) || "top level"}: ${previewGiven(value)}, ${issue.message}`];
+  return [`${formatPath(path) || "top level"}: ${shownGiven(value, path)}, ${issue.message}`];
 }
 
-function describeUnknown(path: readonly PropertyKey[], key: string): string {
-  const general = [...path, key].map((part, index, parts) => (index === 1 && parts[0] === "backends" ? "*" : part));
-  if (PLANNED.has(general.join("."))) return `${formatPath([...path, key])}: not built yet; remove it`;
-  const meant = nearest(key, settingsUnder(path));
+function describeUnknown(path: readonly PropertyKey[], key: string, root: unknown): string {
+  const where = formatPath(path) || "top level";
+  if (path.length === 2 && path[0] === "backends" && key === "url")
+    return `${where}: unknown setting "url"; ${endpointsFor(valueAt(root, [...path, key]))}`;
+  const meant = key.length > LONGEST_SETTING ? undefined : nearest(key, settingsUnder(path));
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
-  return `${formatPath(path) || "top level"}: unknown setting "${key}"${hint}`;
+  const name = shownName(key, path);
+  return `${where}: unknown setting ${name === undefined ? "that is not shown, since it may be a secret" : `"${name}"`}${hint}`;
+}
+
+/** What to write for the URL of a server, as other gateways take it. */
+function endpointsFor(url: unknown): string {
+  const parsed = typeof url === "string" ? URL.parse(url) : null;
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) return "write endpoints: [host:3001], path: /mcp";
+  const { protocol, hostname, port, pathname } = parsed;
+  const isTls = protocol === "https:";
+  const tls = isTls ? `, tls: { sni: ${hostname} }` : "";
+  return `write endpoints: ["${hostname}:${port || (isTls ? 443 : 80)}"], path: ${pathname}${tls}`;
 }
 
 function formatPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, key) => {
     if (typeof key === "number") return `${text}[${key}]`;
-    return text === "" ? String(key) : `${text}.${String(key)}`;
+    const name = withoutSecrets(String(key));
+    return text === "" ? name : `${text}.${name}`;
   }, "");
 }
 
@@ -63,21 +80,7 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
-function previewGiven(value: unknown): string {
+function shownGiven(value: unknown, path: readonly PropertyKey[]): string {
   if (value === undefined) return "missing";
-  return value === null ? "empty" : `got ${preview(value)}`;
-}
-
-function preview(value: unknown): string {
-  const text = asJson(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-/** YAML's aliases can make a value that holds itself, which JSON cannot write. */
-function asJson(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return "a value that holds itself";
-  }
+  return value === null ? "empty" : `got ${shown(value, path)}`;
 }

@@ -1,12 +1,13 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
-import { parseDocument } from "yaml";
+import { Buffer } from "node:buffer";
 import type { Identity } from "../core/identity.ts";
 import { publicPath } from "../core/public-path.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
-import { describeAliasError, describeIssue, describeSyntaxError } from "./describe.ts";
+import { describeIssues, firstOf } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
 import { type Address, fromSameMachine, type TcpAddress, type WebUrl } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** One MCP server: one Envoy cluster. Times in ms. */
 export interface BackendConfig {
@@ -72,33 +73,28 @@ export type Loaded =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly errors: readonly string[] };
 
+/** Bytes of the largest file that is read: more take long enough to hold requests up while they are parsed. */
+export const LARGEST_FILE = 512 * 1024;
+
 /** Reads the text of `mcp-router.yaml` (YAML 1.2, so JSON too). Never throws: errors name path, value and expectation. */
 export function loadConfig(text: string, overrides: Overrides = {}): Loaded {
+  const size = Buffer.byteLength(text);
+  if (size > LARGEST_FILE)
+    return { ok: false, errors: [`the file has ${size} bytes, expected at most ${LARGEST_FILE} (512 KiB)`] };
   const parsed = parseYaml(text);
-  if (!parsed.ok) return parsed;
+  if (!parsed.ok) return { ok: false, errors: firstOf(parsed.errors) };
   const shape = parseShape(parsed.value);
   if (shape.success) return assemble(override(shape.data, overrides));
-  return { ok: false, errors: shape.error.issues.flatMap((issue) => describeIssue(issue, parsed.value)) };
+  return { ok: false, errors: describeIssues(shape.error.issues, parsed.value) };
 }
 
 function override(raw: RawConfig, { workers }: Overrides): RawConfig {
   return workers === undefined ? raw : { ...raw, processor: { ...raw.processor, workers } };
 }
 
-function parseYaml(text: string): { ok: true; value: unknown } | { ok: false; errors: readonly string[] } {
-  const document = parseDocument(text, { prettyErrors: true });
-  if (document.errors.length > 0) return { ok: false, errors: document.errors.map(describeSyntaxError) };
-  try {
-    return { ok: true, value: document.toJS() };
-  } catch (error) {
-    // Aliases are looked up only now, and what is wrong with them is thrown.
-    return { ok: false, errors: [describeAliasError(error)] };
-  }
-}
-
 function assemble(raw: RawConfig): Loaded {
   const errors = [...notBuiltYet(raw), ...crossChecks(raw)];
-  if (errors.length > 0) return { ok: false, errors };
+  if (errors.length > 0) return { ok: false, errors: firstOf(errors) };
   const warnings: string[] = [];
   let { idle } = raw.sessions;
   if (idle > raw.sessions.lifetime) {

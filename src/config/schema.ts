@@ -442,9 +442,13 @@ export function jsonSchema(): object {
   return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
 }
 
+let madeSchema: object | undefined;
+
 /** The settings that are known under a path, to suggest one for a name that is not. */
 export function settingsUnder(path: readonly PropertyKey[]): string[] {
-  let node: unknown = jsonSchema();
+  // Made once: it takes milliseconds, and a file may have many names that are not known.
+  madeSchema ??= jsonSchema();
+  let node: unknown = madeSchema;
   for (const key of path)
     node =
       typeof key === "number"

@@ -49,12 +49,15 @@ export function wholeNumber(min: number, max: number) {
     .meta({ title: expected });
 }
 
+/** `off`, also as `false`, which is how tools that read or write YAML 1.1 have it. */
+const off = z.union([z.literal("off"), z.literal(false)]).transform((): "off" => "off");
+
 /** A number that nothing goes above; undefined where it is `off`. Zero, which nobody means, is the default. */
 export function cap(standard: number, max: number) {
   const expected = `a whole number from 1 to ${max}, or off`;
   const message = `expected ${expected}`;
   return z
-    .union([z.number(), z.literal("off")], message)
+    .union([z.number(), off], message)
     .refine((value) => value === "off" || isWhole(value, 0, max), message)
     .transform((value) => (value === "off" ? undefined : value || standard))
     .prefault(standard)
@@ -66,7 +69,7 @@ export function dependentCap(max: number) {
   const expected = `a whole number from 1 to ${max}, or off`;
   const message = `expected ${expected}`;
   return z
-    .union([z.number(), z.literal("off")], message)
+    .union([z.number(), off], message)
     .refine((value) => value === "off" || isWhole(value, 0, max), message)
     .transform((value) => value || undefined)
     .optional()
