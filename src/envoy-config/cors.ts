@@ -14,10 +14,19 @@ export function corsFilter(): Message {
 }
 
 /**
- * For the virtual host: a cache must not give the answer for one origin to another (Fetch, "CORS protocol and HTTP caches").
- * envoy.config.core.v3.HeaderValueOption.
+ * First of these filters: it sees the cors filter's preflights too, and Envoy's own errors. A cache must not give the answer for
+ * one origin to another (Fetch, "CORS protocol and HTTP caches"). envoy.extensions.filters.http.header_mutation.v3.
  */
-export const VARY_BY_ORIGIN = {
+export function varyFilter(): Message {
+  return extension(
+    "envoy.filters.http.header_mutation",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+    { mutations: { response_mutations: [{ append: VARY_BY_ORIGIN }] } },
+  );
+}
+
+/** envoy.config.core.v3.HeaderValueOption. */
+const VARY_BY_ORIGIN = {
   header: { key: "vary", value: "Origin" },
   append_action: "APPEND_IF_EXISTS_OR_ADD",
 } as const;

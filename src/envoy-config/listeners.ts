@@ -3,7 +3,7 @@ import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../config/values.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
 import { clientAccessLog, egressAccessLog } from "./access-log.ts";
-import { corsFilter, corsPolicy, VARY_BY_ORIGIN } from "./cors.ts";
+import { corsFilter, corsPolicy, varyFilter } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
 import { forwardedMutations, trustedProxies } from "./forwarded.ts";
 import { guardFilter } from "./guard.ts";
@@ -63,7 +63,7 @@ function gatewayListener(config: Config): Message {
     },
     filters: [
       ...(health === undefined ? [] : [healthFilter(health)]),
-      ...(origins ? [corsFilter()] : []),
+      ...(origins ? [varyFilter(), corsFilter()] : []),
       ...(guard ? [guardFilter(guard, config)] : []),
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
@@ -71,7 +71,7 @@ function gatewayListener(config: Config): Message {
     virtualHost: {
       askAnother: true,
       ...(health !== undefined && { firstRoutes: [healthRoute(health)] }),
-      extras: { ...clientAnswers(config.gateway), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
+      extras: { ...clientAnswers(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
     },
   });
 }
@@ -111,8 +111,8 @@ function egressListener(config: Config): Message {
 }
 
 /** For the virtual host of clients. */
-export function clientAnswers({ origins }: Pick<Config["gateway"], "origins">): Message {
-  return { response_headers_to_add: [UNBUFFERED, ...(origins ? [VARY_BY_ORIGIN] : [])] };
+export function clientAnswers(): Message {
+  return { response_headers_to_add: [UNBUFFERED] };
 }
 
 /** nginx, which reads the header and keeps it, holds events back otherwise. */

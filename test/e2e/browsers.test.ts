@@ -54,6 +54,18 @@ describe("an origin that is configured", () => {
     });
   });
 
+  test("is said to caches once: in answers to it, to others, to none, in refusals and in preflights", async () => {
+    const answers = [
+      await preflight(APP),
+      await preflight("https://other.example"),
+      await post(stack.port, "/server/mcp", initializeMessage(), { origin: APP }),
+      await post(stack.port, "/server/mcp", initializeMessage()),
+      await post(stack.port, "/server/mcp", "{", { origin: APP }),
+      await send({ port: stack.port, path: "/nowhere", headers: { origin: APP } }),
+    ];
+    expect(answers.map(({ headers }) => headers.vary)).toEqual(answers.map(() => "Origin"));
+  });
+
   test("may read our refusals too", async () => {
     const answer = await post(stack.port, "/server/mcp", "{", { origin: APP });
     expect(answer).toMatchObject({

@@ -8,7 +8,7 @@ import {
   processorProtocol,
   undecidedCluster,
 } from "../clusters.ts";
-import { corsFilter, corsPolicy } from "../cors.ts";
+import { corsFilter, corsPolicy, varyFilter } from "../cors.ts";
 import { extProcFilter } from "../ext-proc.ts";
 import { guardFilter } from "../guard.ts";
 import { healthFilter, healthRoute } from "../health.ts";
@@ -58,14 +58,18 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
     mergeManager(place, { ...clientHeaders(config.gateway), ...clientLimits(config.envoy) }),
     mergeVirtualHost(place, {
       ...bodyLimit(config.limits),
-      ...clientAnswers(config.gateway),
+      ...clientAnswers(),
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
     }),
     // The last one put first is the first. Ahead of Istio's authentication, as in a bootstrap of ours.
     ...(guard ? [httpFilter(place, "INSERT_FIRST", guardFilter(guard, config))] : []),
     // Istio has one behind its authentication, whose refusals a browser could then not read.
     ...(origins
-      ? [httpFilter(place, "REMOVE", undefined, CORS_FILTER), httpFilter(place, "INSERT_FIRST", corsFilter())]
+      ? [
+          httpFilter(place, "REMOVE", undefined, CORS_FILTER),
+          httpFilter(place, "INSERT_FIRST", corsFilter()),
+          httpFilter(place, "INSERT_FIRST", varyFilter()),
+        ]
       : []),
     ...(health === undefined ? [] : [httpFilter(place, "INSERT_FIRST", healthFilter(health))]),
     httpFilter(

@@ -72,8 +72,8 @@ describe("identity", () => {
 
   test("by tokens has Envoy check them after cors, before the processor, on the public paths alone", () => {
     const filters = filtersOf({ identity: jwt, gateway: { origins: ["https://app.example"] } });
-    expect(names(filters)).toEqual(["cors", "jwt_authn", "ext_proc", "router"]);
-    expect(filters[1].typed_config).toMatchObject({
+    expect(names(filters)).toEqual(["header_mutation", "cors", "jwt_authn", "ext_proc", "router"]);
+    expect(filters[2].typed_config).toMatchObject({
       providers: {
         principal: {
           issuer: "https://issuer",
@@ -89,7 +89,7 @@ describe("identity", () => {
       })),
       bypass_cors_preflight: true,
     });
-    expect(filters[2].typed_config.metadata_options).toEqual({
+    expect(filters[3].typed_config.metadata_options).toEqual({
       forwarding_namespaces: { untyped: ["envoy.filters.http.jwt_authn"] },
     });
     expect(names(parts({ identity: jwt }).egressManager.http_filters)).toEqual(["router"]);
@@ -156,7 +156,7 @@ describe("the guard", () => {
       gateway: { origins: ["https://app.example"] },
     });
     const names = gatewayManager.http_filters.map(({ name }: Json) => name.replace("envoy.filters.http.", ""));
-    expect(names).toEqual(["cors", "local_ratelimit", "jwt_authn", "ext_proc", "router"]);
+    expect(names).toEqual(["header_mutation", "cors", "local_ratelimit", "jwt_authn", "ext_proc", "router"]);
     expect(egressManager.http_filters).toHaveLength(1);
   });
 

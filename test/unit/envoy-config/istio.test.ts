@@ -133,6 +133,7 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
       ["INSERT_FIRST", "envoy.filters.http.local_ratelimit"],
       ["REMOVE", undefined],
       ["INSERT_FIRST", "envoy.filters.http.cors"],
+      ["INSERT_FIRST", "envoy.filters.http.header_mutation"],
       ["INSERT_BEFORE", "envoy.filters.http.ext_proc"],
     ]);
   });
