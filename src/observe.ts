@@ -115,6 +115,8 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
             : "a session is lost again soon after each recovery, so it is not recovered for a while: does an endpoint lead to " +
                 "several servers (name each), or does the server forget its sessions?",
         );
+      case "store-away":
+        return log.warn(line, "a lost session was not recovered, for the session store is away");
       case "failed":
         return log.warn(line, "a lost session was not recovered");
       default:

@@ -91,6 +91,8 @@ export interface KeeperDependencies {
 const RECONNECT_MS = 100;
 /** The same where no endpoint of its backend takes connections. */
 const RECONNECT_TO_GONE_MS = 2_000;
+/** Where the session store is away: as long as those are told whose requests it refuses. */
+const STORE_AWAY_RECONNECT_MS = 1_000;
 
 export function createKeeper(dependencies: KeeperDependencies): Keeper {
   return {
@@ -200,6 +202,11 @@ class KeptRequest implements Kept {
     };
     const outcome = await recovery.recover(loss, signal);
     if (!message && outcome.kind === "braked") return reconnect(sessionId, outcome.wait);
+    if (outcome.kind === "store-away") {
+      // The first answer would have the client give up a session that may be recovered yet.
+      if (!message) return reconnect(sessionId, STORE_AWAY_RECONNECT_MS);
+      return answer({ reason: "store-unavailable", id: message.id, inBand: true });
+    }
     if (!("binding" in outcome)) return asItIs;
     const { binding, setCookies = [], ping } = outcome;
     if (!message) {

@@ -73,7 +73,12 @@ type Outcome =
   | { readonly kind: "alive"; readonly by: "ping" | "login" }
   /** Whoever waited for it has left, so it was not seen through: nothing is wrong with the backend. */
   | { readonly kind: "left" }
+  /** Nobody could look after the session, which is lost and may be recovered yet. */
+  | { readonly kind: "store-away" }
   | { readonly kind: "failed"; readonly why: string };
+
+/** Store or locks have been away for longer than one waits for them. */
+class StoreAway extends Error {}
 
 export type RecoveryEvent = {
   readonly kind: "recovery";
@@ -250,6 +255,7 @@ async function run(
   };
   const outcome = await attempt().catch((error: unknown): Outcome => {
     if (left.aborted) return { kind: "left" };
+    if (error instanceof StoreAway) return { kind: "store-away" };
     return { kind: "failed", why: error instanceof Error ? error.message : String(error) };
   });
   dependencies.observe({
@@ -278,6 +284,14 @@ interface OwnCall {
   readonly params?: string;
   /** Without an id, and so without an answer. */
   readonly notification?: boolean;
+}
+
+interface StoreUnavailable {
+  readonly kind: "unavailable";
+}
+
+function isUnavailable(outcome: { readonly kind: string }): outcome is StoreUnavailable {
+  return outcome.kind === "unavailable";
 }
 
 /** One flight, step by step. Rejects where a step cannot be done, and when the signals say so. */
@@ -315,8 +329,7 @@ class Attempt {
     for (;;) {
       const { binding } = await this.#current();
       if (binding.generation !== used.generation) return { kind: "joined", binding };
-      const acquired = await this.#dependencies.locks.acquire(name, LOCK_MS);
-      if (acquired.kind === "unavailable") throw new Error("the session store is away");
+      const acquired = await this.#patiently(() => this.#dependencies.locks.acquire(name, LOCK_MS));
       if (acquired.kind === "acquired") return await this.#whileLocked(acquired.lock);
       // Another router is at it.
       await pause(POLL_MS, undefined, { signal: this.#signal });
@@ -364,12 +377,29 @@ class Attempt {
 
   /** The session as it is now. */
   async #current(): Promise<{ readonly session: Session; readonly binding: Binding }> {
-    const loaded = await this.#dependencies.store.load(this.#loss.key);
-    if (loaded.kind === "unavailable") throw new Error("the session store is away");
+    const loaded = await this.#patiently(() => this.#dependencies.store.load(this.#loss.key));
     if (loaded.kind === "unknown") throw new Error("the session has ended");
     const binding = bindingOf(loaded.session, this.#loss.target.backend);
     if (!binding) throw new Error("the session has no binding to the backend");
     return { session: loaded.session, binding };
+  }
+
+  /** What store or locks answer, once they are there: a blip of theirs costs no session. For what may be asked twice. */
+  async #patiently<Outcome extends { readonly kind: string }>(
+    ask: () => Promise<Outcome | StoreUnavailable>,
+  ): Promise<Outcome> {
+    const patience = this.#dependencies.store.patience(0);
+    const leave = () => patience.leave();
+    this.#signal.addEventListener("abort", leave, { once: true });
+    try {
+      for (;;) {
+        const outcome = await ask();
+        if (!isUnavailable(outcome)) return outcome;
+        if (!(await patience.again())) throw this.#signal.aborted ? this.#signal.reason : new StoreAway();
+      }
+    } finally {
+      this.#signal.removeEventListener("abort", leave);
+    }
   }
 
   async #initializeAnew(session: Session): Promise<Outcome> {
@@ -403,7 +433,7 @@ class Attempt {
   async #count(cost: number) {
     const { key, target } = this.#loss;
     const counted = await this.#dependencies.store.brake(key, target.backend, cost);
-    if (counted.kind === "unavailable") throw new Error("the session store is away");
+    if (counted.kind === "unavailable") throw new StoreAway();
     if (counted.kind === "unknown") throw new Error("the session has ended");
     return counted;
   }
@@ -446,7 +476,7 @@ class Attempt {
         this.#abandon(begun);
         return { kind: "joined", binding: bound.binding };
       }
-      throw new Error(bound.kind === "unavailable" ? "the session store is away" : "the session has ended");
+      throw bound.kind === "unavailable" ? new StoreAway() : new Error("the session has ended");
     } catch (error) {
       this.#abandon(begun);
       throw error;

@@ -133,6 +133,7 @@ describe("a session that seemed lost is counted by what came of it, and logged",
     ["alive", DEBUG, "a backend's session was asked for, and lives"],
     ["left", DEBUG, "nobody waits for a lost session any more"],
     ["failed", WARN, "a lost session was not recovered"],
+    ["store-away", WARN, "a lost session was not recovered, for the session store is away"],
   ] as const)("%s", async (outcome, level, msg) => {
     const { recovery, counted, lines } = open();
     recovery({ ...seemedLost, outcome });

@@ -293,6 +293,31 @@ describe("what a backend is told of its session is remembered", () => {
   });
 });
 
+describe("where a lost session cannot be looked after, for the store is away", () => {
+  const recover = async () => ({ kind: "store-away" }) as const;
+
+  test("a request is told so in band, and not that its session is lost", async () => {
+    const { keep, sent } = await open({ recover });
+    expect(await lost(mustKeep(keep()))).toMatchObject({
+      kind: "reply",
+      status: 200,
+      body: expect.stringMatching(/^\{"jsonrpc":"2.0","id":7,"error":\{"code":-32603,.*"retryAfterMs":1000/),
+    });
+    expect(sent).toEqual([]);
+  });
+
+  test("what has no id gets 503", async () => {
+    const { keep } = await open({ recover });
+    const kept = mustKeep(keep({ message: { id: undefined, body: Buffer.from("{}") } }));
+    expect(await lost(kept)).toMatchObject({ kind: "reply", status: 503 });
+  });
+
+  test("a GET comes again in a second", async () => {
+    const { keep } = await open({ recover });
+    expect(await lost(mustKeep(keep({ message: undefined })))).toMatchObject({ status: 200, body: "retry: 1000\n\n" });
+  });
+});
+
 describe("the answer of a lost session", () => {
   test("has Envoy wait for a recovery and the backend's answer", async () => {
     const { keep } = await open();

@@ -119,6 +119,19 @@ const STEPS = ["initialize", "notifications/initialized"];
 const unavailable = async () => ({ kind: "unavailable" }) as const;
 
 describe("a session that its backend has lost", () => {
+  test("is recovered through a blip of the store, and of its locks", async () => {
+    const away = { load: 2, acquire: 2 };
+    const locks = memoryLocks();
+    const { recovery, loss } = await open({
+      store: (store) => ({
+        load: (key) => (away.load-- > 0 ? unavailable() : store.load(key)),
+        patience: () => ({ again: async () => true, leave: () => undefined }),
+      }),
+      locks: { acquire: (...args) => (away.acquire-- > 0 ? unavailable() : locks.acquire(...args)) },
+    });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
+  });
+
   test("is asked for, begun anew as the client began it, told what the lost one had been told, and bound", async () => {
     const { recovery, loss, listener, names, store, key } = await open();
     await store.remember(key, "one", { kind: "level", params: '{"level":"debug"}' });
@@ -618,9 +631,6 @@ describe("a recovery fails, and says why,", () => {
     ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, "timeout", []],
     ["where the backend stays away", { answers: { initialize: NOBODY_THERE }, bound: 100 }, "abort", []],
     ["where the backend sheds load", { answers: { initialize: { status: 503 } } }, "refuses to initialize: 503", []],
-    ["while the store is away", { store: () => ({ load: unavailable }) }, "store is away", []],
-    ["where the store goes away", { store: () => ({ bind: unavailable }) }, "store is away", ["new"]],
-    ["while the locks are away", { locks: { acquire: unavailable } }, "store is away", []],
     [
       "where another router keeps the lock",
       { locks: { acquire: async () => ({ kind: "taken" }) }, bound: 100 },
@@ -634,6 +644,21 @@ describe("a recovery fails, and says why,", () => {
     expect(outcome).toEqual({ kind: "failed", why: expect.stringMatching(new RegExp(why, "i")) });
     expect(events).toMatchObject([{ outcome: "failed", why: expect.stringMatching(new RegExp(why, "i")) }]);
     if (ended.length > 0) expect((await listener.called("DELETE")).headers).toMatchObject(Object.fromEntries(HEADERS));
+    const deleted = listener.calls.filter(({ name }) => name === "DELETE");
+    expect(deleted.map(({ headers }) => headers["mcp-session-id"])).toEqual(ended);
+    expect(await store.load(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
+  });
+
+  test.each<[string, OpenOptions, readonly string[]]>([
+    ["the store is away", { store: () => ({ load: unavailable }) }, []],
+    ["the store goes away", { store: () => ({ bind: unavailable }) }, ["new"]],
+    ["the store goes away when the new session is counted", { store: () => ({ brake: unavailable }) }, []],
+    ["the locks are away", { locks: { acquire: unavailable } }, []],
+  ])("for the store's sake, where %s", async (_, options, ended) => {
+    const { recovery, loss, events, listener, store, key } = await open(options);
+    expect(await recovery.recover(loss, never)).toEqual({ kind: "store-away" });
+    expect(events).toMatchObject([{ outcome: "store-away" }]);
+    if (ended.length > 0) await listener.called("DELETE");
     const deleted = listener.calls.filter(({ name }) => name === "DELETE");
     expect(deleted.map(({ headers }) => headers["mcp-session-id"])).toEqual(ended);
     expect(await store.load(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
