@@ -128,15 +128,20 @@ class ExchangeStream implements Stream {
         this.message(next);
       }
     };
+    const settle = (settled: Verdict) => {
+      try {
+        this.#answer(phase, settled);
+      } catch (error) {
+        this.#fault(phase, error);
+      }
+      goOn();
+    };
     // One promise and no chain of them: every request of a session comes through here.
     void verdict.then(
       (settled) => {
-        try {
-          this.#answer(phase, settled);
-        } catch (error) {
-          this.#fault(phase, error);
-        }
-        goOn();
+        // An end that has arrived is read first, or the client's leave would look like Envoy's refusal.
+        if (settled.kind === "stream") setImmediate(() => setImmediate(settle, settled));
+        else settle(settled);
       },
       (error: unknown) => {
         this.#fault(phase, error);

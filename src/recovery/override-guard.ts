@@ -4,7 +4,7 @@
  * body came before (stream.ts). A client that leaves in the very moment looks the same, so one such end proves nothing.
  *
  * By backend: what one backend or its clients do changes nothing for another one. An answer that Envoy takes, at any backend,
- * proves that its configuration allows them.
+ * proves that its configuration allows them: for a while such an end is that of a client.
  */
 export interface OverrideGuard {
   /** Whether an answer to a request for this backend may be streamed; otherwise it is sent whole, which Envoy always takes. */
@@ -20,6 +20,8 @@ export interface OverrideGuard {
 
 /** Misses in a row, at one backend, that make a refusal. */
 export const MISSES = 3;
+/** ms for which an answer that Envoy took proves that it takes others. */
+export const PROOF_MS = 60_000;
 /** ms after which a backend that answers are not streamed for is tried again, by one answer. */
 export const HALF_OPEN_MS = 60_000;
 
@@ -38,6 +40,7 @@ export function createOverrideGuard({
 } = {}): OverrideGuard {
   /** Backends whose last answers were missed. */
   const missing = new Map<string, Seen>();
+  let takenAt = Number.NEGATIVE_INFINITY;
   return {
     mayStream(backend) {
       const seen = missing.get(backend);
@@ -48,9 +51,11 @@ export function createOverrideGuard({
       return true;
     },
     taken() {
+      takenAt = now();
       missing.clear();
     },
     missed(backend) {
+      if (now() - takenAt < PROOF_MS) return undefined;
       const seen = missing.get(backend) ?? { missed: 0, tryAt: undefined };
       missing.set(backend, seen);
       if (++seen.missed < MISSES) return undefined;

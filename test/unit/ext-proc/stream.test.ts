@@ -469,6 +469,25 @@ describe("an answer that is streamed in place of another", () => {
       }
     });
 
+    test("nothing is offered where the end has arrived with the answer: its client has left", async () => {
+      const told: string[] = [];
+      let letGo: (verdict: Verdict) => void = () => undefined;
+      const verdict = new Promise<Verdict>((resolve) => (letGo = resolve));
+      const { stream, answers } = drive({
+        responseHeaders: () => ({ kind: "later", patience: 1, verdict }),
+        overrideMissed: () => void told.push("missed"),
+      });
+      stream.message(requestHeaders);
+      stream.message(responseHeaders);
+      letGo(streamed((async function* () {})()));
+      await new Promise((resolve) => setImmediate(resolve));
+      stream.finished();
+      await settled();
+      await settled();
+      expect(told).toEqual([]);
+      expect(answers.map(([phase]) => phase)).toEqual(["request_headers"]);
+    });
+
     test("nobody knows where the end came long after the answer: its client would not wait for a body that did not come", async () => {
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
       try {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createOverrideGuard, HALF_OPEN_MS, MISSES } from "../../../src/recovery/override-guard.ts";
+import { createOverrideGuard, HALF_OPEN_MS, MISSES, PROOF_MS } from "../../../src/recovery/override-guard.ts";
 
 /** A guard with a clock that stands until it is moved. */
 function open() {
@@ -32,14 +32,25 @@ test("what one backend's answers came to changes nothing for another one", () =>
   expect(miss(1, "two")).toEqual([undefined]);
 });
 
-test("an answer that Envoy takes, at whichever backend, ends the row", () => {
-  const { guard, miss } = open();
+test("an answer that Envoy takes, at whichever backend, ends the row and the refusal", () => {
+  const { guard, miss, pass } = open();
   miss(MISSES - 1);
   guard.taken();
+  pass(PROOF_MS);
   expect(miss(MISSES - 1)).toEqual(Array(MISSES - 1).fill(undefined));
   miss(MISSES);
+  expect(guard.mayStream("one")).toBe(false);
   guard.taken();
   expect(guard.mayStream("one")).toBe(true);
+});
+
+test("for a while after it misses are those of clients that leave, however many", () => {
+  const { guard, miss, pass } = open();
+  guard.taken();
+  pass(PROOF_MS - 1);
+  expect(new Set(miss(100))).toEqual(new Set([undefined]));
+  pass(1);
+  expect(miss(MISSES).at(-1)).toBe(MISSES);
 });
 
 test("a refusal is tried by one answer when its time is over, and by another one should that tell nothing", () => {
