@@ -6,7 +6,9 @@
  * is found there by a collection moves to the old one, whose collections hold requests up by 10 to 40 ms.
  */
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { missingFiles } from "./config/files.ts";
 import { ConfigError, readConfig } from "./config/read.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
 import { parseYaml } from "./config/yaml.ts";
@@ -34,7 +36,7 @@ const program = new Command("mcp-router")
 program
   .command("serve")
   .description("run the processor that Envoy asks about each request")
-  .requiredOption("--config <file>", "mcp-router.yaml")
+  .addOption(configOption())
   .addOption(workersOption())
   .addOption(new Option("--worker <number>").argParser(Number).hideHelp())
   .action(async ({ config, workers, worker }: { config: string; workers?: number; worker?: number }) => {
@@ -53,12 +55,14 @@ program
 program
   .command("check")
   .description("check a configuration, and an Envoy bootstrap of your own against it")
-  .requiredOption("--config <file>", "mcp-router.yaml")
+  .addOption(configOption())
   .addOption(workersOption())
-  .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON")
+  .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON", fromCallersFolder)
   .action(async ({ config: file, workers, envoy }: { config: string; workers?: number; envoy?: string }) => {
     const { config, warnings } = await readConfig(file, { workers });
-    for (const warning of warnings) say(`warning: ${file}: ${warning}`);
+    const missing = await missingFiles(config);
+    for (const warning of [...warnings, ...missing.warnings]) say(`warning: ${file}: ${warning}`);
+    if (missing.errors.length > 0) throw new ConfigError(file, missing.errors);
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
     if (findings.some(({ severity }) => severity === "error")) {
@@ -71,7 +75,7 @@ program
 program
   .command("envoy")
   .description("print Envoy's whole bootstrap for a configuration")
-  .requiredOption("--config <file>", "mcp-router.yaml")
+  .addOption(configOption())
   .addOption(workersOption())
   .action(async ({ config: file, workers }: { config: string; workers?: number }) => {
     const { config, warnings } = await readConfig(file, { workers });
@@ -82,7 +86,7 @@ program
 program
   .command("istio")
   .description("print the objects that an Istio mesh needs for a configuration")
-  .requiredOption("--config <file>", "mcp-router.yaml")
+  .addOption(configOption())
   .addOption(
     new Option("--mode <mode>", "whose Envoys ask the router: a gateway's, or the sidecar of the one backend")
       .choices(ISTIO_MODES)
@@ -104,6 +108,19 @@ try {
   else say(`error: ${error instanceof Error ? error.message : String(error)}`);
 }
 
+function configOption(): Option {
+  return new Option("--config <file>", "mcp-router.yaml").argParser(fromCallersFolder).makeOptionMandatory();
+}
+
+/**
+ * A path as its writer means it: `npm run mcp-router` runs in the folder of package.json, and says in INIT_CWD where it was
+ * called (docs.npmjs.com, "npm run-script").
+ */
+function fromCallersFolder(path: string): string {
+  const { INIT_CWD: folder, npm_lifecycle_event: script } = process.env;
+  return script === "mcp-router" && folder !== undefined && folder !== process.cwd() ? resolve(folder, path) : path;
+}
+
 /** The same for each command, since Envoy's configuration names the workers. */
 function workersOption(): Option {
   return new Option("--workers <number>", "processes to run, in place of processor.workers").argParser((text) => {
@@ -115,7 +132,9 @@ function workersOption(): Option {
 }
 
 async function readBootstrap(file: string): Promise<unknown> {
-  const text = await readFile(file, "utf8");
+  const text = await readFile(resolve(file), "utf8").catch((error: Error) => {
+    throw new ConfigError(file, [`cannot be read: ${error.message}`]);
+  });
   const parsed = parseYaml(text);
   if (!parsed.ok) throw new ConfigError(file, parsed.errors);
   return parsed.value;

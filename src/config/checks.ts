@@ -3,6 +3,7 @@
 import { isIP } from "node:net";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
+import { endpointFaults } from "./endpoints.ts";
 import { longestStorePatience } from "./patience.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
@@ -61,6 +62,7 @@ export function crossChecks(raw: RawConfig): string[] {
     ...sweepTooRare(raw),
     ...partsAboveTheirWhole(raw),
     ...listenerClashes(raw),
+    ...endpointFaults(raw),
     ...socketBesideName(raw),
     ...idleTooShort(raw),
   );

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Identity } from "../core/identity.ts";
 import { publicPath } from "../core/public-path.ts";
+import { likelyMistakes } from "./cautions.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
@@ -102,7 +103,7 @@ function assemble(raw: RawConfig): Loaded {
     idle = raw.sessions.lifetime;
   }
   if (openToRebinding(raw)) warnings.push(NO_HOSTS);
-  warnings.push(...recoveriesCutOff(raw));
+  warnings.push(...recoveriesCutOff(raw), ...likelyMistakes(raw));
   if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name));
   const config: Config = {
     gateway: raw.gateway,

@@ -1,5 +1,6 @@
 /** Reads `mcp-router.yaml` from disk. */
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { type Config, loadConfig, type Overrides } from "./load.ts";
 
 /** A configuration that cannot be used, with every error in it. */
@@ -28,7 +29,8 @@ interface Read {
 export async function readConfig(file: string, overrides: Overrides = {}): Promise<Read> {
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    // The whole path, so that an error says in which folder it was looked for.
+    text = await readFile(resolve(file), "utf8");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new ConfigError(file, [`cannot be read: ${reason}; name your mcp-router.yaml by --config`]);

@@ -83,7 +83,11 @@ export function text(expected: string) {
 }
 
 /** `host:port` or `[v6]:port`. */
-export const tcpAddress = fromText<TcpAddress>('an address such as "127.0.0.1:8080" or "[::1]:8080"', parseTcpAddress);
+export const tcpAddress = fromText<TcpAddress>(
+  'an address such as "127.0.0.1:8080" or "[::1]:8080"',
+  parseTcpAddress,
+  addressHint,
+);
 
 /** `ip:port` or `[v6]:port`: Envoy's own listeners take no names (envoy.config.core.v3.SocketAddress). */
 export const envoyListener = fromText<TcpAddress>(
@@ -92,6 +96,7 @@ export const envoyListener = fromText<TcpAddress>(
     const tcp = parseTcpAddress(text);
     return tcp && isIP(tcp.host) !== 0 ? tcp : undefined;
   },
+  portHint,
 );
 
 /** `host:port` or `unix:/absolute/path`. */
@@ -105,6 +110,7 @@ export const address = fromText<Address>(
     const tcp = parseTcpAddress(text);
     return tcp && { kind: "tcp", ...tcp };
   },
+  portHint,
 );
 
 /** What a client may write in `Host`: a name, IPv4 or `[v6]`, with or without a port; lower case inside. */
@@ -116,6 +122,7 @@ export const host = fromText<string>(
     const [, port] = match;
     return port === undefined || isPort(Number(port)) ? text.toLowerCase() : undefined;
   },
+  portHint,
 );
 
 const pathExpected = 'a path such as "/mcp": no query, no empty, dotted or percent-escaped segment';
@@ -218,6 +225,22 @@ function parseRedisUrl(text: string): RedisUrl | undefined {
 
 const DEFAULT_REDIS_PORT = 6379;
 
+/** Where only the port is wrong, its range. */
+function portHint(text: string): string | undefined {
+  const [, digits] = /:(\d+)$/.exec(text) ?? [];
+  return digits !== undefined && !isPort(Number(digits)) ? `a port is a number from 1 to ${HIGHEST_PORT}` : undefined;
+}
+
+/** Where a URL is written, as other gateways take it, its parts. */
+function addressHint(text: string): string | undefined {
+  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
+  if (!url) return portHint(text);
+  const port = url.port || (url.protocol === "https:" ? "443" : "80");
+  const path = url.pathname === "/" ? "" : `, and path: ${url.pathname}`;
+  const tls = url.protocol === "https:" ? `, and tls: { sni: ${url.hostname} }` : "";
+  return `write ${url.hostname}:${port}${path}${tls}`;
+}
+
 function parseTcpAddress(text: string): TcpAddress | undefined {
   const [, v6, name, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
@@ -238,11 +261,18 @@ function bytesOf(text: string): number {
   return Number(digits) * (sizeUnits[unit ?? ""] ?? Number.NaN);
 }
 
-function fromText<T>(expected: string, parse: (text: string) => T | undefined) {
+/** @param hint what to add for a text that is wrong, if there is more to say */
+function fromText<T>(
+  expected: string,
+  parse: (text: string) => T | undefined,
+  hint: (text: string) => string | undefined = () => undefined,
+) {
   const read = (text: string, context: z.RefinementCtx): T => {
     const value = parse(text);
     if (value === undefined) {
-      context.issues.push({ code: "custom", message: `expected ${expected}`, input: text });
+      const more = hint(text);
+      const message = more === undefined ? `expected ${expected}` : `expected ${expected}; ${more}`;
+      context.issues.push({ code: "custom", message, input: text });
       return z.NEVER;
     }
     return value;

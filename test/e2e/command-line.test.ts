@@ -51,6 +51,43 @@ describe("check", () => {
     ]);
   });
 
+  test("refuses what names a file of the router's own that is not there, and only warns of one of Envoy's", () => {
+    const store = "store: { kind: redis, url: redis://h, passwordFile: /no/such }\n";
+    const own = run("check", "--config", file("own.yaml", CONFIG + store));
+    expect(own).toMatchObject({ status: 1, stdout: "" });
+    expect(own.stderr).toMatch(
+      /^error: .*own\.yaml: store\.passwordFile: cannot read \/no\/such: there is no such file\n$/,
+    );
+    const tls = CONFIG.replace(/^gateway: \{/m, "gateway: { tls: { cert: /no/such, key: /no/such },");
+    const envoys = run("check", "--config", file("envoys.yaml", tls));
+    expect(envoys.status).toBe(0);
+    expect(envoys.stderr).toMatch(/^warning: .*gateway\.tls\.cert: \/no\/such cannot be read here/);
+  });
+
+  test("says in which folder a file was looked for", () => {
+    const { status, stderr } = run("check", "--config", "no-such.yaml");
+    expect(status).toBe(1);
+    expect(stderr).toContain(`open '${join(process.cwd(), "no-such.yaml")}'`);
+  });
+
+  test("by `npm run` looks for files where npm was called", () => {
+    file("sub.yaml", CONFIG);
+    const env = { ...process.env, INIT_CWD: directory, npm_lifecycle_event: "mcp-router" };
+    const { status, stdout } = spawnSync(process.execPath, [MAIN, "check", "--config", "sub.yaml"], {
+      encoding: "utf8",
+      env,
+    });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `${join(directory, "sub.yaml")}: ok\n` });
+  });
+
+  test("shows nothing of a bootstrap that is no YAML", () => {
+    const config = file("good.yaml", CONFIG);
+    const bootstrap = file("secret.yaml", "inline_string: hunter2secret ]\n");
+    const { status, stderr } = run("check", "--config", config, "--envoy", bootstrap);
+    expect(status).toBe(1);
+    expect(stderr).not.toContain("hunter2secret");
+  });
+
   test("warns in one line where any Host is taken, and passes", () => {
     const config = file("no-hosts.yaml", CONFIG.replace(/^gateway.*$/m, ""));
     const { status, stderr } = run("check", "--config", config);

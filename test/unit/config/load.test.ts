@@ -352,14 +352,17 @@ describe("hosts", () => {
     expect(load({ gateway: { hosts: ["GW.Example:80"] } }).gateway.hosts).toEqual(["gw.example:80"]);
   });
 
-  test.each(["", "https://gw.example", "gw.example/", "*.example", "::1", "gw.example:0", "gw.example:99999", "a b"])(
-    "not %j",
-    (host) => {
-      expect(errorsOf({ gateway: { hosts: [host] } })).toEqual([
-        `gateway.hosts[0]: got ${JSON.stringify(host)}, expected a host such as "mcp.example.com", "10.0.0.1:8080" or "[::1]", without a scheme, path or wildcard`,
-      ]);
-    },
-  );
+  test.each(["", "https://gw.example", "gw.example/", "*.example", "::1", "a b"])("not %j", (host) => {
+    expect(errorsOf({ gateway: { hosts: [host] } })).toEqual([
+      `gateway.hosts[0]: got ${JSON.stringify(host)}, expected a host such as "mcp.example.com", "10.0.0.1:8080" or "[::1]", without a scheme, path or wildcard`,
+    ]);
+  });
+
+  test.each(["gw.example:0", "gw.example:99999"])("not %j, and the range of ports is told", (host) => {
+    expect(errorsOf({ gateway: { hosts: [host] } })).toEqual([
+      expect.stringMatching(/, expected a host such as .*; a port is a number from 1 to 65535$/),
+    ]);
+  });
 
   test("a warning says what it means when none are set and nothing else keeps foreign pages out", () => {
     const warning = expect.stringMatching(/^gateway\.hosts is not set: any Host is taken.*DNS rebinding/);

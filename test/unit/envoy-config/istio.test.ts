@@ -182,7 +182,7 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
   });
 
   test.each([
-    [{ istio: undefined }, "istio: is missing; add the namespace"],
+    [{ istio: undefined, gateway: { listen: "0.0.0.0:8079" } }, "istio: is missing; add the namespace"],
     [{ processor: {} }, "processor.endpoints: got 127.0.0.1:50051, expected one service of the mesh by its full name"],
     [
       { processor: { endpoints: ["unix:/run/r.sock"] } },

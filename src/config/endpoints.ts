@@ -1,0 +1,72 @@
+/** Whether endpoints of backends are what they can be: each once, none of them Envoy or the router itself. Pure. */
+import { shown } from "./redact.ts";
+import type { RawConfig } from "./schema.ts";
+import { formatAddress, type TcpAddress, WILDCARDS } from "./values.ts";
+import { workerAddresses } from "./workers.ts";
+
+/** What the errors in endpoints are. */
+export function endpointFaults(raw: RawConfig): string[] {
+  const listeners = listenersOf(raw);
+  const errors: string[] = [];
+  for (const [name, { endpoints }] of Object.entries(raw.backends)) {
+    const seen = new Map<string, number>();
+    endpoints.forEach((endpoint, index) => {
+      const where = `backends.${name}.endpoints[${index}]`;
+      const got = `got ${shown(formatAddress(endpoint), [])}`;
+      const key = formatAddress({ ...endpoint, host: endpoint.host.toLowerCase() });
+      const first = seen.get(key);
+      if (first !== undefined) errors.push(`${where}: ${got}, which endpoints[${first}] is already`);
+      else seen.set(key, index);
+      const listener = listeners.find(({ address }) => reaches(endpoint, address));
+      if (listener) errors.push(`${where}: ${got}, which is ${listener.setting}: ${listener.why}`);
+    });
+  }
+  return errors;
+}
+
+interface Listener {
+  readonly setting: string;
+  readonly address: TcpAddress;
+  readonly why: string;
+}
+
+const LOOP = "requests would go around in a loop; write where the MCP server listens";
+const NO_SERVER = "no MCP server listens there";
+
+function listenersOf({ gateway, egress, processor, envoy, istio }: RawConfig): Listener[] {
+  const all: (Omit<Listener, "address"> & { readonly address: TcpAddress | undefined })[] = [
+    // In a mesh it may be the server's own port, which the sidecar takes for it.
+    {
+      setting: "gateway.listen",
+      address: istio ? undefined : gateway.listen,
+      why: `${LOOP} (Istio's sidecar needs the section istio)`,
+    },
+    { setting: "egress.listen", address: egress.listen, why: LOOP },
+    { setting: "egress.address", address: egress.address, why: LOOP },
+    { setting: "processor.http", address: processor.http, why: NO_SERVER },
+    { setting: "envoy.admin", address: envoy.admin, why: NO_SERVER },
+    ...workerAddresses(processor.listen, processor.workers).map((address) => ({
+      setting: "processor.listen",
+      address: address.kind === "tcp" ? address : undefined,
+      why: NO_SERVER,
+    })),
+  ];
+  return all.flatMap(({ address, ...rest }) => (address ? [{ ...rest, address }] : []));
+}
+
+/**
+ * Whether who connects to `endpoint` on the machine of a listener reaches it. On which machine it is, is not known: another
+ * address of the same machine is not told.
+ */
+function reaches(endpoint: TcpAddress, listener: TcpAddress): boolean {
+  if (endpoint.port !== listener.port) return false;
+  const host = endpoint.host.toLowerCase();
+  if (host === listener.host.toLowerCase()) return true;
+  const isLocal = isLoopback(host) || WILDCARDS.has(host);
+  return isLocal && (isLoopback(listener.host.toLowerCase()) || WILDCARDS.has(listener.host));
+}
+
+/** RFC 6890, and RFC 6761 §6.3. */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,60 @@
+/** Whether the files that a configuration names are there. They are looked for where this runs. */
+import { access, constants } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Config } from "./load.ts";
+
+export interface MissingFiles {
+  /** The router's own: it cannot start without them. */
+  readonly errors: readonly string[];
+  /** Those on Envoy's machine, which may be another one. */
+  readonly warnings: readonly string[];
+}
+
+export async function missingFiles(config: Config): Promise<MissingFiles> {
+  const [own, envoys] = await Promise.all([missing(ownFiles(config)), missing(envoysFiles(config))]);
+  return {
+    errors: own.map(([setting, file, why]) => `${setting}: cannot read ${resolve(file)}: ${why}`),
+    warnings: envoys.map(
+      ([setting, file, why]) => `${setting}: ${file} cannot be read here: ${why}; Envoy needs it on its own machine`,
+    ),
+  };
+}
+
+type Named = readonly [setting: string, file: string | undefined];
+
+function ownFiles({ store }: Config): Named[] {
+  if (store.kind !== "redis") return [];
+  const { tls } = store;
+  return [
+    ["store.passwordFile", store.passwordFile],
+    ["store.tls.ca", tls?.ca],
+    ["store.tls.cert", tls?.cert],
+    ["store.tls.key", tls?.key],
+  ];
+}
+
+function envoysFiles({ gateway, backends, identity }: Config): Named[] {
+  const jwks = identity.kind === "jwt" ? identity.jwks : undefined;
+  return [
+    ["gateway.tls.cert", gateway.tls?.cert],
+    ["gateway.tls.key", gateway.tls?.key],
+    ...backends.map(({ name, tls }): Named => [`backends.${name}.tls.ca`, tls?.ca]),
+    ["identity.jwks.file", jwks && "file" in jwks ? jwks.file : undefined],
+    ["identity.jwks.ca", jwks && "uri" in jwks ? jwks.ca : undefined],
+  ];
+}
+
+async function missing(named: readonly Named[]): Promise<(readonly [setting: string, file: string, why: string])[]> {
+  const looks = named.map(async ([setting, file]) => {
+    if (file === undefined) return [];
+    const why = await access(file, constants.R_OK).then(() => undefined, reasonOf);
+    return why === undefined ? [] : [[setting, file, why] as const];
+  });
+  return (await Promise.all(looks)).flat();
+}
+
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "there is no such file";
+  return code === "EACCES" ? "permission denied" : String(code ?? error);
+}

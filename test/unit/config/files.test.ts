@@ -1,0 +1,47 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { missingFiles } from "../../../src/config/files.ts";
+import { readConfigText } from "../../../src/config/read.ts";
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "mcp-router-files-"));
+  writeFileSync(join(directory, "there"), "x");
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function look(over: object) {
+  const base = { backends: { one: { endpoints: ["h:1"] } }, routes: [{ path: "/mcp", backends: ["one"] }] };
+  return missingFiles(readConfigText("f", JSON.stringify({ ...base, ...over })).config);
+}
+const away = "/no/such/file";
+
+test("files that are there are not told", async () => {
+  const there = join(directory, "there");
+  const tls = { cert: there, key: there };
+  const store = { kind: "redis", url: "redis://h", passwordFile: there, tls: { ca: there, ...tls } };
+  expect(await look({ gateway: { tls }, store })).toEqual({ errors: [], warnings: [] });
+});
+
+test("of the router's own that are not there each is an error", async () => {
+  const store = { kind: "redis", url: "redis://h", passwordFile: away, tls: { ca: away, cert: away, key: away } };
+  const settings = ["store.passwordFile", "store.tls.ca", "store.tls.cert", "store.tls.key"];
+  expect(await look({ store })).toEqual({
+    errors: settings.map((setting) => `${setting}: cannot read ${away}: there is no such file`),
+    warnings: [],
+  });
+});
+
+test("of Envoy's, which may be on another machine, each is a warning", async () => {
+  const jwt = (jwks: object) => ({ identity: { kind: "jwt", issuer: "i", audiences: ["a"], jwks } });
+  const backends = { one: { endpoints: ["h:1"], tls: { sni: "h", ca: away } } };
+  const warning = (setting: string) =>
+    `${setting}: ${away} cannot be read here: there is no such file; Envoy needs it on its own machine`;
+  expect(await look({ gateway: { tls: { cert: away, key: away } }, backends, ...jwt({ file: away }) })).toEqual({
+    errors: [],
+    warnings: ["gateway.tls.cert", "gateway.tls.key", "backends.one.tls.ca", "identity.jwks.file"].map(warning),
+  });
+  expect((await look(jwt({ uri: "https://i/k", ca: away }))).warnings).toEqual([warning("identity.jwks.ca")]);
+});
