@@ -609,3 +609,31 @@ describe("a body", () => {
     expect(await counted(tooLarge)).toBe(before + 1);
   });
 });
+
+describe("a backend that is not to be pressed", () => {
+  test("is asked for another session no more often than the brake lets it be, and each request gets an answer", async () => {
+    backend.on("notifications/initialized", text(404, "lost again"));
+    backend.forget();
+    expect((await call(1)).status).toBe(404);
+    expect(count("initialize")).toBe(2);
+    // 8 are free, of which the second one was worth all: each further one comes by itself, later and later.
+    for (let n = 0; n < 3; n++) expect((await call(n)).status).toBe(404);
+    expect(count("initialize")).toBeLessThanOrEqual(5);
+    expect(backend.ran).toEqual([]);
+  });
+
+  test("by Retry-After is not asked again until then, whichever of its sessions is lost", async () => {
+    // A backend of its own: what it asks for holds for all of its sessions.
+    const begin = () => openSession(stack.port, HASTY);
+    const lost = await Promise.all([begin(), begin(), begin()]);
+    backend.on("initialize", (response) => response.writeHead(503, { "retry-after": "60" }).end("{}"));
+    backend.forget();
+    const before = backend.methods.filter((method) => method === "initialize").length;
+    for (const [n, held] of lost.entries()) {
+      const answer = await call(n, HASTY, held);
+      expect(answer).toMatchObject({ status: 404, body: expect.stringContaining("Session not found") });
+    }
+    expect(backend.methods.filter((method) => method === "initialize")).toHaveLength(before + 1);
+    expect(await counted('recovery_seconds_count{backend="hasty",outcome="braked"}')).toBe(2);
+  });
+});
