@@ -123,6 +123,7 @@ class Reader {
     let params: Params | undefined;
     let id: string | undefined;
     let ids = 0;
+    let hasNoError = false;
 
     for (
       let member = scanner.firstMember(MESSAGE_KEYS);
@@ -152,7 +153,13 @@ class Reader {
           break;
         case "params":
           if (scanner.peek() === OPEN_BRACE) params = this.#params();
+          // null is as good as absent: encoders write it for what is not set.
+          else if (scanner.peek() === LETTER_N) scanner.skip();
           else this.#skipFaulty("params must be an object");
+          break;
+        case "error":
+          hasNoError = scanner.peek() === LETTER_N;
+          scanner.skip();
           break;
         default:
           scanner.skip();
@@ -161,6 +168,8 @@ class Reader {
     this.#noteLookalike("");
 
     if (!versioned) this.#note("not-json-rpc", VERSION_RULE);
+    // Not so a result, which may be null.
+    if (hasNoError) seen &= ~ERROR;
     const flaw = flawOf(seen, id);
     if (flaw !== undefined) this.#note("not-json-rpc", flaw);
     const isResponse = (seen & METHOD) === 0 && (seen & (RESULT | ERROR)) !== 0;

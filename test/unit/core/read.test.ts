@@ -47,8 +47,28 @@ describe("kinds of messages", () => {
     ['"id":3,"error":{"code":1,"message":""}', "3"],
     ['"id":null,"error":{}', undefined],
     ['"error":{}', undefined],
+    ['"id":3,"result":{},"error":null', "3"],
+    ['"error":null,"id":3,"result":null', "3"],
   ])("%s is a response", (members, id) => {
     expect(readOne(`{"jsonrpc":"2.0",${members}}`)).toEqual({ kind: "response", id });
+  });
+
+  test.each([
+    ['"id":1,"method":"m","params":null', { kind: "request", id: "1", method: "m", params: undefined }],
+    ['"params":null,"method":"m"', { kind: "notification", method: "m", params: undefined }],
+    ['"id":1,"method":"m","error":null', { kind: "request", id: "1", method: "m", params: undefined }],
+  ])("null is as good as absent: %s", (members, message) => {
+    expect(readOne(`{"jsonrpc":"2.0",${members}}`)).toEqual(message);
+  });
+
+  test("a _meta of null is as good as absent", () => {
+    const message = readOne('{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":"x","_meta":null}}');
+    expect(message).toMatchObject({ params: { name: { value: "x" }, meta: undefined } });
+  });
+
+  test.each(["nul", "nulll", "n", "nope"])("%s is no null", (word) => {
+    expect(read(`{"jsonrpc":"2.0","id":1,"method":"m","params":${word}}`)).toMatchObject({ reason: "not-json" });
+    expect(read(`{"jsonrpc":"2.0","id":1,"method":"m","error":${word}}`)).toMatchObject({ reason: "not-json" });
   });
 
   test("an array of messages is a batch, in their order", () => {
@@ -319,7 +339,9 @@ describe("JSON that is no JSON-RPC message is refused", () => {
     ['{"jsonrpc":"2.0","method":"m","id":true}', ID, undefined],
     ['{"jsonrpc":"2.0","error":{},"id":false}', ID, undefined],
     ['{"jsonrpc":"2.0","method":"m","params":[],"id":1}', "params must be an object", "1"],
-    ['{"jsonrpc":"2.0","method":"m","params":null,"id":1}', "params must be an object", "1"],
+    ['{"jsonrpc":"2.0","method":"m","result":null,"id":1}', "a message with a method has no result and no error", "1"],
+    ['{"jsonrpc":"2.0","id":1,"error":null}', "a message has a method, a result or an error", "1"],
+    ['{"jsonrpc":"2.0","id":1,"result":null,"error":{}}', "a response has a result or an error, not both", undefined],
     ['{"jsonrpc":"2.0","method":"m","id":1,"result":{}}', "a message with a method has no result and no error", "1"],
     ['{"jsonrpc":"2.0","method":"m","error":{}}', "a message with a method has no result and no error", undefined],
     ['{"jsonrpc":"2.0","id":1,"result":1,"error":1}', "a response has a result or an error, not both", undefined],
@@ -613,7 +635,8 @@ describe("against JSON.parse", () => {
   /** The rules of JSON-RPC once more, over what JSON.parse gives. */
   function kindOf(message: unknown): Message["kind"] | undefined {
     if (!isObject(message) || message.jsonrpc !== "2.0") return undefined;
-    const has = (key: string) => Object.hasOwn(message, key);
+    const isAbsentAsNull = (key: string) => (key === "params" || key === "error") && message[key] === null;
+    const has = (key: string) => Object.hasOwn(message, key) && !isAbsentAsNull(key);
     if (has("params") && !isObject(message.params)) return undefined;
     if (has("method")) {
       if (typeof message.method !== "string" || has("result") || has("error")) return undefined;
