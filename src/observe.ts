@@ -82,17 +82,8 @@ function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoi
   }
 }
 
-/** How long (ms) a backend whose brake was said at warn is not said of again. */
-const BRAKED_QUIET_MS = 60_000;
-
 export function recoveryObserver(metrics: Metrics, log: Logger): (event: RecoveryEvent) => void {
-  const saidAt = new Map<string, number>();
-  const isQuiet = (backend: string) => {
-    const now = performance.now();
-    if (now - (saidAt.get(backend) ?? -BRAKED_QUIET_MS) < BRAKED_QUIET_MS) return true;
-    saidAt.set(backend, now);
-    return false;
-  };
+  const isDue = seldom();
   return ({ key, backend, suspicion, outcome, why, from, to, ms }) => {
     metrics.recovered(backend, outcome, ms / 1000);
     const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
@@ -107,7 +98,7 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
       case "left":
         return log.debug(line, "nobody waits for a lost session any more");
       case "braked":
-        if (isQuiet(backend)) return log.debug(line, "a lost session is not recovered for a while");
+        if (!isDue(`${backend} ${why}`)) return log.debug(line, "a lost session is not recovered for a while");
         return log.warn(
           line,
           why === "retry-after"

@@ -142,6 +142,30 @@ describe("a session that seemed lost is counted by what came of it, and logged",
   });
 });
 
+describe("a session that the brake keeps from being recovered", () => {
+  const braked = {
+    kind: "recovery",
+    key,
+    suspicion: "ask",
+    outcome: "braked",
+    from: "",
+    to: undefined,
+    ms: 1,
+  } as const;
+
+  test("is counted each time, and said at warn once a minute for each backend and reason, with what to look at", async () => {
+    const { recovery, counted, warnings } = open();
+    for (const backend of ["one", "one", "two"]) recovery({ ...braked, backend, why: "lost again" });
+    recovery({ ...braked, backend: "one", why: "retry-after" });
+    expect(await counted()).toContain('mcp_router_recovery_seconds_count{backend="one",outcome="braked"} 3');
+    expect(warnings()).toMatchObject([
+      { backend: "one", msg: expect.stringContaining("does an endpoint lead to several servers") },
+      { backend: "two", msg: expect.stringContaining("does an endpoint lead to several servers") },
+      { backend: "one", msg: expect.stringContaining("has asked to be let be") },
+    ]);
+  });
+});
+
 test("an expired session is counted, and known to the log by its tag", async () => {
   const { sweep, counted, lines } = open();
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: "1", initializeParams: "{}", bindings: {} };
