@@ -509,11 +509,13 @@ class HttpExchange implements Exchange {
     if (slides === "always" || (slides === "when-due" && found.touchDue)) {
       let touched = await store.touch(claimed.key);
       if (touched.kind === "unavailable") touched = await this.#askAgain(() => store.touch(claimed.key), message);
-      if (touched.kind === "unavailable") return unavailable;
       if (touched.kind === "unknown") return unknown;
-      const lease = { key: claimed.key, principal: session.owner };
-      // Not waited for: a lease that runs out early is taken anew by the sweeper.
-      void extendLease(this.#dependencies.ledger, store, lease, touched.expiresIn);
+      // Nor is it refused where the store takes no writes: the session lives for about idle yet, and its next request tries again.
+      if (touched.kind === "touched") {
+        const lease = { key: claimed.key, principal: session.owner };
+        // Not waited for: a lease that runs out early is taken anew by the sweeper.
+        void extendLease(this.#dependencies.ledger, store, lease, touched.expiresIn);
+      }
     }
     return { id: claimed.id, key: claimed.key, binding, listening };
   }
