@@ -14,6 +14,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const LIMIT = 64 * 1024;
@@ -113,6 +114,15 @@ describe("JSON that is not JSON-RPC gets 400 -32600, with the id where there is 
     [
       "a batch of both eras",
       '[{"jsonrpc":"2.0","id":7,"method":"ping"},{"jsonrpc":"2.0","id":8,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}]',
+      undefined,
+    ],
+    ["an initialize without an id", '{"jsonrpc":"2.0","method":"initialize","params":{}}', undefined],
+    ["one in a batch", '[{"jsonrpc":"2.0","method":"initialize","params":{}}]', undefined],
+    ["one in other case", '{"jsonrpc":"2.0","id":7,"method":"Initialize","params":{}}', "7"],
+    ["one that ends in C", '{"jsonrpc":"2.0","id":7,"method":"initialize\\u0000x","params":{}}', "7"],
+    [
+      "a level that is set without an id",
+      '{"jsonrpc":"2.0","method":"logging/setLevel","params":{"level":"info"}}',
       undefined,
     ],
     ["an initialize without params", '{"jsonrpc":"2.0","id":7,"method":"initialize"}', "7"],
@@ -319,6 +329,18 @@ describe("an RBAC filter of one's own, between ours and the router", () => {
   });
 });
 
+test("an initialize in a modern envelope gets 404 -32601 with its id, as that era has it", async () => {
+  const message = modernMessage("initialize", { protocolVersion: "2025-11-25" }, 7);
+  const answer = await post(stack.port, "/mcp", message, modernHeaders("initialize"));
+  expectRefusal(answer, { status: 404, code: -32601, id: "7" });
+});
+
+test("a POST that some frameworks would take for a DELETE is refused", async () => {
+  const headers = { ...inSession(), "x-http-method-override": "DELETE" };
+  expectRefusal(await post(stack.port, "/mcp", callMessage("whoami"), headers), { status: 400, code: -32600 });
+  expect((await post(stack.port, "/mcp", callMessage("whoami"), inSession())).status).toBe(200);
+});
+
 describe("a route whose sessions are required", () => {
   test("refuses a message without one by 400 with the id", async () => {
     const answer = await post(stack.port, "/strict", callMessage("whoami", {}, 7));
@@ -371,8 +393,4 @@ function modernList(id: number): object {
     "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
   };
   return { jsonrpc: "2.0", id, method: "tools/list", params: { _meta: meta } };
-}
-
-function modernHeaders(method: string): Record<string, string> {
-  return { "mcp-protocol-version": "2026-07-28", "mcp-method": method };
 }
