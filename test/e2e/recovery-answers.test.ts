@@ -202,7 +202,8 @@ test.each([
   ["a long text", "é".repeat(100)],
 ])("a lost session's own answer is known where it repeats an id that is %s", async (_, id) => {
   const repeats: Answerer = (response, seen) => {
-    const asked: unknown = JSON.parse(seen.body.toString()).id;
+    // The DELETE of what was replaced has no body.
+    const asked: unknown = seen.body.length > 0 ? JSON.parse(seen.body.toString()).id : undefined;
     json(404, { ...error(-32001, "Session not found"), id: asked })(response, seen);
   };
   backend.unknown(repeats);
