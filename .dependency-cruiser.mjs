@@ -28,7 +28,7 @@ export default {
     only("contract-of-sessions", "^src/sessions/(store|id)\\.ts$", ["^src/core/"], "a contract knows the core only"),
     only(
       "contract-of-admission",
-      "^src/admission/(ledger|lease|admission|sweeper|retried)\\.ts$",
+      "^src/admission/(ledger|lease|admission|sweeper|retried|parking|in-use|turns)\\.ts$",
       ["^src/core/", "^src/sessions/(store|id)\\.ts$"],
       "admission knows the contract of sessions, and no implementation",
     ),
@@ -58,8 +58,8 @@ export default {
       [
         "^src/core/",
         "^src/sessions/(store|id)\\.ts$",
-        "^src/admission/(ledger|lease|admission)\\.ts$",
-        "^src/recovery/keep\\.ts$",
+        "^src/admission/(ledger|lease|admission|in-use)\\.ts$",
+        "^src/recovery/(keep|resume)\\.ts$",
       ],
       "gateway → core, contracts",
     ),
@@ -73,7 +73,10 @@ export default {
       from: { path: "^src/", pathNot: ["^src/store\\.ts$", "^src/(sessions|admission|recovery|redis)/"] },
       to: {
         path: "^src/(sessions|admission|redis)/|^src/recovery/(memory|redis)-locks\\.ts$",
-        pathNot: ["^src/sessions/(store|id)\\.ts$", "^src/admission/(ledger|lease|admission|sweeper)\\.ts$"],
+        pathNot: [
+          "^src/sessions/(store|id)\\.ts$",
+          "^src/admission/(ledger|lease|admission|sweeper|parking|in-use)\\.ts$",
+        ],
       },
     },
     {

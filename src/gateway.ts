@@ -4,9 +4,10 @@
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
-import type { Admission, AdmissionCaps, NotCommitted, Slot } from "./admission/admission.ts";
+import type { Admission, NotCommitted, Slot } from "./admission/admission.ts";
+import type { InUse, Use } from "./admission/in-use.ts";
 import { extendLease } from "./admission/lease.ts";
-import type { Ledger } from "./admission/ledger.ts";
+import type { CapName, Ledger } from "./admission/ledger.ts";
 import {
   type EndpointFault,
   headForClient,
@@ -19,6 +20,7 @@ import { decide, type Intent, type Labels } from "./core/decide.ts";
 import { MCP_SESSION_ID } from "./core/headers.ts";
 import {
   CONTINUE,
+  type Decision,
   DROP_BODY,
   type HeaderFields,
   isSuccess,
@@ -36,9 +38,10 @@ import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import { isUnanswered } from "./core/response-flags.ts";
-import type { RequestPolicy, Route } from "./core/routes.ts";
+import { longestResumption, type RequestPolicy, type Route } from "./core/routes.ts";
 import { readSessionHeader } from "./core/session-header.ts";
 import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
+import type { Resume } from "./recovery/resume.ts";
 import {
   mintSessionId,
   parseSessionId,
@@ -54,6 +57,7 @@ import {
   type Binding,
   bindingOf,
   FIRST_GENERATION,
+  isParked,
   type Patience,
   type SessionStore,
 } from "./sessions/store.ts";
@@ -65,11 +69,11 @@ export interface Gateway {
 
 export interface Exchange {
   /** Decides a bodyless request, or asks for the body. */
-  requestHeaders(head: RequestHead): Verdict | Promise<Verdict>;
+  requestHeaders(head: RequestHead): Decision;
   /** Decides a POST. */
-  requestBody(body: Uint8Array): Verdict | Promise<Verdict>;
+  requestBody(body: Uint8Array): Decision;
   /** Sees the head of the answer, whoever gave it. */
-  responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later;
+  responseHeaders(head: ResponseHead): Decision;
   /** Envoy takes the body of a streamed answer. */
   overrideTaken(): void;
   /**
@@ -113,8 +117,12 @@ export interface GatewayDependencies {
   readonly store: SessionStore;
   readonly ledger: Ledger;
   readonly admission: Admission;
+  /** Told of each request in a session while that is under way. */
+  readonly inUse: InUse;
   /** Keeps what must be sent again if its session is lost. */
   readonly keeper: Keeper;
+  /** Begins another backend session for one that was parked. */
+  readonly resume: Resume;
   /**
    * Tells a backend that a session which it has just begun will never be used, with the credentials among the headers of the
    * request that it was begun for. Resolves to whether it was told; never rejects.
@@ -174,7 +182,7 @@ const EXHAUSTED = {
   perPrincipal: "principal-exhausted",
   anonymous: "anonymous-exhausted",
   waiting: "initializes-exhausted",
-} as const satisfies Record<keyof AdmissionCaps, RejectReason>;
+} as const satisfies Record<CapName | "waiting", RejectReason>;
 
 const UNKNOWN: Found = { kind: "unknown" };
 const UNAVAILABLE = { kind: "unavailable" } as const;
@@ -200,6 +208,10 @@ class HttpExchange implements Exchange {
   #listensAnew: OwnSession | undefined;
   /** What is sent again if its session turns out to be lost. */
   #kept: Kept | undefined;
+  /** The session that the request is under way in. */
+  #use: Use | undefined;
+  /** Ends the wait for another backend session in place of a parked one. */
+  #resuming: AbortController | undefined;
   /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
   #requestId: string | undefined;
   /** How it waits for a store that is away; undefined until it is. */
@@ -212,7 +224,7 @@ class HttpExchange implements Exchange {
     this.#policy = dependencies.policy();
   }
 
-  requestHeaders(head: RequestHead): Verdict | Promise<Verdict> {
+  requestHeaders(head: RequestHead): Decision {
     const opening = openRequest(head, this.#policy);
     if (opening.kind === "reject") return this.#refuse(opening.reject);
     const { kind, route, query } = opening;
@@ -240,7 +252,7 @@ class HttpExchange implements Exchange {
     }
   }
 
-  requestBody(body: Uint8Array): Verdict | Promise<Verdict> {
+  requestBody(body: Uint8Array): Decision {
     const { kind, headers } = this.#opened();
     // A GET or DELETE was decided by its head. What it carries is no message, and no server shall take it for one.
     if (kind !== "message") return body.length === 0 ? CONTINUE : DROP_BODY;
@@ -260,7 +272,7 @@ class HttpExchange implements Exchange {
     }
   }
 
-  responseHeaders(head: ResponseHead): Verdict | Promise<Verdict> | Later {
+  responseHeaders(head: ResponseHead): Decision {
     const { headers, endpoint } = head;
     if (this.#ended) return this.#confirmEnd(this.#ended, head);
     // Envoy's own answers have no endpoint; a redirect among them is of a filter that the operator has set up.
@@ -287,7 +299,7 @@ class HttpExchange implements Exchange {
    * The session has ended, so a client that ended it hears of a success: some take anything else for a failure of their own
    * (MCP lets a server refuse by 405 to end sessions). A backend that has not heard of it is told once more.
    */
-  #confirmEnd(ended: Binding, head: ResponseHead): Verdict | Promise<Verdict> | Later {
+  #confirmEnd(ended: Binding, head: ResponseHead): Decision {
     const { headers, endpoint } = head;
     const status = headers.get(":status");
     if (isSuccess(status)) return this.#passOn(head);
@@ -313,7 +325,7 @@ class HttpExchange implements Exchange {
   }
 
   /** The answer goes on as it is, unless it is that of a lost session. */
-  #passOn(head: ResponseHead): Verdict | Promise<Verdict> | Later {
+  #passOn(head: ResponseHead): Decision {
     const asItIs = headForClient(this.#sessionId, head);
     if (this.#listensAnew && isSuccess(head.headers.get(":status"))) this.#rememberListening(this.#listensAnew);
     return this.#kept?.answer(head, asItIs) ?? asItIs;
@@ -346,6 +358,8 @@ class HttpExchange implements Exchange {
     // The backend has it, and may begin a session all the same.
     this.#initializing?.slot.leave();
     this.#kept?.drop();
+    if (this.#use) this.#dependencies.inUse.end(this.#use);
+    this.#resuming?.abort(new Error("the request has ended"));
   }
 
   /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
@@ -366,14 +380,38 @@ class HttpExchange implements Exchange {
   }
 
   /** Sends a message into the session that it names, or to any endpoint where it names none. */
-  async #forwardInSession(labels: Labels | undefined, message: SentMessage | undefined): Promise<Verdict> {
-    const { route, query, mustNotPass, headers } = this.#opened();
+  async #forwardInSession(labels: Labels | undefined, message: SentMessage | undefined): Promise<Verdict | Later> {
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
     const own = await this.#ownSession(message === undefined ? "always" : "when-due", message);
     if ("reason" in own) return this.#refuse(own);
+    return isParked(own.binding) ? this.#resume(own, labels, message) : this.#send(own, labels, message);
+  }
+
+  /** The session's backend has been told to end it there: nothing is sent before there is another one. */
+  #resume(own: OwnSession, labels: Labels | undefined, message: SentMessage | undefined): Verdict | Later {
+    const { route, headers } = this.#opened();
+    const { key, binding } = own;
+    const unknown = { reason: "session-unknown", id: this.#requestId } as const;
+    if (route.onSessionLost === "surface") return this.#refuse(unknown);
+    this.#resuming = new AbortController();
+    if (this.#closed) this.#resuming.abort(new Error("the request has ended"));
+    const resumed = this.#dependencies.resume({ route, headers, key, binding }, this.#resuming.signal);
+    const verdict = resumed.then((another) => {
+      if (!another) return this.#refuse(unknown);
+      return withCookie(this.#send({ ...own, binding: another.binding }, labels, message), another.cookie);
+    });
+    return { kind: "later", patience: longestResumption(route.timeouts), verdict };
+  }
+
+  #send(own: OwnSession, labels: Labels | undefined, message: SentMessage | undefined): Verdict {
+    const { route, query, mustNotPass, headers } = this.#opened();
     const { id: sessionId, key, binding, listening = FIRST_GENERATION } = own;
     this.#sessionId = sessionId;
     if (message === undefined && binding.generation > listening) this.#listensAnew = own;
+    if (!this.#closed) {
+      this.#use = { key, principal: this.#principal, backend: route.backend };
+      this.#dependencies.inUse.begin(this.#use);
+    }
     if (route.onSessionLost === "recover" && !this.#closed) {
       const { limits } = this.#policy;
       const { keeper } = this.#dependencies;
@@ -402,6 +440,8 @@ class HttpExchange implements Exchange {
     this.#dependencies.observe({ kind: "session-ended", route, tag });
     // A recovery may have moved the session since it was found.
     const pin = bindingOf(removed.session, route.backend) ?? own.binding;
+    // Its backend was told then.
+    if (isParked(pin)) return SESSION_ENDED;
     this.#ended = pin;
     return forward(this.#destination(undefined, tag, pin), mustNotPass);
   }
@@ -463,7 +503,7 @@ class HttpExchange implements Exchange {
   #notAdmitted(why: NotCommitted): Reject {
     const id = this.#requestId;
     if (why.kind !== "exhausted") return { reason: "store-unavailable", id };
-    return { reason: EXHAUSTED[why.by], retryAfter: this.#policy.admission.retryAfter, id };
+    return { reason: EXHAUSTED[why.by], retryAfter: retryAfter(why.freeIn, this.#policy.admission.retryAfter), id };
   }
 
   /** A legacy message without a session: stateless servers exist, so the backend decides, unless the route says no. */
@@ -503,20 +543,24 @@ class HttpExchange implements Exchange {
     if (found.kind === "unavailable") return unavailable;
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
-    const { binding, listening } = session;
+    const { listening } = session;
+    let { binding } = session;
     if (!mayUse(session, route, this.#principal)) return unknown;
-    if (!binding) return unknown;
-    if (slides === "always" || (slides === "when-due" && found.touchDue)) {
-      let touched = await store.touch(claimed.key);
-      if (touched.kind === "unavailable") touched = await this.#askAgain(() => store.touch(claimed.key), message);
+    if (binding && (slides === "always" || (slides === "when-due" && found.touchDue))) {
+      const touch = () => store.touch(claimed.key, route.backend);
+      let touched = await touch();
+      if (touched.kind === "unavailable") touched = await this.#askAgain(touch, message);
       if (touched.kind === "unknown") return unknown;
       // Nor is it refused where the store takes no writes: the session lives for about idle yet, and its next request tries again.
       if (touched.kind === "touched") {
+        // It may have been parked since it was found. After this touch it is not.
+        binding = touched.binding;
         const lease = { key: claimed.key, principal: session.owner };
         // Not waited for: a lease that runs out early is taken anew by the sweeper.
         void extendLease(this.#dependencies.ledger, store, lease, touched.expiresIn);
       }
     }
+    if (!binding) return unknown;
     return { id: claimed.id, key: claimed.key, binding, listening };
   }
 
@@ -543,6 +587,16 @@ class HttpExchange implements Exchange {
       this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
+}
+
+/** Seconds: as long as it takes for a slot to be free, and no longer than that; where nobody knows, as long as that. */
+function retryAfter(freeIn: number | undefined, longest: number): number {
+  return freeIn === undefined ? longest : Math.min(longest, Math.max(1, Math.ceil(freeIn / 1_000)));
+}
+
+function withCookie(verdict: Verdict, cookie: string | undefined): Verdict {
+  if (verdict.kind !== "mutate" || cookie === undefined) return verdict;
+  return { ...verdict, set: [...verdict.set, ["cookie", cookie]] };
 }
 
 /** No session begins: the backend refused, failed, or has none to give. One that has not answered may have begun it all the same. */

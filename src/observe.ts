@@ -1,4 +1,5 @@
 /** What is counted and logged of what happens: the one place that maps events to metrics and lines. */
+import type { ParkingEvent } from "./admission/parking.ts";
 import type { SweepEvent } from "./admission/sweeper.ts";
 import { assertNever } from "./core/assert-never.ts";
 import type { RequestEvent } from "./gateway.ts";
@@ -11,7 +12,7 @@ import type { Metrics } from "./telemetry/metrics.ts";
 import { REFUSAL_CAUSES } from "./telemetry/refusal-causes.ts";
 import { seldom, seldomCounted } from "./telemetry/seldom.ts";
 
-export function requestObserver(metrics: Metrics, log: Logger): (event: RequestEvent) => void {
+export function requestObserver(metrics: Metrics, log: Logger, atCap: AtCap): (event: RequestEvent) => void {
   const isDue = seldom();
   const countUntilDue = seldomCounted();
   return (event) => {
@@ -21,6 +22,7 @@ export function requestObserver(metrics: Metrics, log: Logger): (event: RequestE
       case "rejected": {
         const { reason, route } = event;
         metrics.rejected(reason);
+        if (reason === "sessions-exhausted") atCap("refused");
         const refused = countUntilDue(`${reason} ${route?.path ?? ""}`);
         if (refused > 0) return log.info({ reason, route: route?.path, refused }, `refused: ${REFUSAL_CAUSES[reason]}`);
         return log.debug({ reason, route: route?.path }, "refused");
@@ -133,7 +135,25 @@ export function untakenObserver(metrics: Metrics, log: Logger): (error: unknown,
   };
 }
 
-export function sweepObserver(metrics: Metrics, log: Logger): (event: SweepEvent) => void {
+/** Says at warn, once in a while, that sessions are at their cap; `slot` says what came of the initialize. */
+export type AtCap = (slot: "taken over" | "refused") => void;
+
+export function capObserver(log: Logger, cap: () => number | undefined): AtCap {
+  const isDue = seldomCounted();
+  return (slot) => {
+    const times = isDue(slot);
+    if (times === 0) return;
+    const line = { sessions: cap(), slot, times };
+    log.warn(
+      line,
+      slot === "refused"
+        ? "sessions are at admission.sessions, and new ones are refused: none of the others is idle for admission.park"
+        : "sessions are at a cap of admission, and new ones take the slots of idle ones: do clients not end their sessions?",
+    );
+  };
+}
+
+export function sweepObserver(metrics: Metrics, log: Logger, atCap: AtCap): (event: SweepEvent | ParkingEvent) => void {
   /** Backends whose failure was logged: once, until one of them is told again. */
   const failing = new Set<string>();
   return (event) => {
@@ -141,6 +161,20 @@ export function sweepObserver(metrics: Metrics, log: Logger): (event: SweepEvent
       case "expired":
         log.debug({ session: sessionTag(event.lease.key), route: event.session.route }, "session expired");
         return metrics.sessionExpired(event.session.route);
+      case "parked":
+        log.debug(
+          { session: sessionTag(event.lease.key), route: event.session.route, ended: event.ended },
+          "session parked",
+        );
+        atCap("taken over");
+        metrics.sessionParked(event.session.route);
+        if (event.ended) metrics.sessionExpired(event.session.route);
+        return;
+      case "parked-ended":
+        log.debug({ session: sessionTag(event.lease.key), route: event.session.route }, "parked session ended");
+        return metrics.sessionExpired(event.session.route);
+      case "counted":
+        return metrics.sessions(event.live, event.parked);
       case "told":
         failing.delete(event.backend);
         return;

@@ -1,5 +1,7 @@
 /** The composition root: configuration → store → gateway → server. Everything that waits or holds a resource is here. */
 import { createAdmission } from "./admission/admission.ts";
+import { createInUse } from "./admission/in-use.ts";
+import { parkingLedger } from "./admission/parking.ts";
 import { type SweeperOptions, startSweeper } from "./admission/sweeper.ts";
 import type { Config, Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
@@ -7,15 +9,17 @@ import { readConfig, readConfigText } from "./config/read.ts";
 import { formatAddress } from "./config/values.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress } from "./config/workers.ts";
+import { lookEvery } from "./core/parking.ts";
 import { createEgress, type Egress } from "./egress/client.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { createGateway } from "./gateway.ts";
 import type { Served } from "./last-net.ts";
-import { recoveryObserver, requestObserver, sweepObserver, untakenObserver } from "./observe.ts";
+import { capObserver, recoveryObserver, requestObserver, sweepObserver, untakenObserver } from "./observe.ts";
 import { createBudget } from "./recovery/budget.ts";
 import { createKeeper } from "./recovery/keep.ts";
 import { createOverrideGuard } from "./recovery/override-guard.ts";
 import { createRecovery } from "./recovery/recover.ts";
+import { createResume } from "./recovery/resume.ts";
 import { credentialHeaders } from "./recovery/sent-headers.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openStore } from "./store.ts";
@@ -88,6 +92,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   const listen = workerAddress(config.processor.listen, worker ?? 0);
   let inForce = config;
   let policy = requestPolicy(config);
+  metrics.sessionsCap(policy.admission.sessions);
   let ready = false;
   /** How long (ms) requests under way may take when we stop. Not at all where the start failed. */
   let patience = 0;
@@ -97,18 +102,33 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   const started = new AsyncDisposableStack();
   try {
     const opened = await openStore(config, metrics, log);
-    const { store, ledger, locks, reached } = opened;
+    const { store, locks, reached } = opened;
     started.defer(() => opened.close());
     const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
     started.defer(() => egress.close());
+    const atCap = capObserver(log, () => policy.admission.sessions);
+    const observeSweep = sweepObserver(metrics, log, atCap);
     const sweeper = startSweeper({
-      ledger,
+      ledger: opened.ledger,
       store,
       endBackendSession: backendEnder(egress, () => inForce),
       interval: config.sessions.sweep,
-      observe: sweepObserver(metrics, log),
+      observe: observeSweep,
     });
     started.defer(() => sweeper.stop());
+    const ledger = parkingLedger({
+      ledger: opened.ledger,
+      store,
+      tell: (...ended) => sweeper.tellInTurn(...ended),
+      recovers: (backend) => inForce.backends.some((one) => one.name === backend && one.onSessionLost === "recover"),
+      observe: observeSweep,
+    });
+    const inUse = createInUse({
+      store,
+      ledger,
+      every: () => lookEvery(policy.admission.parking, config.sessions.idle),
+    });
+    started.defer(() => inUse.stop());
     const recovery = createRecovery({
       store,
       locks,
@@ -121,6 +141,8 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       store,
       ledger,
       admission: createAdmission(ledger),
+      inUse,
+      resume: createResume(recovery),
       keeper: createKeeper({
         store,
         recovery,
@@ -134,7 +156,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         const { origin = "remove" } = inForce.backends.find(({ name }) => name === backend) ?? {};
         return sweeper.tell(backend, begun, credentialHeaders(headers, origin));
       },
-      observe: requestObserver(metrics, log),
+      observe: requestObserver(metrics, log, atCap),
     });
     const server = createExtProcServer({
       gateway,
@@ -154,6 +176,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     });
     const apply = (wanted: Config) => {
       policy = requestPolicy(wanted);
+      metrics.sessionsCap(policy.admission.sessions);
       inForce = wanted;
     };
     // Of several workers, who all read the same, one tells.

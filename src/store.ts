@@ -5,6 +5,7 @@ import { memoryLedger } from "./admission/memory.ts";
 import { retriedReleases } from "./admission/retried.ts";
 import type { Config } from "./config/load.ts";
 import { storePatience } from "./config/patience.ts";
+import { recordedEvery } from "./core/parking.ts";
 import type { Locks } from "./recovery/locks.ts";
 import { memoryLocks } from "./recovery/memory-locks.ts";
 import type { RedisSettings } from "./redis/connection.ts";
@@ -122,8 +123,9 @@ export async function openStore(
     return reasons.length > 0 ? `the store refuses: ${reasons.join(", ")}` : undefined;
   };
   const { prefix } = store;
+  const lifespan = { ...sessions, touchAfter: recordedEvery(sessions.idle) };
   return {
-    store: redisStore({ ...sessions, connection, guard, prefix, onUnreadable }),
+    store: redisStore({ ...lifespan, connection, guard, prefix, onUnreadable }),
     ledger: retriedReleases(redisLedger({ connection, guard, prefix, countsAnonymous: identity.kind !== "none" })),
     locks: redisLocks({ connection, guard, prefix }),
     reached: () => reached,
@@ -134,7 +136,7 @@ export async function openStore(
 
 function openMemory(sessions: Config["sessions"], metrics: Metrics): OpenStore {
   metrics.storeUp(true);
-  const store = memoryStore(sessions);
+  const store = memoryStore({ ...sessions, touchAfter: recordedEvery(sessions.idle) });
   return {
     store,
     ledger: memoryLedger(),

@@ -2,7 +2,7 @@
  * Decides who may begin a session: each initialize takes a slot before its backend is asked, and the slot becomes the
  * session's or comes back, whatever happens to the request.
  */
-import type { Caps, Lease, Ledger } from "./ledger.ts";
+import type { CapName, Caps, Exhausted, Lease, Ledger } from "./ledger.ts";
 import { NO_CAPS, RESERVATION_MS } from "./ledger.ts";
 
 export interface AdmissionCaps extends Caps {
@@ -30,19 +30,22 @@ export interface Slot {
 }
 
 /** Why an initialize has no slot, or has none any more. */
-export type NotCommitted = Exhausted | { readonly kind: "left" | "released" } | { readonly kind: "unavailable" };
+export type NotCommitted = NoSlot | { readonly kind: "left" | "released" } | { readonly kind: "unavailable" };
 
-interface Exhausted {
-  readonly kind: "exhausted";
-  readonly by: keyof AdmissionCaps;
+/** `freeIn`: ms until there may be one; undefined where nobody knows. */
+interface NoSlot extends Omit<Exhausted, "by"> {
+  readonly by: CapName | "waiting";
 }
+
+/** When one of the initializes that wait will be answered, nobody knows. */
+const TOO_MANY_WAIT: NoSlot = { kind: "exhausted", by: "waiting", freeIn: undefined };
 
 export interface Admission {
   reserve(
     lease: Lease,
     backend: string,
     caps: AdmissionCaps,
-  ): Promise<{ kind: "reserved"; slot: Slot } | Exhausted | { kind: "unavailable" }>;
+  ): Promise<{ kind: "reserved"; slot: Slot } | NoSlot | { kind: "unavailable" }>;
 }
 
 export function createAdmission(ledger: Ledger): Admission {
@@ -57,8 +60,8 @@ export function createAdmission(ledger: Ledger): Admission {
   return {
     async reserve(lease, backend, caps) {
       const isFull = () => (waiting.get(backend) ?? 0) >= (caps.waiting ?? Number.POSITIVE_INFINITY);
-      if (isFull()) return { kind: "exhausted", by: "waiting" };
-      const held = await ledger.hold(lease, RESERVATION_MS, caps);
+      if (isFull()) return TOO_MANY_WAIT;
+      const held = await ledger.hold(lease, RESERVATION_MS, caps, "waiting");
       if (held.kind !== "held") return held;
       const slot = new LeasedSlot(ledger, lease, caps, () => wait(backend, -1));
       // Taken only now: who is refused by a cap must not keep others from waiting.
@@ -66,7 +69,7 @@ export function createAdmission(ledger: Ledger): Admission {
       wait(backend, 1);
       if (!wasFull) return { kind: "reserved", slot };
       slot.release();
-      return { kind: "exhausted", by: "waiting" };
+      return TOO_MANY_WAIT;
     },
   };
 }
@@ -88,11 +91,12 @@ class LeasedSlot implements Slot {
   async commit(ms: number): ReturnType<Slot["commit"]> {
     if (this.#state !== "reserved") return { kind: this.#state };
     // Within the caps again: a backend that took longer than the reservation may have lost the slot to somebody else.
-    const held = await this.#ledger.hold(this.#lease, ms, this.#caps);
+    const held = await this.#ledger.hold(this.#lease, ms, this.#caps, "unnamed");
     const state = this.#current();
     // Redis may have come to the release before the hold.
     if (state === "released") void this.#ledger.release(this.#lease);
-    if (state === "left" && held.kind === "held") void this.#ledger.hold(this.#lease, RESERVATION_MS, NO_CAPS);
+    if (state === "left" && held.kind === "held")
+      void this.#ledger.hold(this.#lease, RESERVATION_MS, NO_CAPS, "waiting");
     if (state !== "reserved") return { kind: state };
     if (held.kind !== "held") {
       this.leave();

@@ -13,7 +13,7 @@ export async function extendLease(
   lease: Lease,
   ms: number,
 ): Promise<{ kind: "extended" | "unavailable" }> {
-  const held = await ledger.hold(lease, ms, NO_CAPS);
+  const held = await ledger.hold(lease, ms, NO_CAPS, "used");
   if (held.kind !== "held") return { kind: "unavailable" };
   if (held.anew && (await store.load(lease.key)).kind === "unknown") await ledger.release(lease);
   return { kind: "extended" };

@@ -9,7 +9,11 @@
  * - Each operation is atomic, also over routers. Time is the ledger's own; the instant of expiry is not lived.
  * - Reserving, committing and extending are all `hold`: for RESERVATION_MS within the caps, for as long as the session lives
  *   within the caps, and again for as long as it lives without any.
+ * - At a cap a slot may go from an idle session to a new one: then the idle one is `parked`. It has no slot, and its session
+ *   lives on; the next hold of it takes a slot again. First go those that no second request has named, the oldest first; then those
+ *   that were used longest ago. At the cap of an owner only the owner's own go.
  */
+import type { Parking } from "../core/parking.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 
@@ -27,10 +31,23 @@ export interface Caps {
   readonly perPrincipal: number | undefined;
   /** Of all anonymous callers together. */
   readonly anonymous: number | undefined;
+  /** Whose slot may go to another, by how long ago it became `used` or `unnamed`. undefined: nobody's. */
+  readonly parking: Parking | undefined;
 }
 
+/** A cap that may have no slot left. */
+export type CapName = Exclude<keyof Caps, "parking">;
+
 /** Of a session that lives, whom nothing refuses. */
-export const NO_CAPS: Caps = { sessions: undefined, perPrincipal: undefined, anonymous: undefined };
+export const NO_CAPS: Caps = { sessions: undefined, perPrincipal: undefined, anonymous: undefined, parking: undefined };
+
+/**
+ * What is known of a lease as it is held.
+ * - `waiting`: its initialize waits for the backend. It is never parked.
+ * - `unnamed`: its session has begun, and no second request has named it.
+ * - `used`: a request has used its session just now.
+ */
+export type Use = "waiting" | "unnamed" | "used";
 
 /** The cap that is for a lease's owner, beside the one on all. */
 export function ownCap(principal: string): "perPrincipal" | "anonymous" {
@@ -45,16 +62,28 @@ export interface Lease {
 
 type Unavailable = { readonly kind: "unavailable" };
 
-export interface Ledger {
+interface Held {
+  readonly kind: "held";
+  readonly anew: boolean;
+  /** The lease whose slot it has taken. */
+  readonly parked?: Lease;
   /**
-   * Has the lease run out `ms` from now. A live one always goes on; one that is not, `anew`, takes a free slot.
-   * `exhausted`: there is none, under the cap that is named.
+   * A parked lease that is gone, since there are as many as `sessions` beside it: that which would have run out first. Its session
+   * must end.
    */
-  hold(
-    lease: Lease,
-    ms: number,
-    caps: Caps,
-  ): Promise<{ kind: "held"; anew: boolean } | { kind: "exhausted"; by: keyof Caps } | Unavailable>;
+  readonly ended?: Lease;
+}
+
+export interface Exhausted {
+  readonly kind: "exhausted";
+  readonly by: CapName;
+  /** ms until a lease runs out or may be parked, as far as one knows: then there may be a slot. undefined: nobody knows. */
+  readonly freeIn: number | undefined;
+}
+
+export interface Ledger {
+  /** Has the lease run out `ms` from now. A live one always goes on; one that is not, `anew`, takes a slot within the caps. */
+  hold(lease: Lease, ms: number, caps: Caps, use: Use): Promise<Held | Exhausted | Unavailable>;
 
   /**
    * Gives the slot back at once. Of a lease that is gone already there is nothing to do. `ifExpired`: unless somebody has
@@ -62,6 +91,9 @@ export interface Ledger {
    */
   release(lease: Lease, when?: { readonly ifExpired: boolean }): Promise<{ kind: "released" } | Unavailable>;
 
-  /** Some leases that ran out and were not released yet, the oldest first. They count no more. */
+  /** Some leases that ran out, or would have, were they not parked, and that were not released yet. They count no more. */
   expired(limit: number): Promise<{ kind: "expired"; leases: readonly Lease[] } | Unavailable>;
+
+  /** How many leases live, and how many are parked. */
+  count(): Promise<{ kind: "counted"; live: number; parked: number } | Unavailable>;
 }

@@ -1,7 +1,8 @@
 /** Leases in this process's memory: for sessions in memory. */
 import type { SessionKey } from "../sessions/id.ts";
 import { type Expiring, ExpiryHeap } from "./expiry-heap.ts";
-import { type Caps, type Lease, type Ledger, ownCap } from "./ledger.ts";
+import { IdleOrder, type Idling } from "./idlest.ts";
+import { type Caps, type Exhausted, type Lease, type Ledger, ownCap, type Use } from "./ledger.ts";
 
 export interface MemoryLedgerOptions {
   /** Milliseconds since some fixed moment; default the system's monotonic clock. */
@@ -9,11 +10,19 @@ export interface MemoryLedgerOptions {
 }
 
 export interface MemoryLedger extends Ledger {
-  /** Leases in memory, by principals too: those that live, and those that ran out and were not released. */
-  readonly size: { readonly live: number; readonly expired: number; readonly principals: number };
+  /**
+   * Leases in memory, by principals too: those that live, those that are parked, and those that ran out, parked or not, and
+   * were not released.
+   */
+  readonly size: {
+    readonly live: number;
+    readonly parked: number;
+    readonly expired: number;
+    readonly principals: number;
+  };
 }
 
-interface Entry extends Lease, Expiring {}
+interface Entry extends Lease, Expiring, Idling {}
 
 /**
  * What runs out is set aside a piece at a time: by the sweep, and by who needs its slot. So nobody waits for many of them.
@@ -22,31 +31,58 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
   /** Not set aside yet: those that live, and some that ran out. */
   const held = new Map<SessionKey, Entry>();
   const byExpiry = new ExpiryHeap<Entry>();
+  const order = new IdleOrder<Entry>();
   /** The same by principal, of those that have any. */
-  const ofPrincipal = new Map<string, Set<Entry>>();
+  const ofPrincipal = new Map<string, IdleOrder<Entry>>();
+  const parked = new Map<SessionKey, Entry>();
+  const parkedByExpiry = new ExpiryHeap<Entry>();
   const expired = new Map<SessionKey, Lease>();
 
   const add = (entry: Entry) => {
     held.set(entry.key, entry);
     byExpiry.add(entry);
-    const own = ofPrincipal.get(entry.principal);
-    if (own) own.add(entry);
-    else ofPrincipal.set(entry.principal, new Set([entry]));
+    order.add(entry);
+    const own = ofPrincipal.get(entry.principal) ?? new IdleOrder();
+    ofPrincipal.set(entry.principal, own);
+    own.add(entry);
   };
   const drop = (entry: Entry) => {
     held.delete(entry.key);
     byExpiry.remove(entry);
+    order.remove(entry);
     const own = ofPrincipal.get(entry.principal);
-    own?.delete(entry);
+    own?.remove(entry);
     if (own?.size === 0) ofPrincipal.delete(entry.principal);
   };
+  const holdAgain = (entry: Entry, use: Use, at: number, expires: number) => {
+    const orders = [order, ofPrincipal.get(entry.principal)];
+    for (const one of orders) one?.remove(entry);
+    entry.use = use;
+    entry.since = at;
+    for (const one of orders) one?.add(entry);
+    byExpiry.move(entry, expires);
+  };
+  const unpark = (key: SessionKey) => {
+    const entry = parked.get(key);
+    if (!entry) return;
+    parked.delete(key);
+    parkedByExpiry.remove(entry);
+  };
+  const setAside = ({ key, principal }: Lease) => void expired.set(key, { key, principal });
 
   /** Sets the oldest aside if it ran out. */
   const setOneAside = (at: number): boolean => {
     const { first } = byExpiry;
     if (!first || first.expires > at) return false;
     drop(first);
-    expired.set(first.key, { key: first.key, principal: first.principal });
+    setAside(first);
+    return true;
+  };
+  const setOneParkedAside = (at: number): boolean => {
+    const { first } = parkedByExpiry;
+    if (!first || first.expires > at) return false;
+    unpark(first.key);
+    setAside(first);
     return true;
   };
 
@@ -57,48 +93,84 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
     return false;
   };
 
-  const exhausted = (principal: string, caps: Caps, at: number): keyof Caps | undefined => {
-    if (isFull(() => held.size, caps.sessions, at)) return "sessions";
+  /** Room for one more: there is some, or that of an idle one. */
+  const findRoom = (principal: string, caps: Caps, at: number): "free" | Entry | Exhausted => {
+    const { parking } = caps;
     const own = ownCap(principal);
-    return isFull(() => ofPrincipal.get(principal)?.size ?? 0, caps[own], at) ? own : undefined;
+    const ownOrder = () => ofPrincipal.get(principal) ?? new IdleOrder<Entry>();
+    if (isFull(() => ownOrder().size, caps[own], at)) {
+      const idle = parking && ownOrder().idlest(at, parking);
+      return idle ?? { kind: "exhausted", by: own, freeIn: ownOrder().freeIn(at, parking) };
+    }
+    if (!isFull(() => held.size, caps.sessions, at)) return "free";
+    const idle = parking && order.idlest(at, parking);
+    return idle ?? { kind: "exhausted", by: "sessions", freeIn: order.freeIn(at, parking) };
+  };
+
+  /** Of more parked ones than that, the one that would run out first goes. */
+  const park = (entry: Entry, most: number | undefined, at: number): Lease | undefined => {
+    while (setOneParkedAside(at));
+    drop(entry);
+    parked.set(entry.key, entry);
+    parkedByExpiry.add(entry);
+    const { first } = parkedByExpiry;
+    if (!first || most === undefined || parked.size <= most) return undefined;
+    unpark(first.key);
+    return leaseOf(first);
   };
 
   return {
     get size() {
-      while (setOneAside(now()));
-      return { live: held.size, expired: expired.size, principals: ofPrincipal.size };
+      const at = now();
+      while (setOneAside(at));
+      while (setOneParkedAside(at));
+      return { live: held.size, parked: parked.size, expired: expired.size, principals: ofPrincipal.size };
     },
 
-    async hold({ key, principal }, ms, caps) {
+    async hold({ key, principal }, ms, caps, use) {
       const at = now();
       const current = held.get(key);
       if (current && current.expires > at) {
-        byExpiry.move(current, at + ms);
+        holdAgain(current, use, at, at + ms);
         return { kind: "held", anew: false };
       }
-      const by = exhausted(principal, caps, at);
-      if (by) return { kind: "exhausted", by };
+      const room = findRoom(principal, caps, at);
+      if (room !== "free" && "by" in room) return room;
       // It ran out; unless room was made by setting it aside.
       const stale = held.get(key);
       if (stale) drop(stale);
-      add({ key, principal, expires: at + ms, place: 0 });
+      unpark(key);
+      const ended = room === "free" ? undefined : park(room, caps.sessions, at);
+      add({ key, principal, use, since: at, expires: at + ms, place: 0 });
       expired.delete(key);
-      return { kind: "held", anew: true };
+      return { kind: "held", anew: true, ...(room !== "free" && { parked: leaseOf(room) }), ...(ended && { ended }) };
     },
 
     async release({ key }, { ifExpired } = { ifExpired: false }) {
       const current = held.get(key);
-      if (current && !(ifExpired && current.expires > now())) drop(current);
+      const stays = ifExpired && current && current.expires > now();
+      if (current && !stays) drop(current);
+      if (!stays) unpark(key);
       expired.delete(key);
       return { kind: "released" };
     },
 
     async expired(limit) {
       const at = now();
-      while (expired.size < limit && setOneAside(at));
+      while (expired.size < limit && (setOneAside(at) || setOneParkedAside(at)));
       return { kind: "expired", leases: firstOf(expired.values(), limit) };
     },
+
+    async count() {
+      const at = now();
+      while (setOneAside(at) || setOneParkedAside(at));
+      return { kind: "counted", live: held.size, parked: parked.size };
+    },
   };
+}
+
+function leaseOf({ key, principal }: Lease): Lease {
+  return { key, principal };
 }
 
 function firstOf<Value>(values: Iterable<Value>, limit: number): Value[] {

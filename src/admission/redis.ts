@@ -1,10 +1,14 @@
 /**
- * Leases in Redis: for sessions in Redis, counted over all routers. Sorted sets, the score of a lease being the ms by
- * Redis's clock at which it runs out:
+ * Leases in Redis: for sessions in Redis, counted over all routers. Sorted sets, their scores in ms by Redis's clock:
  *
- * - `{prefix}:{leases}:all` holds them all, also those that ran out, until they are released;
- * - `{prefix}:{leases}:p:<principal>` those of one principal that live, and ends with the last of them; without a principal
- *   those of all anonymous callers, where these are counted.
+ * - `{prefix}:{leases}:all` holds them all by when they run out, also those that ran out, until they are released;
+ * - `{prefix}:{leases}:uses` those of sessions by their last use, for parking (lua/hold.lua);
+ * - `{prefix}:{leases}:parked` those that are parked, by when they would have run out;
+ * - `{prefix}:{leases}:p:<principal>` those of one principal that live, by when they run out, and ends with the last of them;
+ *   without a principal those of all anonymous callers, where these are counted;
+ * - `{prefix}:{leases}:u:<principal>` the same as `uses`, likewise.
+ *
+ * A router of before knows `all` and `p:` alone. What it holds is never parked.
  *
  * The braces are Redis Cluster's hash tag: leases are counted together, so they are in one place.
  */
@@ -13,7 +17,7 @@ import type { Cluster, Redis } from "ioredis";
 import { defineScripts, type Guard } from "../redis/guard.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
-import { type Caps, type Lease, type Ledger, ownCap } from "./ledger.ts";
+import { type Lease, type Ledger, ownCap, type Use } from "./ledger.ts";
 
 export interface RedisLedgerOptions {
   /** Connected, or trying to. The caller closes it. */
@@ -26,41 +30,68 @@ export interface RedisLedgerOptions {
 }
 
 const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
-/** Of who is counted, or of none: so one key or two. */
+/** Of who is counted, or of none: so three keys or five. */
 const SCRIPTS = {
   mcprHold: { file: lua("hold") },
   mcprRelease: { file: lua("release") },
-  mcprExpired: { file: lua("expired"), keys: 1, readOnly: true },
+  mcprExpired: { file: lua("expired"), keys: 2, readOnly: true },
+  mcprCountLeases: { file: lua("count"), keys: 2, readOnly: true },
 } as const;
 
 /** What hold.lua answers. */
+type HoldAnswer =
+  | readonly [typeof HELD]
+  | readonly [typeof HELD_ANEW, parked: string | null, ended: string | null]
+  | readonly [typeof ALL_TAKEN | typeof OWN_TAKEN, freeIn: number];
 const HELD = 0;
 const HELD_ANEW = 1;
 const ALL_TAKEN = 2;
+const OWN_TAKEN = 3;
 
-/** To the scripts: no cap. */
+/** To the scripts: no cap, and no parking. */
 const UNCAPPED = -1;
+const NEVER = -1;
+
+/** To the scripts. */
+const USES = { waiting: 0, unnamed: 1, used: 2 } as const satisfies Record<Use, number>;
 
 export function redisLedger({ connection, guard, prefix, countsAnonymous }: RedisLedgerOptions): Ledger {
   const scripts = defineScripts(connection, SCRIPTS);
-  const all = `${prefix}:{leases}:all`;
+  const key = (name: string) => `${prefix}:{leases}:${name}`;
+  const [all, uses, parked] = [key("all"), key("uses"), key("parked")];
   const keysOf = (principal: string) =>
-    principal === ANONYMOUS && !countsAnonymous ? [1, all] : [2, all, `${prefix}:{leases}:p:${principal}`];
+    principal === ANONYMOUS && !countsAnonymous
+      ? [3, all, uses, parked]
+      : [5, all, uses, parked, key(`p:${principal}`), key(`u:${principal}`)];
 
   return {
-    hold: (lease, ms, caps) =>
+    hold: (lease, ms, caps, use) =>
       guard.run("hold", async () => {
-        const keys = keysOf(lease.principal);
-        const { [ownCap(lease.principal)]: own = UNCAPPED, sessions = UNCAPPED } = caps;
-        switch (await scripts.mcprHold(...keys, memberOf(lease), Math.ceil(ms), sessions, own)) {
+        const by = ownCap(lease.principal);
+        const { sessions = UNCAPPED, [by]: own = UNCAPPED, parking } = caps;
+        const { idle, unnamed } = parking ?? { idle: NEVER, unnamed: NEVER };
+        const held = [memberOf(lease), Math.ceil(ms), USES[use], sessions, own, idle, unnamed];
+        const answer = (await scripts.mcprHold(...keysOf(lease.principal), ...held)) as HoldAnswer; // What the script answers.
+        switch (answer[0]) {
           case HELD:
             return { kind: "held" as const, anew: false };
-          case HELD_ANEW:
-            return { kind: "held" as const, anew: true };
+          case HELD_ANEW: {
+            const [, parked, ended] = answer;
+            return {
+              kind: "held" as const,
+              anew: true,
+              ...(parked !== null && { parked: leaseOf(parked) }),
+              ...(ended !== null && { ended: leaseOf(ended) }),
+            };
+          }
           case ALL_TAKEN:
-            return { kind: "exhausted" as const, by: "sessions" satisfies keyof Caps };
+          case OWN_TAKEN: {
+            const [taken, wait] = answer;
+            const freeIn = wait < 0 ? undefined : wait;
+            return { kind: "exhausted" as const, by: taken === ALL_TAKEN ? "sessions" : by, freeIn };
+          }
           default:
-            return { kind: "exhausted" as const, by: ownCap(lease.principal) };
+            return answer satisfies never;
         }
       }),
 
@@ -72,8 +103,14 @@ export function redisLedger({ connection, guard, prefix, countsAnonymous }: Redi
 
     expired: (limit) =>
       guard.run("expired", async () => {
-        const members = (await scripts.mcprExpired(all, limit)) as string[]; // What the script answers.
+        const members = (await scripts.mcprExpired(all, parked, limit)) as string[]; // What the script answers.
         return { kind: "expired" as const, leases: members.map(leaseOf) };
+      }),
+
+    count: () =>
+      guard.run("count", async () => {
+        const [live, idle] = (await scripts.mcprCountLeases(all, parked)) as [number, number]; // What the script answers.
+        return { kind: "counted" as const, live, parked: idle };
       }),
   };
 }

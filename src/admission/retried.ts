@@ -13,6 +13,7 @@ export function retriedReleases(ledger: Ledger): Ledger {
   const missed = new Map<SessionKey, Lease>();
   return {
     hold: (...args) => ledger.hold(...args),
+    count: () => ledger.count(),
 
     async release(lease, when) {
       const released = await ledger.release(lease, when);

@@ -4,9 +4,10 @@
  */
 import type { Header } from "../core/http.ts";
 import type { SessionKey } from "../sessions/id.ts";
-import type { Binding, Session, SessionStore } from "../sessions/store.ts";
+import { type Binding, isParked, type Session, type SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
+import { createTurns, type Turns } from "./turns.ts";
 
 /** Leases looked at in one go. */
 export const BATCH = 100;
@@ -20,11 +21,13 @@ const NO_CREDENTIALS: readonly Header[] = [];
 export type SweepEvent =
   | { readonly kind: "expired"; readonly lease: Lease; readonly session: Session }
   | { readonly kind: "told"; readonly backend: string }
+  /** How many leases live, and how many sessions are parked, of all routers that share them. */
+  | { readonly kind: "counted"; readonly live: number; readonly parked: number }
   /** A backend was not told of the end of a session; `given-up`: nor will it be, since it failed before in this sweep. */
   | { readonly kind: "not-told"; readonly backend: string; readonly why: "given-up" | Error };
 
 /** A backend's session, and where it is. */
-type BackendSession = Omit<Binding, "generation">;
+export type BackendSession = Omit<Binding, "generation">;
 
 export interface SweeperOptions {
   readonly ledger: Ledger;
@@ -49,6 +52,11 @@ export interface Sweeper {
   sweep(): Promise<void>;
   /** Tells a backend at once that a session of it has ended. Resolves to whether it was told; never rejects. */
   tell(backend: string, ended: BackendSession, credentials: readonly Header[]): Promise<boolean>;
+  /**
+   * The same in its turn: of each backend few are told at once, and the others wait. Whoever tells this way gives out slots for it,
+   * so no more wait than there are slots.
+   */
+  tellInTurn(backend: string, ended: BackendSession): void;
   /** Begins nothing new, and lets what is under way end, for a moment. Resolves when nothing is under way any more. */
   stop(): Promise<void>;
 }
@@ -60,6 +68,8 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
   let underway: Promise<void> | undefined;
   /** What backends are told besides a sweep. */
   const telling = new Set<Promise<unknown>>();
+  /** By backend: one that takes its time must not hold up another. Backends come from the configuration, so these are few. */
+  const turns = new Map<string, Turns>();
 
   /** Resolves to whether store and ledger could be reached. */
   const settle = async (lease: Lease, failing: Set<string>): Promise<boolean> => {
@@ -87,6 +97,8 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
 
   const tellBackends = async (session: Session, failing: Set<string>): Promise<void> => {
     for (const [backend, binding] of Object.entries(session.bindings)) {
+      // It was told when the session was parked.
+      if (isParked(binding)) continue;
       if (failing.has(backend)) {
         observe({ kind: "not-told", backend, why: "given-up" });
         continue;
@@ -107,6 +119,22 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
         observe({ kind: "not-told", backend, why: error instanceof Error ? error : new Error(String(error)) });
       return false;
     }
+  };
+
+  const turnsOf = (backend: string): Turns => {
+    const known = turns.get(backend) ?? createTurns(AT_ONCE);
+    turns.set(backend, known);
+    return known;
+  };
+  const track = <Outcome>(told: Promise<Outcome>): Promise<Outcome> => {
+    const tracked = told.finally(() => telling.delete(tracked));
+    telling.add(tracked);
+    return tracked;
+  };
+
+  const count = async (): Promise<void> => {
+    const counted = await ledger.count();
+    if (counted.kind === "counted") observe(counted);
   };
 
   const sweepAll = async (): Promise<void> => {
@@ -135,9 +163,11 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
 
   const sweep = () => {
     if (stopped) return Promise.resolve();
-    underway ??= sweepAll().finally(() => {
-      underway = undefined;
-    });
+    underway ??= sweepAll()
+      .then(count)
+      .finally(() => {
+        underway = undefined;
+      });
     return underway;
   };
   const timer = setInterval(() => void sweep(), interval).unref();
@@ -145,9 +175,10 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
   return {
     sweep,
     tell(backend, ended, credentials) {
-      const told = tell(backend, ended, credentials).finally(() => telling.delete(told));
-      telling.add(told);
-      return told;
+      return track(tell(backend, ended, credentials));
+    },
+    tellInTurn(backend, ended) {
+      void track(turnsOf(backend).take(() => tell(backend, ended, NO_CREDENTIALS)));
     },
     async stop() {
       clearInterval(timer);

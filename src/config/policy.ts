@@ -1,9 +1,18 @@
 /** The part of the configuration that requests are decided by, in the core's terms. */
+import { parkingOf } from "../core/parking.ts";
 import type { RequestPolicy, Route } from "../core/routes.ts";
 import type { Config } from "./load.ts";
 
 /** @throws when a route names no backend, which `loadConfig` does not let through */
-export function requestPolicy({ gateway, identity, routes, backends, limits, admission }: Config): RequestPolicy {
+export function requestPolicy({
+  gateway,
+  identity,
+  routes,
+  backends,
+  limits,
+  admission,
+  sessions: lifespan,
+}: Config): RequestPolicy {
   const { sessions, perPrincipal, anonymous, waiting } = admission;
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
@@ -17,7 +26,14 @@ export function requestPolicy({ gateway, identity, routes, backends, limits, adm
     hosts: gateway.hosts,
     origins: gateway.origins,
     identity,
-    admission: { sessions, perPrincipal, anonymous, waiting, retryAfter: Math.ceil(admission.retryAfter / 1000) },
+    admission: {
+      sessions,
+      perPrincipal,
+      anonymous,
+      parking: parkingOf(admission.park, lifespan.idle),
+      waiting,
+      retryAfter: Math.ceil(admission.retryAfter / 1000),
+    },
     limits,
   };
 }

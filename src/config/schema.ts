@@ -11,6 +11,7 @@ import {
   cap,
   dependentCap,
   duration,
+  durationOrOff,
   envoyListener,
   host,
   origin,
@@ -346,7 +347,16 @@ const schema = z.strictObject({
       waiting: cap(100, 1_000_000).describe(
         "Most initializes that wait for one backend at once, in each process of a router.",
       ),
-      retryAfter: duration.prefault("30s").describe("What a refused client is told to wait."),
+      park: durationOrOff
+        .prefault("1m")
+        .describe(
+          "At a cap, the session that was idle longest, and for this long at least, gives its slot to a new one; before it those that " +
+            "no request has named since their initialize. Its backend is told to end it, and its client's next request begins " +
+            "another one there (`backends.*.onSessionLost`). `off`: none does, and the new one is refused.",
+        ),
+      retryAfter: duration
+        .prefault("30s")
+        .describe("Longest that a refused client is told to wait: less where a slot will be free sooner."),
       guard: z
         .strictObject({
           perSecond: wholeNumber(1, 1_000_000).describe(

@@ -21,11 +21,17 @@ const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
 /** `500ms`, `10s`, `30m`, `24h`, `7d`; milliseconds inside. Zero is no duration. */
-export const duration = fromText<number>('a duration such as "500ms", "10s", "30m" or "24h"', (text) => {
-  const [, digits, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
-  const ms = Number(digits) * (durationUnits[unit ?? ""] ?? Number.NaN);
-  return ms > 0 && ms <= MAX_DURATION_MS ? ms : undefined;
-});
+export const duration = fromText<number>('a duration such as "500ms", "10s", "30m" or "24h"', durationMs);
+
+/** A duration; undefined where it is `off`. */
+export const durationOrOff = fromText<{ readonly ms: number | undefined }>(
+  'a duration such as "500ms", "10s", "30m" or "24h", or off',
+  (text) => {
+    if (text === "off") return { ms: undefined };
+    const ms = durationMs(text);
+    return ms === undefined ? undefined : { ms };
+  },
+).transform(({ ms }) => ms);
 
 /** `512B`, `256KiB`, `4MiB`, or a plain number of bytes; at least one byte, and at most `largest`, written the same way. */
 export function byteSize(largest: string) {
@@ -207,6 +213,12 @@ export function fromSameMachine({ host, port }: TcpAddress): TcpAddress {
 /** An address as it is written: `host:port`, IPv6 in brackets. */
 export function formatAddress({ host, port }: TcpAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function durationMs(text: string): number | undefined {
+  const [, digits, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const ms = Number(digits) * (durationUnits[unit ?? ""] ?? Number.NaN);
+  return ms > 0 && ms <= MAX_DURATION_MS ? ms : undefined;
 }
 
 function parseRedisUrl(text: string): RedisUrl | undefined {

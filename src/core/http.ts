@@ -86,13 +86,16 @@ export interface StreamedAnswer {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** Of an answer's head: the verdict takes longer than Envoy waits by itself. */
+/** The verdict takes longer than Envoy waits by itself. */
 export interface Later {
   readonly kind: "later";
   /** ms that Envoy is to wait from now on, at most its max_message_timeout. */
   readonly patience: number;
   readonly verdict: Promise<Verdict>;
 }
+
+/** A verdict, now or once it is known. */
+export type Decision = Verdict | Later | Promise<Verdict | Later>;
 
 /** Answer the client in place of the backend. */
 export interface Reply {

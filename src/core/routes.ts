@@ -1,5 +1,6 @@
 /** The public paths and where they lead: what `mcp-router.yaml` says, as far as a request needs it. */
 import type { Identity } from "./identity.ts";
+import type { Parking } from "./parking.ts";
 
 export interface Route {
   /** Public path, as `publicPath` leaves it. */
@@ -26,6 +27,11 @@ export function longestPatience({ initialize, call }: Route["timeouts"]): number
   return initialize + call + PATIENCE_SLACK_MS;
 }
 
+/** How long (ms) Envoy may have to wait for the verdict on a request whose session was parked: for another one. */
+export function longestResumption({ initialize }: Route["timeouts"]): number {
+  return initialize + PATIENCE_SLACK_MS;
+}
+
 export interface RequestPolicy {
   /** By public path. */
   readonly routes: ReadonlyMap<string, Route>;
@@ -42,6 +48,8 @@ export interface RequestPolicy {
     readonly perPrincipal: number | undefined;
     /** Sessions of all anonymous callers together. */
     readonly anonymous: number | undefined;
+    /** When a session that is idle may give its slot to a new one; undefined: never. */
+    readonly parking: Parking | undefined;
     /** Initializes that wait for one backend at once, in this process. */
     readonly waiting: number | undefined;
     /** Seconds after which a refused client may try again. */

@@ -5,7 +5,7 @@
  * request through (envoy.md §1). So an unforeseen error, or messages in an impossible order, become a 500.
  */
 import { assertNever } from "../core/assert-never.ts";
-import { CONTINUE, type Later, type StreamedAnswer, type Verdict } from "../core/http.ts";
+import { CONTINUE, type Decision, type Later, type StreamedAnswer, type Verdict } from "../core/http.ts";
 import type { Exchange } from "../gateway.ts";
 import type { EnvoyMessage, Phase } from "./codec.ts";
 
@@ -109,16 +109,19 @@ class ExchangeStream implements Stream {
     try {
       const verdict = this.#decide(message);
       if (verdict instanceof Promise) this.#await(phase, verdict);
-      else if (verdict.kind === "later") {
-        this.#channel.extend(verdict.patience);
-        this.#await(phase, verdict.verdict);
-      } else this.#answer(phase, verdict);
+      else if (verdict.kind === "later") this.#awaitLater(phase, verdict);
+      else this.#answer(phase, verdict);
     } catch (error) {
       this.#fault(phase, error);
     }
   }
 
-  #await(phase: Phase, verdict: Promise<Verdict>): void {
+  #awaitLater(phase: Phase, { patience, verdict }: Later): void {
+    if (!this.#over) this.#channel.extend(patience);
+    this.#await(phase, verdict);
+  }
+
+  #await(phase: Phase, verdict: Promise<Verdict | Later>): void {
     this.#busy = true;
     const goOn = () => {
       this.#busy = false;
@@ -128,8 +131,12 @@ class ExchangeStream implements Stream {
         this.message(next);
       }
     };
-    const settle = (settled: Verdict) => {
+    const settle = (settled: Verdict | Later) => {
       try {
+        if (settled.kind === "later") {
+          this.#awaitLater(phase, settled);
+          return;
+        }
         this.#answer(phase, settled);
       } catch (error) {
         this.#fault(phase, error);
@@ -150,7 +157,7 @@ class ExchangeStream implements Stream {
     );
   }
 
-  #decide(message: EnvoyMessage): Verdict | Promise<Verdict> | Later {
+  #decide(message: EnvoyMessage): Decision {
     switch (message.phase) {
       case "request_headers":
         if (this.#seenRequest) throw new Error("request_headers came twice");

@@ -22,7 +22,8 @@ import { createPauses, type Pauses, retryAfter } from "./retry-after.ts";
 
 /** A request that was answered as one in a lost session is. */
 interface Loss {
-  readonly suspicion: Suspicion;
+  /** `parked`: the session was ended for its slot, and the request was not sent. */
+  readonly suspicion: Suspicion | "parked";
   /** Of the answer that raised it. */
   readonly status: number;
   readonly key: SessionKey;
@@ -84,7 +85,7 @@ export type RecoveryEvent = {
   readonly kind: "recovery";
   readonly key: SessionKey;
   readonly backend: string;
-  readonly suspicion: Suspicion;
+  readonly suspicion: Loss["suspicion"];
   readonly outcome: Outcome["kind"];
   readonly why: string | undefined;
   readonly from: string;
@@ -314,7 +315,7 @@ class Attempt {
 
   async run(): Promise<Outcome> {
     const { suspicion } = this.#loss;
-    if (suspicion === "gone") return await this.#goOn();
+    if (suspicion === "gone" || suspicion === "parked") return await this.#goOn();
     // Also where the session has moved on meanwhile: a backend that still serves the old one has served this request.
     const { ping, lost } = await this.#ping();
     if (!lost) return { kind: "alive", by: "ping" };
@@ -466,8 +467,9 @@ class Attempt {
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
       if (bound.kind === "bound") {
-        // The lost one may live on: where nobody could reach it, or behind an address that leads to several servers.
-        this.#endIfThere(used);
+        // The lost one may live on: where nobody could reach it, or behind an address that leads to several servers. Of a parked one
+        // its backend was told.
+        if (this.#loss.suspicion !== "parked") this.#endIfThere(used);
         const { setCookies } = begun;
         const listenAgain = listenAgainAfter(counted.kind === "granted" ? counted.debt : 0);
         return { kind: "recovered", binding: bound.binding, listenAgain, ...(setCookies.length > 0 && { setCookies }) };

@@ -11,11 +11,13 @@ import {
   MAX_SUBSCRIPTIONS,
   NOTHING_REMEMBERED,
   type Patience,
+  parkedBinding,
   REAP_GRACE_MS,
   type Remark,
   type Remembered,
   type Session,
   type SessionStore,
+  touchDueAfter,
   touchSlack,
 } from "./store.ts";
 
@@ -53,6 +55,7 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
   const entries = new Map<SessionKey, Entry>();
   const { idle, lifetime } = lifespan;
   const slack = touchSlack({ idle });
+  const touchAfter = touchDueAfter(lifespan);
 
   const live = (key: SessionKey): Entry | undefined => {
     const entry = entries.get(key);
@@ -86,7 +89,7 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
         binding: bindingOf(session, backend),
         listening: remembered?.get(backend)?.listening,
       };
-      return { kind: "found", session: view, touchDue: now() - touchedAt > slack };
+      return { kind: "found", session: view, touchDue: now() - touchedAt > touchAfter };
     },
 
     async load(key) {
@@ -94,12 +97,24 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       return entry ? { kind: "loaded", session: entry.session } : { kind: "unknown" };
     },
 
-    async touch(key) {
+    async touch(key, backend) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
       entry.touchedAt = now();
       entry.expiresAt = Math.min(entry.touchedAt + idle + slack, entry.endsAt);
-      return { kind: "touched", expiresIn: entry.expiresAt - entry.touchedAt };
+      const binding = bindingOf(entry.session, backend);
+      return { kind: "touched", expiresIn: entry.expiresAt - entry.touchedAt, binding };
+    },
+
+    async park(key, unused) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      const at = now();
+      if (at - entry.touchedAt < unused) return { kind: "used", expiresIn: entry.expiresAt - at };
+      const { session } = entry;
+      const parked = Object.entries(session.bindings).map(([backend, binding]) => [backend, parkedBinding(binding)]);
+      entry.session = { ...session, bindings: Object.fromEntries(parked) };
+      return { kind: "parked", session };
     },
 
     async bind(key, backend, expected, to) {

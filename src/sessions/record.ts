@@ -8,7 +8,7 @@
  * | r            | path of the route                                                            |
  * | p            | protocol version that the client asked for; absent where it named none       |
  * | i            | JSON text of the initialize's params                                         |
- * | b:<backend>  | binding: generation, endpoint and backend session id, with a space between   |
+ * | b:<backend>  | binding: generation, endpoint (or `parked`) and backend session id, with a space between |
  * | l:<backend>  | params of the last logging/setLevel                                          |
  * | u:<backend>:<uri> | params of the resources/subscribe                                       |
  * | g:<backend>  | generation of the binding that the client last opened its GET stream by      |
@@ -26,7 +26,7 @@ import {
 
 /** Raised when a router of before could not read what this one writes. A field that it does not know it reads over. */
 export const LAYOUT = 1;
-const BINDING = "b:";
+export const BINDING = "b:";
 export const LEVEL = "l:";
 export const SUBSCRIPTION = "u:";
 const LISTENING = "g:";

@@ -12,6 +12,7 @@ import { BEGINNING_MS, FIRST_AGE_MS, FREE_DEBT_MS, LONGEST_AGE_MS, MOST_DEBT_MS 
 import { defineScripts, type Guard } from "../redis/guard.ts";
 import type { SessionKey } from "./id.ts";
 import {
+  BINDING,
   bindingField,
   debtField,
   LAYOUT,
@@ -33,8 +34,10 @@ import {
   type Lifespan,
   MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
+  PARKED,
   REAP_GRACE_MS,
   type SessionStore,
+  touchDueAfter,
   touchSlack,
 } from "./store.ts";
 
@@ -62,6 +65,7 @@ const SCRIPTS = {
   mcprLoad: { file: lua("load"), keys: 1, readOnly: true },
   mcprCreate: { file: lua("create"), keys: 1 },
   mcprTouch: { file: lua("touch"), keys: 1 },
+  mcprPark: { file: lua("park"), keys: 1 },
   mcprBind: { file: lua("bind"), keys: 1 },
   mcprRemember: { file: lua("remember"), keys: 1 },
   mcprBrake: { file: lua("brake"), keys: 1 },
@@ -72,6 +76,7 @@ const SCRIPTS = {
 export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespan }: RedisStoreOptions): SessionStore {
   const { idle, lifetime } = lifespan;
   const slack = touchSlack({ idle });
+  const touchAfter = touchDueAfter(lifespan);
   const scripts = defineScripts(connection, SCRIPTS);
   const keyOf = (key: SessionKey) => `${prefix}:{${key}}:s`;
 
@@ -91,7 +96,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
 
     find: (key, backend) =>
       guard.run("find", async () => {
-        const answer = await scripts.mcprFind(keyOf(key), slack, bindingField(backend), listeningField(backend));
+        const answer = await scripts.mcprFind(keyOf(key), touchAfter, bindingField(backend), listeningField(backend));
         if (answer === null) return UNKNOWN;
         const [touchDue, ...fields] = answer as [number, ...ViewFields]; // What the script answers.
         const found = readable(readView(fields));
@@ -106,10 +111,23 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
         return loaded ? { kind: "loaded" as const, session: loaded } : UNAVAILABLE;
       }),
 
-    touch: (key) =>
+    touch: (key, backend) =>
       guard.run("touch", async () => {
-        const expiresIn = await scripts.mcprTouch(keyOf(key), idle + slack, REAP_GRACE_MS);
-        return expiresIn === 0 ? UNKNOWN : { kind: "touched" as const, expiresIn: Number(expiresIn) };
+        const answer = await scripts.mcprTouch(keyOf(key), idle + slack, REAP_GRACE_MS, bindingField(backend));
+        if (answer === null) return UNKNOWN;
+        const [expiresIn, bound] = answer as [number, string | null]; // What the script answers.
+        const binding = bound === null ? undefined : readBinding(bound);
+        return { kind: "touched" as const, expiresIn, binding };
+      }),
+
+    park: (key, unused) =>
+      guard.run("park", async () => {
+        const answer = await scripts.mcprPark(keyOf(key), LAYOUT, Math.ceil(unused), BINDING, PARKED);
+        if (answer === null) return UNKNOWN;
+        const [done, ...rest] = answer as [0, number] | [1, ...string[]]; // What the script answers.
+        if (done === 0) return { kind: "used" as const, expiresIn: Number(rest[0]) };
+        const parked = readable(readRecord(rest.map(String)));
+        return parked ? { kind: "parked" as const, session: parked } : UNAVAILABLE;
       }),
 
     bind: (key, backend, expected, to) =>

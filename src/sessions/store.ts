@@ -8,8 +8,8 @@
  *   instant of expiry is not lived. What is gone stays gone: no late touch or bind brings it back.
  * - A session that was never touched lives for `unused`: its client may have gone with the answer to its initialize. Its first
  *   touch is due at once.
- * - Idle is counted from the last `touch`. A touch is due only when an eighth of idle has gone by since the last one, and
- *   grants an eighth more, so that most requests cost one read and no session ends early.
+ * - Idle is counted from the last `touch`. A touch is due only when some time (`touchAfter`) has gone by since the last one,
+ *   and grants an eighth of idle more, so that most requests cost one read and no session ends early.
  * - What has expired is known to `reap` alone, for REAP_GRACE_MS.
  * - There is no enumeration of live sessions.
  */
@@ -27,6 +27,20 @@ export interface Binding {
 }
 
 export const FIRST_GENERATION = 1;
+
+/**
+ * In place of the endpoint of a binding: the backend's session was ended for its slot, or will be at any moment. Nothing is sent
+ * there; a recovery binds the session anew.
+ */
+export const PARKED = "parked";
+
+export function isParked({ endpoint }: Pick<Binding, "endpoint">): boolean {
+  return endpoint === PARKED;
+}
+
+export function parkedBinding(binding: Binding): Binding {
+  return { ...binding, endpoint: PARKED };
+}
 
 /** What a request needs of its session: whose it is, and how it stands with the backend that the request is for. */
 export interface SessionView {
@@ -91,14 +105,17 @@ export interface Lifespan {
   readonly lifetime: number;
   /** ms after which one ends that was never touched. */
   readonly unused: number;
+  /** ms after a touch from which the next one is due. Default, and at most: an eighth of idle. */
+  readonly touchAfter?: number;
 }
 
-/**
- * ms after a touch from which the next one is due, and by which each is granted more than idle. Whole, as Redis's expiry
- * takes no other.
- */
+/** ms by which each touch grants more than idle. Whole, as Redis's expiry takes no other. */
 export function touchSlack({ idle }: Pick<Lifespan, "idle">): number {
   return Math.floor(idle / 8);
+}
+
+export function touchDueAfter({ idle, touchAfter }: Lifespan): number {
+  return Math.min(touchAfter ?? Number.POSITIVE_INFINITY, touchSlack({ idle }));
 }
 
 /** How long (ms) a new session lives without a touch. */
@@ -148,8 +165,24 @@ export interface SessionStore {
   /** Reads all of a live session, for its recovery. Does not slide its expiry. */
   load(key: SessionKey): Promise<{ kind: "loaded"; session: Session } | Unknown | Unavailable>;
 
-  /** Slides the expiry of a live session. `expiresIn`: ms that it lives from now on without another touch. */
-  touch(key: SessionKey): Promise<{ kind: "touched"; expiresIn: number } | Unknown | Unavailable>;
+  /**
+   * Slides the expiry of a live session. `expiresIn`: ms that it lives from now on without another touch. `binding`: that to
+   * the backend, as it was at that moment.
+   */
+  touch(
+    key: SessionKey,
+    backend: string,
+  ): Promise<{ kind: "touched"; expiresIn: number; binding: Binding | undefined } | Unknown | Unavailable>;
+
+  /**
+   * Parks a live session that nothing has touched for `idle` ms: each of its bindings becomes a parked one (`isParked`), of the
+   * same generation. `session`: as it was before. `used`: something has touched it since, and it stays as it is, for
+   * `expiresIn` ms.
+   */
+  park(
+    key: SessionKey,
+    idle: number,
+  ): Promise<{ kind: "parked"; session: Session } | { kind: "used"; expiresIn: number } | Unknown | Unavailable>;
 
   /**
    * Sets the binding to a backend where its generation is still `expected` (0: where there is none yet), and gives it

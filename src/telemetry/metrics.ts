@@ -17,6 +17,12 @@ export interface Metrics {
   sessionEnded(route: string): void;
   /** A session expired, and was taken away. */
   sessionExpired(route: string): void;
+  /** A session was parked: its slot went to another. */
+  sessionParked(route: string): void;
+  /** How many sessions hold a slot, and how many are parked, of all routers that share them. */
+  sessions(live: number, parked: number): void;
+  /** How many may hold a slot; undefined: any number. */
+  sessionsCap(cap: number | undefined): void;
   /** A session that seemed lost was looked at, and what came of it. */
   recovered(backend: string, outcome: string, seconds: number): void;
   /** Envoy refused to take an answer in place of a backend's. */
@@ -69,6 +75,18 @@ export function createMetrics(worker?: number): Metrics {
   const created = counter("sessions_created_total", "Sessions begun", ["route"]);
   const ended = counter("sessions_ended_total", "Sessions ended by DELETE", ["route"]);
   const expired = counter("sessions_expired_total", "Sessions ended by their expiry", ["route"]);
+  const parkedTotal = counter("sessions_parked_total", "Sessions whose slot went to another", ["route"]);
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Gauge({ name: `mcp_router_${name}`, help, labelNames, registers: [registry] });
+  const sessions = gauge("sessions", "Sessions of all routers that share them: that hold a slot, or are parked", [
+    "state",
+  ]);
+  // Where there are sessions: the primary of several workers has none.
+  let cap: Gauge | undefined;
+  const sessionsCap = () => {
+    cap ??= gauge("sessions_cap", "Most sessions that may hold a slot (admission.sessions)", []);
+    return cap;
+  };
   const recoveries = new Histogram({
     name: "mcp_router_recovery_seconds",
     help: "How long it took to recover sessions that seemed lost, by what came of it",
@@ -114,6 +132,12 @@ export function createMetrics(worker?: number): Metrics {
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
     sessionExpired: (route) => expired.inc({ route }),
+    sessionParked: (route) => parkedTotal.inc({ route }),
+    sessions: (live, parked) => {
+      sessions.set({ state: "live" }, live);
+      sessions.set({ state: "parked" }, parked);
+    },
+    sessionsCap: (most) => sessionsCap().set(most ?? Number.POSITIVE_INFINITY),
     recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
     overrideRefused: () => overridesRefused.inc(),
     backendNotTold: (backend) => notTold.inc({ backend }),

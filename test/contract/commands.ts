@@ -3,7 +3,16 @@ import fc from "fast-check";
 import type { SessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS, type Binding, type Remark, type Session, type SessionStore } from "../../src/sessions/store.ts";
 import { type Explained, performAtOnce } from "./at-once.ts";
-import { type Deadlines, deadlines, generation, keepsClear, type Operation, step, type World } from "./model.ts";
+import {
+  type Deadlines,
+  deadlines,
+  generation,
+  keepsClear,
+  type Operation,
+  step,
+  TOUCHED_FOR,
+  type World,
+} from "./model.ts";
 
 /** Some routers that share their sessions, and the clock of these. */
 export interface Routers {
@@ -29,6 +38,7 @@ type Intent =
       readonly to: Omit<Binding, "generation">;
     }
   | { readonly kind: "remember"; readonly backend: string; readonly remark: Remark }
+  | { readonly kind: "park"; readonly grains: number }
   | { readonly kind: "advance"; readonly to: keyof Deadlines | "most of idle"; readonly short: boolean };
 
 /** Not random, so that failures are easy to read. Safe: as long as a digest, and in its letters. */
@@ -70,6 +80,7 @@ const remember = fc.record({
     fc.record({ kind: fc.constant("listening" as const), generation: fc.constantFrom(2, 10) }),
   ),
 });
+const park = fc.record({ kind: fc.constant("park" as const), grains: fc.nat(2) });
 const advance = fc.record({
   kind: fc.constant("advance" as const),
   to: fc.constantFrom("touchDue" as const, "idleEnds" as const, "lifetimeEnds" as const, "most of idle" as const),
@@ -83,6 +94,7 @@ const intent: fc.Arbitrary<Intent> = fc.oneof(
   { arbitrary: remove, weight: 2 },
   { arbitrary: bind, weight: 4 },
   { arbitrary: remember, weight: 3 },
+  { arbitrary: park, weight: 2 },
   { arbitrary: advance, weight: 3 },
 );
 
@@ -137,6 +149,8 @@ function operationOf(intent: Intent, key: SessionKey, world: World, grain: numbe
       const { kind, backend, ahead, to } = intent;
       return { kind, key, backend, expected: Math.max(0, generation(lived?.session, backend) + ahead), to };
     }
+    case "park":
+      return { kind: "park", key, idle: intent.grains * grain };
     case "advance": {
       if (!lived) return undefined;
       const { idle } = world.lifespan;
@@ -158,7 +172,9 @@ async function perform(store: SessionStore, { advance }: Routers, operation: Ope
     case "load":
       return store.load(operation.key);
     case "touch":
-      return withoutTime(await store.touch(operation.key));
+      return withoutTime(await store.touch(operation.key, TOUCHED_FOR));
+    case "park":
+      return withoutTime(await store.park(operation.key, operation.idle));
     case "reap":
       return withoutTime(await store.reap(operation.key));
     case "bind":

@@ -62,7 +62,7 @@ describe.each([
       const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
       try {
         const lease: Lease = { key: sessionKey(mintSessionId()), principal };
-        await ledger.hold(lease, RESERVATION_MS, NO_CAPS);
+        await ledger.hold(lease, RESERVATION_MS, NO_CAPS, "waiting");
         await advance(RESERVATION_MS);
         const sweeper = startSweeper({
           ledger,
@@ -70,7 +70,7 @@ describe.each([
             ...store,
             async reap(key) {
               const reaped = await store.reap(key);
-              await ledger.hold(lease, 60_000, NO_CAPS);
+              await ledger.hold(lease, 60_000, NO_CAPS, "waiting");
               return reaped;
             },
           },
@@ -80,7 +80,7 @@ describe.each([
         });
         await sweeper.sweep();
         await sweeper.stop();
-        expect(await ledger.hold(lease, 60_000, NO_CAPS)).toEqual({ kind: "held", anew: false });
+        expect(await ledger.hold(lease, 60_000, NO_CAPS, "waiting")).toEqual({ kind: "held", anew: false });
         expect(await ledger.expired(1)).toEqual({ kind: "expired", leases: [] });
       } finally {
         await store.close();

@@ -1,7 +1,7 @@
 /** Two routers on the same leases: whatever they do at once, and whenever, is what a model of the ledger's contract explains. */
 import fc from "fast-check";
 import { describe, test } from "vitest";
-import type { Caps, Lease, Ledger } from "../../src/admission/ledger.ts";
+import type { CapName, Caps, Lease, Ledger, Use } from "../../src/admission/ledger.ts";
 import type { SessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import { type Explained, performAtOnce } from "./at-once.ts";
@@ -15,21 +15,29 @@ interface LedgerRacesOptions {
 }
 
 type Operation =
-  | { readonly kind: "hold"; readonly lease: Lease; readonly ms: number; readonly caps: Caps }
+  | { readonly kind: "hold"; readonly lease: Lease; readonly ms: number; readonly caps: Caps; readonly use: Use }
   | { readonly kind: "release"; readonly lease: Lease }
-  | { readonly kind: "expired" }
+  | { readonly kind: "expired" | "count" }
   | { readonly kind: "advance"; readonly ms: number };
 
 interface World {
   readonly now: number;
-  /** When each lease that was not released runs out, or ran out. */
-  readonly expires: ReadonlyMap<Lease, number>;
+  /** Those that were not released, in the order in which they were held last: no Map, whose order makes no difference to equality. */
+  readonly held: Live;
+  /** When each that is parked would have run out. */
+  readonly parked: ReadonlyMap<Lease, number>;
+}
+
+interface HeldLease {
+  readonly expires: number;
+  readonly since: number;
+  readonly use: Use;
 }
 
 type Model = Explained<World, Operation>;
 
 /** ms of which all times are multiples, so that it does not matter how long a run takes by Redis's clock. */
-const GRAIN = 60_000;
+const GRAIN = 600_000;
 /** More than there are. */
 const LIMIT = 100;
 
@@ -38,17 +46,22 @@ const LEASES = ["a", "b", "cA", "dA", "eA", "fB"].map(([key = "", principal]): L
   return { key: key.repeat(43) as SessionKey, principal: principal?.repeat(43) ?? ANONYMOUS };
 });
 
+/** Between two leases' ends: no two run out at once, or one could not tell which of two parked ones goes first. */
+const APART = 60_000;
+
 const lease = fc.constantFrom(...LEASES);
 const ms = fc.integer({ min: 1, max: 4 }).map((n) => n * GRAIN);
 const caps = fc.record({
   sessions: fc.constantFrom(undefined, 2, 3, 4),
   perPrincipal: fc.constantFrom(undefined, 1, 2),
   anonymous: fc.constantFrom(undefined, 1, 2),
+  parking: fc.constantFrom(undefined, { idle: 2 * GRAIN, unnamed: GRAIN }, { idle: GRAIN, unnamed: 0 }),
 });
+const use = fc.constantFrom<Use>("waiting", "unnamed", "used", "used");
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { arbitrary: fc.record({ kind: fc.constant("hold" as const), lease, ms, caps }), weight: 4 },
+  { arbitrary: fc.record({ kind: fc.constant("hold" as const), lease, ms, caps, use }), weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("release" as const), lease }), weight: 1 },
-  { arbitrary: fc.record({ kind: fc.constant("expired" as const) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constantFrom("expired" as const, "count" as const) }), weight: 1 },
 );
 const advance = fc.record({ kind: fc.constant("advance" as const), ms });
 
@@ -69,7 +82,7 @@ export function describeLedgerRaces(name: string, { open, numRuns }: LedgerRaces
       await fc.assert(
         fc.asyncProperty(commands, async (list) => {
           const real = await open();
-          const model: Model = { worlds: [{ now: 0, expires: new Map() }], history: [] };
+          const model: Model = { worlds: [{ now: 0, held: [], parked: new Map() }], history: [] };
           try {
             await fc.asyncModelRun(() => ({ model, real }), list);
           } finally {
@@ -106,8 +119,14 @@ class AtOnce implements fc.AsyncCommand<Model, OpenedLedgers> {
 
 async function perform(ledger: Ledger, { advance }: OpenedLedgers, operation: Operation): Promise<unknown> {
   switch (operation.kind) {
-    case "hold":
-      return ledger.hold(operation.lease, operation.ms, operation.caps);
+    case "hold": {
+      const { lease, caps, use } = operation;
+      const outcome = await ledger.hold(lease, msOf(operation), caps, use);
+      // By Redis's clock, which goes on.
+      return outcome.kind === "exhausted" ? { kind: outcome.kind, by: outcome.by } : outcome;
+    }
+    case "count":
+      return ledger.count();
     case "release":
       return ledger.release(operation.lease);
     case "expired": {
@@ -121,39 +140,91 @@ async function perform(ledger: Ledger, { advance }: OpenedLedgers, operation: Op
   }
 }
 
+function msOf({ lease, ms }: Extract<Operation, { kind: "hold" }>): number {
+  return ms + LEASES.indexOf(lease) * APART;
+}
+
 /** In no order: of what was held at once, Redis's clock alone knows which came first. */
 function keysOf(leases: readonly Lease[]): readonly string[] {
   return leases.map(({ key }) => key).sort();
 }
 
 const step: Step<World, Operation> = (world, operation) => {
-  const { now, expires } = world;
-  const live = [...expires].filter(([, at]) => at > now).map(([lease]) => lease);
+  const { now, held, parked } = world;
   switch (operation.kind) {
-    case "hold": {
-      const { lease, ms, caps } = operation;
-      const anew = !live.includes(lease);
-      const by = anew ? exhausted(live, lease.principal, caps) : undefined;
-      if (by) return { outcome: { kind: "exhausted", by }, world };
-      return { outcome: { kind: "held", anew }, world: { now, expires: new Map(expires).set(lease, now + ms) } };
-    }
+    case "hold":
+      return hold(world, operation);
     case "release": {
-      const left = [...expires].filter(([lease]) => lease !== operation.lease);
-      return { outcome: { kind: "released" }, world: { now, expires: new Map(left) } };
+      const left = held.filter(([lease]) => lease !== operation.lease);
+      const stillParked = new Map(parked);
+      stillParked.delete(operation.lease);
+      return { outcome: { kind: "released" }, world: { now, held: left, parked: stillParked } };
     }
-    case "expired":
-      return { outcome: keysOf([...expires.keys()].filter((lease) => !live.includes(lease))), world };
+    case "expired": {
+      const ends = [...held.map(([lease, { expires }]) => [lease, expires] as const), ...parked];
+      return { outcome: keysOf(ends.filter(([, expires]) => expires <= now).map(([lease]) => lease)), world };
+    }
+    case "count": {
+      const stillParked = [...parked.values()].filter((expires) => expires > now).length;
+      return { outcome: { kind: "counted", live: liveOf(world).length, parked: stillParked }, world };
+    }
     case "advance":
-      return { outcome: undefined, world: { now: now + operation.ms, expires } };
+      return { outcome: undefined, world: { ...world, now: now + operation.ms } };
     default:
       return operation satisfies never;
   }
 };
 
-function exhausted(live: readonly Lease[], principal: string, caps: Caps): keyof Caps | undefined {
-  const own = live.filter((lease) => lease.principal === principal).length;
-  if (caps.sessions !== undefined && live.length >= caps.sessions) return "sessions";
+function liveOf({ now, held }: World) {
+  return held.filter(([, { expires }]) => expires > now);
+}
+
+function hold(world: World, operation: Extract<Operation, { kind: "hold" }>): ReturnType<Step<World, Operation>> {
+  const { now } = world;
+  const { lease, caps, use } = operation;
+  const live = liveOf(world);
+  const anew = !live.some(([one]) => one === lease);
+  const room = anew ? roomFor(lease, live, caps, now) : { kind: "free" as const };
+  if (room.kind === "exhausted") return { outcome: room, world };
+  const parked = new Map(world.parked);
+  parked.delete(lease);
+  const one = { expires: now + msOf(operation), since: now, use };
+  const held: Live = [...world.held.filter(([other]) => other !== lease), [lease, one]];
+  if (room.kind === "free") return { outcome: { kind: "held", anew }, world: { now, held, parked } };
+
+  const [idle, { expires }] = room.idle;
+  parked.set(idle, expires);
+  const running = [...parked].filter(([, at]) => at > now).toSorted(([, one], [, other]) => one - other);
+  const ended = caps.sessions !== undefined && running.length > caps.sessions ? running[0]?.[0] : undefined;
+  if (ended) parked.delete(ended);
+  return {
+    outcome: { kind: "held", anew, parked: idle, ...(ended && { ended }) },
+    world: { now, held: held.filter(([other]) => other !== idle), parked },
+  };
+}
+
+type Live = readonly (readonly [Lease, HeldLease])[];
+
+function roomFor({ principal }: Lease, live: Live, caps: Caps, now: number) {
+  const own = live.filter(([lease]) => lease.principal === principal);
   const by = principal === ANONYMOUS ? "anonymous" : "perPrincipal";
-  const cap = caps[by];
-  return cap !== undefined && own >= cap ? by : undefined;
+  const full = (of: Live, cap: number | undefined) => cap !== undefined && of.length >= cap;
+  const from = (of: Live, cap: CapName) => {
+    const idle = idlest(of, caps, now);
+    return idle ? { kind: "idle" as const, idle } : { kind: "exhausted" as const, by: cap };
+  };
+  if (full(own, caps[by])) return from(own, by);
+  return full(live, caps.sessions) ? from(live, "sessions") : { kind: "free" as const };
+}
+
+function idlest(live: Live, { parking }: Caps, now: number) {
+  if (!parking) return undefined;
+  for (const [use, patience] of [
+    ["unnamed", parking.unnamed],
+    ["used", parking.idle],
+  ] as const) {
+    const first = live.find(([, one]) => one.use === use);
+    if (first && now - first[1].since >= patience) return first;
+  }
+  return undefined;
 }

@@ -1,6 +1,6 @@
 /** What every ledger must do (src/admission/ledger.ts), whichever it is. Each implementation runs all of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Caps, type Lease, type Ledger, NO_CAPS } from "../../src/admission/ledger.ts";
+import { type CapName, type Caps, type Lease, type Ledger, NO_CAPS, type Use } from "../../src/admission/ledger.ts";
 import { mintSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import type { OpenedLedgers } from "./open.ts";
@@ -33,10 +33,10 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
     const lease = (principal = ANONYMOUS): Lease => ({ key: sessionKey(mintSessionId()), principal });
     const leases = (count: number, principal = ANONYMOUS) => Array.from({ length: count }, () => lease(principal));
     const caps = (sessions: number | undefined, perPrincipal?: number, anonymous?: number): Caps => {
-      return { sessions, perPrincipal, anonymous };
+      return { sessions, perPrincipal, anonymous, parking: undefined };
     };
     const holdAll = async (all: readonly Lease[], ms = LONG) => {
-      for (const one of all) await ledger.hold(one, ms, NO_CAPS);
+      for (const one of all) await ledger.hold(one, ms, NO_CAPS, "waiting");
     };
     const expired = async (limit = 100) => {
       const outcome = await ledger.expired(limit);
@@ -47,58 +47,58 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
     const taken = { kind: "held", anew: true };
     const goesOn = { kind: "held", anew: false };
     const released = { kind: "released" };
-    const exhausted = (by: keyof Caps) => ({ kind: "exhausted", by });
+    const exhausted = (by: CapName) => expect.objectContaining({ kind: "exhausted", by });
 
     describe("hold", () => {
       test("takes a slot for a lease that is new, and not another when that goes on", async () => {
         const one = lease(ADA);
-        expect(await ledger.hold(one, LONG, NO_CAPS)).toEqual(taken);
-        expect(await ledger.hold(one, LONG, NO_CAPS)).toEqual(goesOn);
+        expect(await ledger.hold(one, LONG, NO_CAPS, "waiting")).toEqual(taken);
+        expect(await ledger.hold(one, LONG, NO_CAPS, "waiting")).toEqual(goesOn);
         expect(await under.held()).toEqual({ leases: 1, principals: 1 });
       });
 
       test("takes the last slot of all, and none after it, whosever it is", async () => {
         await holdAll([lease(), lease(ADA)]);
-        expect(await ledger.hold(lease(BOB), LONG, caps(3))).toEqual(taken);
+        expect(await ledger.hold(lease(BOB), LONG, caps(3), "waiting")).toEqual(taken);
         for (const principal of [ADA, BOB, ANONYMOUS])
-          expect(await ledger.hold(lease(principal), LONG, caps(3))).toEqual(exhausted("sessions"));
+          expect(await ledger.hold(lease(principal), LONG, caps(3), "waiting")).toEqual(exhausted("sessions"));
       });
 
       test("takes a principal's last slot, and none after it, while others go on", async () => {
         await holdAll([...leases(4), lease(BOB), lease(ADA)]);
-        expect(await ledger.hold(lease(ADA), LONG, caps(100, 2))).toEqual(taken);
-        expect(await ledger.hold(lease(ADA), LONG, caps(100, 2))).toEqual(exhausted("perPrincipal"));
-        expect(await ledger.hold(lease(BOB), LONG, caps(100, 2))).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(100, 2), "waiting")).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(100, 2), "waiting")).toEqual(exhausted("perPrincipal"));
+        expect(await ledger.hold(lease(BOB), LONG, caps(100, 2), "waiting")).toEqual(taken);
       });
 
       test("knows no cap on one anonymous caller", async () => {
         await holdAll(leases(3));
-        expect(await ledger.hold(lease(), LONG, caps(100, 1))).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1), "waiting")).toEqual(taken);
       });
 
       test("takes the last slot of all anonymous callers together, and none after it, while those with a name go on", async () => {
         await holdAll([...leases(1), lease(ADA)]);
-        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(taken);
-        expect(await ledger.hold(lease(), LONG, caps(100, 9, 2))).toEqual(exhausted("anonymous"));
-        expect(await ledger.hold(lease(BOB), LONG, caps(100, 1, 2))).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2), "waiting")).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 9, 2), "waiting")).toEqual(exhausted("anonymous"));
+        expect(await ledger.hold(lease(BOB), LONG, caps(100, 1, 2), "waiting")).toEqual(taken);
       });
 
       test("gives an anonymous caller the slot of another whose lease ran out, or was released", async () => {
         const [first, second] = [lease(), lease()];
-        await ledger.hold(first, SHORT, NO_CAPS);
-        await ledger.hold(second, LONG, NO_CAPS);
+        await ledger.hold(first, SHORT, NO_CAPS, "waiting");
+        await ledger.hold(second, LONG, NO_CAPS, "waiting");
         await advance(SHORT);
-        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(taken);
-        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(exhausted("anonymous"));
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2), "waiting")).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2), "waiting")).toEqual(exhausted("anonymous"));
         await ledger.release(second);
-        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2))).toEqual(taken);
+        expect(await ledger.hold(lease(), LONG, caps(100, 1, 2), "waiting")).toEqual(taken);
       });
 
       test("without caps knows none, over which it has gone on already", async () => {
         await holdAll(leases(3, ADA));
-        expect(await ledger.hold(lease(ADA), LONG, NO_CAPS)).toEqual(taken);
-        expect(await ledger.hold(lease(ADA), LONG, caps(undefined, 5))).toEqual(taken);
-        expect(await ledger.hold(lease(ADA), LONG, caps(6, undefined))).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, NO_CAPS, "waiting")).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(undefined, 5), "waiting")).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(6, undefined), "waiting")).toEqual(taken);
       });
 
       test("of a live lease goes on over each cap", async () => {
@@ -106,14 +106,14 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         await holdAll(all);
         for (const one of all)
           for (const lowered of [caps(1), caps(undefined, 1), caps(3, 3), caps(0, 0)])
-            expect(await ledger.hold(one, LONG, lowered)).toEqual(goesOn);
+            expect(await ledger.hold(one, LONG, lowered, "waiting")).toEqual(goesOn);
       });
 
       test("that is refused leaves nothing behind", async () => {
         await holdAll([lease()]);
-        await ledger.hold(lease(ADA), LONG, caps(1, 1));
-        await ledger.hold(lease(ADA), LONG, caps(100, 0));
-        expect(await ledger.hold(lease(BOB), LONG, caps(2))).toEqual(taken);
+        await ledger.hold(lease(ADA), LONG, caps(1, 1), "waiting");
+        await ledger.hold(lease(ADA), LONG, caps(100, 0), "waiting");
+        expect(await ledger.hold(lease(BOB), LONG, caps(2), "waiting")).toEqual(taken);
         expect((await under.held()).leases).toBe(2);
       });
     });
@@ -126,10 +126,10 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         await holdAll([lease(ADA)], SHORT);
         await holdAll([lease(ADA)], LONG);
         await advance(SHORT - under.grain);
-        expect(await ledger.hold(lease(ADA), LONG, atTwo)).toEqual(exhausted(by));
+        expect(await ledger.hold(lease(ADA), LONG, atTwo, "waiting")).toEqual(exhausted(by));
         await advance(under.grain);
-        expect(await ledger.hold(lease(ADA), LONG, atTwo)).toEqual(taken);
-        expect(await ledger.hold(lease(ADA), LONG, atTwo)).toEqual(exhausted(by));
+        expect(await ledger.hold(lease(ADA), LONG, atTwo, "waiting")).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, atTwo, "waiting")).toEqual(exhausted(by));
       });
 
       test.each([
@@ -137,23 +137,23 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         ["shorter", LONG, SHORT],
       ])("runs out by when it was last held, also when that is %s", async (_, first, last) => {
         const one = lease(ADA);
-        await ledger.hold(one, first, NO_CAPS);
-        await ledger.hold(one, last, NO_CAPS);
+        await ledger.hold(one, first, NO_CAPS, "waiting");
+        await ledger.hold(one, last, NO_CAPS, "waiting");
         await advance(last - under.grain);
-        expect(await ledger.hold(lease(ADA), LONG, caps(1))).toEqual(exhausted("sessions"));
-        expect(await ledger.hold(lease(ADA), LONG, caps(2, 1))).toEqual(exhausted("perPrincipal"));
+        expect(await ledger.hold(lease(ADA), LONG, caps(1), "waiting")).toEqual(exhausted("sessions"));
+        expect(await ledger.hold(lease(ADA), LONG, caps(2, 1), "waiting")).toEqual(exhausted("perPrincipal"));
         await advance(under.grain);
-        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1))).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1), "waiting")).toEqual(taken);
         expect(await expired()).toEqual([one]);
       });
 
       test("that ran out takes a slot anew while there is one, and then is not expired any more", async () => {
         const one = lease(ADA);
-        await ledger.hold(one, SHORT, NO_CAPS);
+        await ledger.hold(one, SHORT, NO_CAPS, "waiting");
         await advance(SHORT);
-        expect(await ledger.hold(one, LONG, caps(1, 1))).toEqual(taken);
+        expect(await ledger.hold(one, LONG, caps(1, 1), "waiting")).toEqual(taken);
         expect(await expired()).toEqual([]);
-        expect(await ledger.hold(one, LONG, caps(1, 1))).toEqual(goesOn);
+        expect(await ledger.hold(one, LONG, caps(1, 1), "waiting")).toEqual(goesOn);
       });
 
       test.each([
@@ -163,12 +163,12 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         "that ran out is refused where the slot of %s went to another, until it is held without caps",
         async (_, other, atOne, by) => {
           const one = lease(ADA);
-          await ledger.hold(one, SHORT, NO_CAPS);
+          await ledger.hold(one, SHORT, NO_CAPS, "waiting");
           await advance(SHORT);
-          await ledger.hold(lease(other), LONG, atOne);
-          expect(await ledger.hold(one, LONG, atOne)).toEqual(exhausted(by));
+          await ledger.hold(lease(other), LONG, atOne, "waiting");
+          expect(await ledger.hold(one, LONG, atOne, "waiting")).toEqual(exhausted(by));
           expect(await expired()).toEqual([one]);
-          expect(await ledger.hold(one, LONG, NO_CAPS)).toEqual(taken);
+          expect(await ledger.hold(one, LONG, NO_CAPS, "waiting")).toEqual(taken);
           expect(await expired()).toEqual([]);
         },
       );
@@ -177,10 +177,10 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
     describe("release", () => {
       test("gives the slot back at once: that of all, and the principal's", async () => {
         const one = lease(ADA);
-        await ledger.hold(one, LONG, NO_CAPS);
-        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1))).toMatchObject({ kind: "exhausted" });
+        await ledger.hold(one, LONG, NO_CAPS, "waiting");
+        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1), "waiting")).toMatchObject({ kind: "exhausted" });
         expect(await ledger.release(one)).toEqual(released);
-        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1))).toEqual(taken);
+        expect(await ledger.hold(lease(ADA), LONG, caps(1, 1), "waiting")).toEqual(taken);
       });
 
       test("of what is unknown, or was released, gives back nothing more", async () => {
@@ -188,8 +188,8 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         expect(await ledger.release(one)).toEqual(released);
         await holdAll([one, other]);
         for (let time = 0; time < 3; time++) expect(await ledger.release(one)).toEqual(released);
-        expect(await ledger.hold(lease(BOB), LONG, caps(1))).toEqual(exhausted("sessions"));
-        expect(await ledger.hold(lease(ADA), LONG, caps(9, 1))).toEqual(exhausted("perPrincipal"));
+        expect(await ledger.hold(lease(BOB), LONG, caps(1), "waiting")).toEqual(exhausted("sessions"));
+        expect(await ledger.hold(lease(ADA), LONG, caps(9, 1), "waiting")).toEqual(exhausted("perPrincipal"));
       });
 
       test("leaves nothing of a lease, whether it lives or ran out", async () => {
@@ -206,10 +206,10 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
     describe("expired", () => {
       test("tells of leases as they were taken, the oldest first, and of no live one", async () => {
         const [first, second, third, live] = [lease(ADA), lease(), lease(BOB), lease(ADA)];
-        await ledger.hold(third, 3 * SHORT, NO_CAPS);
-        await ledger.hold(first, SHORT, NO_CAPS);
-        await ledger.hold(live, LONG, NO_CAPS);
-        await ledger.hold(second, 2 * SHORT, NO_CAPS);
+        await ledger.hold(third, 3 * SHORT, NO_CAPS, "waiting");
+        await ledger.hold(first, SHORT, NO_CAPS, "waiting");
+        await ledger.hold(live, LONG, NO_CAPS, "waiting");
+        await ledger.hold(second, 2 * SHORT, NO_CAPS, "waiting");
         expect(await expired()).toEqual([]);
         await advance(2 * SHORT);
         expect(await expired()).toEqual([first, second]);
@@ -219,7 +219,7 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
 
       test("tells of no more than it is asked for, and of the rest once these are released", async () => {
         const all = leases(5, ADA);
-        for (const [at, one] of all.entries()) await ledger.hold(one, SHORT + at * under.grain, NO_CAPS);
+        for (const [at, one] of all.entries()) await ledger.hold(one, SHORT + at * under.grain, NO_CAPS, "waiting");
         await advance(LONG);
         expect(await expired(3)).toEqual(all.slice(0, 3));
         for (const one of all.slice(0, 3)) await ledger.release(one);
@@ -228,12 +228,180 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
 
       test("tells of a lease until that is released, however late", async () => {
         const one = lease(ADA);
-        await ledger.hold(one, SHORT, NO_CAPS);
+        await ledger.hold(one, SHORT, NO_CAPS, "waiting");
         await advance(1_000 * LONG);
         expect(await expired()).toEqual([one]);
         expect(await expired()).toEqual([one]);
         await ledger.release(one);
         expect(await expired()).toEqual([]);
+      });
+    });
+
+    describe("at a cap, where sessions may be parked", () => {
+      const IDLE = 20_000;
+      const UNNAMED = 8_000;
+      const parking = { idle: IDLE, unnamed: UNNAMED };
+      const atCap = (sessions: number | undefined, perPrincipal?: number, anonymous?: number): Caps => {
+        return { ...caps(sessions, perPrincipal, anonymous), parking };
+      };
+      const takes = (parked: Lease, ended?: Lease) => ({ ...taken, parked, ...(ended && { ended }) });
+      const begin = (one: Lease, use: Use, ms = LONG) => ledger.hold(one, ms, NO_CAPS, use);
+      const reserve = (one: Lease, caps: Caps) => ledger.hold(one, LONG, caps, "waiting");
+      const freeIn = async (caps: Caps, principal?: string) => {
+        const outcome = await reserve(lease(principal), caps);
+        return outcome.kind === "exhausted" ? outcome.freeIn : outcome;
+      };
+      /** Less by what has gone by on the ledger's own clock, which may run. */
+      const about = (ms: number) =>
+        expect.toSatisfy((left: number) => left <= ms && left > ms - under.grain, `about ${ms} ms`);
+
+      test("the session that was used longest ago gives its slot to a new one, once it was idle for long enough", async () => {
+        const [first, second] = [lease(), lease(ADA)];
+        await begin(first, "used");
+        await advance(under.grain);
+        await begin(second, "used");
+        await advance(IDLE - 2 * under.grain);
+        expect(await reserve(lease(), atCap(2))).toEqual(exhausted("sessions"));
+        await advance(under.grain);
+        expect(await reserve(lease(BOB), atCap(2))).toEqual(takes(first));
+        expect(await reserve(lease(), atCap(2))).toEqual(exhausted("sessions"));
+        await advance(under.grain);
+        expect(await reserve(lease(), atCap(2))).toEqual(takes(second));
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 2, parked: 2 });
+      });
+
+      test("one that no second request has named goes first, the oldest of them, once it is old enough", async () => {
+        const [idle, older, younger] = [lease(), lease(), lease()];
+        await begin(idle, "used");
+        await advance(IDLE);
+        await begin(older, "unnamed");
+        await begin(younger, "unnamed");
+        expect(await reserve(lease(), atCap(3))).toEqual(takes(idle));
+        expect(await reserve(lease(), atCap(3))).toEqual(exhausted("sessions"));
+        await advance(UNNAMED);
+        expect(await reserve(lease(), atCap(3))).toEqual(takes(older));
+        expect(await reserve(lease(), atCap(3))).toEqual(takes(younger));
+        expect(await reserve(lease(), atCap(3))).toEqual(exhausted("sessions"));
+      });
+
+      test.each([
+        ["whose initialize waits", "waiting"],
+        ["that was used just now", "used"],
+      ] as const)("one %s keeps its slot", async (_, use) => {
+        const one = lease();
+        await begin(one, "unnamed");
+        await advance(UNNAMED);
+        await begin(one, use);
+        expect(await reserve(lease(), atCap(1))).toEqual(exhausted("sessions"));
+      });
+
+      test("none gives its slot away below the caps, nor where none may be parked", async () => {
+        await begin(lease(ADA), "used");
+        await advance(IDLE);
+        expect(await reserve(lease(ADA), atCap(2, 2))).toEqual(taken);
+        expect(await reserve(lease(ADA), caps(2, 2))).toMatchObject({ kind: "exhausted" });
+      });
+
+      test("at a principal's cap its own goes, also where another's is idle for longer", async () => {
+        const [bobs, adas] = [lease(BOB), lease(ADA)];
+        await begin(bobs, "used");
+        await begin(lease(), "unnamed");
+        await begin(adas, "used");
+        await advance(IDLE);
+        expect(await reserve(lease(ADA), atCap(3, 1))).toEqual(takes(adas));
+        expect(await reserve(lease(ADA), atCap(9, 1))).toEqual(exhausted("perPrincipal"));
+      });
+
+      test("at the cap of anonymous callers one of theirs goes", async () => {
+        const [adas, nobodys] = [lease(ADA), lease()];
+        await begin(adas, "used");
+        await begin(nobodys, "used");
+        await advance(IDLE);
+        expect(await reserve(lease(), atCap(9, 9, 1))).toEqual(takes(nobodys));
+        expect(await reserve(lease(), atCap(9, 9, 1))).toEqual(exhausted("anonymous"));
+      });
+
+      test("one that was parked for another owner counts no more for its own", async () => {
+        const adas = lease(ADA);
+        await begin(adas, "used");
+        await advance(IDLE);
+        expect(await reserve(lease(BOB), atCap(1, 1))).toEqual(takes(adas));
+        expect(await reserve(lease(ADA), atCap(2, 1))).toEqual(taken);
+      });
+
+      test("one that was parked takes a slot again with its next use, over each cap, and is parked no more", async () => {
+        const one = lease(ADA);
+        await begin(one, "used");
+        await advance(IDLE);
+        await reserve(lease(ADA), atCap(1, 1));
+        expect(await ledger.hold(one, LONG, NO_CAPS, "used")).toEqual(taken);
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 2, parked: 0 });
+        expect(await reserve(lease(ADA), atCap(9, 2))).toEqual(exhausted("perPrincipal"));
+      });
+
+      test("one that was parked is expired when it would have run out, and then knows a release", async () => {
+        const one = lease(ADA);
+        await begin(one, "used", LONG);
+        await advance(IDLE);
+        await reserve(lease(), atCap(1));
+        await advance(LONG - IDLE - under.grain);
+        expect(await expired()).toEqual([]);
+        await advance(under.grain);
+        expect(await expired()).toContainEqual(one);
+        expect(await ledger.count()).toMatchObject({ parked: 0 });
+        await ledger.release(one, { ifExpired: true });
+        expect(await expired()).not.toContainEqual(one);
+      });
+
+      test("a release of one that is parked leaves nothing of it", async () => {
+        const one = lease(ADA);
+        await begin(one, "used");
+        await advance(IDLE);
+        const other = lease(ADA);
+        await reserve(other, atCap(1));
+        await ledger.release(one);
+        await ledger.release(other);
+        expect(await under.held()).toEqual({ leases: 0, principals: 0 });
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 0, parked: 0 });
+      });
+
+      test("no more are parked than there may be sessions: beyond that the one that would run out first has ended", async () => {
+        const [first, second, third] = [lease(), lease(), lease()];
+        await begin(first, "used", 2 * LONG);
+        await begin(second, "used", LONG);
+        await begin(third, "used", 3 * LONG);
+        await advance(IDLE);
+        expect(await reserve(lease(), atCap(2))).toEqual(takes(first));
+        expect(await reserve(lease(), atCap(2))).toEqual(takes(second));
+        expect(await reserve(lease(), atCap(2))).toEqual(takes(third, second));
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 3, parked: 2 });
+      });
+
+      test("a refusal says when one may be parked, or runs out, whichever comes first", async () => {
+        await begin(lease(ADA), "used", LONG);
+        expect(await freeIn(atCap(1))).toEqual(about(IDLE));
+        expect(await freeIn(caps(1))).toEqual(about(LONG));
+        expect(await freeIn(atCap(9, 1), ADA)).toEqual(about(IDLE));
+        await begin(lease(ADA), "unnamed", LONG);
+        expect(await freeIn(atCap(2))).toEqual(about(UNNAMED));
+        await begin(lease(ADA), "waiting", SHORT / 2);
+        expect(await freeIn(atCap(3))).toEqual(about(SHORT / 2));
+        expect(await freeIn(atCap(9, 3), ADA)).toEqual(about(SHORT / 2));
+      });
+
+      test("of new ones that come at once each takes the slot of another idle one, and no more do", async () => {
+        const idle = leases(10, ADA);
+        for (const one of idle) await begin(one, "used");
+        await advance(IDLE);
+        const many = leases(30, BOB);
+        const outcomes = await Promise.all(
+          many.map((one, at) => under.ledgers[at % 2 === 0 ? 0 : 1].hold(one, LONG, atCap(10), "waiting")),
+        );
+        const parked = outcomes.flatMap((outcome) =>
+          outcome.kind === "held" && outcome.parked ? [outcome.parked.key] : [],
+        );
+        expect(new Set(parked)).toEqual(new Set(idle.map(({ key }) => key)));
+        expect(outcomes.filter(({ kind }) => kind === "exhausted")).toHaveLength(20);
       });
     });
 
@@ -254,12 +422,12 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         ["first", LONG, SHORT],
         ["last", SHORT, LONG],
       ])("stays for the longest of its leases, which was held %s", async (_, first, last) => {
-        await ledger.hold(lease(ADA), first, NO_CAPS);
-        await ledger.hold(lease(ADA), last, NO_CAPS);
+        await ledger.hold(lease(ADA), first, NO_CAPS, "waiting");
+        await ledger.hold(lease(ADA), last, NO_CAPS, "waiting");
         await advance(SHORT);
-        expect(await ledger.hold(lease(ADA), SHORT, caps(undefined, 1))).toEqual(exhausted("perPrincipal"));
+        expect(await ledger.hold(lease(ADA), SHORT, caps(undefined, 1), "waiting")).toEqual(exhausted("perPrincipal"));
         await advance(LONG - SHORT - under.grain);
-        expect(await ledger.hold(lease(ADA), SHORT, caps(undefined, 1))).toEqual(exhausted("perPrincipal"));
+        expect(await ledger.hold(lease(ADA), SHORT, caps(undefined, 1), "waiting")).toEqual(exhausted("perPrincipal"));
       });
     });
 
@@ -273,7 +441,7 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         ["all, of several principals", [...leases(50, ADA), ...leases(50, BOB)], caps(20)],
         ["one principal", leases(100, ADA), caps(undefined, 20)],
       ])("holds at a cap on %s take as many slots as there are, and no more", async (_, all, atTwenty) => {
-        const outcomes = await Promise.all(all.map((one, at) => router(at).hold(one, LONG, atTwenty)));
+        const outcomes = await Promise.all(all.map((one, at) => router(at).hold(one, LONG, atTwenty, "waiting")));
         expect(kinds(outcomes)).toEqual([20, 80]);
         expect((await under.held()).leases).toBe(20);
 
@@ -283,7 +451,7 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
 
       test("holds of one lease take one slot", async () => {
         const one = lease(ADA);
-        const outcomes = await Promise.all([0, 1, 2, 3].map((at) => router(at).hold(one, LONG, caps(1, 1))));
+        const outcomes = await Promise.all([0, 1, 2, 3].map((at) => router(at).hold(one, LONG, caps(1, 1), "waiting")));
         expect(outcomes.filter((outcome) => outcome.kind === "held" && outcome.anew)).toHaveLength(1);
         expect(kinds(outcomes)).toEqual([4, 0]);
       });

@@ -8,11 +8,15 @@ import {
   type Binding,
   type Lifespan,
   NOTHING_REMEMBERED,
+  parkedBinding,
   REAP_GRACE_MS,
   type Remark,
   type Session,
   touchSlack,
 } from "../../src/sessions/store.ts";
+
+/** The backend that a touch tells the binding to. */
+export const TOUCHED_FOR = "one";
 
 export type Operation =
   | { readonly kind: "create"; readonly key: SessionKey; readonly session: Session }
@@ -27,6 +31,7 @@ export type Operation =
     }
   /** Of fewer subscriptions than a session remembers. */
   | { readonly kind: "remember"; readonly key: SessionKey; readonly backend: string; readonly remark: Remark }
+  | { readonly kind: "park"; readonly key: SessionKey; readonly idle: number }
   | { readonly kind: "advance"; readonly ms: number };
 
 /** An operation on what is real, and what that answered. */
@@ -160,7 +165,13 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
     case "load":
       return same({ kind: "loaded", session });
     case "touch":
-      return becomes({ kind: "touched" }, { ...lived, touchedAt: world.now });
+      return becomes({ kind: "touched", binding: bindingOf(session, TOUCHED_FOR) }, { ...lived, touchedAt: world.now });
+    case "park": {
+      if (lived.touchedAt !== undefined && world.now - lived.touchedAt < operation.idle) return same({ kind: "used" });
+      const parked = Object.entries(session.bindings).map(([backend, one]) => [backend, parkedBinding(one)]);
+      const bindings = Object.fromEntries(parked);
+      return becomes({ kind: "parked", session }, { ...lived, session: { ...session, bindings } });
+    }
     case "remove":
       return becomes({ kind: "removed", session }, undefined);
     case "reap":

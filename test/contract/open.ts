@@ -40,8 +40,8 @@ export function openMemoryLedger(): OpenedLedgers {
     ledgers: [ledger, ledger],
     advance,
     held: async () => {
-      const { live, expired, principals } = ledger.size;
-      return { leases: live + expired, principals };
+      const { live, parked, expired, principals } = ledger.size;
+      return { leases: live + parked + expired, principals };
     },
     close: async () => undefined,
   };
@@ -93,11 +93,13 @@ export async function openRedis(
   return { store: { ...store, close }, advance: (ms) => age(servers, ms) };
 }
 
-/** How many leases a server holds, and how many keys there are beside theirs. */
+/** How many leases a server holds, and of how many owners it counts them. */
 const COUNT = `
 local leases, others = 0, 0
 for _, key in ipairs(redis.call('KEYS', '*')) do
-  if key == '${PREFIX}:{leases}:all' then leases = redis.call('ZCARD', key) else others = others + 1 end
+  local name = string.sub(key, #'${PREFIX}:{leases}:' + 1)
+  if name == 'all' or name == 'parked' then leases = leases + redis.call('ZCARD', key) end
+  if string.sub(name, 1, 2) == 'p:' then others = others + 1 end
 end
 return { leases, others }`;
 

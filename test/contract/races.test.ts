@@ -55,7 +55,7 @@ function describeRaces(name: string, { open, grain, numRuns }: RacesOptions): vo
         fc.asyncProperty(fc.scheduler(), tasks, (scheduler, tasks) =>
           openFor({ idle: 8 * grain, lifetime: 60 * grain, unused: 60 * grain }, async ({ stores }) => {
             await stores[0].create(KEY, SESSION);
-            await stores[0].touch(KEY);
+            await stores[0].touch(KEY, "one");
             const pause = () => scheduler.schedule(Promise.resolve());
             const routers = tasks.map((task, at) => actOnWhatIsFound(stores[at % 2 === 0 ? 0 : 1], task, pause, at));
             const outcomes = await scheduler.waitFor(Promise.all(routers));
@@ -95,7 +95,7 @@ async function actOnWhatIsFound(store: SessionStore, task: string, pause: () => 
   const found = await store.find(KEY, "one");
   if (found.kind !== "found") return found;
   await pause();
-  if (task === "touch") return store.touch(KEY);
+  if (task === "touch") return store.touch(KEY, "one");
   const expected = found.session.binding?.generation ?? 0;
   return store.bind(KEY, "one", expected, { sessionId: `of router ${router}`, endpoint: "10.0.0.2:80" });
 }

@@ -5,9 +5,11 @@ import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/i
 import {
   ANONYMOUS,
   type Binding,
+  isParked,
   type Lifespan,
   MAX_REMEMBERED_BYTES,
   MAX_SUBSCRIPTIONS,
+  parkedBinding,
   REAP_GRACE_MS,
   type Remark,
   type Remembered,
@@ -51,11 +53,13 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     /** A session that a second request has named. */
     const create = async () => {
       const created = await createUnnamed();
-      await store.touch(key);
+      await store.touch(key, "one");
       return created;
     };
     const loaded = { kind: "loaded", session };
     const find = () => store.find(key, "one");
+    /** Less by what has gone by on the store's own clock, which may run. */
+    const about = (ms: number) => expect.toSatisfy((left: number) => left <= ms && left > ms - grain, `about ${ms} ms`);
     const unknown = { kind: "unknown" };
 
     describe("create", () => {
@@ -122,7 +126,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("no operation knows a session that never was", async () => {
         expect(await find()).toEqual(unknown);
         expect(await store.load(key)).toEqual(unknown);
-        expect(await store.touch(key)).toEqual(unknown);
+        expect(await store.touch(key, "one")).toEqual(unknown);
         expect(await store.remove(key)).toEqual(unknown);
         expect(await store.bind(key, "one", 0, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
         expect(await store.remember(key, "one", { kind: "level", params: "{}" })).toEqual(unknown);
@@ -135,7 +139,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await advance(grain + 1);
         expect(await find()).toMatchObject({ touchDue: true });
         expect(await find()).toMatchObject({ touchDue: true });
-        expect(await store.touch(key)).toMatchObject({ kind: "touched" });
+        expect(await store.touch(key, "one")).toMatchObject({ kind: "touched" });
         expect(await find()).toMatchObject({ touchDue: false });
       });
 
@@ -154,7 +158,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         const step = LIFESPAN.idle / 2;
         for (let age = step; age < LIFESPAN.lifetime; age += step) {
           await advance(step);
-          expect(await store.touch(key)).toMatchObject({ kind: "touched" });
+          expect(await store.touch(key, "one")).toMatchObject({ kind: "touched" });
         }
         await advance(step - grain);
         expect(await find()).toMatchObject({ kind: "found" });
@@ -165,7 +169,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("what has expired is not brought back by a late touch or bind, nor removed twice", async () => {
         await create();
         await advance(LIFESPAN.idle + SLACK);
-        expect(await store.touch(key)).toEqual(unknown);
+        expect(await store.touch(key, "one")).toEqual(unknown);
         expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
         expect(await store.remove(key)).toEqual(unknown);
         expect(await find()).toEqual(unknown);
@@ -174,20 +178,24 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     describe("what is left of a session", () => {
-      /** Less by what has gone by on the store's own clock, which may run. */
-      const about = (ms: number) =>
-        expect.toSatisfy((left: number) => left <= ms && left > ms - grain, `about ${ms} ms`);
-
       test("is told by create, and by touch: idle and the slack, but never past the lifetime", async () => {
         expect(await create()).toEqual({ kind: "created", expiresIn: about(LIFESPAN.unused) });
         await advance(LIFESPAN.idle);
-        expect(await store.touch(key)).toEqual({ kind: "touched", expiresIn: about(LIFESPAN.idle + SLACK) });
+        expect(await store.touch(key, "one")).toEqual({
+          kind: "touched",
+          expiresIn: about(LIFESPAN.idle + SLACK),
+          binding: session.bindings.one,
+        });
         for (let age = 2 * LIFESPAN.idle; age < LIFESPAN.lifetime; age += LIFESPAN.idle) {
           await advance(LIFESPAN.idle);
-          await store.touch(key);
+          await store.touch(key, "one");
         }
         const left = LIFESPAN.lifetime % LIFESPAN.idle;
-        expect(await store.touch(key)).toEqual({ kind: "touched", expiresIn: about(left) });
+        expect(await store.touch(key, "one")).toEqual({
+          kind: "touched",
+          expiresIn: about(left),
+          binding: session.bindings.one,
+        });
       });
     });
 
@@ -225,6 +233,77 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await create();
         await advance(LIFESPAN.idle + SLACK + REAP_GRACE_MS);
         expect(await store.reap(key)).toEqual(unknown);
+      });
+    });
+
+    describe("park", () => {
+      const to = { sessionId: "backend-2", endpoint: "10.0.0.2:80" };
+      const two = { sessionId: "with spaces in it", endpoint: "[::1]:80", generation: 12 };
+      const parked = { ...session, bindings: { one: parkedBinding(session.bindings.one ?? two) } };
+
+      test("takes a session that nothing has touched for long enough from its backends, and tells what it was", async () => {
+        const both = { ...session, bindings: { ...session.bindings, two } };
+        await store.create(key, both);
+        await store.touch(key, "one");
+        await advance(SLACK);
+        expect(await store.park(key, SLACK)).toEqual({ kind: "parked", session: both });
+        const left = await store.load(key);
+        if (left.kind !== "loaded") throw new Error(left.kind);
+        expect(Object.values(left.session.bindings).map(isParked)).toEqual([true, true]);
+        expect(left.session.bindings).toMatchObject({
+          one: { generation: 1 },
+          two: { generation: 12, sessionId: two.sessionId },
+        });
+      });
+
+      test("leaves one alone that was touched since", async () => {
+        await create();
+        await advance(SLACK - grain);
+        expect(await store.park(key, SLACK)).toEqual({ kind: "used", expiresIn: about(LIFESPAN.idle + grain) });
+        expect(await store.load(key)).toEqual({ kind: "loaded", session });
+      });
+
+      test("takes one at any time that was never touched", async () => {
+        await createUnnamed();
+        expect(await store.park(key, 1_000 * SLACK)).toEqual({ kind: "parked", session });
+      });
+
+      test("is told by every later touch and find, until the session is bound anew, by the generation that it had", async () => {
+        await createUnnamed();
+        await store.park(key, SLACK);
+        const { one } = parked.bindings;
+        expect(await store.touch(key, "one")).toMatchObject({ kind: "touched", binding: one });
+        expect(await store.find(key, "one")).toMatchObject({ kind: "found", session: { binding: one } });
+        expect(await store.bind(key, "one", 1, to)).toEqual({ kind: "bound", binding: { ...to, generation: 2 } });
+        expect(await store.touch(key, "one")).toMatchObject({ binding: { ...to, generation: 2 } });
+      });
+
+      test("of a touch at the same time comes before it, which then tells of it, or finds the session in use", async () => {
+        await create();
+        await advance(SLACK);
+        const [touched, outcome] = await Promise.all([store.touch(key, "one"), store.park(key, SLACK)]);
+        const binding = outcome.kind === "parked" ? parked.bindings.one : session.bindings.one;
+        expect(touched).toMatchObject({ kind: "touched", binding });
+      });
+
+      test("does not slide the expiry, and keeps what was said", async () => {
+        await createUnnamed();
+        await store.remember(key, "one", { kind: "level", params: "{}" });
+        await advance(LIFESPAN.unused - grain);
+        await store.park(key, SLACK);
+        expect(await store.load(key)).toMatchObject({ session: { remembered: new Map([["one", { level: "{}" }]]) } });
+        await advance(grain);
+        expect(await store.reap(key)).toMatchObject({ kind: "reaped", session: { bindings: parked.bindings } });
+      });
+
+      test("knows no session that never was, was removed, or has expired", async () => {
+        expect(await store.park(key, 0)).toEqual(unknown);
+        await create();
+        await store.remove(key);
+        expect(await store.park(key, 0)).toEqual(unknown);
+        await create();
+        await advance(LIFESPAN.idle + SLACK);
+        expect(await store.park(key, 0)).toEqual(unknown);
       });
     });
 
@@ -281,7 +360,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(outcome.wait).toBeLessThanOrEqual(LONGEST_AGE_MS);
         for (let left = outcome.wait; left > 0; left -= LIFESPAN.idle / 2) {
           expect(await count(0)).toEqual(early);
-          await store.touch(key);
+          await store.touch(key, "one");
           await advance(Math.min(left, LIFESPAN.idle / 2));
         }
         expect(await count(0)).toEqual(granted);
@@ -298,7 +377,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await create();
         expect(await count(0)).toEqual({ kind: "granted", debt: 0 });
         await count(FREE_DEBT_MS / 2);
-        await store.touch(key);
+        await store.touch(key, "one");
         await advance(LIFESPAN.idle / 2);
         for (let n = 0; n < 3; n++) {
           const outcome = await count(0);
@@ -491,7 +570,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         await remember(listening(2));
         const to = { sessionId: "backend-2", endpoint: "10.0.0.2:80" };
         await store.bind(key, "one", 1, to);
-        await store.touch(key);
+        await store.touch(key, "one");
         const whole = {
           ...session,
           bindings: { one: { ...to, generation: 2 } },
@@ -560,7 +639,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("is final: no later touch or bind brings the session back", async () => {
         await create();
         await store.remove(key);
-        expect(await store.touch(key)).toEqual(unknown);
+        expect(await store.touch(key, "one")).toEqual(unknown);
         expect(await store.bind(key, "one", 1, { sessionId: "x", endpoint: "y" })).toEqual(unknown);
         expect(await find()).toEqual(unknown);
       });

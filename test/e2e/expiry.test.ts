@@ -42,6 +42,7 @@ describe("with two routers on one Redis", () => {
     fleet = await startFleet(2, {
       store: { kind: "redis", url: redis.url },
       identity: { kind: "header", name: "x-user", required: false },
+      admission: { anonymous: "off" },
       sessions: { idle: "32m", lifetime: "80m", sweep: "100ms" },
       backends: {
         one: { endpoints: [one.endpoint] },

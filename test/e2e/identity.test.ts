@@ -317,8 +317,8 @@ test("no token is in Envoy's log or the router's, at any level, in its metrics o
     const requests = () => fleet.envoy.output().split('"listener":"gateway"').length - 1;
     await expect.poll(requests, { timeout: 5_000 }).toBe(7);
     const { keys, fields, leases } = await stored(redis);
-    // The session, its lease, and that of its principal.
-    expect(keys).toHaveLength(3);
+    // The session, its lease and its last use, and both of its principal.
+    expect(keys).toHaveLength(5);
     const metrics = await send({ port: fleet.routers[0]?.http ?? 0, path: "/metrics" });
     expect(metrics.body).toContain("mcp_router_requests_rejected_total");
     readable.push(...keys, ...fields, ...leases, metrics.body);

@@ -166,8 +166,8 @@ describe("sessions are kept in a Redis that is entered", () => {
     expect(await callTool(fleet.port, PATH, session, "echo", { text: "hi" })).toContain("hi");
     const key = expect.stringMatching(new RegExp(`^${prefix.replaceAll(".", "\\.")}:\\{[\\w-]{43}\\}:s$`));
     const keys = (await keysIn(redis, database)) as string[];
-    expect(keys).toHaveLength(2);
-    expect(keys).toEqual(expect.arrayContaining([key, `${prefix}:{leases}:all`]));
+    expect(keys).toHaveLength(3);
+    expect(keys).toEqual(expect.arrayContaining([key, `${prefix}:{leases}:all`, `${prefix}:{leases}:uses`]));
     expect(fleet.routers[0]?.child.output()).not.toContain(PASSWORD);
   });
 });

@@ -222,7 +222,10 @@ describe("between the reservation of a slot and the beginning of its session", (
     expect((await initialize(fleet.port, PATH)).status).toBeGreaterThanOrEqual(500);
     meanwhile = async () => undefined;
     await router?.start();
-    await expect.poll(async () => (await initialize(fleet.port, PATH)).headers["retry-after"]).toBe("30");
+    // By the router's own word, and not by Envoy's, to which it may not be there yet.
+    await expect
+      .poll(async () => messageOf(await initialize(fleet.port, PATH)))
+      .toMatchObject({ error: { code: -32000 } });
     expect(await leasesLeft(redis)).toHaveLength(1);
     await expectLapse();
   });
@@ -236,7 +239,7 @@ describe("between the reservation of a slot and the beginning of its session", (
       other = await openSession(fleet.port, PATH);
     };
     const late = await initialize(fleet.port, PATH, "late");
-    expect(late).toMatchObject({ status: 503, headers: { "retry-after": "30" } });
+    expect(late).toMatchObject({ status: 503, headers: { "retry-after": expect.stringMatching(/^\d+$/) } });
     expect(messageOf(late)).toMatchObject({ id: "late", error: { code: -32000 } });
     await expect.poll(() => backend.sessions.size).toBe(before + 1);
     const call = await post(fleet.port, PATH, callMessage("any"), { "mcp-session-id": other });

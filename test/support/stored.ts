@@ -15,7 +15,7 @@ export async function stored(redis: RunningRedis): Promise<{
   return {
     keys,
     fields: await read("HGETALL", (key) => key.endsWith(":s")),
-    leases: await read("ZRANGE", (key) => !key.endsWith(":s"), 0, -1),
+    leases: [...new Set(await read("ZRANGE", (key) => !key.endsWith(":s"), 0, -1))],
   };
 }
 

@@ -22,6 +22,7 @@ test.each(DOCUMENTS)("%s links to nothing in the repository that is not there", 
 test.each(DOCUMENTS)("%s names no metric that there is not", async (document) => {
   const metrics = createMetrics();
   metrics.storeUp(true);
+  metrics.sessionsCap(100);
   metrics.storeRefuses(["OOM"], () => []);
   const exposed = await metrics.render();
   const named = [...textOf(document).matchAll(/mcp_router_[a-z_]+(?=[`{])/g)].map(([name]) => name);

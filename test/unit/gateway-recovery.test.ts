@@ -65,6 +65,8 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
         return keeps ? kept : "budget";
       },
     },
+    inUse: { begin: () => undefined, end: () => undefined, stop: async () => undefined },
+    resume: async () => undefined,
     abandon: async () => true,
     observe: (event) => void events.push(event),
   });

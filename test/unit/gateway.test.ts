@@ -1,10 +1,12 @@
 import { describe, expect, test, vi } from "vitest";
 import { type AdmissionCaps, createAdmission } from "../../src/admission/admission.ts";
+import type { Use } from "../../src/admission/in-use.ts";
 import { type Ledger, NO_CAPS, RESERVATION_MS } from "../../src/admission/ledger.ts";
 import { memoryLedger } from "../../src/admission/memory.ts";
 import type { Claims, HeaderFields } from "../../src/core/http.ts";
 import type { Identity } from "../../src/core/identity.ts";
 import { createGateway, type Exchange, type RequestEvent } from "../../src/gateway.ts";
+import type { ParkedRequest, Resumed } from "../../src/recovery/resume.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../src/sessions/store.ts";
@@ -24,6 +26,8 @@ const initialize =
 interface Limits {
   /** Whether backends can be told that a session of theirs will not be used. */
   readonly tells?: boolean;
+  /** What comes of the wait for another backend session in place of a parked one. Default: there is none. */
+  readonly resume?: (signal: AbortSignal) => Promise<Resumed | undefined>;
   readonly caps?: Partial<AdmissionCaps>;
   /** Parts of the ledger that are made to fail. */
   readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
@@ -33,7 +37,7 @@ interface Limits {
 async function open(
   over: Partial<SessionStore> = {},
   identity: Identity = { kind: "none" },
-  { caps, ledger: overLedger, tells = true }: Limits = {},
+  { caps, ledger: overLedger, tells = true, resume }: Limits = {},
 ) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
@@ -46,10 +50,12 @@ async function open(
     initializeParams: "{}",
     bindings: { one: binding },
   });
-  await store.touch(sessionKey(id));
+  await store.touch(sessionKey(id), "one");
   const events: RequestEvent[] = [];
   const ledger = memoryLedger({ now: () => now });
   const used = { ...ledger, ...overLedger?.(ledger) };
+  const uses = new Set<Use>();
+  const resumed: ParkedRequest[] = [];
   const abandoned: string[] = [];
   const abandonedFor: HeaderFields[] = [];
   const gateway = createGateway({
@@ -57,6 +63,11 @@ async function open(
     store: { ...store, ...over },
     ledger: used,
     admission: createAdmission(used),
+    inUse: { begin: (use) => void uses.add(use), end: (use) => void uses.delete(use), stop: async () => undefined },
+    resume: async (request, signal) => {
+      resumed.push(request);
+      return resume?.(signal);
+    },
     keeper: { keep: () => "too-large" },
     abandon: async (backend, { sessionId }, headers) => {
       abandoned.push(`${backend} ${sessionId}`);
@@ -72,6 +83,8 @@ async function open(
     ledger,
     abandoned,
     abandonedFor,
+    uses,
+    resumed,
     id,
     events,
     advance: (ms: number) => (now += ms),
@@ -248,7 +261,11 @@ describe("the expiry of a session", () => {
     let touches = 0;
     const touch: SessionStore["touch"] = async () => {
       touches++;
-      return { kind: "touched", expiresIn: LIFESPAN.idle };
+      return {
+        kind: "touched",
+        expiresIn: LIFESPAN.idle,
+        binding: { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 },
+      };
     };
     const { exchange, gateway, id } = await open({ touch });
     for (const opened of [exchange, gateway.open()]) expect(await head(opened, "GET", id)).toEqual(pinned);
@@ -336,6 +353,115 @@ describe("the DELETE of a session", () => {
     expect(await exchange.responseHeaders({ headers, endpoint: "10.0.0.1:80", ...ANSWER })).toEqual({
       kind: "continue",
     });
+  });
+});
+
+describe("a parked session", () => {
+  const another = { sessionId: "another-id", endpoint: "10.0.0.2:80", generation: 2 };
+  const resumed = { binding: another, cookie: undefined };
+  /** A gateway whose session is parked. */
+  const park = async (limits: Limits = {}, over: Partial<SessionStore> = {}) => {
+    const opened = await open(over, undefined, { resume: async () => resumed, ...limits });
+    await opened.store.park(sessionKey(opened.id), 0);
+    return opened;
+  };
+  const ask = async (exchange: Exchange, method: string, id: string) => {
+    const decided = head(exchange, method, id);
+    return method === "POST" ? exchange.requestBody(Buffer.from(call)) : decided;
+  };
+  const pinnedAnew = expect.objectContaining({
+    kind: "mutate",
+    set: expect.arrayContaining([
+      ["mcp-session-id", "another-id"],
+      ["x-mcp-endpoint", "10.0.0.2:80"],
+    ]),
+  });
+
+  test.each(["POST", "GET"])("is begun anew before its %s is sent anywhere, for which Envoy waits", async (method) => {
+    const { exchange, id, resumed: asked } = await park();
+    const later = await ask(exchange, method, id);
+    expect(later).toMatchObject({
+      kind: "later",
+      patience: (policy.routes.get("/mcp")?.timeouts.initialize ?? 0) + 1_000,
+    });
+    expect(later.kind === "later" && (await later.verdict)).toEqual(pinnedAnew);
+    expect(asked).toMatchObject([{ key: sessionKey(id), binding: { sessionId: "backend-id", generation: 1 } }]);
+  });
+
+  test("has its cookies go with the request", async () => {
+    const { exchange, id } = await park({ resume: async () => ({ binding: another, cookie: "LB=2" }) });
+    const later = await ask(exchange, "POST", id);
+    expect(later.kind === "later" && (await later.verdict)).toMatchObject({
+      set: expect.arrayContaining([["cookie", "LB=2"]]),
+    });
+  });
+
+  test("that was parked while its request was looked at is begun anew too", async () => {
+    const { exchange, id, store, advance } = await open({}, undefined, { resume: async () => resumed });
+    advance(LIFESPAN.idle / 2);
+    head(exchange, "POST", id);
+    // It is found already.
+    await store.park(sessionKey(id), 0);
+    expect(await exchange.requestBody(Buffer.from(call))).toMatchObject({ kind: "later" });
+  });
+
+  test("is unknown where it cannot be begun anew, under the request's id", async () => {
+    const { exchange, id } = await park({ resume: async () => undefined });
+    const later = await ask(exchange, "POST", id);
+    expect(later.kind === "later" && (await later.verdict)).toEqual(reply(404, '"x"'));
+  });
+
+  test("is waited for no longer than its request", async () => {
+    let waiting: AbortSignal | undefined;
+    const { exchange, id } = await park({
+      resume: (signal) => {
+        waiting = signal;
+        return new Promise(() => undefined);
+      },
+    });
+    await ask(exchange, "POST", id);
+    expect(waiting?.aborted).toBe(false);
+    exchange.closed();
+    expect(waiting?.aborted).toBe(true);
+  });
+
+  test("takes a slot again with its use, above the caps", async () => {
+    const { exchange, id, ledger } = await park({ caps: { sessions: 1 } });
+    await ledger.hold({ key: sessionKey(mintSessionId()), principal: ANONYMOUS }, LIFESPAN.idle, NO_CAPS, "used");
+    await ask(exchange, "GET", id);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(ledger.size.live).toBe(2);
+  });
+
+  test("ends by its DELETE, and its backend is not asked", async () => {
+    const { exchange, id, store, events } = await park();
+    expect(await ask(exchange, "DELETE", id)).toMatchObject({ kind: "reply", status: 204, body: "" });
+    expect(await store.find(sessionKey(id), "one")).toEqual({ kind: "unknown" });
+    expect(events).toMatchObject([{ kind: "session-ended" }]);
+  });
+});
+
+describe("a request in a session", () => {
+  test.each(["POST", "GET"])("is under way until it ends: a %s", async (method) => {
+    const { exchange, id, uses } = await open();
+    const decided = head(exchange, method, id);
+    await (method === "POST" ? exchange.requestBody(Buffer.from(call)) : decided);
+    expect([...uses]).toEqual([{ key: sessionKey(id), principal: ANONYMOUS, backend: "one" }]);
+    exchange.closed();
+    expect(uses.size).toBe(0);
+  });
+
+  test("that is refused, or has ended before it was sent, is not under way", async () => {
+    const { gateway, id, uses } = await open();
+    const refused = gateway.open();
+    head(refused, "POST", mintSessionId());
+    await refused.requestBody(Buffer.from(call));
+    const left = gateway.open();
+    head(left, "POST", id);
+    const decided = left.requestBody(Buffer.from(call));
+    left.closed();
+    await decided;
+    expect(uses.size).toBe(0);
   });
 });
 
@@ -616,8 +742,8 @@ describe("the slot of an initialize", () => {
     endpoint: "10.0.0.9:80",
     ...ANSWER,
   };
-  const committed = { live: 1, expired: 0, principals: 1 };
-  const nothing = { live: 0, expired: 0, principals: 0 };
+  const committed = { live: 1, parked: 0, expired: 0, principals: 1 };
+  const nothing = { live: 0, parked: 0, expired: 0, principals: 0 };
   /** Sends an initialize, up to the backend. */
   const send = async (exchange: Exchange, who?: Parameters<typeof head>[3]) => {
     await head(exchange, "POST", undefined, who);
@@ -858,7 +984,7 @@ describe("the slot of an initialize", () => {
       expect(await send(refused, ada)).toEqual(sessionLimit);
       expect(events.at(-1)).toMatchObject({ kind: "rejected", reason });
       refused.closed();
-      expect(ledger.size).toEqual({ live: 2, expired: 0, principals: 1 });
+      expect(ledger.size).toEqual({ live: 2, parked: 0, expired: 0, principals: 1 });
     },
   );
 
@@ -876,6 +1002,17 @@ describe("the slot of an initialize", () => {
     expect(await send(gateway.open())).toEqual(sessionLimit);
     expect(events.at(-1)).toMatchObject({ kind: "rejected", reason: "anonymous-exhausted" });
     for (const user of ["ada", "bob"]) expect(await send(gateway.open(), { user })).toMatchObject({ kind: "mutate" });
+  });
+
+  test.each([
+    ["a moment, but a second at least", 1, "1"],
+    ["less than the longest, in whole seconds", 7_100, "8"],
+    ["longer than the longest", 75_000, "30"],
+    ["nobody knows how long", undefined, "30"],
+  ])("that there is not is there in %s: Retry-After says so", async (_, freeIn, seconds) => {
+    const hold = async () => ({ kind: "exhausted", by: "sessions", freeIn }) as const;
+    const { exchange } = await open({}, undefined, { ledger: () => ({ hold }) });
+    expect(await send(exchange)).toMatchObject({ headers: expect.arrayContaining([["retry-after", seconds]]) });
   });
 
   test("is not given out while the ledger is away", async () => {
@@ -942,7 +1079,12 @@ describe("the slot of an initialize", () => {
     test("is taken anew by its use when it was lost, also over the cap", async () => {
       const { own, use, live, ledger, advance } = await beginSession({ caps: { sessions: 1, perPrincipal: 1 } });
       await ledger.release({ key: sessionKey(own), principal: principalDigest(["ada"]) });
-      await ledger.hold({ key: sessionKey(mintSessionId()), principal: "another" }, LIFESPAN.lifetime, NO_CAPS);
+      await ledger.hold(
+        { key: sessionKey(mintSessionId()), principal: "another" },
+        LIFESPAN.lifetime,
+        NO_CAPS,
+        "waiting",
+      );
       expect(await live()).toBe(1);
       advance(LIFESPAN.idle / 2);
       expect(await use("POST")).toEqual(used);

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SweepEvent } from "../../src/admission/sweeper.ts";
 import type { RequestEvent } from "../../src/gateway.ts";
-import { recoveryObserver, requestObserver, sweepObserver } from "../../src/observe.ts";
+import { capObserver, recoveryObserver, requestObserver, sweepObserver } from "../../src/observe.ts";
 import type { RecoveryEvent } from "../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
@@ -15,10 +15,12 @@ function open() {
   const lines: { readonly level: number; readonly msg: string }[] = [];
   const log = createLogger("debug", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
   const metrics = createMetrics();
+  const atCap = capObserver(log, () => 100);
   return {
-    request: requestObserver(metrics, log),
-    sweep: sweepObserver(metrics, log),
+    request: requestObserver(metrics, log, atCap),
+    sweep: sweepObserver(metrics, log, atCap),
     recovery: recoveryObserver(metrics, log),
+    metrics,
     lines,
     warnings: () => lines.filter(({ level }) => level >= 40),
     counted: async () =>
@@ -41,6 +43,7 @@ test.each<[RequestEvent, string, object[]]>([
     { kind: "rejected", reason: "sessions-exhausted", route },
     'mcp_router_requests_rejected_total{reason="sessions-exhausted"} 1',
     [
+      { level: 40, sessions: 100, slot: "refused", times: 1, msg: expect.stringContaining("new ones are refused") },
       {
         level: 30,
         reason: "sessions-exhausted",
@@ -173,6 +176,59 @@ test("an expired session is counted, and known to the log by its tag", async () 
   expect(await counted()).toEqual(['mcp_router_sessions_expired_total{route="/mcp"} 1']);
   expect(lines).toMatchObject([{ session: sessionTag(key), route: "/mcp", msg: "session expired" }]);
   expect(JSON.stringify(lines)).not.toContain(key);
+});
+
+describe("sessions at a cap", () => {
+  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: "1", initializeParams: "{}", bindings: {} };
+  const lease = { key, principal: ANONYMOUS };
+
+  test("are counted as they are parked, and as they end by it", async () => {
+    const { sweep, counted } = open();
+    sweep({ kind: "parked", lease, session, ended: false });
+    sweep({ kind: "parked", lease, session, ended: true });
+    sweep({ kind: "parked-ended", lease, session });
+    expect(await counted()).toEqual([
+      'mcp_router_sessions_expired_total{route="/mcp"} 2',
+      'mcp_router_sessions_parked_total{route="/mcp"} 2',
+    ]);
+  });
+
+  test("are gauged by how many there are", async () => {
+    const { sweep, metrics } = open();
+    sweep({ kind: "counted", live: 90, parked: 7 });
+    metrics.sessionsCap(100);
+    expect(await metrics.render()).toMatch(/^mcp_router_sessions_cap 100$/m);
+    metrics.sessionsCap(undefined);
+    const all = await metrics.render();
+    expect(all).toMatch(/^mcp_router_sessions\{state="live"\} 90$/m);
+    expect(all).toMatch(/^mcp_router_sessions\{state="parked"\} 7$/m);
+    expect(all).toMatch(/^mcp_router_sessions_cap \+Inf$/m);
+  });
+
+  test("are warned of once a minute: that new ones take their slots, and that they are refused", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const { request, sweep, warnings } = open();
+      const meet = () => {
+        sweep({ kind: "parked", lease, session, ended: false });
+        request({ kind: "rejected", reason: "sessions-exhausted", route });
+        request({ kind: "rejected", reason: "principal-exhausted", route });
+      };
+      for (let n = 0; n < 10; n++) meet();
+      expect(warnings()).toMatchObject([
+        { slot: "taken over", sessions: 100, times: 1 },
+        { slot: "refused", sessions: 100, times: 1 },
+      ]);
+      vi.advanceTimersByTime(SELDOM_MS);
+      meet();
+      expect(warnings().slice(2)).toMatchObject([
+        { slot: "taken over", times: 10 },
+        { slot: "refused", times: 10 },
+      ]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 });
 
 describe("a backend that is not told", () => {

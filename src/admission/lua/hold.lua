@@ -1,26 +1,129 @@
--- Has a lease run out some time from now. One that is not live takes a slot, if there is one.
--- KEYS[1]  all leases
--- KEYS[2]  those of its principal; left out for who has none
+-- Has a lease run out some time from now. One that is not live takes a slot, if there is one, or that of an idle session.
+-- KEYS[1]  all leases, by when they run out
+-- KEYS[2]  those of sessions, by their last use; of one that no second request has named that is when it began, less UNNAMED
+-- KEYS[3]  those that are parked, by when they would have run out
+-- KEYS[4]  of its owner: those that live, by when they run out; left out for who is not counted
+-- KEYS[5]  of its owner: as KEYS[2]
 -- ARGV[1]  the lease
 -- ARGV[2]  ms that it is to last
--- ARGV[3]  most live leases in all, -1 for any number
--- ARGV[4]  most live leases of the principal, -1 for any number
--- Answers  0 it goes on, 1 it has taken a slot, 2 none is left of all, 3 none of the principal's
+-- ARGV[3]  0 its initialize waits, 1 no second request has named it, 2 it is used now
+-- ARGV[4]  most live leases in all, -1 for any number
+-- ARGV[5]  most live leases of the owner, -1 for any number
+-- ARGV[6]  ms since its last use after which a session may be parked, -1 for never
+-- ARGV[7]  ms after which one may be parked that no second request has named
+-- Answers  { 0 } it goes on; { 1, the lease that was parked for it, the parked one that was ended for that } it has taken a slot;
+--          { 2 none is left of all, or 3 none of the owner's, ms until there may be one, or -1 }
+local all, uses, parked, own, own_uses = unpack(KEYS)
+local lease, use, cap, own_cap = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local idle, unnamed = tonumber(ARGV[6]), tonumber(ARGV[7])
+-- Sorts them before all others, and keeps both in one set.
+local UNNAMED = 1e13
+-- Leases that have gone and are still among the uses are looked at no further than this: others must not wait.
+local MOST_GONE = 100
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local expires = now + tonumber(ARGV[2])
-local held = redis.call('ZSCORE', KEYS[1], ARGV[1])
+-- In fractions of a ms, so that no two uses are at once.
+local exact = time[1] * 1000 + time[2] / 1000
+local wait = -1
+
+local function soonest(ms)
+  if wait < 0 or ms < wait then wait = ms end
+end
+
+-- The first live one with a score in a range. Those before it that do not live have run out, or were parked for another owner's.
+local function first(of, from, to)
+  for _ = 1, MOST_GONE do
+    local found = redis.call('ZRANGEBYSCORE', of, from, to, 'WITHSCORES', 'LIMIT', 0, 1)
+    if #found == 0 then return nil end
+    local expires = redis.call('ZSCORE', all, found[1])
+    if expires and tonumber(expires) > now then return found[1], tonumber(found[2]), expires end
+    redis.call('ZREM', uses, found[1])
+    if own then
+      redis.call('ZREM', own, found[1])
+      redis.call('ZREM', own_uses, found[1])
+    end
+  end
+end
+
+local function first_unnamed(of) return first(of, '-inf', '(0') end
+local function first_used(of) return first(of, '0', '+inf') end
+
+-- The one to be parked, and when it would have run out; nil where there is none yet.
+local function idlest(of)
+  if idle < 0 then return nil end
+  local one, score, expires = first_unnamed(of)
+  if one then
+    local left = score + UNNAMED + unnamed - exact
+    if left <= 0 then return one, expires end
+    soonest(left)
+  end
+  one, score, expires = first_used(of)
+  if one then
+    local left = score + idle - exact
+    if left <= 0 then return one, expires end
+    soonest(left)
+  end
+end
+
+local held = redis.call('ZSCORE', all, lease)
 local lives = held and tonumber(held) > now
-if KEYS[2] then redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) end
+local idle_one, idle_expires
 if not lives then
-  local cap, principal_cap = tonumber(ARGV[3]), tonumber(ARGV[4])
-  if cap >= 0 and redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') >= cap then return 2 end
-  if KEYS[2] and principal_cap >= 0 and redis.call('ZCARD', KEYS[2]) >= principal_cap then return 3 end
+  local function own_is_full()
+    return own and own_cap >= 0 and redis.call('ZCOUNT', own, '(' .. now, '+inf') >= own_cap
+  end
+  if own_is_full() then
+    -- Those of them that were parked for others go.
+    first_unnamed(own_uses)
+    first_used(own_uses)
+  end
+  if own_is_full() then
+    idle_one, idle_expires = idlest(own_uses)
+    if not idle_one then
+      local soon = redis.call('ZRANGEBYSCORE', own, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      if #soon > 0 then soonest(tonumber(soon[2]) - now) end
+      return { 3, math.ceil(wait) }
+    end
+  elseif cap >= 0 and redis.call('ZCOUNT', all, '(' .. now, '+inf') >= cap then
+    idle_one, idle_expires = idlest(uses)
+    if not idle_one then
+      local soon = redis.call('ZRANGEBYSCORE', all, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      if #soon > 0 then soonest(tonumber(soon[2]) - now) end
+      return { 2, math.ceil(wait) }
+    end
+  end
 end
-redis.call('ZADD', KEYS[1], expires, ARGV[1])
-if KEYS[2] then
-  redis.call('ZADD', KEYS[2], expires, ARGV[1])
-  local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
-  redis.call('PEXPIREAT', KEYS[2], last[2])
+
+-- Before any other write: a Redis without memory refuses it, but none that follows another.
+local expires = now + tonumber(ARGV[2])
+redis.call('ZADD', all, expires, lease)
+redis.call('ZREM', parked, lease)
+
+local ended = false
+if idle_one then
+  redis.call('ZREM', all, idle_one)
+  redis.call('ZREM', uses, idle_one)
+  if own then
+    redis.call('ZREM', own, idle_one)
+    redis.call('ZREM', own_uses, idle_one)
+  end
+  redis.call('ZADD', parked, idle_expires, idle_one)
+  if cap >= 0 and redis.call('ZCOUNT', parked, '(' .. now, '+inf') > cap then
+    ended = redis.call('ZRANGEBYSCORE', parked, '(' .. now, '+inf', 'LIMIT', 0, 1)[1]
+    redis.call('ZREM', parked, ended)
+  end
 end
-return lives and 0 or 1
+
+local score = use == 1 and exact - UNNAMED or exact
+if use == 0 then redis.call('ZREM', uses, lease) else redis.call('ZADD', uses, score, lease) end
+if own then
+  redis.call('ZREMRANGEBYSCORE', own, '-inf', now)
+  redis.call('ZADD', own, expires, lease)
+  if use == 0 then redis.call('ZREM', own_uses, lease) else redis.call('ZADD', own_uses, score, lease) end
+  local last = redis.call('ZRANGE', own, -1, -1, 'WITHSCORES')
+  redis.call('PEXPIREAT', own, last[2])
+  redis.call('PEXPIREAT', own_uses, last[2])
+end
+if lives then return { 0 } end
+return { 1, idle_one or false, ended }

@@ -40,7 +40,7 @@ describe("the lease of a session", () => {
       throw new Error("the store was asked");
     };
     const { ledger, lease, extend, live, advance } = await open({ store: { find } });
-    await ledger.hold(lease, 1, NO_CAPS);
+    await ledger.hold(lease, 1, NO_CAPS, "waiting");
     expect(await extend()).toEqual(extended);
     advance(LEASE_MS - 1);
     expect(await live()).toBe(1);
@@ -51,14 +51,14 @@ describe("the lease of a session", () => {
   test("that was gone is taken anew while the session lives", async () => {
     const { ledger, extend } = await open();
     expect(await extend()).toEqual(extended);
-    expect(ledger.size).toEqual({ live: 1, expired: 0, principals: 1 });
+    expect(ledger.size).toEqual({ live: 1, parked: 0, expired: 0, principals: 1 });
   });
 
   test("that was gone, as the session is, does not come back", async () => {
     const { ledger, store, lease, extend } = await open();
     await store.remove(lease.key);
     expect(await extend()).toEqual(extended);
-    expect(ledger.size).toEqual({ live: 0, expired: 0, principals: 0 });
+    expect(ledger.size).toEqual({ live: 0, parked: 0, expired: 0, principals: 0 });
   });
 
   test("that was gone is kept while nobody knows whether the session lives", async () => {

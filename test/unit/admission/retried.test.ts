@@ -21,7 +21,7 @@ function open() {
 
 test("a release that could not be done is done by the next sweep", async () => {
   const { memory, ledger, lease, goAway } = open();
-  await ledger.hold(lease, 1_000, NO_CAPS);
+  await ledger.hold(lease, 1_000, NO_CAPS, "waiting");
   goAway(true);
   expect(await ledger.release(lease)).toEqual(unavailable);
   expect(await ledger.expired(10)).toEqual(unavailable);
@@ -33,12 +33,12 @@ test("a release that could not be done is done by the next sweep", async () => {
 
 test("one that was done is not done again, and one that was only for what ran out is not either", async () => {
   const { memory, ledger, lease, goAway } = open();
-  await ledger.hold(lease, 1_000, NO_CAPS);
+  await ledger.hold(lease, 1_000, NO_CAPS, "waiting");
   expect(await ledger.release(lease)).toEqual({ kind: "released" });
   goAway(true);
   await ledger.release(lease, { ifExpired: true });
   goAway(false);
-  await ledger.hold(lease, 1_000, NO_CAPS);
+  await ledger.hold(lease, 1_000, NO_CAPS, "waiting");
   await ledger.expired(10);
   expect(memory.size.live).toBe(1);
 });

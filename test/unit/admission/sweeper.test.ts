@@ -26,6 +26,7 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
   /** What each backend was asked to end, by its own session ids. */
   const asked: string[] = [];
   const events: SweepEvent[] = [];
+  const counts: SweepEvent[] = [];
   const start = () =>
     startSweeper({
       ledger: { ...ledger, ...overLedger?.(ledger) },
@@ -35,7 +36,8 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
         return end(backend, signal);
       },
       interval: INTERVAL_MS,
-      observe: (event) => void events.push(event),
+      // What there is, is told after each sweep, whatever that did.
+      observe: (event) => void (event.kind === "counted" ? counts : events).push(event),
     });
   return {
     store,
@@ -51,6 +53,7 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
       events.filter((event) => event.kind === kind && (!("backend" in event) || event.backend === (backend ?? "one")))
         .length,
     events,
+    counts,
     /** Sessions with their leases. */
     begin: async (count: number, ...backends: string[]): Promise<Lease[]> => {
       const leases: Lease[] = [];
@@ -65,7 +68,7 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
           bindings,
         };
         await store.create(lease.key, session);
-        await ledger.hold(lease, LIFE_MS, NO_CAPS);
+        await ledger.hold(lease, LIFE_MS, NO_CAPS, "waiting");
         leases.push(lease);
       }
       return leases;
@@ -80,7 +83,7 @@ function binding(sessionId: string): Binding {
 /** Lets promises that are settled run their course. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-const NOTHING = { live: 0, expired: 0, principals: 0 };
+const NOTHING = { live: 0, parked: 0, expired: 0, principals: 0 };
 
 describe("a sweep", () => {
   test("gives the slot of an expired session back, and tells its backends, once", async () => {
@@ -112,7 +115,7 @@ describe("a sweep", () => {
     const { begin, sweeper, advance, asked, ledger, store } = open();
     const [lease] = await begin(1, "one");
     advance(LIFE_MS - 1);
-    if (lease) await store.touch(lease.key);
+    if (lease) await store.touch(lease.key, "one");
     advance(1);
     await sweeper.sweep();
     expect(ledger.size).toEqual({ ...NOTHING, live: 1, principals: 1 });
@@ -127,7 +130,7 @@ describe("a sweep", () => {
 
   test("gives a slot back that no session came of", async () => {
     const { sweeper, advance, asked, ledger } = open();
-    await ledger.hold({ key: sessionKey(mintSessionId()), principal: "ada" }, RESERVATION_MS, NO_CAPS);
+    await ledger.hold({ key: sessionKey(mintSessionId()), principal: "ada" }, RESERVATION_MS, NO_CAPS, "waiting");
     advance(RESERVATION_MS);
     await sweeper.sweep();
     expect(ledger.size).toEqual(NOTHING);
@@ -318,7 +321,7 @@ test("leases of sessions that are left to another router are neither kept nor re
   await begin(BATCH + 1, "one");
   advance(LIFE_MS);
   await sweeper.sweep();
-  expect(ledger.size).toMatchObject({ live: 0, expired: BATCH + 1 });
+  expect(ledger.size).toMatchObject({ live: 0, parked: 0, expired: BATCH + 1 });
   expect(events).toEqual([]);
 });
 
@@ -399,6 +402,43 @@ describe("stop", () => {
     await sweeper.sweep();
     expect(asked).toEqual([]);
   });
+});
+
+describe("what has been parked", () => {
+  test("is not ended at its backend once more when it expires", async () => {
+    const { begin, sweeper, store, advance, asked, count } = open();
+    const [lease] = await begin(1, "one");
+    if (!lease) throw new Error("no session");
+    await store.park(lease.key, 0);
+    advance(LIFE_MS);
+    await sweeper.sweep();
+    expect(asked).toEqual([]);
+    expect(count("expired")).toBe(1);
+  });
+
+  test("is told to each backend in turn, few at once, and a backend that takes its time holds up no other", async () => {
+    const ends: (() => void)[] = [];
+    const { sweeper, asked, count } = open({
+      end: (backend) => (backend === "slow" ? new Promise((resolve) => ends.push(resolve)) : Promise.resolve()),
+    });
+    for (let n = 0; n < 3 * AT_ONCE; n++) sweeper.tellInTurn("slow", binding(`${n}`));
+    sweeper.tellInTurn("one", binding("x"));
+    await settled();
+    expect(asked).toHaveLength(AT_ONCE + 1);
+    expect(count("told")).toBe(1);
+    while (ends.length > 0) {
+      ends.shift()?.();
+      await settled();
+    }
+    expect(asked).toHaveLength(3 * AT_ONCE + 1);
+  });
+});
+
+test("after each sweep one is told how many sessions live, and how many are parked", async () => {
+  const { begin, sweeper, counts } = open();
+  await begin(3, "one");
+  await sweeper.sweep();
+  expect(counts).toEqual([{ kind: "counted", live: 3, parked: 0 }]);
 });
 
 test("it sweeps by itself, again and again, until it is stopped", async () => {

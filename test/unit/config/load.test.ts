@@ -71,7 +71,7 @@ test("the smallest configuration gets every default", () => {
     envoy: { heap: 768 * 1024 * 1024, connections: 10_000, streams: 128, requests: 5_000 },
     store: { kind: "memory" },
     sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes, unused: 60_000, sweep: 10_000 },
-    admission: { sessions: 100, perPrincipal: 10, waiting: 100, retryAfter: 30_000 },
+    admission: { sessions: 100, perPrincipal: 10, waiting: 100, park: minutes, retryAfter: 30_000 },
     identity: { kind: "none" },
     log: { level: "info" },
     limits: {
@@ -731,7 +731,14 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
     hosts: ["gw.example"],
     identity: { kind: "none" },
     origins: ["https://app.example"],
-    admission: { sessions: 100, perPrincipal: 10, anonymous: undefined, waiting: 100, retryAfter: 30 },
+    admission: {
+      sessions: 100,
+      perPrincipal: 10,
+      anonymous: undefined,
+      parking: { idle: 75_000, unnamed: 5_000 },
+      waiting: 100,
+      retryAfter: 30,
+    },
     limits: config.limits,
   });
 });

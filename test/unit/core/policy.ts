@@ -16,7 +16,14 @@ export const POLICY: RequestPolicy = {
   hosts: undefined,
   origins: undefined,
   identity: { kind: "none" },
-  admission: { sessions: 100, perPrincipal: 10, anonymous: undefined, waiting: 100, retryAfter: 30 },
+  admission: {
+    sessions: 100,
+    perPrincipal: 10,
+    anonymous: undefined,
+    parking: undefined,
+    waiting: 100,
+    retryAfter: 30,
+  },
   limits: {
     body: 10_000,
     batch: 10,

@@ -230,6 +230,32 @@ describe("a verdict that comes later", () => {
     expect(told).toEqual(["wait 71000", "response_headers continue"]);
   });
 
+  test("has Envoy wait for it in any phase, also where that is not known at once", async () => {
+    const told: string[] = [];
+    const later = async () => ({ kind: "later" as const, patience: 11_000, verdict: Promise.resolve(go) });
+    const { stream } = drive(
+      { requestHeaders: later, requestBody: later },
+      {
+        answer: (phase, { kind }) => void told.push(`${phase} ${kind}`),
+        extend: (ms) => void told.push(`wait ${ms}`),
+      },
+    );
+    stream.message(requestHeaders);
+    stream.message(requestBody);
+    await settled();
+    expect(told).toEqual(["wait 11000", "request_headers continue", "wait 11000", "request_body continue"]);
+  });
+
+  test("has an Envoy that has gone meanwhile not wait", async () => {
+    const told: string[] = [];
+    const later = async () => ({ kind: "later" as const, patience: 1, verdict: Promise.resolve(go) });
+    const { stream, aborted } = drive({ requestHeaders: later }, { extend: (ms) => void told.push(`wait ${ms}`) });
+    stream.message(requestHeaders);
+    stream.finished();
+    await settled();
+    expect([told, aborted()]).toEqual([[], 1]);
+  });
+
   test("of a fault is 500", async () => {
     const verdict = Promise.reject(new Error("broken"));
     const { stream, answers, faults, ended } = drive({

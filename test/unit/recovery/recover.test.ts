@@ -7,7 +7,7 @@ import { memoryLocks } from "../../../src/recovery/memory-locks.ts";
 import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS, type Session, type SessionStore } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, parkedBinding, type Session, type SessionStore } from "../../../src/sessions/store.ts";
 import { type Answer, type Handler, startListener } from "./listener.ts";
 
 const PATH = "/mcp";
@@ -293,6 +293,19 @@ describe("a session that its backend has lost", () => {
       binding: NEW,
     });
     expect(names().filter((name) => name === "initialize")).toHaveLength(4);
+  });
+
+  test("that was parked is begun anew at once: it is neither asked for, nor ended once more", async () => {
+    const { recovery, loss, listener, events } = await open({ session: { bindings: { one: parkedBinding(USED) } } });
+    const parked = {
+      ...loss,
+      suspicion: "parked",
+      used: parkedBinding(USED),
+      answeredBy: parkedBinding(USED).endpoint,
+    } as const;
+    expect(await recovery.recover(parked, never)).toMatchObject({ kind: "recovered", binding: NEW });
+    expect(listener.calls.map(({ name }) => name)).toEqual(STEPS);
+    expect(events).toMatchObject([{ suspicion: "parked", outcome: "recovered", from: "parked" }]);
   });
 
   test("goes on though the backend does not take again what it had been told", async () => {

@@ -1,0 +1,66 @@
+/**
+ * Keeps sessions in use while a request of theirs is under way in this process: such a session is never parked, however long its
+ * call takes. What Envoy streams by itself (a GET, an answer of events) is not under way here.
+ */
+import type { SessionKey } from "../sessions/id.ts";
+import type { SessionStore } from "../sessions/store.ts";
+import { extendLease } from "./lease.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** A request of a session. */
+export interface Use {
+  readonly key: SessionKey;
+  /** The owner of the session, as `Session.owner`. */
+  readonly principal: string;
+  readonly backend: string;
+}
+
+export interface InUse {
+  begin(use: Use): void;
+  /** By the same object. One that has ended, or never began, is none. */
+  end(use: Use): void;
+  /** Resolves when nothing is under way any more. */
+  stop(): Promise<void>;
+}
+
+export interface InUseOptions {
+  readonly store: SessionStore;
+  readonly ledger: Ledger;
+  /** ms between two looks, asked before each. A request is seen to last at the second one. */
+  readonly every: () => number;
+}
+
+export function createInUse({ store, ledger, every }: InUseOptions): InUse {
+  const uses = new Set<Use>();
+  /** Those that were there at the last look: most requests never are. */
+  let lasting = new Set<Use>();
+  let looking = Promise.resolve();
+  let stopped = false;
+
+  const keep = async ({ key, principal, backend }: Use) => {
+    const touched = await store.touch(key, backend);
+    if (touched.kind === "touched") await extendLease(ledger, store, { key, principal }, touched.expiresIn);
+  };
+  const look = () => {
+    const bySession = new Map<SessionKey, Use>();
+    for (const use of uses) if (lasting.has(use)) bySession.set(use.key, use);
+    lasting = new Set(uses);
+    looking = Promise.all(Array.from(bySession.values(), keep)).then(() => undefined);
+    void looking.then(plan);
+  };
+  let timer: NodeJS.Timeout | undefined;
+  const plan = () => {
+    if (!stopped) timer = setTimeout(look, every()).unref();
+  };
+  plan();
+
+  return {
+    begin: (use) => void uses.add(use),
+    end: (use) => void uses.delete(use),
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+      return looking;
+    },
+  };
+}

@@ -1,0 +1,44 @@
+/** When a session that is idle may give its slot to a new one. Pure. */
+
+/**
+ * How long (ms) a use of a session may go unrecorded after another one: so many ms more a session seems to have been idle than
+ * it was. An eighth of the idle time, where that is less (sessions/store.ts).
+ */
+const LONGEST_UNRECORDED_MS = 15_000;
+
+/**
+ * How old (ms) a session must be to give its slot away that no second request has named. Clients name it at once, so it is not one
+ * that is just beginning.
+ */
+export const UNNAMED_PARKED_AFTER_MS = 5_000;
+
+/** ms between two looks at the least, of which a shorter `admission.park` takes the rest. */
+const SHORTEST_LOOK_MS = 100;
+
+export interface Parking {
+  /** ms since the last use of it that is recorded. */
+  readonly idle: number;
+  /** ms since its initialize, where no second request has named it. */
+  readonly unnamed: number;
+}
+
+/** How often (ms) the use of a session is recorded that is in use, at most. @param idle ms without a request after which it ends */
+export function recordedEvery(idle: number): number {
+  return Math.min(Math.floor(idle / 8), LONGEST_UNRECORDED_MS);
+}
+
+/**
+ * How often (ms) one looks for requests that last, and records the use of their sessions: so often that a session with one never
+ * seems to be idle for long enough. It is seen at the second look, and may have been recorded last `recordedEvery` before it began.
+ */
+export function lookEvery(parking: Parking | undefined, idle: number): number {
+  const recorded = recordedEvery(idle);
+  const wanted = parking ? Math.min(recorded, Math.floor((parking.idle - recorded) / 2)) : recorded;
+  return Math.max(SHORTEST_LOOK_MS, wanted);
+}
+
+/** @param park ms for which nothing has used the session; undefined: none is parked */
+export function parkingOf(park: number | undefined, idle: number): Parking | undefined {
+  if (park === undefined) return undefined;
+  return { idle: park + recordedEvery(idle), unnamed: UNNAMED_PARKED_AFTER_MS };
+}

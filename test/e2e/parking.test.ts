@@ -1,0 +1,226 @@
+/** At a cap the slot of an idle session goes to a new one, and the idle one goes on when its client comes back. */
+import { setTimeout as pause } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { startForgetful } from "../support/forgetful.ts";
+import { GATEWAYS, type Gateway } from "../support/gateways.ts";
+import { callTool, initializeMessage, openSession, post, send } from "../support/http.ts";
+import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { startStack } from "../support/stack.ts";
+
+const PATH = "/mcp";
+/** A use is recorded each two seconds at most, so a session is parked that was idle for three. */
+const LIFESPAN = { sessions: { idle: "16s" }, timeouts: { call: "16s", listen: "16s" } };
+const PARK = "1s";
+const PATIENT = { timeout: 30_000, interval: 200 };
+
+/** Begins a session as soon as there is a slot. */
+async function beginWhenFree(
+  port: number,
+  path = PATH,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  let id = "";
+  const begin = async () => {
+    const answer = await post(port, path, initializeMessage(), headers);
+    if (answer.status !== 200) expect(Number(answer.headers["retry-after"])).toBeGreaterThanOrEqual(1);
+    id = String(answer.headers["mcp-session-id"]);
+    return answer.status;
+  };
+  await expect.poll(begin, PATIENT).toBe(200);
+  await post(port, path, { jsonrpc: "2.0", method: "notifications/initialized" }, { ...headers, "mcp-session-id": id });
+  return id;
+}
+
+describe.each(GATEWAYS)("sessions that nobody ends, with %s", (_, startGateway) => {
+  const CAP = 4;
+  let server: TestServer;
+  let gateway: Gateway;
+
+  beforeEach(async () => {
+    server = await startMcpServer("one");
+    gateway = await startGateway({
+      ...LIFESPAN,
+      admission: { sessions: CAP, park: PARK },
+      backends: { one: { endpoints: [server.endpoint] } },
+      routes: [{ path: PATH, backends: ["one"] }],
+    });
+  });
+  afterEach(async () => {
+    await gateway?.stop();
+    await server?.close();
+  });
+
+  const whoami = (session: string) => callTool(gateway.port, PATH, session, "whoami");
+  const deleted = () =>
+    server.received.filter(({ method }) => method === "DELETE").map(({ headers }) => headers["mcp-session-id"]);
+
+  test("give their slots to new ones, one after another; one that is in use keeps its own, and one that is not goes on, recovered", async () => {
+    const rare = await openSession(gateway.port, PATH);
+    const [ofRare = ""] = server.sessions;
+    const busy = await openSession(gateway.port, PATH);
+    const ofBusy = [...server.sessions].find((id) => id !== ofRare);
+    let stopped = false;
+    const calls: string[] = [];
+    const keepBusy = async () => {
+      while (!stopped) {
+        calls.push(await whoami(busy));
+        await pause(200);
+      }
+    };
+    const caller = keepBusy();
+    // More than there are slots, all of whose clients go without a word. Of those that are parked none has to end for another.
+    for (let n = 0; n < CAP + 2; n++) expect(await whoami(await beginWhenFree(gateway.port))).toContain("one");
+    stopped = true;
+    await caller;
+
+    expect(deleted()).toContain(ofRare);
+    expect(deleted()).not.toContain(ofBusy);
+    expect(server.sessions).toContain(ofBusy);
+    expect(new Set(calls).size).toBe(1);
+    // What a backend holds is what has slots, once it was told of the rest.
+    await expect.poll(() => server.sessions.size, PATIENT).toBeLessThanOrEqual(CAP);
+    const before = server.received.length;
+    expect(await whoami(rare)).toContain("one");
+    const named = server.received.slice(before).map(({ headers }) => headers["mcp-session-id"]);
+    expect(named).not.toContain(ofRare);
+    // Above the cap: who has a session is never refused.
+    await expect.poll(() => server.sessions.size, PATIENT).toBeLessThanOrEqual(CAP + 1);
+  });
+
+  test("give their slots away first where no second request has named them, and those in use stay as they are", async () => {
+    const used = [await openSession(gateway.port, PATH), await openSession(gateway.port, PATH)];
+    const ofUsed = [...server.sessions];
+    for (let n = 0; n < 2; n++) expect((await post(gateway.port, PATH, initializeMessage())).status).toBe(200);
+    const flood = async () => {
+      for (const session of used) await whoami(session);
+      return (await post(gateway.port, PATH, initializeMessage())).status;
+    };
+    for (let n = 0; n < 3; n++) await expect.poll(flood, PATIENT).toBe(200);
+    for (const session of used) expect(await whoami(session)).toContain("one");
+    for (const id of ofUsed) expect(server.sessions).toContain(id);
+  });
+
+  test("and are parked have ended when their clients say so", async () => {
+    const parked = await openSession(gateway.port, PATH);
+    const [ofParked] = server.sessions;
+    for (let n = 0; n < CAP; n++) await beginWhenFree(gateway.port);
+    await expect.poll(deleted, PATIENT).toContain(ofParked);
+    const before = server.requests;
+    const end = () => send({ port: gateway.port, method: "DELETE", path: PATH, headers: { "mcp-session-id": parked } });
+    expect((await end()).status).toBe(204);
+    expect(server.requests).toBe(before);
+    expect((await end()).status).toBe(404);
+  });
+});
+
+test("at a principal's cap its own idle session gives its slot away, and nobody else's", async () => {
+  const server = await startMcpServer("one");
+  const stack = await startStack({
+    backends: { one: [server.endpoint] },
+    config: {
+      ...LIFESPAN,
+      admission: { sessions: 9, perPrincipal: 1, park: PARK },
+      identity: { kind: "header", name: "x-user", required: true },
+    },
+  });
+  const path = "/one/mcp";
+  const as = (user: string) => ({ "x-user": user });
+  try {
+    const bobs = await openSession(stack.port, path, as("bob"));
+    const [ofBob] = server.sessions;
+    const first = await openSession(stack.port, path, as("ada"));
+    const second = await beginWhenFree(stack.port, path, as("ada"));
+    await expect.poll(() => server.sessions.size, PATIENT).toBe(2);
+    expect(server.sessions).toContain(ofBob);
+    for (const [session, user] of [
+      [bobs, "bob"],
+      [first, "ada"],
+      [second, "ada"],
+    ] as const)
+      expect(await callTool(stack.port, path, session, "whoami", {}, as(user))).toContain("one");
+  } finally {
+    await stack.stop();
+    await server.close();
+  }
+});
+
+test("a session with a call under way keeps its slot, however long that takes", async () => {
+  const backend = await startForgetful();
+  const stack = await startStack({
+    backends: { one: [backend.endpoint] },
+    config: { ...LIFESPAN, admission: { sessions: 1, park: PARK } },
+  });
+  const path = "/one/mcp";
+  try {
+    const session = await openSession(stack.port, path);
+    const held = backend.hold("tools/call");
+    const call = post(
+      stack.port,
+      path,
+      { jsonrpc: "2.0", id: "long", method: "tools/call", params: { name: "run", arguments: {} } },
+      { "mcp-session-id": session },
+    );
+    await expect.poll(() => held.waiting, PATIENT).toBe(1);
+    // Twice as long as it takes to park one that is idle.
+    for (let n = 0; n < 24; n++) {
+      expect((await post(stack.port, path, initializeMessage())).status).toBe(503);
+      await pause(250);
+    }
+    held.release();
+    expect((await call).status).toBe(200);
+    expect(backend.methods).not.toContain("DELETE");
+    await beginWhenFree(stack.port, path);
+    await expect.poll(() => backend.methods, PATIENT).toContain("DELETE");
+  } finally {
+    await stack.stop();
+    await backend.close();
+  }
+});
+
+test("where lost sessions surface, one that was parked is unknown when its client comes back", async () => {
+  const server = await startMcpServer("one");
+  const stack = await startStack({
+    backends: { one: [server.endpoint] },
+    config: {
+      ...LIFESPAN,
+      admission: { sessions: 1, park: PARK },
+      backends: { one: { endpoints: [server.endpoint], onSessionLost: "surface" } },
+    },
+  });
+  const path = "/one/mcp";
+  try {
+    const session = await openSession(stack.port, path);
+    await beginWhenFree(stack.port, path);
+    await expect.poll(() => server.sessions.size, PATIENT).toBe(1);
+    const answer = await post(
+      stack.port,
+      path,
+      { jsonrpc: "2.0", id: 1, method: "ping" },
+      { "mcp-session-id": session },
+    );
+    expect(answer.status).toBe(404);
+  } finally {
+    await stack.stop();
+    await server.close();
+  }
+});
+
+test("where none is parked, a new session is refused as long as the others live", async () => {
+  const server = await startMcpServer("one");
+  const stack = await startStack({
+    backends: { one: [server.endpoint] },
+    config: { ...LIFESPAN, admission: { sessions: 1, park: "off" } },
+  });
+  try {
+    const session = await openSession(stack.port, "/one/mcp");
+    for (let n = 0; n < 12; n++) {
+      expect((await post(stack.port, "/one/mcp", initializeMessage())).status).toBe(503);
+      await pause(250);
+    }
+    expect(await callTool(stack.port, "/one/mcp", session, "whoami")).toContain("one");
+    expect(server.sessions.size).toBe(1);
+  } finally {
+    await stack.stop();
+    await server.close();
+  }
+});
