@@ -11,6 +11,12 @@ export const envoySection = z
         "Memory that Envoy may allocate. Near it Envoy resets the streams that hold most, then answers 503. Leave a quarter of the " +
           "machine's, or of the container's limit, above it.",
       ),
+    buffer: byteSize("1GiB")
+      .prefault("64KiB")
+      .describe(
+        "Bytes that one connection may hold in each direction before Envoy stops reading. Bodies are bound by `limits.body`; in Envoy " +
+          "1.36 by this too, so there let it be as much.",
+      ),
     connections: wholeNumber(1, 10_000_000)
       .default(10_000)
       .describe("Most connections of clients at once, in each Envoy; one beyond it is closed at once."),

@@ -17,12 +17,6 @@ import { virtualHost } from "./routes.ts";
 /** How long a client may take over the head of a request, in ms. */
 const REQUEST_HEADERS_TIMEOUT = 10_000;
 
-/**
- * Bytes that one connection may hold in each direction before Envoy stops reading. Small, since thousands of event
- * streams may be open. Bodies are not bound by it but by the virtual host's request_body_buffer_limit.
- */
-export const CONNECTION_BUFFER = 64 * 1024;
-
 /** Streams on one connection of the processor's own. */
 const OWN_STREAMS = 1_024;
 
@@ -146,7 +140,7 @@ export function connectionLimits(): Message {
 }
 
 /** What one connection of a client may ask of Envoy. */
-export function clientLimits({ streams }: Config["envoy"]): Message {
+export function clientLimits({ streams, buffer }: Config["envoy"]): Message {
   const limits = connectionLimits();
   return {
     ...limits,
@@ -157,7 +151,12 @@ export function clientLimits({ streams }: Config["envoy"]): Message {
     },
     // nginx speaks HTTP/1.0 to what is behind it, unless it is told otherwise, and so do health checks of balancers.
     http_protocol_options: { accept_http_10: true, default_host_for_http_10: HOST_OF_NONE },
-    http2_protocol_options: { ...HTTP2_WINDOWS, max_concurrent_streams: streams },
+    // To Envoy 1.36 the window of a stream is the largest body on it.
+    http2_protocol_options: {
+      initial_stream_window_size: Math.max(HTTP2_WINDOWS.initial_stream_window_size, buffer),
+      initial_connection_window_size: Math.max(HTTP2_WINDOWS.initial_connection_window_size, buffer),
+      max_concurrent_streams: streams,
+    },
   };
 }
 
@@ -176,7 +175,8 @@ function listener(name: string, listen: TcpAddress, config: Config, differences:
     name,
     address: addressOf(listen),
     ...(ignore_global_conn_limit && { ignore_global_conn_limit }),
-    per_connection_buffer_limit_bytes: CONNECTION_BUFFER,
+    // Small, since thousands of event streams may be open.
+    per_connection_buffer_limit_bytes: config.envoy.buffer,
     filter_chains: [
       {
         ...(transport_socket && { transport_socket, transport_socket_connect_timeout: duration(TLS_HANDSHAKE) }),

@@ -3,8 +3,17 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SessionBackend, startSessionBackend } from "../support/backend.ts";
+import { LIMITS_BODIES_BY_CONNECTION } from "../support/envoys.ts";
 import { openHolder } from "../support/hold.ts";
-import { callMessage, endSession, initializeMessage, messageOf, openSession, post } from "../support/http.ts";
+import {
+  callMessage,
+  endSession,
+  initializeMessage,
+  MCP_HEADERS,
+  messageOf,
+  openSession,
+  post,
+} from "../support/http.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -123,8 +132,24 @@ test("a connection above envoy.connections is closed, while the router's own cal
   }
 });
 
+test("a body above the buffer of a connection passes, in Envoy 1.36 where envoy.buffer is as large", async () => {
+  const stack = await stackWith(LIMITS_BODIES_BY_CONNECTION ? { envoy: { buffer: "4MiB" } } : {});
+  try {
+    const body = JSON.stringify(callMessage("echo", { text: "x".repeat(3 * 1024 * 1024) }));
+    expect((await post(stack.port, PATH, body)).status).toBe(200);
+    const { session, close } = await openHolder(stack.port);
+    const overHttp2 = session.request({ ":method": "POST", ":path": PATH, ...MCP_HEADERS });
+    overHttp2.end(body);
+    const [headers] = await once(overHttp2, "response");
+    expect(headers[":status"]).toBe(200);
+    close();
+  } finally {
+    await stack.stop();
+  }
+});
+
 test("bodies that do not end meet envoy.heap, the largest first, and do not end Envoy", async () => {
-  const stack = await stackWith({ envoy: { heap: "160MiB" } });
+  const stack = await stackWith({ envoy: { heap: "160MiB", ...(LIMITS_BODIES_BY_CONNECTION && { buffer: "4MiB" }) } });
   const holders = await Promise.all(Array.from({ length: 4 }, () => openHolder(stack.port)));
   const session = await openSession(stack.port, PATH);
   try {

@@ -9,6 +9,9 @@ const [, minor = 0] = envoyVersion().split(".").map(Number);
  */
 export const HIDES_OWN_ANSWERS = minor < 37;
 
+/** Envoy 1.36 takes no body above a connection's buffer, whatever request_body_buffer_limit says. */
+export const LIMITS_BODIES_BY_CONNECTION = minor < 37;
+
 if (HIDES_OWN_ANSWERS)
   process.stderr.write(
     "Tests of backends that take no connections at all, and of heads that grow too large, are skipped: this Envoy is too old.\n",

@@ -2,7 +2,6 @@
 import type { BackendConfig, Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../config/values.ts";
 import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
-import { CONNECTION_BUFFER } from "../listeners.ts";
 import type { Message } from "../proto-json.ts";
 import { ASK_ANOTHER, type HeaderRule, mayAskAnother, waysTo, wayTimes } from "../routes.ts";
 import {
@@ -164,7 +163,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
   const clients: Place = { context: CONTEXT, port: config.gateway.listen.port };
   const egress: Place = { context: CONTEXT, port: config.egress.listen.port };
   return [
-    ...[clients, egress].map(smallBuffer),
+    ...[clients, egress].map((place) => connectionBuffer(place, config.envoy)),
     ...clientPatches(clients, config, processor),
     ...egressPatches(egress),
     // The rest of these routes is the VirtualServices'.
@@ -178,10 +177,10 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
   ];
 }
 
-function smallBuffer({ context, port }: Place): Message {
+function connectionBuffer({ context, port }: Place, { buffer }: Config["envoy"]): Message {
   return {
     applyTo: "LISTENER",
     match: { context, listener: { portNumber: port } },
-    patch: { operation: "MERGE", value: { per_connection_buffer_limit_bytes: CONNECTION_BUFFER } },
+    patch: { operation: "MERGE", value: { per_connection_buffer_limit_bytes: buffer } },
   };
 }

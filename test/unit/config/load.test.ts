@@ -68,7 +68,7 @@ test("the smallest configuration gets every default", () => {
       messageTimeout: 5_000,
       drain: 30_000,
     },
-    envoy: { heap: 768 * 1024 * 1024, connections: 10_000, streams: 128, requests: 5_000 },
+    envoy: { heap: 768 * 1024 * 1024, buffer: 64 * 1024, connections: 10_000, streams: 128, requests: 5_000 },
     store: { kind: "memory" },
     sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes, unused: 60_000, sweep: 10_000 },
     admission: { sessions: 100, perPrincipal: 10, waiting: 100, park: minutes, retryAfter: 30_000 },
