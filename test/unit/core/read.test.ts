@@ -678,7 +678,7 @@ describe("against JSON.parse", () => {
         }
         if (message.kind === "response") return;
         expect(message.method).toBe(parsed.method);
-        expect(message.params === undefined).toBe(parsed.params === undefined);
+        expect(message.params === undefined).toBe((parsed.params ?? undefined) === undefined);
         if (message.params === undefined || !isObject(parsed.params)) return;
         const written = (at: { start: number; end: number }) => JSON.parse(bytes.subarray(at.start, at.end).toString());
         expect(written(message.params)).toEqual(parsed.params);
