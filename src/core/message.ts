@@ -15,7 +15,7 @@ export function textOf({ buffer, byteOffset, byteLength }: Uint8Array, { start, 
   return Buffer.from(buffer, byteOffset, byteLength).toString("utf8", start, end);
 }
 
-/** A JSON string of the body: what it decodes to, and where it stands, quotes included. */
+/** A JSON string of the body: what it decodes to, as far as `ReadLimits.name` says, and where it stands, quotes included. */
 export interface StringAt extends Span {
   readonly value: string;
 }
@@ -68,4 +68,6 @@ export interface ReadLimits {
   readonly depth: number;
   /** Most messages in a batch. */
   readonly batch: number;
+  /** Characters of the longest text that anything is made of. Of a longer one no more is decoded than shows that it is. */
+  readonly name: number;
 }

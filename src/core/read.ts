@@ -62,7 +62,7 @@ class Reader {
   #id: string | undefined;
 
   constructor(body: Uint8Array, limits: ReadLimits) {
-    this.#scanner = new Scanner(body, limits.depth);
+    this.#scanner = new Scanner(body, limits.depth, limits.name);
     this.#limits = limits;
   }
 

@@ -139,8 +139,27 @@ function holds(bytes: Buffer, at: number, text: string): boolean {
   return true;
 }
 
+/** The most bytes that one character can be written with: `\u0041`. */
+const LONGEST_CHARACTER = 6;
+
+/** The first end of a character at or behind `goal`, in a string that was scanned and is longer. */
+function afterCharacters(bytes: Buffer, at: number, goal: number): number {
+  let i = at;
+  while (i < goal) {
+    if (bytes[i] !== BACKSLASH) i++;
+    else i += bytes[i + 1] === LETTER_U ? LONGEST_CHARACTER : 2;
+  }
+  // The bytes that follow the first of a character in UTF-8.
+  while (((bytes[i] ?? NOTHING) & 0xc0) === 0x80) i++;
+  return i;
+}
+
+/** From this many bytes on a search by Buffer is faster than a loop here. */
+const LONG = 256;
+
 /** Whether a string that was scanned must be decoded, or is what it says. */
 function isEscaped(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start > LONG) return bytes.subarray(start, end).includes(BACKSLASH);
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return true;
   return false;
 }
@@ -164,6 +183,8 @@ export class Scanner {
   readonly #bytes: Buffer;
   readonly #length: number;
   readonly #deepest: number;
+  /** Bytes of the longest string that is decoded whole. */
+  readonly #longest: number;
   /** Containers that are open around the cursor. */
   #depth = 0;
   at = 0;
@@ -173,12 +194,17 @@ export class Scanner {
   /** The first key that was met and that another parser may take for one that was looked for. */
   lookalike: Lookalike | undefined;
 
-  constructor(bytes: Uint8Array, deepest: number) {
+  /**
+   * @param deepest nesting; deeper is `tooDeep`
+   * @param longest characters (UTF-16 code units): of a longer string some more than these are decoded, and not the rest
+   */
+  constructor(bytes: Uint8Array, deepest: number, longest: number) {
     this.#length = bytes.length;
     this.#bytes = Buffer.allocUnsafe(bytes.length + 1);
     this.#bytes.set(bytes);
     this.#bytes[bytes.length] = NOTHING;
     this.#deepest = deepest;
+    this.#longest = (longest + 1) * LONGEST_CHARACTER;
     this.#space();
   }
 
@@ -370,9 +396,12 @@ export class Scanner {
   }
 
   #decode(start: number, end: number): string {
-    if (!isEscaped(this.#bytes, start, end)) return this.#bytes.toString("utf8", start + 1, end - 1);
+    const bytes = this.#bytes;
+    const isWhole = end - start <= this.#longest;
+    const last = isWhole ? end - 1 : afterCharacters(bytes, start + 1, start + this.#longest);
+    if (!isEscaped(bytes, start, last)) return bytes.toString("utf8", start + 1, last);
     // Only the string itself, which was found well-formed, so this gives a string and does not throw.
-    return String(JSON.parse(this.#bytes.toString("utf8", start, end)));
+    return String(JSON.parse(`${bytes.toString("utf8", start, last)}"`));
   }
 
   #leave(): false {

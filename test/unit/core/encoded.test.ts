@@ -71,6 +71,31 @@ test("an Mcp-Name that is longer than a name may be is not decoded", () => {
   expect(made.mock.calls.filter(([from]) => typeof from === "string")).toEqual([]);
 });
 
+test.each([
+  ["%", "%"],
+  ["escaped letters", "\\u0061"],
+  ["half surrogates", "\\ud800"],
+  ["line breaks", "\\n"],
+  ["é", "é"],
+  ["emoji", "😀"],
+])("of a text of %s that is too long no more is decoded than shows that it is", (_, unit) => {
+  const long = unit.repeat(LONG);
+  const parsed = vi.spyOn(JSON, "parse");
+  const texts = vi.spyOn(Buffer.prototype, "toString");
+  for (const message of [
+    `{"jsonrpc":"2.0","id":1,"method":"${long}"}`,
+    `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${long}"}}`,
+    `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"${long}"}}`,
+  ]) {
+    expect(decide(Buffer.from(message), fields({}), limits)).toMatchObject({
+      reject: { reason: "invalid-request", id: "1" },
+    });
+  }
+  const most = (limits.name + 2) * 6;
+  for (const { value } of texts.mock.results) expect(String(value).length).toBeLessThanOrEqual(most);
+  for (const [text] of parsed.mock.calls) expect(text.length).toBeLessThanOrEqual(most);
+});
+
 test("keys are told from those that are read without decoding them, and what is read twice is not decoded twice", () => {
   const parsed = vi.spyOn(JSON, "parse");
   const texts = vi.spyOn(Buffer.prototype, "toString");

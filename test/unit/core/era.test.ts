@@ -12,7 +12,7 @@ const LEGACY = "2025-11-25";
 const ENVELOPE = { [VERSION]: MODERN, [CAPABILITIES]: {} };
 
 function messageOf(json: unknown): Message {
-  const body = readBody(Buffer.from(JSON.stringify(json)), { depth: 64, batch: 10 });
+  const body = readBody(Buffer.from(JSON.stringify(json)), { depth: 64, batch: 10, name: 10_000 });
   if (body.kind !== "single") throw new Error(`not one message: ${JSON.stringify(body)}`);
   return body.message;
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Body, Message, Unreadable } from "../../../src/core/message.ts";
 import { readBody } from "../../../src/core/read.ts";
 
-const LIMITS = { depth: 64, batch: 10 };
+const LIMITS = { depth: 64, batch: 10, name: 100_000 };
 
 function read(text: string, limits = LIMITS): Body | Unreadable {
   return readBody(Buffer.from(text), limits);
@@ -69,6 +69,26 @@ describe("kinds of messages", () => {
   test.each(["nul", "nulll", "n", "nope"])("%s is no null", (word) => {
     expect(read(`{"jsonrpc":"2.0","id":1,"method":"m","params":${word}}`)).toMatchObject({ reason: "not-json" });
     expect(read(`{"jsonrpc":"2.0","id":1,"method":"m","error":${word}}`)).toMatchObject({ reason: "not-json" });
+  });
+
+  test("a text is decoded whole up to the limit, and beyond it far enough to be above it", () => {
+    const unit = fc.constantFrom("a", "é", "😀", "\ud800", "\n", '"', "\\");
+    const text = fc.array(unit, { maxLength: 60 }).map((units) => units.join(""));
+    fc.assert(
+      fc.property(text, fc.boolean(), (name, isEscaped) => {
+        const escaped = [...Array(name.length).keys()].map(
+          (at) => `\\u${name.charCodeAt(at).toString(16).padStart(4, "0")}`,
+        );
+        const written = isEscaped ? `"${escaped.join("")}"` : JSON.stringify(name);
+        const limits = { ...LIMITS, name: 4 };
+        const body = read(`{"jsonrpc":"2.0","id":1,"method":"m","params":{"name":${written}}}`, limits);
+        if (body.kind !== "single" || body.message.kind === "response") throw new Error("not read");
+        const value = body.message.params?.name?.value ?? "";
+        if (name.length <= limits.name) expect(value).toBe(name);
+        else expect(value.length).toBeGreaterThan(limits.name);
+        expect(name.startsWith(value)).toBe(true);
+      }),
+    );
   });
 
   test("an array of messages is a batch, in their order", () => {
@@ -371,11 +391,11 @@ describe("batches", () => {
   });
 
   test("one of as many messages as allowed is read", () => {
-    expect(read(`[${CALL},${CALL}]`, { depth: 64, batch: 2 })).toMatchObject({ kind: "batch" });
+    expect(read(`[${CALL},${CALL}]`, { ...LIMITS, depth: 64, batch: 2 })).toMatchObject({ kind: "batch" });
   });
 
   test("one of more is refused", () => {
-    expect(read(`[${CALL},${CALL},${CALL}]`, { depth: 64, batch: 2 })).toEqual({
+    expect(read(`[${CALL},${CALL},${CALL}]`, { ...LIMITS, depth: 64, batch: 2 })).toEqual({
       kind: "unreadable",
       reason: "batch-too-long",
       detail: "a batch holds at most 2 messages",
@@ -423,8 +443,8 @@ describe("nesting", () => {
     ["an array in _meta", (levels: number) => `"params":{"_meta":{"x":${nested(levels - 3)}}}`],
   ])("%s may be as deep as the limit and no deeper", (_, member) => {
     const text = (levels: number) => `{"jsonrpc":"2.0",${member(levels)},"id":1,"method":"m"}`;
-    expect(read(text(6), { depth: 6, batch: 1 })).toMatchObject({ kind: "single" });
-    expect(read(text(7), { depth: 6, batch: 1 })).toEqual({
+    expect(read(text(6), { ...LIMITS, depth: 6, batch: 1 })).toMatchObject({ kind: "single" });
+    expect(read(text(7), { ...LIMITS, depth: 6, batch: 1 })).toEqual({
       kind: "unreadable",
       reason: "too-deep",
       detail: "nested deeper than 6",
@@ -433,14 +453,14 @@ describe("nesting", () => {
   });
 
   test("a batch is one level more", () => {
-    expect(read(CALL, { depth: 2, batch: 1 })).toMatchObject({ kind: "single" });
-    expect(read(`[${CALL}]`, { depth: 2, batch: 1 })).toMatchObject({ reason: "too-deep", id: undefined });
-    expect(read(`[${CALL}]`, { depth: 3, batch: 1 })).toMatchObject({ kind: "batch" });
+    expect(read(CALL, { ...LIMITS, depth: 2, batch: 1 })).toMatchObject({ kind: "single" });
+    expect(read(`[${CALL}]`, { ...LIMITS, depth: 2, batch: 1 })).toMatchObject({ reason: "too-deep", id: undefined });
+    expect(read(`[${CALL}]`, { ...LIMITS, depth: 3, batch: 1 })).toMatchObject({ kind: "batch" });
   });
 
   test("containers side by side do not add up", () => {
     expect(
-      read(`{"jsonrpc":"2.0","id":1,"method":"m","x":[[],[],{},[{}],{"a":{}},[]]}`, { depth: 4, batch: 1 }),
+      read(`{"jsonrpc":"2.0","id":1,"method":"m","x":[[],[],{},[{}],{"a":{}},[]]}`, { ...LIMITS, depth: 4, batch: 1 }),
     ).toMatchObject({ kind: "single" });
   });
 
