@@ -111,7 +111,7 @@ async function create(store: SessionStore, ledger: Ledger, n: number): Promise<S
   const session = sessionOf(n);
   const created = await store.create(key, session);
   if (created.kind !== "created") throw new Error(`session ${n}: ${created.kind}`);
-  const { kind } = await ledger.hold({ key, principal: session.owner }, created.expiresIn, NO_CAPS, "waiting");
+  const { kind } = await ledger.hold({ key, principal: session.owner }, created.expiresIn, NO_CAPS, "used");
   if (kind !== "held") throw new Error(`lease ${n}: ${kind}`);
   return key;
 }

@@ -10,57 +10,43 @@ export interface Idling {
   expires: number;
 }
 
-/** Sets keep the order in which things came: what is held again goes to the end. */
+/** Sets keep the order in which things came: what is held again goes to the end. Most owners have things of one use, and one set. */
 export class IdleOrder<Thing extends Idling> {
-  readonly #waiting = new Set<Thing>();
-  readonly #unnamed = new Set<Thing>();
-  readonly #used = new Set<Thing>();
+  readonly #byUse: { [Kind in Use]?: Set<Thing> } = {};
 
   get size(): number {
-    return this.#waiting.size + this.#unnamed.size + this.#used.size;
+    const { waiting, unnamed, used } = this.#byUse;
+    return (waiting?.size ?? 0) + (unnamed?.size ?? 0) + (used?.size ?? 0);
   }
 
   /** Of a thing that is not in the order. */
   add(thing: Thing): void {
-    this.#of(thing.use).add(thing);
+    const { use } = thing;
+    this.#byUse[use] ??= new Set();
+    this.#byUse[use].add(thing);
   }
 
   remove(thing: Thing): void {
-    this.#of(thing.use).delete(thing);
+    const { use } = thing;
+    const things = this.#byUse[use];
+    if (things?.delete(thing) && things.size === 0) delete this.#byUse[use];
   }
 
   /** What is to be parked; undefined where nothing may be. */
   idlest(at: number, { unnamed, idle }: Parking): Thing | undefined {
-    for (const [things, patience] of [
-      [this.#unnamed, unnamed],
-      [this.#used, idle],
-    ] as const) {
-      const [first] = things;
-      if (first && at - first.since >= patience) return first;
-    }
-    return undefined;
+    const [oldest] = this.#byUse.unnamed ?? [];
+    if (oldest && at - oldest.since >= unnamed) return oldest;
+    const [idlest] = this.#byUse.used ?? [];
+    return idlest && at - idlest.since >= idle ? idlest : undefined;
   }
 
   /** ms until something may be parked, or the first of its kind runs out. */
   freeIn(at: number, parking: Parking | undefined): number | undefined {
-    const firsts = [this.#waiting, this.#unnamed, this.#used].flatMap(([first]) => first ?? []);
+    const firsts = Object.values(this.#byUse).flatMap(([first]) => first ?? []);
     const times = firsts.flatMap(({ use, since, expires }) => {
       if (use === "waiting" || !parking) return expires - at;
       return [expires - at, since + (use === "unnamed" ? parking.unnamed : parking.idle) - at];
     });
     return times.length > 0 ? Math.ceil(Math.min(...times)) : undefined;
-  }
-
-  #of(use: Use): Set<Thing> {
-    switch (use) {
-      case "waiting":
-        return this.#waiting;
-      case "unnamed":
-        return this.#unnamed;
-      case "used":
-        return this.#used;
-      default:
-        return use satisfies never;
-    }
   }
 }
