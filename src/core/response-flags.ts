@@ -5,12 +5,12 @@
  */
 
 /** No endpoint to ask. */
-const UH = 1 << 1;
+export const UH = 1 << 1;
 const UPSTREAM_TIMEOUT = 1 << 2;
 const LOCAL_RESET = 1 << 3;
 const REMOTE_RESET = 1 << 4;
 /** The endpoint takes no connections. */
-const UF = 1 << 5;
+export const UF = 1 << 5;
 const CONNECTION_TERMINATED = 1 << 6;
 const OVERFLOW = 1 << 7;
 const STREAM_IDLE = 1 << 16;

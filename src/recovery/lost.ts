@@ -1,12 +1,9 @@
 /** Whether an answer means that a backend has lost the session that the request was sent into. Pure. */
 import { isSuccess } from "../core/http.ts";
 import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
+import { UF, UH } from "../core/response-flags.ts";
 import { withoutByteOrderMark } from "./events.ts";
 import { saysSessionUnknown } from "./session-words.ts";
-
-/** Of Envoy's response flags (`response.flags`): the request never left Envoy. */
-const NO_HEALTHY_UPSTREAM = 0x2;
-const UPSTREAM_CONNECTION_FAILURE = 0x20;
 
 /**
  * What an answer's head tells of the session.
@@ -36,7 +33,7 @@ export function suspect(
   flags: number,
   endpoint: string | undefined,
 ): Suspicion | undefined {
-  if ((flags & (NO_HEALTHY_UPSTREAM | UPSTREAM_CONNECTION_FAILURE)) !== 0) return "gone";
+  if ((flags & (UH | UF)) !== 0) return "gone";
   if (endpoint === undefined || (status === "503" && flags !== 0)) return undefined;
   switch (status) {
     case "404":
