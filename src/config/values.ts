@@ -23,16 +23,6 @@ const MAX_DURATION_MS = 2 ** 31 - 1;
 /** `500ms`, `10s`, `30m`, `24h`, `7d`; milliseconds inside. Zero is no duration. */
 export const duration = fromText<number>('a duration such as "500ms", "10s", "30m" or "24h"', durationMs);
 
-/** A duration; undefined where it is `off`. */
-export const durationOrOff = fromText<{ readonly ms: number | undefined }>(
-  'a duration such as "500ms", "10s", "30m" or "24h", or off',
-  (text) => {
-    if (text === "off") return { ms: undefined };
-    const ms = durationMs(text);
-    return ms === undefined ? undefined : { ms };
-  },
-).transform(({ ms }) => ms);
-
 /** `512B`, `256KiB`, `4MiB`, or a plain number of bytes; at least one byte, and at most `largest`, written the same way. */
 export function byteSize(largest: string) {
   const max = bytesOf(largest);
@@ -57,6 +47,14 @@ export function wholeNumber(min: number, max: number) {
 
 /** `off`, also as `false`, which is how tools that read or write YAML 1.1 have it. */
 const off = z.union([z.literal("off"), z.literal(false)]).transform((): "off" => "off");
+
+const durationOrOffExpected = 'a duration such as "500ms", "10s", "30m" or "24h", or off';
+/** A duration; undefined where it is `off`. */
+export const durationOrOff = z
+  .union([off, z.string()], `expected ${durationOrOffExpected}`)
+  .refine((value) => value === "off" || durationMs(value) !== undefined, `expected ${durationOrOffExpected}`)
+  .transform((value) => (value === "off" ? undefined : durationMs(value)))
+  .meta({ title: durationOrOffExpected });
 
 /** A number that nothing goes above; undefined where it is `off`. Zero, which nobody means, is the default. */
 export function cap(standard: number, max: number) {

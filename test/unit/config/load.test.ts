@@ -579,7 +579,20 @@ describe("admission", () => {
     expect(requestPolicy(load({ admission })).admission.anonymous).toBeUndefined();
   });
 
+  test.each([
+    ["2m", { idle: 135_000, unnamed: 5_000 }],
+    ["off", undefined],
+    [false, undefined],
+  ])("parks sessions after %j", (park, parking) => {
+    expect(capsOf({ park }).parking).toEqual(parking);
+  });
+
   test.each<[Sections, string]>([
+    [
+      { park: "soon" },
+      'admission.park: got "soon", expected a duration such as "500ms", "10s", "30m" or "24h", or off',
+    ],
+    [{ park: 60 }, "admission.park: got 60, expected a duration such as"],
     [{ sessions: -1 }, "admission.sessions: got -1, expected a whole number from 1 to 10000000, or off"],
     [{ perPrincipal: 1.5 }, "admission.perPrincipal: got 1.5, expected a whole number"],
     [{ anonymous: -1 }, "admission.anonymous: got -1, expected a whole number from 1 to 10000000, or off"],
