@@ -17,7 +17,7 @@ import {
 } from "./core/answer-head.ts";
 import { assertNever } from "./core/assert-never.ts";
 import { decide, type Intent, type Labels } from "./core/decide.ts";
-import { MCP_SESSION_ID } from "./core/headers.ts";
+import { COOKIE, MCP_SESSION_ID } from "./core/headers.ts";
 import {
   CONTINUE,
   type Decision,
@@ -596,7 +596,7 @@ function retryAfter(freeIn: number | undefined, longest: number): number {
 
 function withCookie(verdict: Verdict, cookie: string | undefined): Verdict {
   if (verdict.kind !== "mutate" || cookie === undefined) return verdict;
-  return { ...verdict, set: [...verdict.set, ["cookie", cookie]] };
+  return { ...verdict, set: [...verdict.set, [COOKIE, cookie]] };
 }
 
 /** No session begins: the backend refused, failed, or has none to give. One that has not answered may have begun it all the same. */

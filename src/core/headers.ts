@@ -64,6 +64,12 @@ export const MCP_SESSION_ID = "mcp-session-id";
  */
 export const LAST_EVENT_ID = "last-event-id";
 
+/**
+ * Cookies (RFC 6265). Set by clients. The processor adds those that a backend has set in answer to its own initialize, since a
+ * balancer in front of that backend may find the session's server by one.
+ */
+export const COOKIE = "cookie";
+
 /** Protocol version that the client speaks. Set by clients (from 2025-06-18); tells the legacy era from the modern. */
 export const MCP_PROTOCOL_VERSION = "mcp-protocol-version";
 

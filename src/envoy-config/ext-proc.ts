@@ -3,6 +3,7 @@ import type { Config } from "../config/load.ts";
 import {
   ANSWER_HEADERS,
   BACKEND_ADDRESS_HEADERS,
+  COOKIE,
   INTERNAL_HEADERS,
   LAST_EVENT_ID,
   MCP_SESSION_ID,
@@ -40,6 +41,7 @@ export const WRITTEN_HEADERS = [
   MCP_SESSION_ID,
   LAST_EVENT_ID,
   X_CLIENT_ID,
+  COOKIE,
   ...PAGE_HEADERS,
   "content-length",
   ...ANSWER_HEADERS,
@@ -47,12 +49,12 @@ export const WRITTEN_HEADERS = [
 ] as const;
 
 /**
- * Regexes on the whole name: what the processor may write, and what of that it may not, which says who asks, from where, and how
+ * Regexes on the whole name: what the processor may write, and what of that it may not: what says who asks, from where, and how
  * often Envoy asks again. A header beyond them is a bug: Envoy then fails the request, or, in a reply of the processor's own,
  * leaves the header out. No list of names, since Envoy refuses a regex whose RE2 program is above 100 instructions.
  */
 export const WRITABLE_HEADERS = ":path|:status|[^:].*";
-export const UNWRITABLE_HEADERS = "host|authorization|cookie|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
+export const UNWRITABLE_HEADERS = "host|authorization|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
 
 /** ms: the recovery of a lost session, and then the backend's answer. */
 export function maxMessageTimeout({ processor, backends }: Pick<Config, "processor" | "backends">): number {

@@ -1,5 +1,5 @@
 /** Begins another backend session for one that was parked, before a request of it is sent anywhere. */
-import { MCP_PROTOCOL_VERSION } from "../core/headers.ts";
+import { COOKIE, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { Route } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
@@ -42,7 +42,7 @@ export function createResume(recovery: Recovery): Resume {
     const outcome = await recovery.recover(loss, signal);
     if (!("binding" in outcome)) return undefined;
     const sent = withCookies(loss.headers, outcome.setCookies ?? []);
-    const cookie = sent === loss.headers ? undefined : sent.find(([name]) => name === "cookie")?.[1];
+    const cookie = sent === loss.headers ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
     return { binding: outcome.binding, cookie };
   };
 }

@@ -1,7 +1,7 @@
 /** At a cap the slot of an idle session goes to a new one, and the idle one goes on when its client comes back. */
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { startForgetful } from "../support/forgetful.ts";
+import { json, runMessage, startForgetful } from "../support/forgetful.ts";
 import { GATEWAYS, type Gateway } from "../support/gateways.ts";
 import { callTool, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -222,5 +222,34 @@ test("where none is parked, a new session is refused as long as the others live"
   } finally {
     await stack.stop();
     await server.close();
+  }
+});
+
+test("a session that was parked goes on with the cookie that its new backend session wants", async () => {
+  const backend = await startForgetful();
+  backend.on("initialize", (response, seen) => {
+    const headers = { "mcp-session-id": backend.begin(), "set-cookie": "LB=second; Path=/" };
+    const answer = {
+      jsonrpc: "2.0",
+      id: JSON.parse(seen.body.toString()).id,
+      result: { protocolVersion: "2025-11-25" },
+    };
+    json(200, answer, headers)(response, seen);
+  });
+  const stack = await startStack({
+    backends: { one: [backend.endpoint] },
+    config: { ...LIFESPAN, admission: { sessions: 1, park: PARK } },
+  });
+  const path = "/one/mcp";
+  try {
+    const session = await openSession(stack.port, path);
+    await beginWhenFree(stack.port, path);
+    await expect.poll(() => backend.methods, PATIENT).toContain("DELETE");
+    const call = { cookie: "LB=first; mine=1", "mcp-session-id": session };
+    expect((await post(stack.port, path, runMessage("again"), call)).status).toBe(200);
+    expect(backend.seen.find(({ method }) => method === "tools/call")?.headers.cookie).toBe("LB=second; mine=1");
+  } finally {
+    await stack.stop();
+    await backend.close();
   }
 });
