@@ -104,7 +104,7 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
         return log.warn(
           line,
           why === "retry-after"
-            ? "a backend that refused to begin a session has asked to be let be: lost sessions of it get its first answer until then"
+            ? "a backend that refused to begin a session has said when to ask again (Retry-After): until then a lost session gets its first answer"
             : "a session is lost again soon after each recovery, so it is not recovered for a while: does an endpoint lead to " +
                 "several servers (name each), or does the server forget its sessions?",
         );

@@ -12,13 +12,13 @@ import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
 import { keptCookies, withCookies } from "./cookies.ts";
+import { createDeadlines, type Deadlines } from "./deadlines.ts";
 import { firstMessage, textOfAnswer } from "./first-message.ts";
 import { createGate, type Gate } from "./gate.ts";
-import { createKnownAlive } from "./known-alive.ts";
 import type { Lock, Locks } from "./locks.ts";
 import { asksForLogin, isLost, isSeldomLoss, readSaid, type Suspicion } from "./lost.ts";
 import { lengthOf, type PingAnswer } from "./may-have-run.ts";
-import { createPauses, type Pauses, retryAfter } from "./retry-after.ts";
+import { retryAfter } from "./retry-after.ts";
 
 /** A request that was answered as one in a lost session is. */
 interface Loss {
@@ -119,6 +119,8 @@ const LONGEST_RETRY_MS = 500;
 const BEGINNINGS = 2;
 /** Longest (ms) that a request waits for the brake (brake.ts): one that would wait longer gets its first answer at once. */
 const BRAKE_PATIENCE_MS = 2_000;
+/** How long (ms) a session that was found alive is not asked for again, after an answer that is seldom about the session. */
+const ALIVE_MS = 5_000;
 /** Recoveries under way at once at one backend: when one with thousands of sessions restarts, they take turns. */
 const MOST_AT_ONCE = 128;
 /** Subscriptions of one session that are said again at once: it may have a hundred, and little time. */
@@ -172,14 +174,14 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const flights = new Map<string, Flight>();
   /** By backend: one that is away keeps its turns for as long as they may last, and no other's sessions may wait for that. */
   const gates = new Map<string, Gate>();
-  const pauses = createPauses();
+  const pauses = { ofBackends: createDeadlines(), ofSessions: createDeadlines() };
   const gateOf = (backend: string): Gate => {
     const known = gates.get(backend) ?? createGate(MOST_AT_ONCE);
     gates.set(backend, known);
     return known;
   };
 
-  const alive = createKnownAlive();
+  const alive = createDeadlines();
 
   const join = (loss: Loss): Flight => {
     const { suspicion, status, answeredBy } = loss;
@@ -207,9 +209,8 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   return {
     async recover(loss, signal) {
       const names = isSeldomLoss(loss.status) ? aliveNames(loss) : undefined;
-      const now = performance.now();
-      if (names && alive.has(names.ping, now)) return { kind: "alive", by: "ping" };
-      if (names?.login !== undefined && alive.has(names.login, now)) return { kind: "alive", by: "login" };
+      if (names && alive.left(names.ping) > 0) return { kind: "alive", by: "ping" };
+      if (names?.login !== undefined && alive.left(names.login) > 0) return { kind: "alive", by: "login" };
       const flight = join(loss);
       flight.waiting++;
       const left = new Promise<Outcome>((resolve) => {
@@ -220,14 +221,15 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
       const outcome = await Promise.race([flight.outcome, left]);
       if (--flight.waiting === 0) leave(flight);
       const name = outcome.kind === "alive" ? names?.[outcome.by] : undefined;
-      if (name !== undefined) alive.add(name, performance.now());
+      if (name !== undefined) alive.extend(name, ALIVE_MS);
       return outcome;
     },
   };
 }
 
 interface AttemptDependencies extends RecoveryDependencies {
-  readonly pauses: Pauses;
+  /** Until when no session is begun there, by Retry-After: for any session of a backend, by its name, and for one session alone. */
+  readonly pauses: { readonly ofBackends: Deadlines; readonly ofSessions: Deadlines };
 }
 
 async function run(
@@ -313,6 +315,11 @@ class Attempt {
     this.#bound = bound;
   }
 
+  /** Names the client's session at this backend, whichever binding it has. */
+  get #sessionAtBackend(): string {
+    return `${this.#loss.key}/${this.#loss.target.backend}`;
+  }
+
   async run(): Promise<Outcome> {
     const { suspicion } = this.#loss;
     if (suspicion === "gone" || suspicion === "parked") return await this.#goOn();
@@ -326,7 +333,7 @@ class Attempt {
   /** By a session that somebody else has begun anew, or that we do. */
   async #goOn(): Promise<Outcome> {
     const { used } = this.#loss;
-    const name = `${this.#loss.key}/${this.#loss.target.backend}`;
+    const name = this.#sessionAtBackend;
     for (;;) {
       const { binding } = await this.#current();
       if (binding.generation !== used.generation) return { kind: "joined", binding };
@@ -418,7 +425,8 @@ class Attempt {
 
   /** What keeps a session from being begun now, once it was waited for as long as a request may. */
   async #braked(): Promise<Extract<Outcome, { kind: "braked" }> | undefined> {
-    const pause = this.#dependencies.pauses.left(this.#loss.target.backend);
+    const { ofBackends, ofSessions } = this.#dependencies.pauses;
+    const pause = Math.max(ofBackends.left(this.#loss.target.backend), ofSessions.left(this.#sessionAtBackend));
     if (pause > 0) return { kind: "braked", why: "retry-after", wait: pause };
     let patience = BRAKE_PATIENCE_MS;
     for (;;) {
@@ -566,11 +574,15 @@ class Attempt {
     }
   }
 
-  /** What a refusal says beside its status: for how long no other is to be asked for. */
+  /** Obeys the Retry-After of a refusal. */
   #refused(answer: Answer): undefined {
     answer.discard();
     const ms = retryAfter(answer.header("retry-after"), Date.now());
-    if (ms !== undefined) this.#dependencies.pauses.pause(this.#loss.target.backend, ms);
+    if (ms === undefined) return;
+    const { ofBackends, ofSessions } = this.#dependencies.pauses;
+    // A 503 is about the server. Any other refusal, as 429, may be about this client alone.
+    if (answer.status === 503) ofBackends.extend(this.#loss.target.backend, ms);
+    else ofSessions.extend(this.#sessionAtBackend, ms);
   }
 
   #answerOf(answer: Answer) {

@@ -16,21 +16,3 @@ export function retryAfter(header: string | undefined, now: number): number | un
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : date - now;
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), LONGEST_RETRY_AFTER_MS);
 }
-
-/** Backends that are let be until the time that they said. */
-export interface Pauses {
-  /** Lets the backend be for so many ms. */
-  pause(backend: string, ms: number): void;
-  /** ms for which it is let be still; 0 where it is not. */
-  left(backend: string): number;
-}
-
-export function createPauses(now: () => number = () => performance.now()): Pauses {
-  const until = new Map<string, number>();
-  return {
-    pause(backend, ms) {
-      until.set(backend, Math.max(until.get(backend) ?? 0, now() + ms));
-    },
-    left: (backend) => Math.max(0, (until.get(backend) ?? 0) - now()),
-  };
-}

@@ -164,7 +164,7 @@ describe("a session that the brake keeps from being recovered", () => {
     expect(warnings()).toMatchObject([
       { backend: "one", msg: expect.stringContaining("does an endpoint lead to several servers") },
       { backend: "two", msg: expect.stringContaining("does an endpoint lead to several servers") },
-      { backend: "one", msg: expect.stringContaining("has asked to be let be") },
+      { backend: "one", msg: expect.stringContaining("has said when to ask again") },
     ]);
   });
 });

@@ -939,25 +939,42 @@ describe("the brake on recovery", () => {
     expect(await store.load(key)).toMatchObject({ session: { bindings: { one: { generation: 4 } } } });
   });
 
-  test("asks a backend that refuses by itself once, and lets it be for as long as it says, for all its sessions", async () => {
-    const initialize = { status: 503, headers: { "retry-after": "5" } };
-    const { recovery, loss, names, store } = await open({ answers: { initialize } });
-    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "failed" });
-    const another = sessionKey(mintSessionId());
-    const bindings = { one: USED };
-    const session = {
+  /** Another session that was lost, beside the one of `open`. */
+  const anotherLost = async (store: SessionStore) => {
+    const key = sessionKey(mintSessionId());
+    await store.create(key, {
       owner: ANONYMOUS,
       route: "/public",
       protocolVersion: undefined,
       initializeParams: PARAMS,
-      bindings,
-    };
-    await store.create(another, session);
+      bindings: { one: USED },
+    });
+    return { key, suspicion: "gone" as const };
+  };
+
+  test("asks a backend that refuses by 503 once, and lets it be for as long as it says, for all its sessions", async () => {
+    const initialize = { status: 503, headers: { "retry-after": "5" } };
+    const { recovery, loss, names, store } = await open({ answers: { initialize } });
+    expect(await recovery.recover(loss, never)).toMatchObject({ kind: "failed" });
     const braked = { kind: "braked", why: "retry-after" };
-    expect(await recovery.recover({ ...loss, key: another, suspicion: "gone" }, never)).toMatchObject(braked);
+    expect(await recovery.recover({ ...loss, ...(await anotherLost(store)) }, never)).toMatchObject(braked);
     expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject(braked);
     expect(names()).toEqual(["ping", "initialize"]);
   });
+
+  test.each([[403], [429]])(
+    "asks a backend no more for the one session that it refuses by %i, and goes on to for others",
+    async (status) => {
+      const initialize = first(1, { status, headers: { "retry-after": "5" } });
+      const { recovery, loss, names, store } = await open({ answers: { initialize } });
+      const gone = { ...loss, suspicion: "gone" as const };
+      expect(await recovery.recover(gone, never)).toMatchObject({ kind: "failed" });
+      expect(await recovery.recover(gone, never)).toMatchObject({ kind: "braked", why: "retry-after" });
+      expect(names()).toEqual(["initialize"]);
+      const another = { ...loss, ...(await anotherLost(store)) };
+      expect(await recovery.recover(another, never)).toMatchObject({ kind: "recovered" });
+    },
+  );
 
   test("does not hold where the refusal names no time, or another one comes through", async () => {
     const { recovery, loss } = await open({ answers: { initialize: first(1, { status: 503 }) } });
