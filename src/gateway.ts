@@ -391,14 +391,22 @@ class HttpExchange implements Exchange {
   #resume(own: OwnSession, labels: Labels | undefined, message: SentMessage | undefined): Verdict | Later {
     const { route, headers } = this.#opened();
     const { key, binding } = own;
-    const unknown = { reason: "session-unknown", id: this.#requestId } as const;
-    if (route.onSessionLost === "surface") return this.#refuse(unknown);
+    const id = this.#requestId;
+    if (route.onSessionLost === "surface") return this.#refuse({ reason: "session-unknown", id });
     this.#resuming = new AbortController();
     if (this.#closed) this.#resuming.abort(new Error("the request has ended"));
     const resumed = this.#dependencies.resume({ route, headers, key, binding }, this.#resuming.signal);
-    const verdict = resumed.then((another) => {
-      if (!another) return this.#refuse(unknown);
-      return withCookie(this.#send({ ...own, binding: another.binding }, labels, message), another.cookie);
+    const verdict = resumed.then((outcome) => {
+      switch (outcome.kind) {
+        case "resumed":
+          return withCookie(this.#send({ ...own, binding: outcome.binding }, labels, message), outcome.cookie);
+        case "none":
+          return this.#refuse({ reason: "session-unknown", id });
+        case "store-away":
+          return this.#refuse({ reason: "store-unavailable", id, inBand: message?.id !== undefined });
+        default:
+          return assertNever(outcome);
+      }
     });
     return { kind: "later", patience: longestResumption(route.timeouts), verdict };
   }

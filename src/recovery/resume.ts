@@ -17,14 +17,20 @@ export interface ParkedRequest {
   readonly binding: Binding;
 }
 
-export interface Resumed {
-  readonly binding: Binding;
-  /** What `cookie` is to say, where the new session wants that (recovery/cookies.ts). */
-  readonly cookie: string | undefined;
-}
+export type Resumed =
+  | {
+      readonly kind: "resumed";
+      readonly binding: Binding;
+      /** What `cookie` is to say, where the new session wants that (recovery/cookies.ts). */
+      readonly cookie: string | undefined;
+    }
+  /** There is no other session: the backend is away, or refuses. */
+  | { readonly kind: "none" }
+  /** There is none yet: the session store is away, and the parked one may be begun anew later. */
+  | { readonly kind: "store-away" };
 
-/** Resolves to nothing where there is no other session: the backend is away, or refuses. Never rejects. */
-export type Resume = (request: ParkedRequest, signal: AbortSignal) => Promise<Resumed | undefined>;
+/** Never rejects. */
+export type Resume = (request: ParkedRequest, signal: AbortSignal) => Promise<Resumed>;
 
 export function createResume(recovery: Recovery): Resume {
   return async ({ route, headers, key, binding }, signal) => {
@@ -40,9 +46,10 @@ export function createResume(recovery: Recovery): Resume {
       bound: route.timeouts.initialize,
     } as const;
     const outcome = await recovery.recover(loss, signal);
-    if (!("binding" in outcome)) return undefined;
+    if (outcome.kind === "store-away") return { kind: "store-away" };
+    if (!("binding" in outcome)) return { kind: "none" };
     const sent = withCookies(loss.headers, outcome.setCookies ?? []);
     const cookie = sent === loss.headers ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
-    return { binding: outcome.binding, cookie };
+    return { kind: "resumed", binding: outcome.binding, cookie };
   };
 }

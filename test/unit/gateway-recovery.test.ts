@@ -66,7 +66,7 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
       },
     },
     inUse: { begin: () => undefined, end: () => undefined, stop: async () => undefined },
-    resume: async () => undefined,
+    resume: async () => ({ kind: "none" }),
     abandon: async () => true,
     observe: (event) => void events.push(event),
   });

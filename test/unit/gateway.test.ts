@@ -27,7 +27,7 @@ interface Limits {
   /** Whether backends can be told that a session of theirs will not be used. */
   readonly tells?: boolean;
   /** What comes of the wait for another backend session in place of a parked one. Default: there is none. */
-  readonly resume?: (signal: AbortSignal) => Promise<Resumed | undefined>;
+  readonly resume?: (signal: AbortSignal) => Promise<Resumed>;
   readonly caps?: Partial<AdmissionCaps>;
   /** Parts of the ledger that are made to fail. */
   readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
@@ -66,7 +66,7 @@ async function open(
     inUse: { begin: (use) => void uses.add(use), end: (use) => void uses.delete(use), stop: async () => undefined },
     resume: async (request, signal) => {
       resumed.push(request);
-      return resume?.(signal);
+      return resume?.(signal) ?? { kind: "none" };
     },
     keeper: { keep: () => "too-large" },
     abandon: async (backend, { sessionId }, headers) => {
@@ -358,7 +358,7 @@ describe("the DELETE of a session", () => {
 
 describe("a parked session", () => {
   const another = { sessionId: "another-id", endpoint: "10.0.0.2:80", generation: 2 };
-  const resumed = { binding: another, cookie: undefined };
+  const resumed = { kind: "resumed", binding: another, cookie: undefined } as const;
   /** A gateway whose session is parked. */
   const park = async (limits: Limits = {}, over: Partial<SessionStore> = {}) => {
     const opened = await open(over, undefined, { resume: async () => resumed, ...limits });
@@ -389,7 +389,7 @@ describe("a parked session", () => {
   });
 
   test("has its cookies go with the request", async () => {
-    const { exchange, id } = await park({ resume: async () => ({ binding: another, cookie: "LB=2" }) });
+    const { exchange, id } = await park({ resume: async () => ({ ...resumed, cookie: "LB=2" }) });
     const later = await ask(exchange, "POST", id);
     expect(later.kind === "later" && (await later.verdict)).toMatchObject({
       set: expect.arrayContaining([["cookie", "LB=2"]]),
@@ -406,9 +406,19 @@ describe("a parked session", () => {
   });
 
   test("is unknown where it cannot be begun anew, under the request's id", async () => {
-    const { exchange, id } = await park({ resume: async () => undefined });
+    const { exchange, id } = await park({ resume: async () => ({ kind: "none" }) });
     const later = await ask(exchange, "POST", id);
     expect(later.kind === "later" && (await later.verdict)).toEqual(reply(404, '"x"'));
+  });
+
+  test.each([
+    ["POST", 200],
+    ["GET", 503],
+  ])("is not given up where the store is away before it is begun anew: %s gets %i", async (method, status) => {
+    const { exchange, id, events } = await park({ resume: async () => ({ kind: "store-away" }) });
+    const later = await ask(exchange, method, id);
+    expect(later.kind === "later" && (await later.verdict)).toMatchObject({ kind: "reply", status });
+    expect(events).toContainEqual(expect.objectContaining({ kind: "rejected", reason: "store-unavailable" }));
   });
 
   test("is waited for no longer than its request", async () => {

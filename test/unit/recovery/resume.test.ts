@@ -34,7 +34,7 @@ async function resume(
 
 test("a parked session is begun anew by the client's own headers, without asking for the one that was ended", async () => {
   const { resumed, asked } = await resume({ kind: "recovered", binding: another, listenAgain: 100 });
-  expect(resumed).toEqual({ binding: another, cookie: undefined });
+  expect(resumed).toEqual({ kind: "resumed", binding: another, cookie: undefined });
   expect(asked).toEqual([
     expect.objectContaining({
       suspicion: "parked",
@@ -50,7 +50,11 @@ test("a parked session is begun anew by the client's own headers, without asking
 });
 
 test("its request goes on by the session that another has begun meanwhile", async () => {
-  expect((await resume({ kind: "joined", binding: another })).resumed).toEqual({ binding: another, cookie: undefined });
+  expect((await resume({ kind: "joined", binding: another })).resumed).toEqual({
+    kind: "resumed",
+    binding: another,
+    cookie: undefined,
+  });
 });
 
 test("its request carries the cookies that the new session wants, beside the client's", async () => {
@@ -61,6 +65,10 @@ test("its request carries the cookies that the new session wants, beside the cli
 test.each([{ kind: "failed", why: "the backend refuses to initialize: 401" }, { kind: "left" }] as const)(
   "there is none where the recovery comes to %j",
   async (outcome) => {
-    expect((await resume(outcome)).resumed).toBeUndefined();
+    expect((await resume(outcome)).resumed).toEqual({ kind: "none" });
   },
 );
+
+test("there may be one yet where the store is away", async () => {
+  expect((await resume({ kind: "store-away" })).resumed).toEqual({ kind: "store-away" });
+});
