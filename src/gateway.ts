@@ -6,7 +6,7 @@
  */
 import type { Admission, NotCommitted, Slot } from "./admission/admission.ts";
 import type { InUse, Use } from "./admission/in-use.ts";
-import { extendLease } from "./admission/lease.ts";
+import { extendLease, returnToSlot } from "./admission/lease.ts";
 import type { CapName, Ledger } from "./admission/ledger.ts";
 import {
   type EndpointFault,
@@ -554,7 +554,8 @@ class HttpExchange implements Exchange {
     const { listening } = session;
     let { binding } = session;
     if (!mayUse(session, route, this.#principal)) return unknown;
-    if (binding && (slides === "always" || (slides === "when-due" && found.touchDue))) {
+    const isDue = slides === "always" || (slides === "when-due" && (found.touchDue || (binding && isParked(binding))));
+    if (binding && isDue) {
       const touch = () => store.touch(claimed.key, route.backend);
       let touched = await touch();
       if (touched.kind === "unavailable") touched = await this.#askAgain(touch, message);
@@ -564,9 +565,14 @@ class HttpExchange implements Exchange {
         // It may have been parked since it was found. After this touch it is not.
         binding = touched.binding;
         const lease = { key: claimed.key, principal: session.owner };
+        const { ledger } = this.#dependencies;
         // Not waited for: a lease that runs out early is taken anew by the sweeper.
-        void extendLease(this.#dependencies.ledger, store, lease, touched.expiresIn);
-      }
+        if (!binding || !isParked(binding)) void extendLease(ledger, store, lease, touched.expiresIn);
+        else {
+          const { kind } = await returnToSlot(ledger, store, lease, touched.expiresIn, this.#policy.admission);
+          if (kind !== "returned") return kind === "ended" ? unknown : unavailable;
+        }
+      } else if (isParked(binding)) return unavailable;
     }
     if (!binding) return unknown;
     return { id: claimed.id, key: claimed.key, binding, listening };

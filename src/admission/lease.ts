@@ -1,6 +1,6 @@
 /** Keeps the lease of a session that lives, as long as the session does. */
 import type { SessionStore } from "../sessions/store.ts";
-import { type Lease, type Ledger, NO_CAPS } from "./ledger.ts";
+import { type Caps, type Lease, type Ledger, NO_CAPS } from "./ledger.ts";
 
 /**
  * Has the lease run out with its session, `ms` from now. One that was gone (Redis lost it, or it ran out while Redis was
@@ -17,4 +17,34 @@ export async function extendLease(
   if (held.kind !== "held") return { kind: "unavailable" };
   if (held.anew && (await store.load(lease.key)).kind === "unknown") await ledger.release(lease);
   return { kind: "extended" };
+}
+
+/**
+ * How far sessions may go above each cap that come back after they were parked, as a share of it. Without an end, whoever parks
+ * sessions of its own by new ones, and comes back to them, would hold any number at the backends.
+ */
+const ROOM_FOR_RETURNS = 0.5;
+
+/**
+ * Gives a parked session a slot again, for `ms`: above the caps where it must, or that of an idle one. Where there is none even
+ * so, the session has `ended`: it holds nothing at its backend.
+ */
+export async function returnToSlot(
+  ledger: Ledger,
+  store: SessionStore,
+  lease: Lease,
+  ms: number,
+  caps: Caps,
+): Promise<{ kind: "returned" | "ended" | "unavailable" }> {
+  const held = await ledger.hold(lease, ms, capsForReturns(caps), "used");
+  if (held.kind === "unavailable") return held;
+  if (held.kind === "exhausted") await store.remove(lease.key);
+  else if (!held.anew || (await store.load(lease.key)).kind !== "unknown") return { kind: "returned" };
+  await ledger.release(lease);
+  return { kind: "ended" };
+}
+
+function capsForReturns({ sessions, perPrincipal, anonymous, parking }: Caps): Caps {
+  const more = (cap: number | undefined) => (cap === undefined ? undefined : cap + Math.ceil(cap * ROOM_FOR_RETURNS));
+  return { sessions: more(sessions), perPrincipal: more(perPrincipal), anonymous: more(anonymous), parking };
 }

@@ -443,6 +443,39 @@ describe("a parked session", () => {
     expect(ledger.size.live).toBe(2);
   });
 
+  test.each(["POST", "GET"])(
+    "has ended where its %s finds the caps exceeded by half, and nothing begins",
+    async (method) => {
+      const { exchange, id, ledger, store, resumed: asked } = await park({ caps: { sessions: 2 } });
+      for (let n = 0; n < 3; n++)
+        await ledger.hold({ key: sessionKey(mintSessionId()), principal: ANONYMOUS }, LIFESPAN.idle, NO_CAPS, "used");
+      expect(await ask(exchange, method, id)).toEqual(reply(404, method === "POST" ? '"x"' : undefined));
+      expect(asked).toEqual([]);
+      expect(await store.find(sessionKey(id), "one")).toEqual({ kind: "unknown" });
+      expect(ledger.size).toMatchObject({ live: 3, parked: 0 });
+    },
+  );
+
+  test("has ended there also where it was parked while its body was waited for", async () => {
+    const opened = await open({}, undefined, { resume: async () => resumed, caps: { sessions: 2 } });
+    const { exchange, id, ledger, store, resumed: asked, advance } = opened;
+    advance(LIFESPAN.idle / 2);
+    head(exchange, "POST", id);
+    await store.park(sessionKey(id), 0);
+    for (let n = 0; n < 3; n++)
+      await ledger.hold({ key: sessionKey(mintSessionId()), principal: ANONYMOUS }, LIFESPAN.idle, NO_CAPS, "used");
+    expect(await exchange.requestBody(Buffer.from(call))).toEqual(reply(404, '"x"'));
+    expect(asked).toEqual([]);
+    expect(ledger.size).toMatchObject({ live: 3, parked: 0 });
+  });
+
+  test.each(["hold", "touch"])("begins nothing where the store takes no %s", async (name) => {
+    const ledger = name === "hold" ? { ledger: () => ({ hold: unavailable }) } : {};
+    const { exchange, id, resumed: asked } = await park(ledger, name === "touch" ? { touch: unavailable } : {});
+    expect(await ask(exchange, "POST", id)).toMatchObject({ kind: "reply", status: 200 });
+    expect(asked).toEqual([]);
+  });
+
   test("ends by its DELETE, and its backend is not asked", async () => {
     const { exchange, id, store, events } = await park();
     expect(await ask(exchange, "DELETE", id)).toMatchObject({ kind: "reply", status: 204, body: "" });
