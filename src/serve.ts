@@ -136,6 +136,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       abandon: (...begun) => sweeper.tell(...begun),
       observe: recoveryObserver(metrics, log),
     });
+    const observeRequest = requestObserver(metrics, log, atCap);
     const gateway = createGateway({
       policy: () => policy,
       store,
@@ -151,12 +152,13 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         budget: createBudget(config.limits.replayBodies),
         answers: createBudget(config.limits.recoveredAnswers),
         notRemembered: (why) => metrics.notRemembered(why),
+        refused: (reason, route) => observeRequest({ kind: "rejected", reason, route }),
       }),
       abandon: (backend, begun, headers) => {
         const { origin = "remove" } = inForce.backends.find(({ name }) => name === backend) ?? {};
         return sweeper.tell(backend, begun, credentialHeaders(headers, origin));
       },
-      observe: requestObserver(metrics, log, atCap),
+      observe: observeRequest,
     });
     const server = createExtProcServer({
       gateway,

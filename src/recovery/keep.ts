@@ -8,7 +8,7 @@ import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/head
 import { type HeaderFields, isSuccess, type Later, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/message.ts";
 import type { Note } from "../core/note.ts";
-import { answer } from "../core/reject.ts";
+import { answer, type Reject, type RejectReason } from "../core/reject.ts";
 import { longestPatience, type RequestPolicy, type Route } from "../core/routes.ts";
 import type { Egress } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
@@ -85,6 +85,8 @@ export interface KeeperDependencies {
   readonly answers: Budget;
   /** Told of what a backend took, and will not be told again if it loses the session. */
   readonly notRemembered: (why: NotRemembered) => void;
+  /** Told of a request that gets an answer of the gateway's own in place of the backend's. */
+  readonly refused: (reason: RejectReason, route: Route) => void;
 }
 
 /** ms after which a client whose stream was lost connects again, where its session has been recovered already. */
@@ -205,7 +207,7 @@ class KeptRequest implements Kept {
     if (outcome.kind === "store-away") {
       // The first answer would have the client give up a session that may be recovered yet.
       if (!message) return reconnect(sessionId, STORE_AWAY_RECONNECT_MS);
-      return answer({ reason: "store-unavailable", id: message.id, inBand: true });
+      return this.#refuse({ reason: "store-unavailable", id: message.id, inBand: true });
     }
     if (!("binding" in outcome)) return asItIs;
     const { binding, setCookies = [], ping } = outcome;
@@ -236,15 +238,20 @@ class KeptRequest implements Kept {
       );
       this.#forgetMessage();
       // What is left of it is cut off as the request ends.
-      if (isRedirect(again.status)) return answer({ reason: "backend-redirects", id });
+      if (isRedirect(again.status)) return this.#refuse({ reason: "backend-redirects", id });
       if (isSuccess(again.status)) await this.#remember(message);
       return again;
     } catch {
       // The client has left: nobody is answered.
       if (signal.aborted) return asItIs;
       // It may have run, which the first answer would deny.
-      return answer({ reason: "answer-lost", id });
+      return this.#refuse({ reason: "answer-lost", id });
     }
+  }
+
+  #refuse(reject: Reject): Verdict {
+    this.#dependencies.refused(reject.reason, this.#request.route);
+    return answer(reject);
   }
 }
 

@@ -84,6 +84,7 @@ async function open({
     },
   };
   const notRemembered: NotRemembered[] = [];
+  const refused: string[] = [];
   const keeper = createKeeper({
     store: { ...store, ...failing },
     recovery,
@@ -92,6 +93,7 @@ async function open({
     budget,
     answers: createBudget(1e9),
     notRemembered: (why) => notRemembered.push(why),
+    refused: (reason, { path }) => refused.push(`${reason} ${path}`),
   });
   const request = {
     route: ROUTE,
@@ -116,7 +118,7 @@ async function open({
     budget.give(request, total);
     return true;
   };
-  return { keep, sent, recoveries, key, remembered, notRemembered, isWhole };
+  return { keep, sent, recoveries, key, remembered, notRemembered, refused, isWhole };
 }
 
 function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
@@ -297,13 +299,14 @@ describe("where a lost session cannot be looked after, for the store is away", (
   const recover = async () => ({ kind: "store-away" }) as const;
 
   test("a request is told so in band, and not that its session is lost", async () => {
-    const { keep, sent } = await open({ recover });
+    const { keep, sent, refused } = await open({ recover });
     expect(await lost(mustKeep(keep()))).toMatchObject({
       kind: "reply",
       status: 200,
       body: expect.stringMatching(/^\{"jsonrpc":"2.0","id":7,"error":\{"code":-32603,.*"retryAfterMs":1000/),
     });
     expect(sent).toEqual([]);
+    expect(refused).toEqual([`store-unavailable ${ROUTE.path}`]);
   });
 
   test("what has no id gets 503", async () => {
@@ -482,18 +485,20 @@ describe("the answer of a lost session", () => {
   });
 
   test("is a 502 where the request may have run and its answer is lost: by a 404 the client would send it again", async () => {
-    const { keep } = await open({ answer: new Error("reset") });
+    const { keep, refused } = await open({ answer: new Error("reset") });
     expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 502, details: "mcp_answer_lost" });
+    expect(refused).toEqual([`answer-lost ${ROUTE.path}`]);
     const tooLong = await open({ answer: { headers: { "content-length": "20000" }, body: "x".repeat(20_000) } });
     expect(await lost(mustKeep(tooLong.keep()))).toMatchObject({ status: 502 });
   });
 });
 
 test("a redirect that answers a request which was sent again reaches no client", async () => {
-  const { keep } = await open({ answer: { status: 307, headers: { location: "http://10.0.0.1/mcp/" } } });
+  const { keep, refused } = await open({ answer: { status: 307, headers: { location: "http://10.0.0.1/mcp/" } } });
   const verdict = await lost(mustKeep(keep()));
   expect(verdict).toMatchObject({ kind: "reply", status: 502, body: expect.stringContaining('"id":7,') });
   expect(JSON.stringify(verdict)).not.toContain("10.0.0.1");
+  expect(refused).toEqual([`backend-redirects ${ROUTE.path}`]);
 });
 
 describe("a request that has ended", () => {
