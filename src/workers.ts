@@ -178,6 +178,7 @@ class Worker {
 
   #ended(code: number | null, signal: string | null): void {
     if (this.#stopping) return;
+    this.#last = undefined;
     const { log, metrics } = this.#options;
     log.error({ worker: this.#number, code, signal }, "a worker ended by itself: it is started again");
     metrics.workerRestarted();

@@ -107,7 +107,7 @@ test("one that is killed is started again, and no session is lost", async () => 
   for (let call = 0; call < 20; call++)
     expect(await callTool(stack.port, PATH, session, "echo", { text: "x" })).toContain("x");
   await expect
-    .poll(() => workerIds(), { timeout: 5_000 })
+    .poll(() => workerIds(), PATIENCE)
     .toSatisfy((ids) => {
       return ids.length === WORKERS && ids.includes(survivor) && !ids.includes(victim);
     });
@@ -120,15 +120,15 @@ test("one that is started again while the file is wrong comes back with what it 
   writeFileSync(stack.configFile, "nonsense: 1");
   process.kill(victim, "SIGKILL");
   await expect
-    .poll(() => workerIds(), { timeout: 5_000 })
+    .poll(() => workerIds(), PATIENCE)
     .toSatisfy((ids) => {
       return ids.length === WORKERS && !ids.includes(victim);
     });
   // Both say that the file is stale, so both have started with another one.
   const stale = async () => metricIn(await metrics(), "config_stale");
-  await expect.poll(stale, { timeout: 10_000 }).toBe(WORKERS);
+  await expect.poll(stale, PATIENCE).toBe(WORKERS);
   writeFileSync(stack.configFile, text);
-  await expect.poll(stale, { timeout: 10_000 }).toBe(0);
+  await expect.poll(stale, PATIENCE).toBe(0);
 });
 
 test("the end of a terminal, which reaches every process in it, ends none of them", async () => {
@@ -174,7 +174,7 @@ describe("as a program", () => {
     const router = run(file);
     await waitFor(router, async () => router.output().includes("serving by workers"));
     process.kill(router.pid, "SIGKILL");
-    await expect.poll(() => workerIds(file), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => workerIds(file), PATIENCE).toEqual([]);
   });
 
   test("fails with the reason where a worker cannot start, and leaves none behind", async () => {
