@@ -148,8 +148,21 @@ function bindingName({ key, target, used }: Pick<Loss, "key" | "target" | "used"
  */
 function aliveNames(loss: Loss): { readonly ping: string; readonly login: string | undefined } {
   const ping = `${bindingName(loss)} ${loss.status}`;
-  const credentials = loss.headers.find(([name]) => name === "authorization")?.[1];
-  return { ping, login: credentials === undefined ? undefined : `${ping} ${hash("sha256", credentials)}` };
+  const credentials = credentialsOf(loss);
+  return { ping, login: credentials === undefined ? undefined : `${ping} ${credentials}` };
+}
+
+/** Digest of the client's Authorization; undefined where it has none. */
+function credentialsOf({ headers }: Loss): string | undefined {
+  const credentials = headers.find(([name]) => name === "authorization")?.[1];
+  return credentials === undefined ? undefined : hash("sha256", credentials);
+}
+
+/** What may be recovered by one flight. Where a login may be asked for, only requests of the same credentials are alike. */
+function flightName(loss: Loss): string {
+  const { suspicion, status, answeredBy } = loss;
+  const credentials = suspicion === "ask-and-log-in" ? credentialsOf(loss) : undefined;
+  return `${bindingName(loss)} ${suspicion} ${status} ${answeredBy} ${credentials ?? ""}`;
 }
 
 /** One recovery, and those who wait for it. */
@@ -184,8 +197,7 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
   const alive = createDeadlines();
 
   const join = (loss: Loss): Flight => {
-    const { suspicion, status, answeredBy } = loss;
-    const name = `${bindingName(loss)} ${suspicion} ${status} ${answeredBy}`;
+    const name = flightName(loss);
     const underway = flights.get(name);
     if (underway) return underway;
     const abort = new AbortController();

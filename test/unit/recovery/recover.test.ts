@@ -736,6 +736,19 @@ describe("of many who meet the loss of one session at once", () => {
     expect(names().filter((name) => name !== "DELETE")).toEqual(STEPS);
   });
 
+  test("one with good credentials is not answered by what is found for one that is to log in", async () => {
+    const refuses: Handler = ({ name, headers }) =>
+      name === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
+    const { recovery, loss } = await open({ answers: { ping: refuses, initialize: refuses } });
+    const asked = { ...loss, suspicion: "ask-and-log-in", status: 401 } as const;
+    const headers: readonly Header[] = [["authorization", "Bearer new"]];
+    const outcomes = await Promise.all([
+      recovery.recover(asked, never),
+      recovery.recover({ ...asked, headers }, never),
+    ]);
+    expect(outcomes).toMatchObject([{ kind: "alive", by: "login" }, { kind: "recovered" }]);
+  });
+
   test("one whose request may have run is not answered by what is found for one whose was not sent", async () => {
     const { recovery, loss } = await open({ answers: { ping: { status: 200 } } });
     const outcomes = await Promise.all([
