@@ -47,6 +47,6 @@ export class IdleOrder<Thing extends Idling> {
       if (use === "waiting" || !parking) return expires - at;
       return [expires - at, since + (use === "unnamed" ? parking.unnamed : parking.idle) - at];
     });
-    return times.length > 0 ? Math.ceil(Math.min(...times)) : undefined;
+    return times.length > 0 ? Math.max(0, Math.ceil(Math.min(...times))) : undefined;
   }
 }

@@ -12,6 +12,8 @@
  * - At a cap a slot may go from an idle session to a new one: then the idle one is `parked`. It has no slot, and its session
  *   lives on; the next hold of it takes a slot again. First go those that no second request has named, the oldest first; then those
  *   that were used longest ago. At the cap of an owner only the owner's own go.
+ * - Parked sessions that were used again may be live beyond a cap. A new one is within it all the same: as many idle ones are
+ *   parked as that takes, up to MOST_PARKED. Where they do not suffice it is refused, and they stay parked.
  */
 import type { Parking } from "../core/parking.ts";
 import type { SessionKey } from "../sessions/id.ts";
@@ -22,6 +24,9 @@ import { ANONYMOUS } from "../sessions/store.ts";
  * is taken anew, if there still is one. A router that dies in between holds the slot no longer than this.
  */
 export const RESERVATION_MS = 30_000;
+
+/** Most leases that are parked for one, so that nobody waits for long. */
+export const MOST_PARKED = 100;
 
 /** Most live leases. undefined = any number. */
 export interface Caps {
@@ -62,19 +67,23 @@ export interface Lease {
 
 type Unavailable = { readonly kind: "unavailable" };
 
-interface Held {
-  readonly kind: "held";
-  readonly anew: boolean;
-  /** The lease whose slot it has taken. */
-  readonly parked?: Lease;
+/** What has become of other leases for want of slots. Each is absent where there is none. */
+interface MadeRoom {
+  /** Leases whose slots are free. */
+  readonly parked?: readonly Lease[];
   /**
-   * A parked lease that is gone, since there are as many as `sessions` beside it: that which would have run out first. Its session
-   * must end.
+   * Parked leases that are gone, since there are as many as `sessions` beside them: those which would have run out first. Their
+   * sessions must end.
    */
-  readonly ended?: Lease;
+  readonly ended?: readonly Lease[];
 }
 
-export interface Exhausted {
+interface Held extends MadeRoom {
+  readonly kind: "held";
+  readonly anew: boolean;
+}
+
+export interface Exhausted extends MadeRoom {
   readonly kind: "exhausted";
   readonly by: CapName;
   /** ms until a lease runs out or may be parked, as far as one knows: then there may be a slot. undefined: nobody knows. */

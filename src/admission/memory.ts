@@ -2,7 +2,7 @@
 import type { SessionKey } from "../sessions/id.ts";
 import { type Expiring, ExpiryHeap } from "./expiry-heap.ts";
 import { IdleOrder, type Idling } from "./idlest.ts";
-import { type Caps, type Exhausted, type Lease, type Ledger, ownCap, type Use } from "./ledger.ts";
+import { type Caps, type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
 
 export interface MemoryLedgerOptions {
   /** Milliseconds since some fixed moment; default the system's monotonic clock. */
@@ -93,20 +93,6 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
     return false;
   };
 
-  /** Room for one more: there is some, or that of an idle one. */
-  const findRoom = (principal: string, caps: Caps, at: number): "free" | Entry | Exhausted => {
-    const { parking } = caps;
-    const own = ownCap(principal);
-    const ownOrder = () => ofPrincipal.get(principal) ?? new IdleOrder<Entry>();
-    if (isFull(() => ownOrder().size, caps[own], at)) {
-      const idle = parking && ownOrder().idlest(at, parking);
-      return idle ?? { kind: "exhausted", by: own, freeIn: ownOrder().freeIn(at, parking) };
-    }
-    if (!isFull(() => held.size, caps.sessions, at)) return "free";
-    const idle = parking && order.idlest(at, parking);
-    return idle ?? { kind: "exhausted", by: "sessions", freeIn: order.freeIn(at, parking) };
-  };
-
   /** Of more parked ones than that, the one that would run out first goes. */
   const park = (entry: Entry, most: number | undefined, at: number): Lease | undefined => {
     while (setOneParkedAside(at));
@@ -117,6 +103,32 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
     if (!first || most === undefined || parked.size <= most) return undefined;
     unpark(first.key);
     return leaseOf(first);
+  };
+
+  /** Room for one more: there is some, or that of idle ones. */
+  const makeRoom = (principal: string, caps: Caps, at: number) => {
+    const { parking } = caps;
+    const given: Lease[] = [];
+    const ended: Lease[] = [];
+    const staysFull = (orderOf: () => IdleOrder<Entry>, cap: number | undefined): boolean => {
+      while (isFull(() => orderOf().size, cap, at)) {
+        const idle = parking && given.length < MOST_PARKED ? orderOf().idlest(at, parking) : undefined;
+        if (!idle) return true;
+        const over = park(idle, caps.sessions, at);
+        given.push(leaseOf(idle));
+        if (over) ended.push(over);
+      }
+      return false;
+    };
+    const own = ownCap(principal);
+    const ownOrder = () => ofPrincipal.get(principal) ?? new IdleOrder<Entry>();
+    const refused = staysFull(ownOrder, caps[own])
+      ? { by: own, order: ownOrder() }
+      : staysFull(() => order, caps.sessions) && { by: "sessions" as const, order };
+    return {
+      refused: refused && { by: refused.by, freeIn: refused.order.freeIn(at, parking) },
+      made: { ...(given.length > 0 && { parked: given }), ...(ended.length > 0 && { ended }) },
+    };
   };
 
   return {
@@ -134,16 +146,15 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
         holdAgain(current, use, at, at + ms);
         return { kind: "held", anew: false };
       }
-      const room = findRoom(principal, caps, at);
-      if (room !== "free" && "by" in room) return room;
+      const { refused, made } = makeRoom(principal, caps, at);
+      if (refused) return { kind: "exhausted", ...refused, ...made };
       // It ran out; unless room was made by setting it aside.
       const stale = held.get(key);
       if (stale) drop(stale);
       unpark(key);
-      const ended = room === "free" ? undefined : park(room, caps.sessions, at);
       add({ key, principal, use, since: at, expires: at + ms, place: 0 });
       expired.delete(key);
-      return { kind: "held", anew: true, ...(room !== "free" && { parked: leaseOf(room) }), ...(ended && { ended }) };
+      return { kind: "held", anew: true, ...made };
     },
 
     async release({ key }, { ifExpired } = { ifExpired: false }) {

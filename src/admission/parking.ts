@@ -71,9 +71,10 @@ export function parkingLedger({ ledger, store, tell, recovers, observe }: Parkin
   return {
     async hold(lease, ms, caps, use) {
       const held = await ledger.hold(lease, ms, caps, use);
-      if (held.kind !== "held") return held;
-      if (held.parked && caps.parking) void park(held.parked, caps.parking.idle);
-      if (held.ended) void end(held.ended);
+      if (held.kind === "unavailable") return held;
+      const { parked = [], ended = [] } = held;
+      if (caps.parking) for (const one of parked) void park(one, caps.parking.idle);
+      for (const one of ended) void end(one);
       return held;
     },
     release: (...args) => ledger.release(...args),

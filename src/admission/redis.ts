@@ -17,7 +17,7 @@ import type { Cluster, Redis } from "ioredis";
 import { defineScripts, type Guard } from "../redis/guard.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
-import { type Lease, type Ledger, ownCap, type Use } from "./ledger.ts";
+import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
 
 export interface RedisLedgerOptions {
   /** Connected, or trying to. The caller closes it. */
@@ -41,8 +41,8 @@ const SCRIPTS = {
 /** What hold.lua answers. */
 type HoldAnswer =
   | readonly [typeof HELD]
-  | readonly [typeof HELD_ANEW, parked: string | null, ended: string | null]
-  | readonly [typeof ALL_TAKEN | typeof OWN_TAKEN, freeIn: number];
+  | readonly [typeof HELD_ANEW, parked: readonly string[], ended: readonly string[]]
+  | readonly [typeof ALL_TAKEN | typeof OWN_TAKEN, parked: readonly string[], ended: readonly string[], freeIn: number];
 const HELD = 0;
 const HELD_ANEW = 1;
 const ALL_TAKEN = 2;
@@ -70,25 +70,25 @@ export function redisLedger({ connection, guard, prefix, countsAnonymous }: Redi
         const by = ownCap(lease.principal);
         const { sessions = UNCAPPED, [by]: own = UNCAPPED, parking } = caps;
         const { idle, unnamed } = parking ?? { idle: NEVER, unnamed: NEVER };
-        const held = [memberOf(lease), Math.ceil(ms), USES[use], sessions, own, idle, unnamed];
+        const held = [memberOf(lease), Math.ceil(ms), USES[use], sessions, own, idle, unnamed, MOST_PARKED];
         const answer = (await scripts.mcprHold(...keysOf(lease.principal), ...held)) as HoldAnswer; // What the script answers.
         switch (answer[0]) {
           case HELD:
             return { kind: "held" as const, anew: false };
           case HELD_ANEW: {
             const [, parked, ended] = answer;
-            return {
-              kind: "held" as const,
-              anew: true,
-              ...(parked !== null && { parked: leaseOf(parked) }),
-              ...(ended !== null && { ended: leaseOf(ended) }),
-            };
+            return { kind: "held" as const, anew: true, ...roomOf(parked, ended) };
           }
           case ALL_TAKEN:
           case OWN_TAKEN: {
-            const [taken, wait] = answer;
+            const [taken, parked, ended, wait] = answer;
             const freeIn = wait < 0 ? undefined : wait;
-            return { kind: "exhausted" as const, by: taken === ALL_TAKEN ? "sessions" : by, freeIn };
+            return {
+              kind: "exhausted" as const,
+              by: taken === ALL_TAKEN ? "sessions" : by,
+              freeIn,
+              ...roomOf(parked, ended),
+            };
           }
           default:
             return answer satisfies never;
@@ -112,6 +112,14 @@ export function redisLedger({ connection, guard, prefix, countsAnonymous }: Redi
         const [live, idle] = (await scripts.mcprCountLeases(all, parked)) as [number, number]; // What the script answers.
         return { kind: "counted" as const, live, parked: idle };
       }),
+  };
+}
+
+/** What has become of other leases, as the script says it. */
+function roomOf(parked: readonly string[], ended: readonly string[]) {
+  return {
+    ...(parked.length > 0 && { parked: parked.map(leaseOf) }),
+    ...(ended.length > 0 && { ended: ended.map(leaseOf) }),
   };
 }
 

@@ -123,7 +123,9 @@ async function perform(ledger: Ledger, { advance }: OpenedLedgers, operation: Op
       const { lease, caps, use } = operation;
       const outcome = await ledger.hold(lease, msOf(operation), caps, use);
       // By Redis's clock, which goes on.
-      return outcome.kind === "exhausted" ? { kind: outcome.kind, by: outcome.by } : outcome;
+      if (outcome.kind !== "exhausted") return outcome;
+      const { freeIn: _, ...told } = outcome;
+      return told;
     }
     case "count":
       return ledger.count();
@@ -184,37 +186,52 @@ function hold(world: World, operation: Extract<Operation, { kind: "hold" }>): Re
   const { lease, caps, use } = operation;
   const live = liveOf(world);
   const anew = !live.some(([one]) => one === lease);
-  const room = anew ? roomFor(lease, live, caps, now) : { kind: "free" as const };
-  if (room.kind === "exhausted") return { outcome: room, world };
-  const parked = new Map(world.parked);
+  const room = anew ? makeRoom(world, lease, caps) : { ...world, made: {}, by: undefined };
+  if (room.by)
+    return {
+      outcome: { kind: "exhausted", by: room.by, ...room.made },
+      world: { now, held: room.held, parked: room.parked },
+    };
+  const parked = new Map(room.parked);
   parked.delete(lease);
   const one = { expires: now + msOf(operation), since: now, use };
-  const held: Live = [...world.held.filter(([other]) => other !== lease), [lease, one]];
-  if (room.kind === "free") return { outcome: { kind: "held", anew }, world: { now, held, parked } };
-
-  const [idle, { expires }] = room.idle;
-  parked.set(idle, expires);
-  const running = [...parked].filter(([, at]) => at > now).toSorted(([, one], [, other]) => one - other);
-  const ended = caps.sessions !== undefined && running.length > caps.sessions ? running[0]?.[0] : undefined;
-  if (ended) parked.delete(ended);
-  return {
-    outcome: { kind: "held", anew, parked: idle, ...(ended && { ended }) },
-    world: { now, held: held.filter(([other]) => other !== idle), parked },
-  };
+  const held: Live = [...room.held.filter(([other]) => other !== lease), [lease, one]];
+  return { outcome: { kind: "held", anew, ...room.made }, world: { now, held, parked } };
 }
 
 type Live = readonly (readonly [Lease, HeldLease])[];
 
-function roomFor({ principal }: Lease, live: Live, caps: Caps, now: number) {
-  const own = live.filter(([lease]) => lease.principal === principal);
-  const by = principal === ANONYMOUS ? "anonymous" : "perPrincipal";
-  const full = (of: Live, cap: number | undefined) => cap !== undefined && of.length >= cap;
-  const from = (of: Live, cap: CapName) => {
-    const idle = idlest(of, caps, now);
-    return idle ? { kind: "idle" as const, idle } : { kind: "exhausted" as const, by: cap };
+/** Parks idle ones until there is room for one more; `by` says which cap leaves none. */
+function makeRoom(world: World, { principal }: Lease, caps: Caps) {
+  const { now } = world;
+  const parked = new Map(world.parked);
+  let { held } = world;
+  const given: Lease[] = [];
+  const ended: Lease[] = [];
+  const staysFull = (of: () => Live, cap: number | undefined): boolean => {
+    while (cap !== undefined && of().length >= cap) {
+      const idle = idlest(of(), caps, now);
+      if (!idle) return true;
+      const [lease, { expires }] = idle;
+      held = held.filter(([other]) => other !== lease);
+      parked.set(lease, expires);
+      given.push(lease);
+      const running = [...parked].filter(([, at]) => at > now).toSorted(([, one], [, other]) => one - other);
+      const over = caps.sessions !== undefined && running.length > caps.sessions ? running[0]?.[0] : undefined;
+      if (!over) continue;
+      parked.delete(over);
+      ended.push(over);
+    }
+    return false;
   };
-  if (full(own, caps[by])) return from(own, by);
-  return full(live, caps.sessions) ? from(live, "sessions") : { kind: "free" as const };
+  const live = () => liveOf({ now, held, parked });
+  const own = principal === ANONYMOUS ? "anonymous" : "perPrincipal";
+  const ofOwner = () => live().filter(([lease]) => lease.principal === principal);
+  let by: CapName | undefined;
+  if (staysFull(ofOwner, caps[own])) by = own;
+  else if (staysFull(live, caps.sessions)) by = "sessions";
+  const made = { ...(given.length > 0 && { parked: given }), ...(ended.length > 0 && { ended }) };
+  return { held, parked, made, by };
 }
 
 function idlest(live: Live, { parking }: Caps, now: number) {

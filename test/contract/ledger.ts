@@ -1,6 +1,14 @@
 /** What every ledger must do (src/admission/ledger.ts), whichever it is. Each implementation runs all of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type CapName, type Caps, type Lease, type Ledger, NO_CAPS, type Use } from "../../src/admission/ledger.ts";
+import {
+  type CapName,
+  type Caps,
+  type Lease,
+  type Ledger,
+  MOST_PARKED,
+  NO_CAPS,
+  type Use,
+} from "../../src/admission/ledger.ts";
 import { mintSessionId, principalDigest, sessionKey } from "../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";
 import type { OpenedLedgers } from "./open.ts";
@@ -244,7 +252,11 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
       const atCap = (sessions: number | undefined, perPrincipal?: number, anonymous?: number): Caps => {
         return { ...caps(sessions, perPrincipal, anonymous), parking };
       };
-      const takes = (parked: Lease, ended?: Lease) => ({ ...taken, parked, ...(ended && { ended }) });
+      const takes = (parked: Lease, ended?: Lease) => ({
+        ...taken,
+        parked: [parked],
+        ...(ended && { ended: [ended] }),
+      });
       const begin = (one: Lease, use: Use, ms = LONG) => ledger.hold(one, ms, NO_CAPS, use);
       const reserve = (one: Lease, caps: Caps) => ledger.hold(one, LONG, caps, "waiting");
       const freeIn = async (caps: Caps, principal?: string) => {
@@ -371,10 +383,48 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         await begin(second, "used", LONG);
         await begin(third, "used", 3 * LONG);
         await advance(IDLE);
-        expect(await reserve(lease(), atCap(2))).toEqual(takes(first));
-        expect(await reserve(lease(), atCap(2))).toEqual(takes(second));
-        expect(await reserve(lease(), atCap(2))).toEqual(takes(third, second));
-        expect(await ledger.count()).toEqual({ kind: "counted", live: 3, parked: 2 });
+        expect(await reserve(lease(), atCap(1))).toEqual({
+          ...taken,
+          parked: [first, second, third],
+          ended: [second, first],
+        });
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 1, parked: 1 });
+      });
+
+      test.each([
+        ["all", atCap(3)],
+        ["its owner", atCap(9, 3)],
+      ])("a new one is within the cap of %s, however many have come back above it", async (_, cap) => {
+        const back = leases(5, ADA);
+        for (const one of back) {
+          await begin(one, "used");
+          await advance(under.grain);
+        }
+        await advance(IDLE);
+        expect(await reserve(lease(ADA), cap)).toEqual({ ...taken, parked: back.slice(0, 3) });
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 3, parked: 3 });
+      });
+
+      test("where too few of those above the cap are idle, a new one is refused, and these are parked", async () => {
+        const idle = lease(ADA);
+        await begin(idle, "used");
+        await advance(IDLE);
+        for (const one of leases(2, ADA)) await begin(one, "used");
+        expect(await reserve(lease(ADA), atCap(9, 2))).toEqual({
+          kind: "exhausted",
+          by: "perPrincipal",
+          freeIn: about(IDLE),
+          parked: [idle],
+        });
+        expect(await ledger.count()).toEqual({ kind: "counted", live: 2, parked: 1 });
+      });
+
+      test("no more than so many are parked for one, and then it may come again at once", async () => {
+        for (const one of leases(MOST_PARKED + 1)) await begin(one, "used");
+        await advance(IDLE);
+        expect(await freeIn(atCap(1))).toBe(0);
+        expect(await ledger.count()).toMatchObject({ live: 1 });
+        expect(await reserve(lease(), atCap(1))).toMatchObject(taken);
       });
 
       test("a refusal says when one may be parked, or runs out, whichever comes first", async () => {
@@ -397,9 +447,9 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         const outcomes = await Promise.all(
           many.map((one, at) => under.ledgers[at % 2 === 0 ? 0 : 1].hold(one, LONG, atCap(10), "waiting")),
         );
-        const parked = outcomes.flatMap((outcome) =>
-          outcome.kind === "held" && outcome.parked ? [outcome.parked.key] : [],
-        );
+        const parked = outcomes
+          .flatMap((outcome) => (outcome.kind === "held" ? (outcome.parked ?? []) : []))
+          .map(({ key }) => key);
         expect(new Set(parked)).toEqual(new Set(idle.map(({ key }) => key)));
         expect(outcomes.filter(({ kind }) => kind === "exhausted")).toHaveLength(20);
       });

@@ -11,11 +11,12 @@
 -- ARGV[5]  most live leases of the owner, -1 for any number
 -- ARGV[6]  ms since its last use after which a session may be parked, -1 for never
 -- ARGV[7]  ms after which one may be parked that no second request has named
--- Answers  { 0 } it goes on; { 1, the lease that was parked for it, the parked one that was ended for that } it has taken a slot;
---          { 2 none is left of all, or 3 none of the owner's, ms until there may be one, or -1 }
+-- ARGV[8]  most that are parked for it
+-- Answers  { 0 } it goes on; { 1, the leases that were parked for it, the parked ones that were ended for that } it has taken a slot;
+--          { 2 none is left of all, or 3 none of the owner's, those parked, those ended, ms until there may be one, or -1 }
 local all, uses, parked, own, own_uses = unpack(KEYS)
 local lease, use, cap, own_cap = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local idle, unnamed = tonumber(ARGV[6]), tonumber(ARGV[7])
+local idle, unnamed, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 -- Sorts them before all others, and keeps both in one set.
 local UNNAMED = 1e13
 -- Leases that have gone and are still among the uses are looked at no further than this: others must not wait.
@@ -66,54 +67,60 @@ local function idlest(of)
   end
 end
 
+local given, ended = {}, {}
+
+-- First a write that Redis refuses where it has no memory left: it refuses none that follows another.
+local function park(one, expires)
+  redis.call('ZADD', parked, expires, one)
+  redis.call('ZREM', all, one)
+  redis.call('ZREM', uses, one)
+  if own then
+    redis.call('ZREM', own, one)
+    redis.call('ZREM', own_uses, one)
+  end
+  table.insert(given, one)
+  if cap >= 0 and redis.call('ZCOUNT', parked, '(' .. now, '+inf') > cap then
+    local over = redis.call('ZRANGEBYSCORE', parked, '(' .. now, '+inf', 'LIMIT', 0, 1)[1]
+    redis.call('ZREM', parked, over)
+    table.insert(ended, over)
+  end
+end
+
+local function is_full(of, most_live)
+  return of and most_live >= 0 and redis.call('ZCOUNT', of, '(' .. now, '+inf') >= most_live
+end
+
+-- Whether there is no room for one more, though idle ones are parked.
+local function stays_full(of, of_uses, most_live)
+  while is_full(of, most_live) do
+    local one, expires
+    if #given < most then one, expires = idlest(of_uses) else soonest(0) end
+    if not one then
+      local soon = redis.call('ZRANGEBYSCORE', of, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+      if #soon > 0 then soonest(tonumber(soon[2]) - now) end
+      return true
+    end
+    park(one, expires)
+  end
+  return false
+end
+
 local held = redis.call('ZSCORE', all, lease)
 local lives = held and tonumber(held) > now
-local idle_one, idle_expires
 if not lives then
-  local function own_is_full()
-    return own and own_cap >= 0 and redis.call('ZCOUNT', own, '(' .. now, '+inf') >= own_cap
-  end
-  if own_is_full() then
+  if is_full(own, own_cap) then
     -- Those of them that were parked for others go.
     first_unnamed(own_uses)
     first_used(own_uses)
   end
-  if own_is_full() then
-    idle_one, idle_expires = idlest(own_uses)
-    if not idle_one then
-      local soon = redis.call('ZRANGEBYSCORE', own, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-      if #soon > 0 then soonest(tonumber(soon[2]) - now) end
-      return { 3, math.ceil(wait) }
-    end
-  elseif cap >= 0 and redis.call('ZCOUNT', all, '(' .. now, '+inf') >= cap then
-    idle_one, idle_expires = idlest(uses)
-    if not idle_one then
-      local soon = redis.call('ZRANGEBYSCORE', all, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-      if #soon > 0 then soonest(tonumber(soon[2]) - now) end
-      return { 2, math.ceil(wait) }
-    end
-  end
+  if stays_full(own, own_uses, own_cap) then return { 3, given, ended, math.ceil(wait) } end
+  if stays_full(all, uses, cap) then return { 2, given, ended, math.ceil(wait) } end
 end
 
--- Before any other write: a Redis without memory refuses it, but none that follows another.
+-- Before any other write, unless some were parked.
 local expires = now + tonumber(ARGV[2])
 redis.call('ZADD', all, expires, lease)
 redis.call('ZREM', parked, lease)
-
-local ended = false
-if idle_one then
-  redis.call('ZREM', all, idle_one)
-  redis.call('ZREM', uses, idle_one)
-  if own then
-    redis.call('ZREM', own, idle_one)
-    redis.call('ZREM', own_uses, idle_one)
-  end
-  redis.call('ZADD', parked, idle_expires, idle_one)
-  if cap >= 0 and redis.call('ZCOUNT', parked, '(' .. now, '+inf') > cap then
-    ended = redis.call('ZRANGEBYSCORE', parked, '(' .. now, '+inf', 'LIMIT', 0, 1)[1]
-    redis.call('ZREM', parked, ended)
-  end
-end
 
 local score = use == 1 and exact - UNNAMED or exact
 if use == 0 then redis.call('ZREM', uses, lease) else redis.call('ZADD', uses, score, lease) end
@@ -126,4 +133,4 @@ if own then
   redis.call('PEXPIREAT', own_uses, last[2])
 end
 if lives then return { 0 } end
-return { 1, idle_one or false, ended }
+return { 1, given, ended }

@@ -71,7 +71,7 @@ describe("a session whose slot went to another", () => {
     const { begin, takeItsSlot, advance, store, told, events } = open();
     const lease = await begin("one", "two");
     advance(IDLE_MS);
-    expect((await takeItsSlot()).held).toMatchObject({ kind: "held", parked: lease });
+    expect((await takeItsSlot()).held).toMatchObject({ kind: "held", parked: [lease] });
     expect(told).toEqual(["one backend-id at 10.0.0.1:80", "two backend-id at 10.0.0.1:80"]);
     const found = await store.find(lease.key, "one");
     expect(found.kind === "found" && found.session.binding && isParked(found.session.binding)).toBe(true);
@@ -132,7 +132,7 @@ describe("a session whose slot went to another", () => {
     await ledger.release(other);
     const second = await begin("one");
     advance(IDLE_MS);
-    expect((await takeItsSlot()).held).toMatchObject({ parked: second, ended: first });
+    expect((await takeItsSlot()).held).toMatchObject({ parked: [second], ended: [first] });
     expect(await store.find(first.key, "one")).toEqual({ kind: "unknown" });
     expect(events.filter(({ kind }) => kind === "parked-ended")).toMatchObject([{ lease: first }]);
     expect(told).toHaveLength(2);
