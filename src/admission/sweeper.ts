@@ -15,6 +15,8 @@ export const BATCH = 100;
 const STOP_GRACE_MS = 1_000;
 /** Sessions of one batch that are ended at once. */
 export const AT_ONCE = 8;
+/** Ends that one backend is told of, or that wait for it: their slots are others' already, so nothing else bounds them. */
+export const MOST_IN_TURN = 1_000;
 /** Of a session that expired: its client is not there, and nobody keeps what it came with. */
 const NO_CREDENTIALS: readonly Header[] = [];
 
@@ -23,7 +25,7 @@ export type SweepEvent =
   | { readonly kind: "told"; readonly backend: string }
   /** How many leases live, and how many sessions are parked, of all routers that share them. */
   | { readonly kind: "counted"; readonly live: number; readonly parked: number }
-  /** A backend was not told of the end of a session; `given-up`: nor will it be, since it failed before in this sweep. */
+  /** A backend was not told of the end of a session; `given-up`: nor will it be, since it failed before in this sweep, or is too slow. */
   | { readonly kind: "not-told"; readonly backend: string; readonly why: "given-up" | Error };
 
 /** A backend's session, and where it is. */
@@ -53,8 +55,8 @@ export interface Sweeper {
   /** Tells a backend at once that a session of it has ended. Resolves to whether it was told; never rejects. */
   tell(backend: string, ended: BackendSession, credentials: readonly Header[]): Promise<boolean>;
   /**
-   * The same in its turn: of each backend few are told at once, and the others wait. Whoever tells this way gives out slots for it,
-   * so no more wait than there are slots.
+   * The same in its turn: of each backend few are told at once, and up to MOST_IN_TURN wait. A backend that is slower than sessions
+   * are parked is not told of those beyond them.
    */
   tellInTurn(backend: string, ended: BackendSession): void;
   /** Begins nothing new, and lets what is under way end, for a moment. Resolves when nothing is under way any more. */
@@ -178,7 +180,9 @@ export function startSweeper({ ledger, store, endBackendSession, interval, obser
       return track(tell(backend, ended, credentials));
     },
     tellInTurn(backend, ended) {
-      void track(turnsOf(backend).take(() => tell(backend, ended, NO_CREDENTIALS)));
+      const turns = turnsOf(backend);
+      if (turns.size >= MOST_IN_TURN) observe({ kind: "not-told", backend, why: "given-up" });
+      else void track(turns.take(() => tell(backend, ended, NO_CREDENTIALS)));
     },
     async stop() {
       clearInterval(timer);

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { type Lease, type Ledger, NO_CAPS, RESERVATION_MS } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
-import { AT_ONCE, BATCH, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
+import { AT_ONCE, BATCH, MOST_IN_TURN, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Binding, REAP_GRACE_MS, type SessionStore, touchSlack } from "../../../src/sessions/store.ts";
@@ -431,6 +431,12 @@ describe("what has been parked", () => {
       await settled();
     }
     expect(asked).toHaveLength(3 * AT_ONCE + 1);
+  });
+
+  test("and no more than so many wait for one that does not answer", async () => {
+    const { sweeper, count } = open({ end: () => new Promise(() => undefined) });
+    for (let n = 0; n < MOST_IN_TURN + 2; n++) sweeper.tellInTurn("slow", binding(`${n}`));
+    expect(count("not-told", "slow")).toBe(2);
   });
 });
 
