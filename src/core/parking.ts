@@ -1,10 +1,11 @@
 /** When a session that is idle may give its slot to a new one. Pure. */
 
 /**
- * How long (ms) a use of a session may go unrecorded after another one: so many ms more a session seems to have been idle than
- * it was. An eighth of the idle time, where that is less (sessions/store.ts).
+ * How long (ms) a use of a session may go unrecorded after another one. A session seems idle for so many ms longer than it is, so
+ * it is parked so many ms later. Short, since `admission.sessions` clients that never end their sessions can begin one in each
+ * `admission.park` and this time; each record costs a write. An eighth of the idle time, where that is less (sessions/store.ts).
  */
-const LONGEST_UNRECORDED_MS = 15_000;
+const LONGEST_UNRECORDED_MS = 3_000;
 
 /**
  * How old (ms) a session must be to give its slot away that no second request has named. Clients name it at once, so it is not one
@@ -33,7 +34,8 @@ export function recordedEvery(idle: number): number {
  */
 export function lookEvery(parking: Parking | undefined, idle: number): number {
   const recorded = recordedEvery(idle);
-  const wanted = parking ? Math.min(recorded, Math.floor((parking.idle - recorded) / 2)) : recorded;
+  // A third, where a half would do: timers are late on a busy machine.
+  const wanted = parking ? Math.floor((parking.idle - recorded) / 3) : recorded;
   return Math.max(SHORTEST_LOOK_MS, wanted);
 }
 

@@ -580,7 +580,7 @@ describe("admission", () => {
   });
 
   test.each([
-    ["2m", { idle: 135_000, unnamed: 5_000 }],
+    ["2m", { idle: 123_000, unnamed: 5_000 }],
     ["off", undefined],
     [false, undefined],
   ])("parks sessions after %j", (park, parking) => {
@@ -748,7 +748,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
       sessions: 100,
       perPrincipal: 10,
       anonymous: undefined,
-      parking: { idle: 75_000, unnamed: 5_000 },
+      parking: { idle: 63_000, unnamed: 5_000 },
       waiting: 100,
       retryAfter: 30,
     },

@@ -4,8 +4,8 @@ import { lookEvery, parkingOf, recordedEvery, UNNAMED_PARKED_AFTER_MS } from "..
 const MINUTE = 60_000;
 
 test("a session is parked that seems to have been idle for so long even if its last use went unrecorded", () => {
-  expect(parkingOf(MINUTE, 30 * MINUTE)).toEqual({ idle: 75_000, unnamed: UNNAMED_PARKED_AFTER_MS });
-  expect(parkingOf(MINUTE, 80_000)).toEqual({ idle: 70_000, unnamed: UNNAMED_PARKED_AFTER_MS });
+  expect(parkingOf(MINUTE, 30 * MINUTE)).toEqual({ idle: 63_000, unnamed: UNNAMED_PARKED_AFTER_MS });
+  expect(parkingOf(MINUTE, 16_000)).toEqual({ idle: 62_000, unnamed: UNNAMED_PARKED_AFTER_MS });
   expect(parkingOf(undefined, 30 * MINUTE)).toBeUndefined();
 });
 
