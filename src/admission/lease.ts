@@ -20,10 +20,11 @@ export async function extendLease(
 }
 
 /**
- * How far sessions may go above each cap that come back after they were parked, as a share of it. Without an end, whoever parks
- * sessions of its own by new ones, and comes back to them, would hold any number at the backends.
+ * By how many times sessions may exceed each cap when those come back that were parked: once for the slots, and once for as many
+ * parked ones as there may be. Without a bound, whoever parks sessions of its own by new ones, and comes back to them, would
+ * hold any number at the backends.
  */
-const ROOM_FOR_RETURNS = 0.5;
+const CAP_FOR_RETURNS = 2;
 
 /**
  * Gives a parked session a slot again, for `ms`: above the caps where it must, or that of an idle one. Where there is none even
@@ -45,6 +46,6 @@ export async function returnToSlot(
 }
 
 function capsForReturns({ sessions, perPrincipal, anonymous, parking }: Caps): Caps {
-  const more = (cap: number | undefined) => (cap === undefined ? undefined : cap + Math.ceil(cap * ROOM_FOR_RETURNS));
+  const more = (cap: number | undefined) => (cap === undefined ? undefined : cap * CAP_FOR_RETURNS);
   return { sessions: more(sessions), perPrincipal: more(perPrincipal), anonymous: more(anonymous), parking };
 }
