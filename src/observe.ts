@@ -109,6 +109,8 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
                 "several servers (name each), or does the server forget its sessions?",
         );
       case "store-away":
+        if (!isDue(`${backend} ${outcome}`))
+          return log.debug(line, "a lost session is not recovered: the store is away");
         return log.warn(line, "a lost session was not recovered, for the session store is away");
       case "failed":
         return log.warn(line, "a lost session was not recovered");

@@ -51,6 +51,7 @@ export async function openStore(
   const warned = new Set<string>();
   let lastFailure: string | undefined;
   let down = false;
+  const isDue = seldom();
   const countUntilDue = seldomCounted();
   const guard = createGuard(
     store.timeout,
@@ -82,7 +83,8 @@ export async function openStore(
           return;
         }
         case "accepted":
-          log.info("Redis takes again all that it had refused");
+          // At its bound of memory Redis refuses and takes by turns.
+          if (isDue("accepted")) log.info("Redis takes again all that it had refused");
           return;
         default:
           throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
@@ -111,7 +113,6 @@ export async function openStore(
     },
   });
   metrics.storeRefuses(REFUSALS, guard.refuses);
-  const isDue = seldom();
   const onUnreadable = (why: string) => {
     // Each request of such a session meets that.
     if (isDue("unreadable"))

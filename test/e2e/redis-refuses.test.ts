@@ -49,11 +49,9 @@ const refusing = async () => {
   const lines = text.matchAll(/^mcp_router_store_refusing\{(.*)\} 1$/gm);
   return [...new Set([...lines].map(([, labels = ""]) => /reason="(\w+)"/.exec(labels)?.[1]))];
 };
-const warnings = () =>
-  (fleet.routers[0]?.child.output() ?? "")
-    .split("\n")
-    .filter((line) => line.includes('"level":40') && line.includes("refuses commands"))
-    .map((line) => JSON.parse(line));
+const linesWith = (words: string) =>
+  (fleet.routers[0]?.child.output() ?? "").split("\n").filter((line) => line.includes(words));
+const warnings = () => linesWith("refuses commands").map((line) => JSON.parse(line));
 
 test("for want of memory: new sessions get 503 and live ones go on, and log, metric and /readyz say OOM", async () => {
   await open();
@@ -77,7 +75,17 @@ test("for want of memory: new sessions get 503 and live ones go on, and log, met
   expect(Number(await redis.command("HGET", key, "t"))).toBeGreaterThan(0);
   expect(await refusing()).toEqual([]);
   expect(await ready()).toEqual([200, "ready\n"]);
+
+  // Nor does the log say each time that it is over.
+  for (let n = 0; n < 3; n++) {
+    await redis.command("CONFIG", "SET", "maxmemory", 1);
+    await expect(openSession(fleet.port, PATH)).rejects.toThrow("503");
+    await redis.command("CONFIG", "SET", "maxmemory", 0);
+    await openSession(fleet.port, PATH);
+  }
+  expect(linesWith("takes again")).toHaveLength(1);
 });
+
 test("scripts, to a user without the permission: log, metric and /readyz say NOPERM", async () => {
   await open();
   const session = await openSession(fleet.port, PATH);

@@ -145,6 +145,23 @@ describe("a session that seemed lost is counted by what came of it, and logged",
   });
 });
 
+test("lost sessions that wait for the store are said at warn once a minute for each backend", () => {
+  const { recovery, warnings } = open();
+  for (const backend of ["one", "one", "two"])
+    recovery({
+      kind: "recovery",
+      key,
+      backend,
+      suspicion: "ask",
+      outcome: "store-away",
+      why: undefined,
+      from: "",
+      to: undefined,
+      ms: 1,
+    });
+  expect(warnings()).toMatchObject([{ backend: "one" }, { backend: "two" }]);
+});
+
 describe("a session that the brake keeps from being recovered", () => {
   const braked = {
     kind: "recovery",
