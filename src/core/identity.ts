@@ -78,7 +78,19 @@ function isBearer(authorization: string | undefined): boolean {
   return authorization !== undefined && /(?:^|,)\s*bearer(?:\s|$)/i.test(authorization);
 }
 
-/** A token in the query (RFC 6750 §2.3): MCP forbids it, and Envoy is told not to look there. */
+/**
+ * The name of a parameter that a server may read as access_token. ASP.NET compares names without their case; PHP takes spaces away
+ * ahead of a name, and reads ".", " " and "[" in it as "_".
+ */
+const TOKEN_PARAMETER = /^ *access[_. []token(?:$|[[\0])/i;
+
+/**
+ * A token in the query (RFC 6750 §2.3): MCP forbids it, and Envoy is told not to look there. Some servers (older ones of Python and
+ * Ruby) part parameters by ";" too.
+ */
 function hasTokenIn(query: string): boolean {
-  return query !== "" && new URLSearchParams(query).has("access_token");
+  if (query === "") return false;
+  for (const name of new URLSearchParams(query.replaceAll(";", "&")).keys())
+    if (TOKEN_PARAMETER.test(name)) return true;
+  return false;
 }
