@@ -76,7 +76,10 @@ function isBlank(unit: number): boolean {
   return unit <= 0x20 || unit === 0x7f || (unit > 0x7f && String.fromCharCode(unit).trim() === "");
 }
 
-/** In one case, as parsers of keys fold it too: U+017F, the long s, and U+212A, the Kelvin sign, are letters of ASCII then. */
+/**
+ * In one case, as lenient comparisons fold it: U+017F, the long s, and U+212A, the Kelvin sign, are letters of ASCII then. So are
+ * U+0130 and U+0131, the i with and without its dot, to Java's equalsIgnoreCase.
+ */
 function folded(method: string): string {
-  return method.toLowerCase().replaceAll("\u017f", "s");
+  return method.replaceAll("\u0130", "i").toLowerCase().replaceAll("\u017f", "s").replaceAll("\u0131", "i");
 }

@@ -151,6 +151,8 @@ describe.each(["logging/setLevel", "resources/subscribe", "resources/unsubscribe
     ["in a batch without an id", [message("ping"), { jsonrpc: "2.0", method, params }]],
     ["in other case", message(method.toUpperCase(), params)],
     ["in a letter that folds into one of its own", message(method.replace(/[sS]/, "\u017f"), params)],
+    ["in an i without its dot", message(method.replace("i", "\u0131"), params)],
+    ["in a capital i with its dot", message(method.replace("i", "\u0130"), params)],
     ["with space around it", message(` ${method}\t`, params)],
   ])("%s it would be obeyed and not remembered, and is refused", (_, body) => {
     expect(decideRoomy(body)).toMatchObject({ kind: "reject", reject: { reason: "invalid-request" } });
