@@ -1,4 +1,4 @@
-/** Rule on the listener for the processor's own calls: a recovery's, and those that end sessions. */
+/** Rules on the listener for the processor's own calls: a recovery's, and those that end sessions. */
 import type { Config } from "../../config/load.ts";
 import { formatAddress, WILDCARDS } from "../../config/values.ts";
 import { type Finding, warning } from "./finding.ts";
@@ -12,13 +12,27 @@ export function egressFindings(topology: Topology, { egress }: Pick<Config, "egr
   if (bootstrap.get("dynamic_resources.lds_config").exists) return [];
   const leads = (one: HttpListener) =>
     !one.extProc && (!one.manager.get("route_config").exists || leadsToBackends(one, topology));
-  if (http.some((one) => leads(one) && listensOn(one.listener, egress.listen))) return [];
+  const ours = http.filter((one) => leads(one) && listensOn(one.listener, egress.listen));
+  if (ours.length > 0) return ours.flatMap(tellsOfTheRouter);
   return [
     warning(
       "egress",
       bootstrap.get("static_resources.listeners"),
       `have none on ${formatAddress(egress.listen)} (egress.listen) that leads to the backends: lost sessions are not recovered, and ` +
         `backends keep sessions that have ended; add the listener egress as "mcp-router envoy" prints it`,
+    ),
+  ];
+}
+
+/** Bootstraps of before said so. */
+function tellsOfTheRouter({ manager }: HttpListener): Finding[] {
+  const own = manager.get("use_remote_address");
+  if (!own.isTrue) return [];
+  return [
+    warning(
+      "egress",
+      own,
+      "is true: in a recovery x-forwarded-for and x-forwarded-proto tell a backend of the router and not of the client; write false",
     ),
   ];
 }

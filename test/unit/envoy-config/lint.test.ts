@@ -593,6 +593,13 @@ describe("the egress listener", () => {
     expect(lintAfter(({ egressHost }) => egressHost.routes.splice(0, UNDECIDED))).toEqual([absent]);
   });
 
+  test("should say of the client what the client's listener has said", () => {
+    const path = "static_resources.listeners[1].filter_chains[0].filters[0].typed_config.use_remote_address";
+    expect(lintAfter(({ egressManager }) => put(egressManager, "use_remote_address", true))).toEqual([
+      finding("egress", "warning", path, "is true"),
+    ]);
+  });
+
   test("may come over xDS, or its routes may", () => {
     const listeners = lintAfter((_, bootstrap) => {
       bootstrap.static_resources.listeners.pop();
