@@ -1,12 +1,12 @@
 /**
- * What becomes of an error that nobody took, of ours or of a library: the last line, behind what is caught where it arises.
+ * Takes errors that nobody else has taken, ours or a library's: the last line of defence. Errors are caught where they arise.
  * Node would end the process by it, and with it every session that is being served.
  */
 
 /** How an error came without being taken: as a promise that nobody waits for, or thrown where nobody calls. */
 export type Untaken = "rejection" | "exception";
 
-/** What is being served, as far as its end is concerned. */
+/** What the process serves, and how it ends that. */
 export interface Served {
   /** Says and counts an error that nobody took. */
   untaken(error: unknown, how: Untaken): void;
@@ -27,7 +27,7 @@ export function catchTheRest(
   process.on("unhandledRejection", (reason) => served.untaken(reason, "rejection"));
   let ending = false;
   process.on("uncaughtException", (error) => {
-    // Once more: not even its end goes well.
+    // A second exception while the process ends: end at once.
     if (ending) return exit(1);
     ending = true;
     const end = () => exit(1);

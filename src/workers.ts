@@ -125,7 +125,7 @@ class Worker {
     this.#process?.send(message, () => undefined);
   }
 
-  /** What was wrong when it last reported. */
+  /** Its troubles as of its last report. */
   get troubles(): readonly string[] {
     return this.#last?.troubles ?? [];
   }

@@ -14,7 +14,9 @@ const OF_ONE_HOP: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Of a head's headers those that are of no one hop, nor made so by Connection; without pseudo-headers. Names are lower case. */
+/**
+ * Leaves out the headers of one hop, those that Connection names among them, and pseudo-headers. Names are in lower case.
+ */
 export function endToEnd(headers: Iterable<Header>): Header[] {
   const kept: Header[] = [];
   const nominated = new Set<string>();

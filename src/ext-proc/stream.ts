@@ -52,8 +52,9 @@ const OVERRIDE_PATIENCE_MS = 1_000;
  */
 const REFUSAL_MS = 250;
 /**
- * Bytes that are read over at once of the body that our answer stands for, and bytes a second beyond them. Envoy sends us all of
- * it, and one that does not end, at full speed, would take this process. It is not given up: the stream's end comes after it.
+ * How fast the stream reads the body that our answer replaces: so many bytes at once, and then so many a second. Envoy sends us all
+ * of that body, and one without an end would take all of this process at full speed. We must read it: the end of the stream comes
+ * after it.
  */
 const READ_OVER_AT_ONCE = 1024 * 1024;
 const READ_OVER_A_SECOND = 1024 * 1024;
@@ -75,7 +76,7 @@ class ExchangeStream implements Stream {
    * it ends without, Envoy has refused the mode_override without a word, and the client got our head with the other body.
    */
   #overrideTaken: (() => void) | undefined;
-  /** Bytes of the other body that were read over. */
+  /** Bytes of the replaced body that were read, and dropped. */
   #readOverBytes = 0;
   /** When (ms) the streamed answer was given. */
   #answeredAt = 0;
@@ -172,7 +173,7 @@ class ExchangeStream implements Stream {
       case "unreadable":
         throw message.error;
       case "request_trailers":
-        // Of a body that is empty Envoy sends nothing where trailers follow it: whoever waits for it would wait for ever.
+        // Envoy sends no message for an empty body that trailers follow. Without one the request would wait for ever.
         return this.#seenRequest && !this.#seenBody ? this.#exchange.requestBody(NOTHING) : CONTINUE;
       case "response_body":
       case "response_trailers":
@@ -231,7 +232,7 @@ class ExchangeStream implements Stream {
     }
   }
 
-  /** What Envoy sends of the body that ours stands for: the first of it shows that Envoy takes ours. */
+  /** Drops a piece of the replaced body. The first piece shows that Envoy takes our answer. */
   #readOver(message: EnvoyMessage): void {
     if (this.#overrideTaken) {
       this.#exchange.overrideTaken();

@@ -1,11 +1,11 @@
 /**
- * How many bytes are held, in all: of requests that are kept, or of answers to those that were sent again. No session and no
- * principal takes all of it from the others.
+ * Bounds the bytes that are held at once: those of kept requests, or those of answers to replayed requests. No session and no
+ * principal can take all of them from the others.
  */
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 
-/** Of the whole, what one session may hold, and what all sessions of one principal may. Who is anonymous has no share but a session's. */
+/** The shares of the whole that one session, and all sessions of one principal, may hold. Anonymous callers have only a session's. */
 export const SESSION_SHARE = 1 / 16;
 export const PRINCIPAL_SHARE = 1 / 4;
 
@@ -16,7 +16,7 @@ export interface Holder {
   readonly principal: string;
 }
 
-/** What is used up: the whole, or a share of it. */
+/** Which bound is reached: the whole, or a share of it. */
 export type UsedUp = "budget" | "session-share" | "principal-share";
 
 export interface Budget {
@@ -55,7 +55,7 @@ export function createBudget(total: number): Budget {
   };
 }
 
-/** Bytes by holder, of those alone that hold any. */
+/** Counts bytes by holder. It has no entry for a holder that holds nothing. */
 function createShares(share: number) {
   const bytesOf = new Map<string, number>();
   return {

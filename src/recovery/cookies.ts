@@ -15,11 +15,11 @@ const SET_COOKIE = "set-cookie";
 interface SetCookie {
   readonly name: string;
   readonly value: string;
-  /** It ends one of that name. */
+  /** It deletes the cookie of that name. */
   readonly ends: boolean;
 }
 
-/** Of an answer's values of set-cookie those that are kept. */
+/** Returns the values of set-cookie that are kept, of an answer's headers. */
 export function keptCookies(headers: readonly Header[]): readonly string[] {
   const kept = headers.filter(
     ([name, text]) => name === SET_COOKIE && text.length <= LONGEST_COOKIE && readSetCookie(text),

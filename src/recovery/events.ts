@@ -1,4 +1,4 @@
-/** What is in an event stream (HTML, "Server-sent events", §9.2.5 and §9.2.6), as its text comes. */
+/** Parses an event stream (HTML, "Server-sent events", §9.2.5 and §9.2.6) as its text arrives. */
 
 const BYTE_ORDER_MARK = "\ufeff";
 /** How a line of data begins, and all of one that has no value. */
@@ -6,19 +6,19 @@ const DATA = "data:";
 const BARE_DATA = "data";
 
 /**
- * Takes the text piece by piece, and gives the data of the events that each piece ends. Of an event that has none, as a comment,
- * nothing is given. Of a line that is no data nothing is kept, and of the rest each character is looked at once, so that
- * whoever bounds the text bounds memory and time as well.
+ * Takes the text piece by piece, and returns the data of the events that each piece ends. An event without data, such as a comment,
+ * returns nothing. The reader keeps only lines of data, and looks at each character once: who bounds the text bounds memory and
+ * time too.
  */
 export function eventReader(): (text: string) => readonly string[] {
   let begun = false;
-  /** The text before ended in CR: a LF that comes next belongs to it. */
+  /** The last piece ended in CR: a LF that comes next belongs to that line end. */
   let afterCr = false;
-  /** Of a line whose end is yet to come, the beginning, until it shows whether the line is data. */
+  /** The beginning of an unfinished line, until it shows whether the line is data. */
   let start = "";
-  /** The value of such a line in its pieces, once it is known to be data. */
+  /** The pieces of its value, once the line is known to be data. */
   let value: string[] | undefined;
-  /** It is known to be none. */
+  /** The line is known not to be data. */
   let isOther = false;
   /** Lines of data of an event whose end is yet to come. */
   let data: string[] = [];
@@ -73,7 +73,7 @@ export function eventReader(): (text: string) => readonly string[] {
   };
 }
 
-/** One space after the colon is no part of the value. */
+/** Removes one space after the colon, which is no part of the value. */
 function withoutSpace(value: string): string {
   return value.startsWith(" ") ? value.slice(1) : value;
 }

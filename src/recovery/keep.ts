@@ -58,7 +58,7 @@ export interface Kept {
   answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later;
   /** Envoy takes the body of the answer that was streamed. */
   overrideTaken(): void;
-  /** It has not. Returns how many in a row were missed, where answers are sent whole from now on. */
+  /** Envoy has not taken it. Returns how many were missed in a row, where answers are sent whole from now on. */
   overrideMissed(): number | undefined;
   /** The request has ended: nothing more is done for it. */
   drop(): void;
@@ -89,11 +89,11 @@ export interface KeeperDependencies {
   readonly refused: (reason: RejectReason, route: Route) => void;
 }
 
-/** ms after which a client whose stream was lost connects again, where its session has been recovered already. */
+/** ms after which a client reconnects its lost stream, where its session has been recovered already. */
 const RECONNECT_MS = 100;
-/** The same where no endpoint of its backend takes connections. */
+/** The same while no endpoint of the backend takes connections. */
 const RECONNECT_TO_GONE_MS = 2_000;
-/** Where the session store is away: as long as those are told whose requests it refuses. */
+/** The same while the session store is away: what `retryAfterMs` says to requests then. */
 const STORE_AWAY_RECONNECT_MS = 1_000;
 
 export function createKeeper(dependencies: KeeperDependencies): Keeper {
@@ -180,7 +180,7 @@ class KeptRequest implements Kept {
   async #recover(head: ResponseHead, suspicion: NonNullable<ReturnType<typeof suspect>>, asItIs: Verdict) {
     const { route, query, key, binding: used, headers, labels, sessionId, limits } = this.#request;
     const message = this.#message;
-    // The next one finds out whether somebody is there again. A request that is refused for a while ends some clients.
+    // The next GET finds out whether the backend is back. A 503 in answer to a GET ends some clients.
     if (!message && suspicion === "gone") return reconnect(sessionId, RECONNECT_TO_GONE_MS);
     const { recovery, egress, overrides, answers } = this.#dependencies;
     this.#recovering = new AbortController();
@@ -237,7 +237,7 @@ class KeptRequest implements Kept {
         signal,
       );
       this.#forgetMessage();
-      // What is left of it is cut off as the request ends.
+      // The end of the request cuts the body off.
       if (isRedirect(again.status)) return this.#refuse({ reason: "backend-redirects", id });
       if (isSuccess(again.status)) await this.#remember(message);
       return again;

@@ -15,7 +15,7 @@ import { saysSessionUnknown } from "./session-words.ts";
  */
 export type Suspicion = "gone" | "ask" | "ask-and-log-in";
 
-/** Of such a status a session that was found to be alive is not asked for again at once: it is seldom about the session. */
+/** Whether a status is seldom about the session. A session that was found alive after it is not asked for again at once. */
 export function isSeldomLoss(status: number): boolean {
   return asksForLogin(status) || status === 503;
 }
@@ -26,7 +26,7 @@ export function asksForLogin(status: number): boolean {
 
 /**
  * @param flags Envoy's response flags; 0 where the backend answered
- * @param endpoint who answered; undefined where Envoy did, by itself or for one of its filters
+ * @param endpoint who answered; undefined where Envoy or one of its filters did
  */
 export function suspect(
   status: string | undefined,
@@ -50,7 +50,7 @@ export function suspect(
 }
 
 /**
- * What an answer to a ping in the session says of it.
+ * What the answer to a ping says of the session.
  * - `lost`: the server does not know it.
  * - `away`: nobody is there to know it, by Envoy's own word: a 503 of the backend, or of a connection that broke, says nothing.
  * - `refused`: a login is asked for, and nothing is said of the session.
@@ -59,7 +59,7 @@ export type Said = "lost" | "alive" | "away" | "refused" | "unclear";
 
 /** JSON-RPC: the server has read the ping, and has no such method. */
 const METHOD_NOT_FOUND = -32601;
-/** By which the official SDKs say that they do not know a session; C#'s once without the sign. */
+/** The official SDKs' code for an unknown session. C#'s SDK once wrote it without the sign. */
 const SESSION_NOT_FOUND: readonly unknown[] = [-32001, 32001];
 
 /**
@@ -70,7 +70,7 @@ export function readSaid(status: number, body: string): Said {
   if (isSuccess(status)) return "alive";
   if (status === 503 && body.includes(BACKEND_UNAVAILABLE)) return "away";
   const error = jsonRpcError(body);
-  // Somebody has read it.
+  // The server has read the ping.
   if (error?.code === METHOD_NOT_FOUND) return "alive";
   if (saysSessionUnknown(error ? JSON.stringify([error.message, error.data]) : plain(body))) return "lost";
   const isNotThere = status === 404 || status === 410;
@@ -89,10 +89,10 @@ export function isLost(status: number, ping: number, said: Said): boolean {
     case "lost":
       return true;
     case "refused":
-      // Answered alike. That the credentials are good, a session that begins with them must show.
+      // The ping is answered alike. Whether the credentials are good, the next initialize shows.
       return ping === status;
     case "away":
-      // Of the other statuses the request may have been refused for what the backend was about to do.
+      // A backend that was about to stop may have refused the request by one of these statuses.
       return !isSeldomLoss(status);
     case "alive":
     case "unclear":
@@ -108,7 +108,7 @@ interface JsonRpcError {
   readonly data: unknown;
 }
 
-/** Of a JSON-RPC 2.0 answer: "jsonrpc" tells it from what frameworks say of errors in JSON. */
+/** Reads the error of a JSON-RPC 2.0 answer. "jsonrpc" tells it from errors that frameworks write in JSON. */
 function jsonRpcError(body: string): JsonRpcError | undefined {
   const value = parse(body);
   if (!isObject(value) || value.jsonrpc !== "2.0" || !isObject(value.error)) return undefined;

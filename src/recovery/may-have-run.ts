@@ -1,18 +1,18 @@
 /**
- * Whether a request that was answered as one in a lost session may have run all the same: a tool that says 404 in words of its own,
- * and whose session goes after it, looks like it. The words of the first answer are not there to be read: Envoy asks for the
- * verdict on its head before it has the body. Pure.
+ * Whether a request may have run although its answer looks like that of a lost session. A tool that answers 404 in its own words,
+ * and whose session goes afterwards, looks the same. We cannot read the first answer's words: Envoy asks for the verdict on its
+ * head before it has the body. Pure.
  */
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 
-/** Bytes of a body, by its head: `unsaid` where it comes in chunks, `encoded` where they are not those of its words. */
+/** Bytes of a body, by its head: `unsaid` where it comes in chunks, `encoded` where it is compressed. */
 export type Length = number | "unsaid" | "encoded";
 
-/** What tells the answer of a ping from another in the same words. */
+/** What tells the answer to a ping from another answer in the same words. */
 export interface PingAnswer {
   readonly status: number;
-  /** It names the session, as servers do of one that they know. */
+  /** It has `mcp-session-id`, as answers in a known session have. */
   readonly namesSession: boolean;
   readonly length: Length;
   /** How often it repeats the ping's id, and bytes of that as JSON text. */
@@ -20,12 +20,12 @@ export interface PingAnswer {
   readonly idLength: number;
 }
 
-/** Bytes by which answers in the same words may differ: a number in them, in some digits more or less. */
+/** Bytes by which answers in the same words may differ: a number in them may have more digits. */
 const SLACK = 2;
-/** Bytes of `null`, which stands for the id of a message that has none. */
+/** Bytes of `null`, the id in an answer to a message without one. */
 const NULL_LENGTH = 4;
 
-/** Which run twice as once: they read, or set what they set already. */
+/** Methods that are safe to run twice: they read, or set the same again. */
 const REPEATABLE: ReadonlySet<string> = new Set([
   "ping",
   "tools/list",
@@ -65,7 +65,7 @@ export function mayHaveRun(
   if (first.headers.get(":status") !== String(ping.status)) return true;
   if (first.headers.get(MCP_SESSION_ID) !== undefined && !ping.namesSession) return true;
   const length = first.endOfStream ? 0 : lengthOf((name) => first.headers.get(name));
-  // Whoever asks for compression may get it, and ping does not ask.
+  // A client may ask for compression; our ping does not.
   if (length === "encoded" || ping.length === "encoded") return false;
   // A server that writes the same words writes them in the same way.
   if (length === "unsaid" || ping.length === "unsaid") return length !== ping.length;

@@ -24,7 +24,7 @@ import { retryAfter } from "./retry-after.ts";
 interface Loss {
   /** `parked`: the session was ended for its slot, and the request was not sent. */
   readonly suspicion: Suspicion | "parked";
-  /** Of the answer that raised it. */
+  /** Status of the answer that raised the suspicion. */
   readonly status: number;
   readonly key: SessionKey;
   readonly target: Target;
@@ -35,7 +35,7 @@ interface Loss {
    * asked another one.
    */
   readonly answeredBy: string;
-  /** What of the client's headers goes with our calls in its name: all but those of its message. */
+  /** The client's headers that our calls carry in its name: all but those of its message. */
   readonly headers: readonly Header[];
   /** MCP-Protocol-Version of the request; undefined where it named none. */
   readonly version: string | undefined;
@@ -53,8 +53,8 @@ type Outcome =
   /**
    * The session goes on, by this binding, which we made. `setCookies`: what its initialize was given to go with its calls.
    * `ping`: how the backend said that it does not know the one before, where it was asked.
-   * `listenAgain`: ms after which a client that only listens is to come again, so that one whose every session is lost does not
-   * have them made without end.
+   * `listenAgain`: ms after which a client that only listens is to come again. It grows, or a client whose every session is lost
+   * would have sessions made without end.
    */
   | {
       readonly kind: "recovered";
@@ -65,7 +65,7 @@ type Outcome =
     }
   /** The session goes on, by a binding that somebody else has made: another router, or an earlier recovery of ours. */
   | { readonly kind: "joined"; readonly binding: Binding; readonly setCookies?: never; readonly ping?: PingAnswer }
-  /** It was not tried: for so many ms no session is begun there. */
+  /** No recovery was tried: no session is begun there for `wait` ms. */
   | { readonly kind: "braked"; readonly why: Brake; readonly wait: number }
   /**
    * Nothing says that the session is lost: the answer was about something else. By its ping, or since a login is asked for
@@ -74,7 +74,7 @@ type Outcome =
   | { readonly kind: "alive"; readonly by: "ping" | "login" }
   /** Whoever waited for it has left, so it was not seen through: nothing is wrong with the backend. */
   | { readonly kind: "left" }
-  /** Nobody could look after the session, which is lost and may be recovered yet. */
+  /** The store was away. The session is lost, and a later request may recover it. */
   | { readonly kind: "store-away" }
   | { readonly kind: "failed"; readonly why: string };
 
@@ -143,8 +143,8 @@ function bindingName({ key, target, used }: Pick<Loss, "key" | "target" | "used"
 }
 
 /**
- * What a session is remembered by that was found to be alive, beside the status that made one ask. By its ping, whoever asks; as
- * one whose client must log in, for these credentials alone: with others it is another question.
+ * Names by which a session that was found alive is remembered, each for one status. `ping`: its ping was answered, which holds for
+ * any request. `login`: its client must log in, which holds for these credentials alone.
  */
 function aliveNames(loss: Loss): { readonly ping: string; readonly login: string | undefined } {
   const ping = `${bindingName(loss)} ${loss.status}`;
@@ -158,7 +158,7 @@ function credentialsOf({ headers }: Loss): string | undefined {
   return credentials === undefined ? undefined : hash("sha256", credentials);
 }
 
-/** What may be recovered by one flight. Where a login may be asked for, only requests of the same credentials are alike. */
+/** Names what one flight recovers. Where a login may be asked for, requests of different credentials share none. */
 function flightName(loss: Loss): string {
   const { suspicion, status, answeredBy } = loss;
   const credentials = suspicion === "ask-and-log-in" ? credentialsOf(loss) : undefined;
@@ -175,7 +175,7 @@ interface Flight {
   committed: boolean;
 }
 
-/** What a flight's attempt is given by who runs it. */
+/** What an attempt may ask of the flight that runs it. */
 interface Turn {
   /** Waits so many ms, and lets others at the backend go ahead meanwhile. */
   rest(ms: number): Promise<void>;
@@ -211,7 +211,7 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
     flights.set(name, flight);
     return flight;
   };
-  /** Nobody is left to do it for. One that has ended is let be: answers that nobody waited for may still be coming. */
+  /** No waiter is left: aborts the flight, unless it has ended. Its best-effort calls may still be under way then. */
   const leave = (flight: Flight) => {
     if (!flight.committed && end(flight)) flight.abort.abort(new Error("every client has left"));
   };
@@ -309,7 +309,7 @@ function isUnavailable(outcome: { readonly kind: string }): outcome is StoreUnav
   return outcome.kind === "unavailable";
 }
 
-/** One flight, step by step. Rejects where a step cannot be done, and when the signals say so. */
+/** Runs one flight, step by step. Rejects where a step fails, and when a signal aborts it. */
 class Attempt {
   readonly #dependencies: AttemptDependencies;
   readonly #loss: Loss;
@@ -342,7 +342,7 @@ class Attempt {
     return "binding" in outcome ? { ...outcome, ping } : outcome;
   }
 
-  /** By a session that somebody else has begun anew, or that we do. */
+  /** Goes on in a session that somebody else has begun since, or that we begin. */
   async #goOn(): Promise<Outcome> {
     const { used } = this.#loss;
     const name = this.#sessionAtBackend;
@@ -387,7 +387,7 @@ class Attempt {
     };
   }
 
-  /** What of an answer to a call of ours says something of the session that it was sent into. */
+  /** Reads the words of an answer to a call of ours that may say something of its session. */
   async #text(answer: Answer): Promise<string> {
     if (!isSuccess(answer.status)) return textOfAnswer(answer.header("content-type"), answer.body, LONGEST_WORDS);
     // The body tells nothing more, and it may never come: a 200 may be an event stream.
@@ -404,7 +404,7 @@ class Attempt {
     return { session: loaded.session, binding };
   }
 
-  /** What store or locks answer, once they are there: a blip of theirs costs no session. For what may be asked twice. */
+  /** Asks the store or the locks again while they are away for a moment. Only for what may be asked twice. */
   async #patiently<Outcome extends { readonly kind: string }>(
     ask: () => Promise<Outcome | StoreUnavailable>,
   ): Promise<Outcome> {
@@ -429,13 +429,13 @@ class Attempt {
       const outcome = await this.#tryAnew(session);
       if (outcome !== "gone") return outcome;
       this.#turn.commit(false);
-      // One that was of no use weighs as much as all that are free: a backend that loses each is soon let be.
+      // A session that was lost before its first use costs all that is free: a backend that loses each is soon asked no more.
       if (tries === BEGINNINGS || (await this.#count(FREE_DEBT_MS)).kind === "early")
         throw new Error("the backend loses each new session at once");
     }
   }
 
-  /** What keeps a session from being begun now, once it was waited for as long as a request may. */
+  /** Waits for the brake for as long as a request may. Returns what still keeps a session from being begun. */
   async #braked(): Promise<Extract<Outcome, { kind: "braked" }> | undefined> {
     const { ofBackends, ofSessions } = this.#dependencies.pauses;
     const pause = Math.max(ofBackends.left(this.#loss.target.backend), ofSessions.left(this.#sessionAtBackend));
@@ -478,7 +478,7 @@ class Attempt {
         this.#endIfThere(begun);
         return "gone";
       }
-      // Who may begin a session, and nothing more, must log in. Any other status is no failure: the session has begun.
+      // A client that may begin a session, and nothing more, must log in. Any other status is no failure: the session has begun.
       if (said === "refused" && suspicion === "ask-and-log-in") {
         this.#abandon(begun);
         return { kind: "alive", by: "login" };
@@ -531,15 +531,15 @@ class Attempt {
     this.#dependencies.abandon(this.#loss.target.backend, begun, this.#headersFor(begun));
   }
 
-  /** What of the client's headers goes with calls of a session. */
+  /** The client's headers as calls of a session carry them. */
   #headersFor(pin: SessionPin | undefined): readonly Header[] {
     return withCookies(this.#loss.headers, pin?.setCookies ?? []);
   }
 
   /**
    * At any endpoint, again and again while none can be reached, by Envoy's own word: a backend that restarts is back soon. A
-   * backend that refuses by itself, as one that sheds load does, is not asked again. From the call to its answer it is seen
-   * through: broken off, it would leave a session there that nobody knows the id of.
+   * backend that itself refuses, to shed load for example, is not asked again. Once the call was sent we wait for its answer: if we
+   * broke it off, a session whose id nobody knows could stay at the backend.
    */
   async #initialize(params: string) {
     for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {

@@ -21,7 +21,7 @@ export interface Replay {
   readonly body: Uint8Array;
   /** The session as the client knows it. */
   readonly sessionId: string;
-  /** What the session's initialize has set, for its client too. */
+  /** Cookies that the session's initialize has set. The client gets them too. */
   readonly setCookies: readonly string[];
   readonly first: FirstAnswer;
   /** Asked only where the answer would be streamed. False: Envoy is held to refuse that. */

@@ -9,13 +9,13 @@ import { cookieName } from "./cookies.ts";
 
 const SET_COOKIE = "set-cookie";
 
-/** What Envoy says of each answer itself, and goes on saying of this one. */
+/** Headers that Envoy writes to each answer, and to this one too. */
 const ENVOYS: ReadonlySet<string> = new Set(["server", "date"]);
-/** What Envoy lets no processor write (envoy-config/ext-proc.ts): of requests, but a backend may say anything. */
+/** Headers of requests that Envoy lets no processor write. A backend may put them into an answer all the same. */
 const UNWRITABLE = /^(?:host|authorization|cookie|forwarded|x-forwarded-.*|x-envoy-.*)$/;
-/** It may remove those of Envoys ahead of the backend. */
+/** The processor may remove these, which an Envoy ahead of the backend writes. */
 const REMOVABLE: ReadonlySet<string> = new Set(BACKEND_ADDRESS_HEADERS);
-/** What is said anew, or to nobody: the length is that of our body, and where a backend is, no client learns. */
+/** Headers that are written anew (the length is that of our body), or that no client may see (where a backend is). */
 const NOT_PASSED: ReadonlySet<string> = new Set([
   ...ENVOYS,
   "content-length",

@@ -21,12 +21,12 @@ export type Resumed =
   | {
       readonly kind: "resumed";
       readonly binding: Binding;
-      /** What `cookie` is to say, where the new session wants that (recovery/cookies.ts). */
+      /** Value of the request's `cookie`, where the new session has set one (recovery/cookies.ts). */
       readonly cookie: string | undefined;
     }
   /** There is no other session: the backend is away, or refuses. */
   | { readonly kind: "none" }
-  /** There is none yet: the session store is away, and the parked one may be begun anew later. */
+  /** The session store is away: a later request may resume the parked session. */
   | { readonly kind: "store-away" };
 
 /** Never rejects. */

@@ -1,4 +1,4 @@
-/** What a backend says of when it wants to be asked again, by `Retry-After` (RFC 9110 §10.2.3). */
+/** Reads when a backend wants to be asked again, by its `Retry-After` (RFC 9110 §10.2.3). */
 
 /** Most (ms) that is believed: a backend that says a year would be lost for as long. */
 export const LONGEST_RETRY_AFTER_MS = 60_000;

@@ -20,7 +20,7 @@ import type { Header, HeaderFields } from "../core/http.ts";
 import { describeTo } from "../core/mutate.ts";
 import type { Route } from "../core/routes.ts";
 
-/** Said anew of each call, by us or by Envoy, beside those of one hop. */
+/** Headers that we or Envoy write anew to each call, beside those of one hop. */
 const SAID_ANEW: ReadonlySet<string> = new Set([
   ...INTERNAL_HEADERS,
   X_MCP_PATH,
@@ -35,7 +35,7 @@ const ENVOYS = "x-envoy-";
 /** A backend is told of the page that a request is from only where it wants that. */
 const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
 
-/** Of one message, and of no call of ours in its session. `accept-encoding`: we read the answers ourselves. */
+/** Headers of one message, which our own calls in its session leave out. `accept-encoding`: we read the answers ourselves. */
 const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",

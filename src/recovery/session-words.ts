@@ -35,9 +35,9 @@ const OF_SESSIONS = new Set(
     " ",
   ),
 );
-/** What may be "not initialized" where no session is named: the server, as a session sees it. */
+/** Words that may be "not initialized" in place of a session: the server, as a session sees it. */
 const INITIALIZED = new Set(["server", "transport", "client", "connection", "mcp"]);
-/** What may stand before a bare "not initialized": what an error is called, and the auxiliary verbs of the sentence. */
+/** Words that may stand before a bare "not initialized": names of errors, and auxiliary verbs. */
 const PREAMBLE = new Set(
   "bad request error errors message msg detail details reason code status invalid is has was been yet it null".split(
     " ",

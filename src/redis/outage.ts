@@ -1,6 +1,6 @@
 /**
- * Requests that wait for a store that is away, for a while, so that its blip is no request's failure. Woken by what happens:
- * one of them tries where the store may be back, and all do once it has answered. Nothing is done while it answers.
+ * Lets requests wait for a store that is away for a moment, so that a blip fails none. Where the store may be back, one of them
+ * tries; once the store has answered, all try. While the store answers, this does nothing.
  */
 
 /** How one request waits. */
@@ -66,7 +66,7 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
       for (const wake of [...waiting]) wake(true);
     },
     mayBeOver() {
-      // Should it not be over, it begins anew with the try: nobody waits the longer for that.
+      // If the store is still away, the next try begins a new outage. Nobody waits longer for it: see `deadline`.
       since = undefined;
       wakeOne();
     },
@@ -81,7 +81,7 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
           deadline ??= at + patience;
           if (left || at >= deadline) return Promise.resolve(false);
           if (since === undefined) {
-            // It is over already; or there was none, and it was for another reason: once more will tell.
+            // The outage is over already, or there was none. One more try tells which.
             const first = !triedWithout;
             triedWithout = true;
             return Promise.resolve(first);

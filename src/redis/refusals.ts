@@ -1,4 +1,4 @@
-/** What Redis refuses while it takes other commands: then nothing is away, and only who asks learns of it. Pure but for the clock. */
+/** Tracks what Redis refuses while it takes other commands: it is not away then. Pure but for the clock. */
 import { replyCode } from "./reply.ts";
 
 /** Why, as metrics have it: a closed set, since Redis may say anything. */

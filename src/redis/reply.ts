@@ -1,14 +1,14 @@
-/** What an error says that Redis answers. */
+/** Reads the errors that Redis answers with. */
 
 /** Redis 6 puts words of its own around what a command in a script was answered: the script, the line, and a hyphen. */
 const IN_SCRIPT = /^ERR Error running script.*@user_script: ?\d+: -?/s;
 
-/** What Redis says, without what it puts around it where the command was in a script. */
+/** Returns what Redis says, without the words that it adds where the command was in a script. */
 export function replyText(message: string): string {
   return message.replace(IN_SCRIPT, "");
 }
 
-/** The code that such an error begins with, as OOM or WRONGTYPE do; also of a command in a script. ERR where there is none. */
+/** Returns the code that such an error begins with, such as OOM; also of a command in a script. ERR where there is none. */
 export function replyCode(message: string): string {
   return /^[A-Z][A-Z0-9]+(?= |$)/.exec(replyText(message))?.[0] ?? "ERR";
 }

@@ -41,7 +41,7 @@ interface Entry {
   touchedAt: number;
   expiresAt: number;
   readonly endsAt: number;
-  /** Of the brake on recovery, by backend. */
+  /** Debts of the brake on recovery, by backend. */
   readonly debts: Map<string, Debt>;
 }
 

@@ -78,7 +78,7 @@ export function readRecord(fields: readonly string[]): Session | Unreadable {
   };
 }
 
-/** What find.lua reads of a hash; null where it has no such field. */
+/** The fields of a hash that find.lua reads; null where the hash has no such field. */
 export type ViewFields = readonly [
   layout: string | null,
   owner: string | null,
@@ -140,7 +140,7 @@ export function remarkField(backend: string, remark: Remark): readonly [name: st
   }
 }
 
-/** Of MAX_REMEMBERED_BYTES, what a remark takes. Not that the client listens: a number for each backend. */
+/** Bytes of MAX_REMEMBERED_BYTES that a remark takes. `listening` takes none: it is one number for each backend. */
 export function remarkBytes(backend: string, remark: Remark): number {
   if (remark.kind === "listening") return 0;
   const [name, value] = remarkField(backend, remark);

@@ -141,7 +141,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     async remember(key, backend, remark) {
-      // It need not travel.
+      // Refused here, so that it does not travel.
       if (remarkBytes(backend, remark) > MAX_REMEMBERED_BYTES) return TOO_LARGE;
       return guard.run("remember", async () => {
         const [field, value] = remarkField(backend, remark);

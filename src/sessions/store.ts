@@ -42,7 +42,7 @@ export function parkedBinding(binding: Binding): Binding {
   return { ...binding, endpoint: PARKED };
 }
 
-/** What a request needs of its session: whose it is, and how it stands with the backend that the request is for. */
+/** What a request needs of its session: its owner, its route, and its binding to the request's backend. */
 export interface SessionView {
   readonly owner: Session["owner"];
   readonly route: Session["route"];

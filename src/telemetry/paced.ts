@@ -1,8 +1,8 @@
 /** Keeps work that anybody may ask for from being done as often as it is asked for. */
 
 /**
- * One at a time, with a pause (ms) after each: whoever asks meanwhile waits, and all who wait get what is made next. So what
- * one gets was begun after one has asked.
+ * Makes one at a time, with a pause (ms) after each. All who ask meanwhile wait, and share the next one. So each caller gets one
+ * that was begun after it asked.
  */
 export function paced<Made>(make: () => Promise<Made>, pause: number): () => Promise<Made> {
   /** Resolves when the next may begin. */

@@ -1,4 +1,4 @@
-/** What the log says of a refusal: why, and where there is a setting behind it, which. */
+/** How the log words the cause of a refusal, with the setting behind it where there is one. */
 import type { RejectReason } from "../core/reject.ts";
 
 export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
