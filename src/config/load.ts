@@ -1,5 +1,6 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { Buffer } from "node:buffer";
+import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { Identity } from "../core/identity.ts";
 import { publicPath } from "../core/public-path.ts";
 import { likelyMistakes } from "./cautions.ts";
@@ -104,7 +105,7 @@ function assemble(raw: RawConfig): Loaded {
   }
   if (openToRebinding(raw)) warnings.push(NO_HOSTS);
   warnings.push(...recoveriesCutOff(raw), ...likelyMistakes(raw));
-  if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name));
+  if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name), ...removedHeader(raw));
   const config: Config = {
     gateway: raw.gateway,
     egress: { listen: raw.egress.listen, address: raw.egress.address ?? fromSameMachine(raw.egress.listen) },
@@ -172,6 +173,18 @@ function trustedHeader(name: string): string {
     `identity.kind is header: whatever is ahead of Envoy must set ${name} and remove the client's own copy, ` +
     "or a client can say that it is anybody"
   );
+}
+
+/** What is made for Envoy takes what proxies say of a client from every request, where none of them is trusted. */
+function removedHeader({ identity, gateway: { trustedHops } }: RawConfig): string[] {
+  if (identity.kind !== "header" || trustedHops > 0) return [];
+  const { name } = identity;
+  const isRemoved = name.startsWith(FORWARDED_PREFIX) || FORWARDED_HEADERS.some((one) => one === name);
+  if (!isRemoved) return [];
+  return [
+    `identity.name: Envoy removes ${name}, as all that proxies say of a client, so that nobody has a principal; ` +
+      "write in gateway.trustedHops how many proxies are ahead of Envoy",
+  ];
 }
 
 const NO_HOSTS =

@@ -191,7 +191,10 @@ const identity = z.discriminatedUnion("kind", [
       .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
       .toLowerCase()
       .meta({ title: "the name of a header" })
-      .describe("Its name. What is ahead of the router must take it away where a client sends it."),
+      .describe(
+        "Its name. What is ahead of the router must take it away where a client sends it. `forwarded`, `x-real-ip` and `x-forwarded-…` " +
+          "want `gateway.trustedHops`, without which Envoy removes them.",
+      ),
     required: required.describe("Whether a request without it is refused."),
   }),
 ]);

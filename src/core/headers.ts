@@ -50,6 +50,14 @@ export const INTERNAL_HEADERS = [
   X_MCP_PRINCIPAL,
 ] as const;
 
+// What proxies say of a client: whoever is ahead of Envoy (gateway.trustedHops), or nobody. Servers and frameworks believe them.
+
+/** By their names: RFC 7239's, and nginx's own. */
+export const FORWARDED_HEADERS = ["forwarded", "x-real-ip"] as const;
+
+/** And all that begin so. */
+export const FORWARDED_PREFIX = "x-forwarded-";
+
 // MCP's own (streamable HTTP transport).
 
 /**

@@ -1,10 +1,7 @@
 /** What proxies ahead of Envoy say of a client (x-forwarded-*, RFC 7239), and how many of them are trusted. */
 import type { Config } from "../config/load.ts";
+import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { Message } from "./proto-json.ts";
-
-/** Names that frameworks believe in, beside those that begin with FORWARDED_PREFIX. */
-const FORWARDED = ["forwarded", "x-real-ip"] as const;
-const FORWARDED_PREFIX = "x-forwarded-";
 
 /**
  * envoy.config.common.mutation_rules.v3.HeaderMutation: without trusted proxies these headers are the client's own words. Envoy
@@ -13,7 +10,7 @@ const FORWARDED_PREFIX = "x-forwarded-";
 export function forwardedMutations({ trustedHops }: Pick<Config["gateway"], "trustedHops">): Message[] {
   if (trustedHops > 0) return [];
   return [
-    ...FORWARDED.map((name) => ({ remove: name })),
+    ...FORWARDED_HEADERS.map((name) => ({ remove: name })),
     { remove_on_match: { key_matcher: { prefix: FORWARDED_PREFIX } } },
   ];
 }

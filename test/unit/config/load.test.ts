@@ -704,6 +704,18 @@ describe("identity", () => {
     ]);
     expect(warningsOf({ gateway, identity: jwt })).toEqual([]);
   });
+
+  test.each(["x-forwarded-user", "X-Real-IP", "forwarded"])(
+    "a header that Envoy removes names nobody, unless a proxy ahead is trusted: %s",
+    (name) => {
+      const identity = { kind: "header", name };
+      const removed = expect.stringMatching(
+        `^identity.name: Envoy removes ${name.toLowerCase()}, .* gateway.trustedHops`,
+      );
+      expect(warningsOf({ identity })).toContainEqual(removed);
+      expect(warningsOf({ gateway: { trustedHops: 1 }, identity })).not.toContainEqual(removed);
+    },
+  );
 });
 
 describe("what is not built yet is refused by name", () => {
