@@ -47,5 +47,20 @@ export async function returnToSlot(
 
 function capsForReturns({ sessions, perPrincipal, anonymous, parking }: Caps): Caps {
   const more = (cap: number | undefined) => (cap === undefined ? undefined : cap * CAP_FOR_RETURNS);
-  return { sessions: more(sessions), perPrincipal: more(perPrincipal), anonymous: more(anonymous), parking };
+  return {
+    sessions: more(sessions),
+    perPrincipal: more(perPrincipal),
+    anonymous: moreAnonymous(more(anonymous), anonymous, sessions),
+    parking,
+  };
+}
+
+/** The cap on anonymous callers keeps slots for those with a name: by coming back they take half of these at most. */
+function moreAnonymous(
+  more: number | undefined,
+  anonymous: number | undefined,
+  sessions: number | undefined,
+): number | undefined {
+  if (more === undefined || anonymous === undefined || sessions === undefined || sessions <= anonymous) return more;
+  return Math.min(more, Math.floor((anonymous + sessions) / 2));
 }

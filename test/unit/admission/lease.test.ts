@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { extendLease } from "../../../src/admission/lease.ts";
-import { type Ledger, NO_CAPS } from "../../../src/admission/ledger.ts";
+import { extendLease, returnToSlot } from "../../../src/admission/lease.ts";
+import { type Caps, type Ledger, NO_CAPS } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
@@ -70,5 +70,40 @@ describe("the lease of a session", () => {
   test("is not extended by a ledger that is away", async () => {
     const { extend } = await open({ ledger: { hold: unavailable } });
     expect(await extend()).toEqual({ kind: "unavailable" });
+  });
+});
+
+describe("parked sessions that come back above the caps", () => {
+  const come = async (principal: string, caps: Partial<Caps>) => {
+    const { store, ledger } = await open();
+    let returned = 0;
+    for (let n = 0; n < 50; n++) {
+      const lease = { key: sessionKey(mintSessionId()), principal };
+      await store.create(lease.key, {
+        owner: principal,
+        route: "/mcp",
+        protocolVersion: undefined,
+        initializeParams: "{}",
+        bindings: {},
+      });
+      const { kind } = await returnToSlot(ledger, store, lease, LEASE_MS, { ...NO_CAPS, ...caps });
+      if (kind === "returned") returned++;
+      else expect(await store.load(lease.key)).toEqual({ kind: "unknown" });
+    }
+    return returned;
+  };
+
+  test.each([
+    { principal: "ada", caps: { perPrincipal: 5, sessions: 20 }, most: 10 },
+    { principal: "ada", caps: { sessions: 20 }, most: 40 },
+    { principal: ANONYMOUS, caps: { sessions: 20 }, most: 40 },
+    // They leave room for those with a name.
+    { principal: ANONYMOUS, caps: { anonymous: 10, sessions: 20 }, most: 15 },
+    { principal: ANONYMOUS, caps: { anonymous: 2, sessions: 20 }, most: 4 },
+    { principal: ANONYMOUS, caps: { anonymous: 20, sessions: 20 }, most: 40 },
+    { principal: ANONYMOUS, caps: { anonymous: 10 }, most: 20 },
+    { principal: ANONYMOUS, caps: {}, most: 50 },
+  ])("are at most $most, of '$principal' at $caps", async ({ principal, caps, most }) => {
+    expect(await come(principal, caps)).toBe(most);
   });
 });
