@@ -404,6 +404,8 @@ class HttpExchange implements Exchange {
           return this.#refuse({ reason: "session-unknown", id });
         case "store-away":
           return this.#refuse({ reason: "store-unavailable", id, inBand: message?.id !== undefined });
+        case "backend-away":
+          return this.#refuse({ reason: "backend-unavailable", id });
         default:
           return assertNever(outcome);
       }

@@ -30,6 +30,8 @@ export type Reject =
   | { readonly reason: "method-unknown"; readonly id?: Id }
   /** A request was sent again, and what came back did not come whole: it may have run. */
   | { readonly reason: "answer-lost"; readonly id?: Id }
+  /** The backend of a parked session can begin no other one now. */
+  | { readonly reason: "backend-unavailable"; readonly id?: Id }
   /** The backend answered by a redirect, at which some clients would go around the gateway. */
   | { readonly reason: "backend-redirects"; readonly id?: Id }
   /** The backend gave different session ids for one session. */
@@ -60,7 +62,7 @@ export const ANSWER_LOST = "Gateway lost the backend's answer";
 /** Where to is in the router's log alone: it is the backend's own address. */
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
 
-/** What Envoy says where it has sent nothing: no endpoint takes connections, or there is none (local-replies.ts). */
+/** What Envoy says where it has sent nothing: no endpoint takes connections, or there is none (local-replies.ts). So do we. */
 export const BACKEND_UNAVAILABLE = "Backend unavailable";
 
 /** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
@@ -137,6 +139,8 @@ export function answer(reject: Reject): Reply {
     // No invitation to send it again; nor may it look like a lost session, after which clients do that too.
     case "answer-lost":
       return jsonRpcError(reason, 502, INTERNAL_ERROR, ANSWER_LOST, reject.id);
+    case "backend-unavailable":
+      return jsonRpcError(reason, 503, INTERNAL_ERROR, BACKEND_UNAVAILABLE, reject.id);
     case "session-ambiguous":
       return jsonRpcError(reason, 502, INTERNAL_ERROR, "Backend gave different session ids", reject.id);
     case "backend-redirects":

@@ -76,10 +76,14 @@ type Outcome =
   | { readonly kind: "left" }
   /** The store was away. The session is lost, and a later request may recover it. */
   | { readonly kind: "store-away" }
-  | { readonly kind: "failed"; readonly why: string };
+  /** `passes`: the backend was away, or has said so by a 5xx. A later request may recover the session. */
+  | { readonly kind: "failed"; readonly why: string; readonly passes: boolean };
 
 /** Store or locks have been away for longer than one waits for them. */
 class StoreAway extends Error {}
+
+/** A backend cannot begin a session now. */
+class BackendAway extends Error {}
 
 export type RecoveryEvent = {
   readonly kind: "recovery";
@@ -271,7 +275,8 @@ async function run(
   const outcome = await attempt().catch((error: unknown): Outcome => {
     if (left.aborted) return { kind: "left" };
     if (error instanceof StoreAway) return { kind: "store-away" };
-    return { kind: "failed", why: error instanceof Error ? error.message : String(error) };
+    const passes = bound.aborted || error instanceof BackendAway;
+    return { kind: "failed", why: error instanceof Error ? error.message : String(error), passes };
   });
   dependencies.observe({
     kind: "recovery",
@@ -564,7 +569,10 @@ class Attempt {
     const given = readSessionHeader(fields.join(", "));
     const read = async () => {
       const message = isSuccess(answer.status) ? await this.#answerOf(answer) : this.#refused(answer);
-      if (message?.result === undefined) throw new Error(`the backend refuses to initialize: ${answer.status}`);
+      if (message?.result === undefined) {
+        const why = `the backend refuses to initialize: ${answer.status}`;
+        throw answer.status >= 500 ? new BackendAway(why) : new Error(why);
+      }
       return message.result;
     };
     if (given.kind !== "one") {

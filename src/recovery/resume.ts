@@ -1,4 +1,5 @@
 /** Begins another backend session for one that was parked, before a request of it is sent anywhere. */
+import { assertNever } from "../core/assert-never.ts";
 import { COOKIE, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { Route } from "../core/routes.ts";
@@ -24,10 +25,10 @@ export type Resumed =
       /** Value of the request's `cookie`, where the new session has set one (recovery/cookies.ts). */
       readonly cookie: string | undefined;
     }
-  /** There is no other session: the backend is away, or refuses. */
+  /** There is no other session: the backend refuses to begin one. */
   | { readonly kind: "none" }
-  /** The session store is away: a later request may resume the parked session. */
-  | { readonly kind: "store-away" };
+  /** The session store or the backend is away: a later request may resume the parked session. */
+  | { readonly kind: "store-away" | "backend-away" };
 
 /** Never rejects. */
 export type Resume = (request: ParkedRequest, signal: AbortSignal) => Promise<Resumed>;
@@ -46,10 +47,24 @@ export function createResume(recovery: Recovery): Resume {
       bound: route.timeouts.initialize,
     } as const;
     const outcome = await recovery.recover(loss, signal);
-    if (outcome.kind === "store-away") return { kind: "store-away" };
-    if (!("binding" in outcome)) return { kind: "none" };
-    const sent = withCookies(loss.headers, outcome.setCookies ?? []);
-    const cookie = sent === loss.headers ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
-    return { kind: "resumed", binding: outcome.binding, cookie };
+    switch (outcome.kind) {
+      case "recovered":
+      case "joined": {
+        const sent = withCookies(loss.headers, outcome.setCookies ?? []);
+        const cookie = sent === loss.headers ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
+        return { kind: "resumed", binding: outcome.binding, cookie };
+      }
+      case "store-away":
+        return { kind: "store-away" };
+      case "braked":
+        return { kind: "backend-away" };
+      case "failed":
+        return { kind: outcome.passes ? "backend-away" : "none" };
+      case "alive":
+      case "left":
+        return { kind: "none" };
+      default:
+        return assertNever(outcome);
+    }
   };
 }

@@ -25,6 +25,7 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "method-unknown": "a modern request for a method of another era",
   "answer-lost": "the answer to a request that was sent again did not come whole",
   "session-ambiguous": "the backend answers an initialize with different session ids",
+  "backend-unavailable": "the backend of a parked session is away, or refuses to begin another one for now",
   "backend-redirects": "the backend redirects: see backends.*.path",
   internal: "a fault of the router, which the log has",
 };

@@ -81,6 +81,7 @@ describe("the table of errors in docs/operations.md", () => {
     "method-unknown": answer({ reason: "method-unknown", id }),
     "answer-lost": answer({ reason: "answer-lost", id }),
     "session-ambiguous": answer({ reason: "session-ambiguous", id }),
+    "backend-unavailable": answer({ reason: "backend-unavailable", id }),
     "backend-redirects": answer({ reason: "backend-redirects", id }),
     internal: answer({ reason: "internal", id }),
   };

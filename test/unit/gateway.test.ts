@@ -412,14 +412,18 @@ describe("a parked session", () => {
   });
 
   test.each([
-    ["POST", 200],
-    ["GET", 503],
-  ])("is not given up where the store is away before it is begun anew: %s gets %i", async (method, status) => {
-    const { exchange, id, events } = await park({ resume: async () => ({ kind: "store-away" }) });
-    const later = await ask(exchange, method, id);
-    expect(later.kind === "later" && (await later.verdict)).toMatchObject({ kind: "reply", status });
-    expect(events).toContainEqual(expect.objectContaining({ kind: "rejected", reason: "store-unavailable" }));
-  });
+    ["store-away", "POST", 200, "store-unavailable"],
+    ["store-away", "GET", 503, "store-unavailable"],
+    ["backend-away", "POST", 503, "backend-unavailable"],
+  ] as const)(
+    "is not given up where it may be begun anew later (%s): %s gets %i",
+    async (kind, method, status, reason) => {
+      const { exchange, id, events } = await park({ resume: async () => ({ kind }) });
+      const later = await ask(exchange, method, id);
+      expect(later.kind === "later" && (await later.verdict)).toMatchObject({ kind: "reply", status });
+      expect(events).toContainEqual(expect.objectContaining({ kind: "rejected", reason }));
+    },
+  );
 
   test("is waited for no longer than its request", async () => {
     let waiting: AbortSignal | undefined;

@@ -20,6 +20,7 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "session-unknown", id }, 404, -32001],
   [{ reason: "answer-lost", id }, 502, -32603],
   [{ reason: "backend-redirects", id }, 502, -32603],
+  [{ reason: "backend-unavailable", id }, 503, -32603],
   [{ reason: "session-ambiguous", id }, 502, -32603],
   [{ reason: "session-required", id }, 400, -32600],
   [{ reason: "store-unavailable", id }, 503, -32603],
