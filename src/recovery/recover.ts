@@ -458,7 +458,9 @@ class Attempt {
 
   async #count(cost: number) {
     const { key, target } = this.#loss;
-    const counted = await this.#dependencies.store.brake(key, target.backend, cost);
+    const ask = () => this.#dependencies.store.brake(key, target.backend, cost);
+    // Without a cost nothing is counted, so it may be asked twice.
+    const counted = await (cost === 0 ? this.#patiently(ask) : ask());
     if (counted.kind === "unavailable") throw new StoreAway();
     if (counted.kind === "unknown") throw new Error("the session has ended");
     return counted;

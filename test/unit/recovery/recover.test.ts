@@ -120,11 +120,12 @@ const unavailable = async () => ({ kind: "unavailable" }) as const;
 
 describe("a session that its backend has lost", () => {
   test("is recovered through a blip of the store, and of its locks", async () => {
-    const away = { load: 2, acquire: 2 };
+    const away = { load: 2, acquire: 2, ask: 2 };
     const locks = memoryLocks();
     const { recovery, loss } = await open({
       store: (store) => ({
         load: (key) => (away.load-- > 0 ? unavailable() : store.load(key)),
+        brake: (key, backend, cost) => (cost === 0 && away.ask-- > 0 ? unavailable() : store.brake(key, backend, cost)),
         patience: () => ({ again: async () => true, leave: () => undefined }),
       }),
       locks: { acquire: (...args) => (away.acquire-- > 0 ? unavailable() : locks.acquire(...args)) },
