@@ -70,7 +70,7 @@ function keyFaults(contents: unknown, where: (offset: number) => string): string
   while (waiting.length > 0) {
     const node = waiting.pop();
     if (isPair(node)) waiting.push(node.value);
-    else if (isSeq(node)) waiting.push(...node.items);
+    else if (isSeq(node)) for (const item of node.items) waiting.push(item);
     else if (isMap(node)) {
       const seen = new Set<string>();
       for (const { key, value } of node.items) {

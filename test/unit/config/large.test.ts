@@ -36,6 +36,11 @@ test.each([
   expect(errors.at(-1)).toBe(`and ${all - 20} more errors`);
 });
 
+test("a list of as many items as a file can hold is refused for what it is, not as nested", () => {
+  const items = "0,".repeat(240_000);
+  expect(errorsIn(`routes: [${items}0]`).join()).not.toContain("nested");
+});
+
 test("a file that is too large is refused by its size", () => {
   const comments = `${stringify(BASE)}${"# x\n".repeat(LARGEST_FILE / 4)}`;
   expect(errorsIn(comments)).toEqual([
