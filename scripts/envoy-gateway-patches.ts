@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 import { Document, parse } from "yaml";
 import { readConfigText } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
+import { OWN_CALLS } from "../src/envoy-config/listeners.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, HCM_TYPE, UNDECIDED_CLUSTER } from "../src/envoy-config/names.ts";
 import { PRINTED } from "../src/envoy-config/proto-json.ts";
 
@@ -57,6 +58,7 @@ export function envoyGatewayPatches(): string {
     ]),
     policy("mcp-egress", [
       ...localReplyPatches(GATEWAYS.egress, egress),
+      ...ownCallsPatches(egress),
       ...undecidedPatches(GATEWAYS.egress, egress, clusters),
     ]),
   ];
@@ -78,15 +80,20 @@ function extProcPatches(manager: Json): Json[] {
 }
 
 function localReplyPatches(listener: string, manager: Json): Json[] {
-  const inManager = `..filters[?(@.typed_config["@type"]=="type.googleapis.com/${HCM_TYPE}")].typed_config`;
-  return [
-    patch(LISTENER, listener, {
-      op: "add",
-      jsonPath: inManager,
-      path: "/local_reply_config",
-      value: manager.local_reply_config,
-    }),
-  ];
+  return managerPatches(listener, { local_reply_config: manager.local_reply_config });
+}
+
+/** A backend is told of the client and not of the router, and by its path as it is written. */
+function ownCallsPatches(manager: Json): Json[] {
+  const fields = [...Object.keys(OWN_CALLS), "path_with_escaped_slashes_action"];
+  return managerPatches(GATEWAYS.egress, Object.fromEntries(fields.map((field) => [field, manager[field]])));
+}
+
+function managerPatches(listener: string, fields: Json): Json[] {
+  const jsonPath = `..filters[?(@.typed_config["@type"]=="type.googleapis.com/${HCM_TYPE}")].typed_config`;
+  return Object.entries(fields).map(([field, value]) =>
+    patch(LISTENER, listener, { op: "add", jsonPath, path: `/${field}`, value }),
+  );
 }
 
 /** A rule without backends is a direct response to Envoy Gateway, which would switch the limit of bodies off. */
