@@ -558,7 +558,9 @@ class Attempt {
         answer.discard();
         return "login";
       }
-      if (answer.status !== 503 || readSaid(503, await this.#text(answer)) !== "away") return await this.#begun(answer);
+      // Of a backend Envoy says who answered: it is none of Envoy's own, whatever its words.
+      if (answer.status !== 503 || answer.endpoint !== undefined || readSaid(503, await this.#text(answer)) !== "away")
+        return await this.#begun(answer);
       // Nothing has begun.
       this.#turn.commit(false);
       await pause(wait, undefined, { signal: this.#signal });

@@ -296,6 +296,14 @@ describe("a session that its backend has lost", () => {
     expect(names().filter((name) => name === "initialize")).toHaveLength(4);
   });
 
+  test("is not waited for where it refuses in Envoy's words, and Envoy says that it was not Envoy", async () => {
+    const refusal = { ...NOBODY_THERE, headers: { "x-mcp-endpoint": NEW.endpoint } };
+    const { recovery, loss, names, events } = await open({ answers: { initialize: first(1, refusal) } });
+    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "failed" });
+    expect(names()).toEqual(["initialize"]);
+    expect(events).toMatchObject([{ why: "the backend refuses to initialize: 503" }]);
+  });
+
   test("that was parked is begun anew at once: it is neither asked for, nor ended once more", async () => {
     const { recovery, loss, listener, events } = await open({ session: { bindings: { one: parkedBinding(USED) } } });
     const parked = {
