@@ -1,11 +1,11 @@
-/** Sessions in the order in which they may be parked: of one owner, or of all. */
+/** Orders the sessions of one owner, or of all, by who is parked first. */
 import type { Parking } from "../core/parking.ts";
 import type { Use } from "./ledger.ts";
 
-/** What is parked, or is not. Times in ms since some fixed moment. */
+/** A lease that may be parked. Times in ms since some fixed moment. */
 export interface Idling {
   use: Use;
-  /** When it was held last. */
+  /** Time of the last hold. */
   since: number;
   expires: number;
 }
@@ -19,7 +19,7 @@ export class IdleOrder<Thing extends Idling> {
     return (waiting?.size ?? 0) + (unnamed?.size ?? 0) + (used?.size ?? 0);
   }
 
-  /** Of a thing that is not in the order. */
+  /** The thing must not be in the order yet. */
   add(thing: Thing): void {
     const { use } = thing;
     this.#byUse[use] ??= new Set();
@@ -32,7 +32,7 @@ export class IdleOrder<Thing extends Idling> {
     if (things?.delete(thing) && things.size === 0) delete this.#byUse[use];
   }
 
-  /** What is to be parked; undefined where nothing may be. */
+  /** The next one to park; undefined where none may be parked now. */
   idlest(at: number, { unnamed, idle }: Parking): Thing | undefined {
     const [oldest] = this.#byUse.unnamed ?? [];
     if (oldest && at - oldest.since >= unnamed) return oldest;
@@ -40,7 +40,7 @@ export class IdleOrder<Thing extends Idling> {
     return idlest && at - idlest.since >= idle ? idlest : undefined;
   }
 
-  /** ms until something may be parked, or the first of its kind runs out. */
+  /** ms until one may be parked, or the first of each use runs out, whichever is sooner. */
   freeIn(at: number, parking: Parking | undefined): number | undefined {
     const firsts = Object.values(this.#byUse).flatMap(([first]) => first ?? []);
     const times = firsts.flatMap(({ use, since, expires }) => {

@@ -17,7 +17,7 @@ export interface Use {
 
 export interface InUse {
   begin(use: Use): void;
-  /** By the same object. One that has ended, or never began, is none. */
+  /** Takes the object that `begin` took. A use that has ended, or never began, is ignored. */
   end(use: Use): void;
   /** Resolves when nothing is under way any more. */
   stop(): Promise<void>;
@@ -26,13 +26,13 @@ export interface InUse {
 export interface InUseOptions {
   readonly store: SessionStore;
   readonly ledger: Ledger;
-  /** ms between two looks, asked before each. A request is seen to last at the second one. */
+  /** ms until the next look; asked before each. A request counts as lasting when two looks in a row see it. */
   readonly every: () => number;
 }
 
 export function createInUse({ store, ledger, every }: InUseOptions): InUse {
   const uses = new Set<Use>();
-  /** Those that were there at the last look: most requests never are. */
+  /** Requests that the last look saw: most requests end before any look. */
   let lasting = new Set<Use>();
   let looking = Promise.resolve();
   let stopped = false;

@@ -25,7 +25,7 @@ import { ANONYMOUS } from "../sessions/store.ts";
  */
 export const RESERVATION_MS = 30_000;
 
-/** Most leases that are parked for one, so that nobody waits for long. */
+/** Most leases that one hold parks: it bounds the work of one operation. */
 export const MOST_PARKED = 100;
 
 /** Most live leases. undefined = any number. */
@@ -43,7 +43,7 @@ export interface Caps {
 /** A cap that may have no slot left. */
 export type CapName = Exclude<keyof Caps, "parking">;
 
-/** Of a session that lives, whom nothing refuses. */
+/** For a live session, which no cap refuses. */
 export const NO_CAPS: Caps = { sessions: undefined, perPrincipal: undefined, anonymous: undefined, parking: undefined };
 
 /**
@@ -67,13 +67,13 @@ export interface Lease {
 
 type Unavailable = { readonly kind: "unavailable" };
 
-/** What has become of other leases for want of slots. Each is absent where there is none. */
+/** What one hold did to other leases. A member is absent where it would be empty. */
 interface MadeRoom {
-  /** Leases whose slots are free. */
+  /** Leases that were parked: their slots are free. */
   readonly parked?: readonly Lease[];
   /**
-   * Parked leases that are gone, since there are as many as `sessions` beside them: those which would have run out first. Their
-   * sessions must end.
+   * Parked leases that were dropped because more than `sessions` were parked: those that would have run out first. Their sessions
+   * must end.
    */
   readonly ended?: readonly Lease[];
 }

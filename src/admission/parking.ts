@@ -26,7 +26,7 @@ export interface ParkingOptions {
   readonly observe: (event: ParkingEvent) => void;
 }
 
-/** The ledger, whose decisions are carried out. Its callers do not wait for that. */
+/** A ledger that parks and ends what `ledger` decides. Callers of `hold` do not wait for it. */
 export function parkingLedger({ ledger, store, tell, recovers, observe }: ParkingOptions): Ledger {
   const park = async (lease: Lease, idle: number): Promise<void> => {
     const parked = await store.park(lease.key, idle);
@@ -43,7 +43,7 @@ export function parkingLedger({ ledger, store, tell, recovers, observe }: Parkin
         return;
       }
       case "used":
-        // Just now, or by a router of before: it lives, so it counts.
+        // Used just now, or its record has another layout: the session lives, so it needs a slot.
         await ledger.hold(lease, parked.expiresIn, NO_CAPS, "used");
         return;
       case "unknown":

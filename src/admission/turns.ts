@@ -1,4 +1,4 @@
-/** Lets so many tasks run at once; the others wait for their turn, in their order. */
+/** Runs a limited number of tasks at once; the others wait in order. */
 export interface Turns {
   /** Settles as the task does. */
   take<Outcome>(task: () => Promise<Outcome>): Promise<Outcome>;
@@ -15,7 +15,7 @@ export function createTurns(most: number): Turns {
     },
     async take(task) {
       if (running < most) running++;
-      // Whoever ends hands its turn over.
+      // A task that ends hands its turn to the first that waits.
       else await new Promise<void>((resolve) => waiting.push(resolve));
       try {
         return await task();

@@ -12,7 +12,7 @@ function unusedBackends({ backends, routes }: RawConfig): string[] {
     .map((name) => `backends.${name}: no route leads to it, so no client reaches it`);
 }
 
-/** How other gateways write a path that stands for many: `/mcp/*`, `/mcp/:id`. Braces no path may have. */
+/** Patterns in other gateways' paths: `/mcp/*`, `/mcp/:id`. A path with braces is an error already. */
 const GLOB = /\*|\/:/;
 
 function globs({ backends, routes }: RawConfig): string[] {

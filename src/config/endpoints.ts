@@ -1,10 +1,10 @@
-/** Whether endpoints of backends are what they can be: each once, none of them Envoy or the router itself. Pure. */
+/** Checks the endpoints of backends: each is listed once, and none is Envoy or the router itself. Pure. */
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
 import { formatAddress, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
 
-/** What the errors in endpoints are. */
+/** The errors in all endpoints. */
 export function endpointFaults(raw: RawConfig): string[] {
   const listeners = listenersOf(raw);
   const errors: string[] = [];
@@ -55,8 +55,8 @@ function listenersOf({ gateway, egress, processor, envoy, istio }: RawConfig): L
 }
 
 /**
- * Whether who connects to `endpoint` on the machine of a listener reaches it. On which machine it is, is not known: another
- * address of the same machine is not told.
+ * Whether a connection to `endpoint` from the listener's own machine reaches the listener. The machine's addresses are not known:
+ * another address of it is not recognized.
  */
 function reaches(endpoint: TcpAddress, listener: TcpAddress): boolean {
   if (endpoint.port !== listener.port) return false;

@@ -1,4 +1,4 @@
-/** What of a configuration may be shown in an error or a log: nothing that may hold a secret, whatever setting it stands in. Pure. */
+/** Shows values of a configuration in errors and logs without their secrets, whatever setting they stand in. Pure. */
 
 const HIDDEN = "***";
 

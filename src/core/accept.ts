@@ -1,12 +1,12 @@
 /** Reads `accept` of a GET (RFC 9110 §12.5.1). Pure. */
 import { EVENT_STREAM } from "./headers.ts";
 
-/** Ranges that take an event stream, by how exactly they name it: the most exact one that is there decides. */
+/** Media ranges that include an event stream, the most specific first: the most specific one in the header decides. */
 const RANGES: readonly string[] = [EVENT_STREAM, "text/*", "*/*"];
 
 /**
- * Whether an event stream may answer. Media ranges have no case; one with a weight of 0 is refused; what stands in several fields
- * counts as one list. Without the field, or with an empty one, anything may answer.
+ * Whether the client accepts an event stream. Media ranges are compared without case; a weight of 0 refuses. Repeated fields are
+ * one list. An absent or empty field accepts everything.
  */
 export function acceptsEventStream(accept: string | undefined): boolean {
   if (accept === undefined || accept.trim() === "") return true;
@@ -17,7 +17,7 @@ export function acceptsEventStream(accept: string | undefined): boolean {
     const rank = RANGES.indexOf(range.trim());
     if (rank < 0 || rank > exactness) continue;
     const isTaken = !parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/.test(parameter));
-    // Of two that are as exact, one that takes it is enough.
+    // Of two ranges that are equally specific, one that accepts is enough.
     accepts = isTaken || (accepts && rank === exactness);
     exactness = rank;
   }

@@ -1,4 +1,4 @@
-/** Rules on the head of a backend's answer: what it says of the endpoint, and what of it no client may see. Pure. */
+/** Reads the head of a backend's answer: signs of a wrong endpoint, and headers that no client may see. Pure. */
 import { BACKEND_ADDRESS_HEADERS, MCP_SESSION_ID } from "./headers.ts";
 import {
   CONTINUE,
@@ -11,7 +11,7 @@ import {
   type Verdict,
 } from "./http.ts";
 
-/** Signs that what is configured as a backend's MCP endpoint is none, is not where it is, or does not do as MCP asks. */
+/** A sign that `backends.*.path` is not the server's MCP endpoint, or that the server breaks MCP's rules. */
 export type EndpointFault =
   /** A redirect (RFC 9110 §15.4). `pathThere`: the path on the same server that it leads to; undefined where that is not known. */
   | {
@@ -59,12 +59,12 @@ export function readRedirect(headers: HeaderFields, path: string, endpoint: stri
 /** Most characters of an answer's header that go into the log. */
 const LONGEST_TOLD = 200;
 
-/** Frameworks that redirect within a server, and name it by a Host of their own, most often do so for a slash at the end. */
+/** A framework may name its server by another host in `location`. Its most common redirect only adds or removes a slash. */
 function withoutSlashes(path: string): string {
   return path.replaceAll("/", "");
 }
 
-/** What the answer to an initialize says of the endpoint; undefined where nothing is wrong with that. */
+/** A fault that the answer to an initialize shows; undefined where it shows none. */
 export function readInitializeAnswer(headers: HeaderFields): EndpointFault | undefined {
   const status = headers.get(":status") ?? "";
   if (NOTHING_THERE.has(status)) return { kind: "nothing-there", status };
@@ -80,9 +80,9 @@ const NOTHING_THERE: ReadonlySet<string> = new Set(["404", "405", "501"]);
 const CHANGED = new HeaderNames([MCP_SESSION_ID, ...BACKEND_ADDRESS_HEADERS]);
 
 /**
- * Gives the client its own session id in place of the backend's, or none where it has none, and takes away what names the
- * backend's own place. Nothing of that is mapped to the public URL: no client of MCP has a use for it.
- * @param head of an answer that Envoy gave by itself (without an endpoint) names no backend
+ * Replaces the backend's session id by the client's, or removes it where the client has no session. Removes headers that name the
+ * backend's address; none is mapped to the public URL, since no MCP client uses them.
+ * @param head without an endpoint is of Envoy's own answer, which names no backend: its address headers stay
  */
 export function headForClient(sessionId: string | undefined, { headers, endpoint }: ResponseHead): Verdict {
   const found = headers.present(CHANGED);

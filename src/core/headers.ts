@@ -52,10 +52,10 @@ export const INTERNAL_HEADERS = [
 
 // What proxies say of a client: whoever is ahead of Envoy (gateway.trustedHops), or nobody. Servers and frameworks believe them.
 
-/** By their names: RFC 7239's, and nginx's own. */
+/** Single names: RFC 7239's, and the one that nginx users write. */
 export const FORWARDED_HEADERS = ["forwarded", "x-real-ip"] as const;
 
-/** And all that begin so. */
+/** All headers that begin with this. */
 export const FORWARDED_PREFIX = "x-forwarded-";
 
 // MCP's own (streamable HTTP transport).
@@ -91,8 +91,8 @@ export const EVENT_STREAM = "text/event-stream";
 export const MCP_NAME = "mcp-name";
 
 /**
- * Of an answer that stands in place of another, the headers that say what it is. It carries what else its backend says, too: the
- * last ones stand for that.
+ * Headers that a replayed answer carries to the client. A replayed answer passes on every header of its backend; the last ones of
+ * this list stand for those that nobody knows.
  */
 export const ANSWER_HEADERS = [
   "content-type",
@@ -116,12 +116,12 @@ export const ANSWER_HEADERS = [
  */
 export const ORIGIN = "origin";
 
-/** Headers of a browser that say of which page a request is. Beside Origin, by which the gateway has checked it, they go no further. */
+/** Browsers name the calling page in these headers. The gateway checks Origin; where there is one, a backend gets none of them. */
 export const PAGE_HEADERS = [ORIGIN, "sec-fetch-site"] as const;
 
 /**
- * Of an answer, what names the place that it is from, or another to go to: at the backend, none of which a client can or
- * may reach. Envoys ahead of a backend add the last three, in which they say which pod they are of.
+ * Headers of an answer that name an address at the backend, which no client may reach. An Envoy in front of the backend adds the
+ * last three: they name its pod.
  */
 export const BACKEND_ADDRESS_HEADERS = [
   "location",

@@ -1,4 +1,4 @@
-/** When a session that is idle may give its slot to a new one. Pure. */
+/** When an idle session may lose its slot to a new one. Pure. */
 
 /**
  * How long (ms) a use of a session may go unrecorded after another one. A session seems idle for so many ms longer than it is, so
@@ -8,12 +8,12 @@
 const LONGEST_UNRECORDED_MS = 3_000;
 
 /**
- * How old (ms) a session must be to give its slot away that no second request has named. Clients name it at once, so it is not one
- * that is just beginning.
+ * A session that no second request has named may be parked when it is this old (ms). Clients send their second request at once, so
+ * an older one is abandoned.
  */
 export const UNNAMED_PARKED_AFTER_MS = 5_000;
 
-/** ms between two looks at the least, of which a shorter `admission.park` takes the rest. */
+/** Shortest time (ms) between two looks, however short `admission.park` is. */
 const SHORTEST_LOOK_MS = 100;
 
 export interface Parking {

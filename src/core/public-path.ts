@@ -1,4 +1,4 @@
-/** One rule on the slashes of a public path, for the configuration, the router, what is made for Envoy, and the lint. Pure. */
+/** The one rule on slashes in public paths: configuration, router, Envoy's configuration and lint all use it. Pure. */
 
 /**
  * The path that a route is known by: slashes in a row are one, as Envoy's `merge_slashes` has it, and one at the end is none.
@@ -11,8 +11,8 @@ export function publicPath(path: string): string {
 }
 
 /**
- * All that a public path may look like once slashes in a row are one: what Envoy's own matches on paths must take. Envoy
- * has no setting for a slash at the end.
+ * The spellings of a public path that are left once Envoy has merged slashes. Matches on paths in Envoy must accept each of them,
+ * since Envoy has no setting that ignores a trailing slash.
  */
 export function spellingsOf(path: string): readonly string[] {
   return path === "/" ? [path] : [path, `${path}/`];

@@ -2,18 +2,18 @@
 
 /** What the field says. */
 export type SessionHeader =
-  /** It is absent, or says nothing: clients and servers write it of an empty variable. */
+  /** The field is absent or empty: some programs write it from an empty variable. */
   | { readonly kind: "none" }
   | { readonly kind: "one"; readonly id: string }
-  /** It names different ids, of which none is more right than the other. */
+  /** The field names different ids, and nothing says which one counts. */
   | { readonly kind: "several" };
 
 const NONE: SessionHeader = { kind: "none" };
 
 /**
- * Fields of one name come joined by a comma (RFC 9110 §5.3). One id that was written twice is one: frameworks that set the header
- * beside the server's own code do that. An id may hold a comma, and no white space (MCP 2025-11-25, "Session
- * Management": visible ASCII): what differs without a space after the comma is one id.
+ * Envoy joins fields of one name by ", " (RFC 9110 §5.3). The same id twice is one id: some frameworks set the header beside the
+ * server's own code. An id is visible ASCII (MCP 2025-11-25, "Session Management"), so it may hold a comma but no space: different
+ * texts around a comma without a space are one id.
  */
 export function readSessionHeader(value: string | undefined): SessionHeader {
   const text = value?.trim() ?? "";

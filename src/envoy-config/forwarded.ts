@@ -1,4 +1,4 @@
-/** What proxies ahead of Envoy say of a client (x-forwarded-*, RFC 7239), and how many of them are trusted. */
+/** Headers by which proxies ahead of Envoy describe the client (x-forwarded-*, RFC 7239), and how many proxies are trusted. */
 import type { Config } from "../config/load.ts";
 import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { Message } from "./proto-json.ts";
@@ -15,7 +15,7 @@ export function forwardedMutations({ trustedHops }: Pick<Config["gateway"], "tru
   ];
 }
 
-/** For the connection manager of clients: whose address the log has, and whose x-forwarded-proto goes on. */
+/** For the clients' connection manager: selects the address in the log, and keeps x-forwarded-proto of trusted proxies. */
 export function trustedProxies({ trustedHops }: Pick<Config["gateway"], "trustedHops">): Message {
   return trustedHops > 0 ? { xff_num_trusted_hops: trustedHops } : {};
 }

@@ -1,4 +1,4 @@
-/** A path that Envoy answers itself, for balancers ahead: nothing behind it is asked (gateway.health). */
+/** gateway.health: a path that Envoy answers by itself, for balancers ahead. */
 import { X_MCP_BACKEND } from "../core/headers.ts";
 import { EXT_PROC_FILTER } from "./names.ts";
 import { extension, type Message, typed } from "./proto-json.ts";
@@ -15,8 +15,8 @@ export function healthFilter(path: string): Message {
 }
 
 /**
- * First of the routes, for its one setting: Envoy would ask the processor about the head of its own answer. Not for what the
- * processor has decided, whose :path is the backend's.
+ * The first route. It only switches ext_proc off, which Envoy would ask about the head of its own answer. It does not match a
+ * request that the processor has decided, whose :path is the backend's.
  */
 export function healthRoute(path: string): Message {
   return {

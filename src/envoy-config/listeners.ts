@@ -32,7 +32,7 @@ const HTTP2_WINDOWS = {
  */
 export const CONNECTION_IDLE = 15 * 60_000;
 
-/** Host of a request in HTTP/1.0 that names none: a name that cannot be among gateway.hosts by chance (RFC 2606). */
+/** Host of an HTTP/1.0 request without one. The name is reserved (RFC 2606), so gateway.hosts does not list it by accident. */
 const HOST_OF_NONE = "unnamed.invalid";
 
 /** How long (ms) a client may take over its TLS handshake. */
@@ -71,8 +71,8 @@ function gatewayListener(config: Config): Message {
 }
 
 /**
- * For the connection manager of clients. Before any route is chosen: a client cannot choose one, and the log shows only what
- * the processor set. What proxies ahead would say is taken from who is none.
+ * For the clients' connection manager. Removes internal headers before Envoy chooses a route, so that a client cannot choose one,
+ * and the log shows only what the processor set. Removes proxies' headers where no proxy is trusted.
  */
 export function clientHeaders(gateway: Config["gateway"]): Message {
   return {
@@ -125,8 +125,8 @@ export const PATHS = {
 } as const;
 
 /**
- * Of our own calls: they go to a backend's path as it is written, and are from no hop of their own. A backend is told of the
- * client, by x-forwarded-for and -proto, as the listener of clients has told it, and not of the router.
+ * For the processor's own calls. Envoy leaves the backend's path as it is written. It leaves x-forwarded-for and -proto as the
+ * clients' listener wrote them, so that a backend sees the client and not the router.
  */
 export const OWN_CALLS = { normalize_path: false, merge_slashes: false, use_remote_address: false } as const;
 

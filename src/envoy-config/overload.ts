@@ -1,6 +1,6 @@
 /**
- * What Envoy does before its memory or its connections run out (envoy.config.overload.v3.OverloadManager). Without it, clients
- * decide how much Envoy holds.
+ * Bounds Envoy's memory and connections (envoy.config.overload.v3.OverloadManager). Without it clients decide how much Envoy
+ * holds.
  */
 import type { Config } from "../config/load.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
@@ -17,7 +17,7 @@ const REFRESH = 250;
  */
 const TRACKED_POWER = 20;
 
-/** Shares of envoy.heap. The order: give memory back, then part with the largest streams, then with all new requests. */
+/** Shares of envoy.heap. Envoy first returns memory, then resets the largest streams, then refuses new requests. */
 const SHRINK = 0.9;
 const RESET_FROM = 0.9;
 const RESET_ALL = 0.98;

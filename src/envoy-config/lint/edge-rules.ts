@@ -1,4 +1,4 @@
-/** Rules on what stands at the edge: what clients can make Envoy hold, and what its log says of them. An Envoy may have its reasons. */
+/** Rules for an Envoy at the edge: what clients can make it hold, and what its log says of them. All are warnings: it may have its reasons. */
 import type { Config } from "../../config/load.ts";
 import { X_MCP_PRINCIPAL } from "../../core/headers.ts";
 import { CONNECTION_IDLE } from "../listeners.ts";
