@@ -4,10 +4,11 @@
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
-import type { Admission, NotCommitted, Slot } from "./admission/admission.ts";
+import type { Admission, NotCommitted, Reserved, Slot } from "./admission/admission.ts";
 import type { InUse, Use } from "./admission/in-use.ts";
 import { extendLease, returnToSlot } from "./admission/lease.ts";
 import type { CapName, Ledger } from "./admission/ledger.ts";
+import type { Wait } from "./admission/waiting-room.ts";
 import {
   type EndpointFault,
   headForClient,
@@ -38,7 +39,7 @@ import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import { isUnanswered } from "./core/response-flags.ts";
-import { longestResumption, type RequestPolicy, type Route } from "./core/routes.ts";
+import { longestResumption, longestWait, type RequestPolicy, type Route } from "./core/routes.ts";
 import { readSessionHeader } from "./core/session-header.ts";
 import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
 import type { Resume } from "./recovery/resume.ts";
@@ -216,6 +217,8 @@ class HttpExchange implements Exchange {
   #requestId: string | undefined;
   /** How it waits for a store that is away; undefined until it is. */
   #patience: Patience | undefined;
+  /** How its initialize waits for a slot; undefined where it does not. */
+  #waitForSlot: Wait<Reserved> | undefined;
   #closed = false;
   answersWithEvents = false;
 
@@ -355,6 +358,7 @@ class HttpExchange implements Exchange {
   closed(): void {
     this.#closed = true;
     this.#patience?.leave();
+    this.#waitForSlot?.leave();
     // The backend has it, and may begin a session all the same.
     this.#initializing?.slot.leave();
     this.#kept?.drop();
@@ -460,17 +464,30 @@ class HttpExchange implements Exchange {
    * Sends an initialize to any endpoint, if there is a slot for its session. A session id that came with it is dropped: stale
    * ones are normal after a loss.
    */
-  async #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Promise<Verdict> {
+  async #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Promise<Verdict | Later> {
     const { route, mustNotPass } = this.#opened();
     const id = mintSessionId();
     const key = sessionKey(id);
     const { params, protocolVersion, labels } = intent;
     const initializeParams = textOf(body, params);
-    const slot = await this.#reserve(key);
-    if ("reason" in slot) return this.#refuse(slot);
-    this.#initializing = { id, key, initializeParams, protocolVersion, slot };
-    this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
-    return forward(this.#destination(labels, sessionTag(key), undefined), mustNotPass);
+    const goOn = (reserved: Reserved): Verdict => {
+      if (reserved.kind !== "reserved") return this.#refuse(this.#notAdmitted(reserved));
+      const { slot } = reserved;
+      // The client has gone meanwhile, and with it the last one who would give the slot back.
+      if (this.#closed) slot.release();
+      this.#initializing = { id, key, initializeParams, protocolVersion, slot };
+      this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
+      return forward(this.#destination(labels, sessionTag(key), undefined), mustNotPass);
+    };
+    const lease = { key, principal: this.#principal };
+    const { admission } = this.#dependencies;
+    const caps = this.#policy.admission;
+    const reserved = await admission.reserve(lease, route.backend, caps);
+    if (reserved.kind !== "exhausted" || this.#closed) return goOn(reserved);
+    const wait = admission.wait(lease, route.backend, caps, reserved);
+    if (!wait) return goOn(reserved);
+    this.#waitForSlot = wait;
+    return { kind: "later", patience: longestWait(wait.longest), verdict: wait.outcome.then(goOn) };
   }
 
   /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
@@ -498,16 +515,6 @@ class HttpExchange implements Exchange {
     }
     this.#dependencies.observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });
     return headForClient(id, head);
-  }
-
-  async #reserve(key: SessionKey): Promise<Slot | Reject> {
-    const lease = { key, principal: this.#principal };
-    const { admission } = this.#dependencies;
-    const reserved = await admission.reserve(lease, this.#opened().route.backend, this.#policy.admission);
-    if (reserved.kind !== "reserved") return this.#notAdmitted(reserved);
-    // The client has gone meanwhile, and with it the last one who would give the slot back.
-    if (this.#closed) reserved.slot.release();
-    return reserved.slot;
   }
 
   #notAdmitted(why: NotCommitted): Reject {

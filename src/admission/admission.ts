@@ -4,10 +4,13 @@
  */
 import type { CapName, Caps, Exhausted, Lease, Ledger } from "./ledger.ts";
 import { NO_CAPS, RESERVATION_MS } from "./ledger.ts";
+import { createWaitingRoom, type Wait } from "./waiting-room.ts";
 
 export interface AdmissionCaps extends Caps {
   /** Initializes that wait for one backend at once, in this process. undefined = any number. */
   readonly waiting: number | undefined;
+  /** ms that one waits at a cap for an idle session to be parked. undefined: none does. */
+  readonly wait: number | undefined;
 }
 
 /**
@@ -33,20 +36,24 @@ export interface Slot {
 export type NotCommitted = NoSlot | { readonly kind: "left" | "released" } | { readonly kind: "unavailable" };
 
 /** `freeIn`: ms until there may be one; undefined where nobody knows. */
-interface NoSlot extends Omit<Exhausted, "by"> {
+export interface NoSlot extends Omit<Exhausted, "by"> {
   readonly by: CapName | "waiting";
 }
 
 /** When one of the initializes that wait will be answered, nobody knows. */
-const TOO_MANY_WAIT: NoSlot = { kind: "exhausted", by: "waiting", freeIn: undefined };
+const TOO_MANY_WAIT: NoSlot = { kind: "exhausted", by: "waiting", freeIn: undefined, idleIn: undefined };
+
+/** What comes of asking for a slot. */
+export type Reserved = { readonly kind: "reserved"; readonly slot: Slot } | NoSlot | { readonly kind: "unavailable" };
 
 export interface Admission {
-  reserve(
-    lease: Lease,
-    backend: string,
-    caps: AdmissionCaps,
-  ): Promise<{ kind: "reserved"; slot: Slot } | NoSlot | { kind: "unavailable" }>;
+  reserve(lease: Lease, backend: string, caps: AdmissionCaps): Promise<Reserved>;
+  /** For one that was refused just now: waits for an idle session to be parked. undefined where that takes too long. */
+  wait(lease: Lease, backend: string, caps: AdmissionCaps, refused: NoSlot): Wait<Reserved> | undefined;
 }
+
+/** Most initializes that wait for a slot of one backend at once, where nothing says how many may wait for the backend. */
+const MOST_IN_ROOM = 100;
 
 export function createAdmission(ledger: Ledger): Admission {
   /** Initializes that wait, by backend. */
@@ -57,7 +64,9 @@ export function createAdmission(ledger: Ledger): Admission {
     else waiting.delete(backend);
   };
 
-  return {
+  const room = createWaitingRoom();
+
+  const admission: Admission = {
     async reserve(lease, backend, caps) {
       const isFull = () => (waiting.get(backend) ?? 0) >= (caps.waiting ?? Number.POSITIVE_INFINITY);
       if (isFull()) return TOO_MANY_WAIT;
@@ -71,7 +80,13 @@ export function createAdmission(ledger: Ledger): Admission {
       slot.release();
       return TOO_MANY_WAIT;
     },
+
+    wait(lease, backend, caps, refused) {
+      const options = { backend, longest: caps.wait, most: caps.waiting ?? MOST_IN_ROOM };
+      return room.enter<Reserved>(refused, options, () => admission.reserve(lease, backend, caps));
+    },
   };
+  return admission;
 }
 
 class LeasedSlot implements Slot {

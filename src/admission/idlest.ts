@@ -40,6 +40,12 @@ export class IdleOrder<Thing extends Idling> {
     return idlest && at - idlest.since >= idle ? idlest : undefined;
   }
 
+  /** ms until something that was used may be parked; undefined where there is none, or none may be. */
+  idleIn(at: number, parking: Parking | undefined): number | undefined {
+    const [idlest] = this.#byUse.used ?? [];
+    return idlest && parking && Math.max(0, Math.ceil(idlest.since + parking.idle - at));
+  }
+
   /** ms until one may be parked, or the first of each use runs out, whichever is sooner. */
   freeIn(at: number, parking: Parking | undefined): number | undefined {
     const firsts = Object.values(this.#byUse).flatMap(([first]) => first ?? []);

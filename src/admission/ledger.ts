@@ -88,6 +88,8 @@ export interface Exhausted extends MadeRoom {
   readonly by: CapName;
   /** ms until a lease runs out or may be parked, as far as one knows: then there may be a slot. undefined: nobody knows. */
   readonly freeIn: number | undefined;
+  /** ms until a session that was used may be parked, if nothing uses it again; undefined where there is none, or none may be. */
+  readonly idleIn: number | undefined;
 }
 
 export interface Ledger {

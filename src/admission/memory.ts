@@ -126,7 +126,11 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
       ? { by: own, order: ownOrder() }
       : staysFull(() => order, caps.sessions) && { by: "sessions" as const, order };
     return {
-      refused: refused && { by: refused.by, freeIn: refused.order.freeIn(at, parking) },
+      refused: refused && {
+        by: refused.by,
+        freeIn: refused.order.freeIn(at, parking),
+        idleIn: refused.order.idleIn(at, parking),
+      },
       made: { ...(given.length > 0 && { parked: given }), ...(ended.length > 0 && { ended }) },
     };
   };

@@ -42,7 +42,13 @@ const SCRIPTS = {
 type HoldAnswer =
   | readonly [typeof HELD]
   | readonly [typeof HELD_ANEW, parked: readonly string[], ended: readonly string[]]
-  | readonly [typeof ALL_TAKEN | typeof OWN_TAKEN, parked: readonly string[], ended: readonly string[], freeIn: number];
+  | readonly [
+      typeof ALL_TAKEN | typeof OWN_TAKEN,
+      parked: readonly string[],
+      ended: readonly string[],
+      freeIn: number,
+      idleIn: number,
+    ];
 const HELD = 0;
 const HELD_ANEW = 1;
 const ALL_TAKEN = 2;
@@ -81,12 +87,13 @@ export function redisLedger({ connection, guard, prefix, countsAnonymous }: Redi
           }
           case ALL_TAKEN:
           case OWN_TAKEN: {
-            const [taken, parked, ended, wait] = answer;
-            const freeIn = wait < 0 ? undefined : wait;
+            const [taken, parked, ended, wait, idle] = answer;
+            const known = (ms: number) => (ms < 0 ? undefined : ms);
             return {
               kind: "exhausted" as const,
               by: taken === ALL_TAKEN ? "sessions" : by,
-              freeIn,
+              freeIn: known(wait),
+              idleIn: known(idle),
               ...roomOf(parked, ended),
             };
           }

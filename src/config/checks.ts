@@ -60,6 +60,7 @@ export function crossChecks(raw: RawConfig): string[] {
     ...storeContradictions(raw),
     ...workerContradictions(raw),
     ...sweepTooRare(raw),
+    ...waitTooLong(raw),
     ...partsAboveTheirWhole(raw),
     ...listenerClashes(raw),
     ...endpointFaults(raw),
@@ -132,6 +133,17 @@ function sweepTooRare({ sessions: { sweep } }: RawConfig): string[] {
   return [
     `sessions.sweep: got ${sweep / 1000}s, expected at most ${LONGEST_SWEEP / 1000}s: what expired is kept for ten minutes, ` +
       "and then no backend can be told any more",
+  ];
+}
+
+/** Longest time (ms) that an initialize may wait for a slot: Envoy gives an undecided request up soon after (envoy-config/routes.ts). */
+export const LONGEST_WAIT = 40_000;
+
+function waitTooLong({ admission: { wait } }: RawConfig): string[] {
+  if (wait === undefined || wait <= LONGEST_WAIT) return [];
+  return [
+    `admission.wait: got ${wait / 1000}s, expected at most ${LONGEST_WAIT / 1000}s: Envoy gives a request up that is undecided for ` +
+      "longer",
   ];
 }
 

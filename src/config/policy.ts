@@ -13,7 +13,7 @@ export function requestPolicy({
   admission,
   sessions: lifespan,
 }: Config): RequestPolicy {
-  const { sessions, perPrincipal, anonymous, waiting } = admission;
+  const { sessions, perPrincipal, anonymous, waiting, wait } = admission;
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
     const to = byName.get(backend);
@@ -32,6 +32,7 @@ export function requestPolicy({
       anonymous,
       parking: parkingOf(admission.park, lifespan.idle),
       waiting,
+      wait,
       retryAfter: Math.ceil(admission.retryAfter / 1000),
     },
     limits,

@@ -357,6 +357,13 @@ const schema = z.strictObject({
             "no request has named since their initialize. Its backend is told to end it, and its client's next request begins " +
             "another one there (`backends.*.onSessionLost`). `off`: none does, and the new one is refused.",
         ),
+      wait: durationOrOff
+        .prefault("40s")
+        .describe(
+          "At a cap: longest that an initialize waits for an idle session to be parked, where that is known to be soon enough; " +
+            "otherwise it is refused at once. As many wait at once as `waiting` says. At most `40s`, since Envoy gives a request " +
+            "up that is undecided for 45 s. `off`: none waits.",
+        ),
       retryAfter: duration
         .prefault("30s")
         .describe("Longest that a refused client is told to wait: less where a slot will be free sooner."),

@@ -32,6 +32,11 @@ export function longestResumption({ initialize }: Route["timeouts"]): number {
   return initialize + PATIENCE_SLACK_MS;
 }
 
+/** How long (ms) Envoy may have to wait for the verdict on an initialize that waits for a slot. */
+export function longestWait(wait: number): number {
+  return wait + PATIENCE_SLACK_MS;
+}
+
 export interface RequestPolicy {
   /** By public path. */
   readonly routes: ReadonlyMap<string, Route>;
@@ -52,6 +57,8 @@ export interface RequestPolicy {
     readonly parking: Parking | undefined;
     /** Initializes that wait for one backend at once, in this process. */
     readonly waiting: number | undefined;
+    /** ms that one waits at a cap for an idle session to be parked. undefined: none does. */
+    readonly wait: number | undefined;
     /** Seconds after which a refused client may try again. */
     readonly retryAfter: number;
   };

@@ -11,7 +11,7 @@ import {
   X_CLIENT_ID,
 } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
-import { longestPatience } from "../core/routes.ts";
+import { longestPatience, longestWait } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
 import { duration, extension, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
@@ -56,17 +56,23 @@ export const WRITTEN_HEADERS = [
 export const WRITABLE_HEADERS = ":path|:status|[^:].*";
 export const UNWRITABLE_HEADERS = "host|authorization|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
 
-/** ms: the recovery of a lost session, and then the backend's answer. */
-export function maxMessageTimeout({ processor, backends }: Pick<Config, "processor" | "backends">): number {
+/** ms: the recovery of a lost session, and then the backend's answer; or the wait of an initialize for a slot. */
+export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" | "admission">): number {
+  const { processor, backends, admission } = config;
   const recovering = backends.filter(({ onSessionLost }) => onSessionLost === "recover");
-  return Math.max(processor.messageTimeout, ...recovering.map(({ timeouts }) => longestPatience(timeouts)));
+  return Math.max(
+    processor.messageTimeout,
+    longestWait(admission.wait ?? 0),
+    ...recovering.map(({ timeouts }) => longestPatience(timeouts)),
+  );
 }
 
 /** @param cluster of the processor; `authority`: what it is called by, if not by the cluster's name */
 export function extProcFilter(
-  { processor, identity, backends }: Config,
+  config: Config,
   cluster: { readonly cluster_name: string; readonly authority?: string } = { cluster_name: PROCESSOR_CLUSTER },
 ): Message {
+  const { processor, identity } = config;
   return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
     grpc_service: {
       envoy_grpc: cluster,
@@ -74,7 +80,7 @@ export function extProcFilter(
     },
     failure_mode_allow: false,
     message_timeout: duration(processor.messageTimeout),
-    max_message_timeout: duration(maxMessageTimeout({ processor, backends })),
+    max_message_timeout: duration(maxMessageTimeout(config)),
     processing_mode: {
       request_header_mode: "SEND",
       response_header_mode: "SEND",

@@ -1,11 +1,16 @@
 /** Route tables: by x-mcp-backend to that backend's cluster, everything else nowhere (envoy.config.route.v3). */
+
+import { LONGEST_WAIT } from "../config/checks.ts";
 import type { BackendConfig, Config } from "../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
-/** Bounds a request whose backend is not decided, so in effect the receipt of its body: silence, in ms. */
-const UNDECIDED_IDLE = 30_000;
+/**
+ * Bounds a request whose backend is not decided, so in effect the receipt of its body: silence, in ms. Longer than an initialize
+ * waits for a slot (admission.wait).
+ */
+const UNDECIDED_IDLE = LONGEST_WAIT + 5_000;
 
 /**
  * In all it may take as long as one silence and the largest body at this rate, in bytes a second. Once the processor has

@@ -124,7 +124,7 @@ async function perform(ledger: Ledger, { advance }: OpenedLedgers, operation: Op
       const outcome = await ledger.hold(lease, msOf(operation), caps, use);
       // By Redis's clock, which goes on.
       if (outcome.kind !== "exhausted") return outcome;
-      const { freeIn: _, ...told } = outcome;
+      const { freeIn: _, idleIn: __, ...told } = outcome;
       return told;
     }
     case "count":

@@ -414,6 +414,7 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
           kind: "exhausted",
           by: "perPrincipal",
           freeIn: about(IDLE),
+          idleIn: about(IDLE),
           parked: [idle],
         });
         expect(await ledger.count()).toEqual({ kind: "counted", live: 2, parked: 1 });
@@ -437,6 +438,19 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         await begin(lease(ADA), "waiting", SHORT / 2);
         expect(await freeIn(atCap(3))).toEqual(about(SHORT / 2));
         expect(await freeIn(atCap(9, 3), ADA)).toEqual(about(SHORT / 2));
+      });
+
+      test("a refusal says when a session that was used may be parked, whatever comes first", async () => {
+        const idleIn = async (caps: Caps, principal?: string) => {
+          const outcome = await reserve(lease(principal), caps);
+          return outcome.kind === "exhausted" ? outcome.idleIn : outcome;
+        };
+        await begin(lease(), "unnamed", LONG);
+        expect(await idleIn(atCap(1))).toBeUndefined();
+        await begin(lease(ADA), "used", LONG);
+        expect(await idleIn(atCap(2))).toEqual(about(IDLE));
+        expect(await idleIn(atCap(9, 1), ADA)).toEqual(about(IDLE));
+        expect(await idleIn(caps(2))).toBeUndefined();
       });
 
       test("of new ones that come at once each takes the slot of another idle one, and no more do", async () => {

@@ -205,6 +205,23 @@ test("where lost sessions surface, one that was parked is unknown when its clien
   }
 });
 
+test("a new session waits for the slot of an idle one, and its client is not refused", async () => {
+  const server = await startMcpServer("one");
+  const stack = await startStack({
+    backends: { one: [server.endpoint] },
+    config: { ...LIFESPAN, admission: { sessions: 2, park: "4s" }, processor: { messageTimeout: "3s" } },
+  });
+  try {
+    for (let n = 0; n < 2; n++) await openSession(stack.port, "/one/mcp");
+    // Longer than Envoy waits for the router by itself.
+    const begun = await Promise.all([1, 2].map(() => post(stack.port, "/one/mcp", initializeMessage())));
+    expect(begun.map(({ status }) => status)).toEqual([200, 200]);
+  } finally {
+    await stack.stop();
+    await server.close();
+  }
+});
+
 test("where none is parked, a new session is refused as long as the others live", async () => {
   const server = await startMcpServer("one");
   const stack = await startStack({

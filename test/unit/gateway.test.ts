@@ -1054,9 +1054,45 @@ describe("the slot of an initialize", () => {
     ["longer than the longest", 75_000, "30"],
     ["nobody knows how long", undefined, "30"],
   ])("that there is not is there in %s: Retry-After says so", async (_, freeIn, seconds) => {
-    const hold = async () => ({ kind: "exhausted", by: "sessions", freeIn }) as const;
+    const hold = async () => ({ kind: "exhausted", by: "sessions", freeIn, idleIn: undefined }) as const;
     const { exchange } = await open({}, undefined, { ledger: () => ({ hold }) });
     expect(await send(exchange)).toMatchObject({ headers: expect.arrayContaining([["retry-after", seconds]]) });
+  });
+
+  describe("that an idle session will give away soon", () => {
+    const caps = { sessions: 1, wait: 10_000 };
+    const idleIn = (ms: number) => ({ kind: "exhausted", by: "sessions", freeIn: ms, idleIn: ms }) as const;
+    /** An initialize that waits, since the ledger refuses it so often. */
+    async function openWaiting(refusals: number) {
+      const hold = vi.fn();
+      const opened = await open({}, undefined, {
+        caps,
+        ledger: (ledger) => ({
+          hold: (...args) => {
+            hold();
+            return hold.mock.calls.length <= refusals ? Promise.resolve(idleIn(20)) : ledger.hold(...args);
+          },
+        }),
+      });
+      const verdict = await send(opened.exchange);
+      if (verdict.kind !== "later") throw new Error(`not later: ${JSON.stringify(verdict)}`);
+      return { ...opened, hold, later: verdict };
+    }
+
+    test("is waited for, and Envoy is told how long that may take", async () => {
+      const { later, events } = await openWaiting(2);
+      expect(later.patience).toBe(11_000);
+      expect(await later.verdict).toMatchObject({ kind: "mutate" });
+      expect(events).toMatchObject([{ kind: "forwarded", how: "initialize" }]);
+    });
+
+    test("is not waited for once the client has left, and not taken", async () => {
+      const { later, exchange, hold, ledger } = await openWaiting(Number.POSITIVE_INFINITY);
+      exchange.closed();
+      expect(await later.verdict).toMatchObject({ kind: "reply", status: 503 });
+      expect(hold.mock.calls.length).toBeLessThanOrEqual(2);
+      expect(ledger.size.live).toBe(0);
+    });
   });
 
   test("is not given out while the ledger is away", async () => {

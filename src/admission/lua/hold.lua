@@ -26,7 +26,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- In fractions of a ms, so that no two uses are at once.
 local exact = time[1] * 1000 + time[2] / 1000
-local wait = -1
+local wait, idle_in = -1, -1
 
 local function soonest(ms)
   if wait < 0 or ms < wait then wait = ms end
@@ -64,6 +64,7 @@ local function idlest(of)
     local left = score + idle - exact
     if left <= 0 then return one, expires end
     soonest(left)
+    idle_in = left
   end
 end
 
@@ -113,8 +114,8 @@ if not lives then
     first_unnamed(own_uses)
     first_used(own_uses)
   end
-  if stays_full(own, own_uses, own_cap) then return { 3, given, ended, math.ceil(wait) } end
-  if stays_full(all, uses, cap) then return { 2, given, ended, math.ceil(wait) } end
+  if stays_full(own, own_uses, own_cap) then return { 3, given, ended, math.ceil(wait), math.ceil(idle_in) } end
+  if stays_full(all, uses, cap) then return { 2, given, ended, math.ceil(wait), math.ceil(idle_in) } end
 end
 
 -- Before any other write, unless some were parked.

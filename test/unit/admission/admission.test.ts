@@ -12,6 +12,7 @@ const ANY_NUMBER: AdmissionCaps = {
   perPrincipal: undefined,
   anonymous: undefined,
   waiting: undefined,
+  wait: undefined,
 };
 const committed = { kind: "committed" };
 const left = { kind: "left" };
@@ -224,7 +225,8 @@ describe("initializes that wait for one backend", () => {
   /** A ledger whose nth hold fails. */
   const hold = (kind: "exhausted" | "unavailable", at: number) => (ledger: Ledger) => {
     let held = 0;
-    const outcome = kind === "exhausted" ? ({ kind, by: "sessions", freeIn: undefined } as const) : { kind };
+    const outcome =
+      kind === "exhausted" ? ({ kind, by: "sessions", freeIn: undefined, idleIn: undefined } as const) : { kind };
     return { hold: async (...args: Parameters<Ledger["hold"]>) => (++held === at ? outcome : ledger.hold(...args)) };
   };
   test.each<[string, Parameters<typeof open>[0], (slot: Slot) => unknown]>([

@@ -22,6 +22,7 @@ export const POLICY: RequestPolicy = {
     anonymous: undefined,
     parking: undefined,
     waiting: 100,
+    wait: undefined,
     retryAfter: 30,
   },
   limits: {

@@ -1097,7 +1097,7 @@ describe("the edge", () => {
         "edge",
         "warning",
         `${HOST}.routes[${UNDECIDED}].route.max_stream_duration.max_stream_duration`,
-        "write 158s",
+        "write 173s",
       ),
     ]);
     const bounded = (parts: ReturnType<typeof partsOf>) => {
