@@ -4,11 +4,10 @@
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
-import type { Admission, NotCommitted, Reserved, Slot } from "./admission/admission.ts";
+import type { Admission, NotCommitted, Reserved, Slot, SlotWait } from "./admission/admission.ts";
 import type { InUse, Use } from "./admission/in-use.ts";
 import { extendLease, returnToSlot } from "./admission/lease.ts";
 import type { CapName, Ledger } from "./admission/ledger.ts";
-import type { Wait } from "./admission/waiting-room.ts";
 import {
   type EndpointFault,
   headForClient,
@@ -39,7 +38,7 @@ import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
 import { isUnanswered } from "./core/response-flags.ts";
-import { longestResumption, longestWait, type RequestPolicy, type Route } from "./core/routes.ts";
+import { longestResumption, longestWait, longestWaitOf, type RequestPolicy, type Route } from "./core/routes.ts";
 import { readSessionHeader } from "./core/session-header.ts";
 import type { Keeper, Kept, NotKept, SentMessage } from "./recovery/keep.ts";
 import type { Resume } from "./recovery/resume.ts";
@@ -218,7 +217,7 @@ class HttpExchange implements Exchange {
   /** How it waits for a store that is away; undefined until it is. */
   #patience: Patience | undefined;
   /** How its initialize waits for a slot; undefined where it does not. */
-  #waitForSlot: Wait<Reserved> | undefined;
+  #waitForSlot: SlotWait | undefined;
   #closed = false;
   answersWithEvents = false;
 
@@ -484,7 +483,8 @@ class HttpExchange implements Exchange {
     const caps = this.#policy.admission;
     const reserved = await admission.reserve(lease, route.backend, caps);
     if (reserved.kind !== "exhausted" || this.#closed) return goOn(reserved);
-    const wait = admission.wait(lease, route.backend, caps, reserved);
+    const longest = caps.wait && longestWaitOf(caps.wait, route.timeouts);
+    const wait = admission.wait(lease, route.backend, { ...caps, wait: longest }, reserved);
     if (!wait) return goOn(reserved);
     this.#waitForSlot = wait;
     return { kind: "later", patience: longestWait(wait.longest), verdict: wait.outcome.then(goOn) };

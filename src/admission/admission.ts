@@ -36,7 +36,7 @@ export interface Slot {
 export type NotCommitted = NoSlot | { readonly kind: "left" | "released" } | { readonly kind: "unavailable" };
 
 /** `freeIn`: ms until there may be one; undefined where nobody knows. */
-export interface NoSlot extends Omit<Exhausted, "by"> {
+interface NoSlot extends Omit<Exhausted, "by"> {
   readonly by: CapName | "waiting";
 }
 
@@ -46,10 +46,13 @@ const TOO_MANY_WAIT: NoSlot = { kind: "exhausted", by: "waiting", freeIn: undefi
 /** What comes of asking for a slot. */
 export type Reserved = { readonly kind: "reserved"; readonly slot: Slot } | NoSlot | { readonly kind: "unavailable" };
 
+/** An initialize that waits for a slot. */
+export type SlotWait = Wait<Reserved>;
+
 export interface Admission {
   reserve(lease: Lease, backend: string, caps: AdmissionCaps): Promise<Reserved>;
   /** For one that was refused just now: waits for an idle session to be parked. undefined where that takes too long. */
-  wait(lease: Lease, backend: string, caps: AdmissionCaps, refused: NoSlot): Wait<Reserved> | undefined;
+  wait(lease: Lease, backend: string, caps: AdmissionCaps, refused: NoSlot): SlotWait | undefined;
 }
 
 /** Most initializes that wait for a slot of one backend at once, where nothing says how many may wait for the backend. */

@@ -32,6 +32,14 @@ export function longestResumption({ initialize }: Route["timeouts"]): number {
   return initialize + PATIENCE_SLACK_MS;
 }
 
+/**
+ * How long (ms) an initialize may wait for a slot. Half of what Envoy gives the whole call, which it counts from the beginning: the
+ * backend needs the rest.
+ */
+export function longestWaitOf(wait: number, { call }: Route["timeouts"]): number {
+  return Math.min(wait, call / 2);
+}
+
 /** How long (ms) Envoy may have to wait for the verdict on an initialize that waits for a slot. */
 export function longestWait(wait: number): number {
   return wait + PATIENCE_SLACK_MS;

@@ -40,7 +40,7 @@ describe.each(GATEWAYS)("sessions that nobody ends, with %s", (_, startGateway) 
     server = await startMcpServer("one");
     gateway = await startGateway({
       ...LIFESPAN,
-      admission: { sessions: CAP, park: PARK },
+      admission: { sessions: CAP, park: PARK, wait: "off" },
       backends: { one: { endpoints: [server.endpoint] } },
       routes: [{ path: PATH, backends: ["one"] }],
     });
@@ -148,7 +148,7 @@ test("a session with a call under way keeps its slot, however long that takes", 
   const backend = await startForgetful();
   const stack = await startStack({
     backends: { one: [backend.endpoint] },
-    config: { ...LIFESPAN, admission: { sessions: 1, park: PARK } },
+    config: { ...LIFESPAN, admission: { sessions: 1, park: PARK, wait: "off" } },
   });
   const path = "/one/mcp";
   try {
