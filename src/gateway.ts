@@ -33,7 +33,7 @@ import {
 } from "./core/http.ts";
 import { mustAuthenticate, principalNames } from "./core/identity.ts";
 import { textOf } from "./core/message.ts";
-import { type Destination, forward, pageHeaders, spoofedHeaders, staleResumption, strip } from "./core/mutate.ts";
+import { type Destination, forward, staleResumption, strip, watchedHeaders } from "./core/mutate.ts";
 import { type Opening, openRequest } from "./core/opening.ts";
 import { mayUse } from "./core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "./core/reject.ts";
@@ -234,12 +234,12 @@ class HttpExchange implements Exchange {
     const names = principalNames(head.headers, head.claims, identity);
     if (mustAuthenticate(identity, names, head.headers, query)) return this.#refuse({ reason: "unauthenticated" });
     this.#principal = names ? principalDigest(names) : ANONYMOUS;
-    const spoofed = spoofedHeaders(head.headers);
+    const { spoofed, page } = watchedHeaders(head.headers);
     const sessionIds = head.headers.get(MCP_SESSION_ID);
     this.#claimed = this.#lookUp(sessionIds, route.backend);
     const mustNotPass = kind === "message" ? [] : [...spoofed];
     if (sessionIds !== undefined) mustNotPass.push(MCP_SESSION_ID);
-    if (route.origin === "remove") mustNotPass.push(...pageHeaders(head.headers));
+    if (route.origin === "remove") mustNotPass.push(...page);
     this.#request = { kind, headers: head.headers, mustNotPass, route, query };
     switch (kind) {
       case "message":

@@ -112,7 +112,8 @@ export const DROP_BODY: Verdict = { kind: "drop-body" };
 
 /** Whether a content-type is that of an event stream. A media type has no case (RFC 9110 §8.3.1). */
 export function namesEventStream(contentType: string | undefined): boolean {
-  if (contentType === undefined) return false;
+  // Most answers are JSON: that costs one look.
+  if (contentType === undefined || contentType.startsWith("application/json")) return false;
   return contentType.startsWith(EVENT_STREAM) || contentType.trimStart().toLowerCase().startsWith(EVENT_STREAM);
 }
 

@@ -32,21 +32,30 @@ export interface Destination {
   readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
 }
 
-const OURS = new HeaderNames(INTERNAL_HEADERS);
-const OF_THE_PAGE = new HeaderNames(PAGE_HEADERS);
+/** Looked for in one pass: most requests have none of them. */
+const WATCHED = new HeaderNames([...INTERNAL_HEADERS, X_CLIENT_ID, ...PAGE_HEADERS]);
+const NONE: readonly string[] = [];
 
-/** The headers of a request that say what only we may say. */
-export function spoofedHeaders(headers: HeaderFields): readonly string[] {
-  const names = [...headers.present(OURS)];
-  // A caller may say who it is, but not that it is us.
-  if (headers.get(X_CLIENT_ID)?.includes(OWN_CLIENT_ID_PREFIX)) names.push(X_CLIENT_ID);
-  return names;
+/** Headers of a request that do not go on, by why. */
+export interface Watched {
+  /** They say what only we may say. */
+  readonly spoofed: readonly string[];
+  /** They say of which page the request is: where no Origin does, nothing that a server would refuse it by. */
+  readonly page: readonly string[];
 }
 
-/** What says of which page a request is: where no Origin does, nothing that a server would refuse it by. */
-export function pageHeaders(headers: HeaderFields): readonly string[] {
-  const names = headers.present(OF_THE_PAGE);
-  return names.includes(ORIGIN) ? names : [];
+const NOTHING_WATCHED: Watched = { spoofed: NONE, page: NONE };
+
+export function watchedHeaders(headers: HeaderFields): Watched {
+  const found = headers.present(WATCHED);
+  if (found.length === 0) return NOTHING_WATCHED;
+  // A caller may say who it is, but not that it is us.
+  const isSpoofed = (name: string) =>
+    name === X_CLIENT_ID
+      ? (headers.get(name)?.includes(OWN_CLIENT_ID_PREFIX) ?? false)
+      : !PAGE_HEADERS.some((page) => page === name);
+  const page = found.includes(ORIGIN) ? found.filter((name) => PAGE_HEADERS.some((one) => one === name)) : NONE;
+  return { spoofed: found.filter(isSpoofed), page };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
-import { forward, pageHeaders, spoofedHeaders, strip } from "../../../src/core/mutate.ts";
+import { forward, strip, watchedHeaders } from "../../../src/core/mutate.ts";
 import { fields } from "./fields.ts";
 import { ROUTE } from "./policy.ts";
 
@@ -16,11 +16,11 @@ const unpinned = {
 };
 
 test("a request without copies of our headers goes on untouched", () => {
-  expect(strip(spoofedHeaders(fields({ host: "x", "x-client-id": "agent" })))).toEqual({ kind: "continue" });
+  expect(strip(watchedHeaders(fields({ host: "x", "x-client-id": "agent" })).spoofed)).toEqual({ kind: "continue" });
 });
 
 test("a client's copies of our headers go, and Envoy chooses its route again", () => {
-  expect(strip(spoofedHeaders(fields({ ...spoofed, "x-client-id": "mcp-router/sweep" })))).toEqual({
+  expect(strip(watchedHeaders(fields({ ...spoofed, "x-client-id": "mcp-router/sweep" })).spoofed)).toEqual({
     kind: "mutate",
     set: [],
     remove: [...INTERNAL_HEADERS, "x-client-id"],
@@ -35,7 +35,7 @@ test.each([
   [{ "sec-fetch-site": "none" }, []],
   [{}, []],
 ])("of a request with %j a backend is not told %j", (headers, kept) => {
-  expect(pageHeaders(fields(headers))).toEqual(kept);
+  expect(watchedHeaders(fields(headers)).page).toEqual(kept);
 });
 
 test("a request in a session is sent to its backend, endpoint and session", () => {
