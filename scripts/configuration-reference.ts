@@ -39,7 +39,8 @@ The file is read again when it changes. A file that is refused changes nothing, 
 from the same file: make it anew where a change concerns it, which the log says too.
 
 \`mcp-router check --config mcp-router.yaml\` says what is wrong with a file, and warns of what is dangerous.
-A file has at most 512 KiB. Errors show no text of \`store\`, and of a URL neither user nor query: they may be secrets.
+A file has at most 512 KiB, and \`$NAME\` in it is no variable: \`store.passwordFile\` keeps a password out of it. Errors show no
+text of \`store\`, and of a URL neither user nor query: they may be secrets.
 `;
 
 export function reference(): string {

@@ -125,7 +125,9 @@ const redis = z.strictObject({
     .default("mcpr")
     .describe("How every key begins."),
   username: text("the name of an ACL user").optional().describe("Default: Redis's own default user."),
-  passwordFile: text("the path of a file").optional().describe("A file with the password and nothing else."),
+  passwordFile: text("the path of a file")
+    .optional()
+    .describe("A file with the password and nothing else. A path that is not absolute begins where the router runs."),
   database: wholeNumber(0, 1_000).default(0).describe("Number of the database; a cluster has only 0."),
   timeout: duration
     .prefault("500ms")
@@ -263,7 +265,7 @@ const schema = z.strictObject({
         .optional()
         .describe(
           "Path that Envoy answers itself, by 200 to any Host, for a balancer ahead: `/healthz`. It asks neither the router " +
-            "nor a backend. Absent = none.",
+            "nor a backend. Only exactly this path: not with a slash at its end. Absent = none.",
         ),
     })
     .prefault({}),
@@ -353,8 +355,8 @@ const schema = z.strictObject({
       park: durationOrOff
         .prefault("1m")
         .describe(
-          "At a cap, the session that was idle longest, and for this long at least, gives its slot to a new one; before it those that " +
-            "no request has named since their initialize. Its backend is told to end it, and its client's next request begins " +
+          "At a cap, the session that was idle longest, and for this long and 3 s more at least, gives its slot to a new " +
+            "one; before it those that no request has named since their initialize. Its backend is told to end it, and its client's next request begins " +
             "another one there (`backends.*.onSessionLost`). `off`: none does, and the new one is refused.",
         ),
       wait: durationOrOff
@@ -379,11 +381,11 @@ const schema = z.strictObject({
           "Bounds POSTs that open something, in Envoy and ahead of tokens: those that carry neither " +
             "mcp-session-id nor, as modern ones do, mcp-method. The rest get 503. Calls of legacy clients " +
             "to a backend without sessions look the same, so they count. Who adds such a header passes " +
-            "the guard, and meets the caps. Default: off.",
+            "the guard, and meets the caps. Absent = no bound (it takes no `off`).",
         ),
     })
     .prefault({})
-    .describe("Who may begin a session. `off` switches a cap off; 0 is its default. What lives is never refused."),
+    .describe("Who may begin a session. `off` switches a cap off; 0 means its default. What lives is never refused."),
   identity: identity
     .prefault({ kind: "none" })
     .describe("How the principal of a request is known, to whom its session then belongs."),
