@@ -587,7 +587,16 @@ class Attempt {
     }
     if (endpoint === undefined) {
       answer.discard();
-      throw new Error("the egress listener does not say who answered");
+      // Where the lost one was, as far as one knows: of one endpoint that is right, and the session must not stay there.
+      this.#abandon({
+        sessionId: given.id,
+        endpoint: this.#loss.used.endpoint,
+        setCookies: keptCookies(answer.headers),
+      });
+      throw new Error(
+        "Envoy's egress listener does not say which endpoint answered: add x-mcp-endpoint to its answers " +
+          "(`mcp-router check --envoy` tells how)",
+      );
     }
     const begun = { sessionId: given.id, endpoint, setCookies: keptCookies(answer.headers) };
     try {

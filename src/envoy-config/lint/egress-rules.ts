@@ -1,7 +1,8 @@
 /** Rules on the listener for the processor's own calls: a recovery's, and those that end sessions. */
 import type { Config } from "../../config/load.ts";
 import { formatAddress, WILDCARDS } from "../../config/values.ts";
-import { type Finding, warning } from "./finding.ts";
+import { X_MCP_ENDPOINT } from "../../core/headers.ts";
+import { error, type Finding, warning } from "./finding.ts";
 import { leadsToBackends } from "./route-rules.ts";
 import { addressesOf, type HttpListener, socketOf, type Topology } from "./topology.ts";
 import type { View } from "./view.ts";
@@ -13,7 +14,7 @@ export function egressFindings(topology: Topology, { egress }: Pick<Config, "egr
   const leads = (one: HttpListener) =>
     !one.extProc && (!one.manager.get("route_config").exists || leadsToBackends(one, topology));
   const ours = http.filter((one) => leads(one) && listensOn(one.listener, egress.listen));
-  if (ours.length > 0) return ours.flatMap(tellsOfTheRouter);
+  if (ours.length > 0) return ours.flatMap((one) => [...tellsOfTheRouter(one), ...hidesEndpoints(one)]);
   return [
     warning(
       "egress",
@@ -35,6 +36,28 @@ function tellsOfTheRouter({ manager }: HttpListener): Finding[] {
       "is true: in a recovery x-forwarded-for and x-forwarded-proto tell a backend of the router and not of the client; write false",
     ),
   ];
+}
+
+/** Without it no session can be begun anew: the router does not know where it would be. */
+function hidesEndpoints({ manager, virtualHosts }: HttpListener): Finding[] {
+  // Routes over RDS are not judged.
+  const routes = manager.get("route_config");
+  if (!routes.exists) return [];
+  const adds = (place: View) =>
+    place
+      .get("response_headers_to_add")
+      .items()
+      .some((option) => option.get("header.key").text?.toLowerCase() === X_MCP_ENDPOINT);
+  return [routes, ...virtualHosts].some(adds)
+    ? []
+    : [
+        error(
+          "egress",
+          routes.get("response_headers_to_add"),
+          `lacks ${X_MCP_ENDPOINT}: the router does not learn which endpoint answered, so no lost session is recovered; add ` +
+            `{ header: { key: ${X_MCP_ENDPOINT}, value: "%UPSTREAM_REMOTE_ADDRESS%" } }`,
+        ),
+      ];
 }
 
 function listensOn(listener: View, { host, port }: Config["egress"]["listen"]): boolean {

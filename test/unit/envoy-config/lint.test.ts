@@ -593,6 +593,22 @@ describe("the egress listener", () => {
     expect(lintAfter(({ egressHost }) => egressHost.routes.splice(0, UNDECIDED))).toEqual([absent]);
   });
 
+  test("says which endpoint answered, or no lost session is recovered", () => {
+    expect(lintAfter(({ egressHost }) => put(egressHost, "response_headers_to_add", undefined))).toEqual([
+      finding(
+        "egress",
+        "error",
+        "static_resources.listeners[1].filter_chains[0].filters[0].typed_config.route_config.response_headers_to_add",
+        "lacks x-mcp-endpoint",
+      ),
+    ]);
+    const onTheTable = lintAfter(({ egressHost, egressManager }) => {
+      put(egressManager, "route_config.response_headers_to_add", egressHost.response_headers_to_add);
+      put(egressHost, "response_headers_to_add", undefined);
+    });
+    expect(onTheTable).toEqual([]);
+  });
+
   test("should say of the client what the client's listener has said", () => {
     const path = "static_resources.listeners[1].filter_chains[0].filters[0].typed_config.use_remote_address";
     expect(lintAfter(({ egressManager }) => put(egressManager, "use_remote_address", true))).toEqual([

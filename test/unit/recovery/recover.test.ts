@@ -643,12 +643,6 @@ describe("a recovery fails, and says why,", () => {
       "different session ids",
       false,
     ],
-    [
-      "where nobody says who answered",
-      { answers: { initialize: { ...opening, headers: withoutEndpoint } } },
-      "who answered",
-      false,
-    ],
     ["where the bound is exceeded", { answers: { initialize: silent }, bound: 50 }, "timeout", true],
     ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, "timeout", true],
     ["where the backend stays away", { answers: { initialize: NOBODY_THERE }, bound: 100 }, "abort", true],
@@ -667,6 +661,20 @@ describe("a recovery fails, and says why,", () => {
     expect(events).toMatchObject([{ outcome: "failed", why: expect.stringMatching(new RegExp(why, "i")) }]);
     expect(listener.calls.map(({ name }) => name)).not.toContain("DELETE");
     expect(await store.load(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
+  });
+
+  test("where nobody says which endpoint answered, and its session is ended where the lost one was", async () => {
+    const { recovery, loss, listener } = await open({
+      answers: { initialize: { ...opening, headers: withoutEndpoint } },
+    });
+    expect(await recovery.recover(loss, never)).toEqual({
+      kind: "failed",
+      why: expect.stringContaining("add x-mcp-endpoint"),
+      passes: false,
+    });
+    await listener.called("DELETE");
+    const ended = listener.calls.find(({ name }) => name === "DELETE");
+    expect(ended?.headers).toMatchObject({ "mcp-session-id": "new", "x-mcp-endpoint": loss.used.endpoint });
   });
 
   test.each<[string, OpenOptions, readonly string[]]>([
