@@ -280,7 +280,7 @@ class HttpExchange implements Exchange {
     // Envoy's own answers have no endpoint; a redirect among them is of a filter that the operator has set up.
     if (endpoint !== undefined && isRedirect(headers.get(":status"))) return this.#refuseRedirect(head);
     this.answersWithEvents = namesEventStream(headers.get("content-type"));
-    if (this.#initializing && endpoint !== undefined) this.#doubt(readInitializeAnswer(headers));
+    if (this.#initializing) this.#doubt(readInitializeAnswer(head));
     if (!this.#initializing) return this.#passOn(head);
     const begun = isSuccess(headers.get(":status")) ? readSessionHeader(headers.get(MCP_SESSION_ID)) : undefined;
     if (begun === undefined || begun.kind === "none") {

@@ -77,6 +77,8 @@ function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoi
         `backend ${route.backend} answers ${method} at ${route.backendPath} by neither JSON nor an event stream: ` +
         `set ${setting}.path`
       );
+    case "unreachable":
+      return `backend ${route.backend} takes no connections, at none of its endpoints: see ${setting}.endpoints`;
     case "several-sessions":
       return `backend ${route.backend} answers ${method} with different session ids in mcp-session-id: no session begins`;
     default:
@@ -91,7 +93,7 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
     const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
     switch (outcome) {
       case "recovered":
-        return log.info(line, "a lost session was recovered");
+        return log.info(line, suspicion === "parked" ? "a parked session goes on" : "a lost session was recovered");
       case "joined":
         return log.debug(line, "a lost session had been recovered already");
       case "alive":

@@ -60,7 +60,10 @@ export async function openStore(
         case "down":
           down = true;
           metrics.storeUp(false);
-          log.error({ why: lastFailure }, "Redis fails: requests of sessions are refused until it works again");
+          log.error(
+            { why: lastFailure },
+            "Redis fails: requests of sessions wait as long as store.patience says, and are then refused until it works again",
+          );
           return;
         case "up":
           down = false;

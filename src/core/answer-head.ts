@@ -1,4 +1,4 @@
-/** Reads the head of a backend's answer: signs of a wrong endpoint, and headers that no client may see. Pure. */
+/** Reads the head of an answer: signs of a wrong endpoint, and headers that no client may see. Pure. */
 import { BACKEND_ADDRESS_HEADERS, MCP_SESSION_ID } from "./headers.ts";
 import {
   CONTINUE,
@@ -10,8 +10,9 @@ import {
   type ResponseHead,
   type Verdict,
 } from "./http.ts";
+import { UF, UH } from "./response-flags.ts";
 
-/** A sign that `backends.*.path` is not the server's MCP endpoint, or that the server breaks MCP's rules. */
+/** A sign that a backend is not where its settings say, or that its server breaks MCP's rules. */
 export type EndpointFault =
   /** A redirect (RFC 9110 §15.4). `pathThere`: the path on the same server that it leads to; undefined where that is not known. */
   | {
@@ -25,6 +26,8 @@ export type EndpointFault =
   | { readonly kind: "nothing-there"; readonly status: string }
   /** An initialize is answered by 2xx, and by neither JSON nor an event stream. */
   | { readonly kind: "no-mcp"; readonly status: string; readonly contentType: string }
+  /** No endpoint takes connections, so Envoy answers an initialize by itself. */
+  | { readonly kind: "unreachable"; readonly status: string }
   /** An initialize is answered with different session ids: no session begins. */
   | { readonly kind: "several-sessions"; readonly status: string };
 
@@ -65,8 +68,11 @@ function withoutSlashes(path: string): string {
 }
 
 /** A fault that the answer to an initialize shows; undefined where it shows none. */
-export function readInitializeAnswer(headers: HeaderFields): EndpointFault | undefined {
+export function readInitializeAnswer({ headers, endpoint, flags }: ResponseHead): EndpointFault | undefined {
   const status = headers.get(":status") ?? "";
+  if ((flags & (UF | UH)) !== 0) return { kind: "unreachable", status };
+  // Envoy's other answers say nothing of the endpoint.
+  if (endpoint === undefined) return undefined;
   if (NOTHING_THERE.has(status)) return { kind: "nothing-there", status };
   // 202 and 204 have no body, and so no type.
   if (!isSuccess(status) || status === "202" || status === "204") return undefined;

@@ -69,6 +69,7 @@ const UNTRUSTED = /^(?:CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA
 
 /** What Redis or ioredis said, where that is all there is. */
 function reply(message: string): string {
+  if (message === NO_CONNECTION) return "there is no connection to it";
   const [code] = message.split(" ", 1);
   switch (code) {
     case "WRONGPASS":

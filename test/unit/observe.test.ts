@@ -285,6 +285,7 @@ test("a backend whose answers show that its endpoint is elsewhere is warned of b
   doubt({ kind: "nothing-there", status: "404" });
   doubt({ kind: "no-mcp", status: "200", contentType: "text/html" });
   doubt({ kind: "several-sessions", status: "200" });
+  doubt({ kind: "unreachable", status: "503" });
   expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
     [40, "backend one answers 307 to initialize at /mcp: set backends.one.path: /mcp/"],
     [40, "backend two answers 307 to GET at /mcp: set backends.two.path: /mcp/"],
@@ -294,6 +295,7 @@ test("a backend whose answers show that its endpoint is elsewhere is warned of b
     ],
     [40, "backend one answers initialize at /mcp by neither JSON nor an event stream: set backends.one.path"],
     [40, "backend one answers initialize with different session ids in mcp-session-id: no session begins"],
+    [40, "backend one takes no connections, at none of its endpoints: see backends.one.endpoints"],
   ]);
   expect(lines[0]).toMatchObject({ backend: "one", path: "/mcp", status: "307", to: "http://10.0.0.1:80/mcp/" });
 });

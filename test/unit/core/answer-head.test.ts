@@ -50,16 +50,41 @@ describe("a redirect of a backend that answers at 10.0.0.1:8080, by /mcp", () =>
   });
 });
 
+const headOf = (
+  headers: Readonly<Record<string, string>>,
+  endpoint: string | undefined = "10.0.0.1:80",
+  flags = 0,
+) => ({
+  headers: fields(headers),
+  endpoint,
+  flags,
+  endOfStream: false,
+});
+
 describe("the answer to an initialize", () => {
+  test.each([
+    ["UH", 0x2],
+    ["UF", 0x20],
+  ])("by Envoy, for %s, is that of a backend that takes no connections", (_, flags) => {
+    expect(readInitializeAnswer({ ...headOf({ ":status": "503" }), endpoint: undefined, flags })).toEqual({
+      kind: "unreachable",
+      status: "503",
+    });
+  });
+
+  test("by Envoy, for another reason, says nothing of the endpoint", () => {
+    expect(readInitializeAnswer({ ...headOf({ ":status": "404" }), endpoint: undefined })).toBeUndefined();
+  });
+
   test.each(["404", "405", "501"])("by %s is that of a path with nothing there", (status) => {
-    expect(readInitializeAnswer(fields({ ":status": status, "content-type": "application/json" }))).toEqual({
+    expect(readInitializeAnswer(headOf({ ":status": status, "content-type": "application/json" }))).toEqual({
       kind: "nothing-there",
       status,
     });
   });
 
   test.each(["text/html; charset=utf-8", "", "application/jsonp", "text/plain"])("by 200 and %j is no MCP", (type) => {
-    expect(readInitializeAnswer(fields({ ":status": "200", "content-type": type }))).toEqual({
+    expect(readInitializeAnswer(headOf({ ":status": "200", "content-type": type }))).toEqual({
       kind: "no-mcp",
       status: "200",
       contentType: type,
@@ -80,26 +105,20 @@ describe("the answer to an initialize", () => {
     ["500", "text/html"],
     ["503", "text/html"],
   ])("by %s and %j is as good as any", (status, type) => {
-    expect(readInitializeAnswer(fields({ ":status": status, "content-type": type }))).toBeUndefined();
+    expect(readInitializeAnswer(headOf({ ":status": status, "content-type": type }))).toBeUndefined();
   });
 });
 
 describe("of the head of an answer a client gets", () => {
-  const head = (headers: Readonly<Record<string, string>>, endpoint: string | undefined = "10.0.0.1:80") => ({
-    headers: fields(headers),
-    endpoint,
-    flags: 0,
-    endOfStream: false,
-  });
   const addresses = Object.fromEntries(BACKEND_ADDRESS_HEADERS.map((name) => [name, "http://10.0.0.1/mcp"]));
 
   test("all, where nothing is the backend's own", () => {
     const headers = { ":status": "200", "content-type": "application/json", "set-cookie": "a=b", "x-any": "1" };
-    expect(headForClient("ours", head(headers))).toEqual({ kind: "continue" });
+    expect(headForClient("ours", headOf(headers))).toEqual({ kind: "continue" });
   });
 
   test("its own session id, or none where it has none", () => {
-    const answer = head({ "mcp-session-id": "the backend's" });
+    const answer = headOf({ "mcp-session-id": "the backend's" });
     expect(headForClient("ours", answer)).toEqual({
       kind: "mutate",
       set: [["mcp-session-id", "ours"]],
@@ -110,11 +129,11 @@ describe("of the head of an answer a client gets", () => {
   });
 
   test.each(["201", "202", "200", "404", "503"])("nothing that names the backend's own place, by %s", (status) => {
-    expect(headForClient(undefined, head({ ":status": status, ...addresses }))).toMatchObject({
+    expect(headForClient(undefined, headOf({ ":status": status, ...addresses }))).toMatchObject({
       set: [],
       remove: [...BACKEND_ADDRESS_HEADERS],
     });
-    const inSession = head({ ":status": status, "mcp-session-id": "theirs", ...addresses });
+    const inSession = headOf({ ":status": status, "mcp-session-id": "theirs", ...addresses });
     expect(headForClient("ours", inSession)).toMatchObject({
       set: [["mcp-session-id", "ours"]],
       remove: [...BACKEND_ADDRESS_HEADERS],
