@@ -66,8 +66,7 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
       for (const wake of [...waiting]) wake(true);
     },
     mayBeOver() {
-      // If the store is still away, the next try begins a new outage. Nobody waits longer for it: see `deadline`.
-      since = undefined;
+      // It is over with the first answer. Until then whoever comes meets an outage, and waits: the breaker lets only one try.
       wakeOne();
     },
     patience(bytes) {

@@ -2,7 +2,7 @@
 import type { Config } from "../../config/load.ts";
 import { formatAddress, WILDCARDS } from "../../config/values.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
-import { error, type Finding, warning } from "./finding.ts";
+import { type Finding, warning } from "./finding.ts";
 import { leadsToBackends } from "./route-rules.ts";
 import { addressesOf, type HttpListener, socketOf, type Topology } from "./topology.ts";
 import type { View } from "./view.ts";
@@ -38,26 +38,22 @@ function tellsOfTheRouter({ manager }: HttpListener): Finding[] {
   ];
 }
 
-/** Without it no session can be begun anew: the router does not know where it would be. */
-function hidesEndpoints({ manager, virtualHosts }: HttpListener): Finding[] {
-  // Routes over RDS are not judged.
+/**
+ * Without it no session can be begun anew: the router does not know where it would be. Routes and filters can add it, in many
+ * places: it is looked for wherever a header is written.
+ */
+function hidesEndpoints({ manager }: HttpListener): Finding[] {
   const routes = manager.get("route_config");
-  if (!routes.exists) return [];
-  const adds = (place: View) =>
-    place
-      .get("response_headers_to_add")
-      .items()
-      .some((option) => option.get("header.key").text?.toLowerCase() === X_MCP_ENDPOINT);
-  return [routes, ...virtualHosts].some(adds)
-    ? []
-    : [
-        error(
-          "egress",
-          routes.get("response_headers_to_add"),
-          `lacks ${X_MCP_ENDPOINT}: the router does not learn which endpoint answered, so no lost session is recovered; add ` +
-            `{ header: { key: ${X_MCP_ENDPOINT}, value: "%UPSTREAM_REMOTE_ADDRESS%" } }`,
-        ),
-      ];
+  // Routes over RDS are not judged.
+  if (!routes.exists || JSON.stringify(manager.value).toLowerCase().includes(`"key":"${X_MCP_ENDPOINT}"`)) return [];
+  return [
+    warning(
+      "egress",
+      routes.get("response_headers_to_add"),
+      `lacks ${X_MCP_ENDPOINT}: the router does not learn which endpoint answered, so no lost session is recovered; add ` +
+        `{ header: { key: ${X_MCP_ENDPOINT}, value: "%UPSTREAM_REMOTE_ADDRESS%" } }`,
+    ),
+  ];
 }
 
 function listensOn(listener: View, { host, port }: Config["egress"]["listen"]): boolean {

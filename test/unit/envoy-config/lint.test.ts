@@ -597,7 +597,7 @@ describe("the egress listener", () => {
     expect(lintAfter(({ egressHost }) => put(egressHost, "response_headers_to_add", undefined))).toEqual([
       finding(
         "egress",
-        "error",
+        "warning",
         "static_resources.listeners[1].filter_chains[0].filters[0].typed_config.route_config.response_headers_to_add",
         "lacks x-mcp-endpoint",
       ),

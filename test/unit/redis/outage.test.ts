@@ -54,6 +54,19 @@ describe("while the store is away", () => {
     expect(first.told).toEqual([true, true]);
   });
 
+  test("a request that comes while one tries whether it is back waits, as those before it", async () => {
+    const { outage, wait, began } = open();
+    began();
+    outage.mayBeOver();
+    // The breaker lets nobody else ask meanwhile: it would be refused at once, and as soon again.
+    const late = wait();
+    await pass(0);
+    expect(late.told).toEqual([]);
+    outage.ended();
+    await pass(0);
+    expect(late.told).toEqual([true]);
+  });
+
   test("one tries now and then, though nothing happens by itself", async () => {
     const { wait, began } = open();
     began();
