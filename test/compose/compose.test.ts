@@ -156,7 +156,7 @@ test("a router that is stopped ends by itself and fails no call", async () => {
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
 });
 
-test("a session outlives a restart of Redis, during which it gets 503", async () => {
+test("a session outlives a restart of Redis, and no status ends its client meanwhile", async () => {
   const statuses = await inUse(1, async ({ statuses, more }) => {
     await more(10);
     await compose("restart", "redis");
@@ -164,7 +164,8 @@ test("a session outlives a restart of Redis, during which it gets 503", async ()
     await expect.poll(() => statuses.at(-1)).toBe(200);
     await more(10);
   });
-  expect(new Set(statuses)).toEqual(new Set([200, 503]));
+  // A call waits for it, or is refused in band where that takes longer than store.patience.
+  expect(new Set(statuses)).toEqual(new Set([200]));
 });
 
 test("what is remembered by server-memory outlives its container", async () => {
