@@ -38,6 +38,11 @@ function reply(
     sessions.clear();
     return;
   }
+  if (request.method === "DELETE") {
+    // Of a session that is replaced, which was forgotten.
+    send(response, sessions.delete(String(request.headers["mcp-session-id"])) ? 200 : 404, "", {});
+    return;
+  }
   const { id, method, params } = JSON.parse(body) as Call;
   if (method === "initialize") {
     const session = randomUUID();
