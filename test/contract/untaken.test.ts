@@ -13,33 +13,18 @@ import { watchConnection } from "../../src/redis/watch.ts";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
 import { redisStore } from "../../src/sessions/redis.ts";
 import type { SessionStore } from "../../src/sessions/store.ts";
+import { nothingUntaken } from "../support/untaken.ts";
 import { LIFESPAN } from "./store.ts";
 
 const TIMEOUT_MS = 500;
 /** For what takes a second or two on a machine with nothing else to do. */
 const PATIENCE = { timeout: 60_000 };
 
-let owner = new AsyncDisposableStack();
-const untaken: unknown[] = [];
-const take = (error: unknown) => void untaken.push(error);
 const stderr = vi.spyOn(console, "error");
-
-beforeEach(() => {
-  untaken.length = 0;
-  stderr.mockReset();
-  process.on("unhandledRejection", take);
-  process.on("uncaughtException", take);
-});
-afterEach(async () => {
-  await owner.disposeAsync();
-  owner = new AsyncDisposableStack();
-  // Node tells of a rejection once the microtasks are done, and ioredis throws some things in the next turn.
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-  process.off("unhandledRejection", take);
-  process.off("uncaughtException", take);
-  expect(untaken).toEqual([]);
-  expect(stderr).not.toHaveBeenCalled();
-});
+beforeEach(() => void stderr.mockReset());
+// Hooks after a test run in reverse: this one comes once all has ended.
+afterEach(() => expect(stderr).not.toHaveBeenCalled());
+const owner = nothingUntaken(3);
 
 interface Opened {
   readonly connection: Redis | Cluster;
@@ -50,7 +35,7 @@ interface Opened {
 async function open(at: RedisSettings["at"], over: Partial<RedisSettings> = {}): Promise<Opened> {
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined, timeout: TIMEOUT_MS };
   const connection = connectRedis({ ...rest, ...over, at });
-  owner.defer(() => connection.disconnect());
+  owner().defer(() => connection.disconnect());
   const guard = createGuard(TIMEOUT_MS, () => undefined);
   const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
   await new Promise<void>((resolve) => watchConnection(connection, { reached: resolve, unreachable: () => resolve() }));
@@ -59,7 +44,7 @@ async function open(at: RedisSettings["at"], over: Partial<RedisSettings> = {}):
 
 async function openOne(server?: string) {
   const redis = await startRedis(server === undefined ? {} : { server });
-  owner.defer(() => redis.stop().then(() => undefined));
+  owner().defer(() => redis.stop().then(() => undefined));
   return { redis, ...(await open({ kind: "single", host: "127.0.0.1", port: redis.port })) };
 }
 
@@ -72,7 +57,7 @@ describe("in a cluster, where a slot is on its way to another node (Cluster.send
     "%s",
     async (_, closes, fail) => {
       const cluster = await startRedisCluster(2);
-      owner.defer(() => cluster.stop());
+      owner().defer(() => cluster.stop());
       const [from, to] = cluster.nodes;
       if (!from || !to) throw new Error("unreachable");
       const nodes = cluster.nodes.map(({ port }) => ({ host: "127.0.0.1", port }));
@@ -117,7 +102,7 @@ describe("behind Sentinels, on the connections that hear of a failover (Sentinel
     "%s",
     async (_, fail) => {
       const redis = await startRedis();
-      owner.defer(() => redis.stop().then(() => undefined));
+      owner().defer(() => redis.stop().then(() => undefined));
       const sentinel = await startFakeSentinel(redis.port);
       const { find } = await open({
         kind: "sentinel",
@@ -182,7 +167,7 @@ describe("on one connection", () => {
     ["there is no such database (connectHandler: SELECT)", { database: 99 }],
   ])("%s", async (_, settings) => {
     const redis = await startRedis();
-    owner.defer(() => redis.stop().then(() => undefined));
+    owner().defer(() => redis.stop().then(() => undefined));
     const { find } = await open({ kind: "single", host: "127.0.0.1", port: redis.port }, settings);
     expect(await find()).toBe("unavailable");
   });
@@ -244,7 +229,7 @@ async function startFakeSentinel(master: number): Promise<FakeSentinel> {
     server.close();
     for (const socket of sockets) socket.destroy();
   };
-  owner.defer(close);
+  owner().defer(close);
   return {
     // Safe: it listens on a port.
     port: (server.address() as AddressInfo).port,

@@ -1,27 +1,12 @@
 /** What undici may reject, throw or emit without anybody of ours who waits for it: nothing of it is untaken. */
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createEgress, type Egress } from "../../../src/egress/client.ts";
+import { nothingUntaken } from "../../support/untaken.ts";
 
 const HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\nsome";
 
-let owner = new AsyncDisposableStack();
-const untaken: unknown[] = [];
-const take = (error: unknown) => void untaken.push(error);
-beforeEach(() => {
-  untaken.length = 0;
-  process.on("unhandledRejection", take);
-  process.on("uncaughtException", take);
-});
-afterEach(async () => {
-  await owner.disposeAsync();
-  owner = new AsyncDisposableStack();
-  // Node tells of a rejection once the microtasks are done, and undici of an error in the next turn.
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
-  process.off("unhandledRejection", take);
-  process.off("uncaughtException", take);
-  expect(untaken).toEqual([]);
-});
+const owner = nothingUntaken(5);
 
 /** An egress whose Envoy does this with each connection that says something. */
 async function open(serve: (socket: Socket) => void) {
@@ -31,13 +16,13 @@ async function open(serve: (socket: Socket) => void) {
     socket.on("error", () => undefined).on("data", () => serve(socket));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  owner.defer(() => {
+  owner().defer(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
   // Safe: it listens on a port.
   const egress = createEgress(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  owner.defer(() => egress.close());
+  owner().defer(() => egress.close());
   const call = {
     purpose: "recovery",
     target: { backend: "one", path: "/" },
