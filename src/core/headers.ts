@@ -78,6 +78,9 @@ export const LAST_EVENT_ID = "last-event-id";
  */
 export const COOKIE = "cookie";
 
+/** Cookies that a server gives a client (RFC 6265 §4.1): a field for each. */
+export const SET_COOKIE = "set-cookie";
+
 /** Protocol version that the client speaks. Set by clients (from 2025-06-18); tells the legacy era from the modern. */
 export const MCP_PROTOCOL_VERSION = "mcp-protocol-version";
 
@@ -104,7 +107,7 @@ export const ANSWER_HEADERS = [
   "allow",
   "www-authenticate",
   "x-accel-buffering",
-  "set-cookie",
+  SET_COOKIE,
   "vary",
   "etag",
   "x-ratelimit-remaining",

@@ -32,6 +32,7 @@ export interface Destination {
   readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
 }
 
+const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
 /** Looked for in one pass: most requests have none of them. */
 const WATCHED = new HeaderNames([...INTERNAL_HEADERS, X_CLIENT_ID, ...PAGE_HEADERS]);
 const NONE: readonly string[] = [];
@@ -49,13 +50,15 @@ const NOTHING_WATCHED: Watched = { spoofed: NONE, page: NONE };
 export function watchedHeaders(headers: HeaderFields): Watched {
   const found = headers.present(WATCHED);
   if (found.length === 0) return NOTHING_WATCHED;
-  // A caller may say who it is, but not that it is us.
   const isSpoofed = (name: string) =>
-    name === X_CLIENT_ID
-      ? (headers.get(name)?.includes(OWN_CLIENT_ID_PREFIX) ?? false)
-      : !PAGE_HEADERS.some((page) => page === name);
-  const page = found.includes(ORIGIN) ? found.filter((name) => PAGE_HEADERS.some((one) => one === name)) : NONE;
+    name === X_CLIENT_ID ? saysToBeUs(headers.get(name) ?? "") : !OF_THE_PAGE.has(name);
+  const page = found.includes(ORIGIN) ? found.filter((name) => OF_THE_PAGE.has(name)) : NONE;
   return { spoofed: found.filter(isSpoofed), page };
+}
+
+/** A caller may say who it is in `x-client-id`, but not that it is us. */
+export function saysToBeUs(clientId: string): boolean {
+  return clientId.includes(OWN_CLIENT_ID_PREFIX);
 }
 
 /**

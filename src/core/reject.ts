@@ -1,4 +1,4 @@
-/** Why a request is refused, and the answer that a client can act on. Statuses and codes: design.md, "Errors". */
+/** Why a request is refused, and the answer that a client can act on. Statuses and codes: docs/operations.md, "What each error means". */
 import { assertNever } from "./assert-never.ts";
 import type { Header, Reply } from "./http.ts";
 import { BEARER_CHALLENGE } from "./identity.ts";
@@ -70,8 +70,8 @@ export const REPLY_DETAILS_PREFIX = "mcp_";
 
 const STORE_UNAVAILABLE = "Session store unavailable";
 
-/** What `Retry-After` says while the store is away: it is looked for again within this many seconds. */
-const STORE_RETRY_AFTER_SECONDS = 1;
+/** ms after which a client is told to come again while the store is away. Whole seconds, as `Retry-After` takes no others. */
+export const STORE_RETRY_AFTER_MS = 1_000;
 
 /** Methods of the MCP endpoint, for `Allow`. */
 const ALLOWED_METHODS = "GET, POST, DELETE";
@@ -122,11 +122,11 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 404, SESSION_NOT_FOUND, "Session not found", reject.id);
     case "store-unavailable":
       if (reject.inBand && reject.id !== undefined) {
-        const data = `{"retryAfterMs":${STORE_RETRY_AFTER_SECONDS * 1_000}}`;
+        const data = `{"retryAfterMs":${STORE_RETRY_AFTER_MS}}`;
         return jsonRpcError(reason, 200, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [], data);
       }
       return jsonRpcError(reason, 503, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [
-        ["retry-after", String(STORE_RETRY_AFTER_SECONDS)],
+        ["retry-after", String(STORE_RETRY_AFTER_MS / 1_000)],
       ]);
     // Not how many there are, nor under which cap: it would tell one client of the others.
     case "sessions-exhausted":

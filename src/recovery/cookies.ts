@@ -2,14 +2,12 @@
  * The cookies that an initialize of ours was given (RFC 6265). A balancer in front of a backend may keep a session at its server
  * by one, so they go with the calls of that session. Pure.
  */
-import { COOKIE } from "../core/headers.ts";
+import { COOKIE, SET_COOKIE } from "../core/headers.ts";
 import type { Header } from "../core/http.ts";
 
 /** Most cookies that are taken of one answer, and most bytes of one: a balancer sets one or two. */
 const MOST_COOKIES = 20;
 const LONGEST_COOKIE = 4 * 1024;
-
-const SET_COOKIE = "set-cookie";
 
 /** A cookie as an answer sets it. */
 interface SetCookie {

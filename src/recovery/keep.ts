@@ -8,7 +8,7 @@ import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/head
 import { type HeaderFields, isSuccess, type Later, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/message.ts";
 import type { Note } from "../core/note.ts";
-import { answer, type Reject, type RejectReason } from "../core/reject.ts";
+import { answer, type Reject, type RejectReason, STORE_RETRY_AFTER_MS } from "../core/reject.ts";
 import { longestPatience, type RequestPolicy, type Route } from "../core/routes.ts";
 import type { Egress } from "../egress/client.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
@@ -93,8 +93,6 @@ export interface KeeperDependencies {
 const RECONNECT_MS = 100;
 /** The same while no endpoint of the backend takes connections. */
 const RECONNECT_TO_GONE_MS = 2_000;
-/** The same while the session store is away: what `retryAfterMs` says to requests then. */
-const STORE_AWAY_RECONNECT_MS = 1_000;
 
 export function createKeeper(dependencies: KeeperDependencies): Keeper {
   return {
@@ -206,7 +204,7 @@ class KeptRequest implements Kept {
     if (!message && outcome.kind === "braked") return reconnect(sessionId, outcome.wait);
     if (outcome.kind === "store-away") {
       // The first answer would have the client give up a session that may be recovered yet.
-      if (!message) return reconnect(sessionId, STORE_AWAY_RECONNECT_MS);
+      if (!message) return reconnect(sessionId, STORE_RETRY_AFTER_MS);
       return this.#refuse({ reason: "store-unavailable", id: message.id, inBand: true });
     }
     if (!("binding" in outcome)) return asItIs;

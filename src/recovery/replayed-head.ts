@@ -3,11 +3,9 @@
  * Pure.
  */
 import { endToEnd } from "../core/end-to-end.ts";
-import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID } from "../core/headers.ts";
+import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, SET_COOKIE } from "../core/headers.ts";
 import { type Header, type HeaderFields, isFieldValue } from "../core/http.ts";
 import { cookieName } from "./cookies.ts";
-
-const SET_COOKIE = "set-cookie";
 
 /** Headers that Envoy writes to each answer, and to this one too. */
 const ENVOYS: ReadonlySet<string> = new Set(["server", "date"]);

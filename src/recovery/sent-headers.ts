@@ -11,13 +11,12 @@ import {
   MCP_NAME,
   MCP_PROTOCOL_VERSION,
   MCP_SESSION_ID,
-  OWN_CLIENT_ID_PREFIX,
   PAGE_HEADERS,
   X_CLIENT_ID,
   X_MCP_PATH,
 } from "../core/headers.ts";
 import type { Header, HeaderFields } from "../core/http.ts";
-import { describeTo } from "../core/mutate.ts";
+import { describeTo, saysToBeUs } from "../core/mutate.ts";
 import type { Route } from "../core/routes.ts";
 
 /** Headers that we or Envoy write anew to each call, beside those of one hop. */
@@ -70,11 +69,7 @@ export function credentialHeaders(headers: HeaderFields, origin: Route["origin"]
 function clientsOwn(headers: HeaderFields, origin: Route["origin"]): Header[] {
   return endToEnd(headers.entries()).filter(([name, value]) => {
     const isOfThePage = origin === "remove" && OF_THE_PAGE.has(name);
-    return !SAID_ANEW.has(name) && !name.startsWith(ENVOYS) && !isOfThePage && !isSpoofed(name, value);
+    const isSpoofed = name === X_CLIENT_ID && saysToBeUs(value);
+    return !SAID_ANEW.has(name) && !name.startsWith(ENVOYS) && !isOfThePage && !isSpoofed;
   });
-}
-
-/** A client may say who it is, but not that it is us. */
-function isSpoofed(name: string, value: string): boolean {
-  return name === X_CLIENT_ID && value.includes(OWN_CLIENT_ID_PREFIX);
 }
