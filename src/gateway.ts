@@ -1,5 +1,5 @@
 /**
- * A request's life (design.md §4), top to bottom: its head, its body, its answer.
+ * A request's life (docs/architecture.md, "One request"), top to bottom: its head, its body, its answer.
  *
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
@@ -280,8 +280,8 @@ class HttpExchange implements Exchange {
     // Envoy's own answers have no endpoint; a redirect among them is of a filter that the operator has set up.
     if (endpoint !== undefined && isRedirect(headers.get(":status"))) return this.#refuseRedirect(head);
     this.answersWithEvents = namesEventStream(headers.get("content-type"));
-    if (this.#initializing) this.#doubt(readInitializeAnswer(head));
     if (!this.#initializing) return this.#passOn(head);
+    this.#doubt(readInitializeAnswer(head));
     const begun = isSuccess(headers.get(":status")) ? readSessionHeader(headers.get(MCP_SESSION_ID)) : undefined;
     if (begun === undefined || begun.kind === "none") {
       giveBack(this.#initializing.slot, head);

@@ -1,4 +1,4 @@
-/** Checks somebody's own Envoy bootstrap against what the processor needs (design.md §10). Pure. */
+/** Checks somebody's own Envoy bootstrap against what the processor needs (docs/envoy.md, "What `check` says"). Pure. */
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";

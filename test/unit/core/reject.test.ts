@@ -4,7 +4,7 @@ import { answer, type Reject } from "../../../src/core/reject.ts";
 const id = '"\\u0041"';
 const detail = 'a "quoted" thing';
 
-// design.md §9, row by row.
+// docs/operations.md, "What each error means", row by row.
 test.each<[Reject, number, number | undefined]>([
   [{ reason: "host-not-allowed" }, 403, -32600],
   [{ reason: "origin-not-allowed" }, 403, -32600],
