@@ -6,7 +6,7 @@
  *   node bench/bodies.ts
  */
 import { Buffer } from "node:buffer";
-import { decide } from "../src/core/decide.ts";
+import { decide } from "../src/core/classify-message.ts";
 import type { HeaderFields, HeaderNames } from "../src/core/http.ts";
 import type { RequestPolicy } from "../src/core/routes.ts";
 

@@ -2,7 +2,7 @@
 import type { ParkingEvent } from "./admission/parking.ts";
 import type { SweepEvent } from "./admission/sweeper.ts";
 import { assertNever } from "./core/assert-never.ts";
-import type { RequestEvent } from "./gateway.ts";
+import type { RequestEvent } from "./gateway/gateway.ts";
 import type { Untaken } from "./last-net.ts";
 import type { RecoveryEvent } from "./recovery/recover.ts";
 import { sessionTag } from "./sessions/id.ts";

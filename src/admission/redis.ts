@@ -14,7 +14,7 @@
  */
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
-import { defineScripts, type Guard } from "../redis/guard.ts";
+import { defineScripts, type Guard } from "../redis/circuit.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";

@@ -4,7 +4,7 @@
 import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
-import type { Gateway } from "../gateway.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import {
   decodeRequest,
   type EnvoyMessage,

@@ -6,7 +6,7 @@
  */
 import { assertNever } from "../core/assert-never.ts";
 import { CONTINUE, type Decision, type Later, type StreamedAnswer, type Verdict } from "../core/http.ts";
-import type { Exchange } from "../gateway.ts";
+import type { Exchange } from "../gateway/gateway.ts";
 import type { EnvoyMessage, Phase } from "./codec.ts";
 
 /** The server's end of the stream. */

@@ -2,7 +2,7 @@
 import { isSuccess } from "../core/http.ts";
 import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
 import { UF, UH } from "../core/response-flags.ts";
-import { withoutByteOrderMark } from "./events.ts";
+import { withoutByteOrderMark } from "../core/sse/reader.ts";
 import { saysSessionUnknown } from "./session-words.ts";
 
 /**

@@ -4,21 +4,21 @@
  */
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Answer, Egress, Pin, Target } from "../backends/client.ts";
+import { firstMessage, textOfAnswer } from "../backends/first-message.ts";
 import { BEGINNING_MS, FREE_DEBT_MS, listenAgainAfter } from "../core/brake.ts";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
 import { readSessionHeader } from "../core/session-header.ts";
-import type { Answer, Egress, Pin, Target } from "../egress/client.ts";
+import type { Lock, Locks } from "../locks/locks.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
 import { keptCookies, withCookies } from "./cookies.ts";
 import { createDeadlines, type Deadlines } from "./deadlines.ts";
-import { firstMessage, textOfAnswer } from "./first-message.ts";
-import { createGate, type Gate } from "./gate.ts";
-import type { Lock, Locks } from "./locks.ts";
 import { asksForLogin, isLost, isSeldomLoss, readSaid, type Suspicion } from "./lost.ts";
 import { lengthOf, type PingAnswer } from "./may-have-run.ts";
 import { retryAfter } from "./retry-after.ts";
+import { createGate, type Gate } from "./semaphore.ts";
 
 /** A request that was answered as one in a lost session is. */
 interface Loss {

@@ -1,10 +1,10 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
+import type { Answer, Egress, Target } from "../backends/client.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
-import type { Answer, Egress, Target } from "../egress/client.ts";
+import { eventReader } from "../core/sse/reader.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
-import { eventReader } from "./events.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";
 
 /** What the first answer was. */

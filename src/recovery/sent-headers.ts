@@ -2,8 +2,9 @@
  * The client's headers as they go on with what a recovery sends: the same as with the request itself, so that a backend that
  * narrows a session or knows its caller by a header of its own (`x-mcp-readonly`, say) does so afterwards too. Pure.
  */
-import type { Labels } from "../core/decide.ts";
+import type { Labels } from "../core/classify-message.ts";
 import { endToEnd } from "../core/end-to-end.ts";
+import { describeTo, saysToBeUs } from "../core/forward.ts";
 import {
   INTERNAL_HEADERS,
   LAST_EVENT_ID,
@@ -16,7 +17,6 @@ import {
   X_MCP_PATH,
 } from "../core/headers.ts";
 import type { Header, HeaderFields } from "../core/http.ts";
-import { describeTo, saysToBeUs } from "../core/mutate.ts";
 import type { Route } from "../core/routes.ts";
 
 /** Headers that we or Envoy write anew to each call, beside those of one hop. */

@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
 import { BEGINNING_MS, FIRST_AGE_MS, FREE_DEBT_MS, LONGEST_AGE_MS, MOST_DEBT_MS } from "../core/brake.ts";
-import { defineScripts, type Guard } from "../redis/guard.ts";
+import { defineScripts, type Guard } from "../redis/circuit.ts";
 import type { SessionKey } from "./id.ts";
 import {
   BINDING,

@@ -5,8 +5,8 @@ import { type Lease, type Ledger, NO_CAPS, RESERVATION_MS } from "../../src/admi
 import { memoryLedger } from "../../src/admission/memory.ts";
 import { redisLedger } from "../../src/admission/redis.ts";
 import { startSweeper } from "../../src/admission/sweeper.ts";
+import { createGuard } from "../../src/redis/circuit.ts";
 import { connectRedis } from "../../src/redis/connection.ts";
-import { createGuard } from "../../src/redis/guard.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { ANONYMOUS } from "../../src/sessions/store.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningRedis, startRedis, valkeyServerPath } from "../../harness/redis.ts";
-import { memoryLocks } from "../../src/recovery/memory-locks.ts";
-import { redisLocks } from "../../src/recovery/redis-locks.ts";
-import { createGuard } from "../../src/redis/guard.ts";
+import { memoryLocks } from "../../src/locks/memory.ts";
+import { redisLocks } from "../../src/locks/redis.ts";
+import { createGuard } from "../../src/redis/circuit.ts";
 import { describeLocks } from "./locks.ts";
 import { connected, TIMEOUT_MS } from "./open.ts";
 

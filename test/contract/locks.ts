@@ -1,6 +1,6 @@
-/** What locks over routers must do (src/recovery/locks.ts), whichever they are. Each implementation runs all of it. */
+/** What locks over routers must do (src/locks/locks.ts), whichever they are. Each implementation runs all of it. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Lock, Locks } from "../../src/recovery/locks.ts";
+import type { Lock, Locks } from "../../src/locks/locks.ts";
 
 export interface LocksUnderTest {
   /** Of two routers. */

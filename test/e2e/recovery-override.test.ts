@@ -1,6 +1,6 @@
 /** An Envoy that does not take answers in place of others: it says nothing, and a client gets the body of the wrong one. */
 import { expect, test } from "vitest";
-import { MISSES } from "../../src/recovery/override-guard.ts";
+import { MISSES } from "../../src/recovery/mode-override.ts";
 import { startFleet } from "../support/fleet.ts";
 import { runMessage, startForgetful } from "../support/forgetful.ts";
 import { callMessage, openSession, post, send } from "../support/http.ts";

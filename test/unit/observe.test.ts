@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SweepEvent } from "../../src/admission/sweeper.ts";
-import type { RequestEvent } from "../../src/gateway.ts";
+import type { RequestEvent } from "../../src/gateway/gateway.ts";
 import { capObserver, recoveryObserver, requestObserver, sweepObserver } from "../../src/observe.ts";
 import type { RecoveryEvent } from "../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts";

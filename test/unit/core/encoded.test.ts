@@ -1,12 +1,12 @@
 /** What is made of texts that are too long, and of keys: nothing. Counted by what is encoded and decoded. */
 import { afterEach, expect, test, vi } from "vitest";
-import { decide } from "../../../src/core/decide.ts";
-import { headerValue } from "../../../src/core/names.ts";
+import { decide } from "../../../src/core/classify-message.ts";
+import { headerValue } from "../../../src/core/mcp/subjects.ts";
 import { fields } from "./fields.ts";
 import { POLICY } from "./policy.ts";
 
-vi.mock("../../../src/core/names.ts", async (original) => {
-  const names = await original<typeof import("../../../src/core/names.ts")>();
+vi.mock("../../../src/core/mcp/subjects.ts", async (original) => {
+  const names = await original<typeof import("../../../src/core/mcp/subjects.ts")>();
   return { ...names, headerValue: vi.fn(names.headerValue) };
 });
 

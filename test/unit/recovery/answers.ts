@@ -1,6 +1,6 @@
 /** An egress that answers without a network, and remembers what it was asked. */
 import { Readable } from "node:stream";
-import type { Answer, Egress } from "../../../src/egress/client.ts";
+import type { Answer, Egress } from "../../../src/backends/client.ts";
 
 export type Sent = Parameters<Egress["send"]>[0];
 

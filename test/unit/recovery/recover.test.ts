@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { createEgress } from "../../../src/backends/client.ts";
 import { FREE_DEBT_MS, MOST_DEBT_MS } from "../../../src/core/brake.ts";
 import type { Header } from "../../../src/core/http.ts";
-import { createEgress } from "../../../src/egress/client.ts";
-import type { Lock, Locks } from "../../../src/recovery/locks.ts";
-import { memoryLocks } from "../../../src/recovery/memory-locks.ts";
+import type { Lock, Locks } from "../../../src/locks/locks.ts";
+import { memoryLocks } from "../../../src/locks/memory.ts";
 import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recover.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";

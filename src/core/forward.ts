@@ -1,0 +1,102 @@
+/** The headers that send a request on its way and bring its answer home. Pure. */
+import type { Labels } from "./classify-message.ts";
+import {
+  INTERNAL_HEADERS,
+  LAST_EVENT_ID,
+  MCP_SESSION_ID,
+  ORIGIN,
+  OWN_CLIENT_ID_PREFIX,
+  PAGE_HEADERS,
+  X_CLIENT_ID,
+  X_MCP_BACKEND,
+  X_MCP_ENDPOINT,
+  X_MCP_METHOD,
+  X_MCP_NAME,
+  X_MCP_PRINCIPAL,
+  X_MCP_SESSION,
+} from "./headers.ts";
+import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } from "./http.ts";
+import type { Route } from "./routes.ts";
+
+/** Where a request goes, and what it is told of its session. */
+export interface Destination {
+  readonly route: Route;
+  /** The request's query with its question mark, or "". */
+  readonly query: string;
+  readonly labels: Labels | undefined;
+  /** `x-mcp-session`; undefined outside a session. */
+  readonly sessionTag: string | undefined;
+  /** `x-mcp-principal`; undefined of nobody's request. */
+  readonly principalTag: string | undefined;
+  /** The backend's session and its endpoint; undefined where any endpoint will do. */
+  readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
+}
+
+const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
+/** Looked for in one pass: most requests have none of them. */
+const WATCHED = new HeaderNames([...INTERNAL_HEADERS, X_CLIENT_ID, ...PAGE_HEADERS]);
+const NONE: readonly string[] = [];
+
+/** Headers of a request that do not go on, by why. */
+export interface Watched {
+  /** They say what only we may say. */
+  readonly spoofed: readonly string[];
+  /** They say of which page the request is: where no Origin does, nothing that a server would refuse it by. */
+  readonly page: readonly string[];
+}
+
+const NOTHING_WATCHED: Watched = { spoofed: NONE, page: NONE };
+
+export function watchedHeaders(headers: HeaderFields): Watched {
+  const found = headers.present(WATCHED);
+  if (found.length === 0) return NOTHING_WATCHED;
+  const isSpoofed = (name: string) =>
+    name === X_CLIENT_ID ? saysToBeUs(headers.get(name) ?? "") : !OF_THE_PAGE.has(name);
+  const page = found.includes(ORIGIN) ? found.filter((name) => OF_THE_PAGE.has(name)) : NONE;
+  return { spoofed: found.filter(isSpoofed), page };
+}
+
+/** A caller may say who it is in `x-client-id`, but not that it is us. */
+export function saysToBeUs(clientId: string): boolean {
+  return clientId.includes(OWN_CLIENT_ID_PREFIX);
+}
+
+/**
+ * What a GET must not say where the stream that it opens again was of a session that is gone: a server would bind the new
+ * stream to an event that it does not know, and send nothing on it.
+ */
+export function staleResumption(headers: HeaderFields): readonly string[] {
+  return headers.get(LAST_EVENT_ID) === undefined ? [] : [LAST_EVENT_ID];
+}
+
+/** Removes spoofed headers at once, since Envoy may have chosen a route by them. */
+export function strip(spoofed: readonly string[]): Verdict {
+  return spoofed.length === 0 ? CONTINUE : { kind: "mutate", set: [], remove: spoofed, clearRoute: true };
+}
+
+/**
+ * Sends a request to its backend: route, pin, path, session and labels, all from us and none from the client.
+ * @param mustNotPass headers of the request that must not go on as they are: spoofed ones, the client's session id, and what
+ * is of a session that is gone
+ */
+export function forward(
+  { route, query, labels, sessionTag, principalTag, pin }: Destination,
+  mustNotPass: readonly string[],
+): Verdict {
+  const set: Header[] = [
+    [":path", route.backendPath + query],
+    [X_MCP_BACKEND, route.backend],
+  ];
+  if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
+  if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
+  describeTo(set, sessionTag, labels);
+  const remove = mustNotPass.filter((name) => !set.some(([taken]) => taken === name));
+  return { kind: "mutate", set, remove, clearRoute: true };
+}
+
+/** Adds what Envoy, its filters and the log are told of a request: its session, and what it asks for. */
+export function describeTo(headers: Header[], sessionTag: string | undefined, labels: Labels | undefined): void {
+  if (sessionTag !== undefined) headers.push([X_MCP_SESSION, sessionTag]);
+  if (labels?.method !== undefined) headers.push([X_MCP_METHOD, labels.method]);
+  if (labels?.name !== undefined) headers.push([X_MCP_NAME, labels.name]);
+}

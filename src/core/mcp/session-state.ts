@@ -1,0 +1,41 @@
+/** What a session's backend must be told again when it has lost the session, beside its initialize. Pure. */
+
+import type { Span } from "../json/span.ts";
+import type { Message } from "../rpc/message.ts";
+
+/** A request that changes what a backend keeps for a session (MCP 2025-11-25: logging/setLevel, resources/subscribe). */
+export interface Note {
+  readonly kind: "level" | "subscribe" | "unsubscribe";
+  /** Where its params stand in the body. */
+  readonly params: Span;
+  /** Of a subscription: the resource. */
+  readonly uri: string;
+}
+
+/** Those of a batch; undefined where there are none, as in most. */
+export function notesOf(messages: readonly Message[]): readonly Note[] | undefined {
+  let notes: Note[] | undefined;
+  for (const message of messages) {
+    const note = noteOf(message);
+    if (!note) continue;
+    notes ??= [];
+    notes.push(note);
+  }
+  return notes;
+}
+
+export function noteOf(message: Message): Note | undefined {
+  if (message.kind !== "request" || !message.params) return undefined;
+  const { start, end, uri } = message.params;
+  const params = { start, end };
+  switch (message.method) {
+    case "logging/setLevel":
+      return { kind: "level", params, uri: "" };
+    case "resources/subscribe":
+      return uri && { kind: "subscribe", params, uri: uri.value };
+    case "resources/unsubscribe":
+      return uri && { kind: "unsubscribe", params, uri: uri.value };
+    default:
+      return undefined;
+  }
+}

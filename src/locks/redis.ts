@@ -1,0 +1,37 @@
+/** Locks in Redis, `{prefix}:{<name>}:l`: for sessions in Redis. The value is a token, so that nobody releases another's. */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { Cluster, Redis } from "ioredis";
+import { defineScripts, type Guard } from "../redis/circuit.ts";
+import type { Lock, Locks } from "./locks.ts";
+
+export interface RedisLocksOptions {
+  /** Connected, or trying to. The caller closes it. */
+  readonly connection: Redis | Cluster;
+  readonly guard: Guard;
+  /** How every key begins. */
+  readonly prefix: string;
+}
+
+const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
+const SCRIPTS = {
+  mcprExtendLock: { file: lua("extend"), keys: 1 },
+  mcprUnlock: { file: lua("unlock"), keys: 1 },
+} as const;
+
+export function redisLocks({ connection, guard, prefix }: RedisLocksOptions): Locks {
+  const scripts = defineScripts(connection, SCRIPTS);
+  return {
+    acquire: (name, ms) =>
+      guard.run("lock", async () => {
+        const key = `${prefix}:{${name}}:l`;
+        const token = randomUUID();
+        if ((await connection.set(key, token, "PX", ms, "NX")) === null) return { kind: "taken" as const };
+        const lock: Lock = {
+          extend: async (more) => void (await guard.run("lock", () => scripts.mcprExtendLock(key, token, more))),
+          release: async () => void (await guard.run("unlock", () => scripts.mcprUnlock(key, token))),
+        };
+        return { kind: "acquired" as const, lock };
+      }),
+  };
+}

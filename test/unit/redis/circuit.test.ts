@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createGuard, type RedisEvent } from "../../../src/redis/circuit.ts";
+
+const TIMEOUT_MS = 1_000;
+
+function guarded() {
+  const events: RedisEvent["kind"][] = [];
+  const guard = createGuard(TIMEOUT_MS, ({ kind }) => void events.push(kind));
+  const fail = (message: string, name = "Error") =>
+    guard.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
+  const refuse = (operation: string, message: string) =>
+    guard.run(operation, () => Promise.reject(Object.assign(new Error(message), { name: "ReplyError" })));
+  return { guard, events, fail, refuse };
+}
+
+const unavailable = { kind: "unavailable" };
+
+test("what an operation gives goes through", async () => {
+  expect(await guarded().guard.run("find", async () => ({ kind: "found" }))).toEqual({ kind: "found" });
+});
+
+test("an operation that fails is unavailable, and after three in a row none is tried", async () => {
+  const { guard, events, fail } = guarded();
+  for (let n = 0; n < 3; n++) expect(await fail("read ECONNRESET")).toEqual(unavailable);
+  expect(await guard.run("find", () => Promise.reject(new Error("tried")))).toEqual(unavailable);
+  expect(events).toEqual(["failed", "failed", "failed", "down"]);
+});
+
+describe("an error that Redis answers", () => {
+  test.each(["OOM command not allowed when used memory > 'maxmemory'", "NOPERM no permissions", "WRONGTYPE Operation"])(
+    "to one command stops no others: %s",
+    async (message) => {
+      const { guard, events, fail } = guarded();
+      for (let n = 0; n < 10; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
+      expect(await guard.run("find", async () => "tried")).toBe("tried");
+      expect(events).not.toContain("down");
+      expect(events).toContain("refused");
+    },
+  );
+
+  test("to some commands is why it refuses them, until it takes all of them again", async () => {
+    const { guard, events, refuse } = guarded();
+    await refuse("create", "OOM command not allowed when used memory > 'maxmemory'.");
+    await refuse("hold", "OOM command not allowed when used memory > 'maxmemory'.");
+    expect(guard.refuses()).toEqual(["OOM"]);
+    // Another one says nothing of these.
+    await guard.run("find", async () => "found");
+    await guard.run("create", async () => "created");
+    expect(guard.refuses()).toEqual(["OOM"]);
+    expect(events).not.toContain("accepted");
+    await guard.run("hold", async () => "held");
+    expect(guard.refuses()).toEqual([]);
+    expect(events.filter((kind) => kind === "accepted")).toHaveLength(1);
+  });
+
+  test.each([
+    "LOADING Redis is loading the dataset in memory",
+    "CLUSTERDOWN The cluster is down",
+    "NOAUTH required",
+    "ERR Error running script (call to f_65fd): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
+  ])("to whatever it is asked counts as its absence: %s", async (message) => {
+    const { guard, events, fail } = guarded();
+    for (let n = 0; n < 3; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
+    expect(await guard.run("find", async () => "tried")).toEqual(unavailable);
+    expect(events.at(-1)).toBe("down");
+  });
+});
+
+describe("in time", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test("an operation that is not done is unavailable, whatever comes of it later", async () => {
+    const { guard, events } = guarded();
+    const { promise, reject } = Promise.withResolvers<never>();
+    const outcome = guard.run("find", () => promise);
+    await vi.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
+    expect(events).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await outcome).toEqual(unavailable);
+    // Nobody waits for it: were it not taken, the process would end by it.
+    reject(new Error("Connection is closed."));
+    await vi.advanceTimersByTimeAsync(TIMEOUT_MS);
+    expect(events).toEqual(["failed"]);
+  });
+
+  test("an operation that is done or has failed leaves no timer", async () => {
+    const { guard, fail } = guarded();
+    await guard.run("find", async () => "found");
+    await fail("read ECONNRESET");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
