@@ -12,7 +12,7 @@ import { type Ledger, NO_CAPS } from "../src/admission/ledger.ts";
 import { memoryLedger } from "../src/admission/memory.ts";
 import { redisLedger } from "../src/admission/redis.ts";
 import { startSweeper } from "../src/admission/sweeper.ts";
-import { createGuard } from "../src/redis/circuit.ts";
+import { createRedisCircuit } from "../src/redis/circuit.ts";
 import { connectRedis } from "../src/redis/connection.ts";
 import { mintSessionId, principalDigest, type SessionKey, sessionKey } from "../src/sessions/id.ts";
 import { type MemoryStore, memoryStore } from "../src/sessions/memory.ts";
@@ -83,7 +83,7 @@ async function measureRedis(owner: AsyncDisposableStack) {
   });
   connection.on("error", () => undefined);
   // What fails is told by `create`.
-  const guard = createGuard(TIMEOUT_MS, () => undefined);
+  const guard = createRedisCircuit(TIMEOUT_MS, () => undefined);
   const store = redisStore({ ...LIFESPAN, connection, guard, prefix: PREFIX, onUnreadable: () => undefined });
   owner.defer(() => connection.disconnect());
   while (connection.status !== "ready") await sleep(10);

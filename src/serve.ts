@@ -16,9 +16,9 @@ import { createGateway } from "./gateway/gateway.ts";
 import type { Served } from "./last-net.ts";
 import { capObserver, recoveryObserver, requestObserver, sweepObserver, untakenObserver } from "./observe.ts";
 import { createBudget } from "./recovery/budget.ts";
-import { createOverrideGuard } from "./recovery/mode-override.ts";
+import { createModeOverrideHealth } from "./recovery/mode-override.ts";
 import { createRecovery } from "./recovery/recover.ts";
-import { createKeeper } from "./recovery/replayable.ts";
+import { createReplayableRequests } from "./recovery/replayable.ts";
 import { createResume } from "./recovery/resume.ts";
 import { credentialHeaders } from "./recovery/sent-headers.ts";
 import { reloadOnChange } from "./reload.ts";
@@ -144,11 +144,11 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       admission: createAdmission(ledger),
       inUse,
       resume: createResume(recovery),
-      keeper: createKeeper({
+      keeper: createReplayableRequests({
         store,
         recovery,
         egress,
-        overrides: createOverrideGuard(),
+        overrides: createModeOverrideHealth(),
         budget: createBudget(config.limits.replayBodies),
         answers: createBudget(config.limits.recoveredAnswers),
         notRemembered: (why) => metrics.notRemembered(why),

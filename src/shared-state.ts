@@ -39,7 +39,7 @@ export async function openStore(
 
   // Loaded by who uses it: a router without Redis does without its client.
   const { connectRedis, redisWarnings } = await import("./redis/connection.ts");
-  const { createGuard } = await import("./redis/circuit.ts");
+  const { createRedisCircuit } = await import("./redis/circuit.ts");
   const { REFUSALS } = await import("./redis/refusals.ts");
   const { redisLedger } = await import("./admission/redis.ts");
   const { redisLocks } = await import("./locks/redis.ts");
@@ -53,7 +53,7 @@ export async function openStore(
   let down = false;
   const isDue = seldom();
   const countUntilDue = seldomCounted();
-  const guard = createGuard(
+  const guard = createRedisCircuit(
     store.timeout,
     (event: RedisEvent) => {
       switch (event.kind) {

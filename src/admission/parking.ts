@@ -3,11 +3,12 @@
  * to end what they hold of it. First the store, in one atomic step: whoever comes back to it finds it parked, and begins anew at
  * the backend; so no call meets its backend session while that is being ended.
  */
+
+import type { BackendSession } from "../core/session.ts";
 import type { Session, SessionStore } from "../sessions/store.ts";
 import { isParked } from "../sessions/store.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 import { NO_CAPS } from "./ledger.ts";
-import type { BackendSession } from "./sweeper.ts";
 
 export type ParkingEvent =
   /** Its slot went to another session. `ended`: it does not come back, since its backend's losses are its client's matter. */

@@ -14,7 +14,7 @@
  */
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
-import { defineScripts, type Guard } from "../redis/circuit.ts";
+import { defineScripts, type RedisCircuit } from "../redis/circuit.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
@@ -22,7 +22,7 @@ import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger
 export interface RedisLedgerOptions {
   /** Connected, or trying to. The caller closes it. */
   readonly connection: Redis | Cluster;
-  readonly guard: Guard;
+  readonly guard: RedisCircuit;
   /** How every key begins. */
   readonly prefix: string;
   /** Whether anonymous callers are counted beside others. */

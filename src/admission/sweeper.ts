@@ -2,9 +2,11 @@
  * Ends what has expired: gives its slot back and tells its backends, whose memory it still holds. It looks at leases that
  * ran out; of several routers that look at one, the store hands the session to exactly one.
  */
+
 import type { Header } from "../core/http.ts";
+import type { BackendSession } from "../core/session.ts";
 import type { SessionKey } from "../sessions/id.ts";
-import { type Binding, isParked, type Session, type SessionStore } from "../sessions/store.ts";
+import { isParked, type Session, type SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 import { createTurns, type Turns } from "./turns.ts";
@@ -27,9 +29,6 @@ export type SweepEvent =
   | { readonly kind: "counted"; readonly live: number; readonly parked: number }
   /** A backend was not told of the end of a session; `given-up`: nor will it be, since it failed before in this sweep, or is too slow. */
   | { readonly kind: "not-told"; readonly backend: string; readonly why: "given-up" | Error };
-
-/** A backend's session, and where it is. */
-export type BackendSession = Omit<Binding, "generation">;
 
 export interface SweeperOptions {
   readonly ledger: Ledger;

@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { MCP_SESSION_ID, OWN_CLIENT_ID_PREFIX, X_CLIENT_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
+import type { BackendSession } from "../core/session.ts";
 
 /** How long (ms) the end of a session may take. */
 const END_TIMEOUT_MS = 5_000;
@@ -17,18 +18,11 @@ const END_TIMEOUT_MS = 5_000;
 const LARGEST_HEAD = 64 * 1024;
 
 /** A backend, as Envoy knows it. */
-export interface Target {
+export interface BackendEndpoint {
   /** Its name as an Envoy cluster. */
   readonly backend: string;
   /** Path, and query, of its MCP endpoint. */
   readonly path: string;
-}
-
-/** Where a backend's session is. */
-export interface Pin {
-  readonly sessionId: string;
-  /** `ip:port` that holds it. */
-  readonly endpoint: string;
 }
 
 /** Why we call, as the access log has it, but where the headers say for which client. */
@@ -36,9 +30,9 @@ type Purpose = "initialize" | "recovery" | "sweep";
 
 interface Call {
   readonly purpose: Purpose;
-  readonly target: Target;
+  readonly target: BackendEndpoint;
   /** undefined: in no session, at any endpoint. */
-  readonly pin: Pin | undefined;
+  readonly pin: BackendSession | undefined;
   readonly method: "POST" | "DELETE";
   /** Beside those that the rest says. */
   readonly headers: readonly Header[];
@@ -70,7 +64,12 @@ export interface Egress {
    * client end sessions (405), is as good. Rejects where the backend was not told.
    * @param headers credentials, where somebody's are at hand
    */
-  endSession(target: Target, pin: Pin, headers: readonly Header[], signal: AbortSignal): Promise<void>;
+  endSession(
+    target: BackendEndpoint,
+    pin: BackendSession,
+    headers: readonly Header[],
+    signal: AbortSignal,
+  ): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -18,8 +18,8 @@ export function requestPolicy({
   const routeOf = ({ path, backend, sessions }: Config["routes"][number]): Route => {
     const to = byName.get(backend);
     if (to === undefined) throw new Error(`route ${path} leads to "${backend}", which is no backend`);
-    const { onSessionLost, origin, timeouts } = to;
-    return { path, backend, backendPath: to.path, sessions, onSessionLost, origin, timeouts };
+    const { name, path: pathThere, onSessionLost, origin, timeouts } = to;
+    return { kind: "transparent", path, sessions, backend: { name, path: pathThere, onSessionLost, origin, timeouts } };
   };
   return {
     routes: new Map(routes.map((route) => [route.path, routeOf(route)])),

@@ -8,7 +8,7 @@ import { publicPath } from "./public-path.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy, Route } from "./routes.ts";
 
-export type Opening =
+export type RequestKind =
   /** A POST whose body is to be read. */
   | { readonly kind: "message"; readonly route: Route; readonly query: string }
   /** A GET that opens an event stream. */
@@ -25,7 +25,7 @@ const METHOD_OVERRIDES = new HeaderNames(["x-http-method-override", "x-http-meth
 const METHOD_OVERRIDDEN = `a request must not override its method (${METHOD_OVERRIDES.names.join(", ")})`;
 
 /** Checks, in this order: host, origin, path, method, and what each method's head must say. */
-export function openRequest({ headers, endOfStream }: RequestHead, policy: RequestPolicy): Opening {
+export function classifyHead({ headers, endOfStream }: RequestHead, policy: RequestPolicy): RequestKind {
   const host = headers.get(":authority") ?? "";
   if (!hostAllowed(host, policy)) return refuse({ reason: "host-not-allowed" });
   if (!originAllowed(headers.get(ORIGIN), host, policy)) return refuse({ reason: "origin-not-allowed" });
@@ -52,13 +52,13 @@ export function openRequest({ headers, endOfStream }: RequestHead, policy: Reque
   }
 }
 
-function openPost(headers: HeaderFields, endOfStream: boolean, route: Route, query: string): Opening {
+function openPost(headers: HeaderFields, endOfStream: boolean, route: Route, query: string): RequestKind {
   if (!isJsonInUtf8(headers.get("content-type"))) return refuse({ reason: "content-type" });
   if (!isUnencoded(headers.get("content-encoding"))) return refuse({ reason: "content-encoding" });
   if (endOfStream) return refuse({ reason: "not-json" });
   return { kind: "message", route, query };
 }
 
-function refuse(reject: Reject): Opening {
+function refuse(reject: Reject): RequestKind {
   return { kind: "reject", reject };
 }

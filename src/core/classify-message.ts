@@ -5,7 +5,7 @@ import type { HeaderFields } from "./http.ts";
 import type { Span } from "./json/span.ts";
 import { classify, classifyBatch } from "./mcp/era.ts";
 import { INITIALIZE, isOfSessions, methodFault, tooLong } from "./mcp/methods.ts";
-import { type Note, noteOf, notesOf } from "./mcp/session-state.ts";
+import { type StateChangeAt, stateChangeOf, stateChangesOf } from "./mcp/session-state.ts";
 import { headerValue, subjectOf } from "./mcp/subjects.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy } from "./routes.ts";
@@ -19,7 +19,7 @@ export interface Labels {
 }
 
 /** A message that may go on. `id` is the request's, as written. */
-export type Intent =
+export type MessageKind =
   /** Legacy: asks for a new session. `params` is where they stand in the body. */
   | {
       readonly kind: "initialize";
@@ -33,7 +33,7 @@ export type Intent =
       readonly kind: "legacy";
       readonly id: string | undefined;
       readonly labels: Labels;
-      readonly notes?: readonly Note[];
+      readonly stateChanges?: readonly StateChangeAt[];
     }
   /** Modern: stateless. */
   | { readonly kind: "modern"; readonly id: string | undefined; readonly labels: Labels }
@@ -47,17 +47,26 @@ const NO_LABELS: Labels = { method: undefined, name: undefined };
 const BATCH_LABELS: Labels = { method: "batch", name: undefined };
 
 /** Reads a POST body and says what it is. Headers are cross-checks only: the body decides. */
-export function decide(bytes: Uint8Array, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
+export function classifyMessage(
+  bytes: Uint8Array,
+  headers: HeaderFields,
+  limits: RequestPolicy["limits"],
+): MessageKind {
   if (bytes.length > limits.body) return { kind: "reject", id: undefined, reject: { reason: "body-too-large" } };
   const body = readBody(bytes, limits);
   if (body.kind === "unreadable") {
     if (body.reason === "not-json") return { kind: "reject", id: undefined, reject: { reason: "not-json" } };
     return refuse(body.id, { reason: "invalid-request", detail: body.detail, id: body.id });
   }
-  return body.kind === "batch" ? decideBatch(body, limits) : decideMessage(body.message, headers, limits);
+  return body.kind === "batch"
+    ? classifyBatchMessages(body, limits)
+    : classifySingleMessage(body.message, headers, limits);
 }
 
-function decideBatch({ messages }: Extract<Body, { kind: "batch" }>, limits: RequestPolicy["limits"]): Intent {
+function classifyBatchMessages(
+  { messages }: Extract<Body, { kind: "batch" }>,
+  limits: RequestPolicy["limits"],
+): MessageKind {
   const era = classifyBatch(messages);
   if (era.era !== "legacy") return refuse(undefined, { reason: "invalid-request", detail: era.detail });
   for (const message of messages) {
@@ -69,11 +78,11 @@ function decideBatch({ messages }: Extract<Body, { kind: "batch" }>, limits: Req
   const agree = first !== undefined && others.every((other) => saysTheSame(first, other));
   const labels = agree ? labelsOf(first, limits) : BATCH_LABELS;
   if (typeof labels === "string") return refuse(undefined, { reason: "invalid-request", detail: labels });
-  const notes = notesOf(messages);
-  return { kind: "legacy", id: undefined, labels, ...(notes && { notes }) };
+  const stateChanges = stateChangesOf(messages);
+  return { kind: "legacy", id: undefined, labels, ...(stateChanges && { stateChanges }) };
 }
 
-function decideMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): Intent {
+function classifySingleMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): MessageKind {
   const id = message.kind === "request" ? message.id : undefined;
   const fault = methodFault(message, limits);
   if (fault !== undefined) return refuse(id, { reason: "invalid-request", detail: fault, id });
@@ -96,8 +105,8 @@ function decideMessage(message: Message, headers: HeaderFields, limits: RequestP
     if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body-too-large", id });
     return { kind: "initialize", id, labels, params, protocolVersion: params.protocolVersion };
   }
-  const note = era.era === "legacy" ? noteOf(message) : undefined;
-  return { kind: era.era, id, labels, ...(note && { notes: [note] }) };
+  const change = era.era === "legacy" ? stateChangeOf(message) : undefined;
+  return { kind: era.era, id, labels, ...(change && { stateChanges: [change] }) };
 }
 
 /** MCP 2025-03-26, lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch". */
@@ -129,6 +138,6 @@ function saysTheSame(one: Message, other: Message): boolean {
   return one.method === other.method && nameOf(one) === nameOf(other);
 }
 
-function refuse(id: string | undefined, reject: Reject): Intent {
+function refuse(id: string | undefined, reject: Reject): MessageKind {
   return { kind: "reject", id, reject };
 }

@@ -16,11 +16,12 @@ import {
   X_MCP_SESSION,
 } from "./headers.ts";
 import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } from "./http.ts";
-import type { Route } from "./routes.ts";
+import type { Backend } from "./routes.ts";
+import type { BackendSession } from "./session.ts";
 
 /** Where a request goes, and what it is told of its session. */
 export interface Destination {
-  readonly route: Route;
+  readonly backend: Backend;
   /** The request's query with its question mark, or "". */
   readonly query: string;
   readonly labels: Labels | undefined;
@@ -29,7 +30,7 @@ export interface Destination {
   /** `x-mcp-principal`; undefined of nobody's request. */
   readonly principalTag: string | undefined;
   /** The backend's session and its endpoint; undefined where any endpoint will do. */
-  readonly pin: { readonly sessionId: string; readonly endpoint: string } | undefined;
+  readonly pin: BackendSession | undefined;
 }
 
 const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
@@ -80,12 +81,12 @@ export function strip(spoofed: readonly string[]): Verdict {
  * is of a session that is gone
  */
 export function forward(
-  { route, query, labels, sessionTag, principalTag, pin }: Destination,
+  { backend, query, labels, sessionTag, principalTag, pin }: Destination,
   mustNotPass: readonly string[],
 ): Verdict {
   const set: Header[] = [
-    [":path", route.backendPath + query],
-    [X_MCP_BACKEND, route.backend],
+    [":path", backend.path + query],
+    [X_MCP_BACKEND, backend.name],
   ];
   if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);

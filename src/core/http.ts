@@ -87,15 +87,15 @@ export interface StreamedAnswer {
 }
 
 /** The verdict takes longer than Envoy waits by itself. */
-export interface Later {
-  readonly kind: "later";
+export interface DeferredVerdict {
+  readonly kind: "deferred";
   /** ms that Envoy is to wait from now on, at most its max_message_timeout. */
-  readonly patience: number;
+  readonly messageTimeout: number;
   readonly verdict: Promise<Verdict>;
 }
 
 /** A verdict, now or once it is known. */
-export type Decision = Verdict | Later | Promise<Verdict | Later>;
+export type Decision = Verdict | DeferredVerdict | Promise<Verdict | DeferredVerdict>;
 
 /** Answer the client in place of the backend. */
 export interface Reply {

@@ -2,47 +2,65 @@
 import type { Identity } from "./identity.ts";
 import type { Parking } from "./parking.ts";
 
-export interface Route {
-  /** Public path, as `publicPath` leaves it. */
+/** An MCP server behind Envoy: one cluster of equal endpoints. */
+export interface Backend {
+  /** Its name as an Envoy cluster. */
+  readonly name: string;
+  /** Path of its MCP endpoint. */
   readonly path: string;
-  /** The backend, by the name that it has as an Envoy cluster. */
-  readonly backend: string;
-  /** Path of the MCP endpoint at the backend. */
-  readonly backendPath: string;
-  /** Whether a legacy message other than initialize needs a session. */
-  readonly sessions: "optional" | "required";
-  /** What is done when the backend has lost a session. */
+  /** What the gateway does when the backend has lost a session. */
   readonly onSessionLost: "recover" | "surface";
   /** What becomes of a client's Origin once it was checked. */
   readonly origin: "remove" | "forward";
-  /** The backend's times, in ms: of a whole call, and of a session's recovery. */
+  /** Longest times in ms: of a whole call, and of the recovery of a session. */
   readonly timeouts: { readonly call: number; readonly initialize: number };
 }
 
+interface PublicPath {
+  /** Public path, as `publicPath` leaves it. */
+  readonly path: string;
+  /** Whether a legacy message other than initialize needs a session. */
+  readonly sessions: "optional" | "required";
+}
+
+/** Messages pass to one backend, unchanged. */
+export interface TransparentRoute extends PublicPath {
+  readonly kind: "transparent";
+  readonly backend: Backend;
+}
+
+/** One MCP server made of several. The check of the configuration refuses it: it is not built yet. */
+interface FederatedRoute extends PublicPath {
+  readonly kind: "federated";
+  readonly backends: readonly Backend[];
+}
+
+export type Route = TransparentRoute | FederatedRoute;
+
 /** Envoy has to wait a little longer than what it waits for. */
-const PATIENCE_SLACK_MS = 1_000;
+const MESSAGE_TIMEOUT_SLACK_MS = 1_000;
 
 /** How long (ms) Envoy may have to wait for a verdict: for a session's recovery, and then for the backend's answer. */
-export function longestPatience({ initialize, call }: Route["timeouts"]): number {
-  return initialize + call + PATIENCE_SLACK_MS;
+export function recoveryMessageTimeout({ initialize, call }: Backend["timeouts"]): number {
+  return initialize + call + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
 /** How long (ms) Envoy may have to wait for the verdict on a request whose session was parked: for another one. */
-export function longestResumption({ initialize }: Route["timeouts"]): number {
-  return initialize + PATIENCE_SLACK_MS;
+export function resumptionMessageTimeout({ initialize }: Backend["timeouts"]): number {
+  return initialize + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
 /**
  * How long (ms) an initialize may wait for a slot. Half of what Envoy gives the whole call, which it counts from the beginning: the
  * backend needs the rest.
  */
-export function longestWaitOf(wait: number, { call }: Route["timeouts"]): number {
+export function longestWaitOf(wait: number, { call }: Backend["timeouts"]): number {
   return Math.min(wait, call / 2);
 }
 
 /** How long (ms) Envoy may have to wait for the verdict on an initialize that waits for a slot. */
-export function longestWait(wait: number): number {
-  return wait + PATIENCE_SLACK_MS;
+export function waitMessageTimeout(wait: number): number {
+  return wait + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
 export interface RequestPolicy {

@@ -11,7 +11,7 @@ import {
   X_CLIENT_ID,
 } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
-import { longestPatience, longestWait } from "../core/routes.ts";
+import { recoveryMessageTimeout, waitMessageTimeout } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
 import { duration, extension, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
@@ -62,8 +62,8 @@ export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" 
   const recovering = backends.filter(({ onSessionLost }) => onSessionLost === "recover");
   return Math.max(
     processor.messageTimeout,
-    longestWait(admission.wait ?? 0),
-    ...recovering.map(({ timeouts }) => longestPatience(timeouts)),
+    waitMessageTimeout(admission.wait ?? 0),
+    ...recovering.map(({ timeouts }) => recoveryMessageTimeout(timeouts)),
   );
 }
 

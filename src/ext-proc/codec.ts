@@ -296,7 +296,7 @@ export function encodeStreamedBody(body: Uint8Array, last: boolean): Uint8Array 
 const DURATION = { seconds: varintTag(1), nanos: varintTag(2) } as const;
 
 /** Writes that the answer to the message at hand takes up to `ms` more. Envoy obeys once a phase. */
-export function encodePatience(ms: number): Uint8Array {
+export function encodeMessageTimeout(ms: number): Uint8Array {
   const seconds = Math.floor(ms / 1000);
   const nanos = (ms % 1000) * 1_000_000;
   const duration = sizeOfNumber(seconds) + sizeOfNumber(nanos);

@@ -9,7 +9,7 @@ import {
   decodeRequest,
   type EnvoyMessage,
   encodeHealth,
-  encodePatience,
+  encodeMessageTimeout,
   encodeResponse,
   encodeStreamedBody,
   NOT_SERVING,
@@ -74,7 +74,7 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
         gateway.open(),
         {
           answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)),
-          extend: (ms) => call.write(encodePatience(ms)),
+          extend: (ms) => call.write(encodeMessageTimeout(ms)),
           send: (body, last) => drained(call, call.write(encodeStreamedBody(body, last))),
           pause: (ms) => {
             call.pause();

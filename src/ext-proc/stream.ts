@@ -5,7 +5,7 @@
  * request through (envoy.md §1). So an unforeseen error, or messages in an impossible order, become a 500.
  */
 import { assertNever } from "../core/assert-never.ts";
-import { CONTINUE, type Decision, type Later, type StreamedAnswer, type Verdict } from "../core/http.ts";
+import { CONTINUE, type Decision, type DeferredVerdict, type StreamedAnswer, type Verdict } from "../core/http.ts";
 import type { Exchange } from "../gateway/gateway.ts";
 import type { EnvoyMessage, Phase } from "./codec.ts";
 
@@ -97,7 +97,7 @@ class ExchangeStream implements Stream {
 
   finished(): void {
     if (this.#over) return;
-    if (this.#overrideTaken && performance.now() - this.#answeredAt <= REFUSAL_MS) this.#exchange.overrideMissed();
+    if (this.#overrideTaken && performance.now() - this.#answeredAt <= REFUSAL_MS) this.#exchange.overrideIgnored();
     this.#close();
     // Envoy has gone while its answer was being made: OK would say that none is needed.
     if (this.#busy) this.#channel.abort();
@@ -110,19 +110,19 @@ class ExchangeStream implements Stream {
     try {
       const verdict = this.#decide(message);
       if (verdict instanceof Promise) this.#await(phase, verdict);
-      else if (verdict.kind === "later") this.#awaitLater(phase, verdict);
+      else if (verdict.kind === "deferred") this.#awaitLater(phase, verdict);
       else this.#answer(phase, verdict);
     } catch (error) {
       this.#fault(phase, error);
     }
   }
 
-  #awaitLater(phase: Phase, { patience, verdict }: Later): void {
-    if (!this.#over) this.#channel.extend(patience);
+  #awaitLater(phase: Phase, { messageTimeout, verdict }: DeferredVerdict): void {
+    if (!this.#over) this.#channel.extend(messageTimeout);
     this.#await(phase, verdict);
   }
 
-  #await(phase: Phase, verdict: Promise<Verdict | Later>): void {
+  #await(phase: Phase, verdict: Promise<Verdict | DeferredVerdict>): void {
     this.#busy = true;
     const goOn = () => {
       this.#busy = false;
@@ -132,9 +132,9 @@ class ExchangeStream implements Stream {
         this.message(next);
       }
     };
-    const settle = (settled: Verdict | Later) => {
+    const settle = (settled: Verdict | DeferredVerdict) => {
       try {
-        if (settled.kind === "later") {
+        if (settled.kind === "deferred") {
           this.#awaitLater(phase, settled);
           return;
         }
@@ -235,7 +235,7 @@ class ExchangeStream implements Stream {
   /** Drops a piece of the replaced body. The first piece shows that Envoy takes our answer. */
   #readOver(message: EnvoyMessage): void {
     if (this.#overrideTaken) {
-      this.#exchange.overrideTaken();
+      this.#exchange.overrideAccepted();
       this.#overrideTaken();
     }
     if (message.phase !== "response_body") return;

@@ -4,6 +4,7 @@
  * One `Exchange` is one HTTP request. It holds what the phases must remember of each other, and the configuration that
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
+
 import type { Admission, NotCommitted, Reserved, Slot, SlotWait } from "../admission/admission.ts";
 import type { InUse, Use } from "../admission/in-use.ts";
 import { extendLease, returnToSlot } from "../admission/lease.ts";
@@ -16,17 +17,17 @@ import {
   readRedirect,
 } from "../core/answer-head.ts";
 import { assertNever } from "../core/assert-never.ts";
-import { type Opening, openRequest } from "../core/classify-head.ts";
-import { decide, type Intent, type Labels } from "../core/classify-message.ts";
+import { classifyHead, type RequestKind } from "../core/classify-head.ts";
+import { classifyMessage, type Labels, type MessageKind } from "../core/classify-message.ts";
 import { type Destination, forward, staleResumption, strip, watchedHeaders } from "../core/forward.ts";
 import { COOKIE, MCP_SESSION_ID } from "../core/headers.ts";
 import {
   CONTINUE,
   type Decision,
+  type DeferredVerdict,
   DROP_BODY,
   type HeaderFields,
   isSuccess,
-  type Later,
   namesEventStream,
   type Reply,
   type RequestHead,
@@ -38,9 +39,16 @@ import { textOf } from "../core/json/span.ts";
 import { mayUse } from "../core/ownership.ts";
 import { answer, type Reject, type RejectReason } from "../core/reject.ts";
 import { isUnanswered } from "../core/response-flags.ts";
-import { longestResumption, longestWait, longestWaitOf, type RequestPolicy, type Route } from "../core/routes.ts";
+import {
+  longestWaitOf,
+  type RequestPolicy,
+  resumptionMessageTimeout,
+  type TransparentRoute,
+  waitMessageTimeout,
+} from "../core/routes.ts";
+import type { BackendSession } from "../core/session.ts";
 import { readSessionHeader } from "../core/session-header.ts";
-import type { Keeper, Kept, NotKept, SentMessage } from "../recovery/replayable.ts";
+import type { NotReplayable, ReplayableRequest, ReplayableRequests, SentMessage } from "../recovery/replayable.ts";
 import type { Resume } from "../recovery/resume.ts";
 import {
   mintSessionId,
@@ -75,12 +83,12 @@ export interface Exchange {
   /** Sees the head of the answer, whoever gave it. */
   responseHeaders(head: ResponseHead): Decision;
   /** Envoy takes the body of a streamed answer. */
-  overrideTaken(): void;
+  overrideAccepted(): void;
   /**
    * Envoy has not taken the body of a streamed answer, so that the client got the head of one answer and the body of another;
    * or the client left before Envoy could.
    */
-  overrideMissed(): void;
+  overrideIgnored(): void;
   /** The request has ended, in whatever way; nothing more is asked. */
   closed(): void;
   /** Whether the answer, once its head was seen, is an event stream. */
@@ -93,20 +101,25 @@ export interface Exchange {
 export type RequestEvent =
   | {
       readonly kind: "forwarded";
-      readonly route: Route;
+      readonly route: TransparentRoute;
       readonly how: "initialize" | "session" | "sessionless" | "modern";
     }
-  | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: Route | undefined }
+  | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: TransparentRoute | undefined }
   /** Should its session turn out to be lost, it is not recovered for this request. */
-  | { readonly kind: "not-kept"; readonly reason: NotKept; readonly route: Route }
-  | { readonly kind: "session-created"; readonly route: Route; readonly tag: string; readonly endpoint: string }
-  | { readonly kind: "session-ended"; readonly route: Route; readonly tag: string }
+  | { readonly kind: "not-replayable"; readonly reason: NotReplayable; readonly route: TransparentRoute }
+  | {
+      readonly kind: "session-created";
+      readonly route: TransparentRoute;
+      readonly tag: string;
+      readonly endpoint: string;
+    }
+  | { readonly kind: "session-ended"; readonly route: TransparentRoute; readonly tag: string }
   /** Envoy is held to take no streamed answers, since it missed so many in a row: those of this backend are sent whole. */
-  | { readonly kind: "override-refused"; readonly route: Route; readonly missed: number }
+  | { readonly kind: "override-refused"; readonly route: TransparentRoute; readonly missed: number }
   /** A backend's answer shows that its MCP endpoint is not where the configuration says. */
   | {
       readonly kind: "endpoint-doubtful";
-      readonly route: Route;
+      readonly route: TransparentRoute;
       readonly method: string;
       readonly fault: EndpointFault;
     };
@@ -120,7 +133,7 @@ export interface GatewayDependencies {
   /** Told of each request in a session while that is under way. */
   readonly inUse: InUse;
   /** Keeps what must be sent again if its session is lost. */
-  readonly keeper: Keeper;
+  readonly keeper: ReplayableRequests;
   /** Begins another backend session for one that was parked. */
   readonly resume: Resume;
   /**
@@ -136,15 +149,15 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
 }
 
 /** A request whose head was accepted. */
-interface OpenedRequest {
-  readonly kind: Exclude<Opening["kind"], "reject">;
+interface AcceptedRequest {
+  readonly kind: Exclude<RequestKind["kind"], "reject">;
   readonly headers: HeaderFields;
   /**
    * Names of the headers that must not go on as the client sent them. Of a message the spoofed ones are not among them:
    * they are removed while its head is dealt with, before the body comes.
    */
-  readonly mustNotPass: readonly string[];
-  readonly route: Route;
+  readonly headersToRemove: readonly string[];
+  readonly route: TransparentRoute;
   readonly query: string;
 }
 
@@ -195,7 +208,7 @@ const SESSION_ENDED: Reply = { kind: "reply", status: 204, headers: [], body: ""
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;
   readonly #policy: RequestPolicy;
-  #request: OpenedRequest | undefined;
+  #request: AcceptedRequest | undefined;
   /** Digest of who sent the request. */
   #principal = ANONYMOUS;
   #claimed: ClaimedSession | "malformed" | undefined;
@@ -207,7 +220,7 @@ class HttpExchange implements Exchange {
   /** The session in which this is the client's first GET since it was recovered. */
   #listensAnew: OwnSession | undefined;
   /** What is sent again if its session turns out to be lost. */
-  #kept: Kept | undefined;
+  #kept: ReplayableRequest | undefined;
   /** The session that the request is under way in. */
   #use: Use | undefined;
   /** Ends the wait for another backend session in place of a parked one. */
@@ -227,20 +240,22 @@ class HttpExchange implements Exchange {
   }
 
   requestHeaders(head: RequestHead): Decision {
-    const opening = openRequest(head, this.#policy);
+    const opening = classifyHead(head, this.#policy);
     if (opening.kind === "reject") return this.#refuse(opening.reject);
     const { kind, route, query } = opening;
+    // The check of the configuration refuses federated routes.
+    if (route.kind === "federated") return this.#refuse({ reason: "no-route" });
     const { identity } = this.#policy;
     const names = principalNames(head.headers, head.claims, identity);
     if (mustAuthenticate(identity, names, head.headers, query)) return this.#refuse({ reason: "unauthenticated" });
     this.#principal = names ? principalDigest(names) : ANONYMOUS;
     const { spoofed, page } = watchedHeaders(head.headers);
     const sessionIds = head.headers.get(MCP_SESSION_ID);
-    this.#claimed = this.#lookUp(sessionIds, route.backend);
-    const mustNotPass = kind === "message" ? [] : [...spoofed];
-    if (sessionIds !== undefined) mustNotPass.push(MCP_SESSION_ID);
-    if (route.origin === "remove") mustNotPass.push(...page);
-    this.#request = { kind, headers: head.headers, mustNotPass, route, query };
+    this.#claimed = this.#lookUp(sessionIds, route.backend.name);
+    const headersToRemove = kind === "message" ? [] : [...spoofed];
+    if (sessionIds !== undefined) headersToRemove.push(MCP_SESSION_ID);
+    if (route.backend.origin === "remove") headersToRemove.push(...page);
+    this.#request = { kind, headers: head.headers, headersToRemove, route, query };
     switch (kind) {
       case "message":
         // The session is looked for while the body arrives.
@@ -255,10 +270,10 @@ class HttpExchange implements Exchange {
   }
 
   requestBody(body: Uint8Array): Decision {
-    const { kind, headers } = this.#opened();
+    const { kind, headers } = this.#accepted();
     // A GET or DELETE was decided by its head. What it carries is no message, and no server shall take it for one.
     if (kind !== "message") return body.length === 0 ? CONTINUE : DROP_BODY;
-    const intent = decide(body, headers, this.#policy.limits);
+    const intent = classifyMessage(body, headers, this.#policy.limits);
     this.#requestId = intent.id;
     switch (intent.kind) {
       case "reject":
@@ -268,7 +283,7 @@ class HttpExchange implements Exchange {
       case "initialize":
         return this.#initialize(intent, body);
       case "legacy":
-        return this.#forwardInSession(intent.labels, { id: intent.id, body, notes: intent.notes });
+        return this.#forwardInSession(intent.labels, { id: intent.id, body, stateChanges: intent.stateChanges });
       default:
         return assertNever(intent);
     }
@@ -305,23 +320,23 @@ class HttpExchange implements Exchange {
     const { headers, endpoint } = head;
     const status = headers.get(":status");
     if (isSuccess(status)) return this.#passOn(head);
-    const { route, headers: requested } = this.#opened();
-    if (endpoint !== undefined && isRedirect(status)) this.#doubt(readRedirect(headers, route.backendPath, endpoint));
-    if (status !== "404" && status !== "405") void this.#dependencies.abandon(route.backend, ended, requested);
+    const { route, headers: requested } = this.#accepted();
+    if (endpoint !== undefined && isRedirect(status)) this.#doubt(readRedirect(headers, route.backend.path, endpoint));
+    if (status !== "404" && status !== "405") void this.#dependencies.abandon(route.backend.name, ended, requested);
     return SESSION_ENDED;
   }
 
   /** A client that followed it would meet the backend, past every check. */
   #refuseRedirect(head: ResponseHead): Reply {
     const { headers, endpoint } = head;
-    this.#doubt(readRedirect(headers, this.#opened().route.backendPath, endpoint));
+    this.#doubt(readRedirect(headers, this.#accepted().route.backend.path, endpoint));
     if (this.#initializing) giveBack(this.#initializing.slot, head);
     return this.#refuse({ reason: "backend-redirects", id: this.#requestId });
   }
 
   #doubt(fault: EndpointFault | undefined): void {
     if (!fault) return;
-    const { route, headers } = this.#opened();
+    const { route, headers } = this.#accepted();
     const method = this.#initializing ? "initialize" : (headers.get(":method") ?? "");
     this.#dependencies.observe({ kind: "endpoint-doubtful", route, method, fault });
   }
@@ -335,19 +350,19 @@ class HttpExchange implements Exchange {
 
   /** What the client hears from now on is of the session as it is: its next GET may go on from there. */
   #rememberListening({ key, binding: { generation } }: OwnSession): void {
-    const { backend } = this.#opened().route;
+    const { backend } = this.#accepted().route;
     // Not waited for: where it is not remembered, the next GET begins anew as this one does.
-    void this.#dependencies.store.remember(key, backend, { kind: "listening", generation });
+    void this.#dependencies.store.remember(key, backend.name, { kind: "listening", generation });
   }
 
-  overrideTaken(): void {
-    this.#kept?.overrideTaken();
+  overrideAccepted(): void {
+    this.#kept?.overrideAccepted();
   }
 
-  overrideMissed(): void {
-    const missed = this.#kept?.overrideMissed();
+  overrideIgnored(): void {
+    const missed = this.#kept?.overrideIgnored();
     if (missed === undefined) return;
-    this.#dependencies.observe({ kind: "override-refused", route: this.#opened().route, missed });
+    this.#dependencies.observe({ kind: "override-refused", route: this.#accepted().route, missed });
   }
 
   fault(): Reply {
@@ -383,7 +398,10 @@ class HttpExchange implements Exchange {
   }
 
   /** Sends a message into the session that it names, or to any endpoint where it names none. */
-  async #forwardInSession(labels: Labels | undefined, message: SentMessage | undefined): Promise<Verdict | Later> {
+  async #forwardInSession(
+    labels: Labels | undefined,
+    message: SentMessage | undefined,
+  ): Promise<Verdict | DeferredVerdict> {
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(labels);
     const own = await this.#ownSession(message === undefined ? "always" : "when-due", message);
     if ("reason" in own) return this.#refuse(own);
@@ -391,11 +409,11 @@ class HttpExchange implements Exchange {
   }
 
   /** The session's backend has been told to end it there: nothing is sent before there is another one. */
-  #resume(own: OwnSession, labels: Labels | undefined, message: SentMessage | undefined): Verdict | Later {
-    const { route, headers } = this.#opened();
+  #resume(own: OwnSession, labels: Labels | undefined, message: SentMessage | undefined): Verdict | DeferredVerdict {
+    const { route, headers } = this.#accepted();
     const { key, binding } = own;
     const id = this.#requestId;
-    if (route.onSessionLost === "surface") return this.#refuse({ reason: "session-unknown", id });
+    if (route.backend.onSessionLost === "surface") return this.#refuse({ reason: "session-unknown", id });
     this.#resuming = new AbortController();
     if (this.#closed) this.#resuming.abort(new Error("the request has ended"));
     const resumed = this.#dependencies.resume({ route, headers, key, binding }, this.#resuming.signal);
@@ -413,34 +431,37 @@ class HttpExchange implements Exchange {
           return assertNever(outcome);
       }
     });
-    return { kind: "later", patience: longestResumption(route.timeouts), verdict };
+    return { kind: "deferred", messageTimeout: resumptionMessageTimeout(route.backend.timeouts), verdict };
   }
 
   #send(own: OwnSession, labels: Labels | undefined, message: SentMessage | undefined): Verdict {
-    const { route, query, mustNotPass, headers } = this.#opened();
+    const { route, query, headersToRemove, headers } = this.#accepted();
     const { id: sessionId, key, binding, listening = FIRST_GENERATION } = own;
     this.#sessionId = sessionId;
     if (message === undefined && binding.generation > listening) this.#listensAnew = own;
     if (!this.#closed) {
-      this.#use = { key, principal: this.#principal, backend: route.backend };
+      this.#use = { key, principal: this.#principal, backend: route.backend.name };
       this.#dependencies.inUse.begin(this.#use);
     }
-    if (route.onSessionLost === "recover" && !this.#closed) {
+    if (route.backend.onSessionLost === "recover" && !this.#closed) {
       const { limits } = this.#policy;
       const { keeper } = this.#dependencies;
       const principal = this.#principal;
       const kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, principal, binding, limits });
-      if (typeof kept === "string") this.#dependencies.observe({ kind: "not-kept", reason: kept, route });
+      if (typeof kept === "string") this.#dependencies.observe({ kind: "not-replayable", reason: kept, route });
       else this.#kept = kept;
     }
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
     const destination = this.#destination(labels, sessionTag(key), binding);
-    return forward(destination, this.#listensAnew ? [...mustNotPass, ...staleResumption(headers)] : mustNotPass);
+    return forward(
+      destination,
+      this.#listensAnew ? [...headersToRemove, ...staleResumption(headers)] : headersToRemove,
+    );
   }
 
   /** Ends the session at once, whatever the backend will say, and tells the backend. */
   async #endSession(): Promise<Verdict> {
-    const { route, mustNotPass } = this.#opened();
+    const { route, headersToRemove } = this.#accepted();
     if (this.#claimed === undefined) return this.#forwardOutsideSessions(undefined);
     const own = await this.#ownSession("never");
     if ("reason" in own) return this.#refuse(own);
@@ -452,19 +473,22 @@ class HttpExchange implements Exchange {
     const tag = sessionTag(own.key);
     this.#dependencies.observe({ kind: "session-ended", route, tag });
     // A recovery may have moved the session since it was found.
-    const pin = bindingOf(removed.session, route.backend) ?? own.binding;
+    const pin = bindingOf(removed.session, route.backend.name) ?? own.binding;
     // Its backend was told then.
     if (isParked(pin)) return SESSION_ENDED;
     this.#ended = pin;
-    return forward(this.#destination(undefined, tag, pin), mustNotPass);
+    return forward(this.#destination(undefined, tag, pin), headersToRemove);
   }
 
   /**
    * Sends an initialize to any endpoint, if there is a slot for its session. A session id that came with it is dropped: stale
    * ones are normal after a loss.
    */
-  async #initialize(intent: Extract<Intent, { kind: "initialize" }>, body: Uint8Array): Promise<Verdict | Later> {
-    const { route, mustNotPass } = this.#opened();
+  async #initialize(
+    intent: Extract<MessageKind, { kind: "initialize" }>,
+    body: Uint8Array,
+  ): Promise<Verdict | DeferredVerdict> {
+    const { route, headersToRemove } = this.#accepted();
     const id = mintSessionId();
     const key = sessionKey(id);
     const { params, protocolVersion, labels } = intent;
@@ -476,31 +500,31 @@ class HttpExchange implements Exchange {
       if (this.#closed) slot.release();
       this.#initializing = { id, key, initializeParams, protocolVersion, slot };
       this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
-      return forward(this.#destination(labels, sessionTag(key), undefined), mustNotPass);
+      return forward(this.#destination(labels, sessionTag(key), undefined), headersToRemove);
     };
     const lease = { key, principal: this.#principal };
     const { admission } = this.#dependencies;
     const caps = this.#policy.admission;
-    const reserved = await admission.reserve(lease, route.backend, caps);
+    const reserved = await admission.reserve(lease, route.backend.name, caps);
     if (reserved.kind !== "exhausted" || this.#closed) return goOn(reserved);
-    const longest = caps.wait && longestWaitOf(caps.wait, route.timeouts);
-    const wait = admission.wait(lease, route.backend, { ...caps, wait: longest }, reserved);
+    const longest = caps.wait && longestWaitOf(caps.wait, route.backend.timeouts);
+    const wait = admission.wait(lease, route.backend.name, { ...caps, wait: longest }, reserved);
     if (!wait) return goOn(reserved);
     this.#waitForSlot = wait;
-    return { kind: "later", patience: longestWait(wait.longest), verdict: wait.outcome.then(goOn) };
+    return { kind: "deferred", messageTimeout: waitMessageTimeout(wait.longest), verdict: wait.outcome.then(goOn) };
   }
 
   /** The backend began a session: store it with the endpoint that holds it, and give the client our id for it. */
   async #beginSession(
     { id, key, initializeParams, protocolVersion, slot }: NewSession,
-    begun: Omit<Binding, "generation">,
+    begun: BackendSession,
     head: ResponseHead,
   ): Promise<Verdict> {
-    const { route, headers: requested } = this.#opened();
+    const { route, headers: requested } = this.#accepted();
     const { store, abandon } = this.#dependencies;
     const binding = { ...begun, generation: FIRST_GENERATION };
     const owner = this.#principal;
-    const bindings = { [route.backend]: binding };
+    const bindings = { [route.backend.name]: binding };
     const session = { owner, route: route.path, protocolVersion, initializeParams, bindings };
     const created = await store.create(key, session);
     const outcome =
@@ -508,7 +532,7 @@ class HttpExchange implements Exchange {
     if (outcome.kind !== "committed") {
       slot.leave();
       if (created.kind === "created") await store.remove(key);
-      void abandon(route.backend, binding, requested).then((told) => {
+      void abandon(route.backend.name, binding, requested).then((told) => {
         if (told) slot.release();
       });
       return this.#refuse(this.#notAdmitted(outcome));
@@ -525,21 +549,21 @@ class HttpExchange implements Exchange {
 
   /** A legacy message without a session: stateless servers exist, so the backend decides, unless the route says no. */
   #forwardOutsideSessions(labels: Labels | undefined): Verdict {
-    if (this.#opened().route.sessions === "required")
+    if (this.#accepted().route.sessions === "required")
       return this.#refuse({ reason: "session-required", id: this.#requestId });
     return this.#forwardUnpinned("sessionless", labels);
   }
 
   #forwardUnpinned(how: "sessionless" | "modern", labels: Labels | undefined): Verdict {
-    const { route, mustNotPass } = this.#opened();
+    const { route, headersToRemove } = this.#accepted();
     this.#dependencies.observe({ kind: "forwarded", route, how });
-    return forward(this.#destination(labels, undefined, undefined), mustNotPass);
+    return forward(this.#destination(labels, undefined, undefined), headersToRemove);
   }
 
   #destination(labels: Labels | undefined, tag: string | undefined, pin: Binding | undefined): Destination {
-    const { route, query } = this.#opened();
+    const { route, query } = this.#accepted();
     const principal = this.#principal === ANONYMOUS ? undefined : principalTag(this.#principal);
-    return { route, query, labels, sessionTag: tag, principalTag: principal, pin };
+    return { backend: route.backend, query, labels, sessionTag: tag, principalTag: principal, pin };
   }
 
   /**
@@ -547,7 +571,7 @@ class HttpExchange implements Exchange {
    * @param slides whether its expiry does. A GET's always: for as long as its stream is open nothing else may use the session.
    */
   async #ownSession(slides: "always" | "when-due" | "never", message?: SentMessage): Promise<OwnSession | Reject> {
-    const { route } = this.#opened();
+    const { route } = this.#accepted();
     const { store } = this.#dependencies;
     const claimed = this.#claimed === "malformed" ? undefined : this.#claimed;
     // Of a batch there is no one id to answer by.
@@ -556,7 +580,7 @@ class HttpExchange implements Exchange {
     const unknown = { reason: "session-unknown", id: this.#requestId } as const;
     let found = await (claimed?.found ?? UNKNOWN);
     if (claimed && found.kind === "unavailable")
-      found = await this.#askAgain(() => store.find(claimed.key, route.backend), message);
+      found = await this.#askAgain(() => store.find(claimed.key, route.backend.name), message);
     if (found.kind === "unavailable") return unavailable;
     if (!claimed || found.kind === "unknown") return unknown;
     const { session } = found;
@@ -565,7 +589,7 @@ class HttpExchange implements Exchange {
     if (!mayUse(session, route, this.#principal)) return unknown;
     const isDue = slides === "always" || (slides === "when-due" && (found.touchDue || (binding && isParked(binding))));
     if (binding && isDue) {
-      const touch = () => store.touch(claimed.key, route.backend);
+      const touch = () => store.touch(claimed.key, route.backend.name);
       let touched = await touch();
       if (touched.kind === "unavailable") touched = await this.#askAgain(touch, message);
       if (touched.kind === "unknown") return unknown;
@@ -598,7 +622,7 @@ class HttpExchange implements Exchange {
     return outcome;
   }
 
-  #opened(): OpenedRequest {
+  #accepted(): AcceptedRequest {
     // Only phases after an accepted head get here; anything else is a fault, and answered as one.
     if (!this.#request) throw new Error("a phase without an accepted request head");
     return this.#request;

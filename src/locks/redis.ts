@@ -2,13 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
-import { defineScripts, type Guard } from "../redis/circuit.ts";
+import { defineScripts, type RedisCircuit } from "../redis/circuit.ts";
 import type { Lock, Locks } from "./locks.ts";
 
 export interface RedisLocksOptions {
   /** Connected, or trying to. The caller closes it. */
   readonly connection: Redis | Cluster;
-  readonly guard: Guard;
+  readonly guard: RedisCircuit;
   /** How every key begins. */
   readonly prefix: string;
 }

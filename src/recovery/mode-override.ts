@@ -6,16 +6,16 @@
  * By backend: what one backend or its clients do changes nothing for another one. An answer that Envoy takes, at any backend,
  * proves that its configuration allows them: for a while such an end is that of a client.
  */
-export interface OverrideGuard {
+export interface ModeOverrideHealth {
   /** Whether an answer to a request for this backend may be streamed; otherwise it is sent whole, which Envoy always takes. */
   mayStream(backend: string): boolean;
   /** Envoy has taken a streamed answer. */
-  taken(): void;
+  accepted(): void;
   /**
    * One has ended without a sign that Envoy took it.
    * @returns how many have in a row, where Envoy is held to refuse them from now on
    */
-  missed(backend: string): number | undefined;
+  ignored(backend: string): number | undefined;
 }
 
 /** Misses in a row, at one backend, that make a refusal. */
@@ -33,11 +33,11 @@ interface Seen {
 }
 
 /** @param now milliseconds since some fixed moment; default the system's monotonic clock */
-export function createOverrideGuard({
+export function createModeOverrideHealth({
   now = () => performance.now(),
 }: {
   readonly now?: () => number;
-} = {}): OverrideGuard {
+} = {}): ModeOverrideHealth {
   /** Backends whose last answers were missed. */
   const missing = new Map<string, Seen>();
   let takenAt = Number.NEGATIVE_INFINITY;
@@ -50,11 +50,11 @@ export function createOverrideGuard({
       seen.tryAt = now() + HALF_OPEN_MS;
       return true;
     },
-    taken() {
+    accepted() {
       takenAt = now();
       missing.clear();
     },
-    missed(backend) {
+    ignored(backend) {
       if (now() - takenAt < PROOF_MS) return undefined;
       const seen = missing.get(backend) ?? { missed: 0, tryAt: undefined };
       missing.set(backend, seen);

@@ -4,21 +4,22 @@
  */
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Answer, Egress, Pin, Target } from "../backends/client.ts";
+import type { Answer, BackendEndpoint, Egress } from "../backends/client.ts";
 import { firstMessage, textOfAnswer } from "../backends/first-message.ts";
 import { BEGINNING_MS, FREE_DEBT_MS, listenAgainAfter } from "../core/brake.ts";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
+import type { BackendSession } from "../core/session.ts";
 import { readSessionHeader } from "../core/session-header.ts";
 import type { Lock, Locks } from "../locks/locks.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
-import { type Binding, bindingOf, type Remembered, type Session, type SessionStore } from "../sessions/store.ts";
+import { type Binding, bindingOf, type Session, type SessionState, type SessionStore } from "../sessions/store.ts";
 import { keptCookies, withCookies } from "./cookies.ts";
 import { createDeadlines, type Deadlines } from "./deadlines.ts";
 import { asksForLogin, isLost, isSeldomLoss, readSaid, type Suspicion } from "./lost.ts";
 import { lengthOf, type PingAnswer } from "./may-have-run.ts";
 import { retryAfter } from "./retry-after.ts";
-import { createGate, type Gate } from "./semaphore.ts";
+import { createSemaphore, type Semaphore } from "./semaphore.ts";
 
 /** A request that was answered as one in a lost session is. */
 interface Loss {
@@ -27,7 +28,7 @@ interface Loss {
   /** Status of the answer that raised the suspicion. */
   readonly status: number;
   readonly key: SessionKey;
-  readonly target: Target;
+  readonly target: BackendEndpoint;
   /** The binding that the request was sent by. */
   readonly used: Binding;
   /**
@@ -102,7 +103,7 @@ export interface RecoveryDependencies {
   readonly locks: Locks;
   readonly egress: Egress;
   /** Tells a backend that a session which it has just begun will never be used. Does not wait, and does not throw. */
-  readonly abandon: (backend: string, begun: Pin, credentials: readonly Header[]) => void;
+  readonly abandon: (backend: string, begun: BackendSession, credentials: readonly Header[]) => void;
   readonly observe: (event: RecoveryEvent) => void;
 }
 
@@ -170,7 +171,7 @@ function flightName(loss: Loss): string {
 }
 
 /** One recovery, and those who wait for it. */
-interface Flight {
+interface InFlightRecovery {
   readonly name: string;
   readonly outcome: Promise<Outcome>;
   readonly abort: AbortController;
@@ -188,19 +189,19 @@ interface Turn {
 }
 
 export function createRecovery(dependencies: RecoveryDependencies): Recovery {
-  const flights = new Map<string, Flight>();
+  const flights = new Map<string, InFlightRecovery>();
   /** By backend: one that is away keeps its turns for as long as they may last, and no other's sessions may wait for that. */
-  const gates = new Map<string, Gate>();
+  const gates = new Map<string, Semaphore>();
   const pauses = { ofBackends: createDeadlines(), ofSessions: createDeadlines() };
-  const gateOf = (backend: string): Gate => {
-    const known = gates.get(backend) ?? createGate(MOST_AT_ONCE);
+  const gateOf = (backend: string): Semaphore => {
+    const known = gates.get(backend) ?? createSemaphore(MOST_AT_ONCE);
     gates.set(backend, known);
     return known;
   };
 
   const alive = createDeadlines();
 
-  const join = (loss: Loss): Flight => {
+  const join = (loss: Loss): InFlightRecovery => {
     const name = flightName(loss);
     const underway = flights.get(name);
     if (underway) return underway;
@@ -211,16 +212,16 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
     };
     const attempt = run({ ...dependencies, pauses }, gateOf(loss.target.backend), loss, abort.signal, commit);
     const outcome = attempt.finally(() => end(flight));
-    const flight: Flight = { name, outcome, abort, waiting: 0, committed: false };
+    const flight: InFlightRecovery = { name, outcome, abort, waiting: 0, committed: false };
     flights.set(name, flight);
     return flight;
   };
   /** No waiter is left: aborts the flight, unless it has ended. Its best-effort calls may still be under way then. */
-  const leave = (flight: Flight) => {
+  const leave = (flight: InFlightRecovery) => {
     if (!flight.committed && end(flight)) flight.abort.abort(new Error("every client has left"));
   };
   /** Nobody joins it any more. False: it had ended before. */
-  const end = (flight: Flight) => flights.get(flight.name) === flight && flights.delete(flight.name);
+  const end = (flight: InFlightRecovery) => flights.get(flight.name) === flight && flights.delete(flight.name);
 
   return {
     async recover(loss, signal) {
@@ -250,7 +251,7 @@ interface AttemptDependencies extends RecoveryDependencies {
 
 async function run(
   dependencies: AttemptDependencies,
-  gate: Gate,
+  gate: Semaphore,
   loss: Loss,
   left: AbortSignal,
   commit: Turn["commit"],
@@ -293,7 +294,7 @@ async function run(
 }
 
 /** A session that calls of ours are sent into; what its initialize has set goes with them. */
-interface SessionPin extends Pin {
+interface SessionPin extends BackendSession {
   readonly setCookies?: readonly string[];
 }
 
@@ -490,7 +491,7 @@ class Attempt {
         this.#abandon(begun);
         return { kind: "alive", by: "login" };
       }
-      await this.#sayAgain(session.remembered?.get(target.backend), begun, version);
+      await this.#restoreState(session.remembered?.get(target.backend), begun, version);
       const { sessionId, endpoint } = begun;
       const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
       if (bound.kind === "bound") {
@@ -513,7 +514,11 @@ class Attempt {
   }
 
   /** What the lost session had been told. A backend that does not take it has said so to the client before. */
-  async #sayAgain(remembered: Remembered | undefined, pin: SessionPin, version: readonly Header[]): Promise<void> {
+  async #restoreState(
+    remembered: SessionState | undefined,
+    pin: SessionPin,
+    version: readonly Header[],
+  ): Promise<void> {
     if (!remembered) return;
     // The head of an event stream comes before the server has done anything: only its answer says that it has.
     const say = async (call: OwnCall) => this.#answerOf(await this.#call(call, pin, version));

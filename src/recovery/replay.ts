@@ -1,6 +1,6 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
-import type { Answer, Egress, Target } from "../backends/client.ts";
+import type { Answer, BackendEndpoint, Egress } from "../backends/client.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
 import { eventReader } from "../core/sse/reader.ts";
 import type { Binding } from "../sessions/store.ts";
@@ -15,7 +15,7 @@ interface FirstAnswer {
 }
 
 export interface Replay {
-  readonly target: Target;
+  readonly target: BackendEndpoint;
   readonly binding: Binding;
   readonly headers: readonly Header[];
   readonly body: Uint8Array;

@@ -7,18 +7,18 @@ import type { Egress } from "../backends/client.ts";
 import { isRedirect } from "../core/answer-head.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
-import { type HeaderFields, isSuccess, type Later, type ResponseHead, type Verdict } from "../core/http.ts";
+import { type DeferredVerdict, type HeaderFields, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/json/span.ts";
-import type { Note } from "../core/mcp/session-state.ts";
+import type { StateChangeAt } from "../core/mcp/session-state.ts";
 import { answer, type Reject, type RejectReason, STORE_RETRY_AFTER_MS } from "../core/reject.ts";
-import { longestPatience, type RequestPolicy, type Route } from "../core/routes.ts";
+import { type RequestPolicy, recoveryMessageTimeout, type TransparentRoute } from "../core/routes.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
-import type { Binding, Remark, SessionStore } from "../sessions/store.ts";
+import type { Binding, SessionStore, StateChange } from "../sessions/store.ts";
 import type { Budget, UsedUp } from "./budget.ts";
 import { withCookies } from "./cookies.ts";
 import { suspect } from "./lost.ts";
 import { mayHaveRun } from "./may-have-run.ts";
-import type { OverrideGuard } from "./mode-override.ts";
+import type { ModeOverrideHealth } from "./mode-override.ts";
 import type { Recovery } from "./recover.ts";
 import { replay } from "./replay.ts";
 import { replayedHead } from "./replayed-head.ts";
@@ -30,12 +30,12 @@ export interface SentMessage {
   readonly id: string | undefined;
   readonly body: Uint8Array;
   /** What it changes of what the backend keeps for the session; undefined where it changes nothing. */
-  readonly notes?: readonly Note[] | undefined;
+  readonly stateChanges?: readonly StateChangeAt[] | undefined;
 }
 
 /** A request that was sent into a session. */
 interface SentRequest {
-  readonly route: Route;
+  readonly route: TransparentRoute;
   /** The request's query with its question mark, or "". */
   readonly query: string;
   readonly headers: HeaderFields;
@@ -51,35 +51,35 @@ interface SentRequest {
   readonly limits: RequestPolicy["limits"];
 }
 
-export interface Kept {
+export interface ReplayableRequest {
   /**
    * The verdict on the head of an answer: as it is, unless it is that of a lost session.
    * @param asItIs the verdict that passes the answer on
    */
-  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later;
+  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | DeferredVerdict;
   /** Envoy takes the body of the answer that was streamed. */
-  overrideTaken(): void;
+  overrideAccepted(): void;
   /** Envoy has not taken it. Returns how many were missed in a row, where answers are sent whole from now on. */
-  overrideMissed(): number | undefined;
+  overrideIgnored(): number | undefined;
   /** The request has ended: nothing more is done for it. */
   drop(): void;
 }
 
 /** Why a request is not kept: its body is over `limits.replayBody`, or `limits.replayBodies` is used up, or its share of that. */
-export type NotKept = "too-large" | UsedUp;
+export type NotReplayable = "too-large" | UsedUp;
 
 /** Why something is not remembered: the session remembers too many subscriptions, or too many bytes, or the store is away. */
 export type NotRemembered = "subscriptions" | "bytes" | "unavailable";
 
-export interface Keeper {
-  keep(request: SentRequest): Kept | NotKept;
+export interface ReplayableRequests {
+  keep(request: SentRequest): ReplayableRequest | NotReplayable;
 }
 
-export interface KeeperDependencies {
+export interface ReplayDependencies {
   readonly store: SessionStore;
   readonly recovery: Recovery;
   readonly egress: Egress;
-  readonly overrides: OverrideGuard;
+  readonly overrides: ModeOverrideHealth;
   /** Of what is kept. */
   readonly budget: Budget;
   /** Of answers to what was sent again. */
@@ -87,7 +87,7 @@ export interface KeeperDependencies {
   /** Told of what a backend took, and will not be told again if it loses the session. */
   readonly notRemembered: (why: NotRemembered) => void;
   /** Told of a request that gets an answer of the gateway's own in place of the backend's. */
-  readonly refused: (reason: RejectReason, route: Route) => void;
+  readonly refused: (reason: RejectReason, route: TransparentRoute) => void;
 }
 
 /** ms after which a client reconnects its lost stream, where its session has been recovered already. */
@@ -95,7 +95,7 @@ const RECONNECT_MS = 100;
 /** The same while no endpoint of the backend takes connections. */
 const RECONNECT_TO_GONE_MS = 2_000;
 
-export function createKeeper(dependencies: KeeperDependencies): Keeper {
+export function createReplayableRequests(dependencies: ReplayDependencies): ReplayableRequests {
   return {
     keep(request) {
       const body = request.message?.body.length ?? 0;
@@ -103,13 +103,13 @@ export function createKeeper(dependencies: KeeperDependencies): Keeper {
       const size = body + request.headers.size;
       const usedUp = dependencies.budget.take(request, size);
       if (usedUp !== undefined) return usedUp;
-      return new KeptRequest(dependencies, request, size);
+      return new BufferedRequest(dependencies, request, size);
     },
   };
 }
 
-class KeptRequest implements Kept {
-  readonly #dependencies: KeeperDependencies;
+class BufferedRequest implements ReplayableRequest {
+  readonly #dependencies: ReplayDependencies;
   readonly #request: Omit<SentRequest, "message">;
   /** Until it will not be sent again. */
   #message: SentMessage | undefined;
@@ -118,7 +118,7 @@ class KeptRequest implements Kept {
   #dropped = false;
   #size: number;
 
-  constructor(dependencies: KeeperDependencies, request: SentRequest, size: number) {
+  constructor(dependencies: ReplayDependencies, request: SentRequest, size: number) {
     this.#dependencies = dependencies;
     const { message, ...rest } = request;
     this.#request = rest;
@@ -126,28 +126,28 @@ class KeptRequest implements Kept {
     this.#size = size;
   }
 
-  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | Later {
+  answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | DeferredVerdict {
     const status = head.headers.get(":status");
     // Read only where they may say something: Envoy's own answer to what it could not send is a 503.
     const suspicion = suspect(status, status === "503" ? head.flags : 0, head.endpoint);
     if (suspicion === undefined) {
       const message = this.#message;
       this.#forgetMessage();
-      return message?.notes && isSuccess(status) ? this.#remember(message).then(() => asItIs) : asItIs;
+      return message?.stateChanges && isSuccess(status) ? this.#remember(message).then(() => asItIs) : asItIs;
     }
     return {
-      kind: "later",
-      patience: longestPatience(this.#request.route.timeouts),
+      kind: "deferred",
+      messageTimeout: recoveryMessageTimeout(this.#request.route.backend.timeouts),
       verdict: this.#recover(head, suspicion, asItIs),
     };
   }
 
-  overrideTaken(): void {
-    this.#dependencies.overrides.taken();
+  overrideAccepted(): void {
+    this.#dependencies.overrides.accepted();
   }
 
-  overrideMissed(): number | undefined {
-    return this.#dependencies.overrides.missed(this.#request.route.backend);
+  overrideIgnored(): number | undefined {
+    return this.#dependencies.overrides.ignored(this.#request.route.backend.name);
   }
 
   drop(): void {
@@ -164,12 +164,14 @@ class KeptRequest implements Kept {
   }
 
   /** Before the client knows that the backend has taken it, so that its next request finds it remembered. */
-  async #remember({ notes = [], body }: SentMessage): Promise<void> {
+  async #remember({ stateChanges = [], body }: SentMessage): Promise<void> {
     const { key, route } = this.#request;
     const { store, notRemembered } = this.#dependencies;
     // What cannot be remembered costs the client nothing now: it matters only if the backend loses the session.
     // At once: those of a batch travel together, in their order.
-    const outcomes = await Promise.all(notes.map((note) => store.remember(key, route.backend, remarkOf(note, body))));
+    const outcomes = await Promise.all(
+      stateChanges.map((change) => store.remember(key, route.backend.name, stateChangeIn(change, body))),
+    );
     for (const outcome of outcomes) {
       if (outcome.kind === "full") notRemembered(outcome.of);
       if (outcome.kind === "unavailable") notRemembered("unavailable");
@@ -185,8 +187,8 @@ class KeptRequest implements Kept {
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
     const { signal } = this.#recovering;
-    const target = { backend: route.backend, path: route.backendPath + query };
-    const bound = route.timeouts.initialize;
+    const target = { backend: route.backend.name, path: route.backend.path + query };
+    const bound = route.backend.timeouts.initialize;
     const version = headers.get(MCP_PROTOCOL_VERSION);
     const answeredBy = head.endpoint ?? used.endpoint;
     const status = Number(head.headers.get(":status"));
@@ -197,7 +199,7 @@ class KeptRequest implements Kept {
       target,
       used,
       answeredBy,
-      headers: credentialHeaders(headers, route.origin),
+      headers: credentialHeaders(headers, route.backend.origin),
       version,
       bound,
     };
@@ -223,12 +225,12 @@ class KeptRequest implements Kept {
         {
           target,
           binding,
-          headers: withCookies(replayHeaders(headers, route.origin, sessionTag(key), labels), setCookies),
+          headers: withCookies(replayHeaders(headers, route.backend.origin, sessionTag(key), labels), setCookies),
           body,
           sessionId,
           setCookies,
           first: head,
-          mayStream: () => overrides.mayStream(route.backend),
+          mayStream: () => overrides.mayStream(route.backend.name),
           answerLimit: limits.recoveredAnswer,
           answers,
           holder: this.#request,
@@ -265,7 +267,7 @@ function reconnect(sessionId: string, ms: number, setCookies: readonly string[] 
   return { kind: "reply", status: 200, headers, body: `retry: ${Math.ceil(ms)}\n\n`, details: "mcp_reconnect" };
 }
 
-function remarkOf({ kind, params, uri }: Note, body: Uint8Array): Remark {
+function stateChangeIn({ kind, params, uri }: StateChangeAt, body: Uint8Array): StateChange {
   if (kind === "unsubscribe") return { kind, uri };
   const text = textOf(body, params);
   return kind === "level" ? { kind, params: text } : { kind, uri, params: text };

@@ -2,7 +2,7 @@
 import { assertNever } from "../core/assert-never.ts";
 import { COOKIE, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
-import type { Route } from "../core/routes.ts";
+import type { TransparentRoute } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
 import { withCookies } from "./cookies.ts";
@@ -11,7 +11,7 @@ import { credentialHeaders } from "./sent-headers.ts";
 
 /** A request that has found its session parked. */
 export interface ParkedRequest {
-  readonly route: Route;
+  readonly route: TransparentRoute;
   readonly headers: HeaderFields;
   readonly key: SessionKey;
   /** The parked one. */
@@ -39,12 +39,12 @@ export function createResume(recovery: Recovery): Resume {
       suspicion: "parked",
       status: 0,
       key,
-      target: { backend: route.backend, path: route.backendPath },
+      target: { backend: route.backend.name, path: route.backend.path },
       used: binding,
       answeredBy: binding.endpoint,
-      headers: credentialHeaders(headers, route.origin),
+      headers: credentialHeaders(headers, route.backend.origin),
       version: headers.get(MCP_PROTOCOL_VERSION),
-      bound: route.timeouts.initialize,
+      bound: route.backend.timeouts.initialize,
     } as const;
     const outcome = await recovery.recover(loss, signal);
     switch (outcome.kind) {

@@ -1,10 +1,10 @@
 /** Lets so many through at once; the others wait for their turn, in their order. */
-export interface Gate {
+export interface Semaphore {
   /** Resolves with what to call when done. Rejects where the signal comes first. */
   enter(signal: AbortSignal): Promise<() => void>;
 }
 
-export function createGate(most: number): Gate {
+export function createSemaphore(most: number): Semaphore {
   let inside = 0;
   const waiting = new Set<() => void>();
   const leave = () => {

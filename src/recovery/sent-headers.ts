@@ -17,7 +17,7 @@ import {
   X_MCP_PATH,
 } from "../core/headers.ts";
 import type { Header, HeaderFields } from "../core/http.ts";
-import type { Route } from "../core/routes.ts";
+import type { Backend } from "../core/routes.ts";
 
 /** Headers that we or Envoy write anew to each call, beside those of one hop. */
 const SAID_ANEW: ReadonlySet<string> = new Set([
@@ -50,7 +50,7 @@ const OF_A_PARAMETER = "mcp-param-";
 /** The client's headers as they go on with a replay. */
 export function replayHeaders(
   headers: HeaderFields,
-  origin: Route["origin"],
+  origin: Backend["origin"],
   tag: string,
   labels: Labels | undefined,
 ): Header[] {
@@ -60,13 +60,13 @@ export function replayHeaders(
 }
 
 /** The client's headers as they go on with calls of our own in its name: all but those of its message. */
-export function credentialHeaders(headers: HeaderFields, origin: Route["origin"]): Header[] {
+export function credentialHeaders(headers: HeaderFields, origin: Backend["origin"]): Header[] {
   return clientsOwn(headers, origin).filter(
     ([name]) => !OF_THE_MESSAGE.has(name) && !name.startsWith(OF_THE_BODY) && !name.startsWith(OF_A_PARAMETER),
   );
 }
 
-function clientsOwn(headers: HeaderFields, origin: Route["origin"]): Header[] {
+function clientsOwn(headers: HeaderFields, origin: Backend["origin"]): Header[] {
   return endToEnd(headers.entries()).filter(([name, value]) => {
     const isOfThePage = origin === "remove" && OF_THE_PAGE.has(name);
     const isSpoofed = name === X_CLIENT_ID && saysToBeUs(value);

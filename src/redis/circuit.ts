@@ -24,7 +24,7 @@ const PUNCTUAL_MS = 20;
 const UNAVAILABLE = { kind: "unavailable" } as const;
 
 /** Of one connection, whoever uses it. */
-export interface Guard {
+export interface RedisCircuit {
   /** Runs an operation unless Redis is known to be away; what it throws is a failure, and becomes `unavailable`. */
   run<Outcome>(operation: string, run: () => Promise<Outcome>): Promise<Outcome | typeof UNAVAILABLE>;
   /** Why Redis refuses something now, though it is there. */
@@ -43,7 +43,7 @@ export interface Guard {
  * @param timeout ms that an operation may take
  * @param patience ms after Redis went away that requests wait for it
  */
-export function createGuard(timeout: number, notify: (event: RedisEvent) => void, patience = 0): Guard {
+export function createRedisCircuit(timeout: number, notify: (event: RedisEvent) => void, patience = 0): RedisCircuit {
   const breaker = createBreaker({
     failures: FAILURES_THAT_OPEN,
     cooldown: COOLDOWN_MS,

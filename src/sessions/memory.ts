@@ -7,16 +7,16 @@ import {
   bindingOf,
   firstLife,
   type Lifespan,
-  MAX_REMEMBERED_BYTES,
+  MAX_STATE_BYTES,
   MAX_SUBSCRIPTIONS,
-  NOTHING_REMEMBERED,
+  NO_STATE,
   type Patience,
   parkedBinding,
   REAP_GRACE_MS,
-  type Remark,
-  type Remembered,
   type Session,
+  type SessionState,
   type SessionStore,
+  type StateChange,
   touchDueAfter,
   touchSlack,
 } from "./store.ts";
@@ -131,7 +131,7 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
       const remembered = new Map(entry.session.remembered);
-      const before = remembered.get(backend) ?? NOTHING_REMEMBERED;
+      const before = remembered.get(backend) ?? NO_STATE;
       const after = remarked(before, remark);
       // As if it had never been: what has nothing to say again.
       if (isNothing(after)) remembered.delete(backend);
@@ -178,7 +178,7 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
 }
 
 /** Which bound is passed by what is remembered, if one is. */
-function fullOf(remembered: ReadonlyMap<string, Remembered>): "subscriptions" | "bytes" | undefined {
+function fullOf(remembered: ReadonlyMap<string, SessionState>): "subscriptions" | "bytes" | undefined {
   let count = 0;
   let bytes = 0;
   for (const [backend, { level, subscriptions }] of remembered) {
@@ -187,10 +187,10 @@ function fullOf(remembered: ReadonlyMap<string, Remembered>): "subscriptions" | 
     for (const [uri, params] of subscriptions) bytes += remarkBytes(backend, { kind: "subscribe", uri, params });
   }
   if (count > MAX_SUBSCRIPTIONS) return "subscriptions";
-  return bytes > MAX_REMEMBERED_BYTES ? "bytes" : undefined;
+  return bytes > MAX_STATE_BYTES ? "bytes" : undefined;
 }
 
-function remarked(before: Remembered, remark: Remark): Remembered {
+function remarked(before: SessionState, remark: StateChange): SessionState {
   switch (remark.kind) {
     case "level":
       return { ...before, level: remark.params };
@@ -205,7 +205,7 @@ function remarked(before: Remembered, remark: Remark): Remembered {
   }
 }
 
-function isNothing({ level, subscriptions, listening }: Remembered): boolean {
+function isNothing({ level, subscriptions, listening }: SessionState): boolean {
   return level === undefined && subscriptions.size === 0 && listening === undefined;
 }
 

@@ -17,11 +17,11 @@
  */
 import {
   type Binding,
-  NOTHING_REMEMBERED,
-  type Remark,
-  type Remembered,
+  NO_STATE,
   type Session,
+  type SessionState,
   type SessionView,
+  type StateChange,
 } from "./store.ts";
 
 /** Raised when a router of before could not read what this one writes. A field that it does not know it reads over. */
@@ -106,10 +106,10 @@ interface BeingRead {
   listening: number | undefined;
 }
 
-function readRemembered(record: ReadonlyMap<string, string>): Map<string, Remembered> {
+function readRemembered(record: ReadonlyMap<string, string>): Map<string, SessionState> {
   const remembered = new Map<string, BeingRead>();
   const of = (backend: string) => {
-    const known = remembered.get(backend) ?? { ...NOTHING_REMEMBERED, subscriptions: new Map<string, string>() };
+    const known = remembered.get(backend) ?? { ...NO_STATE, subscriptions: new Map<string, string>() };
     remembered.set(backend, known);
     return known;
   };
@@ -125,7 +125,7 @@ function readRemembered(record: ReadonlyMap<string, string>): Map<string, Rememb
 }
 
 /** The field that a remark changes, and its value; empty where it is removed. */
-export function remarkField(backend: string, remark: Remark): readonly [name: string, value: string] {
+export function remarkField(backend: string, remark: StateChange): readonly [name: string, value: string] {
   switch (remark.kind) {
     case "level":
       return [`${LEVEL}${backend}`, remark.params];
@@ -141,7 +141,7 @@ export function remarkField(backend: string, remark: Remark): readonly [name: st
 }
 
 /** Bytes of MAX_REMEMBERED_BYTES that a remark takes. `listening` takes none: it is one number for each backend. */
-export function remarkBytes(backend: string, remark: Remark): number {
+export function remarkBytes(backend: string, remark: StateChange): number {
   if (remark.kind === "listening") return 0;
   const [name, value] = remarkField(backend, remark);
   return Buffer.byteLength(name) + Buffer.byteLength(value);

@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
 import { BEGINNING_MS, FIRST_AGE_MS, FREE_DEBT_MS, LONGEST_AGE_MS, MOST_DEBT_MS } from "../core/brake.ts";
-import { defineScripts, type Guard } from "../redis/circuit.ts";
+import { defineScripts, type RedisCircuit } from "../redis/circuit.ts";
 import type { SessionKey } from "./id.ts";
 import {
   BINDING,
@@ -32,7 +32,7 @@ import {
 import {
   firstLife,
   type Lifespan,
-  MAX_REMEMBERED_BYTES,
+  MAX_STATE_BYTES,
   MAX_SUBSCRIPTIONS,
   PARKED,
   REAP_GRACE_MS,
@@ -44,7 +44,7 @@ import {
 export interface RedisStoreOptions extends Lifespan {
   /** Connected, or trying to. The caller closes it. */
   readonly connection: Redis | Cluster;
-  readonly guard: Guard;
+  readonly guard: RedisCircuit;
   /** How every key begins. */
   readonly prefix: string;
   /** Told of a session whose record cannot be read, and why. */
@@ -142,10 +142,10 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
 
     async remember(key, backend, remark) {
       // Refused here, so that it does not travel.
-      if (remarkBytes(backend, remark) > MAX_REMEMBERED_BYTES) return TOO_LARGE;
+      if (remarkBytes(backend, remark) > MAX_STATE_BYTES) return TOO_LARGE;
       return guard.run("remember", async () => {
         const [field, value] = remarkField(backend, remark);
-        const bounds = [SUBSCRIPTION, MAX_SUBSCRIPTIONS, LEVEL, MAX_REMEMBERED_BYTES];
+        const bounds = [SUBSCRIPTION, MAX_SUBSCRIPTIONS, LEVEL, MAX_STATE_BYTES];
         switch (await scripts.mcprRemember(keyOf(key), field, value, ...bounds)) {
           case 0:
             return UNKNOWN;

@@ -14,14 +14,11 @@
  * - There is no enumeration of live sessions.
  */
 import type { Braked } from "../core/brake.ts";
+import type { BackendSession } from "../core/session.ts";
 import type { SessionKey } from "./id.ts";
 
-/** The session that one backend gave us. */
-export interface Binding {
-  /** The backend's own session id. */
-  readonly sessionId: string;
-  /** `ip:port` of the endpoint that holds it. */
-  readonly endpoint: string;
+/** The backend's session that a client's session is bound to. */
+export interface Binding extends BackendSession {
   /** Counts the bindings of this session to this backend, from FIRST_GENERATION. */
   readonly generation: number;
 }
@@ -47,7 +44,7 @@ export interface SessionView {
   readonly owner: Session["owner"];
   readonly route: Session["route"];
   readonly binding: Binding | undefined;
-  readonly listening: Remembered["listening"];
+  readonly listening: SessionState["listening"];
 }
 
 export interface Session {
@@ -62,11 +59,11 @@ export interface Session {
   /** By backend name. */
   readonly bindings: Readonly<Record<string, Binding>>;
   /** By backend name: what was said in its session, for another one that takes its place. */
-  readonly remembered?: ReadonlyMap<string, Remembered>;
+  readonly remembered?: ReadonlyMap<string, SessionState>;
 }
 
 /** What was said in a session with a backend. Params are JSON text, as the client wrote them. */
-export interface Remembered {
+export interface SessionState {
   /** Params of the last logging/setLevel. */
   readonly level: string | undefined;
   /** Params of the resources/subscribe that hold, by URI. */
@@ -75,7 +72,7 @@ export interface Remembered {
   readonly listening: number | undefined;
 }
 
-export const NOTHING_REMEMBERED: Remembered = { level: undefined, subscriptions: new Map(), listening: undefined };
+export const NO_STATE: SessionState = { level: undefined, subscriptions: new Map(), listening: undefined };
 
 /** The binding to a backend, if there is one. Its own, since a backend may be named "constructor". */
 export function bindingOf({ bindings }: Pick<Session, "bindings">, backend: string): Binding | undefined {
@@ -83,7 +80,7 @@ export function bindingOf({ bindings }: Pick<Session, "bindings">, backend: stri
 }
 
 /** A change of what is remembered. */
-export type Remark =
+export type StateChange =
   | { readonly kind: "level"; readonly params: string }
   | { readonly kind: "subscribe"; readonly uri: string; readonly params: string }
   | { readonly kind: "unsubscribe"; readonly uri: string }
@@ -96,7 +93,7 @@ export const MAX_SUBSCRIPTIONS = 100;
  * Most bytes of levels and subscriptions that a session remembers, names (record.ts) and params together: what would go
  * beyond it is not told again. So no client makes its session much larger than another one.
  */
-export const MAX_REMEMBERED_BYTES = 64 * 1024;
+export const MAX_STATE_BYTES = 64 * 1024;
 
 export interface Lifespan {
   /** ms without a request after which a session ends. */
@@ -192,7 +189,7 @@ export interface SessionStore {
     key: SessionKey,
     backend: string,
     expected: number,
-    to: Omit<Binding, "generation">,
+    to: BackendSession,
   ): Promise<
     { kind: "bound"; binding: Binding } | { kind: "conflict"; binding: Binding | undefined } | Unknown | Unavailable
   >;
@@ -204,7 +201,7 @@ export interface SessionStore {
   remember(
     key: SessionKey,
     backend: string,
-    remark: Remark,
+    remark: StateChange,
   ): Promise<{ kind: "remembered" } | { kind: "full"; of: "subscriptions" | "bytes" } | Unknown | Unavailable>;
 
   /**

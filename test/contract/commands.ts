@@ -1,7 +1,9 @@
 /** What routers may ask of a session store, one thing at a time and several at once, for fast-check to draw from. */
+
 import fc from "fast-check";
+import type { BackendSession } from "../../src/core/session.ts";
 import type { SessionKey } from "../../src/sessions/id.ts";
-import { ANONYMOUS, type Binding, type Remark, type Session, type SessionStore } from "../../src/sessions/store.ts";
+import { ANONYMOUS, type Session, type SessionStore, type StateChange } from "../../src/sessions/store.ts";
 import { type Explained, performAtOnce } from "./at-once.ts";
 import {
   type Deadlines,
@@ -35,9 +37,9 @@ type Intent =
       readonly kind: "bind";
       readonly backend: string;
       readonly ahead: number;
-      readonly to: Omit<Binding, "generation">;
+      readonly to: BackendSession;
     }
-  | { readonly kind: "remember"; readonly backend: string; readonly remark: Remark }
+  | { readonly kind: "remember"; readonly backend: string; readonly remark: StateChange }
   | { readonly kind: "park"; readonly grains: number }
   | { readonly kind: "advance"; readonly to: keyof Deadlines | "most of idle"; readonly short: boolean };
 

@@ -5,7 +5,7 @@ import { type Lease, type Ledger, NO_CAPS, RESERVATION_MS } from "../../src/admi
 import { memoryLedger } from "../../src/admission/memory.ts";
 import { redisLedger } from "../../src/admission/redis.ts";
 import { startSweeper } from "../../src/admission/sweeper.ts";
-import { createGuard } from "../../src/redis/circuit.ts";
+import { createRedisCircuit } from "../../src/redis/circuit.ts";
 import { connectRedis } from "../../src/redis/connection.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
@@ -39,7 +39,7 @@ async function inRedis(): Promise<Opened> {
   return {
     ledger: redisLedger({
       connection,
-      guard: createGuard(TIMEOUT_MS, () => undefined),
+      guard: createRedisCircuit(TIMEOUT_MS, () => undefined),
       prefix: "mcpr",
       countsAnonymous: false,
     }),

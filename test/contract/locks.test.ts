@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningRedis, startRedis, valkeyServerPath } from "../../harness/redis.ts";
 import { memoryLocks } from "../../src/locks/memory.ts";
 import { redisLocks } from "../../src/locks/redis.ts";
-import { createGuard } from "../../src/redis/circuit.ts";
+import { createRedisCircuit } from "../../src/redis/circuit.ts";
 import { describeLocks } from "./locks.ts";
 import { connected, TIMEOUT_MS } from "./open.ts";
 
@@ -28,7 +28,7 @@ end`;
 
 async function openOn(redis: RunningRedis) {
   const connection = await connected({ kind: "single", host: "127.0.0.1", port: redis.port });
-  const locks = redisLocks({ connection, guard: createGuard(TIMEOUT_MS, () => undefined), prefix: "mcpr" });
+  const locks = redisLocks({ connection, guard: createRedisCircuit(TIMEOUT_MS, () => undefined), prefix: "mcpr" });
   return { locks, close: () => connection.disconnect() };
 }
 

@@ -2,16 +2,18 @@
  * The promises of src/sessions/store.ts as a pure model, which real stores are held against. What was at once has no
  * order of its own, and two orders may look the same from outside: so one keeps all worlds that explain what was seen.
  */
+
 import { isDeepStrictEqual } from "node:util";
+import type { BackendSession } from "../../src/core/session.ts";
 import type { SessionKey } from "../../src/sessions/id.ts";
 import {
   type Binding,
   type Lifespan,
-  NOTHING_REMEMBERED,
+  NO_STATE,
   parkedBinding,
   REAP_GRACE_MS,
-  type Remark,
   type Session,
+  type StateChange,
   touchSlack,
 } from "../../src/sessions/store.ts";
 
@@ -27,10 +29,10 @@ export type Operation =
       readonly key: SessionKey;
       readonly backend: string;
       readonly expected: number;
-      readonly to: Omit<Binding, "generation">;
+      readonly to: BackendSession;
     }
   /** Of fewer subscriptions than a session remembers. */
-  | { readonly kind: "remember"; readonly key: SessionKey; readonly backend: string; readonly remark: Remark }
+  | { readonly kind: "remember"; readonly key: SessionKey; readonly backend: string; readonly remark: StateChange }
   | { readonly kind: "park"; readonly key: SessionKey; readonly idle: number }
   | { readonly kind: "advance"; readonly ms: number };
 
@@ -194,8 +196,8 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
   }
 }
 
-function remembering({ remembered: before, ...session }: Session, backend: string, remark: Remark): Session {
-  const told = before?.get(backend) ?? NOTHING_REMEMBERED;
+function remembering({ remembered: before, ...session }: Session, backend: string, remark: StateChange): Session {
+  const told = before?.get(backend) ?? NO_STATE;
   const subscriptions = new Map(told.subscriptions);
   if (remark.kind === "subscribe") subscriptions.set(remark.uri, remark.params);
   if (remark.kind === "unsubscribe") subscriptions.delete(remark.uri);

@@ -3,7 +3,7 @@ import type { RunningRedis } from "../../harness/redis.ts";
 import type { Ledger } from "../../src/admission/ledger.ts";
 import { memoryLedger } from "../../src/admission/memory.ts";
 import { redisLedger } from "../../src/admission/redis.ts";
-import { createGuard } from "../../src/redis/circuit.ts";
+import { createRedisCircuit } from "../../src/redis/circuit.ts";
 import { connectRedis, type RedisSettings } from "../../src/redis/connection.ts";
 import { memoryStore } from "../../src/sessions/memory.ts";
 import { redisStore } from "../../src/sessions/redis.ts";
@@ -135,7 +135,11 @@ export async function openRedisLedgers(
 
 async function connect(at: RedisSettings["at"]) {
   const connection = await connected(at);
-  return { connection, guard: createGuard(TIMEOUT_MS, () => undefined), close: async () => connection.disconnect() };
+  return {
+    connection,
+    guard: createRedisCircuit(TIMEOUT_MS, () => undefined),
+    close: async () => connection.disconnect(),
+  };
 }
 
 /** A connection of its own, that stands. */

@@ -4,7 +4,7 @@ import { runInNewContext } from "node:vm";
 import type { Redis } from "ioredis";
 import { afterEach, expect, test } from "vitest";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
-import { createGuard } from "../../src/redis/circuit.ts";
+import { createRedisCircuit } from "../../src/redis/circuit.ts";
 import { connectRedis } from "../../src/redis/connection.ts";
 import { watchConnection } from "../../src/redis/watch.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
@@ -32,7 +32,7 @@ async function openStore() {
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined };
   // Safe: one Redis alone is no cluster.
   const connection = connectRedis({ at, ...rest, timeout: TIMEOUT_MS }) as Redis;
-  const guard = createGuard(TIMEOUT_MS, () => undefined);
+  const guard = createRedisCircuit(TIMEOUT_MS, () => undefined);
   const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
   owner.defer(() => connection.disconnect());
   await new Promise<void>((resolve) => {

@@ -8,7 +8,7 @@ import {
 } from "../../harness/redis.ts";
 import type { RedisSettings } from "../../src/redis/connection.ts";
 import { mintSessionId, sessionKey } from "../../src/sessions/id.ts";
-import { MAX_REMEMBERED_BYTES } from "../../src/sessions/store.ts";
+import { MAX_STATE_BYTES } from "../../src/sessions/store.ts";
 import { describeLedger, type LedgersUnderTest } from "./ledger.ts";
 import { openRedis, openRedisLedgers } from "./open.ts";
 import { describeStore, LIFESPAN, type StoreUnderTest } from "./store.ts";
@@ -94,7 +94,7 @@ test("a request reads the same of a session that remembers all it may, or that a
     expect(full).toBeGreaterThan(80);
     // Of all fields: without SAMPLES Redis guesses by five of them.
     const memory = await redis.command("MEMORY", "USAGE", `mcpr:{${fat}}:s`, "SAMPLES", 0);
-    expect(memory).toBeLessThan(2 * MAX_REMEMBERED_BYTES);
+    expect(memory).toBeLessThan(2 * MAX_STATE_BYTES);
     const sent = async () =>
       Number(/total_net_output_bytes:(\d+)/.exec(String(await redis.command("INFO", "stats")))?.[1]);
     /** Bytes that Redis sends for ten requests, and for the question how many they were. */

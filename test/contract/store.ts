@@ -7,14 +7,14 @@ import {
   type Binding,
   isParked,
   type Lifespan,
-  MAX_REMEMBERED_BYTES,
+  MAX_STATE_BYTES,
   MAX_SUBSCRIPTIONS,
   parkedBinding,
   REAP_GRACE_MS,
-  type Remark,
-  type Remembered,
   type Session,
+  type SessionState,
   type SessionStore,
+  type StateChange,
   touchSlack,
 } from "../../src/sessions/store.ts";
 import type { Opened } from "./open.ts";
@@ -405,14 +405,14 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
 
     describe("remember", () => {
       const REMEMBERED = { kind: "remembered" };
-      const level = (params: string): Remark => ({ kind: "level", params });
-      const subscribe = (uri: string, params = `{"uri":${JSON.stringify(uri)}}`): Remark => {
+      const level = (params: string): StateChange => ({ kind: "level", params });
+      const subscribe = (uri: string, params = `{"uri":${JSON.stringify(uri)}}`): StateChange => {
         return { kind: "subscribe", uri, params };
       };
-      const unsubscribe = (uri: string): Remark => ({ kind: "unsubscribe", uri });
-      const listening = (generation: number): Remark => ({ kind: "listening", generation });
-      const remember = (remark: Remark, backend = "one") => store.remember(key, backend, remark);
-      const told = (level: string | undefined, ...subscriptions: [string, string][]): Remembered => ({
+      const unsubscribe = (uri: string): StateChange => ({ kind: "unsubscribe", uri });
+      const listening = (generation: number): StateChange => ({ kind: "listening", generation });
+      const remember = (remark: StateChange, backend = "one") => store.remember(key, backend, remark);
+      const told = (level: string | undefined, ...subscriptions: [string, string][]): SessionState => ({
         level,
         subscriptions: new Map(subscriptions),
         listening: undefined,
@@ -522,7 +522,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           const left = bytes - Buffer.byteLength(`u:one:${uri}`);
           return subscribe(uri, left % 2 === 0 ? "é".repeat(left / 2) : `${"é".repeat((left - 1) / 2)}x`);
         };
-        const share = MAX_REMEMBERED_BYTES / 4;
+        const share = MAX_STATE_BYTES / 4;
         expect(await remember(sized("é:1", share))).toEqual(REMEMBERED);
         expect(await remember(sized("é:2", share), "two")).toEqual(REMEMBERED);
         expect(await remember(level("x".repeat(share - "l:one".length)))).toEqual(REMEMBERED);
@@ -534,8 +534,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           subscribe("b"),
           level(`"${"y".repeat(share)}"`),
           sized("é:4", share + 1),
-          subscribe("alone", "x".repeat(MAX_REMEMBERED_BYTES)),
-          level("x".repeat(2 * MAX_REMEMBERED_BYTES)),
+          subscribe("alone", "x".repeat(MAX_STATE_BYTES)),
+          level("x".repeat(2 * MAX_STATE_BYTES)),
         ])
           expect(await remember(remark)).toEqual(full);
         expect(await remembered()).toEqual(whole);

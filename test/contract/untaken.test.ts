@@ -7,7 +7,7 @@ import type { Redis } from "ioredis";
 import { Cluster } from "ioredis";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type RunningCluster, startRedis, startRedisCluster, valkeyServerPath } from "../../harness/redis.ts";
-import { createGuard } from "../../src/redis/circuit.ts";
+import { createRedisCircuit } from "../../src/redis/circuit.ts";
 import { connectRedis, type RedisSettings } from "../../src/redis/connection.ts";
 import { watchConnection } from "../../src/redis/watch.ts";
 import { mintSessionId, type SessionKey, sessionKey } from "../../src/sessions/id.ts";
@@ -36,7 +36,7 @@ async function open(at: RedisSettings["at"], over: Partial<RedisSettings> = {}):
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined, timeout: TIMEOUT_MS };
   const connection = connectRedis({ ...rest, ...over, at });
   owner().defer(() => connection.disconnect());
-  const guard = createGuard(TIMEOUT_MS, () => undefined);
+  const guard = createRedisCircuit(TIMEOUT_MS, () => undefined);
   const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
   await new Promise<void>((resolve) => watchConnection(connection, { reached: resolve, unreachable: () => resolve() }));
   return { connection, store, find: async (key = sessionKey(mintSessionId())) => (await store.find(key, "one")).kind };

@@ -35,8 +35,8 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const idle: Exchange = {
   closed: () => undefined,
-  overrideTaken: () => undefined,
-  overrideMissed: () => undefined,
+  overrideAccepted: () => undefined,
+  overrideIgnored: () => undefined,
   requestHeaders: () => ({ kind: "continue" }),
   requestBody: () => ({ kind: "continue" }),
   responseHeaders: () => ({ kind: "continue" }),

@@ -59,7 +59,7 @@ test.each<[RequestEvent, string, object[]]>([
     [{ level: 30, reason: "no-route", refused: 1, msg: "refused: no route has this path: see routes[].path" }],
   ],
   [
-    { kind: "not-kept", reason: "budget", route },
+    { kind: "not-replayable", reason: "budget", route },
     'mcp_router_requests_not_kept_total{reason="budget"} 1',
     [{ reason: "budget", route: "/mcp", msg: "not kept for a loss of its session" }],
   ],
@@ -280,7 +280,12 @@ test("a backend whose answers show that its endpoint is elsewhere is warned of b
     request({ kind: "endpoint-doubtful", route, method, fault });
   doubt(redirects);
   doubt(redirects, "GET");
-  request({ kind: "endpoint-doubtful", route: { ...route, backend: "two" }, method: "GET", fault: redirects });
+  request({
+    kind: "endpoint-doubtful",
+    route: { ...route, backend: { ...route.backend, name: "two" } },
+    method: "GET",
+    fault: redirects,
+  });
   doubt({ kind: "nothing-there", status: "404" });
   doubt({ kind: "nothing-there", status: "404" });
   doubt({ kind: "no-mcp", status: "200", contentType: "text/html" });

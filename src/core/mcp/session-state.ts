@@ -4,7 +4,7 @@ import type { Span } from "../json/span.ts";
 import type { Message } from "../rpc/message.ts";
 
 /** A request that changes what a backend keeps for a session (MCP 2025-11-25: logging/setLevel, resources/subscribe). */
-export interface Note {
+export interface StateChangeAt {
   readonly kind: "level" | "subscribe" | "unsubscribe";
   /** Where its params stand in the body. */
   readonly params: Span;
@@ -13,10 +13,10 @@ export interface Note {
 }
 
 /** Those of a batch; undefined where there are none, as in most. */
-export function notesOf(messages: readonly Message[]): readonly Note[] | undefined {
-  let notes: Note[] | undefined;
+export function stateChangesOf(messages: readonly Message[]): readonly StateChangeAt[] | undefined {
+  let notes: StateChangeAt[] | undefined;
   for (const message of messages) {
-    const note = noteOf(message);
+    const note = stateChangeOf(message);
     if (!note) continue;
     notes ??= [];
     notes.push(note);
@@ -24,7 +24,7 @@ export function notesOf(messages: readonly Message[]): readonly Note[] | undefin
   return notes;
 }
 
-export function noteOf(message: Message): Note | undefined {
+export function stateChangeOf(message: Message): StateChangeAt | undefined {
   if (message.kind !== "request" || !message.params) return undefined;
   const { start, end, uri } = message.params;
   const params = { start, end };

@@ -744,13 +744,16 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
       [
         "/mcp",
         {
+          kind: "transparent",
           path: "/mcp",
-          backend: "one",
-          backendPath: "/deep/mcp",
           sessions: "required",
-          onSessionLost: "recover",
-          origin: "remove",
-          timeouts: config.backends[0]?.timeouts,
+          backend: {
+            name: "one",
+            path: "/deep/mcp",
+            onSessionLost: "recover",
+            origin: "remove",
+            timeouts: config.backends[0]?.timeouts,
+          },
         },
       ],
     ]),

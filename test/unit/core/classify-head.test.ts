@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { openRequest } from "../../../src/core/classify-head.ts";
+import { classifyHead } from "../../../src/core/classify-head.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
 import { fields } from "./fields.ts";
 import { POLICY, ROUTE } from "./policy.ts";
@@ -10,7 +10,7 @@ const POST = { ":method": "POST", ":path": "/mcp", ":authority": "gw.example", "
 
 function open(headers: Record<string, string>, over: { endOfStream?: boolean; policy?: Partial<RequestPolicy> } = {}) {
   const head = { headers: fields({ ...POST, ...headers }), endOfStream: over.endOfStream ?? false };
-  return openRequest(head, { ...policy, ...over.policy });
+  return classifyHead(head, { ...policy, ...over.policy });
 }
 
 const refused = (reason: string) => ({ kind: "reject", reject: { reason } });

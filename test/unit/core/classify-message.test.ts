@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decide } from "../../../src/core/classify-message.ts";
+import { classifyMessage } from "../../../src/core/classify-message.ts";
 import { fields } from "./fields.ts";
 import { POLICY } from "./policy.ts";
 
@@ -8,7 +8,7 @@ const none = { method: undefined, name: undefined };
 
 function decideOn(body: unknown, headers: Record<string, string> = {}) {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  return decide(Buffer.from(text), fields(headers), limits);
+  return classifyMessage(Buffer.from(text), fields(headers), limits);
 }
 
 const message = (method: string, params?: object, id: unknown = 7) => ({ jsonrpc: "2.0", id, method, params });
@@ -115,7 +115,7 @@ describe("what a server may take for an initialize has a slot or is refused:", (
   test("in a modern envelope there is no such method", () => {
     const body = message("initialize", { _meta: modernMeta });
     const roomy = { ...limits, initialize: 1_000 };
-    const intent = decide(Buffer.from(JSON.stringify(body)), fields(modernHeaders), roomy);
+    const intent = classifyMessage(Buffer.from(JSON.stringify(body)), fields(modernHeaders), roomy);
     expect(intent).toEqual({ kind: "reject", id: "7", reject: { reason: "method-unknown", id: "7" } });
   });
 
@@ -124,7 +124,7 @@ describe("what a server may take for an initialize has a slot or is refused:", (
     const roomy = { ...limits, initialize: 1_000 };
     for (const _meta of [older, { "io.modelcontextprotocol/protocolVersion": 1 }, null]) {
       const body = Buffer.from(JSON.stringify(message("initialize", { _meta })));
-      expect(decide(body, fields({}), roomy)).toMatchObject({ kind: "initialize" });
+      expect(classifyMessage(body, fields({}), roomy)).toMatchObject({ kind: "initialize" });
     }
   });
 
@@ -138,12 +138,15 @@ describe("what a server may take for an initialize has a slot or is refused:", (
 describe.each(["logging/setLevel", "resources/subscribe", "resources/unsubscribe"])("%s", (method) => {
   const roomy = { ...limits, name: 100, initialize: 1_000 };
   const decideRoomy = (body: unknown, headers: Record<string, string> = {}) =>
-    decide(Buffer.from(JSON.stringify(body)), fields(headers), roomy);
+    classifyMessage(Buffer.from(JSON.stringify(body)), fields(headers), roomy);
   const params = { level: "info", uri: "a:b" };
 
   test("is remembered for a recovery, in a batch too", () => {
-    expect(decideRoomy(message(method, params))).toMatchObject({ kind: "legacy", notes: [{}] });
-    expect(decideRoomy([message("ping"), message(method, params)])).toMatchObject({ kind: "legacy", notes: [{}] });
+    expect(decideRoomy(message(method, params))).toMatchObject({ kind: "legacy", stateChanges: [{}] });
+    expect(decideRoomy([message("ping"), message(method, params)])).toMatchObject({
+      kind: "legacy",
+      stateChanges: [{}],
+    });
   });
 
   test.each([

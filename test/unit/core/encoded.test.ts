@@ -1,6 +1,6 @@
 /** What is made of texts that are too long, and of keys: nothing. Counted by what is encoded and decoded. */
 import { afterEach, expect, test, vi } from "vitest";
-import { decide } from "../../../src/core/classify-message.ts";
+import { classifyMessage } from "../../../src/core/classify-message.ts";
 import { headerValue } from "../../../src/core/mcp/subjects.ts";
 import { fields } from "./fields.ts";
 import { POLICY } from "./policy.ts";
@@ -19,7 +19,7 @@ const LONG = 100_000;
 const limits = { ...POLICY.limits, body: 20 * LONG, batch: 100, name: 50, initialize: 1_000 };
 const call = (name: string, method = "tools/call") => ({ jsonrpc: "2.0", id: 1, method, params: { name, uri: name } });
 const decideOn = (body: unknown, headers: Record<string, string> = {}) =>
-  decide(Buffer.from(JSON.stringify(body)), fields(headers), limits);
+  classifyMessage(Buffer.from(JSON.stringify(body)), fields(headers), limits);
 
 test.each([
   ["a name of %", call("%".repeat(LONG))],
@@ -65,7 +65,7 @@ test("an Mcp-Name that is longer than a name may be is not decoded", () => {
     "mcp-name": `=?base64?${"AAAA".repeat(10_000)}?=`,
   });
   const made = vi.spyOn(Buffer, "from");
-  expect(decide(body, headers, limits)).toMatchObject({
+  expect(classifyMessage(body, headers, limits)).toMatchObject({
     reject: { reason: "header-mismatch", detail: "Mcp-Name is longer than a name may be" },
   });
   expect(made.mock.calls.filter(([from]) => typeof from === "string")).toEqual([]);
@@ -87,7 +87,7 @@ test.each([
     `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${long}"}}`,
     `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"${long}"}}`,
   ]) {
-    expect(decide(Buffer.from(message), fields({}), limits)).toMatchObject({
+    expect(classifyMessage(Buffer.from(message), fields({}), limits)).toMatchObject({
       reject: { reason: "invalid-request", id: "1" },
     });
   }
@@ -103,7 +103,7 @@ test("keys are told from those that are read without decoding them, and what is 
   const bodies = ["\\u0061", "n\\u0061mf", "n\\u0061me", "NAME", "name\\u0000", "ä", "a"].map((key) =>
     Buffer.from(`{"jsonrpc":"2.0","id":1,"method":"m","params":{${members(key)}},${members(key)}}`),
   );
-  for (const body of bodies) decide(body, fields({}), limits);
+  for (const body of bodies) classifyMessage(body, fields({}), limits);
   // Of a body the method, the id, and of keys that are refused the first one and its value.
   expect(parsed.mock.calls.length + texts.mock.calls.length).toBeLessThanOrEqual(bodies.length * 6);
 });

@@ -2,12 +2,11 @@ import { expect, test } from "vitest";
 import { forward, strip, watchedHeaders } from "../../../src/core/forward.ts";
 import { INTERNAL_HEADERS } from "../../../src/core/headers.ts";
 import { fields } from "./fields.ts";
-import { ROUTE } from "./policy.ts";
+import { BACKEND } from "./policy.ts";
 
-const route = { ...ROUTE, path: "/public" };
 const spoofed = Object.fromEntries(INTERNAL_HEADERS.map((name) => [name, "spoofed"]));
 const unpinned = {
-  route,
+  backend: BACKEND,
   query: "?q",
   labels: undefined,
   sessionTag: undefined,
@@ -41,7 +40,7 @@ test.each([
 test("a request in a session is sent to its backend, endpoint and session", () => {
   const pin = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
   const labels = { method: "tools/call", name: "echo" };
-  const verdict = forward({ route, query: "?q", labels, sessionTag: "tag", principalTag: "who", pin }, [
+  const verdict = forward({ backend: BACKEND, query: "?q", labels, sessionTag: "tag", principalTag: "who", pin }, [
     "mcp-session-id",
   ]);
   expect(verdict).toEqual({

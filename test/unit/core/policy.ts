@@ -1,15 +1,15 @@
 /** A configuration in the core's terms, for tests. */
-import type { RequestPolicy, Route } from "../../../src/core/routes.ts";
+import type { Backend, RequestPolicy, TransparentRoute } from "../../../src/core/routes.ts";
 
-export const ROUTE: Route = {
+export const BACKEND: Backend = {
+  name: "one",
   path: "/mcp",
-  backend: "one",
-  backendPath: "/mcp",
-  sessions: "optional",
   onSessionLost: "recover",
   origin: "remove",
   timeouts: { call: 60_000, initialize: 10_000 },
 };
+
+export const ROUTE: TransparentRoute = { kind: "transparent", path: "/mcp", sessions: "optional", backend: BACKEND };
 
 export const POLICY: RequestPolicy = {
   routes: new Map([["/mcp", ROUTE]]),

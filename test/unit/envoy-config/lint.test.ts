@@ -974,7 +974,7 @@ describe("the runtime", () => {
   test.each([
     ["nested", layers({ envoy: { reloadable_features: { ext_proc_graceful_grpc_close: true } } })],
     ["half nested", layers({ "envoy.reloadable_features": { ext_proc_graceful_grpc_close: "true" } })],
-    ["later", layers({ [FLAG]: false }, { [FLAG]: true }, {})],
+    ["deferred", layers({ [FLAG]: false }, { [FLAG]: true }, {})],
   ])("may set it %s", (_, runtime) => {
     expect(lintAfter((__, bootstrap) => put(bootstrap, "layered_runtime", runtime))).toEqual([]);
   });

@@ -10,7 +10,7 @@ import { STREAMED_ANSWER } from "../../../src/envoy-config/ext-proc.ts";
 import {
   decodeRequest,
   encodeHealth,
-  encodePatience,
+  encodeMessageTimeout,
   encodeResponse,
   encodeStreamedBody,
   NOT_SERVING,
@@ -347,7 +347,10 @@ describe("an answer to Envoy", () => {
     [999, 0, 999_000_000],
     [1_000, 1, 0],
   ])("tells that it takes %i ms", (ms, seconds, nanos) => {
-    const read = TheirResponse.toObject(TheirResponse.decode(encodePatience(ms)), { longs: Number, defaults: true });
+    const read = TheirResponse.toObject(TheirResponse.decode(encodeMessageTimeout(ms)), {
+      longs: Number,
+      defaults: true,
+    });
     expect(read.override_message_timeout).toEqual({ seconds, nanos });
   });
 
@@ -538,7 +541,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (ms) => {
         const options = { longs: Number, defaults: true } as const;
-        const { override_message_timeout } = Response.toObject(Response.decode(encodePatience(ms)), options);
+        const { override_message_timeout } = Response.toObject(Response.decode(encodeMessageTimeout(ms)), options);
         expect(override_message_timeout).toEqual({ seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1_000_000 });
       }),
     );

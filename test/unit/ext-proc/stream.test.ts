@@ -31,8 +31,8 @@ function drive(
   let closed = 0;
   const exchange: Exchange = {
     closed: () => void closed++,
-    overrideTaken: () => undefined,
-    overrideMissed: () => undefined,
+    overrideAccepted: () => undefined,
+    overrideIgnored: () => undefined,
     requestHeaders: () => go,
     requestBody: () => go,
     responseHeaders: () => go,
@@ -217,7 +217,7 @@ describe("a verdict that comes later", () => {
     let decide: (verdict: Verdict) => void = () => undefined;
     const verdict = new Promise<Verdict>((resolve) => (decide = resolve));
     const { stream } = drive(
-      { responseHeaders: () => ({ kind: "later", patience: 71_000, verdict }) },
+      { responseHeaders: () => ({ kind: "deferred", messageTimeout: 71_000, verdict }) },
       {
         answer: (phase, { kind }) => void told.push(`${phase} ${kind}`),
         extend: (ms) => void told.push(`wait ${ms}`),
@@ -232,7 +232,7 @@ describe("a verdict that comes later", () => {
 
   test("has Envoy wait for it in any phase, also where that is not known at once", async () => {
     const told: string[] = [];
-    const later = async () => ({ kind: "later" as const, patience: 11_000, verdict: Promise.resolve(go) });
+    const later = async () => ({ kind: "deferred" as const, messageTimeout: 11_000, verdict: Promise.resolve(go) });
     const { stream } = drive(
       { requestHeaders: later, requestBody: later },
       {
@@ -248,7 +248,7 @@ describe("a verdict that comes later", () => {
 
   test("has an Envoy that has gone meanwhile not wait", async () => {
     const told: string[] = [];
-    const later = async () => ({ kind: "later" as const, patience: 1, verdict: Promise.resolve(go) });
+    const later = async () => ({ kind: "deferred" as const, messageTimeout: 1, verdict: Promise.resolve(go) });
     const { stream, aborted } = drive({ requestHeaders: later }, { extend: (ms) => void told.push(`wait ${ms}`) });
     stream.message(requestHeaders);
     stream.finished();
@@ -259,7 +259,7 @@ describe("a verdict that comes later", () => {
   test("of a fault is 500", async () => {
     const verdict = Promise.reject(new Error("broken"));
     const { stream, answers, faults, ended } = drive({
-      responseHeaders: () => ({ kind: "later", patience: 1, verdict }),
+      responseHeaders: () => ({ kind: "deferred", messageTimeout: 1, verdict }),
     });
     stream.message(responseHeaders);
     await settled();
@@ -271,7 +271,7 @@ describe("a verdict that comes later", () => {
     let decide: (verdict: Verdict) => void = () => undefined;
     const verdict = new Promise<Verdict>((resolve) => (decide = resolve));
     const { stream, answers, aborted, closed } = drive({
-      responseHeaders: () => ({ kind: "later", patience: 1, verdict }),
+      responseHeaders: () => ({ kind: "deferred", messageTimeout: 1, verdict }),
     });
     stream.message(responseHeaders);
     stream.finished();
@@ -330,8 +330,8 @@ describe("an answer that is streamed in place of another", () => {
     const driven = drive(
       {
         responseHeaders: () => streamed(body()),
-        overrideTaken: () => void taken++,
-        overrideMissed: () => void missed++,
+        overrideAccepted: () => void taken++,
+        overrideIgnored: () => void missed++,
       },
       { send, ...channelOver },
       reportFault,
@@ -500,8 +500,8 @@ describe("an answer that is streamed in place of another", () => {
       let letGo: (verdict: Verdict) => void = () => undefined;
       const verdict = new Promise<Verdict>((resolve) => (letGo = resolve));
       const { stream, answers } = drive({
-        responseHeaders: () => ({ kind: "later", patience: 1, verdict }),
-        overrideMissed: () => void told.push("missed"),
+        responseHeaders: () => ({ kind: "deferred", messageTimeout: 1, verdict }),
+        overrideIgnored: () => void told.push("missed"),
       });
       stream.message(requestHeaders);
       stream.message(responseHeaders);
@@ -542,8 +542,8 @@ describe("an answer that is streamed in place of another", () => {
 test("an answer that is not streamed tells nothing of what Envoy takes", () => {
   const told: string[] = [];
   const { stream } = drive({
-    overrideTaken: () => void told.push("taken"),
-    overrideMissed: () => void told.push("refused"),
+    overrideAccepted: () => void told.push("taken"),
+    overrideIgnored: () => void told.push("refused"),
   });
   for (const message of [requestHeaders, responseHeaders, { phase: "response_body", bytes: 1 } as const])
     stream.message(message);

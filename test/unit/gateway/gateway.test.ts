@@ -11,7 +11,7 @@ import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../.
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
-import { POLICY } from "../core/policy.ts";
+import { BACKEND, POLICY } from "../core/policy.ts";
 
 const policy = POLICY;
 /** The rest of an answer's head, where the backend gave it. */
@@ -381,17 +381,17 @@ describe("a parked session", () => {
     const { exchange, id, resumed: asked } = await park();
     const later = await ask(exchange, method, id);
     expect(later).toMatchObject({
-      kind: "later",
-      patience: (policy.routes.get("/mcp")?.timeouts.initialize ?? 0) + 1_000,
+      kind: "deferred",
+      messageTimeout: BACKEND.timeouts.initialize + 1_000,
     });
-    expect(later.kind === "later" && (await later.verdict)).toEqual(pinnedAnew);
+    expect(later.kind === "deferred" && (await later.verdict)).toEqual(pinnedAnew);
     expect(asked).toMatchObject([{ key: sessionKey(id), binding: { sessionId: "backend-id", generation: 1 } }]);
   });
 
   test("has its cookies go with the request", async () => {
     const { exchange, id } = await park({ resume: async () => ({ ...resumed, cookie: "LB=2" }) });
     const later = await ask(exchange, "POST", id);
-    expect(later.kind === "later" && (await later.verdict)).toMatchObject({
+    expect(later.kind === "deferred" && (await later.verdict)).toMatchObject({
       set: expect.arrayContaining([["cookie", "LB=2"]]),
     });
   });
@@ -402,13 +402,13 @@ describe("a parked session", () => {
     head(exchange, "POST", id);
     // It is found already.
     await store.park(sessionKey(id), 0);
-    expect(await exchange.requestBody(Buffer.from(call))).toMatchObject({ kind: "later" });
+    expect(await exchange.requestBody(Buffer.from(call))).toMatchObject({ kind: "deferred" });
   });
 
   test("is unknown where it cannot be begun anew, under the request's id", async () => {
     const { exchange, id } = await park({ resume: async () => ({ kind: "none" }) });
     const later = await ask(exchange, "POST", id);
-    expect(later.kind === "later" && (await later.verdict)).toEqual(reply(404, '"x"'));
+    expect(later.kind === "deferred" && (await later.verdict)).toEqual(reply(404, '"x"'));
   });
 
   test.each([
@@ -420,7 +420,7 @@ describe("a parked session", () => {
     async (kind, method, status, reason) => {
       const { exchange, id, events } = await park({ resume: async () => ({ kind }) });
       const later = await ask(exchange, method, id);
-      expect(later.kind === "later" && (await later.verdict)).toMatchObject({ kind: "reply", status });
+      expect(later.kind === "deferred" && (await later.verdict)).toMatchObject({ kind: "reply", status });
       expect(events).toContainEqual(expect.objectContaining({ kind: "rejected", reason }));
     },
   );
@@ -1075,13 +1075,13 @@ describe("the slot of an initialize", () => {
         }),
       });
       const verdict = await send(opened.exchange);
-      if (verdict.kind !== "later") throw new Error(`not later: ${JSON.stringify(verdict)}`);
+      if (verdict.kind !== "deferred") throw new Error(`not later: ${JSON.stringify(verdict)}`);
       return { ...opened, hold, later: verdict };
     }
 
     test("is waited for, and Envoy is told how long that may take", async () => {
       const { later, events } = await openWaiting(2);
-      expect(later.patience).toBe(11_000);
+      expect(later.messageTimeout).toBe(11_000);
       expect(await later.verdict).toMatchObject({ kind: "mutate" });
       expect(events).toMatchObject([{ kind: "forwarded", how: "initialize" }]);
     });

@@ -2,22 +2,29 @@
 import { describe, expect, test } from "vitest";
 import { createAdmission } from "../../../src/admission/admission.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
-import type { Later, ResponseHead, Verdict } from "../../../src/core/http.ts";
+import type { DeferredVerdict, ResponseHead, Verdict } from "../../../src/core/http.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
 import { createGateway, type Exchange, type RequestEvent } from "../../../src/gateway/gateway.ts";
-import type { Keeper, Kept } from "../../../src/recovery/replayable.ts";
+import type { ReplayableRequest, ReplayableRequests } from "../../../src/recovery/replayable.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS, type Remark, type SessionStore } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, type SessionStore, type StateChange } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
-import { POLICY, ROUTE } from "../core/policy.ts";
+import { BACKEND, POLICY, ROUTE } from "../core/policy.ts";
 
 const BINDING = { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 };
 const CALL = '{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a"}}';
 const LEVEL = '{"jsonrpc":"2.0","id":"x","method":"logging/setLevel","params":{"level":"debug"}}';
 const INITIALIZE = '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25"}}';
-const INSTEAD: Later = { kind: "later", patience: 1, verdict: Promise.resolve({ kind: "continue" }) };
-const SURFACE: RequestPolicy = { ...POLICY, routes: new Map([["/mcp", { ...ROUTE, onSessionLost: "surface" }]]) };
+const INSTEAD: DeferredVerdict = {
+  kind: "deferred",
+  messageTimeout: 1,
+  verdict: Promise.resolve({ kind: "continue" }),
+};
+const SURFACE: RequestPolicy = {
+  ...POLICY,
+  routes: new Map([["/mcp", { ...ROUTE, backend: { ...BACKEND, onSessionLost: "surface" } }]]),
+};
 
 interface Options {
   readonly policy?: RequestPolicy;
@@ -33,22 +40,22 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
   const key = sessionKey(id);
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
   await store.create(key, { ...session, bindings: { one: BINDING } });
-  const asked: Parameters<Keeper["keep"]>[0][] = [];
+  const asked: Parameters<ReplayableRequests["keep"]>[0][] = [];
   const answered: [ResponseHead, Verdict][] = [];
   const overrides: ("taken" | "missed")[] = [];
   let dropped = 0;
-  const kept: Kept = {
+  const kept: ReplayableRequest = {
     answer: (head, asItIs) => {
       answered.push([head, asItIs]);
       return INSTEAD;
     },
-    overrideTaken: () => void overrides.push("taken"),
+    overrideAccepted: () => void overrides.push("taken"),
     // The second one is one too many.
-    overrideMissed: () => (overrides.push("missed") > 2 ? 2 : undefined),
+    overrideIgnored: () => (overrides.push("missed") > 2 ? 2 : undefined),
     drop: () => void dropped++,
   };
   const events: RequestEvent[] = [];
-  const remarks: Remark[] = [];
+  const remarks: StateChange[] = [];
   const remember: SessionStore["remember"] = (of, backend, remark) => {
     remarks.push(remark);
     return store.remember(of, backend, remark);
@@ -133,7 +140,7 @@ describe("a request of a session is kept", () => {
   test("with what it tells the backend to remember", async () => {
     const { send, asked } = await open();
     await send("POST", LEVEL);
-    expect(asked).toMatchObject([{ message: { notes: [{ kind: "level" }] } }]);
+    expect(asked).toMatchObject([{ message: { stateChanges: [{ kind: "level" }] } }]);
   });
 
   test("without a message where it is a GET", async () => {
@@ -198,7 +205,7 @@ describe("the answer to a request that was kept", () => {
     const { send, events } = await open({ keeps: false });
     const exchange = await send("POST", CALL);
     expect(exchange.responseHeaders(LOST)).toMatchObject({ kind: "mutate" });
-    expect(events).toContainEqual({ kind: "not-kept", reason: "budget", route: ROUTE });
+    expect(events).toContainEqual({ kind: "not-replayable", reason: "budget", route: ROUTE });
   });
 
   test("is dropped when the request ends", async () => {
@@ -214,19 +221,19 @@ describe("what Envoy makes of a streamed answer", () => {
   test("is told to the keeper of its request, and as an event where that holds it for a refusal", async () => {
     const opened = await open();
     const exchange = await opened.send("POST", CALL);
-    exchange.overrideTaken();
-    exchange.overrideMissed();
+    exchange.overrideAccepted();
+    exchange.overrideIgnored();
     expect(opened.overrides).toEqual(["taken", "missed"]);
     expect(opened.events.filter(({ kind }) => kind === "override-refused")).toEqual([]);
-    exchange.overrideMissed();
+    exchange.overrideIgnored();
     expect(opened.events).toContainEqual({ kind: "override-refused", route: ROUTE, missed: 2 });
   });
 
   test("tells nothing where nothing was kept", async () => {
     const opened = await open({ keeps: false });
     const exchange = await opened.send("POST", CALL);
-    exchange.overrideTaken();
-    exchange.overrideMissed();
+    exchange.overrideAccepted();
+    exchange.overrideIgnored();
     expect(opened.events.filter(({ kind }) => kind === "override-refused")).toEqual([]);
   });
 });

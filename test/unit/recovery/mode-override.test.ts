@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { createOverrideGuard, HALF_OPEN_MS, MISSES, PROOF_MS } from "../../../src/recovery/mode-override.ts";
+import { createModeOverrideHealth, HALF_OPEN_MS, MISSES, PROOF_MS } from "../../../src/recovery/mode-override.ts";
 
 /** A guard with a clock that stands until it is moved. */
 function open() {
   let at = 0;
-  const guard = createOverrideGuard({ now: () => at });
-  const miss = (times: number, backend = "one") => Array.from({ length: times }, () => guard.missed(backend));
+  const guard = createModeOverrideHealth({ now: () => at });
+  const miss = (times: number, backend = "one") => Array.from({ length: times }, () => guard.ignored(backend));
   const pass = (ms: number) => {
     at += ms;
   };
@@ -35,18 +35,18 @@ test("what one backend's answers came to changes nothing for another one", () =>
 test("an answer that Envoy takes, at whichever backend, ends the row and the refusal", () => {
   const { guard, miss, pass } = open();
   miss(MISSES - 1);
-  guard.taken();
+  guard.accepted();
   pass(PROOF_MS);
   expect(miss(MISSES - 1)).toEqual(Array(MISSES - 1).fill(undefined));
   miss(MISSES);
   expect(guard.mayStream("one")).toBe(false);
-  guard.taken();
+  guard.accepted();
   expect(guard.mayStream("one")).toBe(true);
 });
 
 test("for a while after it misses are those of clients that leave, however many", () => {
   const { guard, miss, pass } = open();
-  guard.taken();
+  guard.accepted();
   pass(PROOF_MS - 1);
   expect(new Set(miss(100))).toEqual(new Set([undefined]));
   pass(1);

@@ -1,28 +1,28 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { CONTINUE, type Later, type ResponseHead, type Verdict } from "../../../src/core/http.ts";
-import type { Note } from "../../../src/core/mcp/session-state.ts";
-import { longestPatience } from "../../../src/core/routes.ts";
+import { CONTINUE, type DeferredVerdict, type ResponseHead, type Verdict } from "../../../src/core/http.ts";
+import type { StateChangeAt } from "../../../src/core/mcp/session-state.ts";
+import { recoveryMessageTimeout } from "../../../src/core/routes.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
-import { createOverrideGuard, MISSES } from "../../../src/recovery/mode-override.ts";
+import { createModeOverrideHealth, MISSES } from "../../../src/recovery/mode-override.ts";
 import type { Recovery } from "../../../src/recovery/recover.ts";
 import {
-  createKeeper,
-  type Keeper,
-  type Kept,
-  type NotKept,
+  createReplayableRequests,
   type NotRemembered,
+  type NotReplayable,
+  type ReplayableRequest,
+  type ReplayableRequests,
   type SentMessage,
 } from "../../../src/recovery/replayable.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS, MAX_REMEMBERED_BYTES, NOTHING_REMEMBERED, type SessionStore } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, MAX_STATE_BYTES, NO_STATE, type SessionStore } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY, ROUTE } from "../core/policy.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
 
 const BODY = '{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"debug"}}';
 const START = BODY.indexOf('{"level"');
-const LEVEL: Note = { kind: "level", params: { start: START, end: BODY.length - 1 }, uri: "" };
+const LEVEL: StateChangeAt = { kind: "level", params: { start: START, end: BODY.length - 1 }, uri: "" };
 const USED = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
 const NEW = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
 const HEADERS = {
@@ -85,11 +85,11 @@ async function open({
   };
   const notRemembered: NotRemembered[] = [];
   const refused: string[] = [];
-  const keeper = createKeeper({
+  const keeper = createReplayableRequests({
     store: { ...store, ...failing },
     recovery,
     egress,
-    overrides: createOverrideGuard(),
+    overrides: createModeOverrideHealth(),
     budget,
     answers: createBudget(1e9),
     notRemembered: (why) => notRemembered.push(why),
@@ -107,7 +107,7 @@ async function open({
     binding: USED,
     limits: { ...POLICY.limits, replayBody: limit },
   };
-  const keep = (over: Partial<Parameters<Keeper["keep"]>[0]> = {}) => keeper.keep({ ...request, ...over });
+  const keep = (over: Partial<Parameters<ReplayableRequests["keep"]>[0]> = {}) => keeper.keep({ ...request, ...over });
   const remembered = async () => {
     const loaded = await store.load(key);
     return loaded.kind === "loaded" ? loaded.session.remembered?.get("one") : loaded;
@@ -125,18 +125,18 @@ function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
   return { headers: fields({ ":status": status }), endpoint: USED.endpoint, flags: 0, endOfStream: false, ...over };
 }
 
-function mustKeep(kept: Kept | NotKept): Kept {
+function mustKeep(kept: ReplayableRequest | NotReplayable): ReplayableRequest {
   if (typeof kept === "string") throw new Error(`the request was not kept: ${kept}`);
   return kept;
 }
 
 /** The verdict on an answer that raises a suspicion. */
-function laterOf(verdict: Verdict | Promise<Verdict> | Later): Later {
-  if (verdict instanceof Promise || verdict.kind !== "later") throw new Error("the verdict does not come later");
+function laterOf(verdict: Verdict | Promise<Verdict> | DeferredVerdict): DeferredVerdict {
+  if (verdict instanceof Promise || verdict.kind !== "deferred") throw new Error("the verdict does not come later");
   return verdict;
 }
 
-const lost = (kept: Kept, over: Partial<ResponseHead> = {}) =>
+const lost = (kept: ReplayableRequest, over: Partial<ResponseHead> = {}) =>
   laterOf(kept.answer(head("404", over), AS_IT_IS)).verdict;
 
 describe("a request is kept", () => {
@@ -214,14 +214,14 @@ describe("an answer that is none of a lost session goes on as it is", () => {
 });
 
 describe("what a backend is told of its session is remembered", () => {
-  const noted = { message: { id: "7", body: Buffer.from(BODY), notes: [LEVEL] } };
+  const noted = { message: { id: "7", body: Buffer.from(BODY), stateChanges: [LEVEL] } };
 
   test.each(["200", "202"])("once it has taken it, before the client knows: %s", async (status) => {
     const { keep, remembered } = await open(noted);
     const verdict = mustKeep(keep()).answer(head(status), CONTINUE);
     expect(verdict).toBeInstanceOf(Promise);
     expect(await verdict).toBe(CONTINUE);
-    expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, level: '{"level":"debug"}' });
+    expect(await remembered()).toEqual({ ...NO_STATE, level: '{"level":"debug"}' });
   });
 
   test.each(["429", "500"])("but not where it did not take it: %s", async (status) => {
@@ -252,19 +252,22 @@ describe("what a backend is told of its session is remembered", () => {
     const { keep, remembered } = await open();
     const body = Buffer.from('{"uri":"a:b"}');
     const params = { start: 0, end: body.length };
-    const subscribe = { id: "7", body, notes: [{ kind: "subscribe", params, uri: "a:b" }] } as const;
+    const subscribe = { id: "7", body, stateChanges: [{ kind: "subscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: subscribe })).answer(head("200"), CONTINUE);
-    expect(await remembered()).toEqual({ ...NOTHING_REMEMBERED, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
-    const unsubscribe = { id: "7", body, notes: [{ kind: "unsubscribe", params, uri: "a:b" }] } as const;
+    expect(await remembered()).toEqual({ ...NO_STATE, subscriptions: new Map([["a:b", '{"uri":"a:b"}']]) });
+    const unsubscribe = { id: "7", body, stateChanges: [{ kind: "unsubscribe", params, uri: "a:b" }] } as const;
     await mustKeep(keep({ message: unsubscribe })).answer(head("200"), CONTINUE);
     expect(await remembered()).toBeUndefined();
   });
 
   test("and what does not fit is told, and costs the client nothing", async () => {
     const { keep, remembered, notRemembered } = await open({ limit: 1e6, budget: 1e6 });
-    const body = Buffer.from(`{"uri":"a:b","pad":"${"x".repeat(MAX_REMEMBERED_BYTES)}"}`);
-    const note = { kind: "subscribe", params: { start: 0, end: body.length }, uri: "a:b" } as const;
-    const verdict = mustKeep(keep({ message: { id: "7", body, notes: [note] } })).answer(head("200"), CONTINUE);
+    const body = Buffer.from(`{"uri":"a:b","pad":"${"x".repeat(MAX_STATE_BYTES)}"}`);
+    const change = { kind: "subscribe", params: { start: 0, end: body.length }, uri: "a:b" } as const;
+    const verdict = mustKeep(keep({ message: { id: "7", body, stateChanges: [change] } })).answer(
+      head("200"),
+      CONTINUE,
+    );
     expect(await verdict).toBe(CONTINUE);
     expect(notRemembered).toEqual(["bytes"]);
     expect(await remembered()).toBeUndefined();
@@ -281,14 +284,14 @@ describe("what a backend is told of its session is remembered", () => {
     const { keep, remembered } = await open();
     const body = Buffer.from('[{"a":1},{"b":2},{"c":3}]');
     const at = (start: number) => ({ start, end: start + 7 });
-    const notes: Note[] = [
+    const stateChanges: StateChangeAt[] = [
       { kind: "level", params: at(1), uri: "" },
       { kind: "subscribe", params: at(9), uri: "b" },
       { kind: "level", params: at(17), uri: "" },
     ];
-    await mustKeep(keep({ message: { id: undefined, body, notes } })).answer(head("200"), CONTINUE);
+    await mustKeep(keep({ message: { id: undefined, body, stateChanges } })).answer(head("200"), CONTINUE);
     expect(await remembered()).toEqual({
-      ...NOTHING_REMEMBERED,
+      ...NO_STATE,
       level: '{"c":3}',
       subscriptions: new Map([["b", '{"b":2}']]),
     });
@@ -324,8 +327,8 @@ describe("where a lost session cannot be looked after, for the store is away", (
 describe("the answer of a lost session", () => {
   test("has Envoy wait for a recovery and the backend's answer", async () => {
     const { keep } = await open();
-    const { patience, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS));
-    expect(patience).toBe(longestPatience(ROUTE.timeouts));
+    const { messageTimeout, verdict } = laterOf(mustKeep(keep()).answer(head("404"), AS_IT_IS));
+    expect(messageTimeout).toBe(recoveryMessageTimeout(ROUTE.backend.timeouts));
     await verdict;
   });
 
@@ -347,7 +350,7 @@ describe("the answer of a lost session", () => {
         answeredBy,
         headers: [["authorization", "Bearer ada"]],
         version: "2025-06-18",
-        bound: ROUTE.timeouts.initialize,
+        bound: ROUTE.backend.timeouts.initialize,
       },
     ]);
   });
@@ -415,11 +418,11 @@ describe("the answer of a lost session", () => {
   test("is replaced whole too, and its session recovered, once Envoy is held to refuse what is streamed", async () => {
     const { keep } = await open({ answer: { headers: { "content-type": "text/event-stream" }, body: "data: 1\n\n" } });
     const kept = mustKeep(keep());
-    for (let n = 1; n < MISSES; n++) expect(kept.overrideMissed()).toBeUndefined();
+    for (let n = 1; n < MISSES; n++) expect(kept.overrideIgnored()).toBeUndefined();
     expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
-    expect(kept.overrideMissed()).toBe(MISSES);
+    expect(kept.overrideIgnored()).toBe(MISSES);
     expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 200 });
-    kept.overrideTaken();
+    kept.overrideAccepted();
     expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
   });
 
@@ -525,7 +528,7 @@ describe("a request that has ended", () => {
   });
 
   test("is no fault where it has ended before its second answer came", async () => {
-    let kept: Kept | undefined;
+    let kept: ReplayableRequest | undefined;
     const { keep, isWhole } = await open({
       answer: new Error("aborted"),
       recover: async () => {

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { createGate } from "../../../src/recovery/semaphore.ts";
+import { createSemaphore } from "../../../src/recovery/semaphore.ts";
 
 const never = new AbortController().signal;
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("so many are inside at once, and the others follow in their order", async () => {
-  const gate = createGate(2);
+  const gate = createSemaphore(2);
   const inside: string[] = [];
   const leaves: (() => void)[] = [];
   for (const name of ["a", "b", "c", "d"])
@@ -24,7 +24,7 @@ test("so many are inside at once, and the others follow in their order", async (
 });
 
 test("who gives up waiting takes no place, and keeps none", async () => {
-  const gate = createGate(1);
+  const gate = createSemaphore(1);
   const leave = await gate.enter(never);
   const impatient = new AbortController();
   const waiting = gate.enter(impatient.signal);

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createGuard, type RedisEvent } from "../../../src/redis/circuit.ts";
+import { createRedisCircuit, type RedisEvent } from "../../../src/redis/circuit.ts";
 
 const TIMEOUT_MS = 1_000;
 
 function guarded() {
   const events: RedisEvent["kind"][] = [];
-  const guard = createGuard(TIMEOUT_MS, ({ kind }) => void events.push(kind));
+  const guard = createRedisCircuit(TIMEOUT_MS, ({ kind }) => void events.push(kind));
   const fail = (message: string, name = "Error") =>
     guard.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
   const refuse = (operation: string, message: string) =>

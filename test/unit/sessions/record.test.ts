@@ -8,7 +8,7 @@ import {
   writeBinding,
   writeRecord,
 } from "../../../src/sessions/record.ts";
-import type { Remark, Session } from "../../../src/sessions/store.ts";
+import type { Session, StateChange } from "../../../src/sessions/store.ts";
 
 const session: Session = {
   owner: "digest",
@@ -97,7 +97,7 @@ test("a binding is one text, of which the id comes last and may hold anything", 
   expect(readBinding("3 10.0.0.1:80")).toBeUndefined();
 });
 
-test.each<[Remark, readonly [string, string]]>([
+test.each<[StateChange, readonly [string, string]]>([
   [{ kind: "level", params: "{}" }, ["l:one", "{}"]],
   [{ kind: "subscribe", uri: "a:b", params: "{}" }, ["u:one:a:b", "{}"]],
   // An empty value has it removed.

@@ -1,16 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { decide } from "../../../../src/core/classify-message.ts";
-import type { Note } from "../../../../src/core/mcp/session-state.ts";
+import { classifyMessage } from "../../../../src/core/classify-message.ts";
+import type { StateChangeAt } from "../../../../src/core/mcp/session-state.ts";
 import { fields } from "../fields.ts";
 import { POLICY } from "../policy.ts";
 
 /** What is noted of a body, with the text of its params in place of where they stand. */
-function noted(body: string): readonly (Omit<Note, "params"> & { readonly params: string })[] | undefined {
+function noted(body: string): readonly (Omit<StateChangeAt, "params"> & { readonly params: string })[] | undefined {
   const bytes = Buffer.from(body);
-  const intent = decide(bytes, fields({}), { ...POLICY.limits, body: 100_000, name: 50_000 });
+  const intent = classifyMessage(bytes, fields({}), { ...POLICY.limits, body: 100_000, name: 50_000 });
   if (intent.kind === "reject") throw new Error(intent.reject.reason);
   if (intent.kind !== "legacy") return undefined;
-  return intent.notes?.map((note) => ({ ...note, params: bytes.toString("utf8", note.params.start, note.params.end) }));
+  return intent.stateChanges?.map((note) => ({
+    ...note,
+    params: bytes.toString("utf8", note.params.start, note.params.end),
+  }));
 }
 
 const request = (method: string, params: string) => `{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}`;
