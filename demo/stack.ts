@@ -10,7 +10,7 @@ import { startEnvoy } from "../harness/envoy.ts";
 import { accepts, statusOf } from "../harness/ports.ts";
 import type { Config } from "../src/config/load.ts";
 import { readConfig } from "../src/config/read.ts";
-import { formatAddress } from "../src/config/values.ts";
+import { formatAddress } from "../src/core/address.ts";
 
 const MCP_ROUTER = join(import.meta.dirname, "../src/main.ts");
 const PACKAGES = join(import.meta.dirname, "../node_modules");

@@ -1,13 +1,13 @@
 /** What is wrong with a configuration although each value of it is right. */
 
 import { isIP } from "node:net";
+import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
 import { endpointFaults } from "./endpoints.ts";
 import { longestStorePatience } from "./patience.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
-import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
 
 /** A backend's own timeouts, and the common ones for the rest. */

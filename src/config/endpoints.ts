@@ -1,7 +1,8 @@
 /** Checks the endpoints of backends: each is listed once, and none is Envoy or the router itself. Pure. */
+
+import { formatAddress, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
-import { formatAddress, type TcpAddress, WILDCARDS } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
 
 /** The errors in all endpoints. */

@@ -1,5 +1,6 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { Buffer } from "node:buffer";
+import { type Address, fromSameMachine, type TcpAddress } from "../core/address.ts";
 import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { Identity } from "../core/identity.ts";
 import { publicPath } from "../core/public-path.ts";
@@ -7,7 +8,7 @@ import { likelyMistakes } from "./cautions.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
-import { type Address, fromSameMachine, type TcpAddress, type WebUrl } from "./values.ts";
+import type { WebUrl } from "./values.ts";
 import { workerAddresses } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
 

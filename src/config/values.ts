@@ -5,15 +5,7 @@
 import { isIP } from "node:net";
 import { unescape as percentDecoded } from "node:querystring";
 import * as z from "zod";
-
-/** A host (name, IPv4, or IPv6 without brackets) and a port. */
-export interface TcpAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Where the processor is reached: over TCP, or by an absolute path to a Unix socket. */
-export type Address = ({ readonly kind: "tcp" } & TcpAddress) | { readonly kind: "unix"; readonly path: string };
+import { type Address, HIGHEST_PORT, type TcpAddress } from "../core/address.ts";
 
 const durationUnits: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
@@ -167,8 +159,6 @@ export const origin = fromText<string>(
   },
 );
 
-export const HIGHEST_PORT = 65_535;
-
 /** Something to fetch over HTTP. */
 export interface WebUrl extends TcpAddress {
   readonly tls: boolean;
@@ -199,19 +189,6 @@ export const redisUrl = fromText<RedisUrl>(
   'a URL such as "redis://127.0.0.1:6379" or "rediss://redis.example:6379/1"',
   parseRedisUrl,
 );
-
-/** Addresses that mean every address of the machine. */
-export const WILDCARDS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-
-/** How what listens there is reached from the same machine. */
-export function fromSameMachine({ host, port }: TcpAddress): TcpAddress {
-  return { host: WILDCARDS.has(host) ? "127.0.0.1" : host, port };
-}
-
-/** An address as it is written: `host:port`, IPv6 in brackets. */
-export function formatAddress({ host, port }: TcpAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 function durationMs(text: string): number | undefined {
   const [, digits, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];

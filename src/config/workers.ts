@@ -1,5 +1,5 @@
 /** Where the workers of one router listen: each is a process with an address of its own, so that Envoy spreads requests over them. */
-import type { Address } from "./values.ts";
+import type { Address } from "../core/address.ts";
 
 export const MAX_WORKERS = 64;
 

@@ -1,7 +1,7 @@
 /** Envoy's clusters: backends, the processor, and the empty one where undecided requests end (envoy.config.cluster.v3.Cluster). */
 import { isIP } from "node:net";
 import type { BackendConfig, Config, Jwks } from "../config/load.ts";
-import { type Address, formatAddress, type TcpAddress } from "../config/values.ts";
+import { type Address, formatAddress, type TcpAddress } from "../core/address.ts";
 import { X_MCP_ENDPOINT } from "../core/headers.ts";
 import {
   HTTP_PROTOCOL_OPTIONS,

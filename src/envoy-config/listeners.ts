@@ -1,6 +1,6 @@
 /** The two listeners: the clients' with the processor in its path, and the processor's own (envoy.config.listener.v3.Listener). */
 import type { Config } from "../config/load.ts";
-import type { TcpAddress } from "../config/values.ts";
+import type { TcpAddress } from "../core/address.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
 import { clientAccessLog, egressAccessLog } from "./access-log.ts";
 import { corsFilter, corsPolicy, varyFilter } from "./cors.ts";

@@ -1,6 +1,6 @@
 /** Pieces of Envoy's configuration in proto3's JSON form, which its YAML shares. */
 import { isIP } from "node:net";
-import type { Address, TcpAddress } from "../config/values.ts";
+import type { Address, TcpAddress } from "../core/address.ts";
 
 /** A message in proto3 JSON, field names as in the .proto files. */
 export interface Message {

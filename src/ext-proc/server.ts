@@ -4,6 +4,7 @@
 import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
+import { formatAddress } from "../core/address.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import {
   decodeRequest,
@@ -137,7 +138,7 @@ function drained(call: grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>, hasRoo
 }
 
 function bind(server: grpc.Server, address: ListenAddress): Promise<void> {
-  const target = address.kind === "unix" ? `unix:${address.path}` : hostPort(address);
+  const target = address.kind === "unix" ? `unix:${address.path}` : formatAddress(address);
   return new Promise((resolve, reject) => {
     server.bindAsync(target, grpc.ServerCredentials.createInsecure(), (error) => {
       if (error) reject(new Error(`cannot listen on ${target}: ${error.message}`));
@@ -211,8 +212,4 @@ function method(
     responseDeserialize: (bytes) => bytes,
     responseSerialize: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
   };
-}
-
-function hostPort({ host, port }: { host: string; port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

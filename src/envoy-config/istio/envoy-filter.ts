@@ -1,6 +1,6 @@
 /** The patches that both modes share: what Istio's own objects cannot say of an Envoy (networking.istio.io EnvoyFilter). */
 import type { Config } from "../../config/load.ts";
-import type { TcpAddress } from "../../config/values.ts";
+import type { TcpAddress } from "../../core/address.ts";
 import {
   connectFailuresEject,
   pinnedOrPlaced,

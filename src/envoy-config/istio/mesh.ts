@@ -1,7 +1,7 @@
 /** Where everything is in a mesh, or what a configuration says that a mesh cannot do. */
 import { isIP } from "node:net";
 import type { BackendConfig, Config } from "../../config/load.ts";
-import { type Address, formatAddress, type TcpAddress, WILDCARDS } from "../../config/values.ts";
+import { type Address, formatAddress, type TcpAddress, WILDCARDS } from "../../core/address.ts";
 import type { Owner } from "./object.ts";
 
 /** Which Envoys ask the router: those of a gateway, or the sidecar of one backend. */

@@ -1,6 +1,6 @@
 /** Istio's objects that both modes have: connections to services, and tokens. */
 import type { Config } from "../../config/load.ts";
-import type { TcpAddress } from "../../config/values.ts";
+import type { TcpAddress } from "../../core/address.ts";
 import { PROCESSOR_CONNECT, processorLimits } from "../clusters.ts";
 import { duration, type Message } from "../proto-json.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";

@@ -3,7 +3,7 @@
  * pod could not be chosen if there were more.
  */
 import type { Config } from "../../config/load.ts";
-import type { TcpAddress } from "../../config/values.ts";
+import type { TcpAddress } from "../../core/address.ts";
 import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
 import type { Message } from "../proto-json.ts";
 import { backendRoutes } from "../routes.ts";

@@ -1,6 +1,6 @@
 /** Rules against ways to a backend that do not pass the processor. */
 import type { Config } from "../../config/load.ts";
-import { formatAddress } from "../../config/values.ts";
+import { formatAddress } from "../../core/address.ts";
 import { processingModeFindings } from "./filter-rules.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { leadsToBackends, mcpRoutes } from "./route-rules.ts";

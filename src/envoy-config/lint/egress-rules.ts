@@ -1,6 +1,6 @@
 /** Rules on the listener for the processor's own calls: a recovery's, and those that end sessions. */
 import type { Config } from "../../config/load.ts";
-import { formatAddress, WILDCARDS } from "../../config/values.ts";
+import { formatAddress, WILDCARDS } from "../../core/address.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { type Finding, warning } from "./finding.ts";
 import { leadsToBackends } from "./route-rules.ts";
