@@ -48,7 +48,7 @@ export function envoyGatewayPatches(): string {
       ...extProcPatches(gateway),
       ...localReplyPatches(GATEWAYS.clients, gateway),
       ...undecidedPatches(GATEWAYS.clients, gateway, clusters),
-      ...askAnotherPatches(gateway),
+      ...connectRetryPatches(gateway),
       // Otherwise Envoy holds back for a second that a router has gone.
       patch(CLUSTER, PROCESSOR_CLUSTER, {
         op: "add",
@@ -121,7 +121,7 @@ function undecidedPatches(routes: string, manager: Json, clusters: Json[]): Json
 }
 
 /** A BackendTrafficPolicy would have it on the egress Gateway too, where the answer must be of the endpoint that was asked. */
-function askAnotherPatches(manager: Json): Json[] {
+function connectRetryPatches(manager: Json): Json[] {
   const { retry_policy } = manager.route_config.virtual_hosts[0].routes[0].route;
   const jsonPath = "..routes[?(@.match.headers)].route";
   return [patch(ROUTES, GATEWAYS.clients, { op: "add", jsonPath, path: "/retry_policy", value: retry_policy })];

@@ -84,7 +84,7 @@ function backendCluster(backend: BackendConfig): Message {
     name: backend.name,
     ...discovery(backend.endpoints),
     connect_timeout: duration(backend.timeouts.connect),
-    load_balancing_policy: pinnedOrPlaced(),
+    load_balancing_policy: overrideHostPolicy(),
     circuit_breakers: { thresholds: [BACKEND_LIMITS] },
     outlier_detection: connectFailuresEject(),
     typed_extension_protocol_options: {
@@ -104,7 +104,7 @@ function backendCluster(backend: BackendConfig): Message {
 }
 
 /** A session's requests go to the endpoint that holds it, the rest in turns (envoy.config.cluster.v3.LoadBalancingPolicy). */
-export function pinnedOrPlaced(): Message {
+export function overrideHostPolicy(): Message {
   return {
     policies: [
       {

@@ -6,8 +6,8 @@ import { edgeFindings, overloadFindings } from "./lint/edge-rules.ts";
 import { egressFindings } from "./lint/egress-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
 import { error, type Finding, warning } from "./lint/finding.ts";
-import { guardFindings } from "./lint/guard-rules.ts";
 import { identityFindings } from "./lint/identity-rules.ts";
+import { localRateLimitFindings } from "./lint/local-rate-limit-rules.ts";
 import { otherRouteFindings } from "./lint/other-route-rules.ts";
 import { pathFindings } from "./lint/path-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
@@ -61,7 +61,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
   return [
     ...filterFindings(extProc.get("typed_config"), config),
     ...identityFindings(manager, extProc, config),
-    ...guardFindings(manager, extProc, config),
+    ...localRateLimitFindings(manager, extProc, config),
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, topology, config),
     ...gatewayRouteFindings(gateway, topology, config),

@@ -6,9 +6,9 @@ import { clientAccessLog, egressAccessLog } from "./access-log.ts";
 import { corsFilter, corsPolicy, varyFilter } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
 import { forwardedMutations, trustedProxies } from "./forwarded.ts";
-import { guardFilter } from "./guard.ts";
 import { healthFilter, healthRoute } from "./health.ts";
 import { jwtAuthnFilter } from "./jwt-authn.ts";
+import { localRateLimitFilter } from "./local-rate-limit.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER, ROUTER_TYPE } from "./names.ts";
 import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
@@ -58,12 +58,12 @@ function gatewayListener(config: Config): Message {
     filters: [
       ...(health === undefined ? [] : [healthFilter(health)]),
       ...(origins ? [varyFilter(), corsFilter()] : []),
-      ...(guard ? [guardFilter(guard, config)] : []),
+      ...(guard ? [localRateLimitFilter(guard, config)] : []),
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
     ],
     virtualHost: {
-      askAnother: true,
+      retryOnConnectFailure: true,
       ...(health !== undefined && { firstRoutes: [healthRoute(health)] }),
       extras: { ...clientAnswers(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
     },

@@ -24,8 +24,8 @@ export function undecidedBound({ body }: Config["limits"]): number {
 }
 
 interface VirtualHostOptions {
-  /** Where an endpoint takes no connections, another is asked (ASK_ANOTHER). */
-  readonly askAnother?: boolean;
+  /** Where an endpoint takes no connections, another is asked (CONNECT_RETRY). */
+  readonly retryOnConnectFailure?: boolean;
   /** Ahead of those to backends. */
   readonly firstRoutes?: readonly Message[];
   /** Further fields of envoy.config.route.v3.VirtualHost. */
@@ -37,7 +37,7 @@ interface VirtualHostOptions {
  * look at the path nor rewrite it. Nothing that was sent is sent again: a repeated POST may run twice.
  */
 export function virtualHost(name: string, { backends, limits }: Config, options: VirtualHostOptions = {}): Message {
-  const { askAnother = false, firstRoutes = [], extras = {} } = options;
+  const { retryOnConnectFailure = false, firstRoutes = [], extras = {} } = options;
   return {
     name,
     domains: ["*"],
@@ -45,7 +45,7 @@ export function virtualHost(name: string, { backends, limits }: Config, options:
     ...extras,
     routes: [
       ...firstRoutes,
-      ...backends.flatMap((backend) => backendRoutes(backend, askAnother)),
+      ...backends.flatMap((backend) => backendRoutes(backend, retryOnConnectFailure)),
       undecidedRoute(limits),
     ],
   };
@@ -63,7 +63,7 @@ export interface HeaderRule {
 }
 
 /** Requests to a backend of one kind. */
-export interface Way {
+export interface BackendRoute {
   /** The route's. */
   readonly name: string;
   readonly headers: readonly HeaderRule[];
@@ -72,7 +72,7 @@ export interface Way {
 }
 
 /** All the ways to a backend, of which the first that fits is taken. */
-export function waysTo({ name, timeouts: { call, listen } }: BackendConfig): readonly Way[] {
+export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): readonly BackendRoute[] {
   const toBackend = { name: X_MCP_BACKEND, exact: name };
   const get = { name: ":method", exact: "GET" };
   return [
@@ -88,12 +88,16 @@ export function waysTo({ name, timeouts: { call, listen } }: BackendConfig): rea
 }
 
 /** @param action where to and with which Host, if not to the backend's own cluster as its endpoint is called */
-export function backendRoutes(backend: BackendConfig, askAnother: boolean, action = actionFor(backend)): Message[] {
-  const retry = askAnother && mayAskAnother(backend);
-  return waysTo(backend).map(({ name, headers, bound }) => ({
+export function backendRoutes(
+  backend: BackendConfig,
+  retryOnConnectFailure: boolean,
+  action = actionFor(backend),
+): Message[] {
+  const retry = retryOnConnectFailure && retriesConnectFailure(backend);
+  return routesTo(backend).map(({ name, headers, bound }) => ({
     name,
     match: { prefix: "/", headers: headers.map(headerMatcher) },
-    route: { ...action, ...wayTimes(bound), ...(retry && { retry_policy: ASK_ANOTHER }) },
+    route: { ...action, ...routeTimes(bound), ...(retry && { retry_policy: CONNECT_RETRY }) },
   }));
 }
 
@@ -102,7 +106,7 @@ function actionFor({ name, host }: BackendConfig): Message {
 }
 
 /** A session that is not recovered has nothing to look for elsewhere. */
-export function mayAskAnother({ onSessionLost }: BackendConfig): boolean {
+export function retriesConnectFailure({ onSessionLost }: BackendConfig): boolean {
   return onSessionLost === "recover";
 }
 
@@ -110,7 +114,7 @@ export function mayAskAnother({ onSessionLost }: BackendConfig): boolean {
  * envoy.config.route.v3.RetryPolicy. An endpoint that takes no connections was sent nothing. Another one does not know the
  * session, and says so, which begins its recovery: Envoy 1.36 shows the processor no answer of its own.
  */
-export const ASK_ANOTHER = {
+export const CONNECT_RETRY = {
   retry_on: "connect-failure",
   num_retries: 2,
   retry_host_predicate: [PREVIOUS_HOSTS],
@@ -121,7 +125,7 @@ export const ASK_ANOTHER = {
  * `timeout` bounds the whole answer, event streams too, so it is off; `idle_timeout` bounds a silent backend and
  * `max_stream_duration` the request as a whole.
  */
-export function wayTimes(bound: number): Message {
+export function routeTimes(bound: number): Message {
   return times(bound, bound);
 }
 

@@ -3,14 +3,13 @@ import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import {
   connectFailuresEject,
-  pinnedOrPlaced,
+  overrideHostPolicy,
   processorEjection,
   processorProtocol,
   undecidedCluster,
 } from "../clusters.ts";
 import { corsFilter, corsPolicy, varyFilter } from "../cors.ts";
 import { extProcFilter } from "../ext-proc.ts";
-import { guardFilter } from "../guard.ts";
 import { healthFilter, healthRoute } from "../health.ts";
 import {
   clientAnswers,
@@ -21,6 +20,7 @@ import {
   ownAnswers,
   PATHS,
 } from "../listeners.ts";
+import { localRateLimitFilter } from "../local-rate-limit.ts";
 import { localReplies } from "../local-replies.ts";
 import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
 import { type Message, typed } from "../proto-json.ts";
@@ -62,7 +62,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
     }),
     // The last one put first is the first. Ahead of Istio's authentication, as in a bootstrap of ours.
-    ...(guard ? [httpFilter(place, "INSERT_FIRST", guardFilter(guard, config))] : []),
+    ...(guard ? [httpFilter(place, "INSERT_FIRST", localRateLimitFilter(guard, config))] : []),
     // Istio has one behind its authentication, whose refusals a browser could then not read.
     ...(origins
       ? [
@@ -106,7 +106,7 @@ export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processo
 /** How Envoys choose an endpoint of a backend. Not by a DestinationRule, whose outlier detection brings failover of zones. */
 export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
   return mergeCluster(context, outbound(service), {
-    load_balancing_policy: pinnedOrPlaced(),
+    load_balancing_policy: overrideHostPolicy(),
     outlier_detection: connectFailuresEject(),
   });
 }

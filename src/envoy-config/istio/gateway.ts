@@ -3,7 +3,7 @@ import type { BackendConfig, Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
 import type { Message } from "../proto-json.ts";
-import { ASK_ANOTHER, type HeaderRule, mayAskAnother, waysTo, wayTimes } from "../routes.ts";
+import { CONNECT_RETRY, type HeaderRule, retriesConnectFailure, routesTo, routeTimes } from "../routes.ts";
 import {
   backendPatch,
   clientPatches,
@@ -84,7 +84,9 @@ const NO_RETRIES = { attempts: 0 };
 
 /** networking.istio.io HTTPRetry, to which istiod adds that hosts which were tried are not tried again. */
 function retriesOf(backend: BackendConfig): Message {
-  return mayAskAnother(backend) ? { attempts: ASK_ANOTHER.num_retries, retryOn: ASK_ANOTHER.retry_on } : NO_RETRIES;
+  return retriesConnectFailure(backend)
+    ? { attempts: CONNECT_RETRY.num_retries, retryOn: CONNECT_RETRY.retry_on }
+    : NO_RETRIES;
 }
 
 /** Where the processor, or on the egress port the router, says that a request goes. */
@@ -101,7 +103,7 @@ function virtualService(
       hosts: ["*"],
       gateways: [`${owner.namespace}/${gateway}`],
       http: backends.flatMap(({ backend, service }) =>
-        waysTo(backend).map(({ name, headers }) => ({
+        routesTo(backend).map(({ name, headers }) => ({
           name,
           match: [matchFor(headers)],
           rewrite: { authority: backend.host ?? hostHeader(service, backend) },
@@ -168,7 +170,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
     ...egressPatches(egress),
     // The rest of these routes is the VirtualServices'.
     ...backends.flatMap(({ backend }) =>
-      waysTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, wayTimes(bound))),
+      routesTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, routeTimes(bound))),
     ),
     ...healthPatches(clients, config.gateway),
     ...undecidedPatches(CONTEXT, [clients, egress], config.limits),

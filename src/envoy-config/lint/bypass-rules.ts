@@ -3,6 +3,7 @@ import type { Config } from "../../config/load.ts";
 import { formatAddress } from "../../core/address.ts";
 import { processingModeFindings } from "./filter-rules.ts";
 import { error, type Finding, warning } from "./finding.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { leadsToBackends, mcpRoutes } from "./route-rules.ts";
 import {
   addressesOf,
@@ -13,7 +14,6 @@ import {
   targets,
   tcpProxies,
 } from "./topology.ts";
-import type { View } from "./view.ts";
 
 export const PER_ROUTE_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
 const FILTER_CONFIG_TYPE = "envoy.config.route.v3.FilterConfig";
@@ -36,7 +36,7 @@ function aliases({ http, listeners, cluster, backendOf }: Topology, { backends }
   const owner = new Map(
     backends.flatMap(({ name, endpoints }) => endpoints.map((endpoint) => [formatAddress(endpoint), name] as const)),
   );
-  const isExposed = (listener: View) => addressesOf(listener).some(isReachable);
+  const isExposed = (listener: ProtoView) => addressesOf(listener).some(isReachable);
   const exposed = http.filter(({ extProc, listener }) => !extProc && isExposed(listener));
   const routes = exposed.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
   const actions = [...routes.map((route) => route.get("route")), ...listeners.filter(isExposed).flatMap(tcpProxies)];
@@ -58,11 +58,11 @@ function aliases({ http, listeners, cluster, backendOf }: Topology, { backends }
   });
 }
 
-function reachesBackend(proxy: View, { backendOf }: Topology): boolean {
+function reachesBackend(proxy: ProtoView, { backendOf }: Topology): boolean {
   return targets(proxy).some(({ text }) => backendOf(text) !== undefined);
 }
 
-function exposure(listener: View, { egress }: Config): Finding[] {
+function exposure(listener: ProtoView, { egress }: Config): Finding[] {
   return addressesOf(listener)
     .filter(isReachable)
     .map((address) => {
@@ -82,7 +82,7 @@ function exposure(listener: View, { egress }: Config): Finding[] {
 }
 
 /** Not loopback, a Unix socket, or internal to Envoy. */
-function isReachable(address: View): boolean {
+function isReachable(address: ProtoView): boolean {
   const host = address.get("socket_address.address").text;
   return host !== undefined && !/^(127\.|::1$|localhost$)/.test(host);
 }
@@ -118,16 +118,16 @@ export function switchedOffFindings(
 }
 
 /** What a route, a virtual host or a route table says of a filter. */
-export function overrideOf(filter: View, scope: View): View {
+export function overrideOf(filter: ProtoView, scope: ProtoView): ProtoView {
   return scope.get("typed_per_filter_config").key(filter.get("name").text ?? "");
 }
 
 /** A filter that is disabled runs where there is an entry for it, whatever the entry says but `disabled`. */
-export function switchesOn(override: View): boolean {
+export function switchesOn(override: ProtoView): boolean {
   return override.exists && !override.get("disabled").isTrue && !override.get("config.disabled").isTrue;
 }
 
-function notSwitchedOn(extProc: View, isSwitchedOn: boolean, left: readonly View[]): Finding[] {
+function notSwitchedOn(extProc: ProtoView, isSwitchedOn: boolean, left: readonly ProtoView[]): Finding[] {
   if (!isSwitchedOn) return [error("bypass", extProc.get("disabled"), "is true: requests pass unchecked; remove it")];
   const name = extProc.get("name").text;
   return left.map((route) =>
@@ -141,7 +141,7 @@ function notSwitchedOn(extProc: View, isSwitchedOn: boolean, left: readonly View
 }
 
 /** An entry of typed_per_filter_config for our filter. */
-function overrideFindings(override: View): Finding[] {
+function overrideFindings(override: ProtoView): Finding[] {
   const findings: Finding[] = [];
   if (override.isType(FILTER_CONFIG_TYPE)) findings.push(...overrideFindings(override.get("config")));
   const disabled = override.get("disabled");

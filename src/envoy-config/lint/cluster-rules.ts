@@ -5,8 +5,8 @@ import { mayBeSeveral, processorLimits } from "../clusters.ts";
 import { STREAM_RETRY } from "../ext-proc.ts";
 import { GRACEFUL_CLOSE_FLAG, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { processorClusterName, type Topology } from "./topology.ts";
-import type { View } from "./view.ts";
 
 export function backendClusterFindings(
   { bootstrap, clusters: all, backendOf }: Topology,
@@ -24,7 +24,7 @@ export function backendClusterFindings(
 }
 
 /** A session's requests must reach the endpoint that holds it. */
-function pinned(cluster: View): Finding[] {
+function pinned(cluster: ProtoView): Finding[] {
   const policies = cluster.get("load_balancing_policy.policies");
   const obeys = policies
     .items()
@@ -44,7 +44,7 @@ function pinned(cluster: View): Finding[] {
 }
 
 /** The cluster that the filter asks, and how it asks. */
-export function processorFindings(extProc: View, { bootstrap, cluster }: Topology, config: Config): Finding[] {
+export function processorFindings(extProc: ProtoView, { bootstrap, cluster }: Topology, config: Config): Finding[] {
   const service = extProc.get("typed_config.grpc_service");
   const name = processorClusterName(extProc);
   if (name === undefined)
@@ -64,7 +64,7 @@ export function processorFindings(extProc: View, { bootstrap, cluster }: Topolog
     : [error("processor-cluster", at, `${name} is no cluster of this file: every request would fail`), ...retries];
 }
 
-function http2(cluster: View): Finding[] {
+function http2(cluster: ProtoView): Finding[] {
   const options = cluster.get("typed_extension_protocol_options").key(HTTP_PROTOCOL_OPTIONS);
   const explicit = options.get("explicit_http_config.http2_protocol_options");
   if (explicit.exists || (!options.exists && cluster.get("http2_protocol_options").exists)) return [];
@@ -78,7 +78,7 @@ function http2(cluster: View): Finding[] {
 }
 
 /** Envoy holds a change of health back for a second, by default, and goes on asking a processor that it knows is gone. */
-function ejection(cluster: View, { processor }: Config): Finding[] {
+function ejection(cluster: ProtoView, { processor }: Config): Finding[] {
   const window = cluster.get("common_lb_config.update_merge_window");
   if (!mayBeSeveral(processor.endpoints) || window.duration === 0) return [];
   return [
@@ -94,7 +94,7 @@ function ejection(cluster: View, { processor }: Config): Finding[] {
 /** Envoy's defaults, for each of a cluster's priorities. */
 const DEFAULT_LIMITS = { max_pending_requests: 1_024, max_requests: 1_024, max_retries: 3 };
 
-function circuitBreakers(cluster: View, { envoy }: Config): Finding[] {
+function circuitBreakers(cluster: ProtoView, { envoy }: Config): Finding[] {
   const ours = processorLimits(envoy);
   const thresholds = cluster.get("circuit_breakers.thresholds");
   const found = thresholds
@@ -117,7 +117,7 @@ function circuitBreakers(cluster: View, { envoy }: Config): Finding[] {
 }
 
 /** Losing one of several processors loses its requests, unless they are tried on another (envoy.md §6). */
-function retryFindings(service: View, { processor }: Config): Finding[] {
+function retryFindings(service: ProtoView, { processor }: Config): Finding[] {
   const policy = service.get("retry_policy");
   const retried = (policy.get("retry_on").text ?? "").split(",").map((condition) => condition.trim());
   const enough = ["connect-failure", "unavailable"].every((condition) => retried.includes(condition));
@@ -142,7 +142,7 @@ const DEFAULT_INTERVAL = 25;
 const RESTART = 2_000;
 
 /** A wait is a random part of an interval, which doubles up to the longest. */
-function shortPatience(policy: View): Finding[] {
+function shortPatience(policy: ProtoView): Finding[] {
   const base = policy.get("retry_back_off.base_interval").duration ?? DEFAULT_INTERVAL;
   const longest = policy.get("retry_back_off.max_interval").duration ?? base * 10;
   const retries = policy.get("num_retries").number ?? DEFAULT_RETRIES;
@@ -178,7 +178,7 @@ export function gracefulClose({ bootstrap }: Topology): Finding[] {
   ];
 }
 
-function runtimeValue(layer: View, key: string): View | undefined {
+function runtimeValue(layer: ProtoView, key: string): ProtoView | undefined {
   const whole = layer.key(key);
   if (whole.exists) return whole;
   for (const part of layer.keys()) {

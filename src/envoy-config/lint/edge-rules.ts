@@ -5,9 +5,9 @@ import { CONNECTION_IDLE } from "../listeners.ts";
 import { FIXED_HEAP, MAX_CONNECTIONS } from "../overload.ts";
 import { undecidedBound } from "../routes.ts";
 import { type Finding, warning } from "./finding.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { undecidedRoutes } from "./route-rules.ts";
 import type { HttpListener, Topology } from "./topology.ts";
-import type { View } from "./view.ts";
 
 /** Rules of the whole Envoy, where clients reach it. */
 export function overloadFindings({ bootstrap }: Topology, { envoy }: Config): Finding[] {
@@ -59,7 +59,7 @@ export function edgeFindings(http: HttpListener, config: Config): Finding[] {
 /** Envoy's own default for idle connections, in ms. */
 const DEFAULT_IDLE_CONNECTION = 3_600_000;
 
-function connectionFindings(manager: View, { envoy: { streams } }: Config): Finding[] {
+function connectionFindings(manager: ProtoView, { envoy: { streams } }: Config): Finding[] {
   const findings: Finding[] = [];
   const most = manager.get("http2_protocol_options.max_concurrent_streams");
   if ((most.number ?? Number.POSITIVE_INFINITY) > streams)
@@ -94,7 +94,7 @@ function connectionFindings(manager: View, { envoy: { streams } }: Config): Find
 }
 
 /** Proxies ahead that speak HTTP/1.0, and how much of what they say of a client is believed. */
-function proxiesAhead(manager: View, { gateway: { trustedHops } }: Config): Finding[] {
+function proxiesAhead(manager: ProtoView, { gateway: { trustedHops } }: Config): Finding[] {
   const findings: Finding[] = [];
   const old = manager.get("http_protocol_options.accept_http_10");
   if (!old.isTrue)
@@ -124,7 +124,7 @@ function proxiesAhead(manager: View, { gateway: { trustedHops } }: Config): Find
 }
 
 /** A route that says nothing of it has Envoy's `timeout`, of 15 s. */
-function slowBodies(route: View, manager: View, { limits }: Config): Finding[] {
+function slowBodies(route: ProtoView, manager: ProtoView, { limits }: Config): Finding[] {
   const action = route.get("route");
   const duration = action.get("max_stream_duration.max_stream_duration");
   const others = [manager.get("common_http_protocol_options.max_stream_duration"), manager.get("request_timeout")];

@@ -3,9 +3,9 @@ import type { Config } from "../../config/load.ts";
 import { formatAddress, WILDCARDS } from "../../core/address.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { type Finding, warning } from "./finding.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { leadsToBackends } from "./route-rules.ts";
 import { addressesOf, type HttpListener, socketOf, type Topology } from "./topology.ts";
-import type { View } from "./view.ts";
 
 /** What comes over xDS is not judged, and neither is a listener whose routes do. */
 export function egressFindings(topology: Topology, { egress }: Pick<Config, "egress">): Finding[] {
@@ -56,7 +56,7 @@ function hidesEndpoints({ manager }: HttpListener): Finding[] {
   ];
 }
 
-function listensOn(listener: View, { host, port }: Config["egress"]["listen"]): boolean {
+function listensOn(listener: ProtoView, { host, port }: Config["egress"]["listen"]): boolean {
   return addressesOf(listener)
     .map(socketOf)
     .some((socket) => socket.port === port && (socket.host === host || WILDCARDS.has(socket.host)));

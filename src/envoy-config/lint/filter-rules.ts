@@ -4,7 +4,7 @@ import { maxMessageTimeout, STREAMED_ANSWER, WRITABLE_HEADERS, WRITTEN_HEADERS }
 import { RESPONSE_ATTRIBUTES } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { matchesRegex } from "./match.ts";
-import type { View } from "./view.ts";
+import type { ProtoView } from "./proto-view.ts";
 
 /** envoy.extensions.filters.http.ext_proc.v3.ProcessingMode, by number. */
 const HEADER_MODES = ["DEFAULT", "SEND", "SKIP"];
@@ -16,7 +16,7 @@ const LEAST_MESSAGE_TIMEOUT = 1_000;
 const GOOD_MESSAGE_TIMEOUT = 5_000;
 
 /** The rules of the filter, given the ExternalProcessor message. */
-export function filterFindings(filter: View, config: Config): Finding[] {
+export function filterFindings(filter: ProtoView, config: Config): Finding[] {
   return [
     ...processingModeFindings(filter.get("processing_mode")),
     ...modeOverride(filter),
@@ -29,7 +29,7 @@ export function filterFindings(filter: View, config: Config): Finding[] {
 }
 
 /** Also for the processing_mode of an ExtProcOverrides. */
-export function processingModeFindings(mode: View): Finding[] {
+export function processingModeFindings(mode: ProtoView): Finding[] {
   const findings: Finding[] = [];
   const requestBody = mode.get("request_body_mode");
   if (requestBody.enumIn(BODY_MODES) !== "BUFFERED")
@@ -63,7 +63,7 @@ export function processingModeFindings(mode: View): Finding[] {
   return findings;
 }
 
-function modeOverride(filter: View): Finding[] {
+function modeOverride(filter: ProtoView): Finding[] {
   const allow = filter.get("allow_mode_override");
   if (!allow.isTrue)
     return [
@@ -87,14 +87,14 @@ function modeOverride(filter: View): Finding[] {
 }
 
 /** Envoy compares every mode but request_header_mode. An absent one is the first of its kind, as proto3 has it. */
-function isStreamedAnswer(mode: View): boolean {
+function isStreamedAnswer(mode: ProtoView): boolean {
   return Object.entries(STREAMED_ANSWER).every(([field, wanted]) => {
     const names = field.endsWith("body_mode") ? BODY_MODES : HEADER_MODES;
     return field === "request_header_mode" || (mode.get(field).enumIn(names) ?? names[0]) === wanted;
   });
 }
 
-function failOpen(filter: View): Finding[] {
+function failOpen(filter: ProtoView): Finding[] {
   const wrong: [string, string][] = [
     ["failure_mode_allow", "requests pass unchecked while the processor is away"],
     ["observability_mode", "Envoy does not wait for the processor, so nothing it says counts"],
@@ -107,7 +107,7 @@ function failOpen(filter: View): Finding[] {
 }
 
 /** @param longest ms that the processor may ask for */
-function messageTimeouts(filter: View, longest: number): Finding[] {
+function messageTimeouts(filter: ProtoView, longest: number): Finding[] {
   const findings: Finding[] = [];
   const timeout = filter.get("message_timeout");
   const ms = timeout.duration ?? 200;
@@ -133,7 +133,7 @@ function messageTimeouts(filter: View, longest: number): Finding[] {
 }
 
 /** envoy.config.common.mutation_rules.v3.HeaderMutationRules. */
-function mutationRules(rules: View): Finding[] {
+function mutationRules(rules: ProtoView): Finding[] {
   const refused = WRITTEN_HEADERS.filter((name) => !mayWrite(rules, name));
   if (refused.length === 0) return [];
   return [
@@ -149,7 +149,7 @@ function mutationRules(rules: View): Finding[] {
  * disallow_expression outranks allow_expression, which outranks the rest. A header that Envoy keeps from the processor in
  * silence costs nothing but that it stays: those are x-envoy-…, of answers.
  */
-function mayWrite(rules: View, name: string): boolean {
+function mayWrite(rules: ProtoView, name: string): boolean {
   const disallowed = rules.get("disallow_expression.regex").text;
   if (disallowed !== undefined && matchesRegex(disallowed, name)) return false;
   const allowed = rules.get("allow_expression.regex").text;
@@ -159,7 +159,7 @@ function mayWrite(rules: View, name: string): boolean {
   return !(rules.get("disallow_system").isTrue && name.startsWith(":"));
 }
 
-function responseAttributes(attributes: View): Finding[] {
+function responseAttributes(attributes: ProtoView): Finding[] {
   const named = new Set(attributes.items().map((item) => item.text));
   const absent = RESPONSE_ATTRIBUTES.filter((name) => !named.has(name));
   if (absent.length === 0) return [];
@@ -175,7 +175,7 @@ function responseAttributes(attributes: View): Finding[] {
     : [warning("response-attributes", attributes, message)];
 }
 
-function routeCache(filter: View): Finding[] {
+function routeCache(filter: ProtoView): Finding[] {
   const why = "the backend that the processor names would not change the route";
   const disable = filter.get("disable_clear_route_cache");
   const action = filter.get("route_cache_action");
@@ -188,6 +188,6 @@ function routeCache(filter: View): Finding[] {
 }
 
 /** What the file says, or the default that holds where it says nothing. */
-function shown(view: View, fallback: string): string {
+function shown(view: ProtoView, fallback: string): string {
   return view.exists ? String(view.value) : `absent, so ${fallback}`;
 }

@@ -1,5 +1,5 @@
 /** What the lint finds. */
-import type { View } from "./view.ts";
+import type { ProtoView } from "./proto-view.ts";
 
 export type Rule =
   /** The document is not a bootstrap that can be checked. */
@@ -59,10 +59,10 @@ export interface Finding {
   readonly message: string;
 }
 
-export function error(rule: Rule, at: View, message: string): Finding {
+export function error(rule: Rule, at: ProtoView, message: string): Finding {
   return { rule, severity: "error", path: at.path, message };
 }
 
-export function warning(rule: Rule, at: View, message: string): Finding {
+export function warning(rule: Rule, at: ProtoView, message: string): Finding {
   return { rule, severity: "warning", path: at.path, message };
 }

@@ -4,18 +4,18 @@ import { JWT_METADATA } from "../../core/identity.ts";
 import { spellingsOf } from "../../core/public-path.ts";
 import { JWT_AUTHN_TYPE } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
-import { takes } from "./match.ts";
-import type { View } from "./view.ts";
+import { matches } from "./match.ts";
+import type { ProtoView } from "./proto-view.ts";
 
 /** Without tokens as principals there is nothing to check. */
-export function identityFindings(manager: View, extProc: View, { identity, routes }: Config): Finding[] {
+export function identityFindings(manager: ProtoView, extProc: ProtoView, { identity, routes }: Config): Finding[] {
   if (identity.kind !== "jwt") return [];
   const paths = routes.flatMap(({ path }) => spellingsOf(path));
   return [...checkedTokens(manager, extProc, identity.issuer, paths), ...forwardedClaims(extProc)];
 }
 
 /** A filter ahead of the processor has a provider of our issuer, whose claims it keeps where the processor looks. */
-function checkedTokens(manager: View, extProc: View, issuer: string, paths: readonly string[]): Finding[] {
+function checkedTokens(manager: ProtoView, extProc: ProtoView, issuer: string, paths: readonly string[]): Finding[] {
   const filters = manager.get("http_filters");
   const all = filters.items();
   const ahead = all.slice(
@@ -64,9 +64,9 @@ function checkedTokens(manager: View, extProc: View, issuer: string, paths: read
 }
 
 /** The first rule that takes a path decides (jwt_authn.v3.RequirementRule). */
-function ruleFor(authn: View, path: string): Finding[] {
+function ruleFor(authn: ProtoView, path: string): Finding[] {
   const rules = authn.get("rules");
-  const rule = rules.items().find((one) => takes(one.get("match"), { path, headers: { ":method": "POST" } }));
+  const rule = rules.items().find((one) => matches(one.get("match"), { path, headers: { ":method": "POST" } }));
   const unchecked = `: tokens are not checked on ${path}, and nobody is known there; add`;
   if (!rule) return [error("identity", rules, `have none for ${path}${unchecked} { match: { path: ${path} }, … }`)];
   const named = rule.get("requirement_name").text;
@@ -79,7 +79,7 @@ function ruleFor(authn: View, path: string): Finding[] {
   ];
 }
 
-function forwardedClaims(extProc: View): Finding[] {
+function forwardedClaims(extProc: ProtoView): Finding[] {
   const untyped = extProc.get("typed_config.metadata_options.forwarding_namespaces.untyped");
   if (untyped.items().some(({ text }) => text === JWT_METADATA.namespace)) return [];
   return [

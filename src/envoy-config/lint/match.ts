@@ -1,5 +1,5 @@
 /** Which route Envoy would choose for a request, as far as a route's match can be read (envoy.config.route.v3.RouteMatch). */
-import type { View } from "./view.ts";
+import type { ProtoView } from "./proto-view.ts";
 
 export interface SampleRequest {
   readonly path: string;
@@ -8,11 +8,11 @@ export interface SampleRequest {
 }
 
 /** The first route of a virtual host that takes the request. Conditions that cannot be judged here count as not met. */
-export function chooseRoute(virtualHost: View, request: SampleRequest): View | undefined {
+export function chooseRoute(virtualHost: ProtoView, request: SampleRequest): ProtoView | undefined {
   return virtualHost
     .get("routes")
     .items()
-    .find((route) => takes(route.get("match"), request));
+    .find((route) => matches(route.get("match"), request));
 }
 
 /** Fields of a RouteMatch beside path and headers: they depend on more than a sample request says. */
@@ -29,18 +29,18 @@ const OTHER_CONDITIONS = [
 ];
 
 /** Whether a RouteMatch takes the request. Conditions that cannot be judged here count as not met. */
-export function takes(match: View, { path, headers }: SampleRequest): boolean {
+export function matches(match: ProtoView, { path, headers }: SampleRequest): boolean {
   if (OTHER_CONDITIONS.some((field) => match.get(field).exists)) return false;
   return (
-    takesPath(match, path) &&
+    matchesPath(match, path) &&
     match
       .get("headers")
       .items()
-      .every((matcher) => takesHeader(matcher, headers))
+      .every((matcher) => matchesHeader(matcher, headers))
   );
 }
 
-function takesPath(match: View, path: string): boolean {
+function matchesPath(match: ProtoView, path: string): boolean {
   const fold =
     match.get("case_sensitive").value === false ? (text: string) => text.toLowerCase() : (text: string) => text;
   const prefix = match.get("prefix").text;
@@ -65,7 +65,7 @@ const VALUE_CONDITIONS = [
 ];
 
 /** envoy.config.route.v3.HeaderMatcher. A header that is absent takes no inverted matcher either, unless it is to count as empty. */
-export function takesHeader(matcher: View, headers: SampleRequest["headers"]): boolean {
+export function matchesHeader(matcher: ProtoView, headers: SampleRequest["headers"]): boolean {
   const value = headers[matcher.get("name").text?.toLowerCase() ?? ""];
   const invert = matcher.get("invert_match").isTrue;
   const present = matcher.get("present_match");
@@ -73,12 +73,12 @@ export function takesHeader(matcher: View, headers: SampleRequest["headers"]): b
   const isOfPresence = present.exists || !VALUE_CONDITIONS.some((field) => matcher.get(field).exists);
   if (isOfPresence) return ((treated !== undefined) === (present.value !== false)) !== invert;
   if (treated === undefined) return false;
-  const taken = takesValue(matcher, treated);
+  const taken = matchesValue(matcher, treated);
   return taken !== undefined && taken !== invert;
 }
 
 /** Whether the condition on the value is met; undefined = it cannot be judged here. */
-function takesValue(matcher: View, value: string): boolean | undefined {
+function matchesValue(matcher: ProtoView, value: string): boolean | undefined {
   const string = matcher.get("string_match");
   const fold = string.get("ignore_case").isTrue ? (text: string) => text.toLowerCase() : (text: string) => text;
   /** string_match, or the deprecated field of the same meaning. */
@@ -98,7 +98,7 @@ function takesValue(matcher: View, value: string): boolean | undefined {
 }
 
 /** envoy.type.v3.Int64Range, whose end is not in it; both ends are 0 where they are absent. */
-function inRange(range: View, value: string): boolean {
+function inRange(range: ProtoView, value: string): boolean {
   const end = (field: string) => Number(range.get(field).value ?? 0);
   return /^[+-]?\d+$/.test(value) && Number(value) >= end("start") && Number(value) < end("end");
 }

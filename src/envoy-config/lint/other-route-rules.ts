@@ -2,9 +2,9 @@
 import type { Config } from "../../config/load.ts";
 import { overrideOf, PER_ROUTE_TYPE, switchesOn } from "./bypass-rules.ts";
 import { type Finding, warning } from "./finding.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { isEmpty, mcpRoutes } from "./route-rules.ts";
 import { type HttpListener, type Topology, targets } from "./topology.ts";
-import type { View } from "./view.ts";
 
 /** Routes that the processor is asked about, that are none of MCP's, and that lead somewhere. */
 export function otherRouteFindings(
@@ -13,11 +13,11 @@ export function otherRouteFindings(
   config: Config,
 ): Finding[] {
   if (!extProc) return [];
-  const isAsked = (scopes: readonly View[]) => {
+  const isAsked = (scopes: readonly ProtoView[]) => {
     const override = scopes.map((scope) => overrideOf(extProc, scope)).find((candidate) => candidate.exists);
     return override ? switchesOn(override) : !extProc.get("disabled").isTrue;
   };
-  const leadsNowhere = (route: View) => {
+  const leadsNowhere = (route: ProtoView) => {
     const clusters = targets(route.get("route"));
     return clusters.length > 0 && clusters.every(({ text }) => isEmpty(topology.cluster(text)));
   };

@@ -3,9 +3,9 @@ import type { Config } from "../../config/load.ts";
 import { spellingsOf } from "../../core/public-path.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { chooseRoute } from "./match.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { leadsToBackends } from "./route-rules.ts";
 import type { HttpListener, Topology } from "./topology.ts";
-import type { View } from "./view.ts";
 
 const POST = { ":method": "POST" };
 
@@ -17,7 +17,7 @@ export function pathFindings({ manager, virtualHosts }: HttpListener, topology: 
 }
 
 /** What Envoy matches on paths by then does not hold for //mcp, which the processor serves. */
-function unmerged(manager: View, { identity, admission }: Config): Finding[] {
+function unmerged(manager: ProtoView, { identity, admission }: Config): Finding[] {
   const merge = manager.get("merge_slashes");
   if (merge.isTrue) return [];
   const is = merge.exists ? "is" : "is absent, so";
@@ -32,7 +32,7 @@ function unmerged(manager: View, { identity, admission }: Config): Finding[] {
 }
 
 /** A client whose URL has a slash at its end meets another route than the rest. */
-function elsewhere(virtualHost: View, { routes }: Config): Finding[] {
+function elsewhere(virtualHost: ProtoView, { routes }: Config): Finding[] {
   const chosenFor = (path: string) => chooseRoute(virtualHost, { path, headers: POST });
   return routes.flatMap(({ path }) => {
     const route = chosenFor(path);
@@ -50,11 +50,11 @@ function elsewhere(virtualHost: View, { routes }: Config): Finding[] {
 }
 
 /** The same route, or another that does the same. */
-function isAlike(route: View, other: View | undefined): boolean {
+function isAlike(route: ProtoView, other: ProtoView | undefined): boolean {
   if (!other) return false;
   return other.path === route.path || JSON.stringify(withoutMatch(route)) === JSON.stringify(withoutMatch(other));
 }
 
-function withoutMatch({ value }: View): unknown {
+function withoutMatch({ value }: ProtoView): unknown {
   return { ...Object(value), match: undefined, name: undefined };
 }

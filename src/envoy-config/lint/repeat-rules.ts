@@ -1,9 +1,9 @@
 /** Rules against calls that run twice, on any listener: a tool call is not idempotent. */
-import { ASK_ANOTHER } from "../routes.ts";
+import { CONNECT_RETRY } from "../routes.ts";
 import { error, type Finding, warning } from "./finding.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { backendRoutes } from "./route-rules.ts";
 import type { HttpListener, Topology } from "./topology.ts";
-import type { View } from "./view.ts";
 
 /** Rules of every route that leads to a backend, on any listener. */
 export function repeatFindings({ virtualHosts, extProc }: HttpListener, topology: Topology): Finding[] {
@@ -15,7 +15,7 @@ export function repeatFindings({ virtualHosts, extProc }: HttpListener, topology
         ? action.get("request_mirror_policies")
         : host.get("request_mirror_policies");
       return [
-        ...retryFindings(retry, extProc ? [ASK_ANOTHER.retry_on] : []),
+        ...retryFindings(retry, extProc ? [CONNECT_RETRY.retry_on] : []),
         ...(mirrors.items().length > 0
           ? [error("repeated-requests", mirrors, "mirrors calls, which then run twice; remove it")]
           : []),
@@ -28,7 +28,7 @@ export function repeatFindings({ virtualHosts, extProc }: HttpListener, topology
 const UNPROCESSED = ["connect-failure", "refused-stream", "reset-before-request"];
 
 /** @param wanted conditions under which that is as it should be: the processor sees the answer, and recovers the session */
-function retryFindings(policy: View, wanted: readonly string[]): Finding[] {
+function retryFindings(policy: ProtoView, wanted: readonly string[]): Finding[] {
   const retryOn = policy.get("retry_on");
   const conditions = (retryOn.text ?? "")
     .split(",")

@@ -1,9 +1,9 @@
 /** Rules on Envoy's own errors: JSON-RPC for clients, and hands off the processor's (LocalReplyConfig). */
 import { REPLY_DETAILS_PREFIX } from "../../core/reject.ts";
 import { error, type Finding, warning } from "./finding.ts";
-import type { View } from "./view.ts";
+import type { ProtoView } from "./proto-view.ts";
 
-export function localReplyFindings(manager: View): Finding[] {
+export function localReplyFindings(manager: ProtoView): Finding[] {
   const config = manager.get("local_reply_config");
   const mappers = config.get("mappers").items();
   if (mappers.length === 0 && !config.get("body_format").exists)
@@ -21,7 +21,7 @@ export function localReplyFindings(manager: View): Finding[] {
  * The processor's answers are local replies too. They are safe behind a first mapper that takes them by their details and
  * changes nothing; without it only filters by details leave them alone.
  */
-function rewritesOurs(config: View, mappers: readonly View[]): Finding[] {
+function rewritesOurs(config: ProtoView, mappers: readonly ProtoView[]): Finding[] {
   const guard = mappers.findIndex((mapper) => !changes(mapper) && filterText(mapper).includes(REPLY_DETAILS_PREFIX));
   const unguarded = guard < 0 ? mappers : mappers.slice(0, guard);
   const findings = unguarded
@@ -46,15 +46,15 @@ function rewritesOurs(config: View, mappers: readonly View[]): Finding[] {
   return findings;
 }
 
-function changes(mapper: View): boolean {
+function changes(mapper: ProtoView): boolean {
   return ["status_code", "body", "body_format_override", "headers_to_add"].some((field) => mapper.get(field).exists);
 }
 
-function filterText(mapper: View): string {
+function filterText(mapper: ProtoView): string {
   return JSON.stringify(mapper.get("filter").value) ?? "";
 }
 
-function jsonRpcBody(mapper: View): Finding[] {
+function jsonRpcBody(mapper: ProtoView): Finding[] {
   if (!changes(mapper)) return [];
   const format = mapper.get("body_format_override");
   const text = format.get("text_format_source.inline_string").text ?? format.get("text_format").text;
@@ -80,7 +80,7 @@ function jsonRpcBody(mapper: View): Finding[] {
   ];
 }
 
-function contentType(format: View): Finding[] {
+function contentType(format: ProtoView): Finding[] {
   const type = format.get("content_type");
   if (type.text?.toLowerCase().startsWith("application/json")) return [];
   return [
@@ -88,7 +88,7 @@ function contentType(format: View): Finding[] {
   ];
 }
 
-function problems(at: View, body: unknown, advice: string): Finding[] {
+function problems(at: ProtoView, body: unknown, advice: string): Finding[] {
   const message = Object(body) as { jsonrpc?: unknown; error?: { code?: unknown } | null };
   if (message.jsonrpc !== "2.0" || typeof message.error?.code !== "number")
     return [error("local-replies", at, `is no JSON-RPC error; ${advice}`)];
@@ -113,7 +113,7 @@ const ERRORS: readonly [string, RegExp][] = [
   ["a backend that is away (flags UF, UH)", /"U[FH]"|upstream_reset|no_healthy_upstream|503/],
 ];
 
-function coverage(config: View, mappers: readonly View[]): Finding[] {
+function coverage(config: ProtoView, mappers: readonly ProtoView[]): Finding[] {
   const filters = mappers.filter(changes).map(filterText);
   return ERRORS.filter(([, named]) => !filters.some((filter) => named.test(filter))).map(([what]) =>
     warning("local-replies", config.get("mappers"), `leave out ${what}; add it as "mcp-router envoy" prints it`),

@@ -4,8 +4,8 @@ import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { chooseRoute, type SampleRequest } from "./match.ts";
+import type { ProtoView } from "./proto-view.ts";
 import { endpointsOf, type HttpListener, type Topology, targets, wantedBackend } from "./topology.ts";
-import type { View } from "./view.ts";
 
 /** Envoy's defaults where nothing is written: RouteAction.timeout, stream_idle_timeout (ms), and its buffers (bytes). */
 const DEFAULT_TIMEOUT = 15_000;
@@ -37,7 +37,7 @@ export function gatewayRouteFindings(http: HttpListener, topology: Topology, con
 }
 
 /** The routes of a virtual host that lead to a backend, by name or by a header. */
-export function backendRoutes(virtualHost: View, { backendOf }: Topology): View[] {
+export function backendRoutes(virtualHost: ProtoView, { backendOf }: Topology): ProtoView[] {
   return virtualHost
     .get("routes")
     .items()
@@ -54,13 +54,13 @@ export function leadsToBackends({ virtualHosts }: Pick<HttpListener, "virtualHos
 }
 
 /** The routes of a virtual host that MCP's requests take; none where none of its routes leads to a backend. */
-export function mcpRoutes(virtualHost: View, topology: Topology, config: Config): View[] {
+export function mcpRoutes(virtualHost: ProtoView, topology: Topology, config: Config): ProtoView[] {
   const toBackends = backendRoutes(virtualHost, topology);
   return toBackends.length > 0 ? [...toBackends, ...undecidedRoutes(virtualHost, config)] : [];
 }
 
 /** The routes that requests to our public paths meet before the processor has decided. */
-export function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
+export function undecidedRoutes(virtualHost: ProtoView, { routes }: Config): ProtoView[] {
   const chosen = routes
     .flatMap(({ path }) => [POST, GET, DELETE].map((headers) => chooseRoute(virtualHost, { path, headers })))
     .filter((route) => route !== undefined);
@@ -68,7 +68,7 @@ export function undecidedRoutes(virtualHost: View, { routes }: Config): View[] {
 }
 
 /** A route to a backend must want the header that only the processor sets, and lead to the backend that it names. */
-function needsDecision(route: View, { backendOf }: Topology): Finding[] {
+function needsDecision(route: ProtoView, { backendOf }: Topology): Finding[] {
   const byHeader = route.get("route.cluster_header");
   if (byHeader.exists)
     return byHeader.text?.toLowerCase() === X_MCP_BACKEND
@@ -91,7 +91,7 @@ function needsDecision(route: View, { backendOf }: Topology): Finding[] {
 /** What becomes of requests that the processor has sent to a backend. */
 function decided(
   backend: BackendConfig,
-  virtualHosts: readonly View[],
+  virtualHosts: readonly ProtoView[],
   http: HttpListener,
   topology: Topology,
   config: Config,
@@ -122,14 +122,14 @@ function decided(
   });
 }
 
-function leadsTo(route: View, backend: string, { backendOf }: Topology): boolean {
+function leadsTo(route: ProtoView, backend: string, { backendOf }: Topology): boolean {
   return (
     route.get("route.cluster_header").exists ||
     targets(route.get("route")).some(({ text }) => backendOf(text) === backend)
   );
 }
 
-function times(route: View, kind: string, bound: number, manager: View, { sessions }: Config): Finding[] {
+function times(route: ProtoView, kind: string, bound: number, manager: ProtoView, { sessions }: Config): Finding[] {
   const findings: Finding[] = [];
   const action = route.get("route");
   const timeout = action.get("timeout");
@@ -172,7 +172,7 @@ function times(route: View, kind: string, bound: number, manager: View, { sessio
 }
 
 /** What becomes of requests before the processor has decided, and so of all when it does not. */
-function undecided(virtualHost: View, http: HttpListener, topology: Topology, config: Config): Finding[] {
+function undecided(virtualHost: ProtoView, http: HttpListener, topology: Topology, config: Config): Finding[] {
   const samples = config.routes.map(({ path }) => ({ path, headers: POST }));
   const unrouted = samples.filter((sample) => !chooseRoute(virtualHost, sample));
   return [
@@ -197,7 +197,7 @@ const ADVISE_UNDECIDED =
   `end the routes with { match: { prefix: / }, route: { cluster: ${UNDECIDED_CLUSTER} } } and give that cluster ` +
   "type STATIC and no endpoints";
 
-function closed(route: View, topology: Topology): Finding[] {
+function closed(route: ProtoView, topology: Topology): Finding[] {
   const action = route.get("route");
   if (!action.exists) {
     const found = ["direct_response", "redirect", "non_forwarding_action", "filter_action"].find(
@@ -224,14 +224,19 @@ function closed(route: View, topology: Topology): Finding[] {
 }
 
 /** Of type STATIC, which is Envoy's default, and without endpoints. */
-export function isEmpty(cluster: View | undefined): boolean {
+export function isEmpty(cluster: ProtoView | undefined): boolean {
   if (!cluster || cluster.get("cluster_type").exists) return false;
   const isStatic = (cluster.get("type").enumIn(["STATIC"]) ?? "STATIC") === "STATIC";
   return isStatic && endpointsOf(cluster).length === 0;
 }
 
 /** Envoy buffers a body under the limit of the route that it chose before the processor decided. */
-function bodyLimit(route: View, virtualHost: View, { listener }: HttpListener, { limits }: Config): Finding[] {
+function bodyLimit(
+  route: ProtoView,
+  virtualHost: ProtoView,
+  { listener }: HttpListener,
+  { limits }: Config,
+): Finding[] {
   const onRoute = route.get("request_body_buffer_limit");
   const onHost = virtualHost.get("request_body_buffer_limit");
   const written = onRoute.exists ? onRoute : onHost;
@@ -248,7 +253,7 @@ function bodyLimit(route: View, virtualHost: View, { listener }: HttpListener, {
 }
 
 /** What held before request_body_buffer_limit: the smaller of the connection's limit and the route's. */
-function olderLimit(route: View, virtualHost: View, listener: View): number {
+function olderLimit(route: ProtoView, virtualHost: ProtoView, listener: ProtoView): number {
   const perRequest =
     route.get("per_request_buffer_limit_bytes").number ?? virtualHost.get("per_request_buffer_limit_bytes").number;
   const perConnection = listener.get("per_connection_buffer_limit_bytes").number ?? DEFAULT_BUFFER_LIMIT;
@@ -262,7 +267,7 @@ function adviseRoute(backend: string): string {
   );
 }
 
-function isOrDefault(view: View, ms: number): string {
+function isOrDefault(view: ProtoView, ms: number): string {
   return view.exists ? `is ${seconds(ms)}` : `is absent, so ${seconds(ms)}`;
 }
 

@@ -3,23 +3,23 @@ import type { Config } from "../../config/load.ts";
 import { X_MCP_BACKEND } from "../../core/headers.ts";
 import { EXT_PROC_TYPE, HCM_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { addressOf } from "../proto-json.ts";
-import { View } from "./view.ts";
+import { ProtoView } from "./proto-view.ts";
 
 /** One HTTP connection manager and the listener that it serves. */
 export interface HttpListener {
-  readonly listener: View;
-  readonly manager: View;
+  readonly listener: ProtoView;
+  readonly manager: ProtoView;
   /** Our ext_proc filter: the HttpFilter message, of which `typed_config` is the ExternalProcessor. */
-  readonly extProc: View | undefined;
-  readonly virtualHosts: readonly View[];
+  readonly extProc: ProtoView | undefined;
+  readonly virtualHosts: readonly ProtoView[];
 }
 
 export interface Topology {
-  readonly bootstrap: View;
+  readonly bootstrap: ProtoView;
   readonly http: readonly HttpListener[];
-  readonly listeners: readonly View[];
-  readonly clusters: readonly View[];
-  cluster(name: string | undefined): View | undefined;
+  readonly listeners: readonly ProtoView[];
+  readonly clusters: readonly ProtoView[];
+  cluster(name: string | undefined): ProtoView | undefined;
   /** The backend that a cluster is of: by its own name, or by what the routes to it want in x-mcp-backend. */
   backendOf(cluster: string | undefined): string | undefined;
 }
@@ -27,7 +27,7 @@ export interface Topology {
 const TCP_PROXY_TYPE = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 export function topologyOf(document: unknown, config: Config): Topology {
-  const bootstrap = new View(document, "");
+  const bootstrap = new ProtoView(document, "");
   const listeners = bootstrap.get("static_resources.listeners").items();
   const clusters = bootstrap.get("static_resources.clusters").items();
   const cluster = (name: string | undefined) =>
@@ -61,7 +61,7 @@ function backendsByCluster(http: readonly HttpListener[], { backends }: Config):
 }
 
 /** The backend that a route's match wants the processor to have named. */
-export function wantedBackend(route: View): string | undefined {
+export function wantedBackend(route: ProtoView): string | undefined {
   return route
     .get("match.headers")
     .items()
@@ -73,7 +73,7 @@ export function wantedBackend(route: View): string | undefined {
 }
 
 /** The configurations of a listener's network filters. */
-function networkFilters(listener: View): View[] {
+function networkFilters(listener: ProtoView): ProtoView[] {
   return [...listener.get("filter_chains").items(), listener.get("default_filter_chain")].flatMap((chain) =>
     chain
       .get("filters")
@@ -83,30 +83,30 @@ function networkFilters(listener: View): View[] {
 }
 
 /** Where a listener listens: each an Address message. */
-export function addressesOf(listener: View): View[] {
+export function addressesOf(listener: ProtoView): ProtoView[] {
   const more = listener.get("additional_addresses").items();
   return [listener.get("address"), ...more.map((additional) => additional.get("address"))];
 }
 
 /** Of an Address message, as far as it is one of TCP. */
-export function socketOf(address: View): { host: string; port: number } {
+export function socketOf(address: ProtoView): { host: string; port: number } {
   const socket = address.get("socket_address");
   return { host: socket.get("address").text ?? "", port: socket.get("port_value").number ?? 0 };
 }
 
 /** A listener's TCP proxies. */
-export function tcpProxies(listener: View): View[] {
+export function tcpProxies(listener: ProtoView): ProtoView[] {
   return networkFilters(listener).filter((filter) => filter.isType(TCP_PROXY_TYPE));
 }
 
 /** Where a route, or a TCP proxy, sends to: each a cluster's name with its place. */
-export function targets(action: View): View[] {
+export function targets(action: ProtoView): ProtoView[] {
   const weighted = action.get("weighted_clusters.clusters").items();
   return [action.get("cluster"), ...weighted.map((part) => part.get("name"))].filter(({ exists }) => exists);
 }
 
 /** Of several ext_proc filters the one that asks us; a single one is taken for ours whatever its cluster is called. */
-function ourExtProc(manager: View, isProcessor: (cluster: string | undefined) => boolean): View | undefined {
+function ourExtProc(manager: ProtoView, isProcessor: (cluster: string | undefined) => boolean): ProtoView | undefined {
   const all = manager
     .get("http_filters")
     .items()
@@ -116,11 +116,11 @@ function ourExtProc(manager: View, isProcessor: (cluster: string | undefined) =>
 }
 
 /** The cluster that an ext_proc filter asks. */
-export function processorClusterName(extProc: View): string | undefined {
+export function processorClusterName(extProc: ProtoView): string | undefined {
   return extProc.get("typed_config.grpc_service.envoy_grpc.cluster_name").text;
 }
 
-function hasProcessor(cluster: View | undefined, { processor }: Config): boolean {
+function hasProcessor(cluster: ProtoView | undefined, { processor }: Config): boolean {
   if (!cluster) return false;
   const wanted = processor.endpoints.map((address) => JSON.stringify(addressOf(address)));
   return endpointsOf(cluster).some((endpoint) => {
@@ -135,7 +135,7 @@ function hasProcessor(cluster: View | undefined, { processor }: Config): boolean
 }
 
 /** A cluster's LbEndpoint messages. */
-export function endpointsOf(cluster: View): View[] {
+export function endpointsOf(cluster: ProtoView): ProtoView[] {
   return cluster
     .get("load_assignment.endpoints")
     .items()

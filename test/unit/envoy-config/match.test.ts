@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { chooseRoute } from "../../../src/envoy-config/lint/match.ts";
-import { View } from "../../../src/envoy-config/lint/view.ts";
+import { ProtoView } from "../../../src/envoy-config/lint/proto-view.ts";
 import { type MatchedRequest, ROUTE_MATCHES } from "../../support/route-matches.ts";
 
 /** The path of the route that is chosen of these. */
 function chosenOf(routes: readonly unknown[], { path, header }: Pick<MatchedRequest, "path" | "header">) {
   const headers = { ":method": "GET", ...(header !== undefined && { "x-t": header }) };
-  return chooseRoute(new View({ routes }, "host"), { path, headers })?.path;
+  return chooseRoute(new ProtoView({ routes }, "host"), { path, headers })?.path;
 }
 
 test("the first route that takes a request is chosen", () => {

@@ -6,7 +6,7 @@
 const MISSING: unknown = undefined;
 
 /** A place in the document, and what is there. */
-export class View {
+export class ProtoView {
   readonly value: unknown;
   /** As `static_resources.listeners[0].name`. */
   readonly path: string;
@@ -22,13 +22,13 @@ export class View {
   }
 
   /** A field by its name in the .proto file, or a dotted path of them. */
-  get(fields: string): View {
-    return fields.split(".").reduce<View>((view, field) => view.#field(field), this);
+  get(fields: string): ProtoView {
+    return fields.split(".").reduce<ProtoView>((view, field) => view.#field(field), this);
   }
 
   /** The value of a map's key, which is never renamed and may hold dots. */
-  key(key: string): View {
-    return new View(ownValue(this.value, key), `${this.path}["${key}"]`);
+  key(key: string): ProtoView {
+    return new ProtoView(ownValue(this.value, key), `${this.path}["${key}"]`);
   }
 
   /** A map's keys. */
@@ -37,8 +37,10 @@ export class View {
   }
 
   /** A repeated field's members. */
-  items(): View[] {
-    return Array.isArray(this.value) ? this.value.map((item, index) => new View(item, `${this.path}[${index}]`)) : [];
+  items(): ProtoView[] {
+    return Array.isArray(this.value)
+      ? this.value.map((item, index) => new ProtoView(item, `${this.path}[${index}]`))
+      : [];
   }
 
   get text(): string | undefined {
@@ -72,11 +74,11 @@ export class View {
     return this.key("@type").text?.endsWith(`/${name}`) ?? false;
   }
 
-  #field(field: string): View {
+  #field(field: string): ProtoView {
     const camel = field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
     const written = isRecord(this.value) && !Object.hasOwn(this.value, field) && Object.hasOwn(this.value, camel);
     const name = written ? camel : field;
-    return new View(ownValue(this.value, name), this.path === "" ? name : `${this.path}.${name}`);
+    return new ProtoView(ownValue(this.value, name), this.path === "" ? name : `${this.path}.${name}`);
   }
 }
 

@@ -21,7 +21,7 @@ type Guard = NonNullable<Config["admission"]["guard"]>;
  * Coarse by design: a client may add a header that takes it past the guard. The caps of `admission` hold all the same. And
  * Envoy shows the processor the head of each refusal, as of every answer: one message without a body, in place of two.
  */
-export function guardFilter({ perSecond, burst }: Guard, { routes }: Pick<Config, "routes">): Message {
+export function localRateLimitFilter({ perSecond, burst }: Guard, { routes }: Pick<Config, "routes">): Message {
   return extension(LOCAL_RATE_LIMIT_FILTER, LOCAL_RATE_LIMIT_TYPE, {
     stat_prefix: "mcp_guard",
     filter_enabled: ALWAYS,

@@ -4,15 +4,20 @@ import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../../core/headers.ts";
 import { spellingsOf } from "../../core/public-path.ts";
 import { JWT_AUTHN_TYPE, LOCAL_RATE_LIMIT_TYPE } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
-import { type SampleRequest, takesHeader } from "./match.ts";
-import type { View } from "./view.ts";
+import { matchesHeader, type SampleRequest } from "./match.ts";
+import type { ProtoView } from "./proto-view.ts";
 
 /** Without the setting there is nothing to check. */
-export function guardFindings(manager: View, extProc: View, { admission, routes }: Config): Finding[] {
+export function localRateLimitFindings(
+  manager: ProtoView,
+  extProc: ProtoView,
+  { admission, routes }: Config,
+): Finding[] {
   if (!admission.guard) return [];
   const filters = manager.get("http_filters");
   const all = filters.items();
-  const isCostly = (filter: View) => filter.path === extProc.path || filter.get("typed_config").isType(JWT_AUTHN_TYPE);
+  const isCostly = (filter: ProtoView) =>
+    filter.path === extProc.path || filter.get("typed_config").isType(JWT_AUTHN_TYPE);
   const guard = all
     .slice(0, all.findIndex(isCostly))
     .map((filter) => filter.get("typed_config"))
@@ -30,7 +35,7 @@ export function guardFindings(manager: View, extProc: View, { admission, routes 
 }
 
 /** What is counted is limited only by a descriptor of the same key and value that has a bucket. */
-function withoutBucket(guard: View): Finding[] {
+function withoutBucket(guard: ProtoView): Finding[] {
   const descriptors = guard.get("descriptors");
   const limited = new Set(
     descriptors
@@ -56,7 +61,7 @@ function withoutBucket(guard: View): Finding[] {
 }
 
 /** Both are at 0 % where nothing is said (envoy.config.core.v3.RuntimeFractionalPercent). */
-function switchedOff(guard: View): Finding[] {
+function switchedOff(guard: ProtoView): Finding[] {
   return [guard.get("filter_enabled"), guard.get("filter_enforced")]
     .filter((share) => (share.get("default_value.numerator").number ?? 0) === 0)
     .map((share) =>
@@ -72,7 +77,7 @@ function switchedOff(guard: View): Finding[] {
  * Of the filter's own rate_limits: each path's initialize is counted; a session that lives is never refused, and neither is a
  * modern request, which opens none. Rate limits of routes, and actions other than on headers, are not judged.
  */
-function counted(guard: View, routes: Config["routes"]): Finding[] {
+function counted(guard: ProtoView, routes: Config["routes"]): Finding[] {
   const limits = guard.get("rate_limits");
   const entries = limits.items();
   if (!entries.every(isJudged)) return [];
@@ -95,20 +100,20 @@ function counted(guard: View, routes: Config["routes"]): Finding[] {
   });
 }
 
-function bucketOfTheRest(guard: View): Finding[] {
+function bucketOfTheRest(guard: ProtoView): Finding[] {
   const bucket = guard.get("token_bucket");
   if (!bucket.exists) return [];
   return [warning("guard", bucket, "limits whatever no descriptor names, calls in sessions too; leave it out")];
 }
 
 /** An envoy.config.route.v3.RateLimit whose descriptor depends on headers alone. */
-function isJudged(entry: View): boolean {
+function isJudged(entry: ProtoView): boolean {
   const actions = entry.get("actions").items();
   return actions.length > 0 && actions.every((action) => action.get("header_value_match").exists);
 }
 
 /** Whether each of its actions has its part of a descriptor for the request. */
-function counts(entry: View, headers: SampleRequest["headers"]): boolean {
+function counts(entry: ProtoView, headers: SampleRequest["headers"]): boolean {
   return entry
     .get("actions")
     .items()
@@ -117,7 +122,7 @@ function counts(entry: View, headers: SampleRequest["headers"]): boolean {
       const taken = match
         .get("headers")
         .items()
-        .every((matcher) => takesHeader(matcher, headers));
+        .every((matcher) => matchesHeader(matcher, headers));
       return taken === (match.get("expect_match").value !== false);
     });
 }
