@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import { nearest } from "./nearest.ts";
 import { shown, shownName, withoutSecrets } from "./redact.ts";
-import { settingsUnder } from "./schema.ts";
+import { jsonSchema } from "./schema.ts";
 
 /** Most errors that are told of one file: who has more will not read them, and a reload must not take long. */
 const MOST_ERRORS = 20;
@@ -83,4 +83,24 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
 function shownGiven(value: unknown, path: readonly PropertyKey[]): string {
   if (value === undefined) return "missing";
   return value === null ? "empty" : `got ${shown(value, path)}`;
+}
+
+let madeSchema: object | undefined;
+
+/** The settings that are known under a path, to suggest one for a name that is not. */
+function settingsUnder(path: readonly PropertyKey[]): string[] {
+  // Made once: it takes milliseconds, and a file may have many names that are not known.
+  madeSchema ??= jsonSchema();
+  let node: unknown = madeSchema;
+  for (const key of path)
+    node =
+      typeof key === "number"
+        ? at(node, "items")
+        : (at(at(node, "properties"), key) ?? at(node, "additionalProperties"));
+  return Object.keys(at(node, "properties") ?? {});
+}
+
+function at(node: unknown, key: PropertyKey): object | undefined {
+  const value: unknown = typeof node === "object" && node !== null ? Reflect.get(node, key) : undefined;
+  return typeof value === "object" && value !== null ? value : undefined;
 }

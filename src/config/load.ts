@@ -8,7 +8,7 @@ import { likelyMistakes } from "./cautions.ts";
 import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
-import type { WebUrl } from "./values.ts";
+import type { WebUrl } from "./values/urls.ts";
 import { workerAddresses } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
 

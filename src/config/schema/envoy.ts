@@ -1,6 +1,7 @@
-/** The `envoy` section of mcp-router.yaml: what one Envoy may take up, and where its admin listener is. */
+/** `envoy`: what one Envoy may take up, and where its admin listener is. */
 import * as z from "zod";
-import { byteSize, envoyListener, wholeNumber } from "./values.ts";
+import { envoyListener } from "../values/addresses.ts";
+import { byteSize, wholeNumber } from "../values/quantities.ts";
 
 export const envoySection = z
   .strictObject({

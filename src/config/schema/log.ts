@@ -1,0 +1,11 @@
+/** `log`: what the router logs. */
+import * as z from "zod";
+
+export const logSection = z
+  .strictObject({
+    level: z
+      .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+      .default("info")
+      .describe("Overridden by the environment variable LOG_LEVEL."),
+  })
+  .prefault({});

@@ -1,0 +1,75 @@
+/** Addresses and hosts of a configuration file. `title` is what is expected of one. */
+import { isIP } from "node:net";
+import { type Address, HIGHEST_PORT, type TcpAddress } from "../../core/address.ts";
+import { isWhole } from "./quantities.ts";
+import { fromText } from "./text.ts";
+
+/** `host:port` or `[v6]:port`. */
+export const tcpAddress = fromText<TcpAddress>(
+  'an address such as "127.0.0.1:8080" or "[::1]:8080"',
+  parseTcpAddress,
+  addressHint,
+);
+
+/** `ip:port` or `[v6]:port`: Envoy's own listeners take no names (envoy.config.core.v3.SocketAddress). */
+export const envoyListener = fromText<TcpAddress>(
+  'an IP address with a port such as "127.0.0.1:8080" or "[::1]:8080"',
+  (text) => {
+    const tcp = parseTcpAddress(text);
+    return tcp && isIP(tcp.host) !== 0 ? tcp : undefined;
+  },
+  portHint,
+);
+
+/** `host:port` or `unix:/absolute/path`. */
+export const address = fromText<Address>(
+  'an address such as "127.0.0.1:50051" or "unix:/run/mcp-router.sock"',
+  (text) => {
+    if (text.startsWith("unix:")) {
+      const socket = text.slice("unix:".length);
+      return socket.startsWith("/") ? { kind: "unix", path: socket } : undefined;
+    }
+    const tcp = parseTcpAddress(text);
+    return tcp && { kind: "tcp", ...tcp };
+  },
+  portHint,
+);
+
+/** What a client may write in `Host`: a name, IPv4 or `[v6]`, with or without a port; lower case inside. */
+export const host = fromText<string>(
+  'a host such as "mcp.example.com", "10.0.0.1:8080" or "[::1]", without a scheme, path or wildcard',
+  (text) => {
+    const match = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text);
+    if (!match) return undefined;
+    const [, port] = match;
+    return port === undefined || isPort(Number(port)) ? text.toLowerCase() : undefined;
+  },
+  portHint,
+);
+
+/** Where only the port is wrong, its range. */
+function portHint(text: string): string | undefined {
+  const [, digits] = /:(\d+)$/.exec(text) ?? [];
+  return digits !== undefined && !isPort(Number(digits)) ? `a port is a number from 1 to ${HIGHEST_PORT}` : undefined;
+}
+
+/** Where a URL is written, as other gateways take it, its parts. */
+function addressHint(text: string): string | undefined {
+  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
+  if (!url) return portHint(text);
+  const port = url.port || (url.protocol === "https:" ? "443" : "80");
+  const path = url.pathname === "/" ? "" : `, and path: ${url.pathname}`;
+  const tls = url.protocol === "https:" ? `, and tls: { sni: ${url.hostname} }` : "";
+  return `write ${url.hostname}:${port}${path}${tls}`;
+}
+
+function parseTcpAddress(text: string): TcpAddress | undefined {
+  const [, v6, name, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  const host = v6 ?? name;
+  return host !== undefined && isPort(port) ? { host, port } : undefined;
+}
+
+function isPort(port: number): boolean {
+  return isWhole(port, 1, HIGHEST_PORT);
+}

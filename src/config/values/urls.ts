@@ -1,0 +1,70 @@
+/** Origins and URLs of a configuration file. `title` is what is expected of one. */
+import { unescape as percentDecoded } from "node:querystring";
+import type { TcpAddress } from "../../core/address.ts";
+import { fromText } from "./text.ts";
+
+/** Of these, browsers leave out the scheme's own port. */
+const WEB_SCHEMES = new Set(["http", "https"]);
+
+/**
+ * An origin as browsers send it: scheme, host, and a port unless it is the scheme's own; lower case inside. Browser
+ * extensions and web views have schemes of their own, whose origin is all that is written (`URL` calls it "null").
+ */
+export const origin = fromText<string>(
+  'an origin such as "https://app.example.com" or "chrome-extension://…": no path, no wildcard, no default port',
+  (text) => {
+    const written = text.toLowerCase();
+    // The authority is visible ASCII without # * / ? @.
+    const [, scheme] = /^([a-z][a-z0-9+.-]*):\/\/[!"$-)+-.0->A-~]+$/.exec(written) ?? [];
+    if (scheme === undefined) return undefined;
+    if (!WEB_SCHEMES.has(scheme)) return written;
+    return URL.canParse(written) && new URL(written).origin === written ? written : undefined;
+  },
+);
+
+/** Something to fetch over HTTP. */
+export interface WebUrl extends TcpAddress {
+  readonly tls: boolean;
+  /** As it is written. */
+  readonly href: string;
+}
+
+/** `https://host/path`, or `http://`; without a user, since nothing would send it, and without a fragment. */
+export const webUrl = fromText<WebUrl>('a URL such as "https://issuer.example/.well-known/jwks.json"', (href) => {
+  if (!/^https?:\/\/[^\s/?#@]+(?:[/?][!"$-~]*)?$/.test(href) || !URL.canParse(href)) return undefined;
+  const { protocol, hostname, port } = new URL(href);
+  const tls = protocol === "https:";
+  return { href, tls, host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? (tls ? 443 : 80) : Number(port) };
+});
+
+/** Where one Redis is, and what the URL says of entering it. */
+export interface RedisUrl {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly database: number | undefined;
+}
+
+/** `redis://user:password@host:6379/0`; `rediss://` with TLS. */
+export const redisUrl = fromText<RedisUrl>(
+  'a URL such as "redis://127.0.0.1:6379" or "rediss://redis.example:6379/1"',
+  parseRedisUrl,
+);
+
+const DEFAULT_REDIS_PORT = 6379;
+
+function parseRedisUrl(text: string): RedisUrl | undefined {
+  if (!/^rediss?:\/\/[^/?#]+(?:\/\d*)?$/.test(text) || !URL.canParse(text)) return undefined;
+  const { protocol, hostname, port, username, password, pathname } = new URL(text);
+  const database = pathname.slice(1);
+  return {
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: port === "" ? DEFAULT_REDIS_PORT : Number(port),
+    tls: protocol === "rediss:",
+    username: percentDecoded(username) || undefined,
+    password: percentDecoded(password) || undefined,
+    database: database === "" ? undefined : Number(database),
+  };
+}
