@@ -47,7 +47,7 @@ const TOO_MANY_WAIT: NoSlot = { kind: "exhausted", by: "waiting", freeIn: undefi
 export type Reserved = { readonly kind: "reserved"; readonly slot: Slot } | NoSlot | { readonly kind: "unavailable" };
 
 /** An initialize that waits for a slot. */
-export type SlotWait = Wait<Reserved>;
+type SlotWait = Wait<Reserved>;
 
 export interface Admission {
   reserve(lease: Lease, backend: string, caps: AdmissionCaps): Promise<Reserved>;

@@ -5,8 +5,8 @@
  * the request started with. It decides nothing itself: the core does, and the store knows the sessions.
  */
 
-import type { Admission, NotCommitted, Reserved, Slot, SlotWait } from "../admission/admission.ts";
-import type { InUse, Use } from "../admission/in-use.ts";
+import type { Admission, NotCommitted, Reserved, Slot } from "../admission/admission.ts";
+import type { InUse } from "../admission/in-use.ts";
 import { extendLease, returnToSlot } from "../admission/lease.ts";
 import type { CapName, Ledger } from "../admission/ledger.ts";
 import {
@@ -69,6 +69,7 @@ import {
   type Patience,
   type SessionStore,
 } from "../sessions/store.ts";
+import { abortSignalOf, HttpRequestScope } from "./scope.ts";
 
 export interface Gateway {
   /** Starts the exchange of one HTTP request. */
@@ -221,17 +222,11 @@ class HttpExchange implements Exchange {
   #listensAnew: OwnSession | undefined;
   /** What is sent again if its session turns out to be lost. */
   #kept: ReplayableRequest | undefined;
-  /** The session that the request is under way in. */
-  #use: Use | undefined;
-  /** Ends the wait for another backend session in place of a parked one. */
-  #resuming: AbortController | undefined;
   /** JSON text of the request's id, once it was read: every refusal from then on carries it. */
   #requestId: string | undefined;
   /** How it waits for a store that is away; undefined until it is. */
   #patience: Patience | undefined;
-  /** How its initialize waits for a slot; undefined where it does not. */
-  #waitForSlot: SlotWait | undefined;
-  #closed = false;
+  readonly #scope = new HttpRequestScope();
   answersWithEvents = false;
 
   constructor(dependencies: GatewayDependencies) {
@@ -370,14 +365,7 @@ class HttpExchange implements Exchange {
   }
 
   closed(): void {
-    this.#closed = true;
-    this.#patience?.leave();
-    this.#waitForSlot?.leave();
-    // The backend has it, and may begin a session all the same.
-    this.#initializing?.slot.leave();
-    this.#kept?.drop();
-    if (this.#use) this.#dependencies.inUse.end(this.#use);
-    this.#resuming?.abort(new Error("the request has ended"));
+    this.#scope.end();
   }
 
   /** Starts to look for the session that the request names. An id that cannot be ours costs no look-up. */
@@ -414,9 +402,7 @@ class HttpExchange implements Exchange {
     const { key, binding } = own;
     const id = this.#requestId;
     if (route.backend.onSessionLost === "surface") return this.#refuse({ reason: "session-unknown", id });
-    this.#resuming = new AbortController();
-    if (this.#closed) this.#resuming.abort(new Error("the request has ended"));
-    const resumed = this.#dependencies.resume({ route, headers, key, binding }, this.#resuming.signal);
+    const resumed = this.#dependencies.resume({ route, headers, key, binding }, abortSignalOf(this.#scope));
     const verdict = resumed.then((outcome) => {
       switch (outcome.kind) {
         case "resumed":
@@ -439,17 +425,22 @@ class HttpExchange implements Exchange {
     const { id: sessionId, key, binding, listening = FIRST_GENERATION } = own;
     this.#sessionId = sessionId;
     if (message === undefined && binding.generation > listening) this.#listensAnew = own;
-    if (!this.#closed) {
-      this.#use = { key, principal: this.#principal, backend: route.backend.name };
-      this.#dependencies.inUse.begin(this.#use);
+    if (!this.#scope.over) {
+      const { inUse } = this.#dependencies;
+      const use = { key, principal: this.#principal, backend: route.backend.name };
+      inUse.begin(use);
+      this.#scope.onEnd(() => inUse.end(use));
     }
-    if (route.backend.onSessionLost === "recover" && !this.#closed) {
+    if (route.backend.onSessionLost === "recover" && !this.#scope.over) {
       const { limits } = this.#policy;
       const { keeper } = this.#dependencies;
       const principal = this.#principal;
       const kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, principal, binding, limits });
       if (typeof kept === "string") this.#dependencies.observe({ kind: "not-replayable", reason: kept, route });
-      else this.#kept = kept;
+      else {
+        this.#kept = kept;
+        this.#scope.onEnd(() => kept.drop());
+      }
     }
     this.#dependencies.observe({ kind: "forwarded", route, how: "session" });
     const destination = this.#destination(labels, sessionTag(key), binding);
@@ -496,8 +487,10 @@ class HttpExchange implements Exchange {
     const goOn = (reserved: Reserved): Verdict => {
       if (reserved.kind !== "reserved") return this.#refuse(this.#notAdmitted(reserved));
       const { slot } = reserved;
-      // The client has gone meanwhile, and with it the last one who would give the slot back.
-      if (this.#closed) slot.release();
+      // The backend has the initialize by then, and may begin a session all the same. Where the client has left before that,
+      // none is sent.
+      if (this.#scope.over) slot.release();
+      else this.#scope.onEnd(() => slot.leave());
       this.#initializing = { id, key, initializeParams, protocolVersion, slot };
       this.#dependencies.observe({ kind: "forwarded", route, how: "initialize" });
       return forward(this.#destination(labels, sessionTag(key), undefined), headersToRemove);
@@ -506,11 +499,11 @@ class HttpExchange implements Exchange {
     const { admission } = this.#dependencies;
     const caps = this.#policy.admission;
     const reserved = await admission.reserve(lease, route.backend.name, caps);
-    if (reserved.kind !== "exhausted" || this.#closed) return goOn(reserved);
+    if (reserved.kind !== "exhausted" || this.#scope.over) return goOn(reserved);
     const longest = caps.wait && longestWaitOf(caps.wait, route.backend.timeouts);
     const wait = admission.wait(lease, route.backend.name, { ...caps, wait: longest }, reserved);
     if (!wait) return goOn(reserved);
-    this.#waitForSlot = wait;
+    this.#scope.onEnd(() => wait.leave());
     return { kind: "deferred", messageTimeout: waitMessageTimeout(wait.longest), verdict: wait.outcome.then(goOn) };
   }
 
@@ -616,9 +609,13 @@ class HttpExchange implements Exchange {
     ask: () => Promise<Outcome>,
     message: SentMessage | undefined,
   ): Promise<Outcome | typeof UNAVAILABLE> {
-    this.#patience ??= this.#dependencies.store.patience(message?.body.length ?? 0);
+    if (!this.#patience) {
+      const patience = this.#dependencies.store.patience(message?.body.length ?? 0);
+      this.#patience = patience;
+      this.#scope.onEnd(() => patience.leave());
+    }
     let outcome: Outcome | typeof UNAVAILABLE = UNAVAILABLE;
-    while (outcome.kind === "unavailable" && !this.#closed && (await this.#patience.again())) outcome = await ask();
+    while (outcome.kind === "unavailable" && !this.#scope.over && (await this.#patience.again())) outcome = await ask();
     return outcome;
   }
 
@@ -630,7 +627,7 @@ class HttpExchange implements Exchange {
 
   #refuse(reject: Reject): Reply {
     // Nobody is refused any more: the client has left.
-    if (!this.#closed)
+    if (!this.#scope.over)
       this.#dependencies.observe({ kind: "rejected", reason: reject.reason, route: this.#request?.route });
     return answer(reject);
   }
