@@ -1,4 +1,4 @@
-// The direction of imports (design.md, "Layout"): main → serve → ext-proc → gateway → core and the contracts.
+// The direction of imports (docs/architecture.md, "Modules"): main → serve → ext-proc → gateway → core and the contracts.
 const only = (name, from, allowed, comment) => ({
   name,
   comment,

@@ -17,7 +17,8 @@ const CONTINUE_BY_FIRST_BYTE: ReadonlyMap<number, Buffer> = new Map([
 const STREAM_RESETS = 1_000_000;
 
 const server = new grpc.Server();
-// As in the router: Envoy may reset more streams than Node's HTTP/2 takes by default (envoy.md §1). Private, hence the cast.
+// As in the router: Envoy may reset more streams than Node's HTTP/2 accepts by default (docs/internals/envoy-facts.md §1).
+// Private to grpc-js, hence the cast.
 const { commonServerOptions } = server as unknown as { commonServerOptions: Record<string, unknown> };
 Object.assign(commonServerOptions, { streamResetBurst: STREAM_RESETS, streamResetRate: STREAM_RESETS });
 

@@ -30,7 +30,7 @@ export const BACKEND_LIMITS = {
 /**
  * Circuit breakers of the processor's cluster. Every request holds a stream until the head of its answer is there, so
  * envoy.requests bounds what clients make the router hold. When one of two processors restarts, all of its streams retry
- * together (envoy.md §6).
+ * together (docs/internals/envoy-facts.md §15).
  */
 export function processorLimits({ requests }: Config["envoy"]) {
   return {

@@ -108,7 +108,7 @@ export function extProcFilter(
   });
 }
 
-/** The mode_override of envoy.md §5. */
+/** The mode_override of a streamed answer (docs/internals/envoy-facts.md §10). */
 export const STREAMED_ANSWER = {
   request_header_mode: "SEND",
   response_header_mode: "SEND",

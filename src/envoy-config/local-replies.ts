@@ -98,9 +98,9 @@ export function localReplies(): Message {
 }
 
 /**
- * The processor gone, too slow, or in error; or its answer refused by Envoy (envoy.md §6). One refusal is the request's own
- * fault, header_mutation_result_exceeds_limit: what the client sent together with what the processor adds is more than
- * max_request_headers_kb (default 60 KiB).
+ * The processor is gone, too slow or in error, or Envoy refused its answer (docs/internals/envoy-facts.md §14). One refusal is
+ * the request's own fault, header_mutation_result_exceeds_limit: the headers that the client sent and those that the
+ * processor adds are more than max_request_headers_kb (default 60 KiB).
  */
 const PROCESSOR_FAILED = "response.code_details.matches('^(ext_proc|header_mutation|mismatch_between|spurious)')";
 

@@ -27,7 +27,10 @@ export const OVERRIDE_HOST_POLICY = "envoy.load_balancing_policies.override_host
 export const OVERRIDE_HOST_TYPE = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
 export const CEL_FILTER_TYPE = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
-/** Makes Envoy end a processor's stream by END_STREAM, not by a reset, of which Node takes only so many (envoy.md §1). */
+/**
+ * Makes Envoy end a processor's stream by END_STREAM and not by a reset, of which Node accepts only so many
+ * (docs/internals/envoy-facts.md §1).
+ */
 export const GRACEFUL_CLOSE_FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close";
 
 /** What the response_headers phase needs to know: which endpoint answered, or why Envoy did. */

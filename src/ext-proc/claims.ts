@@ -1,4 +1,4 @@
-/** The claims of a verified token, from the dynamic metadata that Envoy sends along (envoy.md §3). */
+/** Reads the claims of a verified token from the dynamic metadata that Envoy sends (docs/internals/envoy-facts.md §7). */
 import type { Claims } from "../core/http.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { entryValue, stringIn, structIn } from "./struct.ts";

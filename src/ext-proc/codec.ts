@@ -243,7 +243,7 @@ function encodeMutation(
 const MODE_OVERRIDE = bytesTag(9);
 const OVERRIDE_MESSAGE_TIMEOUT = bytesTag(10);
 
-/** ProcessingMode: its fields in their order, and what an answer in place of another needs of them (envoy.md §5). */
+/** ProcessingMode, its fields in their order, as a streamed answer needs them (docs/internals/envoy-facts.md §10). */
 const STREAMED_MODE = messageOfNumbers([
   [1, 1], // request_header_mode: SEND
   [2, 1], // response_header_mode: SEND

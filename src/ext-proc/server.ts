@@ -88,8 +88,8 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
         reportFault,
       );
       call.on("data", (message) => stream.message(message));
-      // Envoy ends its side when the request is over; without an end of ours the streams pile up. grpc-js reports
-      // `cancelled` as well, on every stream, so neither it nor `error` is worth a word (envoy.md §1).
+      // Envoy ends its side when the request is over; without our own end the streams pile up. grpc-js reports
+      // `cancelled` too, on every stream, so neither it nor `error` is logged (docs/internals/envoy-facts.md §1).
       call.on("end", () => stream.finished());
       call.on("cancelled", () => stream.finished());
       call.on("error", () => stream.finished());

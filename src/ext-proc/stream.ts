@@ -2,7 +2,8 @@
  * One ext_proc stream, which is one HTTP request: its messages in order, each answered once.
  *
  * Whatever happens inside, Envoy gets an answer: a stream that ends with OK before it has one lets the unmodified
- * request through (envoy.md §1). So an unforeseen error, or messages in an impossible order, become a 500.
+ * request through (docs/internals/envoy-facts.md §2). So an unforeseen error, or messages in an impossible order,
+ * become a 500.
  */
 import { assertNever } from "../core/assert-never.ts";
 import { CONTINUE, type Decision, type DeferredVerdict, type StreamedAnswer, type Verdict } from "../core/http.ts";
@@ -191,7 +192,7 @@ class ExchangeStream implements Stream {
       return;
     }
     // A reply ends the request for us. So does the head of an event stream: held on to, the stream would be pinned for
-    // as long as the events go on, and a thousand of them exhaust Envoy's limit (envoy.md §1).
+    // as long as the events go on, and a thousand of them exhaust Envoy's limit (docs/internals/envoy-facts.md §3).
     const isLast = verdict.kind === "reply" || (phase === "response_headers" && this.#exchange.answersWithEvents);
     if (!isLast) return;
     this.#close();

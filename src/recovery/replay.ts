@@ -27,8 +27,8 @@ export interface Replay {
   /** Asked only where the answer would be streamed. False: Envoy is held to refuse that. */
   readonly mayStream: () => boolean;
   /**
-   * Most bytes of an answer: Envoy holds what a client does not take, and tells nobody (envoy.md §5). An answer that is
-   * longer is cut off.
+   * Most bytes of an answer; a longer one is cut off. Envoy holds what a client does not take, without back-pressure
+   * (docs/internals/envoy-facts.md §10).
    */
   readonly answerLimit: number;
   /**

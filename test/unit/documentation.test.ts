@@ -1,13 +1,26 @@
 /** What the documents say of the program, as far as a program can tell. */
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { answer, type RejectReason } from "../../src/core/reject.ts";
 import { localReplies } from "../../src/envoy-config/local-replies.ts";
 import { createMetrics } from "../../src/telemetry/metrics.ts";
+import { faultOf, referencesIn } from "../support/references.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const DOCUMENTS = globSync(["*.md", "docs/*.md"], { cwd: ROOT });
+const DOCUMENTS = globSync(["*.md", "docs/**/*.md"], { cwd: ROOT });
+const SOURCES = globSync(
+  [
+    "{src,test,bench,demo,harness,scripts,proto,k8s,envoy,examples,mk}/**/*.{ts,mjs,js,lua,sh,proto,go,py,yaml,json,mk}",
+    "{.ci,.github}/**/*",
+    "*.{ts,mjs,json,yaml}",
+    ".*.{mjs,json,yaml}",
+    "{Makefile,Dockerfile,.dockerignore,.editorconfig,.gitignore}",
+  ],
+  { cwd: ROOT, exclude: ["**/node_modules/**", "package-lock.json"] },
+)
+  // This file has wrong references, to try the check by.
+  .filter((path) => path !== "test/unit/documentation.test.ts" && statSync(join(ROOT, path)).isFile());
 const OPERATIONS = textOf("docs/operations.md");
 
 function textOf(document: string): string {
@@ -18,6 +31,54 @@ test.each(DOCUMENTS)("%s links to nothing in the repository that is not there", 
   const links = [...textOf(document).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = ""]) => link);
   expect(links.filter((link) => !existsSync(join(ROOT, dirname(document), link)))).toEqual([]);
 });
+
+describe("a reference to a document", () => {
+  test("in a source leads to a document of the repository, and to a heading that is there", () => {
+    expect(SOURCES.length).toBeGreaterThan(300);
+    expect(SOURCES.flatMap((file) => faultsIn(file))).toEqual([]);
+  });
+
+  test("in a document does too", () => {
+    expect(DOCUMENTS.flatMap((file) => faultsIn(file))).toEqual([]);
+  });
+
+  test.each([
+    ["README.md", undefined],
+    ['docs/architecture.md, "One request"', undefined],
+    ["docs/internals/envoy-facts.md §1", undefined],
+    ["docs/internals/envoy-facts.md\n * §1", undefined],
+    ["docs/internals/envoy-facts.md\n  // §99", "a.ts: docs/internals/envoy-facts.md has no §99"],
+    ["docs/operations.md#sessions-that-nobody-ends", undefined],
+    ["docs/operations.md#no-such", "a.ts: docs/operations.md has no #no-such"],
+    ['docs/operations.md, "No such"', 'a.ts: docs/operations.md has no heading "No such"'],
+    ["no-such.md §1", "a.ts: there is no no-such.md"],
+    ["../elsewhere/envoy.md", "a.ts: there is no ../elsewhere/envoy.md"],
+  ])("as %j is found, and is right or wrong", (text, fault) => {
+    expect(referencesIn(text).map((reference) => faultOf(reference, "a.ts", ROOT))).toEqual([fault]);
+  });
+
+  function faultsIn(file: string): string[] {
+    return referencesIn(textOf(file)).flatMap((reference) => faultOf(reference, file, ROOT) ?? []);
+  }
+});
+
+/** `path` and `path` ("words of it", "more words"), of files of ours. */
+const CITED = /`((?:src|test|bench|harness|proto|scripts|examples|k8s)\/[\w./-]+)`(?:\s\(("[^)]*")\))?/g;
+
+test.each(globSync("docs/internals/*.md", { cwd: ROOT }))(
+  "%s cites files that are there, by words that they have",
+  (document) => {
+    const cited = [...textOf(document).matchAll(CITED)].map(([, path = "", words = ""]) => ({
+      path,
+      words: [...words.matchAll(/"([^"]+)"/g)].map(([, text = ""]) => text.replace(/\s+/g, " ")),
+    }));
+    expect(cited.length).toBeGreaterThan(5);
+    const wrong = cited.filter(
+      ({ path, words }) => !existsSync(join(ROOT, path)) || !words.every((text) => textOf(path).includes(text)),
+    );
+    expect(wrong).toEqual([]);
+  },
+);
 
 test.each(DOCUMENTS)("%s names no metric that there is not", async (document) => {
   const metrics = createMetrics();

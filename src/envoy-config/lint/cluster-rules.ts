@@ -116,7 +116,7 @@ function circuitBreakers(cluster: ProtoView, { envoy }: Config): Finding[] {
   });
 }
 
-/** Losing one of several processors loses its requests, unless they are tried on another (envoy.md §6). */
+/** A processor that goes loses its requests unless Envoy retries them at another (docs/internals/envoy-facts.md §15). */
 function retryFindings(service: ProtoView, { processor }: Config): Finding[] {
   const policy = service.get("retry_policy");
   const retried = (policy.get("retry_on").text ?? "").split(",").map((condition) => condition.trim());

@@ -11,7 +11,10 @@ const HEADER_MODES = ["DEFAULT", "SEND", "SKIP"];
 const BODY_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"];
 const ROUTE_CACHE_ACTIONS = ["DEFAULT", "CLEAR", "RETAIN"];
 
-/** In ms. Envoy's default of 200 gives 504 under any load; 1 s did in a burst on two cores, 5 s never (envoy.md §6). */
+/**
+ * In ms. Envoy's default of 200 gives 504 under any load; 1 s did in a burst on two cores, 5 s never
+ * (docs/internals/envoy-facts.md §12).
+ */
 const LEAST_MESSAGE_TIMEOUT = 1_000;
 const GOOD_MESSAGE_TIMEOUT = 5_000;
 
