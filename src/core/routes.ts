@@ -45,6 +45,14 @@ export function recoveryMessageTimeout({ initialize, call }: Backend["timeouts"]
   return initialize + call + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
+/**
+ * The longest (ms) that the processor may defer any verdict on a backend's requests: to open a session there, and then to wait
+ * for an answer. Envoy allows no more than max_message_timeout, so the generated configuration is made of this.
+ */
+export function longestMessageTimeout({ timeouts }: Pick<Backend, "timeouts">): number {
+  return recoveryMessageTimeout(timeouts);
+}
+
 /** How long (ms) Envoy may have to wait for the verdict on a request whose session was parked: for another one. */
 export function resumptionMessageTimeout({ initialize }: Backend["timeouts"]): number {
   return initialize + MESSAGE_TIMEOUT_SLACK_MS;

@@ -11,7 +11,8 @@ import {
   X_CLIENT_ID,
 } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
-import { recoveryMessageTimeout, waitMessageTimeout } from "../core/routes.ts";
+import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
+import { longestMessageTimeout, waitMessageTimeout } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
 import { duration, extension, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
@@ -56,14 +57,13 @@ export const WRITTEN_HEADERS = [
 export const WRITABLE_HEADERS = ":path|:status|[^:].*";
 export const UNWRITABLE_HEADERS = "host|authorization|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
 
-/** ms: the recovery of a lost session, and then the backend's answer; or the wait of an initialize for a slot. */
+/** The longest (ms) that the processor may ask Envoy to wait: for a backend, or for the slot of an initialize. */
 export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" | "admission">): number {
   const { processor, backends, admission } = config;
-  const recovering = backends.filter(({ onSessionLost }) => onSessionLost === "recover");
   return Math.max(
     processor.messageTimeout,
     waitMessageTimeout(admission.wait ?? 0),
-    ...recovering.map(({ timeouts }) => recoveryMessageTimeout(timeouts)),
+    ...backends.map(longestMessageTimeout),
   );
 }
 
@@ -90,9 +90,8 @@ export function extProcFilter(
       request_trailer_mode: "SEND",
       response_trailer_mode: "SKIP",
     },
-    // How an answer is streamed in place of the backend's. An entry matches only with every mode spelled out.
     allow_mode_override: true,
-    allowed_override_modes: [STREAMED_ANSWER],
+    allowed_override_modes: [REPLACED_BODY, REWRITTEN_BODY],
     mutation_rules: {
       disallow_all: true,
       allow_expression: { regex: WRITABLE_HEADERS },
@@ -107,13 +106,3 @@ export function extProcFilter(
     }),
   });
 }
-
-/** The mode_override of a streamed answer (docs/internals/envoy-facts.md §10). */
-export const STREAMED_ANSWER = {
-  request_header_mode: "SEND",
-  response_header_mode: "SEND",
-  request_body_mode: "NONE",
-  response_body_mode: "FULL_DUPLEX_STREAMED",
-  request_trailer_mode: "SKIP",
-  response_trailer_mode: "SEND",
-} as const;

@@ -1,6 +1,7 @@
 /** Rules on the ext_proc filter itself (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../../config/load.ts";
-import { maxMessageTimeout, STREAMED_ANSWER, WRITABLE_HEADERS, WRITTEN_HEADERS } from "../ext-proc.ts";
+import { REPLACED_BODY } from "../../core/mode-override.ts";
+import { maxMessageTimeout, WRITABLE_HEADERS, WRITTEN_HEADERS } from "../ext-proc.ts";
 import { RESPONSE_ATTRIBUTES } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { matchesRegex } from "./match.ts";
@@ -24,7 +25,7 @@ export function filterFindings(filter: ProtoView, config: Config): Finding[] {
     ...processingModeFindings(filter.get("processing_mode")),
     ...modeOverride(filter),
     ...failOpen(filter),
-    ...messageTimeouts(filter, maxMessageTimeout(config)),
+    ...messageTimeouts(filter, neededMessageTimeout(config)),
     ...mutationRules(filter.get("mutation_rules")),
     ...responseAttributes(filter.get("response_attributes")),
     ...routeCache(filter),
@@ -78,8 +79,8 @@ function modeOverride(filter: ProtoView): Finding[] {
     ];
   const allowed = filter.get("allowed_override_modes");
   const entries = allowed.items();
-  if (entries.length === 0 || entries.some(isStreamedAnswer)) return [];
-  const wanted = Object.entries(STREAMED_ANSWER).map(([field, value]) => `${field}: ${value}`);
+  if (entries.length === 0 || entries.some(allowsReplacedBody)) return [];
+  const wanted = Object.entries(REPLACED_BODY).map(([field, value]) => `${field}: ${value}`);
   return [
     error(
       "mode-override",
@@ -90,8 +91,8 @@ function modeOverride(filter: ProtoView): Finding[] {
 }
 
 /** Envoy compares every mode but request_header_mode. An absent one is the first of its kind, as proto3 has it. */
-function isStreamedAnswer(mode: ProtoView): boolean {
-  return Object.entries(STREAMED_ANSWER).every(([field, wanted]) => {
+function allowsReplacedBody(mode: ProtoView): boolean {
+  return Object.entries(REPLACED_BODY).every(([field, wanted]) => {
     const names = field.endsWith("body_mode") ? BODY_MODES : HEADER_MODES;
     return field === "request_header_mode" || (mode.get(field).enumIn(names) ?? names[0]) === wanted;
   });
@@ -107,6 +108,12 @@ function failOpen(filter: ProtoView): Finding[] {
     .map(([field, why]) => [filter.get(field), why] as const)
     .filter(([view]) => view.isTrue)
     .map(([view, why]) => error("fail-open", view, `is true: ${why}; write false`));
+}
+
+/** Where a session is not recovered, no verdict is deferred for long: max_message_timeout need not be what we generate. */
+function neededMessageTimeout(config: Config): number {
+  const backends = config.backends.filter(({ onSessionLost }) => onSessionLost === "recover");
+  return maxMessageTimeout({ ...config, backends });
 }
 
 /** @param longest ms that the processor may ask for */

@@ -384,6 +384,20 @@ test("the message timeout is the configured one, and the longest lets a lost ses
   expect(parts({ processor: { messageTimeout: "2m" }, timeouts }).extProc.max_message_timeout).toBe("120s");
 });
 
+test("the longest message timeout is that of all backends, whatever becomes of their lost sessions", () => {
+  const timeouts = { call: "1m", initialize: "5s" };
+  const backends = { one: { endpoints: ["127.0.0.1:3001"], onSessionLost: "surface" } };
+  const routes = [{ path: "/mcp", backends: ["one"] }];
+  expect(parts({ backends, routes, timeouts }).extProc.max_message_timeout).toBe("66s");
+});
+
+test("Envoy allows both overrides of an answer's body: another in its place, and the same rewritten as it passes", () => {
+  expect(parts().extProc.allowed_override_modes).toMatchObject([
+    { request_body_mode: "NONE", response_body_mode: "FULL_DUPLEX_STREAMED", response_trailer_mode: "SEND" },
+    { request_body_mode: "NONE", response_body_mode: "STREAMED", response_trailer_mode: "SKIP" },
+  ]);
+});
+
 test("Envoy's own errors carry no id, and the processor's are left alone first of all", () => {
   const [first, ...mappers] = parts().gatewayManager.local_reply_config.mappers;
   expect(Object.keys(first)).toEqual(["filter"]);

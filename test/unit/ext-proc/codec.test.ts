@@ -6,7 +6,7 @@ import protobuf from "protobufjs";
 import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
 import { describe, expect, test } from "vitest";
 import { HeaderNames, type Verdict } from "../../../src/core/http.ts";
-import { STREAMED_ANSWER } from "../../../src/envoy-config/ext-proc.ts";
+import { REPLACED_BODY } from "../../../src/core/mode-override.ts";
 import {
   decodeRequest,
   encodeHealth,
@@ -336,7 +336,7 @@ describe("an answer to Envoy", () => {
       expect(type.toObject(type.decode(bytes), { bytes: String })).toMatchObject(mutation);
     const mode = (type: protobuf.Type) =>
       type.toObject(type.decode(bytes), { enums: String, defaults: true }).mode_override;
-    const whole = { ...STREAMED_ANSWER, request_trailer_mode: "SKIP" };
+    const whole = { ...REPLACED_BODY, request_trailer_mode: "SKIP" };
     expect(mode(Response)).toEqual(whole);
     // The independent copy knows no FULL_DUPLEX_STREAMED: it reads its number.
     expect(mode(TheirResponse)).toEqual({ ...whole, response_body_mode: 4 });
@@ -510,7 +510,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
           ]),
         ).toEqual([[":status", String(status)], ...set]);
         expect(remove_headers).toEqual(remove);
-        expect(mode_override).toMatchObject(STREAMED_ANSWER);
+        expect(mode_override).toMatchObject(REPLACED_BODY);
       }),
     );
   });
