@@ -1,4 +1,7 @@
-/** The one home of every header name that the gateway sets or reads. Lower case, as Envoy hands them over. */
+/**
+ * Names of the headers that the gateway, MCP, proxies and browsers give a meaning of their own. Lower case, as Envoy hands them
+ * over. Names that HTTP defines (content-type, retry-after) stand as they are where they are used.
+ */
 
 // What the processor tells Envoy, Envoy's filters (RBAC, rate limit, access log) and the backend about a request.
 // A client's own copies never count: Envoy drops them before it chooses a route, and so does the processor.
@@ -102,7 +105,7 @@ export const ANSWER_HEADERS = [
   "content-encoding",
   "content-language",
   "cache-control",
-  "mcp-protocol-version",
+  MCP_PROTOCOL_VERSION,
   "retry-after",
   "allow",
   "www-authenticate",

@@ -1,5 +1,20 @@
 /** Why a request is refused, and the answer that a client can act on. Statuses and codes: docs/operations.md, "What each error means". */
 import { assertNever } from "./assert-never.ts";
+import {
+  ANSWER_LOST,
+  AUTHENTICATION_REQUIRED,
+  BACKEND_UNAVAILABLE,
+  ENDPOINT_METHODS,
+  HEADER_MISMATCH,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  METHOD_NOT_FOUND,
+  PARSE_ERROR,
+  REPLY_DETAILS_PREFIX,
+  SERVER_BUSY,
+  SESSION_NOT_FOUND,
+} from "./codes.ts";
 import type { Header, Reply } from "./http.ts";
 import { BEARER_CHALLENGE } from "./identity.ts";
 
@@ -42,39 +57,13 @@ export type RejectReason = Reject["reason"];
 
 type Id = string | undefined;
 
-/** JSON-RPC 2.0 error codes, and MCP's. Source: JSON-RPC §5.1; MCP 2026-07-28, "Error codes"; the SDKs for -32001. */
-const PARSE_ERROR = -32700;
-const INVALID_REQUEST = -32600;
-const METHOD_NOT_FOUND = -32601;
-const INVALID_PARAMS = -32602;
-const INTERNAL_ERROR = -32603;
-const HEADER_MISMATCH = -32020;
-const SESSION_NOT_FOUND = -32001;
-/** The first of the codes that JSON-RPC leaves to servers. */
-const SERVER_BUSY = -32000;
-
-/** What a 401 says, ours and Envoy's. */
-export const AUTHENTICATION_REQUIRED = "Authentication required";
-
-/** What a 502 says, ours and Envoy's. */
-export const ANSWER_LOST = "Gateway lost the backend's answer";
-
 /** Where to is in the router's log alone: it is the backend's own address. */
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
-
-/** What Envoy says where it has sent nothing: no endpoint takes connections, or there is none (local-replies.ts). So do we. */
-export const BACKEND_UNAVAILABLE = "Backend unavailable";
-
-/** How the code details of every reply of ours begin (%RESPONSE_CODE_DETAILS%): Envoy's local reply mappers leave them be. */
-export const REPLY_DETAILS_PREFIX = "mcp_";
 
 const STORE_UNAVAILABLE = "Session store unavailable";
 
 /** ms after which a client is told to come again while the store is away. Whole seconds, as `Retry-After` takes no others. */
 export const STORE_RETRY_AFTER_MS = 1_000;
-
-/** Methods of the MCP endpoint, for `Allow`. */
-const ALLOWED_METHODS = "GET, POST, DELETE";
 
 /** Maps a refusal to its answer. */
 export function answer(reject: Reject): Reply {
@@ -87,7 +76,7 @@ export function answer(reject: Reject): Reply {
     case "no-route":
       return plain(reason, 404, "Not Found");
     case "method-not-allowed":
-      return plain(reason, 405, "Method Not Allowed", [["allow", ALLOWED_METHODS]]);
+      return plain(reason, 405, "Method Not Allowed", [["allow", ENDPOINT_METHODS]]);
     case "not-acceptable":
       return jsonRpcError(reason, 406, INVALID_REQUEST, "Not acceptable: a GET must accept text/event-stream");
     case "content-type":

@@ -1,4 +1,5 @@
 /** Calls by browsers from the configured origins: Envoy answers their preflights (envoy.extensions.filters.http.cors.v3). */
+import { ENDPOINT_METHODS } from "../core/codes.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import { CORS_FILTER } from "./names.ts";
 import { extension, type Message, typed } from "./proto-json.ts";
@@ -36,7 +37,7 @@ export function corsPolicy(origins: readonly string[]): Message {
   return {
     [CORS_FILTER]: typed(`${CORS_TYPES}.CorsPolicy`, {
       allow_origin_string_match: origins.map((origin) => ({ exact: origin })),
-      allow_methods: "GET, POST, DELETE",
+      allow_methods: ENDPOINT_METHODS,
       allow_headers: "authorization, *",
       expose_headers: `${MCP_SESSION_ID}, www-authenticate, retry-after`,
       max_age: String(MAX_AGE_SECONDS),

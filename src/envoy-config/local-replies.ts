@@ -2,14 +2,17 @@
  * Envoy's own errors as JSON-RPC (envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig).
  * No `id` member: Envoy does not know the request's, and strict SDKs refuse null.
  */
-import { ANSWER_LOST, AUTHENTICATION_REQUIRED, BACKEND_UNAVAILABLE, REPLY_DETAILS_PREFIX } from "../core/reject.ts";
+import {
+  ANSWER_LOST,
+  AUTHENTICATION_REQUIRED,
+  BACKEND_UNAVAILABLE,
+  INTERNAL_ERROR,
+  INVALID_REQUEST,
+  REPLY_DETAILS_PREFIX,
+  SERVER_BUSY,
+} from "../core/codes.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
-
-/** As the processor says it of a cap (core/reject.ts). */
-const SERVER_BUSY = -32000;
-const INVALID_REQUEST = -32600;
-const INTERNAL_ERROR = -32603;
 
 /**
  * What Retry-After says, in seconds: a restart of the processor, or a pod's, is about over by then, and the guard has let

@@ -19,6 +19,7 @@ import {
 import { assertNever } from "../core/assert-never.ts";
 import { classifyHead, type RequestKind } from "../core/classify-head.ts";
 import { classifyMessage, type Labels, type MessageKind } from "../core/classify-message.ts";
+import { REPLY_DETAILS } from "../core/codes.ts";
 import { type Destination, forward, staleResumption, strip, watchedHeaders } from "../core/forward.ts";
 import { COOKIE, MCP_SESSION_ID } from "../core/headers.ts";
 import {
@@ -204,7 +205,7 @@ const NO_UPSTREAM_ADDRESS =
   "Envoy does not say which endpoint answered an initialize: " +
   "add upstream.address to response_attributes (`mcp-router check --envoy` tells more)";
 
-const SESSION_ENDED: Reply = { kind: "reply", status: 204, headers: [], body: "", details: "mcp_session_ended" };
+const SESSION_ENDED: Reply = { kind: "reply", status: 204, headers: [], body: "", details: REPLY_DETAILS.sessionEnded };
 
 class HttpExchange implements Exchange {
   readonly #dependencies: GatewayDependencies;

@@ -1,6 +1,7 @@
 /** Whether an answer means that a backend has lost the session that the request was sent into. Pure. */
+
+import { BACKEND_UNAVAILABLE, METHOD_NOT_FOUND, SESSION_NOT_FOUND } from "../core/codes.ts";
 import { isSuccess } from "../core/http.ts";
-import { BACKEND_UNAVAILABLE } from "../core/reject.ts";
 import { UF, UH } from "../core/response-flags.ts";
 import { withoutByteOrderMark } from "../core/sse/reader.ts";
 import { saysSessionUnknown } from "./session-words.ts";
@@ -57,10 +58,8 @@ export function suspect(
  */
 export type Said = "lost" | "alive" | "away" | "refused" | "unclear";
 
-/** JSON-RPC: the server has read the ping, and has no such method. */
-const METHOD_NOT_FOUND = -32601;
-/** The official SDKs' code for an unknown session. C#'s SDK once wrote it without the sign. */
-const SESSION_NOT_FOUND: readonly unknown[] = [-32001, 32001];
+/** C#'s SDK once wrote the code without the sign. */
+const SESSION_NOT_FOUND_CODES: readonly unknown[] = [SESSION_NOT_FOUND, -SESSION_NOT_FOUND];
 
 /**
  * Reads an answer to a call of ours in a session.
@@ -71,10 +70,11 @@ export function readSaid(status: number, body: string): Said {
   if (status === 503 && body.includes(BACKEND_UNAVAILABLE)) return "away";
   const error = jsonRpcError(body);
   // The server has read the ping.
+  // The server has read the ping, and has no such method.
   if (error?.code === METHOD_NOT_FOUND) return "alive";
   if (saysSessionUnknown(error ? JSON.stringify([error.message, error.data]) : plain(body))) return "lost";
   const isNotThere = status === 404 || status === 410;
-  if (isNotThere && (!error || SESSION_NOT_FOUND.includes(error.code))) return "lost";
+  if (isNotThere && (!error || SESSION_NOT_FOUND_CODES.includes(error.code))) return "lost";
   if (asksForLogin(status)) return "refused";
   return error ? "alive" : "unclear";
 }

@@ -1,6 +1,7 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
 import type { Answer, BackendEndpoint, Egress } from "../backends/client.ts";
+import { REPLY_DETAILS } from "../core/codes.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
 import { eventReader } from "../core/sse/reader.ts";
 import type { Binding } from "../sessions/store.ts";
@@ -42,9 +43,6 @@ export interface Replay {
 /** Answers up to this length are sent whole. */
 const WHOLE_ANSWER = 64 * 1024;
 
-/** `details` of an answer that is sent whole. */
-const DETAILS = "mcp_recovered";
-
 /** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
   const { target, binding, headers, body, sessionId, first, mayStream } = request;
@@ -55,7 +53,7 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
   const set = replayedHead(answer.headers, sessionId, request.setCookies);
   if (isShort(answer) || first.endOfStream || !mayStream()) {
     const whole = await readWhole(answer, request);
-    return { kind: "reply", status: answer.status, headers: set, body: whole, details: DETAILS };
+    return { kind: "reply", status: answer.status, headers: set, body: whole, details: REPLY_DETAILS.recovered };
   }
   const remove = staleHeaders(first.headers, set);
   return { kind: "stream", status: answer.status, set, remove, body: limited(answer, request) };

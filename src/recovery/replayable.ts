@@ -6,6 +6,7 @@
 import type { Egress } from "../backends/client.ts";
 import { isRedirect } from "../core/answer-head.ts";
 import type { Labels } from "../core/classify-message.ts";
+import { REPLY_DETAILS } from "../core/codes.ts";
 import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
 import { type DeferredVerdict, type HeaderFields, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/json/span.ts";
@@ -264,7 +265,7 @@ function reconnect(sessionId: string, ms: number, setCookies: readonly string[] 
     [MCP_SESSION_ID, sessionId],
   ] as const;
   const headers = replayedHead(said, sessionId, setCookies);
-  return { kind: "reply", status: 200, headers, body: `retry: ${Math.ceil(ms)}\n\n`, details: "mcp_reconnect" };
+  return { kind: "reply", status: 200, headers, body: `retry: ${Math.ceil(ms)}\n\n`, details: REPLY_DETAILS.reconnect };
 }
 
 function stateChangeIn({ kind, params, uri }: StateChangeAt, body: Uint8Array): StateChange {

@@ -1,5 +1,5 @@
 /** Rules on Envoy's own errors: JSON-RPC for clients, and hands off the processor's (LocalReplyConfig). */
-import { REPLY_DETAILS_PREFIX } from "../../core/reject.ts";
+import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
 
@@ -59,7 +59,7 @@ function jsonRpcBody(mapper: ProtoView): Finding[] {
   const format = mapper.get("body_format_override");
   const text = format.get("text_format_source.inline_string").text ?? format.get("text_format").text;
   const body = mapper.get("body.inline_string");
-  const advice = 'write {"jsonrpc":"2.0","error":{"code":-32603,"message":"…"}}';
+  const advice = `write {"jsonrpc":"2.0","error":{"code":${INTERNAL_ERROR},"message":"…"}}`;
   if (format.get("json_format").exists)
     return problems(format.get("json_format"), format.get("json_format").value, advice);
   if (text !== undefined && text !== "%LOCAL_REPLY_BODY%") {
