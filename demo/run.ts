@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { AccessEntry } from "../harness/access-log.ts";
 import { runOwning } from "../harness/owner.ts";
 import { canListen } from "../harness/ports.ts";
+import type { BackendConfig } from "../src/config/backends.ts";
 import type { Config } from "../src/config/load.ts";
 import { readConfig } from "../src/config/read.ts";
 import { startStack } from "./stack.ts";
@@ -21,11 +22,11 @@ await runOwning(
     console.log(`
 An MCP gateway is up. Its configuration: demo/mcp-router.yaml (change routes and limits while it runs)
 
-${config.routes.map(({ path, backend }) => `  ${url(path)}  →  ${describeBackend(config, backend)}`).join("\n")}
+${config.routes.map(({ path, backend }) => `  ${url(path)}  →  ${describeBackend(backend)}`).join("\n")}
 
 Put a URL into an MCP client, for example:
 
-${config.routes.map(({ path, backend }) => `  claude mcp add --transport http ${backend} ${url(path)}`).join("\n")}
+${config.routes.map(({ path, backend }) => `  claude mcp add --transport http ${backend.name} ${url(path)}`).join("\n")}
 
 Metrics: http://${processor.http?.host}:${processor.http?.port}/metrics   Envoy: http://${envoy.admin?.host}:${envoy.admin?.port}/
 What Envoy logs of each request follows. Ctrl-C ends everything.
@@ -53,9 +54,8 @@ async function takenPorts({ gateway, egress, processor, envoy, backends }: Confi
   return taken;
 }
 
-function describeBackend({ backends }: Config, name: string): string {
-  const count = backends.find((backend) => backend.name === name)?.endpoints.length ?? 0;
-  return `${name}, ${count === 1 ? "one endpoint" : `${count} endpoints`}`;
+function describeBackend({ name, endpoints }: BackendConfig): string {
+  return `${name}, ${endpoints.length === 1 ? "one endpoint" : `${endpoints.length} endpoints`}`;
 }
 
 /** One line for each request of a client. */

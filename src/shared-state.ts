@@ -151,34 +151,16 @@ function openMemory(sessions: Config["sessions"], metrics: Metrics): OpenStore {
   };
 }
 
-async function redisSettings(store: RedisConfig): Promise<RedisSettings> {
-  const { url, tls, username, passwordFile, database, timeout } = store;
-  const password =
-    passwordFile === undefined ? undefined : (await readFile(passwordFile, "utf8")).replace(/\r?\n$/, "");
-  return {
-    at: placeOf(store),
-    username: username ?? url?.username,
-    password: password ?? url?.password,
-    database: url?.database ?? database,
-    timeout,
-    tls: tls || url?.tls ? await readTls(tls) : undefined,
-  };
+async function redisSettings({ at, username, password, database, timeout, tls }: RedisConfig): Promise<RedisSettings> {
+  return { at, username, password: await readPassword(password), database, timeout, tls: tls && (await readTls(tls)) };
 }
 
-function placeOf({ url, sentinel, cluster }: RedisConfig): RedisSettings["at"] {
-  if (sentinel) return { kind: "sentinel", ...sentinel };
-  if (cluster) return { kind: "cluster", ...cluster };
-  // The configuration was checked to have one of the three.
-  if (!url) throw new Error("store: neither url nor sentinel nor cluster");
-  return { kind: "single", host: url.host, port: url.port };
+async function readPassword(password: RedisConfig["password"]): Promise<string | undefined> {
+  if (password?.kind !== "file") return password?.text;
+  return (await readFile(password.file, "utf8")).replace(/\r?\n$/, "");
 }
 
-async function readTls(tls: RedisConfig["tls"]): Promise<RedisSettings["tls"]> {
+async function readTls({ ca, cert, key, serverName }: NonNullable<RedisConfig["tls"]>): Promise<RedisSettings["tls"]> {
   const read = (file: string | undefined) => (file === undefined ? undefined : readFile(file, "utf8"));
-  return {
-    ca: await read(tls?.ca),
-    cert: await read(tls?.cert),
-    key: await read(tls?.key),
-    serverName: tls?.serverName,
-  };
+  return { ca: await read(ca), cert: await read(cert), key: await read(key), serverName };
 }

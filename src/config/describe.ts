@@ -1,5 +1,6 @@
 /** Errors in the words of the user: where in the file, what is there, and what was expected. Pure. */
 import type * as z from "zod";
+import { saysWhatIsThere } from "./fault.ts";
 import { nearest } from "./nearest.ts";
 import { shown, shownName, withoutSecrets } from "./redact.ts";
 import { jsonSchema } from "./schema.ts";
@@ -37,6 +38,7 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): st
     const where = formatPath(path.slice(0, -1));
     return issue.issues.slice(0, most).map(({ message }) => `${where}: got ${shown(path.at(-1), path)}, ${message}`);
   }
+  if (saysWhatIsThere(issue)) return [`${formatPath(path)}: ${issue.message}`];
   const value = valueAt(root, path);
   if (path.length === 0 && (value === undefined || value === null))
     return ['top level: empty, expected settings: at least "backends" and "routes"'];

@@ -24,9 +24,9 @@ type Named = readonly [setting: string, file: string | undefined];
 
 function ownFiles({ store }: Config): Named[] {
   if (store.kind !== "redis") return [];
-  const { tls } = store;
+  const { tls, password } = store;
   return [
-    ["store.passwordFile", store.passwordFile],
+    ["store.passwordFile", password?.kind === "file" ? password.file : undefined],
     ["store.tls.ca", tls?.ca],
     ["store.tls.cert", tls?.cert],
     ["store.tls.key", tls?.key],
@@ -39,8 +39,8 @@ function envoysFiles({ gateway, backends, identity }: Config): Named[] {
     ["gateway.tls.cert", gateway.tls?.cert],
     ["gateway.tls.key", gateway.tls?.key],
     ...backends.map(({ name, tls }): Named => [`backends.${name}.tls.ca`, tls?.ca]),
-    ["identity.jwks.file", jwks && "file" in jwks ? jwks.file : undefined],
-    ["identity.jwks.ca", jwks && "uri" in jwks ? jwks.ca : undefined],
+    ["identity.jwks.file", jwks?.kind === "file" ? jwks.file : undefined],
+    ["identity.jwks.ca", jwks?.kind === "uri" ? jwks.ca : undefined],
   ];
 }
 

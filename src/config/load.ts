@@ -1,53 +1,14 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { Buffer } from "node:buffer";
 import { type Address, fromSameMachine, type TcpAddress } from "../core/address.ts";
-import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
-import type { Identity } from "../core/identity.ts";
-import { publicPath } from "../core/public-path.ts";
-import { likelyMistakes } from "./cautions.ts";
-import { backendTimeouts, crossChecks, notBuiltYet } from "./checks.ts";
+import { type BackendConfig, backendsOf } from "./backends.ts";
+import { cautions } from "./cautions.ts";
+import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
+import { type RouteConfig, routesTo } from "./routes.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
-import type { WebUrl } from "./values/urls.ts";
 import { workerAddresses } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
-
-/** One MCP server: one Envoy cluster. Times in ms. */
-export interface BackendConfig {
-  readonly name: string;
-  readonly endpoints: readonly TcpAddress[];
-  readonly path: string;
-  readonly host: string | undefined;
-  readonly origin: "remove" | "forward";
-  readonly tls: { readonly sni: string; readonly ca?: string | undefined } | undefined;
-  readonly timeouts: {
-    readonly call: number;
-    readonly listen: number;
-    readonly connect: number;
-    readonly initialize: number;
-  };
-  readonly onSessionLost: "recover" | "surface";
-}
-
-/** A public path (core/public-path.ts), transparent to one backend. */
-interface RouteConfig {
-  readonly path: string;
-  readonly backend: string;
-  readonly sessions: "optional" | "required";
-}
-
-/** The keys that tokens are signed by: a file on Envoy's machine, or what Envoy fetches every `refresh` ms. */
-export type Jwks =
-  | { readonly file: string }
-  | { readonly uri: WebUrl; readonly ca: string | undefined; readonly refresh: number };
-
-/** How principals are known; of tokens also what Envoy checks them by. */
-type IdentityConfig =
-  | Exclude<Identity, { kind: "jwt" }>
-  | (Extract<Identity, { kind: "jwt" }> & {
-      readonly audiences: readonly string[];
-      readonly jwks: Jwks;
-    });
 
 /** A whole, checked configuration. Times in ms, sizes in bytes. */
 export interface Config {
@@ -58,7 +19,7 @@ export interface Config {
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
   readonly admission: Omit<RawConfig["admission"], "anonymous"> & { readonly anonymous: number | undefined };
-  readonly identity: IdentityConfig;
+  readonly identity: RawConfig["identity"];
   readonly istio: RawConfig["istio"];
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
@@ -96,106 +57,34 @@ function override(raw: RawConfig, { workers }: Overrides): RawConfig {
 }
 
 function assemble(raw: RawConfig): Loaded {
-  const errors = [...notBuiltYet(raw), ...crossChecks(raw)];
+  const backends = backendsOf(raw);
+  const { routes, errors: routeErrors } = routesTo(backends, raw.routes);
+  const errors = [...routeErrors, ...crossChecks(raw, backends)];
   if (errors.length > 0) return { ok: false, errors: firstOf(errors) };
-  const warnings: string[] = [];
-  let { idle } = raw.sessions;
-  if (idle > raw.sessions.lifetime) {
-    warnings.push("sessions.idle is above sessions.lifetime: clamped to it");
-    idle = raw.sessions.lifetime;
-  }
-  if (openToRebinding(raw)) warnings.push(NO_HOSTS);
-  warnings.push(...recoveriesCutOff(raw), ...likelyMistakes(raw));
-  if (raw.identity.kind === "header") warnings.push(trustedHeader(raw.identity.name), ...removedHeader(raw));
+  const { gateway, egress, processor, envoy, store, sessions, admission, identity, istio, log, limits } = raw;
   const config: Config = {
-    gateway: raw.gateway,
-    egress: { listen: raw.egress.listen, address: raw.egress.address ?? fromSameMachine(raw.egress.listen) },
+    gateway,
+    egress: { listen: egress.listen, address: egress.address ?? fromSameMachine(egress.listen) },
     processor: {
-      ...raw.processor,
-      endpoints: raw.processor.endpoints ?? workerAddresses(raw.processor.listen, raw.processor.workers),
+      ...processor,
+      endpoints: processor.endpoints ?? workerAddresses(processor.listen, processor.workers),
     },
-    envoy: raw.envoy,
-    store: raw.store,
-    sessions: { ...raw.sessions, idle },
-    admission: { ...raw.admission, anonymous: anonymousCap(raw) },
-    identity: identityOf(raw),
-    istio: raw.istio,
-    log: raw.log,
-    limits: raw.limits,
-    backends: Object.entries(raw.backends).map(([name, backend]) => ({
-      name,
-      endpoints: backend.endpoints,
-      path: backend.path,
-      host: backend.host,
-      origin: backend.origin,
-      tls: backend.tls,
-      timeouts: backendTimeouts(raw, backend),
-      onSessionLost: backend.onSessionLost,
-    })),
-    routes: raw.routes.map(({ path, backends: [backend = ""], sessions }) => ({
-      path: publicPath(path),
-      backend,
-      sessions,
-    })),
+    envoy,
+    store,
+    sessions: { ...sessions, idle: Math.min(sessions.idle, sessions.lifetime) },
+    admission: { ...admission, anonymous: anonymousCap(raw) },
+    identity,
+    istio,
+    log,
+    limits,
+    backends,
+    routes,
   };
-  return { ok: true, config, warnings };
+  return { ok: true, config, warnings: cautions(raw, backends) };
 }
 
 /** Sessions of anonymous callers together. undefined = any number: also where nobody has a name. */
 function anonymousCap({ identity, admission: { anonymous, sessions } }: RawConfig): number | undefined {
   if (identity.kind === "none" || anonymous === "off") return undefined;
   return anonymous ?? (sessions && Math.ceil(sessions / 2));
-}
-
-function identityOf({ identity }: RawConfig): IdentityConfig {
-  if (identity.kind !== "jwt") return identity;
-  const { file, uri, ca, refresh } = identity.jwks;
-  // Without either, the checks have refused it.
-  return { ...identity, jwks: uri ? { uri, ca, refresh } : { file: file ?? "" } };
-}
-
-/** Envoy bounds a call by its max_stream_duration, and the recovery of its session is a part of it. */
-function recoveriesCutOff(raw: RawConfig): string[] {
-  const warnings: string[] = [];
-  for (const [name, backend] of Object.entries(raw.backends)) {
-    const { call, initialize } = backendTimeouts(raw, backend);
-    if (backend.onSessionLost === "recover" && call < initialize)
-      warnings.push(
-        `timeouts.call of backend ${name} (${call / 1000}s) is below its timeouts.initialize (${initialize / 1000}s): ` +
-          "a call may be cut off while the session that it needs is still being recovered",
-      );
-  }
-  return warnings;
-}
-
-/** Nothing in the generated Envoy sets the header, so nothing in it can tell a client's copy from the right one. */
-function trustedHeader(name: string): string {
-  return (
-    `identity.kind is header: whatever is ahead of Envoy must set ${name} and remove the client's own copy, ` +
-    "or a client can say that it is anybody"
-  );
-}
-
-/** What is made for Envoy takes what proxies say of a client from every request, where none of them is trusted. */
-function removedHeader({ identity, gateway: { trustedHops } }: RawConfig): string[] {
-  if (identity.kind !== "header" || trustedHops > 0) return [];
-  const { name } = identity;
-  const isRemoved = name.startsWith(FORWARDED_PREFIX) || FORWARDED_HEADERS.some((one) => one === name);
-  if (!isRemoved) return [];
-  return [
-    `identity.name: Envoy removes ${name}, as all that proxies say of a client, so that nobody has a principal; ` +
-      "write in gateway.trustedHops how many proxies are ahead of Envoy",
-  ];
-}
-
-const NO_HOSTS =
-  "gateway.hosts is not set: any Host is taken, so a page of a malicious site can reach the gateway by DNS rebinding; " +
-  "list your host names";
-
-/**
- * Whether a web page can make its visitor's browser call the gateway under a name of the page's own. Each of these
- * prevents it: `hosts` refuses the name, `origins` the page, and with TLS the certificate does not fit the name.
- */
-function openToRebinding({ gateway }: RawConfig): boolean {
-  return gateway.hosts === undefined && gateway.origins === undefined && gateway.tls === undefined;
 }

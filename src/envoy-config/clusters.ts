@@ -1,6 +1,8 @@
 /** Envoy's clusters: backends, the processor, and the empty one where undecided requests end (envoy.config.cluster.v3.Cluster). */
 import { isIP } from "node:net";
-import type { BackendConfig, Config, Jwks } from "../config/load.ts";
+import type { BackendConfig } from "../config/backends.ts";
+import type { Config } from "../config/load.ts";
+import type { Jwks } from "../config/schema/identity.ts";
 import { type Address, formatAddress, type TcpAddress } from "../core/address.ts";
 import { X_MCP_ENDPOINT } from "../core/headers.ts";
 import {
@@ -75,7 +77,7 @@ export function clusters(config: Config): Message[] {
     ...config.backends.map(backendCluster),
     processorCluster(config),
     undecidedCluster(),
-    ...(identity.kind === "jwt" && "uri" in identity.jwks ? [jwksCluster(identity.jwks)] : []),
+    ...(identity.kind === "jwt" && identity.jwks.kind === "uri" ? [jwksCluster(identity.jwks)] : []),
   ];
 }
 
@@ -224,7 +226,7 @@ export function processorProtocol(): Message {
   };
 }
 
-function jwksCluster({ uri, ca }: Extract<Jwks, { uri: unknown }>): Message {
+function jwksCluster({ uri, ca }: Extract<Jwks, { kind: "uri" }>): Message {
   const address = { host: uri.host, port: uri.port };
   return {
     name: JWKS_CLUSTER,

@@ -1,5 +1,6 @@
 /** Who calls: Envoy checks each token before the processor is asked (envoy.extensions.filters.http.jwt_authn.v3). */
-import type { Config, Jwks } from "../config/load.ts";
+import type { Config } from "../config/load.ts";
+import type { Jwks } from "../config/schema/identity.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { spellingsOf } from "../core/public-path.ts";
 import { JWKS_CLUSTER, JWT_AUTHN_TYPE } from "./names.ts";
@@ -47,7 +48,7 @@ export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentit
  * them. Where they cannot be had, tokens are refused until they can.
  */
 function keys(jwks: Jwks): Message {
-  if ("file" in jwks) return { local_jwks: { filename: jwks.file } };
+  if (jwks.kind === "file") return { local_jwks: { filename: jwks.file } };
   return {
     remote_jwks: {
       http_uri: { uri: jwks.uri.href, cluster: JWKS_CLUSTER, timeout: duration(JWKS_TIMEOUT) },

@@ -1,7 +1,8 @@
 /** Route tables: by x-mcp-backend to that backend's cluster, everything else nowhere (envoy.config.route.v3). */
 
+import type { BackendConfig } from "../config/backends.ts";
 import { LONGEST_WAIT } from "../config/checks.ts";
-import type { BackendConfig, Config } from "../config/load.ts";
+import type { Config } from "../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";

@@ -1,10 +1,45 @@
 /** `identity`: how the principal of a request is known. */
 import * as z from "zod";
+import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
 import { text } from "../values/text.ts";
-import { webUrl } from "../values/urls.ts";
+import { type WebUrl, webUrl } from "../values/urls.ts";
+
+/** The keys that tokens are signed by: a file on Envoy's machine, or what Envoy fetches every `refresh` ms. */
+export type Jwks =
+  | { readonly kind: "file"; readonly file: string }
+  | { readonly kind: "uri"; readonly uri: WebUrl; readonly ca: string | undefined; readonly refresh: number };
+
+interface WrittenJwks {
+  readonly file?: string | undefined;
+  readonly uri?: WebUrl | undefined;
+  readonly ca?: string | undefined;
+  readonly refresh: number;
+}
 
 const required = z.boolean("expected true or false").default(true);
+
+const jwks = z
+  .strictObject({
+    file: text("the path of a JSON Web Key Set")
+      .optional()
+      .describe("JSON Web Key Set (RFC 7517), as a path on Envoy's machine."),
+    uri: webUrl.optional().describe("Where Envoy fetches it from instead."),
+    ca: text("the path of a PEM file")
+      .optional()
+      .describe(
+        "Of `uri`: PEM file of the authorities that Envoy trusts, as a path on its machine. Default: " +
+          "the system's.",
+      ),
+    refresh: duration
+      .prefault("10m")
+      .describe(
+        "Of `uri`: how long Envoy uses a set before it fetches it again. New keys of the issuer are " +
+          "known after it.",
+      ),
+  })
+  .transform(readJwks)
+  .describe("The keys that tokens are signed by: one of `file` and `uri`.");
 
 const identity = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -17,26 +52,7 @@ const identity = z.discriminatedUnion("kind", [
       .array(text("an audience"), "expected a list of audiences")
       .min(1, "expected at least one audience")
       .describe("A token must be for one of these."),
-    jwks: z
-      .strictObject({
-        file: text("the path of a JSON Web Key Set")
-          .optional()
-          .describe("JSON Web Key Set (RFC 7517), as a path on Envoy's machine."),
-        uri: webUrl.optional().describe("Where Envoy fetches it from instead."),
-        ca: text("the path of a PEM file")
-          .optional()
-          .describe(
-            "Of `uri`: PEM file of the authorities that Envoy trusts, as a path on its machine. Default: " +
-              "the system's.",
-          ),
-        refresh: duration
-          .prefault("10m")
-          .describe(
-            "Of `uri`: how long Envoy uses a set before it fetches it again. New keys of the issuer are " +
-              "known after it.",
-          ),
-      })
-      .describe("The keys that tokens are signed by: one of `file` and `uri`."),
+    jwks,
     required: required.describe("Whether a request without a token is refused."),
   }),
   z.strictObject({
@@ -57,3 +73,15 @@ const identity = z.discriminatedUnion("kind", [
 export const identitySection = identity
   .prefault({ kind: "none" })
   .describe("How the principal of a request is known, to whom its session then belongs.");
+
+function readJwks({ file, uri, ca, refresh }: WrittenJwks, context: z.RefinementCtx): Jwks {
+  if (file !== undefined && uri === undefined) {
+    if (ca === undefined) return { kind: "file", file };
+    addFault(context, ["ca"], "is for uri, and nothing is fetched where there is a file; remove it");
+    return z.NEVER;
+  }
+  if (uri !== undefined && file === undefined) return { kind: "uri", uri, ca, refresh };
+  const got = uri === undefined ? "neither" : "both";
+  addFault(context, [], `got ${got}, expected one of file (a JSON Web Key Set on Envoy's machine) and uri`);
+  return z.NEVER;
+}

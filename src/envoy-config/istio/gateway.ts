@@ -1,5 +1,6 @@
 /** Mode gateway: the pods of an Istio gateway in front of any number of backends. */
-import type { BackendConfig, Config } from "../../config/load.ts";
+import type { BackendConfig } from "../../config/backends.ts";
+import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
 import type { Message } from "../proto-json.ts";

@@ -1,6 +1,7 @@
 /** Where everything is in a mesh, or what a configuration says that a mesh cannot do. */
 import { isIP } from "node:net";
-import type { BackendConfig, Config } from "../../config/load.ts";
+import type { BackendConfig } from "../../config/backends.ts";
+import type { Config } from "../../config/load.ts";
 import { type Address, formatAddress, type TcpAddress, WILDCARDS } from "../../core/address.ts";
 import type { Owner } from "./object.ts";
 
@@ -153,9 +154,9 @@ function notInMesh({ backends, gateway, egress, identity, istio }: Config, mode:
     errors.push("istio.credentialName: is not for sidecars, whose TLS is the mesh's; remove it");
   if (gateway.tls && istio?.credentialName !== undefined)
     errors.push("istio.credentialName: there is gateway.tls too; say once what the certificate is");
-  if (identity.kind === "jwt" && "file" in identity.jwks)
+  if (identity.kind === "jwt" && identity.jwks.kind === "file")
     errors.push("identity.jwks.file: is not for Istio, which fetches keys itself; expected uri");
-  if (identity.kind === "jwt" && "uri" in identity.jwks && identity.jwks.ca !== undefined)
+  if (identity.kind === "jwt" && identity.jwks.kind === "uri" && identity.jwks.ca !== undefined)
     errors.push(
       "identity.jwks.ca: is not for Istio: istiod fetches the keys, and trusts what it is told to; remove it",
     );

@@ -93,7 +93,7 @@ export function whoGuardsEgress({ router }: Owner): string {
  * the 401 that tells a client to get one, where an AuthorizationPolicy would say 403.
  */
 export function requestAuthentication({ identity }: Config, owner: Owner): MeshObject[] {
-  if (identity.kind !== "jwt" || !("uri" in identity.jwks)) return [];
+  if (identity.kind !== "jwt" || identity.jwks.kind === "file") return [];
   const { issuer, audiences, jwks } = identity;
   return [
     meshObject("security", "RequestAuthentication", owner, {

@@ -1,5 +1,6 @@
 /** Rules on the route tables: where a request goes before and after the processor has decided, and for how long. */
-import type { BackendConfig, Config } from "../../config/load.ts";
+import type { BackendConfig } from "../../config/backends.ts";
+import type { Config } from "../../config/load.ts";
 import { EVENT_STREAM, X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "../names.ts";
 import { error, type Finding, warning } from "./finding.ts";

@@ -24,7 +24,9 @@ test("a good file gives its text and what it says", async () => {
   writeFileSync(file, text);
   const read = await readConfig(file);
   expect(read.text).toBe(text);
-  expect(read.config.routes).toEqual([{ path: "/mcp", backend: "one", sessions: "optional" }]);
+  expect(read.config.routes).toMatchObject([
+    { kind: "transparent", path: "/mcp", sessions: "optional", backend: { name: "one" } },
+  ]);
   expect(read.warnings).toHaveLength(1);
 });
 

@@ -43,6 +43,7 @@ describe("a configuration is refused without a word of its secrets:", () => {
     ["a URL of a backend", { backends: { one: { endpoints: ["h:1"], url: `http://u:${SECRET}@h:1/mcp` } } }],
     ["a backend's name", { backends: { [`http://u:${SECRET}@h:1`]: { endpoints: ["h:1"] } } }],
     ["a route's backend", { routes: [{ path: "/mcp", backends: [`u:${SECRET}@h:1`] }] }],
+    ["the backends of a federated route", { routes: [{ path: "/mcp", backends: ["one", `u:${SECRET}@h:1`] }] }],
     ["an unknown section", { redis: { password: SECRET } }],
     ["a section that moved", { gateway: { listen: { password: SECRET, token: SECRET } } }],
     ["an origin", { gateway: { origins: [`https://u:${SECRET}@app.example`] } }],
