@@ -153,6 +153,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         answers: createBudget(config.limits.recoveredAnswers),
         notRemembered: (why) => metrics.notRemembered(why),
         refused: (reason, route) => observeRequest({ kind: "rejected", reason, route }),
+        overrideRefused: (missed, route) => observeRequest({ kind: "override-refused", route, missed }),
       }),
       abandon: (backend, begun, headers) => {
         const { origin = "remove" } = inForce.backends.find(({ name }) => name === backend) ?? {};

@@ -70,13 +70,40 @@ export type Verdict =
       readonly set: readonly Header[];
       readonly remove: readonly string[];
       readonly clearRoute: boolean;
+      /** Replaces the body that the phase is about. The request's content-length is set to it. Default: the body stays as it is. */
+      readonly body?: Uint8Array;
     }
-  /** Of a request's body: go on without it. */
+  /** Go on without the request's body. */
   | { readonly kind: "drop-body" }
   | Reply
-  | StreamedAnswer;
+  | StreamedAnswer
+  | RewrittenAnswer;
 
-/** In place of a backend's answer, once its head is there: another, as it comes. Its head must have a body to follow. */
+/** Changes the bytes of an answer's body as they pass. */
+export interface BodyRewriter {
+  /** Takes the next bytes, and returns those that may go on. It holds back at most one unfinished event. */
+  write(chunk: Uint8Array): Uint8Array;
+  /** The body has ended: returns what was held back. Envoy does not tell of an end by trailers. */
+  end(): Uint8Array;
+}
+
+/** Passes a backend's answer on, with its body rewritten as it comes. The answer must have a body. */
+export interface RewrittenAnswer {
+  readonly kind: "rewrite";
+  readonly set: readonly Header[];
+  /** content-length is removed in any case. */
+  readonly remove: readonly string[];
+  /** An error that it throws cuts the client's answer off. */
+  readonly rewriter: BodyRewriter;
+}
+
+/**
+ * What Envoy did with the mode_override of a streamed answer. `ignored`: the client got the head of one answer and the body of
+ * another, or left before Envoy could begin.
+ */
+export type ModeOverrideOutcome = "accepted" | "ignored";
+
+/** Replaces a backend's answer, once its head is there, by another one as it comes. The replaced head must have a body to follow. */
 export interface StreamedAnswer {
   readonly kind: "stream";
   readonly status: number;
@@ -84,6 +111,8 @@ export interface StreamedAnswer {
   readonly remove: readonly string[];
   /** Read as fast as Envoy takes it. What it throws cuts the client's answer off. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Told at most once; never where nothing shows it. */
+  readonly onModeOverride: (outcome: ModeOverrideOutcome) => void;
 }
 
 /** The verdict takes longer than Envoy waits by itself. */
@@ -94,7 +123,7 @@ export interface DeferredVerdict {
   readonly verdict: Promise<Verdict>;
 }
 
-/** A verdict, now or once it is known. */
+/** What a phase comes to: a verdict, now, once it is known, or later than Envoy waits by itself. The same in every phase. */
 export type Decision = Verdict | DeferredVerdict | Promise<Verdict | DeferredVerdict>;
 
 /** Answer the client in place of the backend. */

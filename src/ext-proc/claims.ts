@@ -2,22 +2,19 @@
 import type { Claims } from "../core/http.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { entryValue, stringIn, structIn } from "./struct.ts";
-import { bytesTag, Fields } from "./wire.ts";
-
-/** envoy.config.core.v3.Metadata. */
-const FILTER_METADATA = bytesTag(1);
+import { METADATA } from "./tags.ts";
+import { FieldCursor } from "./wire.ts";
 
 /** Reads them out of a Metadata message. Undefined where there are none, or where they do not name a subject. */
 export function readClaims(bytes: Buffer, start: number, end: number): Claims | undefined {
-  const metadata = new Fields(bytes, start, end);
+  const metadata = new FieldCursor(bytes, start, end);
   while (metadata.next()) {
-    if (metadata.tag !== FILTER_METADATA) continue;
+    if (metadata.tag !== METADATA.filterMetadata) continue;
     const struct = entryValue(bytes, metadata.start, metadata.end, JWT_METADATA.namespace);
     const payload = struct && structIn(bytes, struct, JWT_METADATA.key);
     if (!payload) continue;
-    const claim = (name: string) => stringIn(bytes, new Fields(bytes, payload.start, payload.end), name, "utf8");
-    const issuer = claim("iss");
-    const subject = claim("sub");
+    const issuer = stringIn(bytes, payload, "iss", "utf8");
+    const subject = stringIn(bytes, payload, "sub", "utf8");
     if (issuer !== undefined && subject !== undefined) return { issuer, subject };
   }
   return undefined;

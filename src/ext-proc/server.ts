@@ -6,16 +6,9 @@ import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { formatAddress } from "../core/address.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import {
-  decodeRequest,
-  type EnvoyMessage,
-  encodeHealth,
-  encodeMessageTimeout,
-  encodeResponse,
-  encodeStreamedBody,
-  NOT_SERVING,
-  SERVING,
-} from "./codec.ts";
+import { decodeRequest, type EnvoyMessage } from "./decode.ts";
+import { encodeMessageTimeout, encodeResponse, encodeStreamedBody } from "./encode.ts";
+import { encodeHealth, NOT_SERVING, SERVING } from "./health.ts";
 import { openStream, type ReportFault } from "./stream.ts";
 
 export interface ServerOptions {

@@ -31,7 +31,7 @@ export function varintTag(field: number): number {
  *
  *     while (fields.next()) if (fields.tag === NAME) … bytes from fields.start to fields.end …
  */
-export class Fields {
+export class FieldCursor {
   readonly #bytes: Uint8Array;
   #at: number;
   #end: number;
@@ -158,4 +158,11 @@ export class Writer {
   number(tag: number, value: number): void {
     this.open(tag, value);
   }
+}
+
+/** Writes a message that has numbers alone. */
+export function messageOfNumbers(fields: readonly (readonly [tag: number, value: number])[]): Uint8Array {
+  const writer = new Writer(fields.reduce((size, [, value]) => size + sizeOfNumber(value), 0));
+  for (const [tag, value] of fields) writer.number(tag, value);
+  return writer.bytes;
 }

@@ -29,7 +29,6 @@ import {
   DROP_BODY,
   type HeaderFields,
   isSuccess,
-  namesEventStream,
   type Reply,
   type RequestHead,
   type ResponseHead,
@@ -84,17 +83,8 @@ export interface Exchange {
   requestBody(body: Uint8Array): Decision;
   /** Sees the head of the answer, whoever gave it. */
   responseHeaders(head: ResponseHead): Decision;
-  /** Envoy takes the body of a streamed answer. */
-  overrideAccepted(): void;
-  /**
-   * Envoy has not taken the body of a streamed answer, so that the client got the head of one answer and the body of another;
-   * or the client left before Envoy could.
-   */
-  overrideIgnored(): void;
   /** The request has ended, in whatever way; nothing more is asked. */
   closed(): void;
-  /** Whether the answer, once its head was seen, is an event stream. */
-  readonly answersWithEvents: boolean;
   /** The answer after an error that should not have happened: never lets the request through. */
   fault(): Reply;
 }
@@ -228,7 +218,6 @@ class HttpExchange implements Exchange {
   /** How it waits for a store that is away; undefined until it is. */
   #patience: Patience | undefined;
   readonly #scope = new HttpRequestScope();
-  answersWithEvents = false;
 
   constructor(dependencies: GatewayDependencies) {
     this.#dependencies = dependencies;
@@ -290,7 +279,6 @@ class HttpExchange implements Exchange {
     if (this.#ended) return this.#confirmEnd(this.#ended, head);
     // Envoy's own answers have no endpoint; a redirect among them is of a filter that the operator has set up.
     if (endpoint !== undefined && isRedirect(headers.get(":status"))) return this.#refuseRedirect(head);
-    this.answersWithEvents = namesEventStream(headers.get("content-type"));
     if (!this.#initializing) return this.#passOn(head);
     this.#doubt(readInitializeAnswer(head));
     const begun = isSuccess(headers.get(":status")) ? readSessionHeader(headers.get(MCP_SESSION_ID)) : undefined;
@@ -349,16 +337,6 @@ class HttpExchange implements Exchange {
     const { backend } = this.#accepted().route;
     // Not waited for: where it is not remembered, the next GET begins anew as this one does.
     void this.#dependencies.store.remember(key, backend.name, { kind: "listening", generation });
-  }
-
-  overrideAccepted(): void {
-    this.#kept?.overrideAccepted();
-  }
-
-  overrideIgnored(): void {
-    const missed = this.#kept?.overrideIgnored();
-    if (missed === undefined) return;
-    this.#dependencies.observe({ kind: "override-refused", route: this.#accepted().route, missed });
   }
 
   fault(): Reply {

@@ -27,6 +27,7 @@ export interface Replay {
   readonly first: FirstAnswer;
   /** Asked only where the answer would be streamed. False: Envoy is held to refuse that. */
   readonly mayStream: () => boolean;
+  readonly onModeOverride: StreamedAnswer["onModeOverride"];
   /**
    * Most bytes of an answer; a longer one is cut off. Envoy holds what a client does not take, without back-pressure
    * (docs/internals/envoy-facts.md §10).
@@ -45,7 +46,7 @@ const WHOLE_ANSWER = 64 * 1024;
 
 /** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
-  const { target, binding, headers, body, sessionId, first, mayStream } = request;
+  const { target, binding, headers, body, sessionId, first, mayStream, onModeOverride } = request;
   const answer = await egress.send(
     { purpose: "recovery", target, pin: binding, method: "POST", headers, body },
     signal,
@@ -56,7 +57,7 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
     return { kind: "reply", status: answer.status, headers: set, body: whole, details: REPLY_DETAILS.recovered };
   }
   const remove = staleHeaders(first.headers, set);
-  return { kind: "stream", status: answer.status, set, remove, body: limited(answer, request) };
+  return { kind: "stream", status: answer.status, set, remove, body: limited(answer, request), onModeOverride };
 }
 
 function isShort(answer: Answer): boolean {

@@ -8,7 +8,14 @@ import { isRedirect } from "../core/answer-head.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
 import { EVENT_STREAM, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
-import { type DeferredVerdict, type HeaderFields, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
+import {
+  type DeferredVerdict,
+  type HeaderFields,
+  isSuccess,
+  type ModeOverrideOutcome,
+  type ResponseHead,
+  type Verdict,
+} from "../core/http.ts";
 import { textOf } from "../core/json/span.ts";
 import type { StateChangeAt } from "../core/mcp/session-state.ts";
 import { answer, type Reject, type RejectReason, STORE_RETRY_AFTER_MS } from "../core/reject.ts";
@@ -58,10 +65,6 @@ export interface ReplayableRequest {
    * @param asItIs the verdict that passes the answer on
    */
   answer(head: ResponseHead, asItIs: Verdict): Verdict | Promise<Verdict> | DeferredVerdict;
-  /** Envoy takes the body of the answer that was streamed. */
-  overrideAccepted(): void;
-  /** Envoy has not taken it. Returns how many were missed in a row, where answers are sent whole from now on. */
-  overrideIgnored(): number | undefined;
   /** The request has ended: nothing more is done for it. */
   drop(): void;
 }
@@ -89,6 +92,8 @@ export interface ReplayDependencies {
   readonly notRemembered: (why: NotRemembered) => void;
   /** Told of a request that gets an answer of the gateway's own in place of the backend's. */
   readonly refused: (reason: RejectReason, route: TransparentRoute) => void;
+  /** Told when Envoy has ignored so many mode_overrides in a row that it is held to refuse them. */
+  readonly overrideRefused: (missed: number, route: TransparentRoute) => void;
 }
 
 /** ms after which a client reconnects its lost stream, where its session has been recovered already. */
@@ -143,12 +148,15 @@ class BufferedRequest implements ReplayableRequest {
     };
   }
 
-  overrideAccepted(): void {
-    this.#dependencies.overrides.accepted();
-  }
-
-  overrideIgnored(): number | undefined {
-    return this.#dependencies.overrides.ignored(this.#request.route.backend.name);
+  #onModeOverride(outcome: ModeOverrideOutcome): void {
+    const { overrides, overrideRefused } = this.#dependencies;
+    const { route } = this.#request;
+    if (outcome === "accepted") {
+      overrides.accepted();
+      return;
+    }
+    const missed = overrides.ignored(route.backend.name);
+    if (missed !== undefined) overrideRefused(missed, route);
   }
 
   drop(): void {
@@ -232,6 +240,7 @@ class BufferedRequest implements ReplayableRequest {
           setCookies,
           first: head,
           mayStream: () => overrides.mayStream(route.backend.name),
+          onModeOverride: (outcome) => this.#onModeOverride(outcome),
           answerLimit: limits.recoveredAnswer,
           answers,
           holder: this.#request,

@@ -35,12 +35,9 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const idle: Exchange = {
   closed: () => undefined,
-  overrideAccepted: () => undefined,
-  overrideIgnored: () => undefined,
   requestHeaders: () => ({ kind: "continue" }),
   requestBody: () => ({ kind: "continue" }),
   responseHeaders: () => ({ kind: "continue" }),
-  answersWithEvents: false,
   fault: () => ({ kind: "reply", status: 500, headers: [], body: "", details: "mcp_internal" }),
 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import type { Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
-import type { EnvoyMessage, Phase } from "../../../src/ext-proc/codec.ts";
+import type { BodyRewriter, Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
+import type { EnvoyMessage, Phase } from "../../../src/ext-proc/decode.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
 import type { Exchange } from "../../../src/gateway/gateway.ts";
 import { fields } from "../core/fields.ts";
@@ -8,13 +8,14 @@ import { fields } from "../core/fields.ts";
 const headers = fields({});
 const requestHeaders: EnvoyMessage = { phase: "request_headers", headers, endOfStream: false };
 const requestBody: EnvoyMessage = { phase: "request_body", body: new Uint8Array() };
-const responseHeaders: EnvoyMessage = {
-  phase: "response_headers",
+const responseHeaders = {
+  phase: "response_headers" as const,
   headers,
   endOfStream: false,
   endpoint: undefined,
   flags: 0,
 };
+const PIECE = { phase: "response_body", body: Buffer.from("x"), endOfStream: false } as const;
 const go: Verdict = { kind: "continue" };
 const reply: Reply = { kind: "reply", status: 404, headers: [], body: "", details: "mcp_x" };
 const fault: Reply = { ...reply, status: 500, details: "mcp_internal" };
@@ -31,12 +32,9 @@ function drive(
   let closed = 0;
   const exchange: Exchange = {
     closed: () => void closed++,
-    overrideAccepted: () => undefined,
-    overrideIgnored: () => undefined,
     requestHeaders: () => go,
     requestBody: () => go,
     responseHeaders: () => go,
-    answersWithEvents: false,
     fault: () => fault,
     ...over,
   };
@@ -86,12 +84,9 @@ test("a message that comes while another is decided waits for its turn", async (
 });
 
 describe("phases that we do not ask for, and an answer that comes first", () => {
-  test.each([
-    [{ phase: "response_body", bytes: 1 }],
-    [{ phase: "request_trailers" }],
-    [{ phase: "response_trailers" }],
-    [responseHeaders],
-  ] as [EnvoyMessage][])("%j goes on", (message) => {
+  test.each([[PIECE], [{ phase: "request_trailers" }], [{ phase: "response_trailers" }], [responseHeaders]] as [
+    EnvoyMessage,
+  ][])("%j goes on", (message) => {
     const { stream, answers } = drive();
     stream.message(message);
     expect(answers).toEqual([[message.phase, go]]);
@@ -140,10 +135,10 @@ describe("a reply in place of the backend's answer", () => {
 });
 
 test("the head of an event stream releases the ext_proc stream", () => {
-  const { stream, answers, ended, closed } = drive({ answersWithEvents: true });
+  const { stream, answers, ended, closed } = drive();
   stream.message(requestHeaders);
   expect([ended(), closed()]).toEqual([0, 0]);
-  stream.message(responseHeaders);
+  stream.message({ ...responseHeaders, headers: fields({ "content-type": "text/event-stream" }) });
   expect(answers).toHaveLength(2);
   expect([ended(), closed()]).toEqual([1, 1]);
   stream.finished();
@@ -290,12 +285,15 @@ describe("a verdict that comes later", () => {
   });
 });
 
-function streamed(body: AsyncIterable<Uint8Array>): StreamedAnswer {
-  return { kind: "stream", status: 200, set: [], remove: [], body };
+function streamed(
+  body: AsyncIterable<Uint8Array>,
+  onModeOverride: StreamedAnswer["onModeOverride"] = () => undefined,
+): StreamedAnswer {
+  return { kind: "stream", status: 200, set: [], remove: [], body, onModeOverride };
 }
 
 describe("an answer that is streamed in place of another", () => {
-  const responseBody: EnvoyMessage = { phase: "response_body", bytes: 1 };
+  const responseBody: EnvoyMessage = PIECE;
 
   /** Its pieces come when they are given, and end when it is told so. */
   function open(
@@ -324,14 +322,11 @@ describe("an answer that is streamed in place of another", () => {
       }
     }
     const sent: [string, boolean][] = [];
-    let missed = 0;
-    let taken = 0;
+    const outcomes = { accepted: 0, ignored: 0 };
     const send = async (piece: Uint8Array, last: boolean) => void sent.push([Buffer.from(piece).toString(), last]);
     const driven = drive(
       {
-        responseHeaders: () => streamed(body()),
-        overrideAccepted: () => void taken++,
-        overrideIgnored: () => void missed++,
+        responseHeaders: () => streamed(body(), (outcome) => void outcomes[outcome]++),
       },
       { send, ...channelOver },
       reportFault,
@@ -345,7 +340,7 @@ describe("an answer that is streamed in place of another", () => {
       sent,
       left: () => given.length,
       letGo: () => letGo,
-      override: () => ({ taken, missed }),
+      override: () => outcomes,
     };
   }
 
@@ -454,9 +449,9 @@ describe("an answer that is streamed in place of another", () => {
     const { give, stream, sent } = open({ pause: (ms) => void pauses.push(ms) });
     const MIB = 1024 * 1024;
     // One byte has come already.
-    for (const bytes of [MIB - 2, 1]) stream.message({ phase: "response_body", bytes });
+    for (const bytes of [MIB - 2, 1]) stream.message({ ...PIECE, body: new Uint8Array(bytes) });
     expect(pauses).toEqual([]);
-    for (const bytes of [MIB / 8, MIB]) stream.message({ phase: "response_body", bytes });
+    for (const bytes of [MIB / 8, MIB]) stream.message({ ...PIECE, body: new Uint8Array(bytes) });
     expect(pauses).toEqual([125, 1_000]);
     give("a");
     await settled();
@@ -475,7 +470,7 @@ describe("an answer that is streamed in place of another", () => {
       await settled();
       expect(sent).toEqual([["a", false]]);
       stream.finished();
-      expect(override()).toEqual({ taken: 1, missed: 0 });
+      expect(override()).toEqual({ accepted: 1, ignored: 0 });
     });
 
     test("nobody knows where nothing of the other body came for a second, and then the answer goes all the same", async () => {
@@ -489,7 +484,7 @@ describe("an answer that is streamed in place of another", () => {
         await settled();
         expect(sent).toEqual([["a", false]]);
         stream.finished();
-        expect(override()).toEqual({ taken: 0, missed: 0 });
+        expect(override()).toEqual({ accepted: 0, ignored: 0 });
       } finally {
         vi.useRealTimers();
       }
@@ -501,11 +496,10 @@ describe("an answer that is streamed in place of another", () => {
       const verdict = new Promise<Verdict>((resolve) => (letGo = resolve));
       const { stream, answers } = drive({
         responseHeaders: () => ({ kind: "deferred", messageTimeout: 1, verdict }),
-        overrideIgnored: () => void told.push("missed"),
       });
       stream.message(requestHeaders);
       stream.message(responseHeaders);
-      letGo(streamed((async function* () {})()));
+      letGo(streamed((async function* () {})(), (outcome) => void told.push(outcome)));
       await new Promise((resolve) => setImmediate(resolve));
       stream.finished();
       await settled();
@@ -520,7 +514,7 @@ describe("an answer that is streamed in place of another", () => {
         const { stream, override } = unknown();
         await vi.advanceTimersByTimeAsync(251);
         stream.finished();
-        expect(override()).toEqual({ taken: 0, missed: 0 });
+        expect(override()).toEqual({ accepted: 0, ignored: 0 });
       } finally {
         vi.useRealTimers();
       }
@@ -533,20 +527,86 @@ describe("an answer that is streamed in place of another", () => {
       stream.finished();
       await settled();
       expect(sent).toEqual([]);
-      expect(override()).toEqual({ taken: 0, missed: 1 });
+      expect(override()).toEqual({ accepted: 0, ignored: 1 });
       expect(closed()).toBe(1);
     });
   });
 });
 
-test("an answer that is not streamed tells nothing of what Envoy takes", () => {
-  const told: string[] = [];
-  const { stream } = drive({
-    overrideAccepted: () => void told.push("taken"),
-    overrideIgnored: () => void told.push("refused"),
+describe("an answer that is rewritten as it passes", () => {
+  /** Holds back what stands behind the last ".". */
+  function rewriter(): BodyRewriter {
+    let held = "";
+    return {
+      write(chunk) {
+        const text = held + Buffer.from(chunk).toString();
+        const end = text.lastIndexOf(".") + 1;
+        held = text.slice(end);
+        return Buffer.from(text.slice(0, end).toUpperCase());
+      },
+      end: () => Buffer.from(`${held}!`),
+    };
+  }
+
+  function open(over: Partial<BodyRewriter> = {}) {
+    const driven = drive({
+      responseHeaders: () => ({ kind: "rewrite", set: [], remove: [], rewriter: { ...rewriter(), ...over } }),
+    });
+    const events = fields({ "content-type": "text/event-stream" });
+    driven.stream.message(requestHeaders);
+    driven.stream.message({ ...responseHeaders, headers: events });
+    const write = (text: string, endOfStream = false) =>
+      driven.stream.message({ phase: "response_body", body: Buffer.from(text), endOfStream });
+    const written = () =>
+      driven.answers
+        .slice(2)
+        .map(([phase, verdict]) => [phase, verdict.kind === "mutate" && Buffer.from(verdict.body ?? []).toString()]);
+    return { ...driven, write, written };
+  }
+
+  test("has each of its pieces answered by what the rewriter makes of it, and its end by the rest", () => {
+    const { write, written, ended, aborted } = open();
+    write("a.b");
+    write("");
+    write("c.d");
+    write("e", true);
+    expect(written()).toEqual([
+      ["response_body", "A."],
+      ["response_body", ""],
+      ["response_body", "BC."],
+      ["response_body", "de!"],
+    ]);
+    expect([ended(), aborted()]).toEqual([0, 0]);
   });
-  for (const message of [requestHeaders, responseHeaders, { phase: "response_body", bytes: 1 } as const])
-    stream.message(message);
-  stream.finished();
-  expect(told).toEqual([]);
+
+  test("holds the ext_proc stream, of an event stream too, until Envoy ends it", () => {
+    const { stream, write, ended, closed } = open();
+    write("a.");
+    expect([ended(), closed()]).toEqual([0, 0]);
+    stream.finished();
+    expect([ended(), closed()]).toEqual([1, 1]);
+  });
+
+  test("lets trailers pass", () => {
+    const { stream, answers } = open();
+    stream.message({ phase: "response_trailers" });
+    expect(answers.at(-1)).toEqual(["response_trailers", go]);
+  });
+
+  test.each(["write", "end"] as const)(
+    "is cut off, and never passed on as it was, where its rewriter fails in %s",
+    (method) => {
+      const broken = new Error("broken");
+      const { write, written, faults, aborted, closed } = open({
+        [method]: () => {
+          throw broken;
+        },
+      });
+      write("a.", true);
+      write("b.");
+      expect(written()).toEqual([]);
+      expect(faults).toEqual([broken]);
+      expect([aborted(), closed()]).toEqual([1, 1]);
+    },
+  );
 });

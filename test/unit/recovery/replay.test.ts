@@ -44,6 +44,7 @@ function open(options: Options) {
     setCookies: [],
     first: { headers: fields(first), endOfStream },
     mayStream: () => mayStream,
+    onModeOverride: () => undefined,
     answerLimit,
     answers,
     holder,

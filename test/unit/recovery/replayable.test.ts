@@ -85,6 +85,7 @@ async function open({
   };
   const notRemembered: NotRemembered[] = [];
   const refused: string[] = [];
+  const overridesRefused: string[] = [];
   const keeper = createReplayableRequests({
     store: { ...store, ...failing },
     recovery,
@@ -94,6 +95,7 @@ async function open({
     answers: createBudget(1e9),
     notRemembered: (why) => notRemembered.push(why),
     refused: (reason, { path }) => refused.push(`${reason} ${path}`),
+    overrideRefused: (missed, { path }) => overridesRefused.push(`${missed} ${path}`),
   });
   const request = {
     route: ROUTE,
@@ -118,7 +120,7 @@ async function open({
     budget.give(request, total);
     return true;
   };
-  return { keep, sent, recoveries, key, remembered, notRemembered, refused, isWhole };
+  return { keep, sent, recoveries, key, remembered, notRemembered, refused, overridesRefused, isWhole };
 }
 
 function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
@@ -416,14 +418,23 @@ describe("the answer of a lost session", () => {
   });
 
   test("is replaced whole too, and its session recovered, once Envoy is held to refuse what is streamed", async () => {
-    const { keep } = await open({ answer: { headers: { "content-type": "text/event-stream" }, body: "data: 1\n\n" } });
-    const kept = mustKeep(keep());
-    for (let n = 1; n < MISSES; n++) expect(kept.overrideIgnored()).toBeUndefined();
-    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
-    expect(kept.overrideIgnored()).toBe(MISSES);
+    const { keep, overridesRefused } = await open({
+      answer: { headers: { "content-type": "text/event-stream" }, body: "data: 1\n\n" },
+    });
+    const stream = async () => {
+      const verdict = await lost(mustKeep(keep()));
+      if (verdict.kind !== "stream") throw new Error(`not streamed but ${verdict.kind}`);
+      return verdict;
+    };
+    const first = await stream();
+    for (let n = 1; n < MISSES; n++) first.onModeOverride("ignored");
+    expect(overridesRefused).toEqual([]);
+    const last = await stream();
+    last.onModeOverride("ignored");
+    expect(overridesRefused).toEqual([`${MISSES} ${ROUTE.path}`]);
     expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "reply", status: 200 });
-    kept.overrideAccepted();
-    expect(await lost(mustKeep(keep()))).toMatchObject({ kind: "stream" });
+    last.onModeOverride("accepted");
+    await stream();
   });
 
   test("of a GET becomes an event stream that has the client connect again", async () => {

@@ -6,16 +6,10 @@ import protobuf from "protobufjs";
 import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
 import { describe, expect, test } from "vitest";
 import { HeaderNames, type Verdict } from "../../../src/core/http.ts";
-import { REPLACED_BODY } from "../../../src/core/mode-override.ts";
-import {
-  decodeRequest,
-  encodeHealth,
-  encodeMessageTimeout,
-  encodeResponse,
-  encodeStreamedBody,
-  NOT_SERVING,
-  SERVING,
-} from "../../../src/ext-proc/codec.ts";
+import { REPLACED_BODY, REWRITTEN_BODY } from "../../../src/core/mode-override.ts";
+import { decodeRequest } from "../../../src/ext-proc/decode.ts";
+import { encodeMessageTimeout, encodeResponse, encodeStreamedBody } from "../../../src/ext-proc/encode.ts";
+import { encodeHealth, NOT_SERVING, SERVING } from "../../../src/ext-proc/health.ts";
 
 const projectRoot = join(import.meta.dirname, "../../..");
 // Envoy's protos import it for their annotations; protobufjs bundles it, but not by itself.
@@ -35,6 +29,11 @@ function load(folders: readonly string[], file: string): protobuf.Root {
   root.loadSync(file, { keepCase: true }).resolveAll();
   return root;
 }
+
+const onModeOverride = () => undefined;
+const NO_BYTES = new Uint8Array();
+const NO_BODY = (async function* () {})();
+const UNCHANGED = { write: (chunk: Uint8Array) => chunk, end: () => NO_BYTES };
 
 const MESSAGES = [
   "envoy.service.ext_proc.v3.ProcessingRequest",
@@ -227,7 +226,7 @@ describe("a message of Envoy's", () => {
 
   test("with a piece of an answer's body is told by its length alone", () => {
     const bytes = request({ response_body: { body: Buffer.from("abc"), end_of_stream: true } });
-    expect(decodeRequest(bytes)).toEqual({ phase: "response_body", bytes: bytes.length });
+    expect(decodeRequest(bytes)).toEqual({ phase: "response_body", body: Buffer.from("abc"), endOfStream: true });
   });
 
   test.each(["request_trailers", "response_trailers"])("with %s is told by its phase alone", (phase) => {
@@ -319,7 +318,14 @@ describe("an answer to Envoy", () => {
 
   test("streams another body in place of the backend's, in the one mode that Envoy is told to allow", () => {
     const body = (async function* () {})();
-    const verdict: Verdict = { kind: "stream", status: 200, set: [["a", "é"]], remove: ["content-length"], body };
+    const verdict: Verdict = {
+      kind: "stream",
+      status: 200,
+      set: [["a", "é"]],
+      remove: ["content-length"],
+      body,
+      onModeOverride,
+    };
     const bytes = encodeResponse("response_headers", verdict);
     const set = (key: string, value: string) => ({
       header: { key, raw_value: Buffer.from(value, "latin1").toString("base64") },
@@ -359,9 +365,9 @@ describe("an answer to Envoy", () => {
     const mutate: Verdict = { kind: "mutate", set: [["a", value]], remove: [], clearRoute: false };
     const reply: Verdict = { kind: "reply", status: 200, headers: [["a", value]], body: "", details: "mcp_x" };
     const body = (async function* () {})();
-    const stream: Verdict = { kind: "stream", status: 200, set: [["a", value]], remove: [], body };
+    const stream: Verdict = { kind: "stream", status: 200, set: [["a", value]], remove: [], body, onModeOverride };
     for (const verdict of [mutate, reply, stream])
-      expect(() => encodeResponse("request_body", verdict)).toThrow("the value of a is no header value");
+      expect(() => encodeResponse("response_headers", verdict)).toThrow("the value of a is no header value");
   });
 
   test("to what was not read can only be a reply", () => {
@@ -499,7 +505,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     fc.assert(
       fc.property(headers, fc.array(name), fc.integer({ min: 200, max: 599 }), (set, remove, status) => {
         const body = (async function* () {})();
-        const bytes = encodeResponse("response_headers", { kind: "stream", status, set, remove, body });
+        const bytes = encodeResponse("response_headers", { kind: "stream", status, set, remove, body, onModeOverride });
         const options = { bytes: Buffer, enums: String, defaults: true } as const;
         const { response_headers, mode_override } = Response.toObject(Response.decode(bytes), options);
         const { set_headers, remove_headers } = response_headers.response.header_mutation;
@@ -525,6 +531,60 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     expect(() => encodeResponse("request_headers", { kind: "drop-body" })).toThrow("no body to drop");
   });
 
+  test("replaces the body of a request, with the content-length that the new one has", () => {
+    fc.assert(
+      fc.property(bytes, (body) => {
+        const verdict: Verdict = { kind: "mutate", set: [["a", "b"]], remove: ["c"], clearRoute: true, body };
+        const { request_body } = Response.toObject(Response.decode(encodeResponse("request_body", verdict)), {
+          bytes: Buffer,
+        });
+        const { header_mutation, body_mutation, clear_route_cache } = request_body.response;
+        expect(
+          header_mutation.set_headers.map(({ header }: { header: { key: string; raw_value: Buffer } }) => [
+            header.key,
+            Buffer.from(header.raw_value).toString(),
+          ]),
+        ).toEqual([
+          ["a", "b"],
+          ["content-length", String(body.length)],
+        ]);
+        expect(header_mutation.remove_headers).toEqual(["c"]);
+        expect(Buffer.from(body_mutation.body)).toEqual(Buffer.from(body));
+        expect(clear_route_cache).toBe(true);
+      }),
+    );
+  });
+
+  test("replaces a piece of an answer's body, whose head has gone, without a length", () => {
+    const verdict: Verdict = { kind: "mutate", set: [], remove: [], clearRoute: false, body: new Uint8Array() };
+    const { response_body } = Response.toObject(Response.decode(encodeResponse("response_body", verdict)), {
+      bytes: Buffer,
+    });
+    expect(response_body.response.header_mutation).toEqual({});
+    expect(response_body.response.body_mutation).toEqual({ body: Buffer.alloc(0) });
+  });
+
+  test("rewrites an answer without its length, in the one mode that Envoy is told to allow for it", () => {
+    const verdict: Verdict = { kind: "rewrite", set: [["a", "b"]], remove: ["c"], rewriter: UNCHANGED };
+    const encoded = encodeResponse("response_headers", verdict);
+    const options = { bytes: String, enums: String, defaults: true } as const;
+    const { response_headers, mode_override } = Response.toObject(Response.decode(encoded), options);
+    expect(response_headers.response.header_mutation.remove_headers).toEqual(["c", "content-length"]);
+    expect(mode_override).toEqual(REWRITTEN_BODY);
+  });
+
+  test.each<[string, Parameters<typeof encodeResponse>[0], Verdict]>([
+    ["a body in a head", "request_headers", { kind: "mutate", set: [], remove: [], clearRoute: false, body: NO_BYTES }],
+    [
+      "another answer in a request",
+      "request_body",
+      { kind: "stream", status: 200, set: [], remove: [], body: NO_BODY, onModeOverride },
+    ],
+    ["a rewritten answer in a request", "request_body", { kind: "rewrite", set: [], remove: [], rewriter: UNCHANGED }],
+  ])("%s is an error", (_, phase, verdict) => {
+    expect(() => encodeResponse(phase, verdict)).toThrow("there is no");
+  });
+
   test("pieces of streamed answers", () => {
     fc.assert(
       fc.property(bytes, fc.boolean(), (body, last) => {
@@ -537,7 +597,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     );
   });
 
-  test("patience", () => {
+  test("message timeouts", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 31 - 1 }), (ms) => {
         const options = { longs: Number, defaults: true } as const;
