@@ -31,16 +31,23 @@ interface Row {
 
 const HEAD = `# Configuration
 
-Every setting of \`mcp-router.yaml\`. Made by \`make generate\` from [the schema](../src/config/schema.ts).
+Every setting of \`mcp-router.yaml\`. \`make generate\` makes this page from [the schema](../src/config/schema/).
 
-The file is read again when it changes. A file that is refused changes nothing, is logged, and shows on the metric
-\`mcp_router_config_stale\`. \`egress\`, \`processor\`, \`store\`, \`sessions\`, \`log\`, \`limits.replayBodies\`,
-\`limits.recoveredAnswers\` and a larger \`limits.body\` are read at the start only; the log says so. Envoy has its configuration
-from the same file: make it anew where a change concerns it, which the log says too.
+\`mcp-router check --config mcp-router.yaml\` lists the errors in a file, and warns of dangerous settings.
 
-\`mcp-router check --config mcp-router.yaml\` says what is wrong with a file, and warns of what is dangerous.
-A file has at most 512 KiB, and \`$NAME\` in it is no variable: \`store.passwordFile\` keeps a password out of it. Errors show no
-text of \`store\`, and of a URL neither user nor query: they may be secrets.
+The router reads the file again when it changes. If the new file has an error, the router keeps the old configuration, logs the error
+and sets the metric \`mcp_router_config_stale\`. These settings take effect only at the next start, which the log says: \`egress\`,
+\`processor\`, \`store\`, \`sessions\`, \`log\`, \`limits.replayBodies\`, \`limits.recoveredAnswers\`, and a larger \`limits.body\`. Envoy's
+configuration is made from the same file: where a change concerns Envoy, the log tells you to print it again.
+
+The file is YAML 1.2 (or JSON), at most 512 KiB.
+
+- \`off\` may also be \`Off\`, \`OFF\` or \`false\`: tools that use YAML 1.1 (Helm, kustomize, PyYAML) turn \`off\` into \`false\`.
+- A duration needs a unit: \`30s\`, not \`30\`. A size may be a plain number of bytes.
+- Quote a text that looks like a number, \`true\` or \`false\`; do not quote numbers. Merge keys (\`<<\`) are not supported.
+- Variables (\`$NAME\`) are not expanded. To keep a password out of the file, use \`store.passwordFile\`.
+
+Error messages show no text from \`store\`, and neither the user nor the query of a URL, because these may be secrets.
 `;
 
 export function reference(): string {

@@ -49,6 +49,7 @@ function describeUnknown(path: readonly PropertyKey[], key: string, root: unknow
   const where = formatPath(path) || "top level";
   if (path.length === 2 && path[0] === "backends" && key === "url")
     return `${where}: unknown setting "url"; ${endpointsFor(valueAt(root, [...path, key]))}`;
+  if (key === "<<") return `${where}: unknown setting "<<"; YAML 1.2 has no merge keys: write out what it stands for`;
   const meant = key.length > LONGEST_SETTING ? undefined : nearest(key, settingsUnder(path));
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
   const name = shownName(key, path);

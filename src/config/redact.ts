@@ -42,6 +42,8 @@ export function shown(value: unknown, path: readonly PropertyKey[]): string {
     const visible = withoutSecrets(value);
     return visible === value ? NOT_SHOWN : visible;
   }
+  // JSON has neither of YAML's .inf and .nan.
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   const text = asJson(value, isHidden);
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN - 3)}...` : text;
 }

@@ -81,6 +81,8 @@ function keyFaults(contents: unknown, where: (offset: number) => string): string
         }
         const name = String(key.value);
         const at = where(key.range?.[0] ?? 0);
+        if (typeof key.value !== "string" && name !== key.source)
+          errors.push(`not YAML that is of use: a key at ${at} that is read as no text; put it in quotes`);
         if (seen.has(name)) errors.push(`not YAML: Map keys must be unique at ${at}`);
         if (name === "__proto__") errors.push(`unknown setting "__proto__" at ${at}`);
         seen.add(name);

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
-import { text } from "../values/text.ts";
+import { anyText, text, trueOrFalse } from "../values/text.ts";
 import { type WebUrl, webUrl } from "../values/urls.ts";
 
 /** The keys that tokens are signed by: a file on Envoy's machine, or what Envoy fetches every `refresh` ms. */
@@ -17,7 +17,7 @@ interface WrittenJwks {
   readonly refresh: number;
 }
 
-const required = z.boolean("expected true or false").default(true);
+const required = trueOrFalse.default(true);
 
 const jwks = z
   .strictObject({
@@ -57,8 +57,7 @@ const identity = z.discriminatedUnion("kind", [
   }),
   z.strictObject({
     kind: z.literal("header").describe("A header that whoever is ahead of the router sets."),
-    name: z
-      .string("expected the name of a header")
+    name: anyText("the name of a header")
       .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
       .toLowerCase()
       .meta({ title: "the name of a header" })

@@ -1,10 +1,9 @@
 /** `istio`: what `mcp-router istio` needs to know of the mesh. */
 import * as z from "zod";
-import { text } from "../values/text.ts";
+import { anyText, text } from "../values/text.ts";
 
 const istio = z.strictObject({
-  namespace: z
-    .string("expected the name of a namespace")
+  namespace: anyText("the name of a namespace")
     .regex(
       /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
       "expected lower-case letters, digits and inner hyphens, at most 63",
@@ -12,15 +11,14 @@ const istio = z.strictObject({
     .meta({ title: "the name of a namespace" })
     .describe("Namespace of those objects, and of the pods that they are for."),
   selector: z
-    .record(z.string(), z.string("expected the value of a label"), "expected labels, each with its value")
+    .record(z.string(), anyText("the value of a label"), "expected labels, each with its value")
     .refine((labels) => Object.keys(labels).length > 0, "expected at least one label")
     .meta({ title: "labels, each with its value" })
     .describe("Labels of those pods: the gateway's, or in mode `sidecar` the backend's."),
   credentialName: text("the name of a secret")
     .optional()
     .describe("Kubernetes secret with the certificate for clients, in place of the files of `gateway.tls`."),
-  router: z
-    .string("expected a service account")
+  router: anyText("a service account")
     .regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/, 'expected a service account such as "mcp/mcp-router": namespace/name')
     .meta({ title: 'a service account such as "mcp/mcp-router"' })
     .optional()

@@ -4,7 +4,7 @@ import type { TcpAddress } from "../../core/address.ts";
 import { addFault } from "../fault.ts";
 import { tcpAddress } from "../values/addresses.ts";
 import { duration, wholeNumber } from "../values/quantities.ts";
-import { text } from "../values/text.ts";
+import { anyText, text } from "../values/text.ts";
 import { redisUrl } from "../values/urls.ts";
 
 /** Where a Redis is. */
@@ -58,8 +58,7 @@ const writtenRedis = z.strictObject({
     .strictObject({ nodes: nodes.describe("Addresses of some of its nodes; they tell the others.") })
     .optional()
     .describe("A Redis Cluster."),
-  prefix: z
-    .string("expected a text")
+  prefix: anyText("a text")
     .regex(/^[\w.-]{1,32}$/, "expected up to 32 letters, digits, dots, hyphens, underscores")
     .meta({ title: "up to 32 letters, digits, dots, hyphens, underscores" })
     .default("mcpr")

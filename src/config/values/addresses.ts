@@ -48,14 +48,15 @@ export const host = fromText<string>(
 );
 
 /** Where only the port is wrong, its range. */
-function portHint(text: string): string | undefined {
+function portHint(text: unknown): string | undefined {
+  if (typeof text !== "string") return undefined;
   const [, digits] = /:(\d+)$/.exec(text) ?? [];
   return digits !== undefined && !isPort(Number(digits)) ? `a port is a number from 1 to ${HIGHEST_PORT}` : undefined;
 }
 
 /** Where a URL is written, as other gateways take it, its parts. */
-function addressHint(text: string): string | undefined {
-  const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
+function addressHint(text: unknown): string | undefined {
+  const url = typeof text === "string" && /^https?:\/\//i.test(text) ? URL.parse(text) : null;
   if (!url) return portHint(text);
   const port = url.port || (url.protocol === "https:" ? "443" : "80");
   const path = url.pathname === "/" ? "" : `, and path: ${url.pathname}`;
