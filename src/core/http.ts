@@ -25,17 +25,17 @@ export class HeaderNames {
   }
 }
 
-/** Of a verified token what says who it is for: `iss` and `sub` (RFC 7519 §4.1). */
+/** The claims of a token that Envoy verified. Each is read when it is asked for. */
 export interface Claims {
-  readonly issuer: string;
-  readonly subject: string;
+  /** The text under member names, from the outermost on (`iss`); undefined where it is absent, empty or no text. */
+  text(...path: readonly [string, ...string[]]): string | undefined;
 }
 
 export interface RequestHead {
   readonly headers: HeaderFields;
   /** No body follows: it is absent, or content-length is 0. */
   readonly endOfStream: boolean;
-  /** Of a token that Envoy verified; absent without one. */
+  /** Absent without a token that Envoy verified. */
   readonly claims?: Claims;
 }
 

@@ -32,8 +32,12 @@ export function principalNames(
   switch (identity.kind) {
     case "none":
       return undefined;
-    case "jwt":
-      return claims?.issuer === identity.issuer ? [claims.issuer, claims.subject] : undefined;
+    case "jwt": {
+      // `iss` and `sub` say who issued the token, and for whom (RFC 7519 §4.1).
+      if (claims?.text("iss") !== identity.issuer) return undefined;
+      const subject = claims.text("sub");
+      return subject === undefined ? undefined : [identity.issuer, subject];
+    }
     case "header":
       return nonEmpty(headers.get(identity.name));
     default:

@@ -3,7 +3,7 @@ import { MAP_ENTRY, STRUCT, VALUE } from "./tags.ts";
 import { equals, FieldCursor } from "./wire.ts";
 
 /** A message within the bytes: `start` inclusive, `end` exclusive. */
-interface MessageSpan {
+export interface MessageSpan {
   readonly start: number;
   readonly end: number;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Identity, mustAuthenticate, principalNames } from "../../../src/core/identity.ts";
+import { claims } from "./claims.ts";
 import { fields } from "./fields.ts";
 
 const jwt = (required: boolean): Identity => ({ kind: "jwt", issuer: "https://issuer", required });
@@ -71,6 +72,12 @@ test("who must have a principal and has none is refused, whatever it sends", () 
 });
 
 test("claims of another issuer name nobody", () => {
-  const claims = { issuer: "https://other", subject: "ada" };
-  expect(principalNames(fields({}), claims, jwt(false))).toBeUndefined();
+  const others = claims({ iss: "https://other", sub: "ada" });
+  expect(principalNames(fields({}), others, jwt(false))).toBeUndefined();
+});
+
+test("claims of the issuer name its subject, and without one nobody", () => {
+  const theirs = { iss: "https://issuer", sub: "ada" };
+  expect(principalNames(fields({}), claims(theirs), jwt(false))).toEqual([theirs.iss, "ada"]);
+  expect(principalNames(fields({}), claims({ iss: theirs.iss }), jwt(false))).toBeUndefined();
 });

@@ -449,9 +449,33 @@ describe("what is read and written by hand is what protobufjs reads and writes",
         const read = decodeRequest(Buffer.from(Request.encode(Request.fromObject(message)).finish()));
         if (read.phase !== "request_headers") throw new Error(read.phase);
         const { iss, sub } = theirs;
-        expect(read.claims).toEqual(iss === null || sub === null ? undefined : { issuer: iss, subject: sub });
+        expect([read.claims?.text("iss"), read.claims?.text("sub")]).toEqual([iss ?? undefined, sub ?? undefined]);
+        // Each may be asked for again.
+        expect(read.claims?.text("iss")).toEqual(iss ?? undefined);
       }),
     );
+  });
+
+  test("a claim within others, by the names that lead to it", () => {
+    const nested = {
+      roles: { structValue: { fields: { first: { stringValue: "admin" }, none: { numberValue: 1 } } } },
+    };
+    const payload = { fields: { payload: { structValue: { fields: nested } } } };
+    const message = {
+      request_headers: { headers: { headers: [] } },
+      metadata_context: { filter_metadata: { "envoy.filters.http.jwt_authn": payload } },
+    };
+    const read = decodeRequest(Buffer.from(Request.encode(Request.fromObject(message)).finish()));
+    const { claims } = read.phase === "request_headers" ? read : {};
+    expect(claims?.text("roles", "first")).toBe("admin");
+    for (const path of [
+      ["roles"],
+      ["roles", "none"],
+      ["roles", "first", "deeper"],
+      ["other", "first"],
+      ["sub"],
+    ] as const)
+      expect(claims?.text(path[0], ...path.slice(1))).toBeUndefined();
   });
 
   test("changed headers", () => {
@@ -621,7 +645,8 @@ describe("what is read and written by hand is what protobufjs reads and writes",
       },
       attributes: { "envoy.filters.http.ext_proc": { fields: { "upstream.address": { stringValue: "10.0.0.1:80" } } } },
     });
-    expect(decodeRequest(whole)).toMatchObject({ claims: { issuer: "i", subject: "s" } });
+    const claimed = decodeRequest(whole);
+    expect(claimed.phase === "request_headers" && claimed.claims?.text("sub")).toBe("s");
     const answered = request({
       response_headers: { headers: { headers: [{ key: "a", raw_value: Buffer.from("b") }] }, end_of_stream: true },
       attributes: {

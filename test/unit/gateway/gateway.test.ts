@@ -10,6 +10,7 @@ import type { ParkedRequest, Resumed } from "../../../src/recovery/resume.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
+import { claims as claimsOf } from "../core/claims.ts";
 import { fields } from "../core/fields.ts";
 import { BACKEND, POLICY } from "../core/policy.ts";
 
@@ -561,8 +562,8 @@ describe("a principal", () => {
   const issuer = "https://issuer";
   const jwt = (required: boolean): Identity => ({ kind: "jwt", issuer, required });
   const byHeader: Identity = { kind: "header", name: "x-user", required: true };
-  const ada = { claims: { issuer, subject: "ada" } };
-  const bob = { claims: { issuer, subject: "bob" } };
+  const ada = { claims: claimsOf({ iss: issuer, sub: "ada" }) };
+  const bob = { claims: claimsOf({ iss: issuer, sub: "bob" }) };
   const nobody = {};
 
   /** A gateway in which `who` has begun a session, and a way to call in it. */
@@ -585,7 +586,7 @@ describe("a principal", () => {
 
   test("owns its sessions: to others, and to nobody, they are unknown, also to end, and the owner goes on", async () => {
     const { callAs, endAs } = await begun(ada, jwt(false));
-    for (const caller of [bob, nobody, { claims: { issuer: "https://other", subject: "ada" } }]) {
+    for (const caller of [bob, nobody, { claims: claimsOf({ iss: "https://other", sub: "ada" }) }]) {
       expect(await callAs(caller)).toEqual(reply(404, '"x"'));
       expect(await endAs(caller)).toEqual(reply(404, undefined));
     }
@@ -617,7 +618,7 @@ describe("a principal", () => {
 
   test.each([
     ["no claims", jwt(true), nobody],
-    ["claims of another issuer", jwt(true), { claims: { issuer: "https://other", subject: "ada" } }],
+    ["claims of another issuer", jwt(true), { claims: claimsOf({ iss: "https://other", sub: "ada" }) }],
     ["a header of that name, but no claims", jwt(true), { user: "ada" }],
     ["no header", byHeader, nobody],
     ["an empty header", byHeader, { user: "" }],
