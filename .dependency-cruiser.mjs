@@ -75,11 +75,30 @@ export default {
     only("ext-proc", "^src/ext-proc/", ["^src/gateway/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
     only("config", "^src/config/", ["^src/core/"], "config knows nothing of what it configures"),
     only("envoy-config", "^src/envoy-config/", ["^src/config/", "^src/core/"], "made from our configuration alone"),
+    only(
+      "observe",
+      "^src/observe/",
+      [
+        "^src/core/",
+        "^src/telemetry/",
+        "^src/gateway/gateway\\.ts$",
+        "^src/last-net\\.ts$",
+        "^src/recovery/recover\\.ts$",
+        "^src/admission/(parking|sweeper)\\.ts$",
+        "^src/redis/(circuit|watch)\\.ts$",
+        "^src/sessions/id\\.ts$",
+      ],
+      "observers map the events of others to metrics and log lines",
+    ),
+    only("http", "^src/http/", ["^src/core/", "^src/telemetry/"], "HTTP for operators knows nothing of what it serves"),
     only("telemetry", "^src/telemetry/", ["^src/core/"], "telemetry knows nothing of what it reports"),
     {
       name: "implementations-are-chosen-in-one-place",
       severity: "error",
-      from: { path: "^src/", pathNot: ["^src/shared-state\\.ts$", "^src/(sessions|admission|locks|redis)/"] },
+      from: {
+        path: "^src/",
+        pathNot: ["^src/shared-state\\.ts$", "^src/observe/redis\\.ts$", "^src/(sessions|admission|locks|redis)/"],
+      },
       to: {
         path: "^src/(sessions|admission|redis|locks)/",
         pathNot: [

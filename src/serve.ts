@@ -13,8 +13,13 @@ import { formatAddress } from "./core/address.ts";
 import { lookEvery } from "./core/parking.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { serveHealth } from "./http/health.ts";
 import type { Served } from "./last-net.ts";
-import { capObserver, recoveryObserver, requestObserver, sweepObserver, untakenObserver } from "./observe.ts";
+import { capObserver } from "./observe/cap.ts";
+import { recoveryObserver } from "./observe/recoveries.ts";
+import { requestObserver } from "./observe/requests.ts";
+import { sweepObserver } from "./observe/sweeps.ts";
+import { untakenObserver } from "./observe/untaken.ts";
 import { createBudget } from "./recovery/budget.ts";
 import { createModeOverrideHealth } from "./recovery/mode-override.ts";
 import { createRecovery } from "./recovery/recover.ts";
@@ -22,9 +27,8 @@ import { createReplayableRequests } from "./recovery/replayable.ts";
 import { createResume } from "./recovery/resume.ts";
 import { credentialHeaders } from "./recovery/sent-headers.ts";
 import { reloadOnChange } from "./reload.ts";
-import { openStore } from "./shared-state.ts";
+import { openSharedState } from "./shared-state.ts";
 import { errorLine } from "./telemetry/error-line.ts";
-import { serveHealth } from "./telemetry/http.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
 import { type Report, startWorkers, type Workers } from "./workers.ts";
@@ -101,7 +105,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   // Let go of in reverse: first nothing new begins, last the store that requests under way need.
   const started = new AsyncDisposableStack();
   try {
-    const opened = await openStore(config, metrics, log);
+    const opened = await openSharedState(config, metrics, log);
     const { store, locks, reached } = opened;
     started.defer(() => opened.close());
     const egress = createEgress(`http://${formatAddress(config.egress.address)}`);

@@ -6,8 +6,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { extname, join } from "node:path";
+import type { Readiness } from "./http/health.ts";
 import { catchTheRest, type Served } from "./last-net.ts";
-import type { Readiness } from "./telemetry/http.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics, MetricsSnapshot } from "./telemetry/metrics.ts";
 import { paced } from "./telemetry/paced.ts";

@@ -1,14 +1,17 @@
 import { describe, expect, test, vi } from "vitest";
-import type { SweepEvent } from "../../src/admission/sweeper.ts";
-import type { RequestEvent } from "../../src/gateway/gateway.ts";
-import { capObserver, recoveryObserver, requestObserver, sweepObserver } from "../../src/observe.ts";
-import type { RecoveryEvent } from "../../src/recovery/recover.ts";
-import { mintSessionId, sessionKey, sessionTag } from "../../src/sessions/id.ts";
-import { ANONYMOUS } from "../../src/sessions/store.ts";
-import { createLogger } from "../../src/telemetry/log.ts";
-import { createMetrics } from "../../src/telemetry/metrics.ts";
-import { SELDOM_MS } from "../../src/telemetry/seldom.ts";
-import { ROUTE } from "./core/policy.ts";
+import type { SweepEvent } from "../../../src/admission/sweeper.ts";
+import type { RequestEvent } from "../../../src/gateway/gateway.ts";
+import { capObserver } from "../../../src/observe/cap.ts";
+import { recoveryObserver } from "../../../src/observe/recoveries.ts";
+import { requestObserver } from "../../../src/observe/requests.ts";
+import { sweepObserver } from "../../../src/observe/sweeps.ts";
+import type { RecoveryEvent } from "../../../src/recovery/recover.ts";
+import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { createLogger } from "../../../src/telemetry/log.ts";
+import { createMetrics } from "../../../src/telemetry/metrics.ts";
+import { SELDOM_MS } from "../../../src/telemetry/seldom.ts";
+import { ROUTE } from "../core/policy.ts";
 
 /** The observers at work, the lines of their log, and what was counted. */
 function open() {

@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
 import { freePort } from "../../../harness/ports.ts";
-import { type HealthSource, serveHealth } from "../../../src/telemetry/http.ts";
+import { type HealthSource, serveHealth } from "../../../src/http/health.ts";
 
 let owner = new AsyncDisposableStack();
 afterEach(async () => {

@@ -1,0 +1,52 @@
+/** Health and metrics over HTTP: `/healthz` (alive), `/readyz` (takes requests) and `/metrics` (Prometheus). */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { paced } from "../telemetry/paced.ts";
+import { type HttpServer, serveHttp } from "./server.ts";
+
+export interface Readiness {
+  /** Whether Envoy may send requests: false before listening and while draining. */
+  readonly ready: boolean;
+  /** Faults that do not cost readiness, in words for the operator. */
+  readonly troubles: readonly string[];
+}
+
+export interface HealthSource {
+  readiness(): Readiness | Promise<Readiness>;
+  /** Metrics in the text format of Prometheus. */
+  render(): Promise<string>;
+  readonly contentType: string;
+  /** Told of an error that became a 500. */
+  fault(error: unknown): void;
+}
+
+/** Shortest pause (ms) between two renderings of the metrics. Scrapers that ask meanwhile share one, so a crowd of them delays no request. */
+const RENDER_PAUSE_MS = 100;
+
+/** Methods of every path here, for `Allow` (RFC 9110 §15.5.6). */
+const ALLOWED_METHODS = ["GET", "HEAD"];
+
+/** @throws where the address cannot be listened on */
+export function serveHealth(
+  address: { readonly host: string; readonly port: number },
+  source: HealthSource,
+): Promise<HttpServer> {
+  const render = paced(() => source.render(), RENDER_PAUSE_MS);
+  const answer = async ({ method = "", url }: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const say = (status: number, text: string, headers: OutgoingHttpHeaders = {}) =>
+      void response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers }).end(text);
+    if (!ALLOWED_METHODS.includes(method)) return say(405, "GET or HEAD\n", { allow: ALLOWED_METHODS.join(", ") });
+    switch (url?.split("?", 1)[0]) {
+      case "/healthz":
+        return say(200, "ok\n");
+      case "/readyz": {
+        const { ready, troubles } = await source.readiness();
+        return say(ready ? 200 : 503, `${[ready ? "ready" : "not ready", ...troubles].join("\n")}\n`);
+      }
+      case "/metrics":
+        return say(200, await render(), { "content-type": source.contentType });
+      default:
+        return say(404, "try /healthz, /readyz or /metrics\n");
+    }
+  };
+  return serveHttp(address, answer, source.fault);
+}

@@ -1,0 +1,40 @@
+/** An HTTP server for operators: probes, Prometheus. Envoy's requests come by ext-proc/. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { formatAddress } from "../core/address.ts";
+
+export interface HttpServer {
+  close(): Promise<void>;
+}
+
+/** Answers a request. An answer that rejects becomes a 500. */
+export type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/**
+ * Listens and serves.
+ * @param fault told of an error that became a 500
+ * @throws where the address cannot be listened on
+ */
+export async function serveHttp(
+  address: { readonly host: string; readonly port: number },
+  answer: Answer,
+  fault: (error: unknown) => void,
+): Promise<HttpServer> {
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      fault(error);
+      if (!response.headersSent) response.writeHead(500);
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(new Error(`cannot listen on ${formatAddress(address)}: ${error.message}`)));
+    server.listen(address.port, address.host, resolve);
+  });
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,43 @@
+/** What is counted and logged of recoveries. */
+import { assertNever } from "../core/assert-never.ts";
+import type { RecoveryEvent } from "../recovery/recover.ts";
+import { sessionTag } from "../sessions/id.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { seldom } from "../telemetry/seldom.ts";
+
+export function recoveryObserver(metrics: Metrics, log: Logger): (event: RecoveryEvent) => void {
+  const isDue = seldom();
+  return ({ key, backend, suspicion, outcome, why, from, to, ms }) => {
+    metrics.recovered(backend, outcome, ms / 1000);
+    const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
+    switch (outcome) {
+      case "recovered":
+        return log.info(line, suspicion === "parked" ? "a parked session goes on" : "a lost session was recovered");
+      case "joined":
+        return log.debug(line, "a lost session had been recovered already");
+      case "alive":
+        // What a tool's own 404 comes to.
+        return log.debug(line, "a backend's session was asked for, and lives");
+      case "left":
+        return log.debug(line, "nobody waits for a lost session any more");
+      case "braked":
+        if (!isDue(`${backend} ${why}`)) return log.debug(line, "a lost session is not recovered for a while");
+        return log.warn(
+          line,
+          why === "retry-after"
+            ? "a backend that refused to begin a session has said when to ask again (Retry-After): until then a lost session gets its first answer"
+            : "a session is lost again soon after each recovery, so it is not recovered for a while: does an endpoint lead to " +
+                "several servers (name each), or does the server forget its sessions?",
+        );
+      case "store-away":
+        if (!isDue(`${backend} ${outcome}`))
+          return log.debug(line, "a lost session is not recovered: the store is away");
+        return log.warn(line, "a lost session was not recovered, for the session store is away");
+      case "failed":
+        return log.warn(line, "a lost session was not recovered");
+      default:
+        return assertNever(outcome);
+    }
+  };
+}

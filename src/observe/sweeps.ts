@@ -1,0 +1,48 @@
+/** What is counted and logged of sessions that expire, are parked and are ended at their backends. */
+import type { ParkingEvent } from "../admission/parking.ts";
+import type { SweepEvent } from "../admission/sweeper.ts";
+import { assertNever } from "../core/assert-never.ts";
+import { sessionTag } from "../sessions/id.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { AtCap } from "./cap.ts";
+
+export function sweepObserver(metrics: Metrics, log: Logger, atCap: AtCap): (event: SweepEvent | ParkingEvent) => void {
+  /** Backends whose failure was logged: once, until one of them is told again. */
+  const failing = new Set<string>();
+  return (event) => {
+    switch (event.kind) {
+      case "expired":
+        log.debug({ session: sessionTag(event.lease.key), route: event.session.route }, "session expired");
+        return metrics.sessionExpired(event.session.route);
+      case "parked":
+        log.debug(
+          { session: sessionTag(event.lease.key), route: event.session.route, ended: event.ended },
+          "session parked",
+        );
+        atCap("taken over");
+        metrics.sessionParked(event.session.route);
+        if (event.ended) metrics.sessionExpired(event.session.route);
+        return;
+      case "parked-ended":
+        log.debug({ session: sessionTag(event.lease.key), route: event.session.route }, "parked session ended");
+        return metrics.sessionExpired(event.session.route);
+      case "counted":
+        return metrics.sessions(event.live, event.parked);
+      case "told":
+        failing.delete(event.backend);
+        return;
+      case "not-told":
+        metrics.backendNotTold(event.backend);
+        if (failing.has(event.backend)) return;
+        failing.add(event.backend);
+        log.warn(
+          { backend: event.backend, why: event.why instanceof Error ? event.why.message : event.why },
+          "a backend cannot be told that sessions of it have ended: it keeps them until they expire there",
+        );
+        return;
+      default:
+        return assertNever(event);
+    }
+  };
+}
