@@ -83,13 +83,13 @@ async function measureRedis(owner: AsyncDisposableStack) {
   });
   connection.on("error", () => undefined);
   // What fails is told by `create`.
-  const guard = createRedisCircuit(TIMEOUT_MS, () => undefined);
-  const store = redisStore({ ...LIFESPAN, connection, guard, prefix: PREFIX, onUnreadable: () => undefined });
+  const circuit = createRedisCircuit(TIMEOUT_MS, () => undefined);
+  const store = redisStore({ ...LIFESPAN, connection, circuit, prefix: PREFIX, onUnreadable: () => undefined });
   owner.defer(() => connection.disconnect());
   while (connection.status !== "ready") await sleep(10);
 
   const usedMemory = async () => Number(/used_memory:(\d+)/.exec(String(await server.command("INFO", "memory")))?.[1]);
-  const ledger = redisLedger({ connection, guard, prefix: PREFIX, countsAnonymous: false });
+  const ledger = redisLedger({ connection, circuit, prefix: PREFIX, countsAnonymous: false });
   // The first one brings the scripts.
   const first = await create(store, ledger, SESSIONS);
   const before = await usedMemory();

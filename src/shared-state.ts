@@ -71,11 +71,9 @@ async function openRedis(
   const { prefix } = store;
   const lifespan = { ...sessions, touchAfter: recordedEvery(sessions.idle) };
   return {
-    store: redisStore({ ...lifespan, connection, guard: circuit, prefix, onUnreadable: observer.unreadable }),
-    ledger: retriedReleases(
-      redisLedger({ connection, guard: circuit, prefix, countsAnonymous: identity.kind !== "none" }),
-    ),
-    locks: redisLocks({ connection, guard: circuit, prefix }),
+    store: redisStore({ ...lifespan, connection, circuit, prefix, onUnreadable: observer.unreadable }),
+    ledger: retriedReleases(redisLedger({ connection, circuit, prefix, countsAnonymous: identity.kind !== "none" })),
+    locks: redisLocks({ connection, circuit, prefix }),
     reached: observer.wasReached,
     trouble,
     close: async () => connection.disconnect(),

@@ -1,4 +1,4 @@
-/** Things in the order in which they expire: a binary heap that knows the place of each, so that any can be moved or taken out. */
+/** Items in the order in which they expire: a binary heap that knows the place of each, so that any can be moved or taken out. */
 export interface Expiring {
   /** ms since some fixed moment. */
   expires: number;
@@ -6,62 +6,62 @@ export interface Expiring {
   place: number;
 }
 
-export class ExpiryHeap<Thing extends Expiring> {
-  readonly #things: Thing[] = [];
+export class ExpiryHeap<Item extends Expiring> {
+  readonly #items: Item[] = [];
 
   get size(): number {
-    return this.#things.length;
+    return this.#items.length;
   }
 
   /** What expires first. */
-  get first(): Thing | undefined {
-    return this.#things[0];
+  get first(): Item | undefined {
+    return this.#items[0];
   }
 
-  add(thing: Thing): void {
-    this.#put(thing, this.#things.length);
-    this.#settle(thing);
+  add(item: Item): void {
+    this.#put(item, this.#items.length);
+    this.#settle(item);
   }
 
-  /** A thing that is in the heap expires at another time. */
-  move(thing: Thing, expires: number): void {
-    thing.expires = expires;
-    this.#settle(thing);
+  /** A item that is in the heap expires at another time. */
+  move(item: Item, expires: number): void {
+    item.expires = expires;
+    this.#settle(item);
   }
 
-  remove(thing: Thing): void {
-    const last = this.#things.pop();
-    if (last === undefined || last === thing) return;
-    this.#put(last, thing.place);
+  remove(item: Item): void {
+    const last = this.#items.pop();
+    if (last === undefined || last === item) return;
+    this.#put(last, item.place);
     this.#settle(last);
   }
 
-  #put(thing: Thing, place: number): void {
-    this.#things[place] = thing;
-    thing.place = place;
+  #put(item: Item, place: number): void {
+    this.#items[place] = item;
+    item.place = place;
   }
 
-  /** Moves a thing up or down to where it belongs. */
-  #settle(thing: Thing): void {
-    for (let parent = this.#parentOf(thing); parent && parent.expires > thing.expires; parent = this.#parentOf(thing))
-      this.#swap(parent, thing);
-    for (let child = this.#earlierChildOf(thing); child && child.expires < thing.expires; ) {
-      this.#swap(thing, child);
-      child = this.#earlierChildOf(thing);
+  /** Moves a item up or down to where it belongs. */
+  #settle(item: Item): void {
+    for (let parent = this.#parentOf(item); parent && parent.expires > item.expires; parent = this.#parentOf(item))
+      this.#swap(parent, item);
+    for (let child = this.#earlierChildOf(item); child && child.expires < item.expires; ) {
+      this.#swap(item, child);
+      child = this.#earlierChildOf(item);
     }
   }
 
-  #parentOf({ place }: Thing): Thing | undefined {
-    return place === 0 ? undefined : this.#things[(place - 1) >> 1];
+  #parentOf({ place }: Item): Item | undefined {
+    return place === 0 ? undefined : this.#items[(place - 1) >> 1];
   }
 
-  #earlierChildOf({ place }: Thing): Thing | undefined {
-    const left = this.#things[2 * place + 1];
-    const right = this.#things[2 * place + 2];
+  #earlierChildOf({ place }: Item): Item | undefined {
+    const left = this.#items[2 * place + 1];
+    const right = this.#items[2 * place + 2];
     return left && right && right.expires < left.expires ? right : left;
   }
 
-  #swap(a: Thing, b: Thing): void {
+  #swap(a: Item, b: Item): void {
     const place = a.place;
     this.#put(a, b.place);
     this.#put(b, place);

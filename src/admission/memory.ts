@@ -1,7 +1,7 @@
 /** Leases in this process's memory: for sessions in memory. */
 import type { SessionKey } from "../sessions/id.ts";
 import { type Expiring, ExpiryHeap } from "./expiry-heap.ts";
-import { IdleOrder, type Idling } from "./idlest.ts";
+import { IdleOrder, type Idling } from "./idle-order.ts";
 import { type Caps, type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
 
 export interface MemoryLedgerOptions {

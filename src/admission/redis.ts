@@ -22,7 +22,7 @@ import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger
 export interface RedisLedgerOptions {
   /** Connected, or trying to. The caller closes it. */
   readonly connection: Redis | Cluster;
-  readonly guard: RedisCircuit;
+  readonly circuit: RedisCircuit;
   /** How every key begins. */
   readonly prefix: string;
   /** Whether anonymous callers are counted beside others. */
@@ -61,7 +61,7 @@ const NEVER = -1;
 /** To the scripts. */
 const USES = { waiting: 0, unnamed: 1, used: 2 } as const satisfies Record<Use, number>;
 
-export function redisLedger({ connection, guard, prefix, countsAnonymous }: RedisLedgerOptions): Ledger {
+export function redisLedger({ connection, circuit, prefix, countsAnonymous }: RedisLedgerOptions): Ledger {
   const scripts = defineScripts(connection, SCRIPTS);
   const key = (name: string) => `${prefix}:{leases}:${name}`;
   const [all, uses, parked] = [key("all"), key("uses"), key("parked")];
@@ -72,7 +72,7 @@ export function redisLedger({ connection, guard, prefix, countsAnonymous }: Redi
 
   return {
     hold: (lease, ms, caps, use) =>
-      guard.run("hold", async () => {
+      circuit.run("hold", async () => {
         const by = ownCap(lease.principal);
         const { sessions = UNCAPPED, [by]: own = UNCAPPED, parking } = caps;
         const { idle, unnamed } = parking ?? { idle: NEVER, unnamed: NEVER };
@@ -103,19 +103,19 @@ export function redisLedger({ connection, guard, prefix, countsAnonymous }: Redi
       }),
 
     release: (lease, { ifExpired } = { ifExpired: false }) =>
-      guard.run("release", async () => {
+      circuit.run("release", async () => {
         await scripts.mcprRelease(...keysOf(lease.principal), memberOf(lease), ifExpired ? 1 : 0);
         return { kind: "released" as const };
       }),
 
     expired: (limit) =>
-      guard.run("expired", async () => {
+      circuit.run("expired", async () => {
         const members = (await scripts.mcprExpired(all, parked, limit)) as string[]; // What the script answers.
         return { kind: "expired" as const, leases: members.map(leaseOf) };
       }),
 
     count: () =>
-      guard.run("count", async () => {
+      circuit.run("count", async () => {
         const [live, idle] = (await scripts.mcprCountLeases(all, parked)) as [number, number]; // What the script answers.
         return { kind: "counted" as const, live, parked: idle };
       }),

@@ -8,7 +8,7 @@ import type { Lock, Locks } from "./locks.ts";
 export interface RedisLocksOptions {
   /** Connected, or trying to. The caller closes it. */
   readonly connection: Redis | Cluster;
-  readonly guard: RedisCircuit;
+  readonly circuit: RedisCircuit;
   /** How every key begins. */
   readonly prefix: string;
 }
@@ -19,17 +19,17 @@ const SCRIPTS = {
   mcprUnlock: { file: lua("unlock"), keys: 1 },
 } as const;
 
-export function redisLocks({ connection, guard, prefix }: RedisLocksOptions): Locks {
+export function redisLocks({ connection, circuit, prefix }: RedisLocksOptions): Locks {
   const scripts = defineScripts(connection, SCRIPTS);
   return {
     acquire: (name, ms) =>
-      guard.run("lock", async () => {
+      circuit.run("lock", async () => {
         const key = `${prefix}:{${name}}:l`;
         const token = randomUUID();
         if ((await connection.set(key, token, "PX", ms, "NX")) === null) return { kind: "taken" as const };
         const lock: Lock = {
-          extend: async (more) => void (await guard.run("lock", () => scripts.mcprExtendLock(key, token, more))),
-          release: async () => void (await guard.run("unlock", () => scripts.mcprUnlock(key, token))),
+          extend: async (more) => void (await circuit.run("lock", () => scripts.mcprExtendLock(key, token, more))),
+          release: async () => void (await circuit.run("unlock", () => scripts.mcprUnlock(key, token))),
         };
         return { kind: "acquired" as const, lock };
       }),

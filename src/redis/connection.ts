@@ -13,7 +13,7 @@ export interface RedisSettings {
   readonly password: string | undefined;
   /** Number of the database; 0 in a cluster. */
   readonly database: number;
-  /** ms that a command may take, which the guard sees to, and a connection attempt. */
+  /** ms that a command may take, which the circuit sees to, and a connection attempt. */
   readonly timeout: number;
   /** PEM texts. undefined = no TLS. */
   readonly tls: TlsSettings | undefined;
@@ -49,7 +49,7 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     ...(tls && { tls: tlsOptions(tls) }),
     connectTimeout: Math.max(timeout, 1_000),
     disconnectTimeout: DISCONNECT_MS,
-    // Commands are bounded by the guard. A connection that is silent for so long (ms), with commands waiting, is given up: ioredis
+    // Commands are bounded by the circuit. A connection that is silent for so long (ms), with commands waiting, is given up: ioredis
     // keeps a command until its connection ends, and the kernel keeps one whose peer is gone for a quarter of an hour.
     socketTimeout: 2 * timeout,
     // A command that was in flight when the connection broke may have run: the caller is told, and decides.

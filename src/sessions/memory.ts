@@ -1,7 +1,7 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import { brake, type Debt } from "../core/brake.ts";
 import type { SessionKey } from "./id.ts";
-import { remarkBytes } from "./record.ts";
+import { stateBytes } from "./record.ts";
 import {
   type Binding,
   bindingOf,
@@ -127,16 +127,16 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       return { kind: "bound", binding };
     },
 
-    async remember(key, backend, remark) {
+    async remember(key, backend, change) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
       const remembered = new Map(entry.session.remembered);
       const before = remembered.get(backend) ?? NO_STATE;
-      const after = remarked(before, remark);
+      const after = changed(before, change);
       // As if it had never been: what has nothing to say again.
       if (isNothing(after)) remembered.delete(backend);
       else remembered.set(backend, after);
-      const full = remark.kind === "level" || remark.kind === "subscribe" ? fullOf(remembered) : undefined;
+      const full = change.kind === "level" || change.kind === "subscribe" ? fullOf(remembered) : undefined;
       if (full) return { kind: "full", of: full };
       const { remembered: _, ...rest } = entry.session;
       entry.session = remembered.size > 0 ? { ...rest, remembered } : rest;
@@ -183,25 +183,25 @@ function fullOf(remembered: ReadonlyMap<string, SessionState>): "subscriptions" 
   let bytes = 0;
   for (const [backend, { level, subscriptions }] of remembered) {
     count += subscriptions.size;
-    if (level !== undefined) bytes += remarkBytes(backend, { kind: "level", params: level });
-    for (const [uri, params] of subscriptions) bytes += remarkBytes(backend, { kind: "subscribe", uri, params });
+    if (level !== undefined) bytes += stateBytes(backend, { kind: "level", params: level });
+    for (const [uri, params] of subscriptions) bytes += stateBytes(backend, { kind: "subscribe", uri, params });
   }
   if (count > MAX_SUBSCRIPTIONS) return "subscriptions";
   return bytes > MAX_STATE_BYTES ? "bytes" : undefined;
 }
 
-function remarked(before: SessionState, remark: StateChange): SessionState {
-  switch (remark.kind) {
+function changed(before: SessionState, change: StateChange): SessionState {
+  switch (change.kind) {
     case "level":
-      return { ...before, level: remark.params };
+      return { ...before, level: change.params };
     case "subscribe":
-      return { ...before, subscriptions: new Map(before.subscriptions).set(remark.uri, remark.params) };
+      return { ...before, subscriptions: new Map(before.subscriptions).set(change.uri, change.params) };
     case "unsubscribe":
-      return { ...before, subscriptions: new Map([...before.subscriptions].filter(([uri]) => uri !== remark.uri)) };
+      return { ...before, subscriptions: new Map([...before.subscriptions].filter(([uri]) => uri !== change.uri)) };
     case "listening":
-      return { ...before, listening: remark.generation };
+      return { ...before, listening: change.generation };
     default:
-      return remark satisfies never;
+      return change satisfies never;
   }
 }
 

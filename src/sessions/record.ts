@@ -41,9 +41,9 @@ export function writeRecord(session: Session): string[] {
   if (protocolVersion !== undefined) fields.push("p", protocolVersion);
   for (const [backend, binding] of Object.entries(bindings)) fields.push(bindingField(backend), writeBinding(binding));
   for (const [backend, { level, subscriptions, listening }] of remembered) {
-    if (level !== undefined) fields.push(...remarkField(backend, { kind: "level", params: level }));
-    for (const [uri, params] of subscriptions) fields.push(...remarkField(backend, { kind: "subscribe", uri, params }));
-    if (listening !== undefined) fields.push(...remarkField(backend, { kind: "listening", generation: listening }));
+    if (level !== undefined) fields.push(...stateField(backend, { kind: "level", params: level }));
+    for (const [uri, params] of subscriptions) fields.push(...stateField(backend, { kind: "subscribe", uri, params }));
+    if (listening !== undefined) fields.push(...stateField(backend, { kind: "listening", generation: listening }));
   }
   return fields;
 }
@@ -124,26 +124,26 @@ function readRemembered(record: ReadonlyMap<string, string>): Map<string, Sessio
   return remembered;
 }
 
-/** The field that a remark changes, and its value; empty where it is removed. */
-export function remarkField(backend: string, remark: StateChange): readonly [name: string, value: string] {
-  switch (remark.kind) {
+/** The field that a change changes, and its value; empty where it is removed. */
+export function stateField(backend: string, change: StateChange): readonly [name: string, value: string] {
+  switch (change.kind) {
     case "level":
-      return [`${LEVEL}${backend}`, remark.params];
+      return [`${LEVEL}${backend}`, change.params];
     case "subscribe":
-      return [`${SUBSCRIPTION}${backend}:${remark.uri}`, remark.params];
+      return [`${SUBSCRIPTION}${backend}:${change.uri}`, change.params];
     case "unsubscribe":
-      return [`${SUBSCRIPTION}${backend}:${remark.uri}`, ""];
+      return [`${SUBSCRIPTION}${backend}:${change.uri}`, ""];
     case "listening":
-      return [listeningField(backend), String(remark.generation)];
+      return [listeningField(backend), String(change.generation)];
     default:
-      return remark satisfies never;
+      return change satisfies never;
   }
 }
 
-/** Bytes of MAX_REMEMBERED_BYTES that a remark takes. `listening` takes none: it is one number for each backend. */
-export function remarkBytes(backend: string, remark: StateChange): number {
-  if (remark.kind === "listening") return 0;
-  const [name, value] = remarkField(backend, remark);
+/** Bytes of MAX_STATE_BYTES that a change takes. `listening` takes none: it is one number for each backend. */
+export function stateBytes(backend: string, change: StateChange): number {
+  if (change.kind === "listening") return 0;
+  const [name, value] = stateField(backend, change);
   return Buffer.byteLength(name) + Buffer.byteLength(value);
 }
 

@@ -21,9 +21,9 @@ import {
   readBinding,
   readRecord,
   readView,
-  remarkBytes,
-  remarkField,
   SUBSCRIPTION,
+  stateBytes,
+  stateField,
   type Unreadable,
   type ViewFields,
   writeBinding,
@@ -44,7 +44,7 @@ import {
 export interface RedisStoreOptions extends Lifespan {
   /** Connected, or trying to. The caller closes it. */
   readonly connection: Redis | Cluster;
-  readonly guard: RedisCircuit;
+  readonly circuit: RedisCircuit;
   /** How every key begins. */
   readonly prefix: string;
   /** Told of a session whose record cannot be read, and why. */
@@ -73,7 +73,13 @@ const SCRIPTS = {
   mcprReap: { file: lua("reap"), keys: 1 },
 } as const;
 
-export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespan }: RedisStoreOptions): SessionStore {
+export function redisStore({
+  connection,
+  circuit,
+  prefix,
+  onUnreadable,
+  ...lifespan
+}: RedisStoreOptions): SessionStore {
   const { idle, lifetime } = lifespan;
   const slack = touchSlack({ idle });
   const touchAfter = touchDueAfter(lifespan);
@@ -88,14 +94,14 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
 
   return {
     create: (key, created) =>
-      guard.run("create", async () => {
+      circuit.run("create", async () => {
         const fields = writeRecord(created);
         const expiresIn = await scripts.mcprCreate(keyOf(key), firstLife(lifespan), lifetime, REAP_GRACE_MS, ...fields);
         return expiresIn === 0 ? EXISTS : { kind: "created" as const, expiresIn: Number(expiresIn) };
       }),
 
     find: (key, backend) =>
-      guard.run("find", async () => {
+      circuit.run("find", async () => {
         const answer = await scripts.mcprFind(keyOf(key), touchAfter, bindingField(backend), listeningField(backend));
         if (answer === null) return UNKNOWN;
         const [touchDue, ...fields] = answer as [number, ...ViewFields]; // What the script answers.
@@ -104,7 +110,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     load: (key) =>
-      guard.run("load", async () => {
+      circuit.run("load", async () => {
         const answer = await scripts.mcprLoad(keyOf(key));
         if (answer === null) return UNKNOWN;
         const loaded = readable(readRecord(answer as string[])); // What the script answers.
@@ -112,7 +118,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     touch: (key, backend) =>
-      guard.run("touch", async () => {
+      circuit.run("touch", async () => {
         const answer = await scripts.mcprTouch(keyOf(key), idle + slack, REAP_GRACE_MS, bindingField(backend));
         if (answer === null) return UNKNOWN;
         const [expiresIn, bound] = answer as [number, string | null]; // What the script answers.
@@ -121,7 +127,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     park: (key, unused) =>
-      guard.run("park", async () => {
+      circuit.run("park", async () => {
         const answer = await scripts.mcprPark(keyOf(key), LAYOUT, Math.ceil(unused), BINDING, PARKED);
         if (answer === null) return UNKNOWN;
         const [done, ...rest] = answer as [0, number] | [1, ...string[]]; // What the script answers.
@@ -131,7 +137,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     bind: (key, backend, expected, to) =>
-      guard.run("bind", async () => {
+      circuit.run("bind", async () => {
         const binding = { ...to, generation: expected + 1 };
         const answer = await scripts.mcprBind(keyOf(key), bindingField(backend), expected, writeBinding(binding));
         if (answer === null) return UNKNOWN;
@@ -140,11 +146,11 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
         return { kind: "conflict" as const, binding: current ? readBinding(current) : undefined };
       }),
 
-    async remember(key, backend, remark) {
+    async remember(key, backend, change) {
       // Refused here, so that it does not travel.
-      if (remarkBytes(backend, remark) > MAX_STATE_BYTES) return TOO_LARGE;
-      return guard.run("remember", async () => {
-        const [field, value] = remarkField(backend, remark);
+      if (stateBytes(backend, change) > MAX_STATE_BYTES) return TOO_LARGE;
+      return circuit.run("remember", async () => {
+        const [field, value] = stateField(backend, change);
         const bounds = [SUBSCRIPTION, MAX_SUBSCRIPTIONS, LEVEL, MAX_STATE_BYTES];
         switch (await scripts.mcprRemember(keyOf(key), field, value, ...bounds)) {
           case 0:
@@ -160,7 +166,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
     },
 
     brake: (key, backend, cost) =>
-      guard.run("brake", async () => {
+      circuit.run("brake", async () => {
         const settings = [BEGINNING_MS, FREE_DEBT_MS, MOST_DEBT_MS, FIRST_AGE_MS, LONGEST_AGE_MS];
         const answer = await scripts.mcprBrake(keyOf(key), debtField(backend), cost, ...settings);
         if (answer === null) return UNKNOWN;
@@ -169,7 +175,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     remove: (key) =>
-      guard.run("remove", async () => {
+      circuit.run("remove", async () => {
         const answer = await scripts.mcprRemove(keyOf(key), LAYOUT);
         if (answer === null) return UNKNOWN;
         const removed = readable(readRecord(answer as string[])); // What the script answers.
@@ -177,7 +183,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
       }),
 
     reap: (key) =>
-      guard.run("reap", async () => {
+      circuit.run("reap", async () => {
         const answer = await scripts.mcprReap(keyOf(key), LAYOUT);
         if (answer === null) return UNKNOWN;
         const [expiresIn, ...fields] = answer as [number, ...string[]]; // What the script answers.
@@ -187,7 +193,7 @@ export function redisStore({ connection, guard, prefix, onUnreadable, ...lifespa
         return reaped ? { kind: "reaped" as const, session: reaped } : UNKNOWN;
       }),
 
-    patience: (bytes) => guard.patience(bytes),
+    patience: (bytes) => circuit.patience(bytes),
 
     // The connection is not ours.
     async close() {},

@@ -195,13 +195,13 @@ export interface SessionStore {
   >;
 
   /**
-   * Remembers what was said in a live session. `full`: it does not fit into MAX_SUBSCRIPTIONS or MAX_REMEMBERED_BYTES, and
+   * Remembers what was said in a live session. `full`: it does not fit into MAX_SUBSCRIPTIONS or MAX_STATE_BYTES, and
    * what was remembered stays as it is.
    */
   remember(
     key: SessionKey,
     backend: string,
-    remark: StateChange,
+    change: StateChange,
   ): Promise<{ kind: "remembered" } | { kind: "full"; of: "subscriptions" | "bytes" } | Unknown | Unavailable>;
 
   /**

@@ -39,7 +39,7 @@ type Intent =
       readonly ahead: number;
       readonly to: BackendSession;
     }
-  | { readonly kind: "remember"; readonly backend: string; readonly remark: StateChange }
+  | { readonly kind: "remember"; readonly backend: string; readonly change: StateChange }
   | { readonly kind: "park"; readonly grains: number }
   | { readonly kind: "advance"; readonly to: keyof Deadlines | "most of idle"; readonly short: boolean };
 
@@ -75,7 +75,7 @@ const params = fc.nat(9).map((n) => `{"n":${n}}`);
 const remember = fc.record({
   kind: fc.constant("remember" as const),
   backend: fc.constantFrom("one", "constructor"),
-  remark: fc.oneof(
+  change: fc.oneof(
     fc.record({ kind: fc.constant("level" as const), params }),
     fc.record({ kind: fc.constant("subscribe" as const), uri, params }),
     fc.record({ kind: fc.constant("unsubscribe" as const), uri }),
@@ -182,7 +182,7 @@ async function perform(store: SessionStore, { advance }: Routers, operation: Ope
     case "bind":
       return store.bind(operation.key, operation.backend, operation.expected, operation.to);
     case "remember":
-      return store.remember(operation.key, operation.backend, operation.remark);
+      return store.remember(operation.key, operation.backend, operation.change);
     case "remove":
       return store.remove(operation.key);
     case "advance":

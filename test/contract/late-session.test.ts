@@ -39,7 +39,7 @@ async function inRedis(): Promise<Opened> {
   return {
     ledger: redisLedger({
       connection,
-      guard: createRedisCircuit(TIMEOUT_MS, () => undefined),
+      circuit: createRedisCircuit(TIMEOUT_MS, () => undefined),
       prefix: "mcpr",
       countsAnonymous: false,
     }),

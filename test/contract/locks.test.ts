@@ -28,7 +28,7 @@ end`;
 
 async function openOn(redis: RunningRedis) {
   const connection = await connected({ kind: "single", host: "127.0.0.1", port: redis.port });
-  const locks = redisLocks({ connection, guard: createRedisCircuit(TIMEOUT_MS, () => undefined), prefix: "mcpr" });
+  const locks = redisLocks({ connection, circuit: createRedisCircuit(TIMEOUT_MS, () => undefined), prefix: "mcpr" });
   return { locks, close: () => connection.disconnect() };
 }
 

@@ -32,7 +32,7 @@ export type Operation =
       readonly to: BackendSession;
     }
   /** Of fewer subscriptions than a session remembers. */
-  | { readonly kind: "remember"; readonly key: SessionKey; readonly backend: string; readonly remark: StateChange }
+  | { readonly kind: "remember"; readonly key: SessionKey; readonly backend: string; readonly change: StateChange }
   | { readonly kind: "park"; readonly key: SessionKey; readonly idle: number }
   | { readonly kind: "advance"; readonly ms: number };
 
@@ -189,20 +189,20 @@ export function step(world: World, operation: Operation): ReturnType<Step<World,
     case "remember":
       return becomes(
         { kind: "remembered" },
-        { ...lived, session: remembering(session, operation.backend, operation.remark) },
+        { ...lived, session: remembering(session, operation.backend, operation.change) },
       );
     default:
       return operation satisfies never;
   }
 }
 
-function remembering({ remembered: before, ...session }: Session, backend: string, remark: StateChange): Session {
+function remembering({ remembered: before, ...session }: Session, backend: string, change: StateChange): Session {
   const told = before?.get(backend) ?? NO_STATE;
   const subscriptions = new Map(told.subscriptions);
-  if (remark.kind === "subscribe") subscriptions.set(remark.uri, remark.params);
-  if (remark.kind === "unsubscribe") subscriptions.delete(remark.uri);
-  const level = remark.kind === "level" ? remark.params : told.level;
-  const listening = remark.kind === "listening" ? remark.generation : told.listening;
+  if (change.kind === "subscribe") subscriptions.set(change.uri, change.params);
+  if (change.kind === "unsubscribe") subscriptions.delete(change.uri);
+  const level = change.kind === "level" ? change.params : told.level;
+  const listening = change.kind === "listening" ? change.generation : told.listening;
   const after = new Map(before).set(backend, { level, subscriptions, listening });
   // Nothing is known of a backend in whose session nothing was said.
   if (level === undefined && subscriptions.size === 0 && listening === undefined) after.delete(backend);

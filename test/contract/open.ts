@@ -137,7 +137,7 @@ async function connect(at: RedisSettings["at"]) {
   const connection = await connected(at);
   return {
     connection,
-    guard: createRedisCircuit(TIMEOUT_MS, () => undefined),
+    circuit: createRedisCircuit(TIMEOUT_MS, () => undefined),
     close: async () => connection.disconnect(),
   };
 }

@@ -32,8 +32,8 @@ async function openStore() {
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined };
   // Safe: one Redis alone is no cluster.
   const connection = connectRedis({ at, ...rest, timeout: TIMEOUT_MS }) as Redis;
-  const guard = createRedisCircuit(TIMEOUT_MS, () => undefined);
-  const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
+  const circuit = createRedisCircuit(TIMEOUT_MS, () => undefined);
+  const store = redisStore({ ...LIFESPAN, connection, circuit, prefix: "mcpr", onUnreadable: () => undefined });
   owner.defer(() => connection.disconnect());
   await new Promise<void>((resolve) => {
     watchConnection(connection, { reached: resolve, unreachable: () => undefined });

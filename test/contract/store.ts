@@ -411,7 +411,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       };
       const unsubscribe = (uri: string): StateChange => ({ kind: "unsubscribe", uri });
       const listening = (generation: number): StateChange => ({ kind: "listening", generation });
-      const remember = (remark: StateChange, backend = "one") => store.remember(key, backend, remark);
+      const remember = (change: StateChange, backend = "one") => store.remember(key, backend, change);
       const told = (level: string | undefined, ...subscriptions: [string, string][]): SessionState => ({
         level,
         subscriptions: new Map(subscriptions),
@@ -433,8 +433,8 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
 
       test("keeps the subscriptions that hold, each by the last that was said of it", async () => {
         await create();
-        for (const remark of [subscribe("a"), subscribe("b"), subscribe("a", '{"uri":"a","n":2}')])
-          expect(await remember(remark)).toEqual(REMEMBERED);
+        for (const change of [subscribe("a"), subscribe("b"), subscribe("a", '{"uri":"a","n":2}')])
+          expect(await remember(change)).toEqual(REMEMBERED);
         expect(await remembered()).toEqual(
           new Map([["one", told(undefined, ["a", '{"uri":"a","n":2}'], ["b", '{"uri":"b"}'])]]),
         );
@@ -530,14 +530,14 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await remember(sized("é:4", share + 1))).toEqual(full);
         expect(await remember(sized("é:4", share))).toEqual(REMEMBERED);
         const whole = await remembered();
-        for (const remark of [
+        for (const change of [
           subscribe("b"),
           level(`"${"y".repeat(share)}"`),
           sized("é:4", share + 1),
           subscribe("alone", "x".repeat(MAX_STATE_BYTES)),
           level("x".repeat(2 * MAX_STATE_BYTES)),
         ])
-          expect(await remember(remark)).toEqual(full);
+          expect(await remember(change)).toEqual(full);
         expect(await remembered()).toEqual(whole);
         // What is small and of every session is no part of it.
         expect(await remember(listening(2))).toEqual(REMEMBERED);
@@ -599,13 +599,13 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       test("knows no session that was removed or has expired, and brings none back", async () => {
         await create();
         await store.remove(key);
-        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
-          expect(await remember(remark)).toEqual(unknown);
+        for (const change of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
+          expect(await remember(change)).toEqual(unknown);
         expect(await find()).toEqual(unknown);
         await create();
         await advance(LIFESPAN.idle + SLACK);
-        for (const remark of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
-          expect(await remember(remark)).toEqual(unknown);
+        for (const change of [level("{}"), subscribe("a"), unsubscribe("a"), listening(2)])
+          expect(await remember(change)).toEqual(unknown);
         expect(await store.reap(key)).toEqual({ kind: "reaped", session });
       });
 

@@ -36,8 +36,8 @@ async function open(at: RedisSettings["at"], over: Partial<RedisSettings> = {}):
   const rest = { username: undefined, password: undefined, database: 0, tls: undefined, timeout: TIMEOUT_MS };
   const connection = connectRedis({ ...rest, ...over, at });
   owner().defer(() => connection.disconnect());
-  const guard = createRedisCircuit(TIMEOUT_MS, () => undefined);
-  const store = redisStore({ ...LIFESPAN, connection, guard, prefix: "mcpr", onUnreadable: () => undefined });
+  const circuit = createRedisCircuit(TIMEOUT_MS, () => undefined);
+  const store = redisStore({ ...LIFESPAN, connection, circuit, prefix: "mcpr", onUnreadable: () => undefined });
   await new Promise<void>((resolve) => watchConnection(connection, { reached: resolve, unreachable: () => resolve() }));
   return { connection, store, find: async (key = sessionKey(mintSessionId())) => (await store.find(key, "one")).kind };
 }

@@ -52,9 +52,9 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
   };
   const events: RequestEvent[] = [];
   const remarks: StateChange[] = [];
-  const remember: SessionStore["remember"] = (of, backend, remark) => {
-    remarks.push(remark);
-    return store.remember(of, backend, remark);
+  const remember: SessionStore["remember"] = (of, backend, change) => {
+    remarks.push(change);
+    return store.remember(of, backend, change);
   };
   const ledger = memoryLedger();
   const gateway = createGateway({

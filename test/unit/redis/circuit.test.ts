@@ -3,26 +3,26 @@ import { createRedisCircuit, type RedisEvent } from "../../../src/redis/circuit.
 
 const TIMEOUT_MS = 1_000;
 
-function guarded() {
+function opened() {
   const events: RedisEvent["kind"][] = [];
-  const guard = createRedisCircuit(TIMEOUT_MS, ({ kind }) => void events.push(kind));
+  const circuit = createRedisCircuit(TIMEOUT_MS, ({ kind }) => void events.push(kind));
   const fail = (message: string, name = "Error") =>
-    guard.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
+    circuit.run("find", () => Promise.reject(Object.assign(new Error(message), { name })));
   const refuse = (operation: string, message: string) =>
-    guard.run(operation, () => Promise.reject(Object.assign(new Error(message), { name: "ReplyError" })));
-  return { guard, events, fail, refuse };
+    circuit.run(operation, () => Promise.reject(Object.assign(new Error(message), { name: "ReplyError" })));
+  return { circuit, events, fail, refuse };
 }
 
 const unavailable = { kind: "unavailable" };
 
 test("what an operation gives goes through", async () => {
-  expect(await guarded().guard.run("find", async () => ({ kind: "found" }))).toEqual({ kind: "found" });
+  expect(await opened().circuit.run("find", async () => ({ kind: "found" }))).toEqual({ kind: "found" });
 });
 
 test("an operation that fails is unavailable, and after three in a row none is tried", async () => {
-  const { guard, events, fail } = guarded();
+  const { circuit, events, fail } = opened();
   for (let n = 0; n < 3; n++) expect(await fail("read ECONNRESET")).toEqual(unavailable);
-  expect(await guard.run("find", () => Promise.reject(new Error("tried")))).toEqual(unavailable);
+  expect(await circuit.run("find", () => Promise.reject(new Error("tried")))).toEqual(unavailable);
   expect(events).toEqual(["failed", "failed", "failed", "down"]);
 });
 
@@ -30,26 +30,26 @@ describe("an error that Redis answers", () => {
   test.each(["OOM command not allowed when used memory > 'maxmemory'", "NOPERM no permissions", "WRONGTYPE Operation"])(
     "to one command stops no others: %s",
     async (message) => {
-      const { guard, events, fail } = guarded();
+      const { circuit, events, fail } = opened();
       for (let n = 0; n < 10; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
-      expect(await guard.run("find", async () => "tried")).toBe("tried");
+      expect(await circuit.run("find", async () => "tried")).toBe("tried");
       expect(events).not.toContain("down");
       expect(events).toContain("refused");
     },
   );
 
   test("to some commands is why it refuses them, until it takes all of them again", async () => {
-    const { guard, events, refuse } = guarded();
+    const { circuit, events, refuse } = opened();
     await refuse("create", "OOM command not allowed when used memory > 'maxmemory'.");
     await refuse("hold", "OOM command not allowed when used memory > 'maxmemory'.");
-    expect(guard.refuses()).toEqual(["OOM"]);
+    expect(circuit.refuses()).toEqual(["OOM"]);
     // Another one says nothing of these.
-    await guard.run("find", async () => "found");
-    await guard.run("create", async () => "created");
-    expect(guard.refuses()).toEqual(["OOM"]);
+    await circuit.run("find", async () => "found");
+    await circuit.run("create", async () => "created");
+    expect(circuit.refuses()).toEqual(["OOM"]);
     expect(events).not.toContain("accepted");
-    await guard.run("hold", async () => "held");
-    expect(guard.refuses()).toEqual([]);
+    await circuit.run("hold", async () => "held");
+    expect(circuit.refuses()).toEqual([]);
     expect(events.filter((kind) => kind === "accepted")).toHaveLength(1);
   });
 
@@ -59,9 +59,9 @@ describe("an error that Redis answers", () => {
     "NOAUTH required",
     "ERR Error running script (call to f_65fd): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
   ])("to whatever it is asked counts as its absence: %s", async (message) => {
-    const { guard, events, fail } = guarded();
+    const { circuit, events, fail } = opened();
     for (let n = 0; n < 3; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
-    expect(await guard.run("find", async () => "tried")).toEqual(unavailable);
+    expect(await circuit.run("find", async () => "tried")).toEqual(unavailable);
     expect(events.at(-1)).toBe("down");
   });
 });
@@ -71,9 +71,9 @@ describe("in time", () => {
   afterEach(() => void vi.useRealTimers());
 
   test("an operation that is not done is unavailable, whatever comes of it later", async () => {
-    const { guard, events } = guarded();
+    const { circuit, events } = opened();
     const { promise, reject } = Promise.withResolvers<never>();
-    const outcome = guard.run("find", () => promise);
+    const outcome = circuit.run("find", () => promise);
     await vi.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
     expect(events).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
@@ -85,8 +85,8 @@ describe("in time", () => {
   });
 
   test("an operation that is done or has failed leaves no timer", async () => {
-    const { guard, fail } = guarded();
-    await guard.run("find", async () => "found");
+    const { circuit, fail } = opened();
+    await circuit.run("find", async () => "found");
     await fail("read ECONNRESET");
     expect(vi.getTimerCount()).toBe(0);
   });

@@ -4,7 +4,7 @@ import {
   readBinding,
   readRecord,
   readView,
-  remarkField,
+  stateField,
   writeBinding,
   writeRecord,
 } from "../../../src/sessions/record.ts";
@@ -103,6 +103,6 @@ test.each<[StateChange, readonly [string, string]]>([
   // An empty value has it removed.
   [{ kind: "unsubscribe", uri: "a:b" }, ["u:one:a:b", ""]],
   [{ kind: "listening", generation: 2 }, ["g:one", "2"]],
-])("%j is a field of its own", (remark, field) => {
-  expect(remarkField("one", remark)).toEqual(field);
+])("%j is a field of its own", (change, field) => {
+  expect(stateField("one", change)).toEqual(field);
 });

@@ -10,30 +10,30 @@ export interface Idling {
   expires: number;
 }
 
-/** Sets keep the order in which things came: what is held again goes to the end. Most owners have things of one use, and one set. */
-export class IdleOrder<Thing extends Idling> {
-  readonly #byUse: { [Kind in Use]?: Set<Thing> } = {};
+/** Sets keep the order in which items came: what is held again goes to the end. Most owners have items of one use, and one set. */
+export class IdleOrder<Item extends Idling> {
+  readonly #byUse: { [Kind in Use]?: Set<Item> } = {};
 
   get size(): number {
     const { waiting, unnamed, used } = this.#byUse;
     return (waiting?.size ?? 0) + (unnamed?.size ?? 0) + (used?.size ?? 0);
   }
 
-  /** The thing must not be in the order yet. */
-  add(thing: Thing): void {
-    const { use } = thing;
+  /** The item must not be in the order yet. */
+  add(item: Item): void {
+    const { use } = item;
     this.#byUse[use] ??= new Set();
-    this.#byUse[use].add(thing);
+    this.#byUse[use].add(item);
   }
 
-  remove(thing: Thing): void {
-    const { use } = thing;
-    const things = this.#byUse[use];
-    if (things?.delete(thing) && things.size === 0) delete this.#byUse[use];
+  remove(item: Item): void {
+    const { use } = item;
+    const items = this.#byUse[use];
+    if (items?.delete(item) && items.size === 0) delete this.#byUse[use];
   }
 
   /** The next one to park; undefined where none may be parked now. */
-  idlest(at: number, { unnamed, idle }: Parking): Thing | undefined {
+  idlest(at: number, { unnamed, idle }: Parking): Item | undefined {
     const [oldest] = this.#byUse.unnamed ?? [];
     if (oldest && at - oldest.since >= unnamed) return oldest;
     const [idlest] = this.#byUse.used ?? [];
