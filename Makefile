@@ -127,6 +127,8 @@ generate: $(PACKAGES) ## Make anew what is committed and made from something els
 	@node_modules/.bin/node scripts/configuration-reference.ts > docs/configuration.md
 	@$(RUN) mcp-router -- envoy --config k8s/base/mcp-router.yaml > k8s/components/envoy/bootstrap.yaml
 	@$(RUN) mcp-router -- envoy --config envoy/compose/mcp-router.yaml > envoy/compose/envoy.yaml
+	@$(RUN) mcp-router -- check --config examples/envoy/mcp-router.yaml --envoy examples/envoy/first-attempt.yaml \
+	  2> examples/envoy/first-attempt.txt || [[ $$? = 1 ]]
 	@node_modules/.bin/node scripts/envoy-gateway-patches.ts > k8s/overlays/envoy-gateway/patches.yaml
 	@for mode in gateway sidecar; do \
 	  $(RUN) mcp-router -- istio --mode $$mode --config k8s/overlays/istio-$$mode/mcp-router.yaml > k8s/overlays/istio-$$mode/istio.yaml; done

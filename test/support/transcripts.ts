@@ -25,3 +25,14 @@ export function printed(command: string): string {
   const { stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { cwd: ROOT, encoding: "utf8" });
   return stderr + stdout;
 }
+
+/** A line that stands for one or more lines that the page leaves out. */
+const LEFT_OUT = "…";
+
+/** What the command prints, without the lines that a page leaves out where it shows LEFT_OUT. */
+export function abridged(text: string, shown: string): string {
+  const wanted = new Set(shown.split("\n"));
+  if (!wanted.has(LEFT_OUT)) return text;
+  const lines = text.split("\n").map((line) => (wanted.has(line) ? line : LEFT_OUT));
+  return lines.filter((line, n) => line !== LEFT_OUT || lines[n - 1] !== LEFT_OUT).join("\n");
+}
