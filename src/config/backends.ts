@@ -1,4 +1,4 @@
-/** The MCP servers, each with all its settings. Pure. */
+/** Resolves the settings of each backend. Pure. */
 import type { TcpAddress } from "../core/address.ts";
 import type { Backend } from "../core/routes.ts";
 import type { RawConfig } from "./schema.ts";
@@ -6,13 +6,13 @@ import type { RawConfig } from "./schema.ts";
 /** One MCP server: one Envoy cluster. Times in ms. */
 export interface BackendConfig extends Backend {
   readonly endpoints: readonly TcpAddress[];
-  /** `Host` that it is sent; undefined = the endpoint's own address. */
+  /** `Host` header for the backend; undefined = the endpoint's address. */
   readonly host: string | undefined;
   readonly tls: { readonly sni: string; readonly ca?: string | undefined } | undefined;
   readonly timeouts: Backend["timeouts"] & { readonly listen: number; readonly connect: number };
 }
 
-/** A backend's own timeouts go before the common ones. */
+/** A backend's own timeouts override the top-level ones. */
 export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | "timeouts">): BackendConfig[] {
   return Object.entries(backends).map(([name, backend]) => ({
     name,

@@ -1,4 +1,4 @@
-/** What is likely a mistake in a configuration that works. Pure. */
+/** Warnings: settings that work and are probably mistakes. Pure. */
 import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
 import type { RawConfig } from "./schema.ts";
@@ -16,7 +16,7 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
 }
 
 function idleAboveLifetime({ sessions: { idle, lifetime } }: RawConfig): string[] {
-  return idle > lifetime ? ["sessions.idle is above sessions.lifetime: clamped to it"] : [];
+  return idle > lifetime ? ["sessions.idle is longer than sessions.lifetime: the lifetime is used for both"] : [];
 }
 
 function unusedBackends({ backends, routes }: RawConfig): string[] {
@@ -26,7 +26,7 @@ function unusedBackends({ backends, routes }: RawConfig): string[] {
     .map((name) => `backends.${name}: no route leads to it, so no client reaches it`);
 }
 
-/** Patterns in other gateways' paths: `/mcp/*`, `/mcp/:id`. A path with braces is an error already. */
+/** Wildcards of other gateways: `/mcp/*`, `/mcp/:id`. The schema already refuses braces. */
 const GLOB = /\*|\/:/;
 
 function globs({ backends, routes }: RawConfig): string[] {
@@ -36,51 +36,48 @@ function globs({ backends, routes }: RawConfig): string[] {
   ];
   return paths
     .filter(([, path]) => GLOB.test(path))
-    .map(
-      ([where, path]) =>
-        `${where}: "${path}" is taken as it is written: a path has no wildcards, and stands for itself alone`,
-    );
+    .map(([where, path]) => `${where}: "${path}" is matched literally: paths have no wildcards`);
 }
 
-/** Envoy bounds a call by its max_stream_duration, and the recovery of its session is a part of it. */
+/** Envoy limits a call by max_stream_duration, which includes the recovery of its session. */
 function recoveriesCutOff(backends: readonly BackendConfig[]): string[] {
   return backends
     .filter(({ onSessionLost, timeouts }) => onSessionLost === "recover" && timeouts.call < timeouts.initialize)
     .map(
       ({ name, timeouts: { call, initialize } }) =>
         `timeouts.call of backend ${name} (${call / 1000}s) is below its timeouts.initialize (${initialize / 1000}s): ` +
-        "a call may be cut off while the session that it needs is still being recovered",
+        "Envoy may cut off a call while its session is still being recovered",
     );
 }
 
-/** Nothing in the generated Envoy sets the header, so nothing in it can tell a client's copy from the right one. */
+/** The generated Envoy does not set the header, so it cannot tell a client's copy from the proxy's. */
 function trustedHeader({ identity }: RawConfig): string[] {
   if (identity.kind !== "header") return [];
   return [
-    `identity.kind is header: whatever is ahead of Envoy must set ${identity.name} and remove the client's own copy, ` +
-      "or a client can say that it is anybody",
+    `identity.kind is header: the proxy ahead of Envoy must set ${identity.name} and remove the client's own copy, ` +
+      "otherwise a client can claim to be anyone",
   ];
 }
 
-/** What is made for Envoy takes what proxies say of a client from every request, where none of them is trusted. */
+/** The generated Envoy removes the headers of proxies from every request if it trusts no proxy. */
 function removedHeader({ identity, gateway: { trustedHops } }: RawConfig): string[] {
   if (identity.kind !== "header" || trustedHops > 0) return [];
   const { name } = identity;
   const isRemoved = name.startsWith(FORWARDED_PREFIX) || FORWARDED_HEADERS.some((one) => one === name);
   if (!isRemoved) return [];
   return [
-    `identity.name: Envoy removes ${name}, as all that proxies say of a client, so that nobody has a principal; ` +
-      "write in gateway.trustedHops how many proxies are ahead of Envoy",
+    `identity.name: Envoy removes ${name} and all other headers of proxies, so no request has a principal; ` +
+      "set gateway.trustedHops to the number of proxies ahead of Envoy",
   ];
 }
 
 const NO_HOSTS =
-  "gateway.hosts is not set: any Host is taken, so a page of a malicious site can reach the gateway by DNS rebinding; " +
+  "gateway.hosts is not set: any Host is accepted, so a malicious web page can reach the gateway by DNS rebinding; " +
   "list your host names";
 
 /**
- * Whether a web page can make its visitor's browser call the gateway under a name of the page's own. Each of these
- * prevents it: `hosts` refuses the name, `origins` the page, and with TLS the certificate does not fit the name.
+ * Whether a web page can make a visitor's browser call the gateway under the page's own host name. Each of these prevents it: `hosts`
+ * refuses the name, `origins` refuses the page, and with TLS the certificate does not match the name.
  */
 function openToRebinding({ gateway }: RawConfig): boolean {
   return gateway.hosts === undefined && gateway.origins === undefined && gateway.tls === undefined;

@@ -1,5 +1,4 @@
-/** What is wrong with a configuration although each value of it is right. */
-
+/** Errors between settings that are each valid by themselves. Pure. */
 import { isIP } from "node:net";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
@@ -10,7 +9,6 @@ import { longestStorePatience } from "./patience.ts";
 import type { RawConfig } from "./schema.ts";
 import { workerAddresses } from "./workers.ts";
 
-/** Settings that contradict each other. */
 export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]): string[] {
   return [
     ...healthClash(raw),
@@ -27,7 +25,7 @@ export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]):
   ];
 }
 
-/** Envoy would answer for the route. */
+/** Envoy would answer health checks in place of the route. */
 function healthClash({ gateway: { health }, routes }: RawConfig): string[] {
   if (health === undefined) return [];
   const index = routes.findIndex(({ path }) => publicPath(path) === publicPath(health));
@@ -37,54 +35,54 @@ function healthClash({ gateway: { health }, routes }: RawConfig): string[] {
   ];
 }
 
-/** Headers that name no principal: credentials, which change while their owner does not, and those that Envoy takes away. */
+/** Headers that identify no principal: credentials, which change for the same caller, and headers that Envoy removes. */
 const NO_PRINCIPALS: readonly string[] = [...INTERNAL_HEADERS, X_MCP_PATH, MCP_SESSION_ID, "authorization", "cookie"];
 
 function noPrincipal({ identity }: RawConfig): string[] {
   if (identity.kind === "header" && NO_PRINCIPALS.includes(identity.name))
-    return [`identity.name: got "${identity.name}", expected a header that holds the name of a principal`];
+    return [`identity.name: got "${identity.name}", expected a header that identifies a principal`];
   return [];
 }
 
 function storeTooSlow({ store, processor }: RawConfig): string[] {
   if (store.kind !== "redis") return [];
-  // Three commands one after another are the most that a phase waits for: a session is stored, its lease kept, or undone.
+  // A phase waits for at most three commands in sequence: store the session, then keep its lease or undo it.
   if (store.timeout * 3 > processor.messageTimeout)
     return [
       `store.timeout: got ${store.timeout / 1000}s, expected at most a third of processor.messageTimeout ` +
-        `(${processor.messageTimeout / 1000}s), or Envoy gives a request up before the store has`,
+        `(${processor.messageTimeout / 1000}s), otherwise Envoy gives up on a request before the router does`,
     ];
   const longest = longestStorePatience(store, processor);
   if (store.patience === undefined || store.patience <= longest) return [];
   return [
-    `store.patience: got ${store.patience / 1000}s, expected at most processor.messageTimeout less three times store.timeout ` +
-      `(${longest / 1000}s), or Envoy gives up a request that still waits for the store`,
+    `store.patience: got ${store.patience / 1000}s, expected at most processor.messageTimeout minus three times store.timeout ` +
+      `(${longest / 1000}s), otherwise Envoy gives up on a request that still waits for the store`,
   ];
 }
 
-/** Longest time (ms) between two sweeps: expired sessions are kept for a while only (sessions/store.ts, REAP_GRACE_MS). */
+/** Longest interval (ms) between two sweeps: the store keeps expired sessions for REAP_GRACE_MS (sessions/store.ts). */
 export const LONGEST_SWEEP = 5 * 60_000;
 
 function sweepTooRare({ sessions: { sweep } }: RawConfig): string[] {
   if (sweep <= LONGEST_SWEEP) return [];
   return [
-    `sessions.sweep: got ${sweep / 1000}s, expected at most ${LONGEST_SWEEP / 1000}s: what expired is kept for ten minutes, ` +
-      "and then no backend can be told any more",
+    `sessions.sweep: got ${sweep / 1000}s, expected at most ${LONGEST_SWEEP / 1000}s: expired sessions are kept for ` +
+      "ten minutes, and their backends cannot be told after that",
   ];
 }
 
-/** Longest time (ms) that an initialize may wait for a slot: Envoy gives an undecided request up soon after (envoy-config/routes.ts). */
+/** Longest wait (ms) of an initialize for a slot: Envoy ends an undecided request soon after (envoy-config/routes.ts). */
 export const LONGEST_WAIT = 40_000;
 
 function waitTooLong({ admission: { wait } }: RawConfig): string[] {
   if (wait === undefined || wait <= LONGEST_WAIT) return [];
   return [
-    `admission.wait: got ${wait / 1000}s, expected at most ${LONGEST_WAIT / 1000}s: Envoy gives a request up that is undecided for ` +
-      "longer",
+    `admission.wait: got ${wait / 1000}s, expected at most ${LONGEST_WAIT / 1000}s: Envoy ends a request that is ` +
+      "undecided for longer",
   ];
 }
 
-/** What one may take, and all of them together. */
+/** Limits for one body or answer, and for all of them together. */
 const WHOLES = [
   ["replayBody", "replayBodies"],
   ["recoveredAnswer", "recoveredAnswers"],
@@ -94,8 +92,8 @@ function partsAboveTheirWhole({ limits }: RawConfig): string[] {
   return WHOLES.flatMap(([part, whole]) => {
     if (limits[part] <= limits[whole]) return [];
     return [
-      `limits.${part}: got ${limits[part]} bytes, expected at most limits.${whole} (${limits[whole]} bytes), which all of ` +
-        "them share",
+      `limits.${part}: got ${limits[part]} bytes, expected at most limits.${whole} (${limits[whole]} bytes), ` +
+        "the total of all of them",
     ];
   });
 }
@@ -104,8 +102,8 @@ function workerContradictions({ store, processor: { listen, workers } }: RawConf
   const errors: string[] = [];
   if (workers > 1 && store.kind === "memory")
     errors.push(
-      `processor.workers: got ${workers}, expected 1 with store.kind memory: each process would know its own sessions ` +
-        "only; use store.kind redis",
+      `processor.workers: got ${workers}, expected 1 with store.kind memory: each process would know ` +
+        "only its own sessions; use store.kind redis",
     );
   if (listen.kind === "tcp" && listen.port + workers - 1 > HIGHEST_PORT)
     errors.push(`processor.workers: got ${workers}, which needs ports above ${HIGHEST_PORT}`);
@@ -130,7 +128,7 @@ function listenerClashes(raw: RawConfig): string[] {
     const owner = taken.find((other) => clash(other, address));
     if (owner)
       errors.push(
-        `${setting}: got ${formatAddress(address)}, but ${owner.setting} listens on ${formatAddress(owner)} already`,
+        `${setting}: got ${formatAddress(address)}, but ${owner.setting} already listens on ${formatAddress(owner)}`,
       );
     else taken.push({ ...address, setting });
   }
@@ -141,18 +139,18 @@ function clash(a: TcpAddress, b: TcpAddress): boolean {
   return a.port === b.port && (a.host === b.host || WILDCARDS.has(a.host) || WILDCARDS.has(b.host));
 }
 
-/** Envoy resolves names only in a cluster of type STRICT_DNS, from which it drops sockets without a word. */
+/** Envoy resolves names only in a STRICT_DNS cluster, and silently drops Unix sockets from such a cluster. */
 function socketBesideName(raw: RawConfig): string[] {
   const endpoints = raw.processor.endpoints ?? [];
   const hasSocket = endpoints.some((endpoint) => endpoint.kind === "unix");
   const hasName = endpoints.some((endpoint) => endpoint.kind === "tcp" && isIP(endpoint.host) === 0);
   if (!hasSocket || !hasName) return [];
-  return ["processor.endpoints: got a Unix socket beside a DNS name, expected IP addresses beside a socket"];
+  return ["processor.endpoints: got a Unix socket and a DNS name, expected only IP addresses beside a socket"];
 }
 
 /**
- * Envoy bounds every call and stream by a duration, and each start touches the session: with idle at or above both
- * bounds, a session cannot idle out under a request that is still running, and nothing needs to be tracked.
+ * Envoy limits the duration of every call and stream, and the start of each touches the session. While `idle` is at least as long, a
+ * session cannot expire during a request, and the router need not track requests.
  */
 function idleTooShort({ sessions }: RawConfig, backends: readonly BackendConfig[]): string[] {
   const idle = Math.min(sessions.idle, sessions.lifetime);
@@ -162,7 +160,7 @@ function idleTooShort({ sessions }: RawConfig, backends: readonly BackendConfig[
       .map(
         (kind) =>
           `sessions.idle: got ${idle / 1000}s, expected at least timeouts.${kind} of backend ${name} ` +
-          `(${timeouts[kind] / 1000}s), or a session ends under a request that is still running`,
+          `(${timeouts[kind] / 1000}s), otherwise a session can expire during a request`,
       ),
   );
 }

@@ -1,22 +1,22 @@
-/** Errors in the words of the user: where in the file, what is there, and what was expected. Pure. */
+/** Describes errors to the user: the path in the file, the value, and what was expected. Pure. */
 import type * as z from "zod";
 import { saysWhatIsThere } from "./fault.ts";
 import { nearest } from "./nearest.ts";
 import { shown, shownName, withoutSecrets } from "./redact.ts";
 import { jsonSchema } from "./schema.ts";
 
-/** Most errors that are told of one file: who has more will not read them, and a reload must not take long. */
+/** Most errors reported for one file: nobody reads more, and a reload must not take long. */
 const MOST_ERRORS = 20;
-/** Longest name of a setting that is compared with others. */
+/** Longest unknown name that is compared with known settings. */
 const LONGEST_SETTING = 40;
 
-/** The first errors, and how many more there are. */
+/** The first errors, and the number of the rest. */
 export function firstOf(errors: readonly string[], all = errors.length): readonly string[] {
   if (all <= MOST_ERRORS) return errors;
   return [...errors.slice(0, MOST_ERRORS), `and ${all - MOST_ERRORS} more errors`];
 }
 
-/** The errors in zod's issues. No more are described than are told. */
+/** Describes zod's issues, and only as many as are reported. */
 export function describeIssues(issues: readonly z.core.$ZodIssue[], root: unknown): readonly string[] {
   const errors: string[] = [];
   let all = 0;
@@ -29,7 +29,7 @@ export function describeIssues(issues: readonly z.core.$ZodIssue[], root: unknow
   return firstOf(errors, all);
 }
 
-/** At most `most` of the errors in one of zod's issues. */
+/** Describes at most `most` errors of one issue. */
 function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): string[] {
   const { path } = issue;
   if (issue.code === "unrecognized_keys")
@@ -49,14 +49,14 @@ function describeUnknown(path: readonly PropertyKey[], key: string, root: unknow
   const where = formatPath(path) || "top level";
   if (path.length === 2 && path[0] === "backends" && key === "url")
     return `${where}: unknown setting "url"; ${endpointsFor(valueAt(root, [...path, key]))}`;
-  if (key === "<<") return `${where}: unknown setting "<<"; YAML 1.2 has no merge keys: write out what it stands for`;
+  if (key === "<<") return `${where}: unknown setting "<<"; YAML 1.2 has no merge keys; write the settings out`;
   const meant = key.length > LONGEST_SETTING ? undefined : nearest(key, settingsUnder(path));
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
   const name = shownName(key, path);
-  return `${where}: unknown setting ${name === undefined ? "that is not shown, since it may be a secret" : `"${name}"`}${hint}`;
+  return `${where}: unknown setting ${name === undefined ? "that is not shown because it may be a secret" : `"${name}"`}${hint}`;
 }
 
-/** What to write for the URL of a server, as other gateways take it. */
+/** The settings to write instead of a server's URL, which other gateways accept. */
 function endpointsFor(url: unknown): string {
   const parsed = typeof url === "string" ? URL.parse(url) : null;
   if (!parsed || !/^https?:$/.test(parsed.protocol)) return "write endpoints: [host:3001], path: /mcp";
@@ -90,9 +90,9 @@ function shownGiven(value: unknown, path: readonly PropertyKey[]): string {
 
 let madeSchema: object | undefined;
 
-/** The settings that are known under a path, to suggest one for a name that is not. */
+/** The known settings under a path, for suggestions. */
 function settingsUnder(path: readonly PropertyKey[]): string[] {
-  // Made once: it takes milliseconds, and a file may have many names that are not known.
+  // Made once: it takes milliseconds, and a file may have many unknown names.
   madeSchema ??= jsonSchema();
   let node: unknown = madeSchema;
   for (const key of path)

@@ -1,11 +1,10 @@
-/** Checks the endpoints of backends: each is listed once, and none is Envoy or the router itself. Pure. */
+/** Errors in the endpoints of backends: duplicates, and addresses of Envoy or of the router itself. Pure. */
 
 import { formatAddress, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
 import { workerAddresses } from "./workers.ts";
 
-/** The errors in all endpoints. */
 export function endpointFaults(raw: RawConfig): string[] {
   const listeners = listenersOf(raw);
   const errors: string[] = [];
@@ -16,7 +15,7 @@ export function endpointFaults(raw: RawConfig): string[] {
       const got = `got ${shown(formatAddress(endpoint), [])}`;
       const key = formatAddress({ ...endpoint, host: endpoint.host.toLowerCase() });
       const first = seen.get(key);
-      if (first !== undefined) errors.push(`${where}: ${got}, which endpoints[${first}] is already`);
+      if (first !== undefined) errors.push(`${where}: ${got}, the same as endpoints[${first}]`);
       else seen.set(key, index);
       const listener = listeners.find(({ address }) => reaches(endpoint, address));
       if (listener) errors.push(`${where}: ${got}, which is ${listener.setting}: ${listener.why}`);
@@ -31,16 +30,16 @@ interface Listener {
   readonly why: string;
 }
 
-const LOOP = "requests would go around in a loop; write where the MCP server listens";
+const LOOP = "requests would loop; write the address of the MCP server";
 const NO_SERVER = "no MCP server listens there";
 
 function listenersOf({ gateway, egress, processor, envoy, istio }: RawConfig): Listener[] {
   const all: (Omit<Listener, "address"> & { readonly address: TcpAddress | undefined })[] = [
-    // In a mesh it may be the server's own port, which the sidecar takes for it.
+    // In a mesh this may be the server's own port, whose traffic the sidecar intercepts.
     {
       setting: "gateway.listen",
       address: istio ? undefined : gateway.listen,
-      why: `${LOOP} (Istio's sidecar needs the section istio)`,
+      why: `${LOOP} (for an Istio sidecar, add the section istio)`,
     },
     { setting: "egress.listen", address: egress.listen, why: LOOP },
     { setting: "egress.address", address: egress.address, why: LOOP },
@@ -56,8 +55,8 @@ function listenersOf({ gateway, egress, processor, envoy, istio }: RawConfig): L
 }
 
 /**
- * Whether a connection to `endpoint` from the listener's own machine reaches the listener. The machine's addresses are not known:
- * another address of it is not recognized.
+ * Whether a connection to `endpoint` from the listener's own machine reaches the listener. Not found: other addresses of that machine,
+ * which are not known here.
  */
 function reaches(endpoint: TcpAddress, listener: TcpAddress): boolean {
   if (endpoint.port !== listener.port) return false;

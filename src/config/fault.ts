@@ -1,14 +1,14 @@
-/** Errors whose message says what the file has. For all others `describe.ts` shows the value itself. */
+/** Errors whose message describes the value itself. For all other errors, `describe.ts` shows the value. */
 import type * as z from "zod";
 
 const params = { saysWhatIsThere: true };
 
-/** Adds an error to the value that is being parsed. `path` begins there. */
+/** Adds an error to the value that is being parsed. `path` is relative to it. */
 export function addFault(context: z.RefinementCtx, path: PropertyKey[], message: string): void {
   context.issues.push({ code: "custom", path, message, params, input: undefined });
 }
 
-/** Whether the message of an issue is a whole error but for its path. */
+/** Whether an issue's message needs only its path in front. */
 export function saysWhatIsThere(issue: z.core.$ZodIssue): boolean {
   return issue.code === "custom" && issue.params === params;
 }

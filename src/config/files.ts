@@ -1,12 +1,12 @@
-/** Whether the files that a configuration names are there. They are looked for where this runs. */
+/** Looks for the files that a configuration names, on the machine that this runs on. */
 import { access, constants } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Config } from "./load.ts";
 
 export interface MissingFiles {
-  /** The router's own: it cannot start without them. */
+  /** Files of the router, which cannot start without them. */
   readonly errors: readonly string[];
-  /** Those on Envoy's machine, which may be another one. */
+  /** Files of Envoy, which may run on another machine. */
   readonly warnings: readonly string[];
 }
 
@@ -15,7 +15,7 @@ export async function missingFiles(config: Config): Promise<MissingFiles> {
   return {
     errors: own.map(([setting, file, why]) => `${setting}: cannot read ${resolve(file)}: ${why}`),
     warnings: envoys.map(
-      ([setting, file, why]) => `${setting}: ${file} cannot be read here: ${why}; Envoy needs it on its own machine`,
+      ([setting, file, why]) => `${setting}: ${file} cannot be read here: ${why}; Envoy needs it on its machine`,
     ),
   };
 }
@@ -55,6 +55,6 @@ async function missing(named: readonly Named[]): Promise<(readonly [setting: str
 
 function reasonOf(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "there is no such file";
+  if (code === "ENOENT") return "no such file";
   return code === "EACCES" ? "permission denied" : String(code ?? error);
 }

@@ -27,7 +27,7 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
 }
 
-/** What the command line says in place of the file. */
+/** Settings of the command line, which override the file. */
 export interface Overrides {
   /** `processor.workers`. */
   readonly workers?: number | undefined;
@@ -37,10 +37,10 @@ export type Loaded =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly errors: readonly string[] };
 
-/** Bytes of the largest file that is read: more take long enough to hold requests up while they are parsed. */
+/** Largest file in bytes: parsing a larger one takes long enough to delay requests. */
 export const LARGEST_FILE = 512 * 1024;
 
-/** Reads the text of `mcp-router.yaml` (YAML 1.2, so JSON too). Never throws: errors name path, value and expectation. */
+/** Reads the text of `mcp-router.yaml`. Never throws. Errors name the path, the value and what was expected. */
 export function loadConfig(text: string, overrides: Overrides = {}): Loaded {
   const size = Buffer.byteLength(text);
   if (size > LARGEST_FILE)
@@ -83,7 +83,7 @@ function assemble(raw: RawConfig): Loaded {
   return { ok: true, config, warnings: cautions(raw, backends) };
 }
 
-/** Sessions of anonymous callers together. undefined = any number: also where nobody has a name. */
+/** Cap on the sessions of all anonymous callers; undefined = none, also if all callers are anonymous. */
 function anonymousCap({ identity, admission: { anonymous, sessions } }: RawConfig): number | undefined {
   if (identity.kind === "none" || anonymous === "off") return undefined;
   return anonymous ?? (sessions && Math.ceil(sessions / 2));

@@ -1,6 +1,6 @@
-/** What a misspelt word was probably meant to be. Pure. */
+/** Suggests the correct word for a misspelt one. Pure. */
 
-/** The word closest to `written`, where at most a third of the letters would have to change. Case does not count. */
+/** The word closest to `written`, if at most a third of the letters differ. Ignores case. */
 export function nearest(written: string, words: readonly string[]): string | undefined {
   const allowed = Math.max(1, Math.floor(written.length / 3));
   const [best] = words
@@ -10,7 +10,7 @@ export function nearest(written: string, words: readonly string[]): string | und
   return best?.word;
 }
 
-/** How many letters must be inserted, dropped or replaced to make `b` of `a` (Levenshtein), one row at a time. */
+/** Levenshtein distance, one row at a time. */
 function editsBetween(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (const [index, letter] of [...a].entries()) {

@@ -1,14 +1,14 @@
-/** How long requests wait for a store that is away. */
+/** How long requests wait for a store that is unavailable. */
 
 interface Timing {
   readonly timeout: number;
   readonly patience?: number | undefined;
 }
 
-/** Default of `store.patience`, in ms: longer than a restart of Redis takes that was away for two seconds. */
+/** Default of `store.patience` (ms): longer than a Redis restart that takes two seconds. */
 const DEFAULT_PATIENCE = 3_000;
 
-/** ms that Envoy leaves beside three commands: a session is looked for in vain, is waited for, and then found and touched. */
+/** The message timeout (ms) minus three commands: find the session and fail; after the wait, find and touch it. */
 export function longestStorePatience(
   { timeout }: Timing,
   { messageTimeout }: { readonly messageTimeout: number },
@@ -16,7 +16,7 @@ export function longestStorePatience(
   return messageTimeout - 3 * timeout;
 }
 
-/** ms. */
+/** How long (ms) requests wait. */
 export function storePatience(store: Timing, processor: { readonly messageTimeout: number }): number {
   return store.patience ?? Math.min(DEFAULT_PATIENCE, longestStorePatience(store, processor));
 }

@@ -1,4 +1,4 @@
-/** The part of the configuration that requests are decided by, in the core's terms. */
+/** Selects the parts of the configuration by which the core decides requests. Pure. */
 import { parkingOf } from "../core/parking.ts";
 import type { RequestPolicy } from "../core/routes.ts";
 import type { Config } from "./load.ts";

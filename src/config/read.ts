@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Config, loadConfig, type Overrides } from "./load.ts";
 
-/** A configuration that cannot be used, with every error in it. */
+/** A configuration that cannot be used, with its errors. */
 export class ConfigError extends Error {
   readonly file: string;
   readonly errors: readonly string[];
@@ -24,23 +24,23 @@ interface Read {
 
 /**
  * Reads and checks a configuration file.
- * @throws ConfigError when it is not there or not right
+ * @throws ConfigError if the file cannot be read or has errors
  */
 export async function readConfig(file: string, overrides: Overrides = {}): Promise<Read> {
   let text: string;
   try {
-    // The whole path, so that an error says in which folder it was looked for.
+    // The absolute path, so that an error shows the folder.
     text = await readFile(resolve(file), "utf8");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(file, [`cannot be read: ${reason}; name your mcp-router.yaml by --config`]);
+    throw new ConfigError(file, [`cannot be read: ${reason}; pass the path of your mcp-router.yaml with --config`]);
   }
   return readConfigText(file, text, overrides);
 }
 
 /**
- * Checks a text as that of a configuration file.
- * @throws ConfigError when it is not right
+ * Checks the text of a configuration file.
+ * @throws ConfigError if it has errors
  */
 export function readConfigText(file: string, text: string, overrides: Overrides = {}): Read {
   const loaded = loadConfig(text, overrides);

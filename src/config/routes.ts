@@ -1,4 +1,4 @@
-/** From the names of backends in the routes to the backends. Pure. */
+/** Resolves the names of backends in routes. Pure. */
 import { publicPath } from "../core/public-path.ts";
 import type { TransparentRoute } from "../core/routes.ts";
 import type { BackendConfig } from "./backends.ts";
@@ -11,7 +11,7 @@ export interface RouteConfig extends TransparentRoute {
 }
 
 interface Routes {
-  /** Those that have no error. */
+  /** The routes without errors. */
   readonly routes: readonly RouteConfig[];
   readonly errors: readonly string[];
 }
@@ -35,7 +35,7 @@ export function routesTo(backends: readonly BackendConfig[], written: RawConfig[
     if (first === undefined) byPath.set(path, index);
     else
       errors.push(
-        `${where}.path: got "${route.path}", which routes[${first}] has already; a slash at the end makes no other path`,
+        `${where}.path: got "${route.path}", which routes[${first}] already has; a trailing slash makes no difference`,
       );
     const [backend] = found;
     if (route.backends.length > 1) errors.push(notBuiltYet(`${where}.backends`, route.backends));
@@ -44,7 +44,8 @@ export function routesTo(backends: readonly BackendConfig[], written: RawConfig[
   return { routes, errors };
 }
 
-/** A federated route: known to the design, and refused by name, never ignored. */
+/** A federated route is refused by name and never ignored. */
 function notBuiltYet(where: string, names: readonly string[]): string {
-  return `${where}: "${names.map(withoutSecrets).join(", ")}" is not built yet; a federated route: name one backend for each route`;
+  const listed = names.map(withoutSecrets).join(", ");
+  return `${where}: got "${listed}", a federated route, which is not supported yet; name one backend for each route`;
 }

@@ -1,6 +1,6 @@
 /**
- * The shape of `mcp-router.yaml`: the one source from which the processor and Envoy are configured.
- * Every setting, its unit and its default are defined in `schema/`, a file for each section, and nowhere else.
+ * The shape of `mcp-router.yaml`, from which the processor and Envoy are configured.
+ * Each setting, its unit and its default are defined in `schema/`, in one file for each section, and nowhere else.
  */
 import * as z from "zod";
 import { admissionSection } from "./schema/admission.ts";
@@ -34,20 +34,20 @@ const schema = z.strictObject({
   routes: routesSection,
 });
 
-/** What the file says, defaults filled in, not yet checked across fields. */
+/** The file's settings with defaults, each valid by itself. `checks.ts` checks them against each other. */
 export type RawConfig = z.output<typeof schema>;
 
-/** zod's issues in the words of `expectation`, or in those of the value; `describe.ts` turns them into errors. */
+/** The messages of zod's issues come from `expectation` or from the value's schema. `describe.ts` makes errors of the issues. */
 export function parseShape(value: unknown): z.ZodSafeParseResult<RawConfig> {
   return schema.safeParse(value, { error: expectation });
 }
 
-/** The same as a JSON Schema (2020-12) of what is written; `title` says what is expected of a value. */
+/** JSON Schema (2020-12) of the file. `title` says what is expected of a value. */
 export function jsonSchema(): object {
   return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
 }
 
-/** What was expected, where the kind of value does not say it itself. */
+/** What was expected, if the value's schema has no message of its own. */
 function expectation(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":

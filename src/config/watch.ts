@@ -1,37 +1,35 @@
-/** Notices that a configuration file changed, also where Kubernetes swaps a symlink in the path to it. */
+/** Detects changes of a configuration file, also when Kubernetes swaps a symlink in its path. */
 import { type FSWatcher, watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** Editors and Kubernetes make several events of one change: the file is read this long (ms) after the last of them. */
+/** Editors and Kubernetes cause several events for one change: the file is read this long (ms) after the last event. */
 const SETTLE_MS = 100;
-/** How often (ms) the file is read whether an event came or not: what no event tells is seen by then. */
+/** Interval (ms) between reads without an event, which find changes that caused none. */
 export const POLL_MS = 5_000;
 
 export interface Watcher {
   /**
-   * Looks now, after the looks that are under way. Resolves when the handlers have been called, if there was anything
-   * to tell; rejects with what a handler threw.
+   * Reads the file now, after the reads in progress. Resolves when the handlers have returned; rejects with what a handler threw.
    */
   check(): Promise<void>;
   close(): void;
 }
 
-/** What a watcher tells. These must not throw: nobody is there to catch it. */
+/** Called by the watcher. They must not throw, because nothing catches it. */
 export interface WatchHandlers {
-  /** The file's text differs from the last that was told, or the file can be read again. */
+  /** The file's text has changed since the last report, or the file can be read again. */
   onChange(text: string): void;
-  /** The file cannot be read. Told once, and at each `check` of a caller, until it can be read again. */
+  /** The file cannot be read. Reported once, and at each `check`, until it can be read again. */
   onUnreadable(error: Error): void;
-  /** The folder gives no events (any more). Told once until it does again; the file is still read every POLL_MS. */
+  /** The folder cannot be watched. Reported once until it can; the file is still read every POLL_MS. */
   onUnwatched(error: Error): void;
 }
 
 /**
- * Watches a file: by events of its folder, which come at once, and by reading it now and then, since events fail in
- * silence (a folder that was replaced, a network file system) or are not to be had (no inotify watches left).
- * Never throws, and does not keep the process alive.
- * @param text what the file said when it was last read; a change since then is told too
+ * Watches a file by events of its folder and by periodic reads, because events can be silently lost (a replaced folder, a network file
+ * system) or unavailable (no inotify watches left). Never throws, and does not keep the process alive.
+ * @param text the file's text when it was last read; a change since then is reported too
  */
 export function watchFile(
   file: string,
@@ -39,10 +37,10 @@ export function watchFile(
   handlers: WatchHandlers,
   { settle = SETTLE_MS, poll = POLL_MS }: { readonly settle?: number; readonly poll?: number } = {},
 ): Watcher {
-  /** Undefined while the file cannot be read. */
+  /** undefined while the file cannot be read. */
   let last: string | undefined = text;
   let closed = false;
-  /** Looks go one after another: the one that began last is the one that counts. */
+  /** Reads run one after another, so that the last one to start decides. */
   let looks: Promise<unknown> = Promise.resolve();
 
   const look = async (asked: boolean): Promise<boolean> => {
@@ -80,13 +78,13 @@ export function watchFile(
     polling = setTimeout(async () => {
       const missed = await lookInTurn(false);
       if (closed) return;
-      // A change that came without an event: the folder of that name is not the one that is watched.
+      // A change without an event: the path may lead to another folder now.
       if (missed || !folder.isWatched()) folder.watch();
       pollLater();
     }, poll).unref();
   };
   pollLater();
-  // What changed before the folder was watched.
+  // A change may have come before the folder was watched.
   void lookInTurn(false);
 
   return {
@@ -100,7 +98,7 @@ export function watchFile(
   };
 }
 
-/** Events of a folder. The folder and not the file: a rename over the file would leave a watch on the old inode. */
+/** Watches the folder and not the file, because a rename over the file would leave the watch on the old inode. */
 function watchFolder(folder: string, onEvent: () => void, onLost: (error: Error) => void) {
   let watcher: FSWatcher | undefined;
   let told = false;

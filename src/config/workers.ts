@@ -1,4 +1,4 @@
-/** Where the workers of one router listen: each is a process with an address of its own, so that Envoy spreads requests over them. */
+/** Addresses of a router's worker processes. Each has its own, so that Envoy distributes requests over them. */
 import type { Address } from "../core/address.ts";
 
 export const MAX_WORKERS = 64;

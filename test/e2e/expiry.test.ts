@@ -245,7 +245,10 @@ test("an idle time above the lifetime is clamped, with one warning", async () =>
       .split("\n")
       .filter((line) => line.includes("sessions.idle"));
     expect(warnings.map((line) => JSON.parse(line))).toEqual([
-      expect.objectContaining({ level: 40, msg: "sessions.idle is above sessions.lifetime: clamped to it" }),
+      expect.objectContaining({
+        level: 40,
+        msg: "sessions.idle is longer than sessions.lifetime: the lifetime is used for both",
+      }),
     ]);
   } finally {
     await stop();

@@ -4,48 +4,53 @@ import { cap, dependentCap, duration, durationOrOff, wholeNumber } from "../valu
 
 export const admissionSection = z
   .strictObject({
-    sessions: cap(100, 10_000_000).describe("Most sessions at once, over all routers that share a Redis."),
+    sessions: cap(100, 10_000_000).describe(
+      "Maximum number of sessions, in total over all routers that share a Redis.",
+    ),
     perPrincipal: cap(10, 10_000_000).describe(
-      "Most sessions of one principal at once. Anonymous callers cannot be told apart, so it is not for them.",
+      "Maximum number of sessions of one principal. It does not apply to anonymous callers, who cannot be told apart.",
     ),
     anonymous: dependentCap(10_000_000).describe(
-      "Most sessions of all anonymous callers together, so that they leave room for those with a name. With `identity.kind: " +
-        "none` there is nobody else, and it is for nothing. Default: half of `sessions`.",
+      "Maximum number of sessions of all anonymous callers together, so that they leave room for authenticated callers. " +
+        "Has no effect with `identity.kind: none`. Default: half of `sessions`.",
     ),
     waiting: cap(100, 1_000_000).describe(
-      "Most initializes that wait for one backend at once, in each process of a router.",
+      "Maximum number of initializes that wait for one backend at the same time, in each worker process.",
     ),
     park: durationOrOff
       .prefault("1m")
       .describe(
-        "At a cap, the session that was idle longest, and for this long and 3 s more at least, gives its slot to a new " +
-          "one; before it those that no request has named since their initialize. Its backend is told to end it, and its client's next request begins " +
-          "another one there (`backends.*.onSessionLost`). `off`: none does, and the new one is refused.",
+        "When a cap is reached, the session that has been idle longest is parked, and a new session takes its slot. " +
+          "Sessions that no request has used since their initialize are parked first; any other must have been idle for " +
+          "this time plus 3 s. The backend is told to end a parked session; the client's next request starts another one " +
+          "there (`backends.*.onSessionLost`). `off`: no session is parked, and the new one is refused.",
       ),
     wait: durationOrOff
       .prefault("40s")
       .describe(
-        "At a cap: longest that an initialize waits for an idle session to be parked, where that is known to be soon enough; " +
-          "otherwise it is refused at once. As many wait at once as `waiting` says. At most `40s`, since Envoy gives a request " +
-          "up that is undecided for 45 s. `off`: none waits.",
+        "When a cap is reached: longest time that an initialize waits for a session to be parked. It waits only if a " +
+          "session is due to be parked within that time, otherwise it is refused at once. At most `waiting` initializes " +
+          "wait at the same time. At most `40s`, because Envoy ends an undecided request after 45 s. `off`: none waits.",
       ),
     retryAfter: duration
       .prefault("30s")
-      .describe("Longest that a refused client is told to wait: less where a slot will be free sooner."),
+      .describe("Longest time in the `Retry-After` of a refused initialize. Shorter if a slot becomes free sooner."),
     guard: z
       .strictObject({
         perSecond: wholeNumber(1, 1_000_000).describe(
-          "Such POSTs a second, in each Envoy, whatever its number of workers.",
+          "Number of such POSTs per second, in each Envoy, however many workers it has.",
         ),
-        burst: wholeNumber(1, 1_000_000).describe("Most of them at once, after a pause."),
+        burst: wholeNumber(1, 1_000_000).describe("Number of such POSTs that may arrive at once after a pause."),
       })
       .optional()
       .describe(
-        "Bounds POSTs that open something, in Envoy and ahead of tokens: those that carry neither " +
-          "mcp-session-id nor, as modern ones do, mcp-method. The rest get 503. Calls of legacy clients " +
-          "to a backend without sessions look the same, so they count. Who adds such a header passes " +
-          "the guard, and meets the caps. Absent = no bound (it takes no `off`).",
+        "A rate limit in Envoy for POSTs that may start a session, applied before tokens are checked: POSTs that have " +
+          "neither `mcp-session-id` nor `mcp-method`, which modern clients send. Excess POSTs get 503. Calls of legacy " +
+          "clients to a backend without sessions look the same and count too. A client that adds one of these headers " +
+          "bypasses this limit, but not the caps. Default: no limit (`off` is not a value here).",
       ),
   })
   .prefault({})
-  .describe("Who may begin a session. `off` switches a cap off; 0 means its default. What lives is never refused.");
+  .describe(
+    "Limits on new sessions. `off` removes a limit. In place of a number, 0 means the default. Existing sessions are never refused.",
+  );

@@ -5,7 +5,7 @@ import { backendPath } from "../values/paths.ts";
 import { duration } from "../values/quantities.ts";
 import { text } from "../values/text.ts";
 
-/** Names become Envoy cluster names, header values and (in federation) tool prefixes, where `__` separates. */
+/** Names become Envoy cluster names, header values and (in federation) tool prefixes, which end with `__`. */
 const name = z
   .string()
   .regex(
@@ -14,51 +14,56 @@ const name = z
   );
 
 const tlsToBackend = z.strictObject({
-  sni: text("a server name").describe("Server name sent and verified."),
+  sni: text("a server name").describe(
+    "Server name (SNI) that Envoy sends, and that the backend's certificate must have.",
+  ),
   ca: text("the path of a PEM file")
     .optional()
-    .describe("PEM file of the authorities that Envoy trusts, as a path on Envoy's machine. Default: the system's."),
+    .describe(
+      "PEM file of the certificate authorities that Envoy trusts: a path on Envoy's machine. Default: the system's.",
+    ),
 });
 
 const timeouts = z.strictObject({
-  call: duration.prefault("10m").describe("Longest a POST and its answer (also as SSE) may take."),
-  listen: duration.prefault("30m").describe("Longest a GET stream, or a modern `subscriptions/listen`, stays open."),
-  connect: duration.prefault("5s").describe("Longest Envoy waits for a TCP (and TLS) connection to a backend."),
-  initialize: duration.prefault("10s").describe("Longest that the recovery of a lost session may take."),
+  call: duration.prefault("10m").describe("Longest time for a POST and its complete answer, also as an event stream."),
+  listen: duration
+    .prefault("30m")
+    .describe("Longest time that a GET stream, or a modern `subscriptions/listen`, stays open."),
+  connect: duration.prefault("5s").describe("Longest time for Envoy to connect to a backend, including TLS."),
+  initialize: duration.prefault("10s").describe("Longest time for the recovery of a lost session."),
 });
 
 const backend = z.strictObject({
   endpoints: z
     .array(tcpAddress, "expected a list of endpoints")
     .min(1, "expected at least one endpoint")
-    .describe("`ip:port`, or `name:port` that Envoy resolves."),
-  path: backendPath.default("/mcp").describe("Path of the MCP endpoint at the backend, sent as it is written."),
-  host: text("a host name")
-    .optional()
-    .describe("`Host` that the backend is sent. Default: the endpoint's own address."),
-  tls: tlsToBackend.optional().describe("TLS to the backend; absent = none."),
+    .describe("Addresses of the backend: `ip:port`, or `name:port`, which Envoy resolves."),
+  path: backendPath.default("/mcp").describe("Path of the MCP endpoint at the backend. It is sent exactly as written."),
+  host: text("a host name").optional().describe("`Host` header for the backend. Default: the endpoint's address."),
+  tls: tlsToBackend.optional().describe("TLS to the backend. Default: no TLS."),
   origin: z
     .enum(["remove", "forward"])
     .default("remove")
     .describe(
-      "What becomes of a client's `Origin`, which the gateway has checked (`gateway.origins`): `remove`, since a server that checks " +
-        "it too compares it with its own `Host`; or `forward`, for one that wants to see it.",
+      "What happens to a client's `Origin` after the gateway has checked it (`gateway.origins`). `remove`: the backend " +
+        "does not get it; a server that compares `Origin` with its own `Host` would refuse it. `forward`: the backend " +
+        "gets it.",
     ),
   timeouts: z
     .strictObject({
-      call: duration.optional().describe("As `timeouts.call`."),
-      listen: duration.optional().describe("As `timeouts.listen`."),
-      connect: duration.optional().describe("As `timeouts.connect`."),
-      initialize: duration.optional().describe("As `timeouts.initialize`."),
+      call: duration.optional().describe("As `timeouts.call`, for this backend."),
+      listen: duration.optional().describe("As `timeouts.listen`, for this backend."),
+      connect: duration.optional().describe("As `timeouts.connect`, for this backend."),
+      initialize: duration.optional().describe("As `timeouts.initialize`, for this backend."),
     })
     .default({})
-    .describe("Only where they differ from the top-level `timeouts`."),
+    .describe("Timeouts of this backend that differ from the top-level `timeouts`."),
   onSessionLost: z
     .enum(["recover", "surface"])
     .default("recover")
     .describe(
-      "When a backend has lost a session: begin another one there, send the request again, and let " +
-        "the client know nothing; or `surface` the backend's own answer.",
+      "What happens when the backend has lost a session. `recover`: the router starts a new session at the backend and " +
+        "sends the request again; the client notices nothing. `surface`: the client gets the backend's own answer.",
     ),
 });
 
@@ -68,6 +73,6 @@ export const backendsSection = z
   .record(name, backend, "expected the backends, each by its name")
   .refine((all) => Object.keys(all).length > 0, "expected at least one backend")
   .describe(
-    "MCP servers by name: lower-case letters, digits and inner hyphens, at most 63. Each is a cluster of Envoy, of one or " +
-      "more endpoints.",
+    "MCP servers by name: lower-case letters, digits and inner hyphens, at most 63. Each backend becomes an Envoy " +
+      "cluster of one or more endpoints.",
   );

@@ -6,12 +6,15 @@ export const egressSection = z
   .strictObject({
     listen: envoyListener
       .prefault("127.0.0.1:8081")
-      .describe("Envoy's listener for the processor's own calls. Whoever reaches it goes around the processor."),
+      .describe(
+        "Address of the Envoy listener that the processor sends its own requests through. Clients must not reach it, " +
+          "because its requests bypass the processor.",
+      ),
     address: tcpAddress
       .optional()
       .describe(
-        "Where the processor reaches it, a name too: for a processor that is not on Envoy's machine. " +
-          "Default: `listen`.",
+        "Address at which the processor reaches that listener, if the processor runs on another machine; may be a DNS " +
+          "name. Default: `listen`.",
       ),
   })
   .prefault({});

@@ -5,30 +5,32 @@ import { byteSize, wholeNumber } from "../values/quantities.ts";
 
 export const envoySection = z
   .strictObject({
-    admin: envoyListener.optional().describe("Envoy's admin listener; absent = none."),
+    admin: envoyListener.optional().describe("Address of Envoy's admin listener. Default: no admin listener."),
     heap: byteSize("1024GiB")
       .prefault("768MiB")
       .describe(
-        "Memory that Envoy may allocate. Near it Envoy resets the streams that hold most, then answers 503. Leave a quarter of the " +
-          "machine's, or of the container's limit, above it.",
+        "Memory that Envoy may allocate. Near this limit, Envoy first resets the streams that hold the most memory, then " +
+          "answers 503. Leave a quarter of the memory of the machine or the container above it.",
       ),
     buffer: byteSize("1GiB")
       .prefault("64KiB")
       .describe(
-        "Bytes that one connection may hold in each direction before Envoy stops reading. Bodies are bound by `limits.body`; in Envoy " +
-          "1.36 by this too, so there let it be as much.",
+        "Bytes that Envoy buffers for one connection in each direction before it stops reading. In Envoy 1.36 this also " +
+          "limits request bodies: set it to `limits.body` there.",
       ),
     connections: wholeNumber(1, 10_000_000)
       .default(10_000)
-      .describe("Most connections of clients at once, in each Envoy; one beyond it is closed at once."),
+      .describe("Maximum number of client connections to each Envoy. Envoy closes further connections at once."),
     streams: wholeNumber(1, 10_000)
       .default(128)
-      .describe("Most requests at once on one HTTP/2 connection of a client, open event streams too."),
+      .describe(
+        "Maximum number of concurrent requests on one HTTP/2 connection of a client, including open event streams.",
+      ),
     requests: wholeNumber(1, 10_000_000)
       .default(5_000)
       .describe(
-        "Most requests at once in each Envoy of which the body or the head of the answer has not come. Each costs the router 20 to " +
-          "100 KiB. One beyond it gets 503.",
+        "Maximum number of requests in each Envoy that still wait for their body or for the head of their answer. Each " +
+          "costs the router 20 to 100 KiB. Further requests get 503.",
       ),
   })
   .prefault({});

@@ -5,7 +5,7 @@ import { duration } from "../values/quantities.ts";
 import { anyText, text, trueOrFalse } from "../values/text.ts";
 import { type WebUrl, webUrl } from "../values/urls.ts";
 
-/** The keys that tokens are signed by: a file on Envoy's machine, or what Envoy fetches every `refresh` ms. */
+/** The keys that verify tokens: a file on Envoy's machine, or a URL that Envoy fetches every `refresh` ms. */
 export type Jwks =
   | { readonly kind: "file"; readonly file: string }
   | { readonly kind: "uri"; readonly uri: WebUrl; readonly ca: string | undefined; readonly refresh: number };
@@ -23,60 +23,62 @@ const jwks = z
   .strictObject({
     file: text("the path of a JSON Web Key Set")
       .optional()
-      .describe("JSON Web Key Set (RFC 7517), as a path on Envoy's machine."),
-    uri: webUrl.optional().describe("Where Envoy fetches it from instead."),
+      .describe("File of a JSON Web Key Set (RFC 7517): a path on Envoy's machine."),
+    uri: webUrl.optional().describe("URL from which Envoy fetches the JSON Web Key Set."),
     ca: text("the path of a PEM file")
       .optional()
       .describe(
-        "Of `uri`: PEM file of the authorities that Envoy trusts, as a path on its machine. Default: " +
-          "the system's.",
+        "With `uri`: PEM file of the certificate authorities that Envoy trusts, a path on Envoy's machine. Default: the " +
+          "system's.",
       ),
     refresh: duration
       .prefault("10m")
       .describe(
-        "Of `uri`: how long Envoy uses a set before it fetches it again. New keys of the issuer are " +
-          "known after it.",
+        "With `uri`: how long Envoy uses a key set before it fetches it again. A new key of the issuer works after at " +
+          "most this time.",
       ),
   })
   .transform(readJwks)
-  .describe("The keys that tokens are signed by: one of `file` and `uri`.");
+  .describe("The keys that verify tokens. Set exactly one of `file` and `uri`.");
 
 const identity = z.discriminatedUnion("kind", [
   z.strictObject({
-    kind: z.literal("none").describe("Everybody is anonymous: whoever has a session's id can use it."),
+    kind: z.literal("none").describe("All callers are anonymous: a session belongs to anyone who has its id."),
   }),
   z.strictObject({
-    kind: z.literal("jwt").describe("A bearer token, which Envoy checks before the router is asked."),
-    issuer: text("the issuer of the tokens").describe("`iss` of the tokens, as they have it."),
+    kind: z.literal("jwt").describe("A bearer token (JWT), which Envoy verifies before it asks the router."),
+    issuer: text("the issuer of the tokens").describe("The exact `iss` claim of the tokens."),
     audiences: z
       .array(text("an audience"), "expected a list of audiences")
       .min(1, "expected at least one audience")
-      .describe("A token must be for one of these."),
+      .describe("A token must have one of these in its `aud` claim."),
     jwks,
     required: required.describe("Whether a request without a token is refused."),
   }),
   z.strictObject({
-    kind: z.literal("header").describe("A header that whoever is ahead of the router sets."),
+    kind: z.literal("header").describe("A header that a trusted proxy ahead of the router sets."),
     name: anyText("the name of a header")
       .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
       .toLowerCase()
       .meta({ title: "the name of a header" })
       .describe(
-        "Its name. What is ahead of the router must take it away where a client sends it. `forwarded`, `x-real-ip` and `x-forwarded-…` " +
-          "want `gateway.trustedHops`, without which Envoy removes them.",
+        "Name of the header. The proxy must remove the header if a client sends it. `forwarded`, `x-real-ip` and " +
+          "`x-forwarded-…` need `gateway.trustedHops`, because Envoy removes them otherwise.",
       ),
-    required: required.describe("Whether a request without it is refused."),
+    required: required.describe("Whether a request without the header is refused."),
   }),
 ]);
 
 export const identitySection = identity
   .prefault({ kind: "none" })
-  .describe("How the principal of a request is known, to whom its session then belongs.");
+  .describe(
+    "How the router identifies the principal of a request. A session belongs to the principal that started it.",
+  );
 
 function readJwks({ file, uri, ca, refresh }: WrittenJwks, context: z.RefinementCtx): Jwks {
   if (file !== undefined && uri === undefined) {
     if (ca === undefined) return { kind: "file", file };
-    addFault(context, ["ca"], "is for uri, and nothing is fetched where there is a file; remove it");
+    addFault(context, ["ca"], "applies only to uri; remove it");
     return z.NEVER;
   }
   if (uri !== undefined && file === undefined) return { kind: "uri", uri, ca, refresh };

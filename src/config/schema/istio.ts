@@ -9,25 +9,25 @@ const istio = z.strictObject({
       "expected lower-case letters, digits and inner hyphens, at most 63",
     )
     .meta({ title: "the name of a namespace" })
-    .describe("Namespace of those objects, and of the pods that they are for."),
+    .describe("Namespace of the generated objects and of the pods that they apply to."),
   selector: z
     .record(z.string(), anyText("the value of a label"), "expected labels, each with its value")
     .refine((labels) => Object.keys(labels).length > 0, "expected at least one label")
     .meta({ title: "labels, each with its value" })
-    .describe("Labels of those pods: the gateway's, or in mode `sidecar` the backend's."),
+    .describe("Labels of these pods: the gateway's pods, or with `--mode sidecar` the backend's."),
   credentialName: text("the name of a secret")
     .optional()
-    .describe("Kubernetes secret with the certificate for clients, in place of the files of `gateway.tls`."),
+    .describe("Kubernetes secret with the certificate for clients, instead of the files of `gateway.tls`."),
   router: anyText("a service account")
     .regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/, 'expected a service account such as "mcp/mcp-router": namespace/name')
     .meta({ title: 'a service account such as "mcp/mcp-router"' })
     .optional()
     .describe(
-      "The router's service account, by whose certificate alone the egress port may then be called. The router needs a " +
-        "sidecar for that. Absent = a NetworkPolicy must see to it.",
+      "The router's service account: only its certificate may then call the egress port, so the router needs a sidecar. " +
+        "Default: any pod may call it, and a NetworkPolicy must prevent that.",
     ),
 });
 
 export const istioSection = istio
   .optional()
-  .describe("The objects that `mcp-router istio` makes; nothing else reads it. See [Istio](istio.md).");
+  .describe("Settings for the objects that `mcp-router istio` prints. Nothing else uses them. See [Istio](istio.md).");

@@ -4,38 +4,42 @@ import { byteSize, wholeNumber } from "../values/quantities.ts";
 
 export const limitsSection = z
   .strictObject({
-    body: byteSize("1GiB").prefault("4MiB").describe("Largest request body, in bytes."),
-    batch: wholeNumber(1, 10_000).default(100).describe("Most messages in one legacy batch."),
-    depth: wholeNumber(8, 10_000).default(128).describe("Deepest nesting of arrays and objects in a message."),
+    body: byteSize("1GiB").prefault("4MiB").describe("Maximum size of a request body."),
+    batch: wholeNumber(1, 10_000).default(100).describe("Maximum number of messages in a legacy batch."),
+    depth: wholeNumber(8, 10_000).default(128).describe("Maximum nesting of arrays and objects in a message."),
     name: byteSize("16KiB")
       .prefault("4KiB")
       .describe(
-        "Longest method, and longest tool, prompt or resource name, in bytes: both become request " +
-          "headers, of which Envoy takes 60 KiB in all.",
+        "Maximum length of a method, and of a tool, prompt or resource name. Both become request headers, and Envoy " +
+          "allows 60 KiB of headers in total.",
       ),
     initialize: byteSize("1MiB")
       .prefault("64KiB")
-      .describe("Largest params of an initialize, in bytes: a session keeps them."),
+      .describe("Maximum size of the params of an initialize, which are stored with the session."),
     replayBody: byteSize("1GiB")
       .prefault("256KiB")
-      .describe("Largest body that is kept until its request is answered, to be sent again if its session is lost."),
+      .describe(
+        "Maximum size of a request body that is kept until its request is answered, so that the request can be replayed " +
+          "if its session is lost. Requests with larger bodies are not replayed.",
+      ),
     replayBodies: byteSize("16GiB")
       .prefault("64MiB")
       .describe(
-        "What is kept at once of all requests, bodies and headers, in each process of a router. Requests " +
-          "beyond it are not sent again. One session keeps a sixteenth of it at most, and one principal a quarter.",
+        "Total size of the bodies and headers that are kept for replay at the same time, in each worker process. Requests " +
+          "beyond it are not replayed. One session may use a sixteenth of it, one principal a quarter.",
       ),
     recoveredAnswer: byteSize("1GiB")
       .prefault("16MiB")
       .describe(
-        "Largest answer to a request that was sent again, event streams too; what is longer is cut " +
-          "off. Envoy holds all of it for a client that does not read.",
+        "Maximum size of the answer to a replayed request, also as an event stream. A longer answer is cut off. Envoy " +
+          "buffers the whole answer if its client does not read.",
       ),
     recoveredAnswers: byteSize("16GiB")
       .prefault("256MiB")
       .describe(
-        "The same of all such answers that are under way at once, in each process of a router. Those beyond it are cut off " +
-          "as well. One that Envoy has all of counts no longer, though Envoy may still hold it for its client. Shares as of `replayBodies`.",
+        "Total size of the answers to replayed requests in progress, in each worker process. Further answers are cut off. " +
+          "An answer no longer counts once Envoy has received it, even if Envoy still buffers it for its client. One " +
+          "session may use a sixteenth of it, one principal a quarter.",
       ),
   })
   .prefault({});

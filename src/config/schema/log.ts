@@ -6,6 +6,6 @@ export const logSection = z
     level: z
       .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
       .default("info")
-      .describe("Overridden by the environment variable LOG_LEVEL."),
+      .describe("Lowest level that is logged. The environment variable LOG_LEVEL overrides this."),
   })
   .prefault({});

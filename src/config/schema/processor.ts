@@ -8,26 +8,34 @@ export const processorSection = z
   .strictObject({
     listen: address
       .prefault("127.0.0.1:50051")
-      .describe("Where the processor serves ext_proc (gRPC): `host:port` or `unix:/absolute/path`."),
-    http: tcpAddress.optional().describe("Health and metrics over HTTP; absent = none."),
+      .describe("Address on which the processor serves ext_proc (gRPC): `host:port` or `unix:/absolute/path`."),
+    http: tcpAddress
+      .optional()
+      .describe("Address of the HTTP server for health checks and metrics. Default: no such server."),
     workers: wholeNumber(1, MAX_WORKERS)
       .default(1)
       .describe(
-        "Processes to run, one for each core to use; they share a Redis. Worker n, from 0, listens n " +
-          "ports above `listen`, or on its socket with `.n` added. `--workers` overrides it.",
+        "Number of worker processes: one for each CPU core to use. More than one needs `store.kind: redis`. Worker n, " +
+          "counted from 0, listens on the port of `listen` plus n, or on its socket path with `.n` appended. The option " +
+          "`--workers` overrides this.",
       ),
     endpoints: z
       .array(address, "expected a list of addresses")
       .min(1, "expected at least one address")
       .optional()
-      .describe("The processors that Envoy spreads requests over. Default: the workers of this router."),
+      .describe(
+        "Addresses of the processors that Envoy distributes requests over. Default: the workers of this router.",
+      ),
     messageTimeout: duration
       .prefault("5s")
       .describe(
-        "How long Envoy waits for one answer of the processor. 200 ms, Envoy's default, is too short " + "for a burst.",
+        "Longest time that Envoy waits for each response of the processor. Envoy's own default, 200 ms, is too short for " +
+          "a burst of requests.",
       ),
     drain: duration
       .prefault("30s")
-      .describe("After SIGTERM: how long requests under way may take before they are cut."),
+      .describe(
+        "Longest time after SIGTERM for requests in progress to finish. The router then aborts those that are left.",
+      ),
   })
   .prefault({});

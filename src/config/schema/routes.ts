@@ -5,22 +5,23 @@ import { text } from "../values/text.ts";
 
 const route = z.strictObject({
   path: path.describe(
-    "Public path. A request's path is compared with it after Envoy's normalization, where slashes in a row are one and one at the " +
-      "end makes no difference: `/mcp/` is `/mcp`.",
+    "Public path. Envoy normalizes a request's path before the comparison: repeated slashes count as one, and a " +
+      "trailing slash makes no difference. `/mcp/` is the same as `/mcp`.",
   ),
   backends: z
     .array(text("the name of a backend"), "expected a list of the names of backends")
     .min(1, "expected at least one backend")
-    .describe("Where its requests go: one backend, until federated routes are built."),
+    .describe("Names of backends. Exactly one: routes with several backends (federated routes) are not supported yet."),
   sessions: z
     .enum(["optional", "required"])
     .default("optional")
     .describe(
-      "`required`: a legacy message without a session (other than `initialize`) is refused instead of forwarded.",
+      "`required`: the router refuses a legacy message without a session, unless it is an `initialize`. `optional`: it " +
+        "forwards the message.",
     ),
 });
 
 export const routesSection = z
   .array(route, "expected a list of routes")
   .min(1, "expected at least one route")
-  .describe("Public paths. A client's URL is that of Envoy with one of them.");
+  .describe("Public paths. A client's URL is Envoy's address followed by one of these paths.");

@@ -7,17 +7,19 @@ export const sessionsSection = z
     idle: duration
       .prefault("30m")
       .describe(
-        "A session ends when nothing used it for this long. At least `timeouts.call` and `timeouts.listen` of each backend.",
+        "A session ends after this long without use. At least `timeouts.call` and `timeouts.listen` of each backend.",
       ),
-    lifetime: duration.prefault("24h").describe("A session ends this long after its initialize, used or not."),
+    lifetime: duration.prefault("24h").describe("A session ends this long after its initialize, even if it is in use."),
     unused: duration
       .prefault("60s")
       .describe(
-        "A session ends this long after its initialize when no request has named it since: its client never came back. At " +
-          "most `idle`.",
+        "A session ends this long after its initialize if no other request has used it: its client did not come back. " +
+          "A time longer than `idle` has no effect.",
       ),
     sweep: duration
       .prefault("10s")
-      .describe("How often expired sessions are looked for, to tell their backends. At most `5m`."),
+      .describe(
+        "Interval between two searches for expired sessions, whose backends are then told to end them. At most `5m`.",
+      ),
   })
   .prefault({});

@@ -7,14 +7,14 @@ import { duration, wholeNumber } from "../values/quantities.ts";
 import { anyText, text } from "../values/text.ts";
 import { redisUrl } from "../values/urls.ts";
 
-/** Where a Redis is. */
+/** How to reach Redis. */
 type RedisPlace =
   | { readonly kind: "single"; readonly host: string; readonly port: number }
   | { readonly kind: "sentinel"; readonly master: string; readonly nodes: readonly TcpAddress[] }
   | { readonly kind: "cluster"; readonly nodes: readonly TcpAddress[] };
 
-/** A Redis, whatever of it was written in its URL. Times in ms. */
-interface RedisStore {
+/** The settings of Redis, those in its URL too. Times in ms. */
+export interface RedisStore {
   readonly kind: "redis";
   readonly at: RedisPlace;
   readonly username: string | undefined;
@@ -25,7 +25,7 @@ interface RedisStore {
   readonly database: number;
   readonly prefix: string;
   readonly timeout: number;
-  /** undefined = `patience.ts` has the default. */
+  /** undefined = the default of `patience.ts`. */
   readonly patience: number | undefined;
   /** PEM files on the router's machine. */
   readonly tls: z.output<typeof writtenTls> | undefined;
@@ -34,63 +34,78 @@ interface RedisStore {
 const nodes = z.array(tcpAddress, "expected a list of addresses").min(1, "expected at least one address");
 
 const writtenTls = z.strictObject({
-  ca: text("the path of a PEM file").optional().describe("Authorities to trust. Default: those of Node.js."),
-  cert: text("the path of a PEM file").optional().describe("Certificate of the router's own."),
-  key: text("the path of a PEM file").optional().describe("Its key."),
-  serverName: text("a host name").optional().describe("Name to verify. Default: the host that is connected to."),
+  ca: text("the path of a PEM file")
+    .optional()
+    .describe("PEM file of the trusted certificate authorities. Default: those of Node.js."),
+  cert: text("the path of a PEM file").optional().describe("PEM file of the router's client certificate."),
+  key: text("the path of a PEM file").optional().describe("PEM file of the private key of `cert`."),
+  serverName: text("a host name")
+    .optional()
+    .describe("Name that the server's certificate must have. Default: the host that the router connects to."),
 });
 
 const writtenRedis = z.strictObject({
   kind: z
     .literal("redis")
-    .describe("Redis 6.2 or later, or Valkey: one of `url`, `sentinel` and `cluster` says where. Routers share it."),
+    .describe(
+      "Redis 6.2 or later, or Valkey. Set exactly one of `url`, `sentinel` and `cluster`. Several routers can share it.",
+    ),
   url: redisUrl
     .optional()
-    .describe("`redis://host:6379`, or `rediss://` for TLS. May hold user, password and number of the database."),
+    .describe(
+      "URL of a single server: `redis://host:6379`, or `rediss://` for TLS. May contain user, password and database " +
+        "number.",
+    ),
   sentinel: z
     .strictObject({
-      master: text("the name of the master").describe("As the Sentinels know it."),
+      master: text("the name of the master").describe("Name of the master, as configured in the Sentinels."),
       nodes: nodes.describe("Addresses of the Sentinels."),
     })
     .optional()
-    .describe("A Redis whose master Sentinels choose."),
+    .describe("A Redis whose master is elected by Sentinels."),
   cluster: z
-    .strictObject({ nodes: nodes.describe("Addresses of some of its nodes; they tell the others.") })
+    .strictObject({ nodes: nodes.describe("Addresses of some nodes; the router discovers the other nodes from them.") })
     .optional()
     .describe("A Redis Cluster."),
   prefix: anyText("a text")
     .regex(/^[\w.-]{1,32}$/, "expected up to 32 letters, digits, dots, hyphens, underscores")
     .meta({ title: "up to 32 letters, digits, dots, hyphens, underscores" })
     .default("mcpr")
-    .describe("How every key begins."),
-  username: text("the name of an ACL user").optional().describe("Default: Redis's own default user."),
+    .describe("Prefix of all keys."),
+  username: text("the name of an ACL user").optional().describe("Name of the ACL user. Default: Redis's default user."),
   passwordFile: text("the path of a file")
     .optional()
-    .describe("A file with the password and nothing else. A path that is not absolute begins where the router runs."),
-  database: wholeNumber(0, 1_000).default(0).describe("Number of the database; a cluster has only 0."),
+    .describe("File that contains only the password. A relative path starts from the router's working directory."),
+  database: wholeNumber(0, 1_000).default(0).describe("Number of the database. A cluster has only 0."),
   timeout: duration
     .prefault("500ms")
     .describe(
-      "Longest that a command may take. A session's request waits for one. At most a third of `processor.messageTimeout`.",
+      "Longest time for one command. A request in a session waits for at least one. At most a third of " +
+        "`processor.messageTimeout`.",
     ),
   patience: duration
     .optional()
     .describe(
-      "A request in a session waits for a Redis that has been away for less than this; a longer absence refuses at once. With three " +
-        "times `timeout`, at most `processor.messageTimeout`. Default: 3s, or what that leaves.",
+      "While Redis has been unavailable for less than this, a request in a session waits for it; after that, it is " +
+        "refused at once. At most `processor.messageTimeout` minus three times `timeout`. Default: 3s, or that maximum if " +
+        "it is less.",
     ),
-  tls: writtenTls.optional().describe("TLS, which `rediss://` switches on too. Paths are on the router's machine."),
+  tls: writtenTls
+    .optional()
+    .describe("TLS to Redis. `rediss://` in `url` turns it on too. Paths are on the router's machine."),
 });
 
 export const storeSection = z
   .discriminatedUnion("kind", [
     z.strictObject({
-      kind: z.literal("memory").describe("Sessions end with the router, and no other router knows them."),
+      kind: z
+        .literal("memory")
+        .describe("Sessions are kept in the memory of one router: they end with it, and no other router knows them."),
     }),
     writtenRedis.transform(readRedis),
   ])
   .prefault({ kind: "memory" })
-  .describe("Where sessions are kept.");
+  .describe("Where sessions are stored.");
 
 type WrittenRedis = z.output<typeof writtenRedis>;
 
@@ -99,14 +114,14 @@ function readRedis(written: WrittenRedis, context: z.RefinementCtx): RedisStore 
   const at = placeOf(written, context);
   const sayOnce = (setting: string, beside: unknown, inUrl: unknown) => {
     if (beside !== undefined && inUrl !== undefined)
-      addFault(context, [setting], "stands in store.url too; say it once");
+      addFault(context, [setting], "is also in store.url; set it in one place");
   };
   sayOnce("username", username, url?.username);
   sayOnce("passwordFile", passwordFile, url?.password);
   sayOnce("database", database || undefined, url?.database);
   if (at === undefined) return z.NEVER;
   if (at.kind === "cluster" && database !== 0)
-    addFault(context, ["database"], `got ${database}, expected 0: a Redis Cluster has no other`);
+    addFault(context, ["database"], `got ${database}, expected 0: a Redis Cluster has only one database`);
   return {
     kind,
     at,
@@ -120,7 +135,7 @@ function readRedis(written: WrittenRedis, context: z.RefinementCtx): RedisStore 
   };
 }
 
-/** undefined where it is not said once. */
+/** undefined if the file names none or several; the error is added to `context`. */
 function placeOf({ url, sentinel, cluster }: WrittenRedis, context: z.RefinementCtx): RedisPlace | undefined {
   const places: (readonly [setting: string, place: RedisPlace])[] = [];
   if (url) places.push(["url", { kind: "single", host: url.host, port: url.port }]);

@@ -1,4 +1,4 @@
-/** Addresses and hosts of a configuration file. `title` is what is expected of one. */
+/** Addresses and hosts. */
 import { isIP } from "node:net";
 import { type Address, HIGHEST_PORT, type TcpAddress } from "../../core/address.ts";
 import { isWhole } from "./quantities.ts";
@@ -11,7 +11,7 @@ export const tcpAddress = fromText<TcpAddress>(
   addressHint,
 );
 
-/** `ip:port` or `[v6]:port`: Envoy's own listeners take no names (envoy.config.core.v3.SocketAddress). */
+/** `ip:port` or `[v6]:port`: Envoy's listeners accept no names (envoy.config.core.v3.SocketAddress). */
 export const envoyListener = fromText<TcpAddress>(
   'an IP address with a port such as "127.0.0.1:8080" or "[::1]:8080"',
   (text) => {
@@ -35,7 +35,7 @@ export const address = fromText<Address>(
   portHint,
 );
 
-/** What a client may write in `Host`: a name, IPv4 or `[v6]`, with or without a port; lower case inside. */
+/** A `Host` header: a name, IPv4 or `[v6]`, with or without a port; parsed to lower case. */
 export const host = fromText<string>(
   'a host such as "mcp.example.com", "10.0.0.1:8080" or "[::1]", without a scheme, path or wildcard',
   (text) => {
@@ -47,14 +47,14 @@ export const host = fromText<string>(
   portHint,
 );
 
-/** Where only the port is wrong, its range. */
+/** The range of ports, if only the port is invalid. */
 function portHint(text: unknown): string | undefined {
   if (typeof text !== "string") return undefined;
   const [, digits] = /:(\d+)$/.exec(text) ?? [];
   return digits !== undefined && !isPort(Number(digits)) ? `a port is a number from 1 to ${HIGHEST_PORT}` : undefined;
 }
 
-/** Where a URL is written, as other gateways take it, its parts. */
+/** The settings to write instead of a URL, which other gateways accept. */
 function addressHint(text: unknown): string | undefined {
   const url = typeof text === "string" && /^https?:\/\//i.test(text) ? URL.parse(text) : null;
   if (!url) return portHint(text);

@@ -1,25 +1,25 @@
-/** Durations, sizes and numbers of a configuration file. `title` is what is expected of one. */
+/** Durations, sizes and numbers. */
 import * as z from "zod";
 import { expecting, fromText, type Hint } from "./text.ts";
 
 const durationUnits: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const sizeUnits: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-/** The longest time that a Node timer and Envoy's int64 of nanoseconds both take: 24 days. */
+/** The longest time that both a Node timer and Envoy's int64 of nanoseconds can hold: 24 days. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-/** Other gateways take a number for seconds, or for milliseconds. */
+/** Some programs read a plain number as seconds, others as milliseconds. */
 const WITH_UNIT: Hint = (written) =>
   typeof written === "number" || isDigits(written) ? 'a number needs its unit, as in "30s"' : undefined;
 
-/** Tools quote numbers that were made of a text: Helm's --set-string, envsubst. */
+/** Tools quote numbers that they had as texts: Helm's --set-string, for example. */
 const UNQUOTED: Hint = (written) => (isDigits(written) ? "write it without quotes" : undefined);
 
 const DURATION = 'a duration such as "500ms", "10s", "30m" or "24h"';
 
-/** `500ms`, `10s`, `30m`, `24h`, `7d`; milliseconds inside. Zero is no duration. */
+/** `500ms`, `10s`, `30m`, `24h`, `7d`; parsed to milliseconds. Zero is invalid. */
 export const duration = fromText<number>(DURATION, durationMs, WITH_UNIT);
 
-/** `512B`, `256KiB`, `4MiB`, or a plain number of bytes; at least one byte, and at most `largest`, written the same way. */
+/** `512B`, `256KiB`, `4MiB`, or a plain number of bytes; from one byte to `largest`. */
 export function byteSize(largest: string) {
   const max = bytesOf(largest);
   const expected = `a size such as "512B", "4KiB" or "1MiB", from 1 byte to ${largest}`;
@@ -31,7 +31,6 @@ export function byteSize(largest: string) {
     .meta({ title: expected });
 }
 
-/** A whole number of things. */
 export function wholeNumber(min: number, max: number) {
   const expected = `a whole number from ${min} to ${max}`;
   const told = expecting(expected, UNQUOTED);
@@ -42,22 +41,22 @@ export function wholeNumber(min: number, max: number) {
 }
 
 /**
- * `off`. YAML 1.1 reads `off`, `Off` and `OFF` as false, so tools that read and write it (Helm, kustomize, PyYAML) turn them into
- * `false`; YAML 1.2, which this file is read as, has them as texts (YAML 1.1 bool type, https://yaml.org/type/bool.html).
+ * YAML 1.1 reads `off`, `Off` and `OFF` as false (https://yaml.org/type/bool.html), so tools that use it (Helm, kustomize, PyYAML) write
+ * them as `false`. YAML 1.2 reads them as texts.
  */
 const off = z.union([z.enum(["off", "Off", "OFF"]), z.literal(false)]).transform((): "off" => "off");
 
 const DURATION_OR_OFF = `${DURATION}, or off`;
 const durationOrOffTold = expecting(DURATION_OR_OFF, WITH_UNIT);
 
-/** A duration; undefined where it is `off`. */
+/** A duration; undefined if it is `off`. */
 export const durationOrOff = z
   .union([off, z.string()], durationOrOffTold)
   .refine((value) => value === "off" || durationMs(value) !== undefined, durationOrOffTold)
   .transform((value) => (value === "off" ? undefined : durationMs(value)))
   .meta({ title: DURATION_OR_OFF });
 
-/** A number that nothing goes above; undefined where it is `off`. Zero, which nobody means, is the default. */
+/** An upper limit; undefined if it is `off`. Zero, which nobody means, stands for the default. */
 export function cap(standard: number, max: number) {
   const { expected, value } = numberOrOff(max);
   return value
@@ -66,7 +65,7 @@ export function cap(standard: number, max: number) {
     .meta({ title: expected });
 }
 
-/** A number that nothing goes above, whose default another setting has: undefined where it is not written, or zero. */
+/** An upper limit whose default depends on another setting: undefined if it is absent or zero. */
 export function dependentCap(max: number) {
   const { expected, value } = numberOrOff(max);
   return value

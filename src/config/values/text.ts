@@ -1,13 +1,12 @@
 /**
- * Texts of a configuration file, and the messages for values that are wrong. `title` is what is expected of a value, in errors and in
- * docs/configuration.md.
+ * Texts, and the messages for invalid values. A value's `title` says what is expected of it, in errors and in docs/configuration.md.
  */
 import * as z from "zod";
 
-/** What else an error says to somebody who wrote this. */
+/** An addition to the error for a certain invalid value. */
 export type Hint = (written: unknown) => string | undefined;
 
-/** What zod tells of a value that is wrong. */
+/** zod's message for an invalid value. */
 export function expecting(expected: string, hint: Hint) {
   const error = ({ input }: { readonly input?: unknown }): string => {
     const more = hint(input);
@@ -16,11 +15,11 @@ export function expecting(expected: string, hint: Hint) {
   return { error };
 }
 
-/** YAML reads an unquoted 1e5, 0x1F or true as no text. */
+/** YAML does not read an unquoted 1e5, 0x1F or true as text. */
 const QUOTE: Hint = (written) =>
   typeof written === "number" || typeof written === "boolean" ? "put it in quotes" : undefined;
 
-/** Any text, to be bounded by a pattern. */
+/** Any text; the caller adds a pattern. */
 export function anyText(expected: string) {
   return z.string(expecting(expected, QUOTE));
 }
@@ -30,14 +29,14 @@ export function text(expected: string) {
   return anyText(expected).min(1, `expected ${expected}`).meta({ title: expected });
 }
 
-/** `true` or `false`. Tools that write YAML quote them where they were made of a text. */
+/** `true` or `false`. Tools quote them if they had them as texts. */
 export const trueOrFalse = z.boolean(
   expecting("true or false", (written) =>
     written === "true" || written === "false" ? "write it without quotes" : undefined,
   ),
 );
 
-/** A value that is written as a text and read by `parse`; undefined = it is wrong. */
+/** A value that is written as a text. `parse` returns undefined for an invalid one. */
 export function fromText<T>(expected: string, parse: (text: string) => T | undefined, hint: Hint = () => undefined) {
   const told = expecting(expected, hint);
   const read = (text: string, context: z.RefinementCtx): T => {

@@ -1,14 +1,14 @@
-/** Origins and URLs of a configuration file. `title` is what is expected of one. */
+/** Origins and URLs. */
 import { unescape as percentDecoded } from "node:querystring";
 import type { TcpAddress } from "../../core/address.ts";
 import { fromText } from "./text.ts";
 
-/** Of these, browsers leave out the scheme's own port. */
+/** Schemes whose default port browsers omit from an origin. */
 const WEB_SCHEMES = new Set(["http", "https"]);
 
 /**
- * An origin as browsers send it: scheme, host, and a port unless it is the scheme's own; lower case inside. Browser
- * extensions and web views have schemes of their own, whose origin is all that is written (`URL` calls it "null").
+ * An origin as browsers send it: scheme, host, and a port unless it is the scheme's default; parsed to lower case. Origins with the
+ * schemes of browser extensions and web views are compared as written, because `URL` gives "null" for them.
  */
 export const origin = fromText<string>(
   'an origin such as "https://app.example.com" or "chrome-extension://…": no path, no wildcard, no default port',
@@ -22,14 +22,13 @@ export const origin = fromText<string>(
   },
 );
 
-/** Something to fetch over HTTP. */
 export interface WebUrl extends TcpAddress {
   readonly tls: boolean;
-  /** As it is written. */
+  /** The URL as written. */
   readonly href: string;
 }
 
-/** `https://host/path`, or `http://`; without a user, since nothing would send it, and without a fragment. */
+/** `https://host/path`, or `http://`; without a user, which Envoy would not send, and without a fragment. */
 export const webUrl = fromText<WebUrl>('a URL such as "https://issuer.example/.well-known/jwks.json"', (href) => {
   if (!/^https?:\/\/[^\s/?#@]+(?:[/?][!"$-~]*)?$/.test(href) || !URL.canParse(href)) return undefined;
   const { protocol, hostname, port } = new URL(href);
@@ -37,7 +36,7 @@ export const webUrl = fromText<WebUrl>('a URL such as "https://issuer.example/.w
   return { href, tls, host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? (tls ? 443 : 80) : Number(port) };
 });
 
-/** Where one Redis is, and what the URL says of entering it. */
+/** The parts of the URL of a Redis. */
 export interface RedisUrl {
   readonly host: string;
   readonly port: number;

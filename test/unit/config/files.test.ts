@@ -29,7 +29,7 @@ test("of the router's own that are not there each is an error", async () => {
   const store = { kind: "redis", url: "redis://h", passwordFile: away, tls: { ca: away, cert: away, key: away } };
   const settings = ["store.passwordFile", "store.tls.ca", "store.tls.cert", "store.tls.key"];
   expect(await look({ store })).toEqual({
-    errors: settings.map((setting) => `${setting}: cannot read ${away}: there is no such file`),
+    errors: settings.map((setting) => `${setting}: cannot read ${away}: no such file`),
     warnings: [],
   });
 });
@@ -38,7 +38,7 @@ test("of Envoy's, which may be on another machine, each is a warning", async () 
   const jwt = (jwks: object) => ({ identity: { kind: "jwt", issuer: "i", audiences: ["a"], jwks } });
   const backends = { one: { endpoints: ["h:1"], tls: { sni: "h", ca: away } } };
   const warning = (setting: string) =>
-    `${setting}: ${away} cannot be read here: there is no such file; Envoy needs it on its own machine`;
+    `${setting}: ${away} cannot be read here: no such file; Envoy needs it on its machine`;
   expect(await look({ gateway: { tls: { cert: away, key: away } }, backends, ...jwt({ file: away }) })).toEqual({
     errors: [],
     warnings: ["gateway.tls.cert", "gateway.tls.key", "backends.one.tls.ca", "identity.jwks.file"].map(warning),

@@ -68,7 +68,7 @@ describe("what is nested too deep is said so, without a stack:", () => {
 
   test("in those words", () => {
     expect(errorsIn(`backends: ${"[".repeat(20_000)}${"]".repeat(20_000)}\n`)).toEqual([
-      "not YAML that is of use: it is nested too deep",
+      "unusable YAML: nested too deep",
     ]);
   });
 });

@@ -52,7 +52,7 @@ test.each([
   ["recoveredAnswer", "recoveredAnswers"],
 ])("limits.%s cannot be above limits.%s", (part, whole) => {
   expect(errorsOf({ limits: { [part]: "2MiB", [whole]: "1MiB" } })).toEqual([
-    `limits.${part}: got 2097152 bytes, expected at most limits.${whole} (1048576 bytes), which all of them share`,
+    `limits.${part}: got 2097152 bytes, expected at most limits.${whole} (1048576 bytes), the total of all of them`,
   ]);
   expect(errorsOf({ limits: { [part]: "1MiB", [whole]: "1MiB" } })).toEqual([]);
 });
@@ -249,7 +249,7 @@ describe("an error names the path, the value, and what was expected", () => {
 
   test("a value that holds itself", () => {
     expect(errorsIn("backends: &a [*a]")).toContain(
-      "backends: got a value that holds itself, expected the backends, each by its name",
+      "backends: got a value that contains itself, expected the backends, each by its name",
     );
   });
 
@@ -364,7 +364,7 @@ describe("hosts", () => {
   });
 
   test("a warning says what it means when none are set and nothing else keeps foreign pages out", () => {
-    const warning = expect.stringMatching(/^gateway\.hosts is not set: any Host is taken.*DNS rebinding/);
+    const warning = expect.stringMatching(/^gateway\.hosts is not set: any Host is accepted.*DNS rebinding/);
     expect(warningsOf({})).toEqual([warning]);
     expect(warningsOf({ gateway: { hosts: ["gw.example"] } })).toEqual([]);
     expect(warningsOf({ gateway: { origins: ["https://app.example"] } })).toEqual([]);
@@ -414,13 +414,15 @@ describe("settings that contradict each other", () => {
   test("two routes with one path", () => {
     const routes = [...MINIMAL.routes, ...MINIMAL.routes];
     expect(errorsOf({ routes })).toEqual([
-      'routes[1].path: got "/mcp", which routes[0] has already; a slash at the end makes no other path',
+      'routes[1].path: got "/mcp", which routes[0] already has; a trailing slash makes no difference',
     ]);
   });
 
   test("two routes whose paths differ by a slash at the end", () => {
     const routes = [...MINIMAL.routes, { path: "/mcp/", backends: ["one"] }];
-    expect(errorsOf({ routes })).toEqual([expect.stringContaining('routes[1].path: got "/mcp/", which routes[0] has')]);
+    expect(errorsOf({ routes })).toEqual([
+      expect.stringContaining('routes[1].path: got "/mcp/", which routes[0] already has'),
+    ]);
   });
 
   test.each(["/mcp", "/mcp/"])("a path for health checks that is a route's: %s", (health) => {
@@ -432,16 +434,16 @@ describe("settings that contradict each other", () => {
 
   test("two listeners on one address", () => {
     expect(errorsOf({ gateway: { listen: "10.0.0.1:1" }, envoy: { admin: "10.0.0.1:1" } })).toEqual([
-      "envoy.admin: got 10.0.0.1:1, but gateway.listen listens on 10.0.0.1:1 already",
+      "envoy.admin: got 10.0.0.1:1, but gateway.listen already listens on 10.0.0.1:1",
     ]);
   });
 
   test("two listeners on one port, one of them on every address", () => {
     expect(errorsOf({ gateway: { listen: "0.0.0.0:1" }, processor: { http: "127.0.0.1:1" } })).toEqual([
-      "processor.http: got 127.0.0.1:1, but gateway.listen listens on 0.0.0.0:1 already",
+      "processor.http: got 127.0.0.1:1, but gateway.listen already listens on 0.0.0.0:1",
     ]);
     expect(errorsOf({ gateway: { listen: "127.0.0.1:1" }, envoy: { admin: "[::]:1" } })).toEqual([
-      "envoy.admin: got [::]:1, but gateway.listen listens on 127.0.0.1:1 already",
+      "envoy.admin: got [::]:1, but gateway.listen already listens on 127.0.0.1:1",
     ]);
     expect(errorsOf({ gateway: { listen: "10.0.0.1:1" }, envoy: { admin: "127.0.0.1:1" } })).toEqual([]);
   });
@@ -469,8 +471,8 @@ describe("settings that contradict each other", () => {
     const of = (timeouts: object, backend: object = {}) =>
       warningsOf({ gateway, timeouts, backends: { one: { ...MINIMAL.backends.one, ...backend } } });
     const warning =
-      "timeouts.call of backend one (9.999s) is below its timeouts.initialize (10s): a call may be cut off while the " +
-      "session that it needs is still being recovered";
+      "timeouts.call of backend one (9.999s) is below its timeouts.initialize (10s): Envoy may cut off a call while its " +
+      "session is still being recovered";
     expect(of({ call: "9999ms" })).toEqual([warning]);
     expect(of({}, { timeouts: { call: "9999ms" } })).toEqual([warning]);
     expect(of({ call: "9999ms" }, { timeouts: { call: "10s" } })).toEqual([]);
@@ -483,7 +485,7 @@ describe("settings that contradict each other", () => {
     expect(loaded).toMatchObject({
       ok: true,
       config: { sessions: { idle: 60 * minutes, lifetime: 60 * minutes } },
-      warnings: ["sessions.idle is above sessions.lifetime: clamped to it"],
+      warnings: ["sessions.idle is longer than sessions.lifetime: the lifetime is used for both"],
     });
   });
 });
@@ -546,9 +548,9 @@ describe("a store in Redis", () => {
       errorsOf(redis({ url, cluster: { nodes: ["h:1"] }, username: "u", passwordFile: "/p", database: 1 })),
     ).toEqual([
       "store: got url and cluster, expected one of url, sentinel and cluster",
-      "store.username: stands in store.url too; say it once",
-      "store.passwordFile: stands in store.url too; say it once",
-      "store.database: stands in store.url too; say it once",
+      "store.username: is also in store.url; set it in one place",
+      "store.passwordFile: is also in store.url; set it in one place",
+      "store.database: is also in store.url; set it in one place",
     ]);
   });
 
@@ -557,7 +559,7 @@ describe("a store in Redis", () => {
     [{ url: "redis://h", cluster: { nodes: ["h:1"] } }, "store: got url and cluster, expected one of"],
     [
       { url: "http://h" },
-      'store.url: got a text that is not shown, since it may be a secret, expected a URL such as "redis:',
+      'store.url: got a text that is not shown because it may be a secret, expected a URL such as "redis:',
     ],
     [{ url: "redis://a:b@h:1/db" }, "store.url: got redis://***@***, expected a URL"],
     [{ url: "redis://a:b@h:70000" }, "store.url: got redis://***@h:70000, expected a URL"],
@@ -569,14 +571,14 @@ describe("a store in Redis", () => {
     ],
     [
       { url: "redis://h", timeout: "1s", patience: "2001ms" },
-      "store.patience: got 2.001s, expected at most processor.messageTimeout less three times store.timeout (2s)",
+      "store.patience: got 2.001s, expected at most processor.messageTimeout minus three times store.timeout (2s)",
     ],
-    [{ url: "redis://me@h", username: "me" }, "store.username: stands in store.url too"],
-    [{ url: "redis://:secret@h", passwordFile: "/p" }, "store.passwordFile: stands in store.url too"],
-    [{ url: "redis://h/1", database: 2 }, "store.database: stands in store.url too"],
+    [{ url: "redis://me@h", username: "me" }, "store.username: is also in store.url"],
+    [{ url: "redis://:secret@h", passwordFile: "/p" }, "store.passwordFile: is also in store.url"],
+    [{ url: "redis://h/1", database: 2 }, "store.database: is also in store.url"],
     [
       { url: "redis://h", prefix: "{x}" },
-      "store.prefix: got a text that is not shown, since it may be a secret, expected",
+      "store.prefix: got a text that is not shown because it may be a secret, expected",
     ],
   ])("that is wrong: %j", (over, error) => {
     expect(errorsOf(redis(over))).toEqual([expect.stringContaining(error)]);
@@ -633,7 +635,7 @@ describe("admission", () => {
       'admission.park: got "soon", expected a duration such as "500ms", "10s", "30m" or "24h", or off',
     ],
     [{ park: 60 }, "admission.park: got 60, expected a duration such as"],
-    [{ wait: "41s" }, "admission.wait: got 41s, expected at most 40s: Envoy gives a request up"],
+    [{ wait: "41s" }, "admission.wait: got 41s, expected at most 40s: Envoy ends a request"],
     [{ sessions: -1 }, "admission.sessions: got -1, expected a whole number from 1 to 10000000, or off"],
     [{ perPrincipal: 1.5 }, "admission.perPrincipal: got 1.5, expected a whole number"],
     [{ anonymous: -1 }, "admission.anonymous: got -1, expected a whole number from 1 to 10000000, or off"],
@@ -684,7 +686,7 @@ describe("workers", () => {
     [{ store: redis, processor: { workers: 2, listen: "127.0.0.1:65535" } }, "processor.workers: got 2, which needs"],
     [
       { store: redis, processor: { workers: 3, listen: "127.0.0.1:8079" } },
-      "worker 1 of processor.workers: got 127.0.0.1:8080, but gateway.listen listens on 0.0.0.0:8080 already",
+      "worker 1 of processor.workers: got 127.0.0.1:8080, but gateway.listen already listens on 0.0.0.0:8080",
     ],
   ])("that is wrong: %j", (over, error) => {
     expect(errorsOf(over)[0]).toContain(error);
@@ -710,7 +712,7 @@ describe("identity", () => {
     [{ ...jwt, audiences: [] }, "identity.audiences: got [], expected at least one audience"],
     [{ ...jwt, jwks: {} }, "identity.jwks: got neither, expected one of file"],
     [{ ...jwt, jwks: { file: "/k", uri: "https://x" } }, "identity.jwks: got both, expected one of file"],
-    [{ ...jwt, jwks: { file: "/k", ca: "/ca.pem" } }, "identity.jwks.ca: is for uri"],
+    [{ ...jwt, jwks: { file: "/k", ca: "/ca.pem" } }, "identity.jwks.ca: applies only to uri"],
     [{ ...jwt, jwks: { uri: "issuer.example/jwks" } }, 'identity.jwks.uri: got "issuer.example/jwks", expected a URL'],
     [{ ...jwt, jwks: { uri: "https://me:secret@issuer.example/" } }, "identity.jwks.uri: got"],
     [{ ...jwt, jwks: { uri: "https://issuer.example/#keys" } }, "identity.jwks.uri: got"],
@@ -718,7 +720,10 @@ describe("identity", () => {
     [{ ...jwt, name: "x-user" }, 'identity: unknown setting "name"'],
     [{ kind: "header" }, "identity.name: "],
     [{ kind: "header", name: ":path" }, 'identity.name: got ":path", expected the name of a header'],
-    [{ kind: "header", name: "Authorization" }, 'identity.name: got "authorization", expected a header that holds'],
+    [
+      { kind: "header", name: "Authorization" },
+      'identity.name: got "authorization", expected a header that identifies',
+    ],
     [{ kind: "header", name: "x-mcp-session" }, 'identity.name: got "x-mcp-session"'],
   ])("that is wrong: %j", (identity, error) => {
     expect(errorsOf({ identity })).toEqual([expect.stringContaining(error)]);
@@ -753,7 +758,7 @@ describe("identity", () => {
     (name) => {
       const identity = { kind: "header", name };
       const removed = expect.stringMatching(
-        `^identity.name: Envoy removes ${name.toLowerCase()}, .* gateway.trustedHops`,
+        `^identity.name: Envoy removes ${name.toLowerCase()} and .* gateway.trustedHops`,
       );
       expect(warningsOf({ identity })).toContainEqual(removed);
       expect(warningsOf({ gateway: { trustedHops: 1 }, identity })).not.toContainEqual(removed);
@@ -761,18 +766,18 @@ describe("identity", () => {
   );
 });
 
-describe("what is not built yet is refused by name", () => {
+describe("what is not supported yet is refused by name", () => {
   test.each<[Sections, string]>([
     [
       {
         backends: { one: { endpoints: ["h:1"] }, two: { endpoints: ["h:2"] } },
         routes: [{ path: "/mcp", backends: ["one", "two"] }],
       },
-      'routes[0].backends: "one, two" is not built yet; a federated route',
+      'routes[0].backends: got "one, two", a federated route, which is not supported yet',
     ],
     [
       { routes: [{ path: "/mcp", backends: ["one", "one"] }] },
-      'routes[0].backends: "one, one" is not built yet; a federated route',
+      'routes[0].backends: got "one, one", a federated route, which is not supported yet',
     ],
   ])("%j", (over, error) => {
     expect(errorsOf(over)).toEqual([expect.stringContaining(error)]);

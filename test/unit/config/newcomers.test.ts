@@ -51,7 +51,7 @@ describe("an endpoint that is Envoy or the router itself is refused:", () => {
 
 test("an endpoint that is there twice is refused, in whatever case, and another backend may have it", () => {
   expect(said(at("Server:3001", "b:3001", "server:3001"))).toEqual([
-    'backends.one.endpoints[2]: got "server:3001", which endpoints[0] is already',
+    'backends.one.endpoints[2]: got "server:3001", the same as endpoints[0]',
   ]);
   const backends = { one: { endpoints: ["a:1"] }, two: { endpoints: ["a:1"], path: "/other" } };
   const routes = Object.keys(backends).map((name) => ({ path: `/${name}`, backends: [name] }));
@@ -68,15 +68,15 @@ test.each([
   ["/mcp/*", "routes[0].path"],
   ["/mcp/:id", "routes[0].path"],
   ["/**", "routes[0].path"],
-])("a glob in a route's path is taken as it is written, which is said: %s", (path, where) => {
+])("a glob in a route's path is matched literally, with a warning: %s", (path, where) => {
   expect(said({ routes: [{ path, backends: ["one"] }] })).toEqual([
-    `warning: ${where}: "${path}" is taken as it is written: a path has no wildcards, and stands for itself alone`,
+    `warning: ${where}: "${path}" is matched literally: paths have no wildcards`,
   ]);
 });
 
 test("so it is in a backend's path", () => {
   expect(said({ backends: { one: { endpoints: ["a:1"], path: "/mcp/*" } } })).toEqual([
-    expect.stringContaining('warning: backends.one.path: "/mcp/*" is taken as it is written'),
+    expect.stringContaining('warning: backends.one.path: "/mcp/*" is matched literally'),
   ]);
 });
 

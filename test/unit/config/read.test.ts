@@ -36,7 +36,7 @@ test("a file that is not there is named, with the option that names another", as
   expect(error).toBeInstanceOf(ConfigError);
   expect(error).toMatchObject({
     file,
-    errors: [expect.stringMatching(/^cannot be read: ENOENT.*; name your mcp-router\.yaml by --config$/)],
+    errors: [expect.stringMatching(/^cannot be read: ENOENT.*; pass the path of your mcp-router\.yaml with --config$/)],
     message: expect.stringContaining(file),
   });
 });

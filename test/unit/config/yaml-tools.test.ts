@@ -123,9 +123,7 @@ describe("an error says what to write where a tool or YAML changed the kind of a
     const errors = loadText(
       "backends: { one: { <<: { path: /x }, endpoints: [h:1] } }\nroutes: [{ path: /mcp, backends: [one] }]",
     );
-    expect(errors).toEqual([
-      'backends.one: unknown setting "<<"; YAML 1.2 has no merge keys: write out what it stands for',
-    ]);
+    expect(errors).toEqual(['backends.one: unknown setting "<<"; YAML 1.2 has no merge keys; write the settings out']);
   });
 
   test.each(["1e5", "0x1F", "True", "~"])("a name that YAML reads as no text: %s", (name) => {
@@ -133,7 +131,7 @@ describe("an error says what to write where a tool or YAML changed the kind of a
       `backends:\n  ${name}: { endpoints: [h:1] }\nroutes: [{ path: /mcp, backends: ["${name}"] }]`,
     );
     expect(errors).toEqual([
-      "not YAML that is of use: a key at line 2, column 3 that is read as no text; put it in quotes",
+      "unusable YAML: a key at line 2, column 3 that YAML does not read as text; put it in quotes",
     ]);
   });
 
