@@ -2,8 +2,10 @@
 import { createAdmission } from "./admission/admission.ts";
 import { createInUse } from "./admission/in-use.ts";
 import { parkingLedger } from "./admission/parking.ts";
-import { type SweeperOptions, startSweeper } from "./admission/sweeper.ts";
-import { createEgress, type Egress } from "./backends/client.ts";
+import { startSweeper } from "./admission/sweeper.ts";
+import { createEgress } from "./backends/client.ts";
+import { credentialHeaders } from "./backends/credentials.ts";
+import { createSessionEnder } from "./backends/end.ts";
 import type { Config, Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
@@ -25,7 +27,6 @@ import { createModeOverrideHealth } from "./recovery/mode-override.ts";
 import { createRecovery } from "./recovery/recover.ts";
 import { createReplayableRequests } from "./recovery/replayable.ts";
 import { createResume } from "./recovery/resume.ts";
-import { credentialHeaders } from "./recovery/sent-headers.ts";
 import { reloadOnChange } from "./reload.ts";
 import { openSharedState } from "./shared-state.ts";
 import { errorLine } from "./telemetry/error-line.ts";
@@ -112,19 +113,21 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     started.defer(() => egress.close());
     const atCap = capObserver(log, () => policy.admission.sessions);
     const observeSweep = sweepObserver(metrics, log, atCap);
+    const backendOf = (name: string) => inForce.backends.find((backend) => backend.name === name);
+    const ender = createSessionEnder({ egress, backendOf, observe: observeSweep });
     const sweeper = startSweeper({
       ledger: opened.ledger,
       store,
-      endBackendSession: backendEnder(egress, () => inForce),
+      end: ender.end,
       interval: config.sessions.sweep,
       observe: observeSweep,
     });
-    started.defer(() => sweeper.stop());
+    started.defer(() => ender.stop(sweeper.stop()));
     const ledger = parkingLedger({
       ledger: opened.ledger,
       store,
-      tell: (...ended) => sweeper.tellInTurn(...ended),
-      recovers: (backend) => inForce.backends.some((one) => one.name === backend && one.onSessionLost === "recover"),
+      tell: ender.endInTurn,
+      recovers: (backend) => backendOf(backend)?.onSessionLost === "recover",
       observe: observeSweep,
     });
     const inUse = createInUse({
@@ -137,7 +140,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       store,
       locks,
       egress,
-      abandon: (...begun) => sweeper.tell(...begun),
+      ender,
       observe: recoveryObserver(metrics, log),
     });
     const observeRequest = requestObserver(metrics, log, atCap);
@@ -159,10 +162,8 @@ async function serveHere(start: ProcessStart): Promise<Router> {
         refused: (reason, route) => observeRequest({ kind: "rejected", reason, route }),
         overrideRefused: (missed, route) => observeRequest({ kind: "override-refused", route, missed }),
       }),
-      abandon: (backend, begun, headers) => {
-        const { origin = "remove" } = inForce.backends.find(({ name }) => name === backend) ?? {};
-        return sweeper.tell(backend, begun, credentialHeaders(headers, origin));
-      },
+      abandon: (backend, begun, headers) =>
+        ender.end(backend, begun, credentialHeaders(headers, backendOf(backend)?.origin ?? "remove")),
       observe: observeRequest,
     });
     const server = createExtProcServer({
@@ -224,14 +225,6 @@ async function letGo({ config, log }: Start, started: AsyncDisposableStack, isCl
 
 function healthFault(log: Logger): (error: unknown) => void {
   return (error) => log.error(errorLine(error), "health or metrics could not be told");
-}
-
-/** Tells backends through Envoy, by what the configuration in force says of them. One that it names no more is not told. */
-function backendEnder(egress: Egress, config: () => Config): SweeperOptions["endBackendSession"] {
-  return async (backend, ended, credentials, signal) => {
-    const path = config().backends.find(({ name }) => name === backend)?.path;
-    if (path !== undefined) await egress.endSession({ backend, path }, ended, credentials, signal);
-  };
 }
 
 /** The primary of several workers: it serves no requests itself. */

@@ -1,15 +1,13 @@
 /**
- * Our own calls to backends, through Envoy's egress listener: Envoy does TLS, connections and timeouts of them as of the
- * clients', and its access log tells them apart by the listener, and by `x-client-id` where no client has said its own.
+ * Our own HTTP calls to backends, through Envoy's egress listener: Envoy does their TLS, connections and timeouts as it does the
+ * clients'. Its access log tells them apart by the listener, and by `x-client-id` unless a client has named itself.
  */
 import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { MCP_SESSION_ID, OWN_CLIENT_ID_PREFIX, X_CLIENT_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../core/headers.ts";
-import { type Header, isSuccess } from "../core/http.ts";
+import type { Header } from "../core/http.ts";
+import type { Backend } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
-
-/** How long (ms) the end of a session may take. */
-const END_TIMEOUT_MS = 5_000;
 
 /**
  * Largest head (bytes) of an answer. Envoy passes on heads of a backend up to 60 KiB (max_response_headers_kb) and adds some
@@ -17,107 +15,80 @@ const END_TIMEOUT_MS = 5_000;
  */
 const LARGEST_HEAD = 64 * 1024;
 
-/** A backend, as Envoy knows it. */
-export interface BackendEndpoint {
-  /** Its name as an Envoy cluster. */
-  readonly backend: string;
-  /** Path, and query, of its MCP endpoint. */
-  readonly path: string;
+/** Where our calls go. */
+export interface Destination {
+  readonly backend: Backend;
+  /** The query with its question mark, or "". */
+  readonly query: string;
 }
 
-/** Why we call, as the access log has it, but where the headers say for which client. */
-type Purpose = "initialize" | "recovery" | "sweep";
-
 interface Call {
-  readonly purpose: Purpose;
-  readonly target: BackendEndpoint;
+  /** Why we call: the access log has it where the headers do not name a client. */
+  readonly purpose: "initialize" | "recovery" | "sweep";
+  readonly to: Destination;
   /** undefined: in no session, at any endpoint. */
-  readonly pin: BackendSession | undefined;
+  readonly session: BackendSession | undefined;
   readonly method: "POST" | "DELETE";
-  /** Beside those that the rest says. */
+  /** Beside those that the other fields become. */
   readonly headers: readonly Header[];
   readonly body?: string | Uint8Array;
 }
 
 export interface Answer {
   readonly status: number;
-  /** The first of a name; names are lower case. */
+  /** The first field of a name; names are lower case. */
   header(name: string): string | undefined;
-  /** All fields, several of one name one after another. */
+  /** All fields; several of one name stay several. */
   readonly headers: readonly Header[];
-  /** `ip:port` that answered. */
+  /** `ip:port` that answered; undefined where Envoy did. */
   readonly endpoint: string | undefined;
   /** To be read, or discarded. */
   readonly body: Readable;
-  /** Nobody wants the body. */
+  /** Throws the body away. */
   discard(): void;
 }
 
 export interface Egress {
   /**
-   * Resolves with the answer's head. Rejects where Envoy cannot be reached, and when it is aborted, which also cuts the body
-   * off. Nothing is bounded in time: Envoy bounds a call as it does the clients'.
+   * Resolves with the head of the answer. Rejects where Envoy cannot be reached, and when the call is aborted, which also cuts the
+   * body off. It has no timeout: Envoy bounds these calls as it does the clients'.
    */
   send(call: Call, signal: AbortSignal): Promise<Answer>;
-  /**
-   * Ends a session at its backend (MCP 2025-11-25, "Session Management": DELETE). That a backend knows it no more, or lets no
-   * client end sessions (405), is as good. Rejects where the backend was not told.
-   * @param headers credentials, where somebody's are at hand
-   */
-  endSession(
-    target: BackendEndpoint,
-    pin: BackendSession,
-    headers: readonly Header[],
-    signal: AbortSignal,
-  ): Promise<void>;
   close(): Promise<void>;
 }
 
 /** @param address of Envoy's egress listener: `http://host:port`. Nothing is connected before the first call. */
 export function createEgress(address: string): Egress {
   const pool = new Pool(address, { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: LARGEST_HEAD });
-
-  const send: Egress["send"] = async ({ purpose, target, pin, method, headers, body }, signal) => {
-    const own: Header[] = [[X_MCP_BACKEND, target.backend]];
-    // A backend may know its caller by it.
-    if (!headers.some(([name]) => name === X_CLIENT_ID)) own.push([X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`]);
-    if (pin) own.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
-    const answer = await pool.request({
-      method,
-      path: target.path,
-      headers: [...headers, ...own].flat(),
-      signal,
-      ...(body !== undefined && { body }),
-    });
-    // Whoever reads the body gets its error; when it is aborted, nobody may be reading.
-    answer.body.on("error", () => undefined);
-    const header = (name: string) => {
-      const value = answer.headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    };
-    return {
-      status: answer.statusCode,
-      header,
-      headers: Object.entries(answer.headers).flatMap(([name, value = []]) =>
-        [value].flat().map((each): Header => [name, each]),
-      ),
-      endpoint: header(X_MCP_ENDPOINT),
-      body: answer.body,
-      discard: () => void answer.body.dump().catch(() => undefined),
-    };
-  };
-
   return {
-    send,
-
-    async endSession(target, pin, headers, signal) {
-      const timeout = AbortSignal.timeout(END_TIMEOUT_MS);
-      // No MCP-Protocol-Version, which would have to be the negotiated one: servers then assume 2025-03-26.
-      const call: Call = { purpose: "sweep", target, pin, method: "DELETE", headers };
-      const { status, discard } = await send(call, AbortSignal.any([signal, timeout]));
-      discard();
-      const told = isSuccess(status) || status === 404 || status === 405;
-      if (!told) throw new Error(`the backend answers ${status}`);
+    async send({ purpose, to, session, method, headers, body }, signal) {
+      const own: Header[] = [[X_MCP_BACKEND, to.backend.name]];
+      // A backend may know its caller by it.
+      if (!headers.some(([name]) => name === X_CLIENT_ID)) own.push([X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`]);
+      if (session) own.push([X_MCP_ENDPOINT, session.endpoint], [MCP_SESSION_ID, session.sessionId]);
+      const answer = await pool.request({
+        method,
+        path: to.backend.path + to.query,
+        headers: [...headers, ...own].flat(),
+        signal,
+        ...(body !== undefined && { body }),
+      });
+      // A reader of the body gets its error; when the call is aborted there may be no reader.
+      answer.body.on("error", () => undefined);
+      const header = (name: string) => {
+        const value = answer.headers[name];
+        return Array.isArray(value) ? value[0] : value;
+      };
+      return {
+        status: answer.statusCode,
+        header,
+        headers: Object.entries(answer.headers).flatMap(([name, value = []]) =>
+          [value].flat().map((each): Header => [name, each]),
+        ),
+        endpoint: header(X_MCP_ENDPOINT),
+        body: answer.body,
+        discard: () => void answer.body.dump().catch(() => undefined),
+      };
     },
 
     close: () => pool.destroy(),

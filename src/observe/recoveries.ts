@@ -6,11 +6,20 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { seldom } from "../telemetry/seldom.ts";
 
+/** `suspicion` in log lines. Users filter by these words. */
+const LOGGED_SUSPICION = {
+  unreachable: "gone",
+  probe: "ask",
+  "probe-and-log-in": "ask-and-log-in",
+  parked: "parked",
+} as const satisfies Record<RecoveryEvent["suspicion"], string>;
+
 export function recoveryObserver(metrics: Metrics, log: Logger): (event: RecoveryEvent) => void {
   const isDue = seldom();
   return ({ key, backend, suspicion, outcome, why, from, to, ms }) => {
     metrics.recovered(backend, outcome, ms / 1000);
-    const line = { session: sessionTag(key), backend, suspicion, outcome, why, from, to, ms: Math.round(ms) };
+    const logged = LOGGED_SUSPICION[suspicion];
+    const line = { session: sessionTag(key), backend, suspicion: logged, outcome, why, from, to, ms: Math.round(ms) };
     switch (outcome) {
       case "recovered":
         return log.info(line, suspicion === "parked" ? "a parked session goes on" : "a lost session was recovered");

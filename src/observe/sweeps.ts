@@ -1,13 +1,18 @@
 /** What is counted and logged of sessions that expire, are parked and are ended at their backends. */
 import type { ParkingEvent } from "../admission/parking.ts";
 import type { SweepEvent } from "../admission/sweeper.ts";
+import type { EndEvent } from "../backends/end.ts";
 import { assertNever } from "../core/assert-never.ts";
 import { sessionTag } from "../sessions/id.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { AtCap } from "./cap.ts";
 
-export function sweepObserver(metrics: Metrics, log: Logger, atCap: AtCap): (event: SweepEvent | ParkingEvent) => void {
+export function sweepObserver(
+  metrics: Metrics,
+  log: Logger,
+  atCap: AtCap,
+): (event: SweepEvent | ParkingEvent | EndEvent) => void {
   /** Backends whose failure was logged: once, until one of them is told again. */
   const failing = new Set<string>();
   return (event) => {

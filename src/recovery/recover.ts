@@ -4,31 +4,32 @@
  */
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Answer, BackendEndpoint, Egress } from "../backends/client.ts";
-import { firstMessage, textOfAnswer } from "../backends/first-message.ts";
+import type { Answer, Destination, Egress } from "../backends/client.ts";
+import { keptCookies, withCookies } from "../backends/cookies.ts";
+import { createDeadlines, type Deadlines } from "../backends/deadlines.ts";
+import type { SessionEnder } from "../backends/end.ts";
+import { firstResponse, responseText } from "../backends/first-response.ts";
+import { retryAfter } from "../backends/retry-after.ts";
+import { asksForLogin, readSaid } from "../backends/said.ts";
 import { BEGINNING_MS, FREE_DEBT_MS, listenAgainAfter } from "../core/brake.ts";
 import { MCP_PROTOCOL_VERSION, MCP_SESSION_ID, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
 import type { BackendSession } from "../core/session.ts";
 import { readSessionHeader } from "../core/session-header.ts";
 import type { Lock, Locks } from "../locks/locks.ts";
+import { createSemaphore, type Semaphore } from "../locks/semaphore.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, type Session, type SessionState, type SessionStore } from "../sessions/store.ts";
-import { keptCookies, withCookies } from "./cookies.ts";
-import { createDeadlines, type Deadlines } from "./deadlines.ts";
-import { asksForLogin, isLost, isSeldomLoss, readSaid, type Suspicion } from "./lost.ts";
+import { isLost, isSeldomLoss, type Suspicion } from "./lost.ts";
 import { lengthOf, type PingAnswer } from "./may-have-run.ts";
-import { retryAfter } from "./retry-after.ts";
-import { createSemaphore, type Semaphore } from "./semaphore.ts";
 
 /** A request that was answered as one in a lost session is. */
-interface Loss {
+interface Loss extends Destination {
   /** `parked`: the session was ended for its slot, and the request was not sent. */
   readonly suspicion: Suspicion | "parked";
   /** Status of the answer that raised the suspicion. */
   readonly status: number;
   readonly key: SessionKey;
-  readonly target: BackendEndpoint;
   /** The binding that the request was sent by. */
   readonly used: Binding;
   /**
@@ -40,8 +41,6 @@ interface Loss {
   readonly headers: readonly Header[];
   /** MCP-Protocol-Version of the request; undefined where it named none. */
   readonly version: string | undefined;
-  /** Longest (ms) that all of it may take. */
-  readonly bound: number;
 }
 
 /**
@@ -102,8 +101,7 @@ export interface RecoveryDependencies {
   readonly store: SessionStore;
   readonly locks: Locks;
   readonly egress: Egress;
-  /** Tells a backend that a session which it has just begun will never be used. Does not wait, and does not throw. */
-  readonly abandon: (backend: string, begun: BackendSession, credentials: readonly Header[]) => void;
+  readonly ender: Pick<SessionEnder, "end" | "endIfThere">;
   readonly observe: (event: RecoveryEvent) => void;
 }
 
@@ -143,8 +141,8 @@ const OWN_HEADERS: readonly Header[] = [
 const OWN_ID = '"mcp-router"';
 
 /** The session at a backend that a request was sent into. */
-function bindingName({ key, target, used }: Pick<Loss, "key" | "target" | "used">): string {
-  return `${key} ${target.backend} ${used.generation}`;
+function bindingName({ key, backend, used }: Loss): string {
+  return `${key} ${backend.name} ${used.generation}`;
 }
 
 /**
@@ -166,7 +164,7 @@ function credentialsOf({ headers }: Loss): string | undefined {
 /** Names what one flight recovers. Where a login may be asked for, requests of different credentials share none. */
 function flightName(loss: Loss): string {
   const { suspicion, status, answeredBy } = loss;
-  const credentials = suspicion === "ask-and-log-in" ? credentialsOf(loss) : undefined;
+  const credentials = suspicion === "probe-and-log-in" ? credentialsOf(loss) : undefined;
   return `${bindingName(loss)} ${suspicion} ${status} ${answeredBy} ${credentials ?? ""}`;
 }
 
@@ -210,7 +208,7 @@ export function createRecovery(dependencies: RecoveryDependencies): Recovery {
       flight.committed = committed;
       if (flight.waiting === 0) leave(flight);
     };
-    const attempt = run({ ...dependencies, pauses }, gateOf(loss.target.backend), loss, abort.signal, commit);
+    const attempt = run({ ...dependencies, pauses }, gateOf(loss.backend.name), loss, abort.signal, commit);
     const outcome = attempt.finally(() => end(flight));
     const flight: InFlightRecovery = { name, outcome, abort, waiting: 0, committed: false };
     flights.set(name, flight);
@@ -257,15 +255,20 @@ async function run(
   commit: Turn["commit"],
 ): Promise<Outcome> {
   const started = performance.now();
-  const bound = AbortSignal.timeout(loss.bound);
+  const bound = AbortSignal.timeout(loss.backend.timeouts.initialize);
   const signal = AbortSignal.any([left, bound]);
   const attempt = async () => {
-    let leave = await gate.enter(signal);
+    const enter = async () => {
+      const release = await gate.acquire(signal);
+      if (!release) throw signal.reason;
+      return release;
+    };
+    let leave = await enter();
     const rest = async (ms: number) => {
       leave();
       leave = () => undefined;
       await pause(ms, undefined, { signal });
-      leave = await gate.enter(signal);
+      leave = await enter();
     };
     try {
       return await new Attempt(dependencies, loss, { rest, commit }, signal, bound).run();
@@ -282,7 +285,7 @@ async function run(
   dependencies.observe({
     kind: "recovery",
     key: loss.key,
-    backend: loss.target.backend,
+    backend: loss.backend.name,
     suspicion: loss.suspicion,
     outcome: outcome.kind,
     why: "why" in outcome ? outcome.why : undefined,
@@ -335,12 +338,12 @@ class Attempt {
 
   /** Names the client's session at this backend, whichever binding it has. */
   get #sessionAtBackend(): string {
-    return `${this.#loss.key}/${this.#loss.target.backend}`;
+    return `${this.#loss.key}/${this.#loss.backend.name}`;
   }
 
   async run(): Promise<Outcome> {
     const { suspicion } = this.#loss;
-    if (suspicion === "gone" || suspicion === "parked") return await this.#goOn();
+    if (suspicion === "unreachable" || suspicion === "parked") return await this.#goOn();
     // Also where the session has moved on meanwhile: a backend that still serves the old one has served this request.
     const { ping, lost } = await this.#ping();
     if (!lost) return { kind: "alive", by: "ping" };
@@ -395,7 +398,7 @@ class Attempt {
 
   /** Reads the words of an answer to a call of ours that may say something of its session. */
   async #text(answer: Answer): Promise<string> {
-    if (!isSuccess(answer.status)) return textOfAnswer(answer.header("content-type"), answer.body, LONGEST_WORDS);
+    if (!isSuccess(answer.status)) return responseText(answer.header("content-type"), answer.body, LONGEST_WORDS);
     // The body tells nothing more, and it may never come: a 200 may be an event stream.
     answer.discard();
     return "";
@@ -405,7 +408,7 @@ class Attempt {
   async #current(): Promise<{ readonly session: Session; readonly binding: Binding }> {
     const loaded = await this.#patiently(() => this.#dependencies.store.load(this.#loss.key));
     if (loaded.kind === "unknown") throw new Error("the session has ended");
-    const binding = bindingOf(loaded.session, this.#loss.target.backend);
+    const binding = bindingOf(loaded.session, this.#loss.backend.name);
     if (!binding) throw new Error("the session has no binding to the backend");
     return { session: loaded.session, binding };
   }
@@ -444,7 +447,7 @@ class Attempt {
   /** Waits for the brake for as long as a request may. Returns what still keeps a session from being begun. */
   async #braked(): Promise<Extract<Outcome, { kind: "braked" }> | undefined> {
     const { ofBackends, ofSessions } = this.#dependencies.pauses;
-    const pause = Math.max(ofBackends.left(this.#loss.target.backend), ofSessions.left(this.#sessionAtBackend));
+    const pause = Math.max(ofBackends.left(this.#loss.backend.name), ofSessions.left(this.#sessionAtBackend));
     if (pause > 0) return { kind: "braked", why: "retry-after", wait: pause };
     let patience = BRAKE_PATIENCE_MS;
     for (;;) {
@@ -458,8 +461,8 @@ class Attempt {
   }
 
   async #count(cost: number) {
-    const { key, target } = this.#loss;
-    const ask = () => this.#dependencies.store.brake(key, target.backend, cost);
+    const { key, backend } = this.#loss;
+    const ask = () => this.#dependencies.store.brake(key, backend.name, cost);
     // Without a cost nothing is counted, so it may be asked twice.
     const counted = await (cost === 0 ? this.#patiently(ask) : ask());
     if (counted.kind === "unavailable") throw new StoreAway();
@@ -470,7 +473,7 @@ class Attempt {
   /** `gone`: so is the new session, before it was any good. Servers that restart one after another do that. */
   async #tryAnew(session: Session): Promise<Outcome | "gone"> {
     const { store } = this.#dependencies;
-    const { suspicion, key, target, used } = this.#loss;
+    const { suspicion, key, backend, used } = this.#loss;
     const begun = await this.#initialize(session.initializeParams);
     if (begun === "login") return { kind: "alive", by: "login" };
     try {
@@ -487,13 +490,13 @@ class Attempt {
         return "gone";
       }
       // A client that may begin a session, and nothing more, must log in. Any other status is no failure: the session has begun.
-      if (said === "refused" && suspicion === "ask-and-log-in") {
+      if (said === "refused" && suspicion === "probe-and-log-in") {
         this.#abandon(begun);
         return { kind: "alive", by: "login" };
       }
-      await this.#restoreState(session.remembered?.get(target.backend), begun, version);
+      await this.#restoreState(session.remembered?.get(backend.name), begun, version);
       const { sessionId, endpoint } = begun;
-      const bound = await store.bind(key, target.backend, used.generation, { sessionId, endpoint });
+      const bound = await store.bind(key, backend.name, used.generation, { sessionId, endpoint });
       if (bound.kind === "bound") {
         // The lost one may live on: where nobody could reach it, or behind an address that leads to several servers. Of a parked one
         // its backend was told.
@@ -532,15 +535,12 @@ class Attempt {
 
   /** Of a session that is gone, as far as one knows. That nobody is there to be told is no news then, and is not counted. */
   #endIfThere(pin: SessionPin): void {
-    const { target } = this.#loss;
-    // Not by a signal of ours: it is told also where all have left, or the time is over.
-    const { signal } = new AbortController();
-    this.#dependencies.egress.endSession(target, pin, this.#headersFor(pin), signal).catch(() => undefined);
+    this.#dependencies.ender.endIfThere(this.#loss, pin, this.#headersFor(pin));
   }
 
   /** Nobody will use it: it must not cost the backend memory. */
   #abandon(begun: SessionPin): void {
-    this.#dependencies.abandon(this.#loss.target.backend, begun, this.#headersFor(begun));
+    void this.#dependencies.ender.end(this.#loss.backend.name, begun, this.#headersFor(begun));
   }
 
   /** The client's headers as calls of a session carry them. */
@@ -559,7 +559,7 @@ class Attempt {
       this.#turn.commit(true);
       const answer = await this.#call({ method: "initialize", params }, undefined, []);
       // Here too: the login is the client's matter.
-      if (this.#loss.suspicion === "ask-and-log-in" && asksForLogin(answer.status)) {
+      if (this.#loss.suspicion === "probe-and-log-in" && asksForLogin(answer.status)) {
         answer.discard();
         return "login";
       }
@@ -619,12 +619,12 @@ class Attempt {
     if (ms === undefined) return;
     const { ofBackends, ofSessions } = this.#dependencies.pauses;
     // A 503 is about the server. Any other refusal, as 429, may be about this client alone.
-    if (answer.status === 503) ofBackends.extend(this.#loss.target.backend, ms);
+    if (answer.status === 503) ofBackends.extend(this.#loss.backend.name, ms);
     else ofSessions.extend(this.#sessionAtBackend, ms);
   }
 
   #answerOf(answer: Answer) {
-    return firstMessage(answer.header("content-type"), answer.body, LARGEST_ANSWER);
+    return firstResponse(answer.header("content-type"), answer.body, LARGEST_ANSWER);
   }
 
   #call(
@@ -638,8 +638,8 @@ class Attempt {
     return this.#dependencies.egress.send(
       {
         purpose: method === "initialize" ? "initialize" : "recovery",
-        target: this.#loss.target,
-        pin,
+        to: this.#loss,
+        session: pin,
         method: "POST",
         headers: [...this.#headersFor(pin), ...OWN_HEADERS, [X_MCP_SESSION, sessionTag(this.#loss.key)], ...headers],
         body: `{"jsonrpc":"2.0",${id}"method":"${method}"${rest}}`,

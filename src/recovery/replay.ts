@@ -1,9 +1,9 @@
 /** Sends a request once more, after its session was recovered, and makes the backend's answer the client's. */
 
-import type { Answer, BackendEndpoint, Egress } from "../backends/client.ts";
+import type { Answer, Destination, Egress } from "../backends/client.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
-import { eventReader } from "../core/sse/reader.ts";
+import { dataOf, EventReader } from "../core/sse/reader.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";
@@ -16,7 +16,7 @@ interface FirstAnswer {
 }
 
 export interface Replay {
-  readonly target: BackendEndpoint;
+  readonly to: Destination;
   readonly binding: Binding;
   readonly headers: readonly Header[];
   readonly body: Uint8Array;
@@ -46,9 +46,9 @@ const WHOLE_ANSWER = 64 * 1024;
 
 /** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
-  const { target, binding, headers, body, sessionId, first, mayStream, onModeOverride } = request;
+  const { to, binding, headers, body, sessionId, first, mayStream, onModeOverride } = request;
   const answer = await egress.send(
-    { purpose: "recovery", target, pin: binding, method: "POST", headers, body },
+    { purpose: "recovery", to, session: binding, method: "POST", headers, body },
     signal,
   );
   const set = replayedHead(answer.headers, sessionId, request.setCookies);
@@ -75,11 +75,11 @@ function isEventStream(answer: Answer): boolean {
 /** Rejects where the server asks the client something: it waits for an answer before it goes on, and the client for its end. */
 async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  const readEvents = isEventStream(answer) ? eventReader() : undefined;
-  const decoder = new TextDecoder();
+  const reader = isEventStream(answer) ? new EventReader(limits.answerLimit) : undefined;
   // Leaving the loop lets go of the rest.
   for await (const piece of limited(answer, limits)) {
-    if (readEvents?.(decoder.decode(piece, { stream: true })).some(isServerRequest))
+    const events = reader?.read(piece) ?? [];
+    if (events !== "too-long" && events.some((event) => isServerRequest(dataOf(event) ?? "")))
       throw new Error("the server asks something of a client that gets its answer only as a whole");
     pieces.push(piece);
   }

@@ -4,6 +4,8 @@
  */
 
 import type { Egress } from "../backends/client.ts";
+import { withCookies } from "../backends/cookies.ts";
+import { credentialHeaders } from "../backends/credentials.ts";
 import { isRedirect } from "../core/answer-head.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
@@ -20,17 +22,17 @@ import { textOf } from "../core/json/span.ts";
 import type { StateChangeAt } from "../core/mcp/session-state.ts";
 import { answer, type Reject, type RejectReason, STORE_RETRY_AFTER_MS } from "../core/reject.ts";
 import { type RequestPolicy, recoveryMessageTimeout, type TransparentRoute } from "../core/routes.ts";
+import { retryEvent } from "../core/sse/writer.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Binding, SessionStore, StateChange } from "../sessions/store.ts";
 import type { Budget, UsedUp } from "./budget.ts";
-import { withCookies } from "./cookies.ts";
 import { suspect } from "./lost.ts";
 import { mayHaveRun } from "./may-have-run.ts";
 import type { ModeOverrideHealth } from "./mode-override.ts";
 import type { Recovery } from "./recover.ts";
 import { replay } from "./replay.ts";
 import { replayedHead } from "./replayed-head.ts";
-import { credentialHeaders, replayHeaders } from "./sent-headers.ts";
+import { replayHeaders } from "./sent-headers.ts";
 
 /** What a POST carried. */
 export interface SentMessage {
@@ -191,13 +193,11 @@ class BufferedRequest implements ReplayableRequest {
     const { route, query, key, binding: used, headers, labels, sessionId, limits } = this.#request;
     const message = this.#message;
     // The next GET finds out whether the backend is back. A 503 in answer to a GET ends some clients.
-    if (!message && suspicion === "gone") return reconnect(sessionId, RECONNECT_TO_GONE_MS);
+    if (!message && suspicion === "unreachable") return reconnect(sessionId, RECONNECT_TO_GONE_MS);
     const { recovery, egress, overrides, answers } = this.#dependencies;
     this.#recovering = new AbortController();
     if (this.#dropped) this.#recovering.abort(new Error("the request has ended"));
     const { signal } = this.#recovering;
-    const target = { backend: route.backend.name, path: route.backend.path + query };
-    const bound = route.backend.timeouts.initialize;
     const version = headers.get(MCP_PROTOCOL_VERSION);
     const answeredBy = head.endpoint ?? used.endpoint;
     const status = Number(head.headers.get(":status"));
@@ -205,12 +205,12 @@ class BufferedRequest implements ReplayableRequest {
       suspicion,
       status,
       key,
-      target,
+      backend: route.backend,
+      query,
       used,
       answeredBy,
       headers: credentialHeaders(headers, route.backend.origin),
       version,
-      bound,
     };
     const outcome = await recovery.recover(loss, signal);
     if (!message && outcome.kind === "braked") return reconnect(sessionId, outcome.wait);
@@ -232,7 +232,7 @@ class BufferedRequest implements ReplayableRequest {
       const again = await replay(
         egress,
         {
-          target,
+          to: { backend: route.backend, query },
           binding,
           headers: withCookies(replayHeaders(headers, route.backend.origin, sessionTag(key), labels), setCookies),
           body,
@@ -274,7 +274,7 @@ function reconnect(sessionId: string, ms: number, setCookies: readonly string[] 
     [MCP_SESSION_ID, sessionId],
   ] as const;
   const headers = replayedHead(said, sessionId, setCookies);
-  return { kind: "reply", status: 200, headers, body: `retry: ${Math.ceil(ms)}\n\n`, details: REPLY_DETAILS.reconnect };
+  return { kind: "reply", status: 200, headers, body: retryEvent(ms), details: REPLY_DETAILS.reconnect };
 }
 
 function stateChangeIn({ kind, params, uri }: StateChangeAt, body: Uint8Array): StateChange {

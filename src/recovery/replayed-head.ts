@@ -2,10 +2,10 @@
  * The head of an answer that stands in place of another: all that the backend says in it, as an answer on the ordinary way has it.
  * Pure.
  */
+import { cookieName } from "../backends/cookies.ts";
 import { endToEnd } from "../core/end-to-end.ts";
 import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, SET_COOKIE } from "../core/headers.ts";
 import { type Header, type HeaderFields, isFieldValue } from "../core/http.ts";
-import { cookieName } from "./cookies.ts";
 
 /** Headers that Envoy writes to each answer, and to this one too. */
 const ENVOYS: ReadonlySet<string> = new Set(["server", "date"]);

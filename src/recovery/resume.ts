@@ -1,13 +1,14 @@
 /** Begins another backend session for one that was parked, before a request of it is sent anywhere. */
+
+import { withCookies } from "../backends/cookies.ts";
+import { credentialHeaders } from "../backends/credentials.ts";
 import { assertNever } from "../core/assert-never.ts";
 import { COOKIE, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { TransparentRoute } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
-import { withCookies } from "./cookies.ts";
 import type { Recovery } from "./recover.ts";
-import { credentialHeaders } from "./sent-headers.ts";
 
 /** A request that has found its session parked. */
 export interface ParkedRequest {
@@ -22,7 +23,7 @@ export type Resumed =
   | {
       readonly kind: "resumed";
       readonly binding: Binding;
-      /** Value of the request's `cookie`, where the new session has set one (recovery/cookies.ts). */
+      /** Value of the request's `cookie`, where the new session has set one (backends/cookies.ts). */
       readonly cookie: string | undefined;
     }
   /** There is no other session: the backend refuses to begin one. */
@@ -39,12 +40,12 @@ export function createResume(recovery: Recovery): Resume {
       suspicion: "parked",
       status: 0,
       key,
-      target: { backend: route.backend.name, path: route.backend.path },
+      backend: route.backend,
+      query: "",
       used: binding,
       answeredBy: binding.endpoint,
       headers: credentialHeaders(headers, route.backend.origin),
       version: headers.get(MCP_PROTOCOL_VERSION),
-      bound: route.backend.timeouts.initialize,
     } as const;
     const outcome = await recovery.recover(loss, signal);
     switch (outcome.kind) {

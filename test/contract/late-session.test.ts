@@ -74,7 +74,7 @@ describe.each([
               return reaped;
             },
           },
-          endBackendSession: async () => undefined,
+          end: async () => true,
           interval: 60_000,
           observe: () => undefined,
         });

@@ -1,84 +1,157 @@
-/** Parses an event stream (HTML, "Server-sent events", §9.2.5 and §9.2.6) as its text arrives. */
-
-const BYTE_ORDER_MARK = "\ufeff";
-/** How a line of data begins, and all of one that has no value. */
-const DATA = "data:";
-const BARE_DATA = "data";
-
 /**
- * Takes the text piece by piece, and returns the data of the events that each piece ends. An event without data, such as a comment,
- * returns nothing. The reader keeps only lines of data, and looks at each character once: who bounds the text bounds memory and
- * time too.
+ * Splits an event stream into its events (HTML, "Server-sent events", §9.2.5 and §9.2.6), whose bytes stay as they were written:
+ * the bytes of all events, one after another, are those of the stream. A line ends in LF, CR or CRLF. Pure.
  */
-export function eventReader(): (text: string) => readonly string[] {
-  let begun = false;
-  /** The last piece ended in CR: a LF that comes next belongs to that line end. */
-  let afterCr = false;
-  /** The beginning of an unfinished line, until it shows whether the line is data. */
-  let start = "";
-  /** The pieces of its value, once the line is known to be data. */
-  let value: string[] | undefined;
-  /** The line is known not to be data. */
-  let isOther = false;
-  /** Lines of data of an event whose end is yet to come. */
-  let data: string[] = [];
+import { ByteCollector } from "../bytes.ts";
 
-  const addToLine = (piece: string) => {
-    if (isOther) return;
-    if (value) {
-      value.push(piece);
+/** An event, or what stands between two events: comments, other fields, a blank line too many. */
+export interface SseEvent {
+  /** All of it, with the blank line that ends it. */
+  readonly bytes: Uint8Array;
+  /** Where its first line starts: after a byte order mark, or after the LF of a CRLF whose CR ended the event before. */
+  readonly start: number;
+}
+
+/** A part of an event's bytes: `start` inclusive, `end` exclusive. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+/** "data:" in ASCII. */
+const DATA = [0x64, 0x61, 0x74, 0x61, 0x3a];
+/** U+FEFF in UTF-8. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+
+/** Reads one stream. It holds one unfinished event, and looks at each byte a constant number of times. */
+export class EventReader {
+  readonly #limit: number;
+  /** The unfinished event. */
+  readonly #held = new ByteCollector();
+  /** Where the next byte stands. `after-cr`: at the start of a line, unless it is the LF of a CRLF. */
+  #position: "line-start" | "in-line" | "after-cr" = "line-start";
+  /** `start` of the unfinished event; undefined for the first one of the stream, which may begin with a byte order mark. */
+  #start: number | undefined;
+  #isTooLong = false;
+
+  /** @param limit most bytes of one event */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /**
+   * @param chunk next bytes of the stream; events may be parts of it, so it must not change afterwards
+   * @returns the events that it ends; `too-long` where the next event is longer than the limit, and for every later chunk
+   */
+  read(chunk: Uint8Array): readonly SseEvent[] | "too-long" {
+    const events: SseEvent[] = [];
+    const findLineEnd = lineEndsOf(chunk);
+    let begin = 0;
+    let at = this.#skipLineFeed(chunk);
+    for (let end = findLineEnd(at); end < chunk.length && !this.#isTooLong; end = findLineEnd(at)) {
+      const isBlank = end === at && this.#position === "line-start";
+      at = afterLineEnd(chunk, end);
+      this.#position = end === chunk.length - 1 && chunk[end] === CR ? "after-cr" : "line-start";
+      if (!isBlank) continue;
+      this.#hold(chunk, begin, at, events);
+      begin = at;
+    }
+    if (at < chunk.length) this.#position = "in-line";
+    if (begin < chunk.length) this.#hold(chunk, begin, chunk.length);
+    return events.length === 0 && this.#isTooLong ? "too-long" : events;
+  }
+
+  /** Returns the event that the end of the stream cut off, if there is one: some servers do not end their last event. */
+  end(): SseEvent | undefined {
+    return this.#held.length > 0 ? this.#event(this.#held.take()) : undefined;
+  }
+
+  /** Returns where the first line of a chunk starts. */
+  #skipLineFeed(chunk: Uint8Array): number {
+    if (this.#position !== "after-cr" || chunk.length === 0) return 0;
+    this.#position = "line-start";
+    if (chunk[0] !== LF) return 0;
+    if (this.#held.length === 0) this.#start = 1;
+    return 1;
+  }
+
+  /** Adds bytes to the unfinished event. `ended`: they end it, and it goes there. */
+  #hold(chunk: Uint8Array, begin: number, end: number, ended?: SseEvent[]): void {
+    this.#isTooLong ||= this.#held.length + end - begin > this.#limit;
+    if (this.#isTooLong) {
+      this.#held.take();
       return;
     }
-    start += piece;
-    if (start.length < DATA.length) return;
-    if (start.startsWith(DATA)) value = [start.slice(DATA.length)];
-    else isOther = true;
-  };
-  /** @returns data of the event that the line ends, if it ends one */
-  const endLine = (): string | undefined => {
-    const isBlank = !value && !isOther && start === "";
-    if (value) data.push(withoutSpace(value.join("")));
-    else if (!isOther && start === BARE_DATA) data.push("");
-    start = "";
-    value = undefined;
-    isOther = false;
-    if (!isBlank || data.length === 0) return undefined;
-    const event = data.join("\n");
-    data = [];
-    return event;
-  };
+    const bytes = chunk.subarray(begin, end);
+    if (ended && this.#held.length === 0) {
+      ended.push(this.#event(bytes));
+      return;
+    }
+    this.#held.append(bytes);
+    ended?.push(this.#event(this.#held.take()));
+  }
 
-  return (text) => {
-    const events: string[] = [];
-    let at = 0;
-    if (!begun && text !== "") {
-      begun = true;
-      if (text.startsWith(BYTE_ORDER_MARK)) at = 1;
-    }
-    if (afterCr && at < text.length) {
-      afterCr = false;
-      if (text[at] === "\n") at++;
-    }
-    const lineEnd = /\r\n?|\n/g;
-    lineEnd.lastIndex = at;
-    for (let end = lineEnd.exec(text); end; end = lineEnd.exec(text)) {
-      addToLine(text.slice(at, end.index));
-      at = lineEnd.lastIndex;
-      const event = endLine();
-      if (event !== undefined) events.push(event);
-      afterCr = end[0] === "\r" && at === text.length;
-    }
-    addToLine(text.slice(at));
-    return events;
+  #event(bytes: Uint8Array): SseEvent {
+    const start = this.#start ?? (startsWith(bytes, 0, BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0);
+    this.#start = 0;
+    return { bytes, start };
+  }
+}
+
+/** The values of an event's `data` lines, in order. */
+export function dataSpans({ bytes, start }: SseEvent): readonly Span[] {
+  const spans: Span[] = [];
+  const findLineEnd = lineEndsOf(bytes);
+  for (let at = start; at < bytes.length; ) {
+    const end = findLineEnd(at);
+    const value = dataStart(bytes, at, end);
+    if (value !== undefined) spans.push({ start: value, end });
+    at = afterLineEnd(bytes, end);
+  }
+  return spans;
+}
+
+/** The data of an event; undefined where it has no `data` line, so that clients ignore it. */
+export function dataOf(event: SseEvent): string | undefined {
+  const spans = dataSpans(event);
+  if (spans.length === 0) return undefined;
+  // Of the stream's byte order mark alone the reader has taken care.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return spans.map(({ start, end }) => decoder.decode(event.bytes.subarray(start, end))).join("\n");
+}
+
+/** Where the value of a line starts if its field is `data`: one space after the colon is no part of it. */
+function dataStart(bytes: Uint8Array, at: number, end: number): number | undefined {
+  // A line without a colon has an empty value.
+  if (end - at === DATA.length - 1) return startsWith(bytes, at, DATA.slice(0, -1)) ? end : undefined;
+  if (end - at < DATA.length || !startsWith(bytes, at, DATA)) return undefined;
+  const value = at + DATA.length;
+  return value < end && bytes[value] === SPACE ? value + 1 : value;
+}
+
+function startsWith(bytes: Uint8Array, at: number, prefix: readonly number[]): boolean {
+  return prefix.every((byte, n) => bytes[at + n] === byte);
+}
+
+function afterLineEnd(bytes: Uint8Array, end: number): number {
+  return end + (bytes[end] === CR && bytes[end + 1] === LF ? 2 : 1);
+}
+
+/** Finds the next CR or LF, or the end of the bytes. Asked from left to right, it looks at each byte twice. */
+function lineEndsOf(bytes: Uint8Array): (from: number) => number {
+  let lf = -1;
+  let cr = -1;
+  return (from) => {
+    if (lf < from) lf = find(bytes, LF, from);
+    if (cr < from) cr = find(bytes, CR, from);
+    return Math.min(lf, cr);
   };
 }
 
-/** Removes one space after the colon, which is no part of the value. */
-function withoutSpace(value: string): string {
-  return value.startsWith(" ") ? value.slice(1) : value;
-}
-
-/** JSON text of a message, which some servers write with a byte order mark in front (RFC 8259 §8.1: a reader may ignore it). */
-export function withoutByteOrderMark(text: string): string {
-  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+function find(bytes: Uint8Array, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from);
+  return at < 0 ? bytes.length : at;
 }

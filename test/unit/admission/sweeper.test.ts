@@ -1,10 +1,13 @@
 import { describe, expect, test, vi } from "vitest";
 import { type Lease, type Ledger, NO_CAPS, RESERVATION_MS } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
-import { AT_ONCE, BATCH, MOST_IN_TURN, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
+import { AT_ONCE, BATCH, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
+import { createSessionEnder, type EndEvent } from "../../../src/backends/end.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Binding, REAP_GRACE_MS, type SessionStore, touchSlack } from "../../../src/sessions/store.ts";
+import { BACKEND } from "../core/policy.ts";
+import { answerWith } from "../recovery/answers.ts";
 
 const LIFESPAN = { idle: 8_000, lifetime: 60_000, unused: 60_000 };
 const LIFE_MS = LIFESPAN.idle + touchSlack(LIFESPAN);
@@ -14,7 +17,7 @@ const unavailable = async () => ({ kind: "unavailable" }) as const;
 interface Over {
   readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
   readonly store?: (store: SessionStore) => Partial<SessionStore>;
-  /** Rejects, or waits, as a backend does. Default: every backend answers. */
+  /** Rejects, or waits, as a backend does that is to end a session. Default: every backend answers. */
   readonly end?: (backend: string, signal: AbortSignal) => Promise<void>;
 }
 
@@ -25,20 +28,31 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
   const ledger = memoryLedger({ now: () => now });
   /** What each backend was asked to end, by its own session ids. */
   const asked: string[] = [];
-  const events: SweepEvent[] = [];
+  const events: (SweepEvent | EndEvent)[] = [];
   const counts: SweepEvent[] = [];
-  const start = () =>
-    startSweeper({
+  const start = () => {
+    const ender = createSessionEnder({
+      egress: {
+        async send({ to, session, headers }, signal) {
+          asked.push([to.backend.name, session?.sessionId, ...headers.flat()].join(" "));
+          await end(to.backend.name, signal);
+          return answerWith({ status: 204 });
+        },
+        close: async () => undefined,
+      },
+      backendOf: (name) => ({ ...BACKEND, name }),
+      observe: (event) => void events.push(event),
+    });
+    const sweeper = startSweeper({
       ledger: { ...ledger, ...overLedger?.(ledger) },
       store: { ...store, ...overStore?.(store) },
-      endBackendSession: (backend, { sessionId }, credentials, signal) => {
-        asked.push([backend, sessionId, ...credentials.flat()].join(" "));
-        return end(backend, signal);
-      },
+      end: ender.end,
       interval: INTERVAL_MS,
       // What there is, is told after each sweep, whatever that did.
       observe: (event) => void (event.kind === "counted" ? counts : events).push(event),
     });
+    return { sweep: sweeper.sweep, stop: () => ender.stop(sweeper.stop()) };
+  };
   return {
     store,
     ledger,
@@ -49,7 +63,7 @@ function open({ ledger: overLedger, store: overStore, end = async () => undefine
       now += ms;
     },
     /** How many events of one kind there were, of one backend where it is named. */
-    count: (kind: SweepEvent["kind"], backend?: string) =>
+    count: (kind: (SweepEvent | EndEvent)["kind"], backend?: string) =>
       events.filter((event) => event.kind === kind && (!("backend" in event) || event.backend === (backend ?? "one")))
         .length,
     events,
@@ -307,13 +321,6 @@ describe("a backend that is down", () => {
     expect(events).toContainEqual({ kind: "not-told", backend: "down", why: "given-up" });
     expect(events.filter(({ kind }) => kind === "told")).toHaveLength(2 * AT_ONCE);
   });
-
-  test("may reject with what is no error", async () => {
-    const { sweeper, events } = open({ end: () => Promise.reject("no") });
-    sweeper.tell("one", binding("x"), []);
-    await settled();
-    expect(events).toEqual([{ kind: "not-told", backend: "one", why: new Error("no") }]);
-  });
 });
 
 test("leases of sessions that are left to another router are neither kept nor released, and do not hold the sweep up", async () => {
@@ -323,16 +330,6 @@ test("leases of sessions that are left to another router are neither kept nor re
   await sweeper.sweep();
   expect(ledger.size).toMatchObject({ live: 0, parked: 0, expired: BATCH + 1 });
   expect(events).toEqual([]);
-});
-
-describe("tell", () => {
-  test("tells a backend at once, of what nobody has a lease for, with the credentials that it is given", async () => {
-    const { sweeper, asked, events } = open();
-    sweeper.tell("one", binding("x"), [["authorization", "ada"]]);
-    expect(asked).toEqual(["one x authorization ada"]);
-    await settled();
-    expect(events).toEqual([{ kind: "told", backend: "one" }]);
-  });
 });
 
 describe("stop", () => {
@@ -361,10 +358,7 @@ describe("stop", () => {
     await stopOther;
   });
 
-  test.each<[string, (opened: ReturnType<typeof open>) => unknown]>([
-    ["a sweep", ({ sweeper }) => void sweeper.sweep()],
-    ["tell", ({ sweeper }) => sweeper.tell("one", binding("x"), [])],
-  ])("cuts off what takes longer than a moment, waits for its end, and blames nobody: %s", async (_, ask) => {
+  test("cuts off what takes longer than a moment, waits for its end, and blames nobody", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       let signal: AbortSignal | undefined;
@@ -377,7 +371,7 @@ describe("stop", () => {
       });
       await opened.begin(1, "one");
       opened.advance(LIFE_MS);
-      ask(opened);
+      void opened.sweeper.sweep();
       await settled();
       let stopped = false;
       const stop = opened.sweeper.stop().then(() => (stopped = true));
@@ -414,29 +408,6 @@ describe("what has been parked", () => {
     await sweeper.sweep();
     expect(asked).toEqual([]);
     expect(count("expired")).toBe(1);
-  });
-
-  test("is told to each backend in turn, few at once, and a backend that takes its time holds up no other", async () => {
-    const ends: (() => void)[] = [];
-    const { sweeper, asked, count } = open({
-      end: (backend) => (backend === "slow" ? new Promise((resolve) => ends.push(resolve)) : Promise.resolve()),
-    });
-    for (let n = 0; n < 3 * AT_ONCE; n++) sweeper.tellInTurn("slow", binding(`${n}`));
-    sweeper.tellInTurn("one", binding("x"));
-    await settled();
-    expect(asked).toHaveLength(AT_ONCE + 1);
-    expect(count("told")).toBe(1);
-    while (ends.length > 0) {
-      ends.shift()?.();
-      await settled();
-    }
-    expect(asked).toHaveLength(3 * AT_ONCE + 1);
-  });
-
-  test("and no more than so many wait for one that does not answer", async () => {
-    const { sweeper, count } = open({ end: () => new Promise(() => undefined) });
-    for (let n = 0; n < MOST_IN_TURN + 2; n++) sweeper.tellInTurn("slow", binding(`${n}`));
-    expect(count("not-told", "slow")).toBe(2);
   });
 });
 

@@ -1,118 +1,127 @@
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { createEgress } from "../../../src/backends/client.ts";
+import { afterEach, describe, expect, test } from "vitest";
+import { createEgress, type Egress } from "../../../src/backends/client.ts";
+import { BACKEND } from "../core/policy.ts";
+import { type Handler, type Listener, startListener } from "./listener.ts";
 
-const target = { backend: "one", path: "/api/mcp" };
-const pin = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
-const credentials = [["authorization", "Bearer ada"]] as const;
-
-let owner = new AsyncDisposableStack();
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await owner.disposeAsync();
-  owner = new AsyncDisposableStack();
-});
-
-/** Our client, and what answers it in the place of Envoy. */
-async function open(listener: RequestListener) {
-  const received: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    received.push(request);
-    listener(request, response);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // A TCP listener has one.
-  const egress = createEgress(`http://127.0.0.1:${port}`);
-  const close = async () => {
-    if (!server.listening) return;
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  };
-  owner.defer(async () => {
-    await egress.close();
-    await close();
-  });
-  return { egress, received, close };
-}
-
-const answering = (status: number) => open((_, response) => response.writeHead(status).end("a few words"));
+const TO = { backend: BACKEND, query: "?a=1" };
+const SESSION = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
 const never = new AbortController().signal;
 
-test("the end of a session is a DELETE to its path, with all that Envoy and the backend must know", async () => {
-  const { egress, received } = await answering(204);
-  await egress.endSession(target, pin, credentials, never);
-  expect(received).toHaveLength(1);
-  expect(received[0]).toMatchObject({
-    method: "DELETE",
-    url: "/api/mcp",
-    headers: {
-      "x-client-id": "mcp-router/sweep",
-      "x-mcp-backend": "one",
-      "x-mcp-endpoint": "10.0.0.1:80",
-      "mcp-session-id": "backend-id",
-      authorization: "Bearer ada",
-    },
-  });
-  expect(received[0]?.headers).not.toHaveProperty("mcp-protocol-version");
+let listener: Listener;
+let egress: Egress;
+
+async function open(answer: Handler): Promise<void> {
+  listener = await startListener(answer);
+  egress = createEgress(listener.address);
+}
+
+afterEach(async () => {
+  await egress.close();
+  await listener.close();
 });
 
-describe("a backend was told", () => {
-  test.each([200, 202, 204, 404, 405])("when it answers %i", async (status) => {
-    const { egress } = await answering(status);
-    await expect(egress.endSession(target, pin, credentials, never)).resolves.toBeUndefined();
+async function text({ body }: Awaited<ReturnType<Egress["send"]>>): Promise<string> {
+  let all = "";
+  for await (const chunk of body) all += chunk;
+  return all;
+}
+
+describe("a call of our own", () => {
+  const call = {
+    purpose: "recovery",
+    to: TO,
+    session: SESSION,
+    method: "POST",
+    headers: [["x-a", "1"]],
+    body: '{"method":"ping"}',
+  } as const;
+
+  test("says who calls, where it goes and in which session, beside the headers that it is given", async () => {
+    await open(() => ({ status: 200 }));
+    await egress.send(call, never);
+    expect(listener.calls).toMatchObject([
+      {
+        path: "/mcp?a=1",
+        body: '{"method":"ping"}',
+        headers: {
+          "x-a": "1",
+          "x-client-id": "mcp-router/recovery",
+          "x-mcp-backend": "one",
+          "x-mcp-endpoint": "10.0.0.1:80",
+          "mcp-session-id": "backend-id",
+        },
+      },
+    ]);
   });
 
-  test("also when its answer goes on and on", async () => {
-    const { egress } = await open((_, response) => {
-      const more = () => response.write("x".repeat(100_000), more);
-      response.writeHead(200);
-      more();
-    });
-    await expect(egress.endSession(target, pin, credentials, never)).resolves.toBeUndefined();
-  });
-});
-
-describe("a backend was not told", () => {
-  test.each([301, 400, 401, 403, 500, 503])("when it answers %i", async (status) => {
-    const { egress } = await answering(status);
-    await expect(egress.endSession(target, pin, credentials, never)).rejects.toThrow(`the backend answers ${status}`);
+  test("takes an answer whose head is as large as Envoy lets one be", async () => {
+    const value = "b".repeat(60 * 1024);
+    await open(() => ({ status: 200, headers: { "x-large": value } }));
+    expect((await egress.send(call, never)).header("x-large")).toBe(value);
   });
 
-  test("when nobody is there", async () => {
-    const { egress, close } = await answering(200);
-    await close();
-    await expect(egress.endSession(target, pin, credentials, never)).rejects.toThrow();
+  test("says for which client it is where the headers do", async () => {
+    await open(() => ({ status: 200 }));
+    await egress.send({ ...call, headers: [["x-client-id", "tenant-7"]] }, never);
+    expect((await listener.called("ping")).headers["x-client-id"]).toBe("tenant-7");
   });
 
-  test("when it does not answer in time", async () => {
-    const time = new AbortController();
-    const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(time.signal);
-    const { egress } = await open(() => time.abort(new Error("too late")));
-    await expect(egress.endSession(target, pin, credentials, never)).rejects.toThrow("too late");
-    expect(timeout).toHaveBeenCalledOnce();
+  test("tells each header of its answer", async () => {
+    await open(() => ({ status: 200, headers: { "x-a": "1", "set-cookie": ["a=1", "b=2"] } }));
+    const { headers } = await egress.send(call, never);
+    expect(headers.filter(([name]) => name === "x-a" || name === "set-cookie")).toEqual([
+      ["x-a", "1"],
+      ["set-cookie", "a=1"],
+      ["set-cookie", "b=2"],
+    ]);
   });
 
-  test("when we stop before it answers", async () => {
-    const stopping = new AbortController();
-    const { egress } = await open(() => stopping.abort());
-    await expect(egress.endSession(target, pin, credentials, stopping.signal)).rejects.toMatchObject({
-      name: "AbortError",
-    });
+  test("without a session names no session and no endpoint", async () => {
+    await open(() => ({ status: 200 }));
+    await egress.send({ ...call, session: undefined }, never);
+    const { headers } = await listener.called("ping");
+    expect([headers["x-mcp-endpoint"], headers["mcp-session-id"]]).toEqual([undefined, undefined]);
   });
 
-  test("when we have stopped already", async () => {
-    const { egress, received } = await answering(200);
-    await expect(egress.endSession(target, pin, credentials, AbortSignal.abort())).rejects.toMatchObject({
-      name: "AbortError",
-    });
-    expect(received).toEqual([]);
+  test("is answered by status, the first header of a name, who answered, and the body", async () => {
+    const headers = { "x-mcp-endpoint": "10.0.0.2:80", "set-cookie": ["a", "b"] };
+    await open(() => ({ status: 404, headers, body: "gone" }));
+    const answer = await egress.send(call, never);
+    expect(answer).toMatchObject({ status: 404, endpoint: "10.0.0.2:80" });
+    expect(["set-cookie", "x-none"].map(answer.header)).toEqual(["a", undefined]);
+    expect(await text(answer)).toBe("gone");
   });
-});
 
-test("close ends calls under way", async () => {
-  const { egress } = await open(() => void egress.close());
-  await expect(egress.endSession(target, pin, credentials, never)).rejects.toThrow();
+  test("is aborted while it waits, and the other side sees it", async () => {
+    await open(() => undefined);
+    const abort = new AbortController();
+    const answer = egress.send(call, abort.signal);
+    const arrived = await listener.called("ping");
+    abort.abort(new Error("enough"));
+    await expect(answer).rejects.toThrow("enough");
+    await arrived.aborted;
+  });
+
+  test("is aborted while its body comes, and the other side sees it", async () => {
+    await open(({ response }) => void response.writeHead(200).write("a"));
+    const abort = new AbortController();
+    const answer = await egress.send(call, abort.signal);
+    const arrived = await listener.called("ping");
+    abort.abort(new Error("enough"));
+    await arrived.aborted;
+    await expect(text(answer)).rejects.toThrow("enough");
+  });
+
+  test("is aborted after its answer was discarded, and the process goes on", async () => {
+    await open(({ response }) => void response.writeHead(200).write("a"));
+    const abort = new AbortController();
+    (await egress.send(call, abort.signal)).discard();
+    abort.abort();
+    await (await listener.called("ping")).aborted;
+  });
+
+  test("is cut off when the egress is closed", async () => {
+    await open(() => void egress.close());
+    await expect(egress.send(call, never)).rejects.toThrow();
+  });
 });

@@ -1,8 +1,9 @@
 /** What undici may reject, throw or emit without anybody of ours who waits for it: nothing of it is untaken. */
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
-import { createEgress, type Egress } from "../../../src/backends/client.ts";
+import { createEgress } from "../../../src/backends/client.ts";
 import { nothingUntaken } from "../../support/untaken.ts";
+import { BACKEND } from "../core/policy.ts";
 
 const HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\nsome";
 
@@ -25,12 +26,13 @@ async function open(serve: (socket: Socket) => void) {
   owner().defer(() => egress.close());
   const call = {
     purpose: "recovery",
-    target: { backend: "one", path: "/" },
-    pin: undefined,
+    to: { backend: BACKEND, query: "" },
+    session: undefined,
     method: "POST",
     headers: [],
-  };
-  const send = (signal: AbortSignal) => egress.send({ ...call, body: "{}" } as Parameters<Egress["send"]>[0], signal);
+    body: "{}",
+  } as const;
+  const send = (signal: AbortSignal) => egress.send(call, signal);
   return { egress, send };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SweepEvent } from "../../../src/admission/sweeper.ts";
+import type { EndEvent } from "../../../src/backends/end.ts";
 import type { RequestEvent } from "../../../src/gateway/gateway.ts";
 import { capObserver } from "../../../src/observe/cap.ts";
 import { recoveryObserver } from "../../../src/observe/recoveries.ts";
@@ -123,7 +124,7 @@ describe("a session that seemed lost is counted by what came of it, and logged",
     kind: "recovery",
     key,
     backend: "one",
-    suspicion: "ask",
+    suspicion: "probe",
     why: undefined,
     from: "10.0.0.1:80",
     to: "10.0.0.2:80",
@@ -155,7 +156,7 @@ test("lost sessions that wait for the store are said at warn once a minute for e
       kind: "recovery",
       key,
       backend,
-      suspicion: "ask",
+      suspicion: "probe",
       outcome: "store-away",
       why: undefined,
       from: "",
@@ -165,11 +166,23 @@ test("lost sessions that wait for the store are said at warn once a minute for e
   expect(warnings()).toMatchObject([{ backend: "one" }, { backend: "two" }]);
 });
 
+test.each([
+  ["unreachable", "gone"],
+  ["probe", "ask"],
+  ["probe-and-log-in", "ask-and-log-in"],
+  ["parked", "parked"],
+] as const)("the suspicion %s is logged as %s, the word that users filter by", (suspicion, logged) => {
+  const { recovery, lines } = open();
+  const event = { kind: "recovery", key, backend: "one", why: undefined, from: "a", to: undefined, ms: 1 } as const;
+  recovery({ ...event, suspicion, outcome: "failed" });
+  expect(lines).toMatchObject([{ suspicion: logged }]);
+});
+
 describe("a session that the brake keeps from being recovered", () => {
   const braked = {
     kind: "recovery",
     key,
-    suspicion: "ask",
+    suspicion: "probe",
     outcome: "braked",
     from: "",
     to: undefined,
@@ -252,9 +265,9 @@ describe("sessions at a cap", () => {
 });
 
 describe("a backend that is not told", () => {
-  const failed = (backend: string): SweepEvent => ({ kind: "not-told", backend, why: new Error("refused") });
-  const givenUp = (backend: string): SweepEvent => ({ kind: "not-told", backend, why: "given-up" });
-  const told = (backend: string): SweepEvent => ({ kind: "told", backend });
+  const failed = (backend: string): EndEvent => ({ kind: "not-told", backend, why: new Error("refused") });
+  const givenUp = (backend: string): EndEvent => ({ kind: "not-told", backend, why: "given-up" });
+  const told = (backend: string): EndEvent => ({ kind: "told", backend });
 
   test("is counted each time, and logged once, with why", async () => {
     const { sweep, counted, warnings } = open();

@@ -33,7 +33,6 @@ export function egressWith(answer: Answer | Error): { readonly egress: Egress; r
       if (answer instanceof Error) throw answer;
       return answer;
     },
-    endSession: async () => undefined,
     close: async () => undefined,
   };
   return { egress, sent };

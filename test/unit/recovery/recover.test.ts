@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createEgress } from "../../../src/backends/client.ts";
+import { createSessionEnder } from "../../../src/backends/end.ts";
 import { FREE_DEBT_MS, MOST_DEBT_MS } from "../../../src/core/brake.ts";
 import type { Header } from "../../../src/core/http.ts";
 import type { Lock, Locks } from "../../../src/locks/locks.ts";
@@ -8,7 +9,8 @@ import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recove
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, parkedBinding, type Session, type SessionStore } from "../../../src/sessions/store.ts";
-import { type Answer, type Handler, startListener } from "./listener.ts";
+import { type Answer, type Handler, startListener } from "../backends/listener.ts";
+import { BACKEND } from "../core/policy.ts";
 
 const PATH = "/mcp";
 const PARAMS = '{"protocolVersion":"2025-11-25","n":9007199254740993}';
@@ -83,28 +85,32 @@ async function open({ answers = {}, store: over, locks = memoryLocks(), bound = 
   });
   const events: RecoveryEvent[] = [];
   const abandoned: string[] = [];
-  const target = { backend: "one", path: PATH };
+  const backend = { ...BACKEND, timeouts: { ...BACKEND.timeouts, initialize: bound } };
+  const ender = createSessionEnder({ egress, backendOf: () => backend, observe: () => undefined });
   const recoveryOver = (sessions: SessionStore) =>
     createRecovery({
       store: sessions,
       locks,
       egress,
-      abandon: (_, begun, headers) => {
-        abandoned.push(begun.sessionId);
-        egress.endSession(target, begun, headers, never).catch(() => undefined);
+      ender: {
+        ...ender,
+        end(name, session, credentials) {
+          abandoned.push(session.sessionId);
+          return ender.end(name, session, credentials);
+        },
       },
       observe: (event) => void events.push(event),
     });
   const loss = {
-    suspicion: "ask" as const,
+    suspicion: "probe" as const,
     status: 404,
     key,
-    target,
+    backend,
+    query: "",
     used: USED,
     answeredBy: USED.endpoint,
     headers: HEADERS,
     version: undefined,
-    bound,
   };
   const recovery = recoveryOver({ ...store, ...over?.(store) });
   /** What was called, but for the end of the lost session. */
@@ -230,7 +236,7 @@ describe("a session that its backend has lost", () => {
 
   test("whose endpoint is gone is not asked for, and is ended once there is another: it may live on there", async () => {
     const { recovery, loss, listener, names } = await open();
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "recovered" });
+    expect(await recovery.recover({ ...loss, suspicion: "unreachable" }, never)).toMatchObject({ kind: "recovered" });
     const { headers } = await listener.called("DELETE");
     expect(names()).toEqual(STEPS);
     expect(headers).toMatchObject({
@@ -271,7 +277,7 @@ describe("a session that its backend has lost", () => {
     ["does not answer", silent],
   ])("whose endpoint is gone is recovered, and nothing is said of it, where that %s", async (_, gone) => {
     const { recovery, loss, listener, events, abandoned } = await open({ answers: { DELETE: gone } });
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "recovered" });
+    expect(await recovery.recover({ ...loss, suspicion: "unreachable" }, never)).toMatchObject({ kind: "recovered" });
     await listener.called("DELETE");
     expect(events).toMatchObject([{ outcome: "recovered" }]);
     expect(abandoned).toEqual([]);
@@ -289,7 +295,7 @@ describe("a session that its backend has lost", () => {
 
   test("waits for a backend that is not back yet", async () => {
     const { recovery, loss, names } = await open({ answers: { initialize: first(3, NOBODY_THERE) } });
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({
+    expect(await recovery.recover({ ...loss, suspicion: "unreachable" }, never)).toMatchObject({
       kind: "recovered",
       binding: NEW,
     });
@@ -299,7 +305,7 @@ describe("a session that its backend has lost", () => {
   test("is not waited for where it refuses in Envoy's words, and Envoy says that it was not Envoy", async () => {
     const refusal = { ...NOBODY_THERE, headers: { "x-mcp-endpoint": NEW.endpoint } };
     const { recovery, loss, names, events } = await open({ answers: { initialize: first(1, refusal) } });
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ kind: "failed" });
+    expect(await recovery.recover({ ...loss, suspicion: "unreachable" }, never)).toMatchObject({ kind: "failed" });
     expect(names()).toEqual(["initialize"]);
     expect(events).toMatchObject([{ why: "the backend refuses to initialize: 503" }]);
   });
@@ -391,7 +397,7 @@ describe("a session that its backend has lost", () => {
         kind: "recovery",
         key,
         backend: "one",
-        suspicion: "ask",
+        suspicion: "probe",
         outcome: "recovered",
         why: undefined,
         from: USED.endpoint,
@@ -429,7 +435,7 @@ describe("a session whose requests are answered 401 or 403", () => {
     [403, { status: 404 }],
   ])("%i is lost where its ping is, and a session begins with its client's credentials", async (status, ping) => {
     const { recovery, loss, names } = await open({ answers: { ping } });
-    const asked = { ...loss, suspicion: "ask-and-log-in", status } as const;
+    const asked = { ...loss, suspicion: "probe-and-log-in", status } as const;
     expect(await recovery.recover(asked, never)).toMatchObject({ kind: "recovered", binding: NEW });
     expect(names()).toEqual(["ping", ...STEPS]);
   });
@@ -443,7 +449,7 @@ describe("a session whose requests are answered 401 or 403", () => {
     async (_, refused, steps) => {
       for (const ping of [{ status: 401 }, inWords]) {
         const { recovery, loss, names, events, abandoned, store, key } = await open({ answers: { ping, ...refused } });
-        const asked = { ...loss, suspicion: "ask-and-log-in", status: 401 } as const;
+        const asked = { ...loss, suspicion: "probe-and-log-in", status: 401 } as const;
         expect(await recovery.recover(asked, never)).toEqual({ kind: "alive", by: "login" });
         expect(names().filter((name) => name !== "DELETE")).toEqual(["ping", ...steps]);
         expect(abandoned).toEqual(steps.length > 1 ? ["new"] : []);
@@ -459,14 +465,14 @@ describe("a session whose requests are answered 401 or 403", () => {
     ["503", { status: 503 }],
   ])("is left as it is where its ping is answered %s", async (_, ping) => {
     const { recovery, loss, names } = await open({ answers: { ping } });
-    const asked = { ...loss, suspicion: "ask-and-log-in", status: 401 } as const;
+    const asked = { ...loss, suspicion: "probe-and-log-in", status: 401 } as const;
     expect(await recovery.recover(asked, never)).toEqual({ kind: "alive", by: "ping" });
     expect(names()).toEqual(["ping"]);
   });
 });
 
 describe("a session that was found alive after an answer that seldom means a loss", () => {
-  const asked = { suspicion: "ask-and-log-in", status: 401 } as const;
+  const asked = { suspicion: "probe-and-log-in", status: 401 } as const;
 
   test("is not asked for again at once after the same answer", async () => {
     const { recovery, loss, names } = await open({ answers: { ping: { status: 200 } } });
@@ -544,7 +550,7 @@ describe("a session that was recovered meanwhile", () => {
   test("is used as it is, and nobody is asked, where nothing was sent", async () => {
     const { recovery, loss, store, key, names } = await open();
     await store.bind(key, "one", 1, NEW);
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject({ binding: NEW });
+    expect(await recovery.recover({ ...loss, suspicion: "unreachable" }, never)).toMatchObject({ binding: NEW });
     expect(names()).toEqual([]);
   });
 
@@ -749,7 +755,7 @@ describe("of many who meet the loss of one session at once", () => {
     const { recovery, another, loss, names, events } = await open();
     const routers = [recovery, another()];
     const outcomes = await Promise.all(
-      Array.from({ length: 60 }, (_, at) => routers[at % 2]?.recover({ ...loss, suspicion: "gone" }, never)),
+      Array.from({ length: 60 }, (_, at) => routers[at % 2]?.recover({ ...loss, suspicion: "unreachable" }, never)),
     );
     expect(outcomes).toMatchObject(Array(60).fill({ binding: NEW }));
     expect(events.map(({ outcome, to }) => [outcome, to]).toSorted()).toEqual([
@@ -763,7 +769,7 @@ describe("of many who meet the loss of one session at once", () => {
     const refuses: Handler = ({ name, headers }) =>
       name === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
     const { recovery, loss } = await open({ answers: { ping: refuses, initialize: refuses } });
-    const asked = { ...loss, suspicion: "ask-and-log-in", status: 401 } as const;
+    const asked = { ...loss, suspicion: "probe-and-log-in", status: 401 } as const;
     const headers: readonly Header[] = [["authorization", "Bearer new"]];
     const outcomes = await Promise.all([
       recovery.recover(asked, never),
@@ -775,7 +781,7 @@ describe("of many who meet the loss of one session at once", () => {
   test("one whose request may have run is not answered by what is found for one whose was not sent", async () => {
     const { recovery, loss } = await open({ answers: { ping: { status: 200 } } });
     const outcomes = await Promise.all([
-      recovery.recover({ ...loss, suspicion: "gone" }, never),
+      recovery.recover({ ...loss, suspicion: "unreachable" }, never),
       recovery.recover(loss, never),
     ]);
     expect(outcomes).toMatchObject([
@@ -949,7 +955,10 @@ describe("the brake on recovery", () => {
     });
     const leaves = new AbortController();
     const others = Array.from({ length: 128 }, () =>
-      opened.recovery.recover({ ...opened.loss, suspicion: "gone", key: sessionKey(mintSessionId()) }, leaves.signal),
+      opened.recovery.recover(
+        { ...opened.loss, suspicion: "unreachable", key: sessionKey(mintSessionId()) },
+        leaves.signal,
+      ),
     );
     await waits.promise;
     expect(await opened.recovery.recover(opened.loss, never)).toMatchObject({ kind: "recovered" });
@@ -985,7 +994,7 @@ describe("the brake on recovery", () => {
       initializeParams: PARAMS,
       bindings: { one: USED },
     });
-    return { key, suspicion: "gone" as const };
+    return { key, suspicion: "unreachable" as const };
   };
 
   test("asks a backend that refuses by 503 once, and lets it be for as long as it says, for all its sessions", async () => {
@@ -994,7 +1003,7 @@ describe("the brake on recovery", () => {
     expect(await recovery.recover(loss, never)).toMatchObject({ kind: "failed" });
     const braked = { kind: "braked", why: "retry-after" };
     expect(await recovery.recover({ ...loss, ...(await anotherLost(store)) }, never)).toMatchObject(braked);
-    expect(await recovery.recover({ ...loss, suspicion: "gone" }, never)).toMatchObject(braked);
+    expect(await recovery.recover({ ...loss, suspicion: "unreachable" }, never)).toMatchObject(braked);
     expect(names()).toEqual(["ping", "initialize"]);
   });
 
@@ -1003,7 +1012,7 @@ describe("the brake on recovery", () => {
     async (status) => {
       const initialize = first(1, { status, headers: { "retry-after": "5" } });
       const { recovery, loss, names, store } = await open({ answers: { initialize } });
-      const gone = { ...loss, suspicion: "gone" as const };
+      const gone = { ...loss, suspicion: "unreachable" as const };
       expect(await recovery.recover(gone, never)).toMatchObject({ kind: "failed" });
       expect(await recovery.recover(gone, never)).toMatchObject({ kind: "braked", why: "retry-after" });
       expect(names()).toEqual(["initialize"]);
@@ -1018,7 +1027,7 @@ describe("the brake on recovery", () => {
     expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered" });
   });
 
-  test.each<["ask" | "gone"]>([["ask"], ["gone"]])(
+  test.each<["probe" | "unreachable"]>([["probe"], ["unreachable"]])(
     "has what is replaced told that it has ended, wherever it was: %s",
     async (suspicion) => {
       const { recovery, loss, listener } = await open();
@@ -1036,9 +1045,9 @@ test("a backend whose sessions take their turns does not hold up those of anothe
   const ping: Handler = ({ headers }) => (headers["x-mcp-backend"] === "stuck" ? undefined : RESTARTED.ping);
   const { recovery, loss, listener } = await open({ answers: { ping }, bound: 2_000 });
   const leaves = new AbortController();
-  const target = { backend: "stuck", path: PATH };
+  const backend = { ...loss.backend, name: "stuck" };
   const stuck = Array.from({ length: 200 }, () =>
-    recovery.recover({ ...loss, target, key: sessionKey(mintSessionId()) }, leaves.signal),
+    recovery.recover({ ...loss, backend, key: sessionKey(mintSessionId()) }, leaves.signal),
   );
   await listener.called("ping");
   expect(await recovery.recover(loss, never)).toMatchObject({ kind: "recovered", binding: NEW });

@@ -6,6 +6,7 @@ import { replay } from "../../../src/recovery/replay.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
+import { BACKEND } from "../core/policy.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
 
 /** Bytes of an answer that is sent whole, at most. */
@@ -36,7 +37,7 @@ function open(options: Options) {
   } = options;
   const { egress, sent } = egressWith(answerWith(answer));
   const request = {
-    target: { backend: "one", path: "/mcp?a=1" },
+    to: { backend: BACKEND, query: "?a=1" },
     binding: BINDING,
     headers: [["x-a", "1"]] as const,
     body: Buffer.from("{}"),
@@ -69,8 +70,8 @@ test("a request is sent once more as it was, pinned to the new session", async (
   expect(sent).toEqual([
     {
       purpose: "recovery",
-      target: { backend: "one", path: "/mcp?a=1" },
-      pin: BINDING,
+      to: { backend: BACKEND, query: "?a=1" },
+      session: BINDING,
       method: "POST",
       headers: [["x-a", "1"]],
       body: Buffer.from("{}"),

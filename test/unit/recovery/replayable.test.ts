@@ -335,10 +335,10 @@ describe("the answer of a lost session", () => {
   });
 
   test.each([
-    ["ask", head("404"), USED.endpoint],
-    ["ask", head("400", { endpoint: "10.0.0.9:80" }), "10.0.0.9:80"],
-    ["ask-and-log-in", head("401"), USED.endpoint],
-    ["gone", head("503", { flags: 0x20, endpoint: undefined }), USED.endpoint],
+    ["probe", head("404"), USED.endpoint],
+    ["probe", head("400", { endpoint: "10.0.0.9:80" }), "10.0.0.9:80"],
+    ["probe-and-log-in", head("401"), USED.endpoint],
+    ["unreachable", head("503", { flags: 0x20, endpoint: undefined }), USED.endpoint],
   ])("has its session recovered: %s", async (suspicion, answer, answeredBy) => {
     const { keep, recoveries, key } = await open();
     await laterOf(mustKeep(keep()).answer(answer, AS_IT_IS)).verdict;
@@ -347,12 +347,12 @@ describe("the answer of a lost session", () => {
         suspicion,
         status: Number(answer.headers.get(":status")),
         key,
-        target: { backend: "one", path: "/mcp?a=1" },
+        backend: ROUTE.backend,
+        query: "?a=1",
         used: USED,
         answeredBy,
         headers: [["authorization", "Bearer ada"]],
         version: "2025-06-18",
-        bound: ROUTE.backend.timeouts.initialize,
       },
     ]);
   });
@@ -363,8 +363,8 @@ describe("the answer of a lost session", () => {
     expect(sent).toEqual([
       {
         purpose: "recovery",
-        target: { backend: "one", path: "/mcp?a=1" },
-        pin: NEW,
+        to: { backend: ROUTE.backend, query: "?a=1" },
+        session: NEW,
         method: "POST",
         headers: [
           ["authorization", "Bearer ada"],

@@ -42,8 +42,8 @@ test("a parked session is begun anew by the client's own headers, without asking
       used: binding,
       answeredBy: binding.endpoint,
       version: "2025-06-18",
-      bound: ROUTE.backend.timeouts.initialize,
-      target: { backend: ROUTE.backend.name, path: ROUTE.backend.path },
+      backend: ROUTE.backend,
+      query: "",
       headers: expect.arrayContaining([["authorization", "Bearer ada"]]),
     }),
   ]);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { credentialHeaders, replayHeaders } from "../../../src/recovery/sent-headers.ts";
+import { credentialHeaders } from "../../../src/backends/credentials.ts";
+import { replayHeaders } from "../../../src/recovery/sent-headers.ts";
 import { fields } from "../core/fields.ts";
 
 describe("of the client's headers", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createDeadlines, MOST_DEADLINES } from "../../../src/recovery/deadlines.ts";
+import { createDeadlines, MOST_DEADLINES } from "../../../src/backends/deadlines.ts";
 
 test("a name holds for as long as was said, and no other one does", () => {
   let at = 1_000;

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { firstMessage } from "../../../src/backends/first-message.ts";
+import { firstResponse } from "../../../src/backends/first-response.ts";
 
 const JSON_TYPE = "application/json";
 const EVENTS = "text/event-stream; charset=utf-8";
@@ -11,7 +11,7 @@ const READ = { result: { protocolVersion: "2025-06-18" } };
 const body = (...chunks: readonly (string | Uint8Array)[]) =>
   Readable.from(chunks.map((chunk) => Buffer.from(chunk as string)));
 const read = (type: string | undefined, ...chunks: readonly (string | Uint8Array)[]) =>
-  firstMessage(type, body(...chunks), LIMIT);
+  firstResponse(type, body(...chunks), LIMIT);
 
 describe("the answer is found", () => {
   test.each<[string, string | undefined, string[]]>([
@@ -69,7 +69,7 @@ test("an event stream is read no further than the answer, and let go of", async 
     }
   }
   const stream = Readable.from(endless(), { objectMode: false, highWaterMark: 1 });
-  expect(await firstMessage(EVENTS, stream, LIMIT)).toEqual(READ);
+  expect(await firstResponse(EVENTS, stream, LIMIT)).toEqual(READ);
   expect(stream.destroyed).toBe(true);
   expect(pulled).toBeLessThan(10);
 });
@@ -100,5 +100,5 @@ test("a body that breaks off is an error of the caller's", async () => {
     yield Buffer.from(": hello\n\n");
     throw new Error("reset");
   }
-  await expect(firstMessage(EVENTS, Readable.from(broken()), LIMIT)).rejects.toThrow("reset");
+  await expect(firstResponse(EVENTS, Readable.from(broken()), LIMIT)).rejects.toThrow("reset");
 });

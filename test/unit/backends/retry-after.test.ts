@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { LONGEST_RETRY_AFTER_MS, retryAfter } from "../../../src/recovery/retry-after.ts";
+import { LONGEST_RETRY_AFTER_MS, retryAfter } from "../../../src/backends/retry-after.ts";
 
 const NOW = Date.parse("Wed, 21 Oct 2026 07:28:00 GMT");
 

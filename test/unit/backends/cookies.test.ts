@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { cookieName, keptCookies, withCookies } from "../../../src/recovery/cookies.ts";
+import { cookieName, keptCookies, withCookies } from "../../../src/backends/cookies.ts";
 
 describe("of the cookies that an answer sets are kept", () => {
   const set = (...texts: string[]) => texts.map((text) => ["set-cookie", text] as const);
