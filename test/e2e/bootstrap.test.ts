@@ -83,38 +83,41 @@ describe("Envoy accepts the bootstrap", () => {
   });
 });
 
-describe("without a processor", () => {
+// Envoy tries for seconds to reach the processor.
+describe.concurrent("without a processor", () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
   });
   afterAll(() => stack.stop());
-  beforeEach(() => {
-    stack.forget();
+  beforeEach(({ onTestFailed }) => {
     onTestFailed(() => void process.stderr.write(stack.envoy.output()));
   });
 
-  test.each([
+  test.for<[string, string, Record<string, string>]>([
     ["a POST", "POST", {}],
     ["a POST that names a backend itself", "POST", { "x-mcp-backend": "pair", "x-mcp-endpoint": "127.0.0.1:1" }],
     ["a GET", "GET", { accept: "text/event-stream", "x-mcp-backend": "pair" }],
     ["a DELETE", "DELETE", { "x-mcp-backend": "pair" }],
-  ])("%s is refused as JSON-RPC, to be tried again, and reaches no backend", async (_, method, headers) => {
-    const answer = await send({
-      port: stack.gateway,
-      method,
-      path: "/mcp",
-      headers,
-      ...(method === "POST" && { body: "{}" }),
-    });
-    expect(answer.status).toBe(503);
-    expect(answer.headers).toMatchObject({ "content-type": "application/json", "retry-after": "1" });
-    expect(JSON.parse(answer.body)).toEqual({
-      jsonrpc: "2.0",
-      error: { code: -32603, message: "Gateway unavailable" },
-    });
-    expect(stack.received()).toEqual([]);
-  });
+  ])(
+    "%s is refused as JSON-RPC, to be tried again, and reaches no backend",
+    async ([, method, headers], { expect }) => {
+      const answer = await send({
+        port: stack.gateway,
+        method,
+        path: "/mcp",
+        headers,
+        ...(method === "POST" && { body: "{}" }),
+      });
+      expect(answer.status).toBe(503);
+      expect(answer.headers).toMatchObject({ "content-type": "application/json", "retry-after": "1" });
+      expect(JSON.parse(answer.body)).toEqual({
+        jsonrpc: "2.0",
+        error: { code: -32603, message: "Gateway unavailable" },
+      });
+      expect(stack.received()).toEqual([]);
+    },
+  );
 });
 
 describe("the egress listener", () => {

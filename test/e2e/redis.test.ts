@@ -192,8 +192,8 @@ describe("two routers on one Redis", () => {
   });
 });
 
-describe("a restart of Redis", () => {
-  test("with persistence loses no session", async () => {
+describe.concurrent("a restart of Redis", () => {
+  test("with persistence loses no session", async ({ expect }) => {
     const redis = await startRedis({ persistence: true });
     const fleet = await startRouters(1, { url: redis.url });
     try {
@@ -208,7 +208,7 @@ describe("a restart of Redis", () => {
     }
   });
 
-  test("without persistence ends each session by 404, and a client initializes again", async () => {
+  test("without persistence ends each session by 404, and a client initializes again", async ({ expect }) => {
     const redis = await startRedis();
     const fleet = await startRouters(1, { url: redis.url });
     try {
@@ -224,7 +224,9 @@ describe("a restart of Redis", () => {
   });
 });
 
-test("a session that a newer router wrote is refused and left alone, the others go on, and the log says so once", async () => {
+test.concurrent("a session that a newer router wrote is refused and left alone, the others go on, and the log says so once", async ({
+  expect,
+}) => {
   const redis = await startRedis({ persistence: true });
   const fleet = await startRouters(1, { url: redis.url });
   try {
@@ -260,7 +262,7 @@ test("a session that a newer router wrote is refused and left alone, the others 
   }
 });
 
-test("a Redis that may evict live sessions is warned of at the start", async () => {
+test.concurrent("a Redis that may evict live sessions is warned of at the start", async ({ expect }) => {
   const redis = await startRedis({ persistence: true, args: ["--maxmemory-policy", "allkeys-lru"] });
   const fleet = await startRouters(1, { url: redis.url });
   try {
@@ -348,7 +350,7 @@ describe("while Redis is away", () => {
   });
 });
 
-test("a failover by Sentinels loses no session", async () => {
+test.concurrent("a failover by Sentinels loses no session", async ({ expect }) => {
   const sentinel = await startSentinel();
   const { masterName, sentinels } = sentinel;
   const nodes = sentinels.map(({ host, port }) => `${host}:${port}`);
@@ -368,7 +370,7 @@ test("a failover by Sentinels loses no session", async () => {
   }
 });
 
-test("the move of a slot in a cluster loses no session", async () => {
+test.concurrent("the move of a slot in a cluster loses no session", async ({ expect }) => {
   const cluster = await startRedisCluster();
   const fleet = await startRouters(1, { cluster: { nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) } });
   try {

@@ -1,6 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createWaitingRoom, type WaitingRoom } from "../../../src/admission/waiting-room.ts";
 
+// Fake timers do not reach node:timers/promises: it gets the faked ones.
+vi.mock("node:timers/promises", () => ({
+  setTimeout: (ms: number, value: unknown, { signal }: { readonly signal: AbortSignal }) =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, ms, value);
+      signal.addEventListener("abort", () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      });
+    }),
+}));
+
 type Outcome = { readonly kind: "exhausted"; readonly idleIn: number | undefined } | { readonly kind: "reserved" };
 const refused = (idleIn: number | undefined) => ({ kind: "exhausted", idleIn }) as const;
 const reserved = { kind: "reserved" } as const;
