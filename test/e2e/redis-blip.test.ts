@@ -1,8 +1,9 @@
 /** A Redis that is away for a moment fails no request in a session; one that is away for long refuses at once, and in band. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, type TestContext, test } from "vitest";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
-import { SDKS } from "../support/clients.ts";
-import { type Fleet, startFleet } from "../support/fleet.ts";
+import { keepsItsSessionWithoutRedis } from "../support/client-promises.ts";
+import { NPM_SDKS } from "../support/clients.ts";
+import { startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 
@@ -13,36 +14,34 @@ const AT_ONCE = 8;
 const PATIENCE = { timeout: 60_000 };
 
 let backend: TestServer;
-let redis: RunningRedis;
-let fleet: Fleet;
 beforeAll(async () => {
   backend = await startMcpServer("one", { json: true, record: false });
 });
 afterAll(() => backend?.close());
-beforeEach(async () => {
-  redis = await startRedis({ persistence: true });
-});
-afterEach(async () => {
-  await fleet?.stop();
-  await redis?.stop();
-});
 
-async function open(store: object = {}): Promise<void> {
-  fleet = await startFleet(1, {
+/** A gateway on a Redis of its own, which a test may take away. */
+async function open(atEnd: TestContext["onTestFinished"], store: object = {}) {
+  const redis = await startRedis({ persistence: true });
+  atEnd(async () => void (await redis.stop()));
+  const fleet = await startFleet(1, {
     // A busy machine takes longer to bring Redis back.
     processor: { messageTimeout: "60s" },
     store: { kind: "redis", url: redis.url, patience: "50s", ...store },
     backends: { one: { endpoints: [backend.endpoint] } },
     routes: [{ path: PATH, backends: ["one"] }],
   });
+  atEnd(() => fleet.stop());
+  const callIn = (session: string, id: unknown = 7) =>
+    post(fleet.port, PATH, callMessage("whoami", {}, id), { "mcp-session-id": session });
+  return { redis, port: fleet.port, callIn };
 }
 
-const callIn = (session: string, id: unknown = 7) =>
-  post(fleet.port, PATH, callMessage("whoami", {}, id), { "mcp-session-id": session });
+type Gateway = Awaited<ReturnType<typeof open>>;
+
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Calls in a session again and again, so many at once, until it is stopped; then gives all answers. */
-function callAgainAndAgain(session: string): { stop(): Promise<Answer[]> } {
+function callAgainAndAgain({ callIn }: Gateway, session: string): { stop(): Promise<Answer[]> } {
   const answers: Answer[] = [];
   let stopped = false;
   const worker = async () => {
@@ -63,32 +62,34 @@ const failed = (answers: readonly Answer[]) =>
     .filter(({ status, body }) => status !== 200 || body.includes('"error"'))
     .map(({ status, body }) => [status, body]);
 
-describe("away for two seconds", () => {
-  test.each<[string, () => Promise<void>, () => Promise<void> | void]>([
-    ["killed", () => redis.kill(), () => redis.restart()],
-    ["hanging", async () => redis.pause(), () => redis.resume()],
-  ])("%s, under calls: none fails", async (_, leave, comeBack) => {
-    await open();
-    const session = await openSession(fleet.port, PATH);
-    const calls = callAgainAndAgain(session);
+// Each waits, most of the time, for a Redis of its own.
+describe.concurrent("away for two seconds", () => {
+  test.for<[string, (redis: RunningRedis) => Promise<void>, (redis: RunningRedis) => Promise<void>]>([
+    ["killed", (redis) => redis.kill(), (redis) => redis.restart()],
+    ["hanging", async (redis) => redis.pause(), async (redis) => redis.resume()],
+  ])("%s, under calls: none fails", async ([, leave, comeBack], { expect, onTestFinished }) => {
+    const gateway = await open(onTestFinished);
+    const session = await openSession(gateway.port, PATH);
+    const calls = callAgainAndAgain(gateway, session);
     await wait(200);
-    await leave();
+    await leave(gateway.redis);
     await wait(AWAY_MS);
-    await comeBack();
-    await expect.poll(async () => failed([await callIn(session)]), PATIENCE).toEqual([]);
+    await comeBack(gateway.redis);
+    await expect.poll(async () => failed([await gateway.callIn(session)]), PATIENCE).toEqual([]);
     const answers = await calls.stop();
     expect(answers.length).toBeGreaterThan(AT_ONCE);
     expect(failed(answers)).toEqual([]);
   });
 
-  test("the streams and ends of sessions wait as well, and their notifications", async () => {
-    await open();
-    const [one, other] = [await openSession(fleet.port, PATH), await openSession(fleet.port, PATH)];
+  test("the streams and ends of sessions wait as well, and their notifications", async ({ expect, onTestFinished }) => {
+    const gateway = await open(onTestFinished);
+    const { port, redis } = gateway;
+    const [one, other] = [await openSession(port, PATH), await openSession(port, PATH)];
     await redis.kill();
     const notification = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } };
     const all = [
-      post(fleet.port, PATH, notification, { "mcp-session-id": one }),
-      send({ port: fleet.port, path: PATH, method: "DELETE", headers: { "mcp-session-id": other } }),
+      post(port, PATH, notification, { "mcp-session-id": one }),
+      send({ port, path: PATH, method: "DELETE", headers: { "mcp-session-id": other } }),
     ];
     await wait(500);
     await redis.restart();
@@ -96,35 +97,15 @@ describe("away for two seconds", () => {
   });
 });
 
-/** Away under calls of each client, one after another; then all calls must go through again, in the session that it had. */
-for (const { name, connect, missing } of SDKS)
-  test.skipIf(missing !== undefined)(`no session of the client of the ${name} dies of it`, async () => {
-    // So that the patience is used up for some calls: those are refused.
-    await open({ patience: "500ms" });
-    const client = await connect(`http://127.0.0.1:${fleet.port}${PATH}`);
-    try {
-      await client.call("whoami", {});
-      const { sessionId } = client;
-      let refused = 0;
-      const refusedAfterCall = async () => {
-        await client.call("whoami", {}).catch(() => refused++);
-        return refused;
-      };
-      await redis.kill();
-      const back = wait(AWAY_MS).then(() => redis.restart());
-      await expect.poll(refusedAfterCall, PATIENCE).toBeGreaterThan(1);
-      await back;
-      await expect.poll(() => client.call("whoami", {}).then(() => "well", String), PATIENCE).toBe("well");
-      expect(client.sessionId).toBe(sessionId);
-    } finally {
-      await client.close();
-    }
-  });
+describe.concurrent("away under their calls", () => {
+  for (const sdk of NPM_SDKS) keepsItsSessionWithoutRedis(sdk);
+});
 
-describe("away for long", () => {
-  test("requests in a session are refused at once, in band; all else by 503", async () => {
-    await open({ patience: "1ms" });
-    const session = await openSession(fleet.port, PATH);
+describe.concurrent("away for long", () => {
+  test("requests in a session are refused at once, in band; all else by 503", async ({ expect, onTestFinished }) => {
+    const gateway = await open(onTestFinished, { patience: "1ms" });
+    const { port, redis, callIn } = gateway;
+    const session = await openSession(port, PATH);
     await redis.kill();
     await expect.poll(async () => failed([await callIn(session)]), PATIENCE).not.toEqual([]);
     const refused = await callIn(session, "é");
@@ -136,20 +117,21 @@ describe("away for long", () => {
     });
     const headers = { "mcp-session-id": session };
     const others = [
-      await post(fleet.port, PATH, initializeMessage()),
-      await post(fleet.port, PATH, { jsonrpc: "2.0", method: "notifications/cancelled" }, headers),
-      await post(fleet.port, PATH, { jsonrpc: "2.0", id: 1, result: {} }, headers),
-      await send({ port: fleet.port, path: PATH, headers: { ...headers, accept: "text/event-stream" } }),
-      await send({ port: fleet.port, path: PATH, method: "DELETE", headers }),
+      await post(port, PATH, initializeMessage()),
+      await post(port, PATH, { jsonrpc: "2.0", method: "notifications/cancelled" }, headers),
+      await post(port, PATH, { jsonrpc: "2.0", id: 1, result: {} }, headers),
+      await send({ port, path: PATH, headers: { ...headers, accept: "text/event-stream" } }),
+      await send({ port, path: PATH, method: "DELETE", headers }),
     ];
     for (const { status, headers } of others) expect([status, headers["retry-after"]]).toEqual([503, "1"]);
     await redis.restart();
     await expect.poll(async () => failed([await callIn(session)]), PATIENCE).toEqual([]);
   });
 
-  test("its absence is waited for once, by those who meet its beginning", async () => {
-    await open({ patience: "3s" });
-    const session = await openSession(fleet.port, PATH);
+  test("its absence is waited for once, by those who meet its beginning", async ({ expect, onTestFinished }) => {
+    const gateway = await open(onTestFinished, { patience: "3s" });
+    const { port, redis, callIn } = gateway;
+    const session = await openSession(port, PATH);
     await redis.kill();
     // Over, by the patience, when this one is refused.
     expect(failed([await callIn(session)])).toHaveLength(1);
