@@ -79,6 +79,13 @@ export default {
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
     only("config", "^src/config/", ["^src/core/"], "config knows nothing of what it configures"),
+    only("config-values", "^src/config/values/", ["^src/core/address\\.ts$"], "kinds of value know no section"),
+    only(
+      "config-schema",
+      "^src/config/schema/",
+      ["^src/config/values/", "^src/config/(fault|workers)\\.ts$", "^src/core/address\\.ts$"],
+      "a section of the schema knows no other, and none of what is made of it",
+    ),
     only("envoy-config", "^src/envoy-config/", ["^src/config/", "^src/core/"], "made from our configuration alone"),
     only(
       "observe",

@@ -37,38 +37,13 @@ export function watchFile(
   handlers: WatchHandlers,
   { settle = SETTLE_MS, poll = POLL_MS }: { readonly settle?: number; readonly poll?: number } = {},
 ): Watcher {
-  /** undefined while the file cannot be read. */
-  let last: string | undefined = text;
-  let closed = false;
-  /** Reads run one after another, so that the last one to start decides. */
-  let looks: Promise<unknown> = Promise.resolve();
-
-  const look = async (asked: boolean): Promise<boolean> => {
-    if (closed) return false;
-    const read = await readFile(file, "utf8").catch(asError);
-    if (closed || read === last) return false;
-    if (read instanceof Error) {
-      const isNews = last !== undefined;
-      last = undefined;
-      if (isNews || asked) handlers.onUnreadable(read);
-      return isNews;
-    }
-    last = read;
-    handlers.onChange(read);
-    return true;
-  };
-  const lookInTurn = (asked: boolean): Promise<boolean> => {
-    const found = looks.then(() => look(asked));
-    looks = found.catch(() => undefined);
-    return found;
-  };
-
+  const reader = changesOf(file, text, handlers);
   let settling: NodeJS.Timeout | undefined;
   const folder = watchFolder(
     dirname(file),
     () => {
       clearTimeout(settling);
-      settling = setTimeout(() => void lookInTurn(false), settle).unref();
+      settling = setTimeout(() => void reader.read(false), settle).unref();
     },
     (error) => handlers.onUnwatched(error),
   );
@@ -76,8 +51,8 @@ export function watchFile(
   let polling: NodeJS.Timeout | undefined;
   const pollLater = () => {
     polling = setTimeout(async () => {
-      const missed = await lookInTurn(false);
-      if (closed) return;
+      const missed = await reader.read(false);
+      if (reader.isClosed()) return;
       // A change without an event: the path may lead to another folder now.
       if (missed || !folder.isWatched()) folder.watch();
       pollLater();
@@ -85,15 +60,51 @@ export function watchFile(
   };
   pollLater();
   // A change may have come before the folder was watched.
-  void lookInTurn(false);
+  void reader.read(false);
 
   return {
-    check: async () => void (await lookInTurn(true)),
+    check: async () => void (await reader.read(true)),
     close() {
-      closed = true;
+      reader.close();
       clearTimeout(settling);
       clearTimeout(polling);
       folder.close();
+    },
+  };
+}
+
+/** Reads the file and reports changes. `read` resolves to whether there was one; `asked` says that a caller of `check` waits. */
+function changesOf(file: string, text: string, handlers: WatchHandlers) {
+  /** undefined while the file cannot be read. */
+  let last: string | undefined = text;
+  let closed = false;
+  /** Reads run one after another, so that the last one to start decides. */
+  let reads: Promise<unknown> = Promise.resolve();
+
+  const readNow = async (asked: boolean): Promise<boolean> => {
+    if (closed) return false;
+    const found = await readFile(file, "utf8").catch(asError);
+    if (closed || found === last) return false;
+    if (found instanceof Error) {
+      const isNews = last !== undefined;
+      last = undefined;
+      if (isNews || asked) handlers.onUnreadable(found);
+      return isNews;
+    }
+    last = found;
+    handlers.onChange(found);
+    return true;
+  };
+
+  return {
+    read(asked: boolean): Promise<boolean> {
+      const changed = reads.then(() => readNow(asked));
+      reads = changed.catch(() => undefined);
+      return changed;
+    },
+    isClosed: () => closed,
+    close() {
+      closed = true;
     },
   };
 }
