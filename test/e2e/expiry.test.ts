@@ -231,7 +231,7 @@ test("a router that is stopped while a backend takes its time to end sessions st
   }
 });
 
-// Idle below a timeout is refused: test/unit/config/load.test.ts.
+// Idle below a timeout is refused: test/unit/config/checks.test.ts.
 test("an idle time above the lifetime is clamped, with one warning", async () => {
   const { router, stop } = await launchRouter({
     sessions: { idle: "2h", lifetime: "1h" },

@@ -18,14 +18,14 @@ function look(over: object) {
 }
 const away = "/no/such/file";
 
-test("files that are there are not told", async () => {
+test("existing files cause no message", async () => {
   const there = join(directory, "there");
   const tls = { cert: there, key: there };
   const store = { kind: "redis", url: "redis://h", passwordFile: there, tls: { ca: there, ...tls } };
   expect(await look({ gateway: { tls }, store })).toEqual({ errors: [], warnings: [] });
 });
 
-test("of the router's own that are not there each is an error", async () => {
+test("each missing file of the router is an error", async () => {
   const store = { kind: "redis", url: "redis://h", passwordFile: away, tls: { ca: away, cert: away, key: away } };
   const settings = ["store.passwordFile", "store.tls.ca", "store.tls.cert", "store.tls.key"];
   expect(await look({ store })).toEqual({
@@ -34,7 +34,7 @@ test("of the router's own that are not there each is an error", async () => {
   });
 });
 
-test("of Envoy's, which may be on another machine, each is a warning", async () => {
+test("each missing file of Envoy, which may run on another machine, is a warning", async () => {
   const jwt = (jwks: object) => ({ identity: { kind: "jwt", issuer: "i", audiences: ["a"], jwks } });
   const backends = { one: { endpoints: ["h:1"], tls: { sni: "h", ca: away } } };
   const warning = (setting: string) =>

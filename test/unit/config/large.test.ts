@@ -1,8 +1,9 @@
-/** Files that are large, deep or full of mistakes: what is done with them is bounded. */
+/** Files that are large, deeply nested or full of mistakes: the work on them is bounded. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import * as z from "zod";
 import { LARGEST_FILE, loadConfig } from "../../../src/config/load.ts";
+import { errorsIn } from "./sections.ts";
 
 vi.mock("zod", async (original) => {
   const zod = await original<typeof import("zod")>();
@@ -12,12 +13,7 @@ afterEach(() => void vi.mocked(z.toJSONSchema).mockClear());
 
 const BASE = { backends: { one: { endpoints: ["h:1"] } }, routes: [{ path: "/mcp", backends: ["one"] }] };
 
-function errorsIn(text: string): readonly string[] {
-  const loaded = loadConfig(text);
-  return loaded.ok ? [] : loaded.errors;
-}
-
-test("of 2,000 unknown settings the first are told, and how many more there are; the schema is described once", () => {
+test("of 2,000 unknown settings the first are reported, and the number of the rest; the JSON schema is made once", () => {
   const unknown = Object.fromEntries(Array.from({ length: 2_000 }, (_, n) => [`gatewayx${n}`, 1]));
   const errors = errorsIn(stringify({ ...BASE, ...unknown }));
   expect(errors).toHaveLength(21);
@@ -30,18 +26,18 @@ test.each([
   ["values", { routes: Array.from({ length: 100 }, (_, n) => ({ path: n, backends: ["one"] })) }, 100],
   ["names", { backends: Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`X${n}`, BASE.backends.one])) }, 100],
   ["contradictions", { routes: Array.from({ length: 100 }, () => ({ path: "/mcp", backends: ["two"] })) }, 199],
-])("so it is with wrong %s", (_, over, all) => {
+])("the same holds for wrong %s", (_, over, all) => {
   const errors = errorsIn(stringify({ ...BASE, ...over }));
   expect(errors).toHaveLength(21);
   expect(errors.at(-1)).toBe(`and ${all - 20} more errors`);
 });
 
-test("a list of as many items as a file can hold is refused for what it is, not as nested", () => {
+test("a list of as many items as a file can hold is not reported as nested", () => {
   const items = "0,".repeat(240_000);
   expect(errorsIn(`routes: [${items}0]`).join()).not.toContain("nested");
 });
 
-test("a file that is too large is refused by its size", () => {
+test("a file that is too large is refused", () => {
   const comments = `${stringify(BASE)}${"# x\n".repeat(LARGEST_FILE / 4)}`;
   expect(errorsIn(comments)).toEqual([
     `the file has ${comments.length} bytes, expected at most ${LARGEST_FILE} (512 KiB)`,
@@ -53,7 +49,7 @@ test("20,000 keys are compared with each other once", () => {
   expect(errorsIn(`${text}\nk5: 2\n`)).toEqual(["not YAML: Map keys must be unique at line 20001, column 1"]);
 });
 
-describe("what is nested too deep is said so, without a stack:", () => {
+describe("deep nesting is reported without a stack trace:", () => {
   test.each([
     ["flow", `backends: ${"[".repeat(20_000)}${"]".repeat(20_000)}\n`],
     ["flow that is not closed", `backends: ${"[".repeat(20_000)}\n`],
@@ -73,7 +69,7 @@ describe("what is nested too deep is said so, without a stack:", () => {
   });
 });
 
-describe("a name that objects have by themselves is not dropped without a word:", () => {
+describe("a name that every object has is not silently dropped:", () => {
   test.each([
     ["at the top", { ...BASE, ["__proto__"]: { gateway: {} } }],
     ["as a backend", { ...BASE, backends: { ...BASE.backends, ["__proto__"]: { endpoints: ["h:2"] } } }],
@@ -90,7 +86,7 @@ describe("a name that objects have by themselves is not dropped without a word:"
     expect(errorsIn(JSON.stringify(config))).toEqual([expect.stringContaining(`got "${name}"`)]);
   });
 
-  test("constructor is a name like any other", () => {
+  test("constructor is an ordinary name", () => {
     const config = {
       backends: { constructor: { endpoints: ["h:1"] } },
       routes: [{ path: "/mcp", backends: ["constructor"] }],

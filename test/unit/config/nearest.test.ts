@@ -6,6 +6,7 @@ test.each([
   ["lisen", ["lister", "listen"], "listen"],
   ["TIMEOUTS", ["timeouts"], "timeouts"],
   ["cal", ["call", "cell"], "call"],
+  ["lisen", ["lesson", "listen"], "listen"],
   ["port", ["listen", "hosts", "origins", "tls"], undefined],
   ["x", [], undefined],
   ["", ["path"], undefined],

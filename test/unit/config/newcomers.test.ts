@@ -1,4 +1,4 @@
-/** What those who come from other gateways write, and what they are told. */
+/** Mistakes of users who come from other gateways, and the answers to them. */
 import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 
@@ -44,12 +44,12 @@ describe("an endpoint that is Envoy or the router itself is refused:", () => {
     ["server.example:8080", {}],
     ["127.0.0.1:8080", { gateway: { listen: "10.0.0.5:8080", hosts: ["gw.example"] } }],
     ["127.0.0.1:8080", { istio: { namespace: "mcp", selector: { app: "x" } } }],
-  ])("but %s may be another server, with %j", (endpoint, over) => {
+  ])("but %s may be another server with %j", (endpoint, over) => {
     expect(said({ ...over, ...at(endpoint) })).toEqual([]);
   });
 });
 
-test("an endpoint that is there twice is refused, in whatever case, and another backend may have it", () => {
+test("a duplicate endpoint is refused, whatever its case; two backends may share one", () => {
   expect(said(at("Server:3001", "b:3001", "server:3001"))).toEqual([
     'backends.one.endpoints[2]: got "server:3001", the same as endpoints[0]',
   ]);
@@ -58,7 +58,7 @@ test("an endpoint that is there twice is refused, in whatever case, and another 
   expect(said({ backends, routes })).toEqual([]);
 });
 
-test("a backend without a route is warned of", () => {
+test("a backend without a route causes a warning", () => {
   expect(said({ backends: { ...BASE.backends, spare: { endpoints: ["a:1"] } } })).toEqual([
     "warning: backends.spare: no route leads to it, so no client reaches it",
   ]);
@@ -74,7 +74,7 @@ test.each([
   ]);
 });
 
-test("so it is in a backend's path", () => {
+test("so is a glob in a backend's path", () => {
   expect(said({ backends: { one: { endpoints: ["a:1"], path: "/mcp/*" } } })).toEqual([
     expect.stringContaining('warning: backends.one.path: "/mcp/*" is matched literally'),
   ]);
@@ -110,6 +110,6 @@ test.each([
   ["gateway", { listen: "0.0.0.0:70000" }],
   ["processor", { listen: "127.0.0.1:70000" }],
   ["processor", { http: "127.0.0.1:70000" }],
-])("a port out of range is told its range: %s %j", (section, over) => {
+])("an error about a port out of range tells the range: %s %j", (section, over) => {
   expect(said({ [section]: over })).toEqual([expect.stringMatching(/; a port is a number from 1 to 65535$/)]);
 });

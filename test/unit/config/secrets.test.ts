@@ -15,7 +15,7 @@ function errorsIn(text: string): string {
 
 const redis = (url: string) => ({ store: { kind: "redis", url } });
 
-describe("a configuration is refused without a word of its secrets:", () => {
+describe("a configuration is refused without showing its secrets:", () => {
   test.each<[string, object]>([
     ["a port out of range", redis(`redis://:${SECRET}@10.0.0.9:99999`)],
     ["a path", redis(`redis://user:${SECRET}@10.0.0.9:6379/db`)],
@@ -66,7 +66,7 @@ describe("a configuration is refused without a word of its secrets:", () => {
     `store: "a" ${SECRET}\n`,
     `? ${SECRET}: 1\n: - x\n -y\n`,
     `a: 1\n---\n${SECRET}: 1\n`,
-  ])("YAML that is none: %j", (text) => {
+  ])("invalid YAML: %j", (text) => {
     expect(errorsIn(text)).not.toContain(SECRET);
   });
 });
@@ -88,7 +88,7 @@ test.each([
   expect(withoutSecrets(text)).toBe(visible);
 });
 
-test("what is wrong is still told: where, and what was expected", () => {
+test("an error without secrets still tells where, and what was expected", () => {
   expect(errorsIn(stringify({ ...BASE, ...redis("redis://:p@h:99999") }))).toBe(
     'store.url: got redis://***@h:99999, expected a URL such as "redis://127.0.0.1:6379" or "rediss://redis.example:6379/1"',
   );

@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+import { requestPolicy } from "../../../src/config/policy.ts";
+import { errorsOf, load, type Sections, warningsOf } from "./sections.ts";
+
+const minutes = 60_000;
+
+describe("identity", () => {
+  const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
+
+  test("is none by default, and required where it is set", () => {
+    expect(load().identity).toEqual({ kind: "none" });
+    expect(load({ identity: jwt }).identity).toEqual({ ...jwt, jwks: { kind: "file", ...jwt.jwks }, required: true });
+    expect(load({ identity: { kind: "header", name: "X-User" } }).identity).toEqual({
+      kind: "header",
+      name: "x-user",
+      required: true,
+    });
+    expect(requestPolicy(load({ identity: { ...jwt, required: false } })).identity).toMatchObject({ required: false });
+  });
+
+  test.each<[Sections, string]>([
+    [{ ...jwt, issuer: "" }, "identity.issuer: "],
+    [{ ...jwt, audiences: [] }, "identity.audiences: got [], expected at least one audience"],
+    [{ ...jwt, jwks: {} }, "identity.jwks: got neither, expected one of file"],
+    [{ ...jwt, jwks: { file: "/k", uri: "https://x" } }, "identity.jwks: got both, expected one of file"],
+    [{ ...jwt, jwks: { file: "/k", ca: "/ca.pem" } }, "identity.jwks.ca: applies only to uri"],
+    [{ ...jwt, jwks: { uri: "issuer.example/jwks" } }, 'identity.jwks.uri: got "issuer.example/jwks", expected a URL'],
+    [{ ...jwt, jwks: { uri: "https://me:secret@issuer.example/" } }, "identity.jwks.uri: got"],
+    [{ ...jwt, jwks: { uri: "https://issuer.example/#keys" } }, "identity.jwks.uri: got"],
+    [{ ...jwt, required: "no" }, 'identity.required: got "no", expected true or false'],
+    [{ ...jwt, name: "x-user" }, 'identity: unknown setting "name"'],
+    [{ kind: "header" }, "identity.name: "],
+    [{ kind: "header", name: ":path" }, 'identity.name: got ":path", expected the name of a header'],
+    [
+      { kind: "header", name: "Authorization" },
+      'identity.name: got "authorization", expected a header that identifies',
+    ],
+    [{ kind: "header", name: "x-mcp-session" }, 'identity.name: got "x-mcp-session"'],
+  ])("that is wrong: %j", (identity, error) => {
+    expect(errorsOf({ identity })).toEqual([expect.stringContaining(error)]);
+  });
+
+  test("by tokens takes the keys from a URL, which Envoy fetches every ten minutes by default", () => {
+    const jwksOf = (jwks: object) => (load({ identity: { ...jwt, jwks } }).identity as { jwks: object }).jwks;
+    expect(jwksOf({ uri: "https://issuer.example/jwks?a=b" })).toEqual({
+      kind: "uri",
+      uri: { href: "https://issuer.example/jwks?a=b", tls: true, host: "issuer.example", port: 443 },
+      ca: undefined,
+      refresh: 10 * minutes,
+    });
+    expect(jwksOf({ uri: "http://[::1]:8080", ca: "/ca.pem", refresh: "1h" })).toEqual({
+      kind: "uri",
+      uri: { href: "http://[::1]:8080", tls: false, host: "::1", port: 8080 },
+      ca: "/ca.pem",
+      refresh: 60 * minutes,
+    });
+  });
+
+  test("by a header warns that a client's own copy must be removed", () => {
+    const gateway = { hosts: ["h"] };
+    expect(warningsOf({ gateway, identity: { kind: "header", name: "x-user" } })).toEqual([
+      expect.stringContaining("must set x-user and remove the client's own copy"),
+    ]);
+    expect(warningsOf({ gateway, identity: jwt })).toEqual([]);
+  });
+
+  test.each(["x-forwarded-user", "X-Real-IP", "forwarded"])(
+    "a header that Envoy removes causes a warning, unless a proxy is trusted: %s",
+    (name) => {
+      const identity = { kind: "header", name };
+      const removed = expect.stringMatching(
+        `^identity.name: Envoy removes ${name.toLowerCase()} and .* gateway.trustedHops`,
+      );
+      expect(warningsOf({ identity })).toContainEqual(removed);
+      expect(warningsOf({ gateway: { trustedHops: 1 }, identity })).not.toContainEqual(removed);
+    },
+  );
+});
