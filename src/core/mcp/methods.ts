@@ -1,86 +1,154 @@
 /**
- * The methods that the gateway acts on, and what is refused because it may be one of them to another reader. Pure.
- *
- * MCP's methods are compared byte by byte. A server that is lenient may take "Initialize" or "initialize " for the method that
- * they look like: it would begin a session without a slot, or run a tool that no label names. No client has a use for such a
- * spelling, so it is refused, as a key in other case is (read.ts).
+ * Every method of MCP that this gateway knows, and what an intermediary of several servers does with each: data that the code, its
+ * tests and docs/internals/mcp-methods.md are made of. Methods: MCP 2025-03-26 to 2025-11-25 (legacy), 2026-07-28 (modern), and the
+ * tasks extension (SEP-2663). Pure.
  */
-
-import type { RequestPolicy } from "../routes.ts";
-import type { Message } from "../rpc/message.ts";
-import { SUBJECTS, subjectOf } from "./subjects.ts";
+import { EACH, type Path } from "../json/places.ts";
 
 /** Asks for a session. It has a slot, or it is refused. */
 export const INITIALIZE = "initialize";
 
-/**
- * Requests that begin a session or change what a server keeps of one. The gateway counts or remembers them. The modern era
- * has none of them (MCP 2026-07-28, changelog). One without an id is no request, though a server may obey it.
- */
-const OF_SESSIONS: ReadonlySet<string> = new Set([
-  INITIALIZE,
-  "logging/setLevel",
-  "resources/subscribe",
-  "resources/unsubscribe",
-]);
+type MethodEra = "legacy" | "modern";
 
-export function isOfSessions(method: string): boolean {
-  return OF_SESSIONS.has(method);
+/** What one route to several servers does with a message. */
+type Treatment =
+  /** The gateway opens sessions for it at the servers. */
+  | { readonly kind: "begin" }
+  /** The gateway answers by itself, from what all servers have said. */
+  | { readonly kind: "ours" }
+  /** One server gets it: the one that `by` leads to. */
+  | { readonly kind: "one"; readonly by: Path }
+  /** Everybody on the other side gets it: every server that has a session of this client; the one client. */
+  | { readonly kind: "all" }
+  /** Nobody gets it. */
+  | { readonly kind: "drop" };
+
+export interface Method {
+  readonly method: string;
+  readonly from: "client" | "server";
+  readonly form: "request" | "notification";
+  readonly eras: readonly MethodEra[];
+  readonly treatment: Treatment;
+  /**
+   * Where the message, and its answer, hold names that differ between one server and a route to several: names, URIs, task ids,
+   * ids of requests. A request's own id is not listed: it changes wherever two servers may use the same one.
+   */
+  readonly renamed: { readonly message: readonly Path[]; readonly answer: readonly Path[] };
+  /** A modern client repeats what `by` leads to in the Mcp-Name header (SEP-2243, "Standard Request Headers"; SEP-2663). */
+  readonly mirrored: boolean;
+  /** The request begins a session, or changes what a server keeps of one. The gateway counts or remembers it. */
+  readonly ofSessions: boolean;
 }
 
-const ACTED_ON: ReadonlySet<string> = new Set([...OF_SESSIONS, ...SUBJECTS.keys()]);
-const BY_FOLDED: ReadonlyMap<string, string> = new Map([...ACTED_ON].map((method) => [folded(method), method]));
-const LONGEST = Math.max(...[...ACTED_ON].map(({ length }) => length));
+const LEGACY = ["legacy"] as const;
+const MODERN = ["modern"] as const;
+const BOTH = ["legacy", "modern"] as const;
 
-/**
- * What is wrong with a message's method, or with the name of what it is about; undefined where nothing is. Looks at lengths
- * first, so that no more is done for a long text than for a short one.
- */
-export function methodFault(message: Message, limits: Pick<RequestPolicy["limits"], "name">): string | undefined {
-  if (message.kind === "response") return undefined;
-  const { method } = message;
-  if (method.length > limits.name) return tooLong("method", limits.name);
-  const name = subjectOf(message)?.value;
-  if (name !== undefined && name.length > limits.name) return tooLong("name", limits.name);
-  // A C string ends there: what follows would be read by us alone.
-  if (method.includes("\0") || name?.includes("\0")) return "a method or name must not hold U+0000";
-  const meant = lookalike(method);
-  if (meant !== undefined) return `the method differs from "${meant}" only in case or in space around it`;
-  if (message.kind === "notification" && isOfSessions(method)) return `${method} must be a request, with an id`;
-  return undefined;
+const NAME: Path = ["params", "name"];
+const URI: Path = ["params", "uri"];
+const TASK: Path = ["params", "taskId"];
+const REF: Path = ["params", "ref"];
+/** A call that became a task says so in its result. */
+const TASK_BEGUN: Path = ["result", "task", "taskId"];
+const RELATED_TASK: Path = ["result", "_meta", "io.modelcontextprotocol/related-task", "taskId"];
+/** Where the results of tools name resources. */
+const LINKED: readonly Path[] = [
+  ["result", "content", EACH, "uri"],
+  ["result", "content", EACH, "resource", "uri"],
+];
+
+type Rest = Partial<Pick<Method, "mirrored" | "ofSessions">> & Partial<Method["renamed"]>;
+
+function row(
+  method: string,
+  [from, form]: readonly [from: Method["from"], form: Method["form"]],
+  eras: readonly MethodEra[],
+  treatment: Treatment,
+  { message = [], answer = [], mirrored = false, ofSessions = false }: Rest = {},
+): Method {
+  return { method, from, form, eras, treatment, renamed: { message, answer }, mirrored, ofSessions };
 }
 
-/** What a method or a name is refused by that is longer than the request header it would become may be. */
-export function tooLong(what: "method" | "name", limit: number): string {
-  return `the ${what} is longer than ${limit} bytes as a header value`;
-}
+const ASKED = ["client", "request"] as const;
+const TOLD = ["client", "notification"] as const;
+const ASKS = ["server", "request"] as const;
+const TELLS = ["server", "notification"] as const;
 
-/** Most methods: without capitals, and so folded already. */
-const FOLDED = /^[a-z0-9/_.-]*$/;
+const OURS: Treatment = { kind: "ours" };
+const ALL: Treatment = { kind: "all" };
+const DROP: Treatment = { kind: "drop" };
+const one = (by: Path): Treatment => ({ kind: "one", by });
 
-/** The method that a lenient server may take this one for. */
-function lookalike(method: string): string | undefined {
-  // A long one is not even hashed: it can be one of them only with space around it.
-  if (method.length <= LONGEST) {
-    if (ACTED_ON.has(method)) return undefined;
-    if (FOLDED.test(method)) return BY_FOLDED.get(method);
-  }
-  let start = 0;
-  let end = method.length;
-  while (start < end && isBlank(method.charCodeAt(start))) start++;
-  while (end > start && isBlank(method.charCodeAt(end - 1))) end--;
-  return end - start > LONGEST ? undefined : BY_FOLDED.get(folded(method.slice(start, end)));
-}
+export const METHODS: readonly Method[] = [
+  row(INITIALIZE, ASKED, LEGACY, { kind: "begin" }, { ofSessions: true }),
+  row("notifications/initialized", TOLD, LEGACY, ALL),
+  row("server/discover", ASKED, MODERN, OURS),
+  row("ping", ASKED, LEGACY, OURS),
+  row("logging/setLevel", ASKED, LEGACY, ALL, { ofSessions: true }),
+  row("tools/list", ASKED, BOTH, OURS, {
+    answer: [
+      ["result", "tools", EACH, "name"],
+      // MCP Apps (SEP-1865).
+      ["result", "tools", EACH, "_meta", "ui", "resourceUri"],
+    ],
+  }),
+  row("tools/call", ASKED, BOTH, one(NAME), { message: [NAME], answer: [...LINKED, TASK_BEGUN], mirrored: true }),
+  row("prompts/list", ASKED, BOTH, OURS, { answer: [["result", "prompts", EACH, "name"]] }),
+  row("prompts/get", ASKED, BOTH, one(NAME), {
+    message: [NAME],
+    answer: [
+      ["result", "messages", EACH, "content", "uri"],
+      ["result", "messages", EACH, "content", "resource", "uri"],
+    ],
+    mirrored: true,
+  }),
+  row("resources/list", ASKED, BOTH, OURS, { answer: [["result", "resources", EACH, "uri"]] }),
+  row("resources/templates/list", ASKED, BOTH, OURS, {
+    answer: [["result", "resourceTemplates", EACH, "uriTemplate"]],
+  }),
+  row("resources/read", ASKED, BOTH, one(URI), {
+    message: [URI],
+    answer: [["result", "contents", EACH, "uri"]],
+    mirrored: true,
+  }),
+  row("resources/subscribe", ASKED, LEGACY, one(URI), { message: [URI], ofSessions: true }),
+  row("resources/unsubscribe", ASKED, LEGACY, one(URI), { message: [URI], ofSessions: true }),
+  row("completion/complete", ASKED, BOTH, one(REF), {
+    message: [
+      [...REF, "name"],
+      [...REF, "uri"],
+    ],
+  }),
+  row("tasks/list", ASKED, LEGACY, OURS, { answer: [["result", "tasks", EACH, "taskId"]] }),
+  row("tasks/get", ASKED, BOTH, one(TASK), { message: [TASK], answer: [["result", "taskId"]], mirrored: true }),
+  row("tasks/result", ASKED, LEGACY, one(TASK), { message: [TASK], answer: [...LINKED, RELATED_TASK] }),
+  row("tasks/update", ASKED, MODERN, one(TASK), { message: [TASK], mirrored: true }),
+  row("tasks/cancel", ASKED, BOTH, one(TASK), { message: [TASK], answer: [["result", "taskId"]], mirrored: true }),
+  row("subscriptions/listen", ASKED, MODERN, OURS, {
+    message: [["params", "notifications", "resourceSubscriptions", EACH]],
+  }),
+  // A client's ids are unique in its session: servers ignore one that they do not know.
+  row("notifications/cancelled", TOLD, LEGACY, ALL),
+  row("notifications/progress", TOLD, LEGACY, one(["params", "progressToken"]), {
+    message: [["params", "progressToken"]],
+  }),
+  row("notifications/roots/list_changed", TOLD, LEGACY, ALL),
 
-/** White space and control characters in ASCII; beyond it what String.trim takes away. */
-function isBlank(unit: number): boolean {
-  return unit <= 0x20 || unit === 0x7f || (unit > 0x7f && String.fromCharCode(unit).trim() === "");
-}
-
-/**
- * In one case, as lenient comparisons fold it: U+017F, the long s, and U+212A, the Kelvin sign, are letters of ASCII then. So are
- * U+0130 and U+0131, the i with and without its dot, to Java's equalsIgnoreCase.
- */
-function folded(method: string): string {
-  return method.replaceAll("\u0130", "i").toLowerCase().replaceAll("\u017f", "s").replaceAll("\u0131", "i");
-}
+  row("ping", ASKS, LEGACY, ALL),
+  row("roots/list", ASKS, LEGACY, ALL),
+  row("sampling/createMessage", ASKS, LEGACY, ALL),
+  row("elicitation/create", ASKS, LEGACY, ALL),
+  row("notifications/message", TELLS, BOTH, ALL),
+  // The token is the client's own, so it passes as it is.
+  row("notifications/progress", TELLS, BOTH, ALL),
+  row("notifications/cancelled", TELLS, BOTH, ALL, { message: [["params", "requestId"]] }),
+  row("notifications/tools/list_changed", TELLS, BOTH, ALL),
+  row("notifications/prompts/list_changed", TELLS, BOTH, ALL),
+  row("notifications/resources/list_changed", TELLS, BOTH, ALL),
+  row("notifications/resources/updated", TELLS, BOTH, ALL, { message: [URI] }),
+  row("notifications/elicitation/complete", TELLS, LEGACY, ALL),
+  row("notifications/tasks/status", TELLS, LEGACY, ALL, { message: [TASK] }),
+  row("notifications/tasks", TELLS, MODERN, ALL, { message: [TASK] }),
+  // The gateway acknowledges once, when every server has.
+  row("notifications/subscriptions/acknowledged", TELLS, MODERN, DROP),
+];

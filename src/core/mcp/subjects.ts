@@ -1,32 +1,28 @@
 import { Buffer } from "node:buffer";
 import type { StringAt } from "../json/span.ts";
 import type { Message } from "../rpc/message.ts";
+import { METHODS, type Method } from "./methods.ts";
 
 /** The keys in `params._meta` that make up the envelope of a modern request. MCP 2026-07-28, basic/index, "_meta". */
 export const ENVELOPE_VERSION = "io.modelcontextprotocol/protocolVersion";
 export const ENVELOPE_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 
-/** Where a method says what it is about. */
+/** The member of `params` that names what a method is about. */
 export interface Subject {
-  /** The member of `params` that names it. */
   readonly member: "name" | "uri" | "taskId";
   /** Whether a modern client must repeat it in the Mcp-Name header (SEP-2243 "Standard Request Headers", SEP-2663). */
   readonly mirrored: boolean;
 }
 
 /** The methods that are about one named thing. A Map, since a method is the client's text and may be "constructor". */
-export const SUBJECTS: ReadonlyMap<string, Subject> = new Map([
-  ["tools/call", { member: "name", mirrored: true }],
-  ["prompts/get", { member: "name", mirrored: true }],
-  ["resources/read", { member: "uri", mirrored: true }],
-  ["tasks/get", { member: "taskId", mirrored: true }],
-  ["tasks/update", { member: "taskId", mirrored: true }],
-  ["tasks/cancel", { member: "taskId", mirrored: true }],
-  // Legacy only: no Mcp-Name was ever asked for.
-  ["resources/subscribe", { member: "uri", mirrored: false }],
-  ["resources/unsubscribe", { member: "uri", mirrored: false }],
-  ["tasks/result", { member: "taskId", mirrored: false }],
-]);
+export const SUBJECTS: ReadonlyMap<string, Subject> = new Map(METHODS.flatMap(subjectIn));
+
+function subjectIn({ method, from, treatment, mirrored }: Method): readonly (readonly [string, Subject])[] {
+  if (from !== "client" || treatment.kind !== "one") return [];
+  const [, member, ...deeper] = treatment.by;
+  if (deeper.length > 0 || (member !== "name" && member !== "uri" && member !== "taskId")) return [];
+  return [[method, { member, mirrored }]];
+}
 
 /** What the message is about: the tool, prompt, resource or task that it names, where its method has one and it is a string. */
 export function subjectOf(message: Message): StringAt | undefined {

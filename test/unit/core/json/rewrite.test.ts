@@ -1,25 +1,24 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { spliceString } from "../../../../src/core/json/rewrite.ts";
-import type { Span } from "../../../../src/core/json/span.ts";
+import { describe, expect, test } from "vitest";
+import { type Edit, jsonString, rewrite } from "../../../../src/core/json/rewrite.ts";
 
 const around = fc.array(fc.integer({ min: 0, max: 255 }), { maxLength: 40 }).map((bytes) => Uint8Array.from(bytes));
 /** Any UTF-16, lone surrogates too, as JSON's escapes can write them. */
 const anyText = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)) });
 
-function splice(text: string, old: string, value: string): string {
-  const start = text.indexOf(old);
-  const at: Span = { start, end: start + old.length };
-  return Buffer.from(spliceString(Buffer.from(text), at, value)).toString();
+function replace(text: string, old: string, by: string): string {
+  const start = Buffer.byteLength(text.slice(0, text.indexOf(old)));
+  const edit: Edit = { start, end: start + Buffer.byteLength(old), text: jsonString(by) };
+  return Buffer.from(rewrite(Buffer.from(text), [edit])).toString();
 }
 
 test("only the string's bytes change", () => {
   const text = '{ "id": 9007199254740993 ,"params":{"name":"a__b", "n":1.0,"x":1,"x":2}}';
-  expect(splice(text, '"a__b"', "b")).toBe('{ "id": 9007199254740993 ,"params":{"name":"b", "n":1.0,"x":1,"x":2}}');
+  expect(replace(text, '"a__b"', "b")).toBe('{ "id": 9007199254740993 ,"params":{"name":"b", "n":1.0,"x":1,"x":2}}');
 });
 
 test("the new value is escaped where JSON asks for it", () => {
-  expect(splice('["a"]', '"a"', 'q"\\\n')).toBe('["q\\"\\\\\\n"]');
+  expect(replace('["a"]', '"a"', 'q"\\\n')).toBe('["q\\"\\\\\\n"]');
 });
 
 test("every byte before and after stays, and between them the value is read back", () => {
@@ -29,12 +28,41 @@ test("every byte before and after stays, and between them the value is read back
       const body = Buffer.concat([before, text, after]);
       const at = { start: before.length, end: before.length + text.length };
 
-      const spliced = Buffer.from(spliceString(body, at, value));
+      const rewritten = Buffer.from(rewrite(body, [{ ...at, text: jsonString(value) }]));
 
-      const end = spliced.length - after.length;
-      expect(spliced.subarray(0, at.start)).toEqual(Buffer.from(before));
-      expect(spliced.subarray(end)).toEqual(Buffer.from(after));
-      expect(JSON.parse(spliced.subarray(at.start, end).toString())).toBe(value);
+      const end = rewritten.length - after.length;
+      expect(rewritten.subarray(0, at.start)).toEqual(Buffer.from(before));
+      expect(rewritten.subarray(end)).toEqual(Buffer.from(after));
+      expect(JSON.parse(rewritten.subarray(at.start, end).toString())).toBe(value);
     }),
   );
+});
+
+describe("several edits", () => {
+  test("are made in one go, in whatever order they come, and an empty one inserts", () => {
+    const edits: Edit[] = [
+      { start: 5, end: 6, text: "three" },
+      { start: 1, end: 2, text: Buffer.from("one") },
+      { start: 3, end: 3, text: "2," },
+    ];
+    expect(Buffer.from(rewrite(Buffer.from("[1,2,3]"), edits)).toString()).toBe("[one,2,2,three]");
+  });
+
+  test("none leave the text as it is", () => {
+    expect(Buffer.from(rewrite(Buffer.from("{}"), [])).toString()).toBe("{}");
+  });
+
+  test.each<[string, Edit[]]>([
+    [
+      "overlap",
+      [
+        { start: 0, end: 2, text: "" },
+        { start: 1, end: 3, text: "" },
+      ],
+    ],
+    ["lie outside the text", [{ start: 2, end: 9, text: "" }]],
+    ["end before they begin", [{ start: 2, end: 1, text: "" }]],
+  ])("that %s are a fault", (_, edits) => {
+    expect(() => rewrite(Buffer.from("[1]"), edits)).toThrow("no place for an edit");
+  });
 });
