@@ -1,5 +1,7 @@
 /** What the demo's clients sent and got, each HTTP request by itself, so that it can be held against Envoy's access log. */
+
 import { type FetchLike, type JSONRPCMessage, parseJSONRPCMessage } from "@modelcontextprotocol/client";
+import { createParser } from "eventsource-parser";
 import { MCP_SESSION_ID, X_CLIENT_ID } from "../src/core/headers.ts";
 
 /** One event of an answer, or the answer itself where it is JSON; `at` in ms by `performance.now()`. */
@@ -135,33 +137,22 @@ function watch(exchange: Exchange): TransformStream<Uint8Array<ArrayBuffer>, Uin
   const decoder = new TextDecoder();
   const isStream = exchange.contentType === "text/event-stream";
   let text = "";
+  const events = createParser({ onEvent: ({ data }) => note(data) });
   const note = (written: string) => {
     const message = readMessage(written);
     if (message) exchange.arrivals.push({ at: performance.now(), message });
   };
   return new TransformStream({
     transform(chunk, controller) {
-      text += decoder.decode(chunk, { stream: true });
-      if (isStream) {
-        const events = text.split(/\r?\n\r?\n/);
-        text = events.pop() ?? "";
-        for (const event of events) note(dataOf(event));
-      }
+      const piece = decoder.decode(chunk, { stream: true });
+      if (isStream) events.feed(piece);
+      else text += piece;
       controller.enqueue(chunk);
     },
     flush() {
       if (!isStream) note(text);
     },
   });
-}
-
-/** The `data` of one server-sent event (WHATWG HTML §9.2.6). */
-function dataOf(event: string): string {
-  return event
-    .split(/\r?\n/)
-    .filter((line) => line.startsWith("data:"))
-    .map((line) => line.slice("data:".length).trimStart())
-    .join("\n");
 }
 
 function readMessage(text: string): JSONRPCMessage | undefined {

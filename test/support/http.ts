@@ -1,5 +1,7 @@
 /** A client that can be wrong on purpose: raw paths, repeated headers, chunked or empty bodies, broken JSON. */
+
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { createParser } from "eventsource-parser";
 
 export interface Sent {
   readonly port: number;
@@ -88,19 +90,13 @@ export interface EventMessage {
 
 /** The messages of an event stream, as they arrive. Ends with the stream. */
 export async function* events(response: IncomingMessage): AsyncGenerator<EventMessage, undefined> {
-  let text = "";
+  let arrived: string[] = [];
+  const parser = createParser({ onEvent: ({ data }) => arrived.push(data) });
   for await (const chunk of response) {
-    text += String(chunk);
-    const blocks = text.split(/\r?\n\r?\n/);
-    text = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const data = block
-        .split(/\r?\n/)
-        .filter((line) => line.startsWith("data:"))
-        .map((line) => line.slice(5).trimStart())
-        .join("\n");
-      if (data !== "") yield JSON.parse(data) as EventMessage;
-    }
+    parser.feed(String(chunk));
+    const messages = arrived;
+    arrived = [];
+    for (const data of messages) if (data !== "") yield JSON.parse(data) as EventMessage;
   }
   return undefined;
 }
@@ -108,8 +104,10 @@ export async function* events(response: IncomingMessage): AsyncGenerator<EventMe
 /** The JSON-RPC message in an answer, from JSON or from the last event of a stream. */
 export function messageOf(answer: Answer): Record<string, unknown> {
   if (!answer.headers["content-type"]?.startsWith("text/event-stream")) return JSON.parse(answer.body);
-  const data = answer.body.split(/\r?\n/).filter((line) => line.startsWith("data:"));
-  return JSON.parse((data.at(-1) ?? "").slice(5));
+  const data: string[] = [];
+  const parser = createParser({ onEvent: (event) => data.push(event.data) });
+  parser.feed(answer.body);
+  return JSON.parse(data.at(-1) ?? "");
 }
 
 let nextId = 1;
