@@ -309,6 +309,17 @@ describe("after a restart of its server", () => {
     response.destroy();
   });
 
+  test("all subscriptions go on, though the server answers each late", async () => {
+    const uris = [...Array.from({ length: 9 }, (_, n) => `test://other/${n}`), RESOURCE];
+    for (const uri of uris) expect((await say("resources/subscribe", { uri })).status).toBe(200);
+    // The SDK's server keeps the stream of each request by its id: of two under way with one id only the last is answered.
+    await restart({ subscribing: 50 });
+    expect(await callTool(stack.port, PATH, session, "echo", { text: "again" })).toContain("again");
+    const restored = messagesAt(server).filter(({ method }) => method === "resources/subscribe");
+    expect(restored.map(({ params }) => params.uri).toSorted()).toEqual(uris);
+    expect(new Set(restored.map(({ id }) => id)).size).toBe(uris.length);
+  });
+
   test.skipIf(HIDES_OWN_ANSWERS)(
     "a GET stream is told at once to come again while its server is away, and is heard in the new session once it is back",
     async () => {

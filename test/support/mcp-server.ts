@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, McpServer } from "@modelcontextprotocol/server";
 import * as z from "zod";
@@ -42,6 +43,8 @@ export interface TestServerOptions {
   readonly json?: boolean;
   /** Keep what arrives in `received`; off for load. */
   readonly record?: boolean;
+  /** ms after which a resources/subscribe is answered. Default: at once. */
+  readonly subscribing?: number;
 }
 
 /** The one resource that there is to subscribe to: the tool `update` tells of it those who have. */
@@ -50,6 +53,7 @@ export const RESOURCE = "test://resource";
 /** What the tools share. */
 interface Bench {
   readonly ran: string[];
+  readonly subscribing: number;
   nextStep(): Promise<void>;
 }
 
@@ -58,7 +62,7 @@ interface Bench {
  * asks for, `announce` and `update`, which show on the GET stream, and `steps`, which reports progress at each `step()`.
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
-  const { port = 0, sessions: sessionMode = "required", json = false, record = true } = options;
+  const { port = 0, sessions: sessionMode = "required", json = false, record = true, subscribing = 0 } = options;
   const received: Received[] = [];
   let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
@@ -66,7 +70,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   const named = new Set<string>();
   const waiting: (() => void)[] = [];
   const ran: string[] = [];
-  const bench: Bench = { ran, nextStep: () => new Promise<void>((resolve) => waiting.push(resolve)) };
+  const bench: Bench = { ran, subscribing, nextStep: () => new Promise<void>((resolve) => waiting.push(resolve)) };
 
   const makeServer = () => serverWithTools(name, bench);
   const modern = toNodeHandler(createMcpHandler(makeServer, { legacy: "reject" }));
@@ -140,7 +144,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   };
 }
 
-function serverWithTools(name: string, { ran, nextStep }: Bench): McpServer {
+function serverWithTools(name: string, { ran, subscribing, nextStep }: Bench): McpServer {
   const capabilities = { logging: {}, tools: {}, resources: { subscribe: true } };
   const server = new McpServer({ name, version: "1.0.0" }, { capabilities });
   const text = (value: string) => ({ content: [{ type: "text" as const, text: value }] });
@@ -179,7 +183,8 @@ function serverWithTools(name: string, { ran, nextStep }: Bench): McpServer {
     return text("announced");
   });
   const subscribed = new Set<string>();
-  server.server.setRequestHandler("resources/subscribe", ({ params }) => {
+  server.server.setRequestHandler("resources/subscribe", async ({ params }) => {
+    if (subscribing > 0) await sleep(subscribing);
     subscribed.add(params.uri);
     return {};
   });

@@ -489,7 +489,7 @@ describe("the answer of a lost session", () => {
   test.each(["POST", "GET"])("goes on as it is where the session lives, or is not recovered: %s", async (method) => {
     for (const outcome of [
       { kind: "alive", by: "ping" },
-      { kind: "failed", why: "no", passes: false },
+      { kind: "failed", why: { reason: "session-ended" }, passes: false },
     ] as const) {
       const { keep, sent } = await open({ recover: async () => outcome });
       const kept = mustKeep(method === "GET" ? keep({ message: undefined }) : keep());

@@ -62,17 +62,17 @@ test("its request carries the cookies that the new session wants, beside the cli
   expect((await resume(outcome, { cookie: "LB=1; mine=1" })).resumed).toMatchObject({ cookie: "LB=2; mine=1" });
 });
 
-test.each([
-  { kind: "failed", why: "the backend refuses to initialize: 401", passes: false },
-  { kind: "left" },
-] as const)("there is none where the recovery comes to %j", async (outcome) => {
-  expect((await resume(outcome)).resumed).toEqual({ kind: "none" });
-});
+test.each([{ kind: "failed", why: { reason: "status", status: 401 }, passes: false }, { kind: "left" }] as const)(
+  "there is none where the recovery comes to %j",
+  async (outcome) => {
+    expect((await resume(outcome)).resumed).toEqual({ kind: "none" });
+  },
+);
 
 test.each([
   [{ kind: "store-away" }, "store-away"],
   [{ kind: "braked", why: "retry-after", wait: 5_000 }, "backend-away"],
-  [{ kind: "failed", why: "the backend refuses to initialize: 503", passes: true }, "backend-away"],
+  [{ kind: "failed", why: { reason: "status", status: 503 }, passes: true }, "backend-away"],
 ] as const)("there may be one later where the recovery comes to %j", async (outcome, kind) => {
   expect((await resume(outcome)).resumed).toEqual({ kind });
 });

@@ -1,0 +1,156 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { createEgress, type Egress } from "../../../src/backends/client.ts";
+import { type Caller, createRpc, type Received, readResponse, readWords } from "../../../src/backends/rpc.ts";
+import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import { BACKEND } from "../core/policy.ts";
+import { type Handler, type Listener, startListener } from "./listener.ts";
+
+const CALLER: Caller = {
+  backend: BACKEND,
+  query: "?a=1",
+  key: sessionKey(mintSessionId()),
+  credentials: [["x-user", "ada"]],
+};
+const SESSION = { sessionId: "backend-id", endpoint: "10.0.0.1:80", setCookies: ["LB=2"], version: "2025-06-18" };
+const never = new AbortController().signal;
+const JSON_HEADERS = { "content-type": "application/json" };
+
+let listener: Listener;
+let egress: Egress;
+
+async function open(answer: Handler) {
+  listener = await startListener(answer);
+  egress = createEgress(listener.address);
+  const rpc = createRpc(egress);
+  return {
+    rpc,
+    request: (method: string, params?: string, signal = never) =>
+      rpc.request(CALLER, SESSION, { method, ...(params !== undefined && { params }) }, signal),
+  };
+}
+
+afterEach(async () => {
+  await egress.close();
+  await listener.close();
+});
+
+function received<Value>(given: Received<Value>): Value {
+  if (given.kind !== "received") throw new Error(given.kind);
+  return given.value;
+}
+
+describe("ids of our requests", () => {
+  test("are such that a server that keeps requests by id answers each, though late and in another order", async () => {
+    /** As the TypeScript SDK's server: of two requests under way with one id, the second takes the place of the first. */
+    const streams = new Map<unknown, () => void>();
+    const { request } = await open(({ body, response }) => {
+      const { id, params } = JSON.parse(body);
+      streams.set(id, () => {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id, result: { protocolVersion: params.uri } })}\n\n`);
+      });
+      // The last comes first.
+      if (listener.calls.length === 8) for (const answer of [...streams.values()].toReversed()) answer();
+      return undefined;
+    });
+    const uris = Array.from({ length: 8 }, (_, n) => `uri-${n}`);
+    const responses = await Promise.all(
+      uris.map(async (uri) => {
+        const { answer } = received(await request("resources/subscribe", JSON.stringify({ uri })));
+        return received(await readResponse(answer, never))?.result?.protocolVersion;
+      }),
+    );
+    expect(responses).toEqual(uris);
+    expect(streams.size).toBe(8);
+  });
+
+  test("are told to who sent them, and differ between two routers", async () => {
+    const { request } = await open(() => ({ status: 200 }));
+    const another = createRpc(egress);
+    const ids = [
+      received(await request("ping")).id,
+      received(await request("ping")).id,
+      received(await another.request(CALLER, SESSION, { method: "ping" }, never)).id,
+    ];
+    expect(new Set(ids).size).toBe(3);
+    expect(listener.calls.map(({ body }) => JSON.stringify(JSON.parse(body).id))).toEqual(ids);
+  });
+});
+
+describe("a message of ours", () => {
+  test("says whose session it is for, and carries credentials, version and cookies", async () => {
+    const { request } = await open(() => ({ status: 200 }));
+    await request("ping");
+    const [call] = listener.calls;
+    expect(call).toMatchObject({
+      path: "/mcp?a=1",
+      headers: {
+        "x-user": "ada",
+        cookie: "LB=2",
+        "mcp-protocol-version": "2025-06-18",
+        "mcp-session-id": "backend-id",
+        "x-mcp-endpoint": "10.0.0.1:80",
+        "x-mcp-session": sessionTag(CALLER.key),
+        "x-client-id": "mcp-router/recovery",
+        accept: "application/json, text/event-stream",
+      },
+    });
+  });
+
+  test("has no id where it is a notification", async () => {
+    const { rpc } = await open(() => ({ status: 202 }));
+    await rpc.notify(CALLER, SESSION, { method: "notifications/initialized" }, never);
+    expect(listener.calls.map(({ body }) => body)).toEqual(['{"jsonrpc":"2.0","method":"notifications/initialized"}']);
+  });
+
+  test("outside a session names none", async () => {
+    const { rpc } = await open(() => ({ status: 200 }));
+    await rpc.request(CALLER, undefined, { method: "initialize", params: "{}" }, never);
+    const { headers } = await listener.called("initialize");
+    expect(headers).toMatchObject({ "x-client-id": "mcp-router/initialize" });
+    for (const name of ["mcp-session-id", "x-mcp-endpoint", "mcp-protocol-version", "cookie"])
+      expect(headers).not.toHaveProperty(name);
+  });
+});
+
+describe("there is no answer", () => {
+  test("where the signal comes first", async () => {
+    const { request } = await open(() => undefined);
+    const abort = new AbortController();
+    const answer = request("ping", undefined, abort.signal);
+    await listener.called("ping");
+    abort.abort();
+    expect(await answer).toEqual({ kind: "aborted" });
+  });
+
+  test("where Envoy's egress listener is away", async () => {
+    const { request } = await open(() => undefined);
+    await listener.close();
+    expect(await request("ping")).toEqual({ kind: "broken", error: expect.stringContaining("ECONN") });
+  });
+
+  test("where its body breaks off", async () => {
+    const { request } = await open(({ response }) => {
+      response.writeHead(200, { ...JSON_HEADERS, "content-length": 100 }).write("{");
+      setTimeout(() => response.destroy(), 10);
+      return undefined;
+    });
+    const { answer } = received(await request("ping"));
+    expect(await readResponse(answer, never)).toMatchObject({ kind: "broken" });
+  });
+});
+
+describe("the words of an answer", () => {
+  test("are those of its body", async () => {
+    const { request } = await open(() => ({ status: 404, body: "Session not found" }));
+    expect(received(await readWords(received(await request("ping")).answer, never))).toBe("Session not found");
+  });
+
+  test("are none where it is 2xx, whose body may never come", async () => {
+    const { request } = await open(({ response }) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+      return undefined;
+    });
+    expect(received(await readWords(received(await request("ping")).answer, never))).toBe("");
+  });
+});
