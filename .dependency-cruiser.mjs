@@ -77,7 +77,37 @@ export default {
       ],
       "gateway → core, contracts",
     ),
-    only("ext-proc", "^src/ext-proc/", ["^src/gateway/gateway\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
+    only("contract-of-gateway", "^src/gateway/exchange\\.ts$", ["^src/core/"], "adapters know this contract alone"),
+    only("gateway-scope", "^src/gateway/scope\\.ts$", [], "the lifetime of a request knows nothing of what it ends"),
+    only(
+      "gateway-claim",
+      "^src/gateway/claim\\.ts$",
+      [
+        "^src/core/",
+        "^src/sessions/(store|id)\\.ts$",
+        "^src/admission/(ledger|lease)\\.ts$",
+        "^src/gateway/(request|scope)\\.ts$",
+      ],
+      "a claim knows sessions and leases, and nothing of routes' kinds and recovery",
+    ),
+    only(
+      "gateway-begin",
+      "^src/gateway/begin\\.ts$",
+      [
+        "^src/core/",
+        "^src/sessions/(store|id)\\.ts$",
+        "^src/admission/(ledger|admission)\\.ts$",
+        "^src/gateway/(answers|request)\\.ts$",
+      ],
+      "the beginning of a session knows nothing of claims and recovery",
+    ),
+    only(
+      "gateway-dispatch",
+      "^src/gateway/gateway\\.ts$",
+      ["^src/core/", "^src/gateway/(answers|exchange|request|scope|transparent)\\.ts$"],
+      "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
+    ),
+    only("ext-proc", "^src/ext-proc/", ["^src/gateway/exchange\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
     only("config", "^src/config/", ["^src/core/"], "config knows nothing of what it configures"),
     only("config-values", "^src/config/values/", ["^src/core/address\\.ts$"], "kinds of value know no section"),
     only(
@@ -93,7 +123,7 @@ export default {
       [
         "^src/core/",
         "^src/telemetry/",
-        "^src/gateway/gateway\\.ts$",
+        "^src/gateway/events\\.ts$",
         "^src/last-net\\.ts$",
         "^src/recovery/recover\\.ts$",
         "^src/backends/end\\.ts$",

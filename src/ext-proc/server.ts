@@ -5,7 +5,7 @@ import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { formatAddress } from "../core/address.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { Gateway } from "../gateway/exchange.ts";
 import { decodeRequest, type EnvoyMessage } from "./decode.ts";
 import { encodeMessageTimeout, encodeResponse, encodeStreamedBody } from "./encode.ts";
 import { encodeHealth, NOT_SERVING, SERVING } from "./health.ts";

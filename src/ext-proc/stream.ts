@@ -14,7 +14,7 @@ import {
   type StreamedAnswer,
   type Verdict,
 } from "../core/http.ts";
-import type { Exchange } from "../gateway/gateway.ts";
+import type { Exchange } from "../gateway/exchange.ts";
 import type { EnvoyMessage, Phase } from "./decode.ts";
 import { type Replacement, type ReplacementChannel, replaceBody } from "./replacement.ts";
 

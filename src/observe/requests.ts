@@ -1,6 +1,6 @@
 /** What is counted and logged of requests. */
 import { assertNever } from "../core/assert-never.ts";
-import type { RequestEvent } from "../gateway/gateway.ts";
+import type { RequestEvent } from "../gateway/events.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { REFUSAL_CAUSES } from "../telemetry/refusal-causes.ts";

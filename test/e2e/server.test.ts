@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { start, waitFor } from "../../harness/child.ts";
 import { freePort } from "../../harness/ports.ts";
 import { createExtProcServer, type ExtProcServer } from "../../src/ext-proc/server.ts";
-import type { Exchange } from "../../src/gateway/gateway.ts";
+import type { Exchange } from "../../src/gateway/exchange.ts";
 import { callTool, openSession } from "../support/http.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
 import { startStack } from "../support/stack.ts";

@@ -11,7 +11,7 @@ import { forward } from "../../src/core/forward.ts";
 import { type BodyRewriter, CONTINUE, type Decision, type Verdict } from "../../src/core/http.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { createExtProcServer } from "../../src/ext-proc/server.ts";
-import type { Exchange } from "../../src/gateway/gateway.ts";
+import type { Exchange } from "../../src/gateway/exchange.ts";
 import { startBackend } from "../support/backend.ts";
 import { openResponse, post, send } from "../support/http.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { BodyRewriter, Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/decode.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
-import type { Exchange } from "../../../src/gateway/gateway.ts";
+import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { fields } from "../core/fields.ts";
 
 const headers = fields({});

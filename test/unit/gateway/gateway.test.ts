@@ -5,7 +5,9 @@ import { type Ledger, NO_CAPS, RESERVATION_MS } from "../../../src/admission/led
 import { memoryLedger } from "../../../src/admission/memory.ts";
 import type { Claims, HeaderFields } from "../../../src/core/http.ts";
 import type { Identity } from "../../../src/core/identity.ts";
-import { createGateway, type Exchange, type RequestEvent } from "../../../src/gateway/gateway.ts";
+import type { RequestEvent } from "../../../src/gateway/events.ts";
+import type { Exchange } from "../../../src/gateway/exchange.ts";
+import { createGateway } from "../../../src/gateway/gateway.ts";
 import type { ParkedRequest, Resumed } from "../../../src/recovery/resume.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";

@@ -4,7 +4,9 @@ import { createAdmission } from "../../../src/admission/admission.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
 import type { DeferredVerdict, ResponseHead, Verdict } from "../../../src/core/http.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
-import { createGateway, type Exchange, type RequestEvent } from "../../../src/gateway/gateway.ts";
+import type { RequestEvent } from "../../../src/gateway/events.ts";
+import type { Exchange } from "../../../src/gateway/exchange.ts";
+import { createGateway } from "../../../src/gateway/gateway.ts";
 import type { ReplayableRequest, ReplayableRequests } from "../../../src/recovery/replayable.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
@@ -209,5 +211,108 @@ describe("the answer to a request that was kept", () => {
     expect(dropped()).toBe(0);
     exchange.closed();
     expect(dropped()).toBe(1);
+  });
+});
+describe("a GET that says what its client heard last", () => {
+  const STREAM: ResponseHead = {
+    headers: fields({ ":status": "200", "content-type": "text/event-stream" }),
+    endpoint: BINDING.endpoint,
+    flags: 0,
+    endOfStream: false,
+  };
+
+  /** A session that was recovered so many times. */
+  async function recovered(times: number, options: Options = {}) {
+    const opened = await open(options);
+    const { store, key, gateway, headers, id } = opened;
+    const recover = (generation: number) => store.bind(key, "one", generation, BINDING);
+    for (let generation = 1; generation <= times; generation++) await recover(generation);
+    /** Sends it, and gives what goes on of it. */
+    const listen = async (over: Readonly<Record<string, string>> = { "last-event-id": "e1" }) => {
+      const exchange = gateway.open();
+      const head = { headers: fields({ ...headers("GET", id), ...over }), endOfStream: true };
+      return { exchange, verdict: await exchange.requestHeaders(head) };
+    };
+    return { ...opened, listen, recover };
+  }
+
+  const goesOn = { kind: "mutate", remove: [] };
+  const beginsAnew = { kind: "mutate", remove: ["last-event-id"] };
+
+  test("goes on with it where its session was never lost, and nothing is written", async () => {
+    const { listen, remarks } = await recovered(0);
+    const { exchange, verdict } = await listen();
+    expect(verdict).toMatchObject(goesOn);
+    exchange.responseHeaders(STREAM);
+    expect(remarks).toEqual([]);
+  });
+
+  test("goes on without it after a recovery, and the next one with it: that is one write", async () => {
+    const { listen, remarks } = await recovered(1);
+    const { exchange, verdict } = await listen();
+    expect(verdict).toMatchObject(beginsAnew);
+    exchange.responseHeaders(STREAM);
+    for (let n = 0; n < 2; n++) {
+      const next = await listen();
+      expect(next.verdict).toMatchObject(goesOn);
+      next.exchange.responseHeaders(STREAM);
+    }
+    expect(remarks).toEqual([{ kind: "listening", generation: 2 }]);
+  });
+
+  test("goes on without it after each further recovery", async () => {
+    const { listen, recover } = await recovered(3);
+    (await listen()).exchange.responseHeaders(STREAM);
+    expect((await listen()).verdict).toMatchObject(goesOn);
+    await recover(4);
+    expect((await listen()).verdict).toMatchObject(beginsAnew);
+  });
+
+  test("goes on with it where the client has opened a stream since, in which it had nothing to say", async () => {
+    const { listen } = await recovered(1);
+    const { exchange, verdict } = await listen({});
+    expect(verdict).toMatchObject(goesOn);
+    exchange.responseHeaders(STREAM);
+    expect((await listen()).verdict).toMatchObject(goesOn);
+  });
+
+  test.each(["404", "503"])("goes on without it until a stream was opened: %s", async (status) => {
+    const { listen, remarks } = await recovered(1);
+    (await listen()).exchange.responseHeaders({ ...STREAM, headers: fields({ ":status": status }) });
+    expect((await listen()).verdict).toMatchObject(beginsAnew);
+    expect(remarks).toEqual([]);
+  });
+
+  test("goes on without it where the store could not remember the one before", async () => {
+    const remember = async () => ({ kind: "unavailable" }) as const;
+    const { listen } = await recovered(1, { over: { remember } });
+    const { exchange } = await listen();
+    exchange.responseHeaders(STREAM);
+    expect((await listen()).verdict).toMatchObject(beginsAnew);
+  });
+
+  test("is no POST, whose header of that name means nothing and goes on", async () => {
+    const { gateway, headers, id, remarks } = await recovered(1);
+    const exchange = gateway.open();
+    const head = { headers: fields({ ...headers("POST", id), "last-event-id": "e1" }), endOfStream: false };
+    await exchange.requestHeaders(head);
+    expect(await exchange.requestBody(Buffer.from(CALL))).toMatchObject(goesOn);
+    exchange.responseHeaders(STREAM);
+    expect(remarks).toEqual([]);
+  });
+});
+
+test("a session that was recovered while its DELETE came is ended where it is by now", async () => {
+  const moved = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
+  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
+  const remove = async () => ({ kind: "removed", session: { ...session, bindings: { one: moved } } }) as const;
+  const { gateway, headers, id } = await open({ over: { remove } });
+  const verdict = await gateway.open().requestHeaders({ headers: fields(headers("DELETE", id)), endOfStream: true });
+  expect(verdict).toMatchObject({
+    kind: "mutate",
+    set: expect.arrayContaining([
+      ["x-mcp-endpoint", moved.endpoint],
+      ["mcp-session-id", moved.sessionId],
+    ]),
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { SweepEvent } from "../../../src/admission/sweeper.ts";
 import type { EndEvent } from "../../../src/backends/end.ts";
-import type { RequestEvent } from "../../../src/gateway/gateway.ts";
+import type { RequestEvent } from "../../../src/gateway/events.ts";
 import { capObserver } from "../../../src/observe/cap.ts";
 import { recoveryObserver } from "../../../src/observe/recoveries.ts";
 import { requestObserver } from "../../../src/observe/requests.ts";

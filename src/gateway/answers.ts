@@ -1,0 +1,134 @@
+/**
+ * What the request phases end in, and who sees the head of the answer then. The answers of a session are in in-session.ts, those
+ * that begin one in begin.ts.
+ */
+import { headForClient, isRedirect, readRedirect } from "../core/answer-head.ts";
+import { REPLY_DETAILS } from "../core/codes.ts";
+import {
+  type Decision,
+  type HeaderFields,
+  isSuccess,
+  type Reply,
+  type ResponseHead,
+  type Verdict,
+} from "../core/http.ts";
+import type { SessionId } from "../sessions/id.ts";
+import type { Binding } from "../sessions/store.ts";
+import type { Observe } from "./events.ts";
+import type { GatewayRequest, Refuse } from "./request.ts";
+
+/** Deals with the answer to one request. */
+export interface AnswerStage {
+  /** Decides on the head of the answer, whoever gave it. */
+  head(head: ResponseHead): Decision;
+}
+
+/** What Envoy is told of a request, and who deals with its answer. */
+export interface Step {
+  readonly kind: "step";
+  readonly verdict: Verdict;
+  readonly answer: AnswerStage;
+}
+
+/** A step that takes longer than Envoy waits by itself. */
+export interface DeferredStep {
+  readonly kind: "deferred";
+  /** ms that Envoy is to wait from now on. */
+  readonly messageTimeout: number;
+  readonly step: Promise<Step>;
+}
+
+export type NextStep = Step | DeferredStep | Promise<Step | DeferredStep>;
+
+/** The request went to no backend: a filter ahead of us has answered it, or we have. */
+export const NOT_SENT: AnswerStage = { head: (head) => headForClient(undefined, head) };
+
+/** Ends a request by an answer of the gateway's own. */
+export function replied(reply: Reply): Step {
+  return { kind: "step", verdict: reply, answer: NOT_SENT };
+}
+
+export interface AnswerDependencies {
+  readonly observe: Observe;
+  readonly refuse: Refuse;
+}
+
+/**
+ * Refuses a backend's redirect: a client that followed it would meet the backend, past every check. undefined where the answer is
+ * none, or Envoy's own (without an endpoint): the operator has set that up.
+ * @param method by which the log names the request
+ */
+export function refuseRedirect(
+  { observe, refuse }: AnswerDependencies,
+  request: GatewayRequest,
+  { headers, endpoint }: ResponseHead,
+  method: string = request.headers.get(":method") ?? "",
+): Reply | undefined {
+  if (endpoint === undefined || !isRedirect(headers.get(":status"))) return undefined;
+  const { route } = request;
+  const fault = readRedirect(headers, route.backend.path, endpoint);
+  observe({ kind: "endpoint-doubtful", route, method, fault });
+  return refuse({ reason: "backend-redirects", id: request.id }, request);
+}
+
+/** The answer to a request outside sessions, at any endpoint. */
+export class Unpinned implements AnswerStage {
+  readonly #dependencies: AnswerDependencies;
+  readonly #request: GatewayRequest;
+
+  constructor(dependencies: AnswerDependencies, request: GatewayRequest) {
+    this.#dependencies = dependencies;
+    this.#request = request;
+  }
+
+  head(head: ResponseHead): Decision {
+    return refuseRedirect(this.#dependencies, this.#request, head) ?? headForClient(undefined, head);
+  }
+}
+
+/** A client is told that its session has ended. */
+export const SESSION_ENDED: Reply = {
+  kind: "reply",
+  status: 204,
+  headers: [],
+  body: "",
+  details: REPLY_DETAILS.sessionEnded,
+};
+
+export interface EndedDependencies {
+  readonly observe: Observe;
+  /** Tells a backend to end a session, with the credentials among the headers of the request. */
+  readonly abandon: (backend: string, ended: Binding, headers: HeaderFields) => Promise<boolean>;
+}
+
+/**
+ * The backend's answer to the DELETE of a session, which has ended here already. The client hears of a success: some take anything
+ * else for a failure of their own, though MCP lets a server refuse by 405. A backend that may not know of the end is told again.
+ */
+export class Ended implements AnswerStage {
+  readonly #dependencies: EndedDependencies;
+  readonly #request: GatewayRequest;
+  readonly #sessionId: SessionId;
+  readonly #binding: Binding;
+
+  constructor(dependencies: EndedDependencies, request: GatewayRequest, sessionId: SessionId, binding: Binding) {
+    this.#dependencies = dependencies;
+    this.#request = request;
+    this.#sessionId = sessionId;
+    this.#binding = binding;
+  }
+
+  head(head: ResponseHead): Decision {
+    const { headers: answered, endpoint } = head;
+    const status = answered.get(":status");
+    if (isSuccess(status)) return headForClient(this.#sessionId, head);
+    const { route, headers } = this.#request;
+    const { observe, abandon } = this.#dependencies;
+    if (endpoint !== undefined && isRedirect(status)) {
+      const fault = readRedirect(answered, route.backend.path, endpoint);
+      observe({ kind: "endpoint-doubtful", route, method: headers.get(":method") ?? "", fault });
+    }
+    if (status !== "404" && status !== "405") void abandon(route.backend.name, this.#binding, headers);
+    return SESSION_ENDED;
+  }
+}

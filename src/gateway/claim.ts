@@ -1,0 +1,115 @@
+/** The session that a request names: found, live, of this route and this principal, and touched where that is due. */
+import { extendLease, returnToSlot } from "../admission/lease.ts";
+import type { Ledger } from "../admission/ledger.ts";
+import { mayUse } from "../core/ownership.ts";
+import type { SessionId, SessionKey } from "../sessions/id.ts";
+import { type Binding, isParked, type Patience, type SessionStore } from "../sessions/store.ts";
+import type { GatewayRequest } from "./request.ts";
+import type { RequestScope } from "./scope.ts";
+
+/** A session that the request may use. */
+export interface OwnSession {
+  /** `parked`: the backend was told to end its session, so nothing is sent before there is another one. */
+  readonly kind: "live" | "parked";
+  readonly id: SessionId;
+  readonly key: SessionKey;
+  readonly binding: Binding;
+  /** Generation of the binding that the client last opened its GET stream by, where that is remembered. */
+  readonly listening: number | undefined;
+}
+
+/** `unknown`: there is no such session, or it is of another route or principal: a leaked id must not tell which. */
+type Claim = OwnSession | { readonly kind: "unknown" } | { readonly kind: "unavailable" };
+
+const UNKNOWN = { kind: "unknown" } as const;
+const UNAVAILABLE = { kind: "unavailable" } as const;
+
+/**
+ * When a claim slides the session's expiry. A GET's always does: for as long as its stream is open nothing else may use the
+ * session.
+ */
+type Slides = "always" | "when-due" | "never";
+
+export interface ClaimDependencies {
+  readonly store: SessionStore;
+  readonly ledger: Ledger;
+}
+
+/** @param bytes that the request keeps in memory while it waits for a store that is away */
+export type ClaimSession = (request: GatewayRequest, slides: Slides, bytes: number) => Promise<Claim>;
+
+export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession {
+  return async (request, slides, bytes) => {
+    const { session: named, route, principal, scope } = request;
+    if (named.kind !== "named") return UNKNOWN;
+    const { id, key } = named;
+    let found = await named.found;
+    let patience: Patience | undefined;
+    if (found.kind === "unavailable") {
+      patience = patienceFor(scope, store, bytes);
+      found = await askAgain(scope, patience, () => store.find(key, route.backend.name));
+    }
+    if (found.kind !== "found") return found;
+    const { session, touchDue } = found;
+    let { binding } = session;
+    if (!binding || !mayUse(session, route, principal)) return UNKNOWN;
+    if (slides === "always" || (slides === "when-due" && (touchDue || isParked(binding)))) {
+      const touched = await touch(request, { key, owner: session.owner, binding, patience, bytes });
+      if ("kind" in touched) return touched;
+      binding = touched;
+    }
+    return { kind: isParked(binding) ? "parked" : "live", id, key, binding, listening: session.listening };
+  };
+
+  /** Slides the session's expiry, and gives one that was parked a slot again. Returns the binding as it is now. */
+  async function touch(
+    { route, policy, scope }: GatewayRequest,
+    { key, owner, binding: found, patience, bytes }: Touched,
+  ): Promise<Binding | typeof UNKNOWN | typeof UNAVAILABLE> {
+    const ask = () => store.touch(key, route.backend.name);
+    let touched = await ask();
+    if (touched.kind === "unavailable")
+      touched = await askAgain(scope, patience ?? patienceFor(scope, store, bytes), ask);
+    if (touched.kind === "unknown") return UNKNOWN;
+    // A store that takes no writes costs a live session nothing: it lives for about idle yet, and its next request tries again.
+    if (touched.kind === "unavailable") return isParked(found) ? UNAVAILABLE : found;
+    // The session may have been parked since it was found. After this touch it is not.
+    const { binding, expiresIn } = touched;
+    const lease = { key, principal: owner };
+    if (!binding || !isParked(binding)) {
+      // Not waited for: the sweeper takes a lease again that runs out early.
+      void extendLease(ledger, store, lease, expiresIn);
+      return binding ?? UNKNOWN;
+    }
+    const { kind } = await returnToSlot(ledger, store, lease, expiresIn, policy.admission);
+    if (kind === "returned") return binding;
+    return kind === "ended" ? UNKNOWN : UNAVAILABLE;
+  }
+}
+
+/** A session that was found, and is to be touched. */
+interface Touched {
+  readonly key: SessionKey;
+  readonly owner: string;
+  readonly binding: Binding;
+  /** The one that the search for the session has used. */
+  readonly patience: Patience | undefined;
+  readonly bytes: number;
+}
+
+function patienceFor(scope: RequestScope, store: Pick<SessionStore, "patience">, bytes: number): Patience {
+  const patience = store.patience(bytes);
+  scope.onEnd(() => patience.leave());
+  return patience;
+}
+
+/** Asks a store that is away until it answers, for as long as a request waits: a blip of the store fails no request. */
+async function askAgain<Outcome extends { readonly kind: string }>(
+  scope: RequestScope,
+  patience: Patience,
+  ask: () => Promise<Outcome>,
+): Promise<Outcome | typeof UNAVAILABLE> {
+  let outcome: Outcome | typeof UNAVAILABLE = UNAVAILABLE;
+  while (outcome.kind === "unavailable" && !scope.over && (await patience.again())) outcome = await ask();
+  return outcome;
+}

@@ -1,0 +1,33 @@
+/** What happens to requests, for metrics and logs (observe.ts). */
+import type { EndpointFault } from "../core/answer-head.ts";
+import type { RejectReason } from "../core/reject.ts";
+import type { TransparentRoute } from "../core/routes.ts";
+import type { NotReplayable } from "../recovery/replayable.ts";
+
+export type RequestEvent =
+  | {
+      readonly kind: "forwarded";
+      readonly route: TransparentRoute;
+      readonly how: "initialize" | "session" | "sessionless" | "modern";
+    }
+  | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: TransparentRoute | undefined }
+  /** Should the backend lose the session, this request is not sent again. */
+  | { readonly kind: "not-replayable"; readonly reason: NotReplayable; readonly route: TransparentRoute }
+  | {
+      readonly kind: "session-created";
+      readonly route: TransparentRoute;
+      readonly tag: string;
+      readonly endpoint: string;
+    }
+  | { readonly kind: "session-ended"; readonly route: TransparentRoute; readonly tag: string }
+  /** Envoy ignored so many mode_overrides in a row (`missed`) that answers of this backend are sent whole from now on. */
+  | { readonly kind: "override-refused"; readonly route: TransparentRoute; readonly missed: number }
+  /** A backend's answer shows that its MCP endpoint is not where the configuration says. */
+  | {
+      readonly kind: "endpoint-doubtful";
+      readonly route: TransparentRoute;
+      readonly method: string;
+      readonly fault: EndpointFault;
+    };
+
+export type Observe = (event: RequestEvent) => void;

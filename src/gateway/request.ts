@@ -1,0 +1,96 @@
+/** A request whose head was accepted, and what of it every step needs. */
+import type { RequestKind } from "../core/classify-head.ts";
+import type { Labels } from "../core/classify-message.ts";
+import { forward, watchedHeaders } from "../core/forward.ts";
+import { MCP_SESSION_ID } from "../core/headers.ts";
+import type { HeaderFields, Reply, RequestHead, Verdict } from "../core/http.ts";
+import { mustAuthenticate, principalNames } from "../core/identity.ts";
+import { answer, type Reject } from "../core/reject.ts";
+import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { BackendSession } from "../core/session.ts";
+import { principalDigest, principalTag } from "../sessions/id.ts";
+import { ANONYMOUS } from "../sessions/store.ts";
+import type { Observe } from "./events.ts";
+import { lookUpSession, type NamedSession, type SessionFinder } from "./named-session.ts";
+import type { RequestScope } from "./scope.ts";
+
+export interface GatewayRequest {
+  readonly kind: Exclude<RequestKind["kind"], "reject">;
+  readonly route: TransparentRoute;
+  /** The query with its question mark, or "". */
+  readonly query: string;
+  readonly headers: HeaderFields;
+  /** Names of headers that say what only the gateway may say. Envoy removes a message's before its body comes. */
+  readonly spoofed: readonly string[];
+  /** Names of headers that must not reach the backend as the client sent them. */
+  readonly headersToRemove: readonly string[];
+  /** Digest of who sent the request; ANONYMOUS for nobody. */
+  readonly principal: string;
+  /** The session that the request names. */
+  readonly session: NamedSession;
+  /** JSON text of the JSON-RPC id, as the client wrote it; undefined until the body was read, and where it has none. */
+  readonly id: string | undefined;
+  /** The configuration that was in force when the request came. */
+  readonly policy: RequestPolicy;
+  readonly scope: RequestScope;
+}
+
+/** What the head of a request says of its route. */
+export type AcceptedHead = Pick<GatewayRequest, "kind" | "route" | "query">;
+
+/** Knows the principal, and starts to look for the session that the request names. */
+export function acceptRequest(
+  { headers, claims }: RequestHead,
+  { kind, route, query }: AcceptedHead,
+  policy: RequestPolicy,
+  scope: RequestScope,
+  store: SessionFinder,
+): GatewayRequest | "unauthenticated" {
+  const { identity } = policy;
+  const names = principalNames(headers, claims, identity);
+  if (mustAuthenticate(identity, names, headers, query)) return "unauthenticated";
+  const principal = names ? principalDigest(names) : ANONYMOUS;
+  const { spoofed, page } = watchedHeaders(headers);
+  const sessionId = headers.get(MCP_SESSION_ID);
+  const session = lookUpSession(sessionId, route.backend.name, store);
+  const headersToRemove = kind === "message" ? [] : [...spoofed];
+  if (sessionId !== undefined) headersToRemove.push(MCP_SESSION_ID);
+  if (route.backend.origin === "remove") headersToRemove.push(...page);
+  return { kind, route, query, headers, spoofed, headersToRemove, principal, session, id: undefined, policy, scope };
+}
+
+/** What Envoy and the backend are told of a request. */
+interface Sent {
+  readonly labels: Labels | undefined;
+  /** `x-mcp-session`; undefined outside a session. */
+  readonly sessionTag: string | undefined;
+  /** undefined: any endpoint will do. */
+  readonly pin: BackendSession | undefined;
+}
+
+/** Sends the request to its backend. */
+export function forwardRequest(
+  { route, query, principal, headersToRemove }: GatewayRequest,
+  { labels, sessionTag, pin }: Sent,
+  alsoRemove: readonly string[] = NONE,
+): Verdict {
+  const tag = principal === ANONYMOUS ? undefined : principalTag(principal);
+  const destination = { backend: route.backend, query, labels, sessionTag, principalTag: tag, pin };
+  return forward(destination, alsoRemove.length === 0 ? headersToRemove : [...headersToRemove, ...alsoRemove]);
+}
+
+const NONE: readonly string[] = [];
+
+/** Answers in place of the backend. */
+export type Refuse = (
+  reject: Reject,
+  request: { readonly scope: RequestScope; readonly route: TransparentRoute | undefined },
+) => Reply;
+
+export function createRefuse(observe: Observe): Refuse {
+  return (reject, { scope, route }) => {
+    // A client that has left is not refused.
+    if (!scope.over) observe({ kind: "rejected", reason: reject.reason, route });
+    return answer(reject);
+  };
+}

@@ -1,0 +1,172 @@
+/** Requests of a route that leads to one backend: initialize, in a session, outside sessions, GET and DELETE. */
+import { assertNever } from "../core/assert-never.ts";
+import type { Labels, MessageKind } from "../core/classify-message.ts";
+import { COOKIE } from "../core/headers.ts";
+import type { RequestHead } from "../core/http.ts";
+import type { Reject } from "../core/reject.ts";
+import { type RequestPolicy, resumptionMessageTimeout } from "../core/routes.ts";
+import type { SentMessage } from "../recovery/replayable.ts";
+import type { Resume } from "../recovery/resume.ts";
+import { sessionTag } from "../sessions/id.ts";
+import { bindingOf, isParked } from "../sessions/store.ts";
+import { type DeferredStep, Ended, replied, SESSION_ENDED, type Step, Unpinned } from "./answers.ts";
+import { type BeginDependencies, type BeginSession, createBegin } from "./begin.ts";
+import { type ClaimDependencies, type ClaimSession, createClaim, type OwnSession } from "./claim.ts";
+import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
+import { type AcceptedHead, acceptRequest, forwardRequest, type GatewayRequest } from "./request.ts";
+import { abortSignalOf, type RequestScope } from "./scope.ts";
+
+export interface TransparentDependencies extends BeginDependencies, ClaimDependencies, InSessionDependencies {
+  /** Begins another backend session for one that was parked. */
+  readonly resume: Resume;
+}
+
+type MessageOf<Kind extends MessageKind["kind"]> = Extract<MessageKind, { kind: Kind }>;
+
+/** One function for each kind of request. */
+export class TransparentRequests {
+  readonly #dependencies: TransparentDependencies;
+  readonly #claim: ClaimSession;
+  readonly #send: SendInSession;
+  /** An initialize: begins a session. */
+  readonly initialize: BeginSession;
+
+  constructor(dependencies: TransparentDependencies) {
+    this.#dependencies = dependencies;
+    this.#claim = createClaim(dependencies);
+    this.#send = createSendInSession(dependencies);
+    this.initialize = createBegin(dependencies);
+  }
+
+  /** Takes an accepted head, and starts to look for the session that it names. */
+  accept(head: RequestHead, accepted: AcceptedHead, policy: RequestPolicy, scope: RequestScope) {
+    return acceptRequest(head, accepted, policy, scope, this.#dependencies.store);
+  }
+
+  /** A legacy message other than initialize. */
+  message(
+    request: GatewayRequest,
+    { labels, id, stateChanges }: MessageOf<"legacy">,
+    body: Uint8Array,
+  ): Step | Promise<Step | DeferredStep> {
+    if (request.session.kind === "none") return this.#outside(request, labels);
+    return this.#inSession(request, labels, { id, body, stateChanges });
+  }
+
+  /** A message of MCP 2026-07-28, which has no sessions. */
+  modern(request: GatewayRequest, { labels }: MessageOf<"modern">): Step {
+    return this.#unpinned(request, "modern", labels);
+  }
+
+  /** A GET, which opens a stream. */
+  listen(request: GatewayRequest): Step | Promise<Step | DeferredStep> {
+    if (request.session.kind === "none") return this.#outside(request, undefined);
+    return this.#inSession(request, undefined, undefined);
+  }
+
+  /** A DELETE: ends the session at once, whatever the backend will say, and tells the backend. */
+  end(request: GatewayRequest): Step | Promise<Step> {
+    if (request.session.kind === "none") return this.#outside(request, undefined);
+    return this.#endSession(request);
+  }
+
+  /** A stateless server needs no sessions, so the backend decides, unless the route says no. */
+  #outside(request: GatewayRequest, labels: Labels | undefined): Step {
+    if (request.route.sessions === "required")
+      return this.#refused(request, { reason: "session-required", id: request.id });
+    return this.#unpinned(request, "sessionless", labels);
+  }
+
+  #unpinned(request: GatewayRequest, how: "sessionless" | "modern", labels: Labels | undefined): Step {
+    this.#dependencies.observe({ kind: "forwarded", route: request.route, how });
+    const verdict = forwardRequest(request, { labels, sessionTag: undefined, pin: undefined });
+    return { kind: "step", verdict, answer: new Unpinned(this.#dependencies, request) };
+  }
+
+  /** @param message undefined for a GET */
+  async #inSession(
+    request: GatewayRequest,
+    labels: Labels | undefined,
+    message: SentMessage | undefined,
+  ): Promise<Step | DeferredStep> {
+    const claimed = await this.#claim(request, message ? "when-due" : "always", message?.body.length ?? 0);
+    switch (claimed.kind) {
+      case "live":
+        return this.#send(request, claimed, labels, message);
+      case "parked":
+        return this.#resume(request, claimed, labels, message);
+      case "unknown":
+      case "unavailable":
+        return this.#notClaimed(request, claimed.kind);
+      default:
+        return assertNever(claimed);
+    }
+  }
+
+  /** Sends a request into a session that was parked, once that has another backend session. */
+  #resume(
+    request: GatewayRequest,
+    own: OwnSession,
+    labels: Labels | undefined,
+    message: SentMessage | undefined,
+  ): Step | DeferredStep {
+    const { route, headers, id, scope } = request;
+    if (route.backend.onSessionLost === "surface") return this.#notClaimed(request, "unknown");
+    const { key, binding } = own;
+    const resumed = this.#dependencies.resume({ route, headers, key, binding }, abortSignalOf(scope));
+    const step = resumed.then((outcome): Step => {
+      switch (outcome.kind) {
+        case "resumed": {
+          const live: OwnSession = { ...own, kind: "live", binding: outcome.binding };
+          return withCookie(this.#send(request, live, labels, message), outcome.cookie);
+        }
+        case "none":
+          return this.#notClaimed(request, "unknown");
+        case "store-away":
+          return this.#notClaimed(request, "unavailable");
+        case "backend-away":
+          return this.#refused(request, { reason: "backend-unavailable", id });
+        default:
+          return assertNever(outcome);
+      }
+    });
+    return { kind: "deferred", messageTimeout: resumptionMessageTimeout(route.backend.timeouts), step };
+  }
+
+  async #endSession(request: GatewayRequest): Promise<Step> {
+    const { store, ledger, observe } = this.#dependencies;
+    const { route, principal } = request;
+    const own = await this.#claim(request, "never", 0);
+    if (own.kind === "unknown" || own.kind === "unavailable") return this.#notClaimed(request, own.kind);
+    const { id, key } = own;
+    const removed = await store.remove(key);
+    if (removed.kind !== "removed") return this.#notClaimed(request, removed.kind);
+    await ledger.release({ key, principal });
+    const tag = sessionTag(key);
+    observe({ kind: "session-ended", route, tag });
+    // A recovery may have moved the session since it was found.
+    const pin = bindingOf(removed.session, route.backend.name) ?? own.binding;
+    // The backend of a parked session was told already.
+    if (isParked(pin)) return replied(SESSION_ENDED);
+    const verdict = forwardRequest(request, { labels: undefined, sessionTag: tag, pin });
+    return { kind: "step", verdict, answer: new Ended(this.#dependencies, request, id, pin) };
+  }
+
+  #notClaimed(request: GatewayRequest, why: "unknown" | "unavailable"): Step {
+    const { id } = request;
+    if (why === "unknown") return this.#refused(request, { reason: "session-unknown", id });
+    // A batch has no one id to answer by.
+    return this.#refused(request, { reason: "store-unavailable", id, inBand: id !== undefined });
+  }
+
+  #refused(request: GatewayRequest, reject: Reject): Step {
+    return replied(this.#dependencies.refuse(reject, request));
+  }
+}
+
+/** Has the request carry the cookies that its new backend session was given. */
+function withCookie(step: Step, cookie: string | undefined): Step {
+  const { verdict } = step;
+  if (verdict.kind !== "mutate" || cookie === undefined) return step;
+  return { ...step, verdict: { ...verdict, set: [...verdict.set, [COOKIE, cookie]] } };
+}
