@@ -75,7 +75,11 @@ function auditClient(
 function findings(exchange: Exchange, entry: AccessEntry, home: Home | undefined, config: Config): string[] {
   const { what, message, expected } = exchange;
   const found: string[] = [];
-  const must = (fact: string, is: unknown, shouldBe: unknown) => {
+  const must = <Fact extends string | number | boolean>(
+    fact: string,
+    is: Fact | null | undefined,
+    shouldBe: Fact | null | undefined,
+  ) => {
     if (is !== shouldBe) found.push(`${fact} should be ${shouldBe ?? "none"}, is ${is ?? "none"}`);
   };
 
@@ -86,7 +90,7 @@ function findings(exchange: Exchange, entry: AccessEntry, home: Home | undefined
     must("session id for the client", exchange.sessionId, undefined);
     return found;
   }
-  must("backend", entry.backend, config.routes.find(({ path }) => path === exchange.path)?.backend);
+  must("backend", entry.backend, config.routes.find(({ path }) => path === exchange.path)?.backend.name);
   must("method in Envoy's log", entry.mcp_method, message && "method" in message ? message.method : null);
   must("pin", entry.endpoint, home && what !== "initialize" ? home.endpoint : null);
   must("session in Envoy's log", entry.session, home?.session ?? null);
