@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DockerComposeEnvironment, type StartedDockerComposeEnvironment, Wait } from "testcontainers";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { auditAll } from "../../demo/audit.ts";
 import { createJournal } from "../../demo/journal.ts";
@@ -11,42 +12,55 @@ import { statusOf } from "../../harness/ports.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { callMessage, callTool, openSession, post } from "../support/http.ts";
 import { metricIn } from "../support/metrics.ts";
-import { addressOf, compose, container, docker, follow, inNetworkOf, inspect } from "./docker.ts";
+import {
+  addressOf,
+  COMPOSE,
+  container,
+  docker,
+  healthy,
+  inspect,
+  OneShot,
+  PROJECT,
+  ROOT,
+  recreate,
+  showLogs,
+} from "./docker.ts";
 
 /** Where the file publishes the gateway. */
 const PORT = 8080;
-const CONFIG = join(import.meta.dirname, "../../envoy/compose/mcp-router.yaml");
+const CONFIG = join(ROOT, "envoy/compose/mcp-router.yaml");
 const SERVICES = ["envoy", "router-1", "router-2", "redis", "everything-1", "everything-2", "memory"];
 /** By the port of an endpoint, which each server has to itself. */
 const SERVERS: Readonly<Record<string, string>> = { 3001: "everything-1", 3002: "everything-2", 3003: "memory" };
 
+let environment: StartedDockerComposeEnvironment | undefined;
+
 beforeAll(async () => {
-  await compose("up", "--detach", "--build");
+  environment = await new DockerComposeEnvironment(ROOT, "docker-compose.yaml")
+    .withProjectName(PROJECT)
+    .withClientOptions(COMPOSE)
+    .withBuild()
+    .withDefaultWaitStrategy(Wait.forHealthCheck())
+    // By `down` below, and by the end of its Docker: the image of testcontainers' own cleaner cannot be pulled everywhere.
+    .withAutoCleanup(false)
+    .up();
 });
 
 afterEach(async ({ task }) => {
-  if (task.result?.state === "fail") process.stderr.write(await compose("logs", "--no-color", "--tail", "40"));
+  if (task.result?.state === "fail") await showLogs();
 });
 
-afterAll(async () => {
-  await compose("down", "--volumes");
-});
-
-/** Resolves once the health check of a service has passed. */
-async function healthy(...services: string[]): Promise<void> {
-  const states = () => Promise.all(services.map(async (name) => (await inspect(name)).State.Health?.Status));
-  await expect.poll(states, { message: `${services} healthy` }).toEqual(services.map(() => "healthy"));
-}
+afterAll(() => environment?.down());
 
 test("once it is up, the gateway answers on the port that is published", async () => {
   // A path that is no route's, which the router says.
   await expect.poll(() => statusOf(`http://127.0.0.1:${PORT}/nothing`)).toBe(404);
-  await healthy(...SERVICES);
+  await Promise.all(SERVICES.map(healthy));
 });
 
 test("the demo's clients get what they get without containers, over a killed server too", async () => {
   const accessLog = createAccessLog();
-  const output = await follow("envoy", accessLog.write);
+  const output = (await docker.container.logs(await container("envoy"))).on("data", accessLog.write);
   const journal = createJournal();
   const find = (tag: string) => accessLog.entries.find((entry) => entry.client_id === tag);
   try {
@@ -56,10 +70,11 @@ test("the demo's clients get what they get without containers, over a killed ser
       oneWorker: false,
       url: (path) => new URL(path, `http://127.0.0.1:${PORT}`),
       restartServer: async (endpoint) => {
-        const server = SERVERS[endpoint.split(":")[1] ?? ""] ?? "";
-        await docker("kill", await container(server));
-        await docker("start", await container(server));
-        await healthy(server);
+        const service = SERVERS[endpoint.split(":")[1] ?? ""] ?? "";
+        const server = await container(service);
+        await server.kill();
+        await server.start();
+        await healthy(service);
       },
       logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
     });
@@ -76,7 +91,7 @@ test("the demo's clients get what they get without containers, over a killed ser
     expect([...failures, ...missing, ...problems]).toEqual([]);
     expect(journal.exchanges.length).toBeGreaterThan(40);
   } finally {
-    await output.stop();
+    output.destroy();
   }
 });
 
@@ -119,8 +134,8 @@ async function inUse(sessions: number, during: (use: Use) => Promise<void>): Pro
 async function forwardedBy(router: string): Promise<number> {
   const print =
     'fetch("http://127.0.0.1:9090/metrics").then(async (answer) => process.stdout.write(await answer.text()))';
-  const metrics = await docker("exec", await container(router), "node", "--eval", print);
-  return metricIn(metrics, "requests_forwarded_total");
+  const metrics = await docker.container.exec(await container(router), ["node", "--eval", print]);
+  return metricIn(metrics.output, "requests_forwarded_total");
 }
 
 const AT_ONCE = 4;
@@ -146,11 +161,12 @@ test("a router that is killed fails at most the calls in flight; sessions go on,
 test("a router that is stopped ends by itself and fails no call", async () => {
   const statuses = await inUse(AT_ONCE, async ({ more }) => {
     await more(100);
-    await docker("stop", await container("router-2"));
+    // It has the time that docker-compose.yaml gives it.
+    await (await container("router-2")).stop();
     await more(200);
   });
   const { ExitCode } = (await inspect("router-2")).State;
-  await docker("start", await container("router-2"));
+  await (await container("router-2")).start();
   await healthy("router-2");
   expect(ExitCode).toBe(0);
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
@@ -159,7 +175,7 @@ test("a router that is stopped ends by itself and fails no call", async () => {
 test("a session outlives a restart of Redis, and no status ends its client meanwhile", async () => {
   const statuses = await inUse(1, async ({ statuses, more }) => {
     await more(10);
-    await compose("restart", "redis");
+    await (await container("redis")).restart();
     await healthy("redis");
     await expect.poll(() => statuses.at(-1)).toBe(200);
     await more(10);
@@ -172,7 +188,7 @@ test("what is remembered by server-memory outlives its container", async () => {
   const entity = { name: "Compose", entityType: "tool", observations: ["starts containers"] };
   const session = await openSession(PORT, "/memory/mcp");
   await callTool(PORT, "/memory/mcp", session, "create_entities", { entities: [entity] });
-  await compose("up", "--detach", "--force-recreate", "--no-deps", "memory");
+  await recreate("memory");
   await healthy("memory");
   expect(await callTool(PORT, "/memory/mcp", session, "read_graph")).toContain("starts containers");
 });
@@ -197,7 +213,12 @@ test("a network lets through what it is for, and nothing else", async () => {
       });
       socket.on("timeout", () => socket.destroy()).on("error", () => {});
     }`;
-  const reached = async (service: string) => (await inNetworkOf(service, probe)).trim().split("\n").toSorted();
+  const reached = async (service: string) => {
+    const prober = new OneShot("node:24-bookworm-slim")
+      .withNetworkMode(`container:${(await container(service)).id}`)
+      .withCommand(["node", "--eval", probe]);
+    return (await prober.output()).trim().split("\n").toSorted();
+  };
 
   const services = ["envoy", "router-2", "redis", "everything-2", "memory"];
   const all = await Promise.all(services.map(async (service) => [service, await reached(service)]));
@@ -237,23 +258,27 @@ test.each(SERVICES)("%s runs as nobody special, on a file system that it cannot 
 
 test("the router's image holds what it runs, and no tool of its development", async () => {
   const list = 'process.stdout.write(require("node:fs").readdirSync("/app/node_modules").join(" "))';
-  const image = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"];
-  const packages = await docker(...image, "--entrypoint", "node", "envoy-mcp-router", "--eval", list);
-  expect(packages.split(" ")).toContain("ioredis");
-  for (const tool of ["typescript", "vitest", "node", "mcp-proxy"]) expect(packages.split(" ")).not.toContain(tool);
+  const listed = await new OneShot("envoy-mcp-router").withEntrypoint(["node"]).withCommand(["--eval", list]).output();
+  const packages = listed.split(" ");
+  expect(packages).toContain("ioredis");
+  for (const tool of ["typescript", "vitest", "node", "mcp-proxy"]) expect(packages).not.toContain(tool);
 });
 
 test("the router's image runs the other commands as well", async () => {
-  const mount = ["--volume", `${CONFIG}:/etc/mcp-router/mcp-router.yaml:ro`];
-  const image = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", ...mount, "envoy-mcp-router"];
-  const bootstrap = await docker(...image, "envoy", "--config", "/etc/mcp-router/mcp-router.yaml");
-  expect(bootstrap).toBe(readFileSync(join(import.meta.dirname, "../../envoy/compose/envoy.yaml"), "utf8"));
+  const config = "/etc/mcp-router/mcp-router.yaml";
+  const bootstrap = await new OneShot("envoy-mcp-router")
+    .withBindMounts([{ source: CONFIG, target: config, mode: "ro" }])
+    .withCommand(["envoy", "--config", config])
+    .output();
+  expect(bootstrap).toBe(readFileSync(join(ROOT, "envoy/compose/envoy.yaml"), "utf8"));
 });
 
 test("taken down, it leaves nothing", async () => {
-  await compose("down", "--volumes");
-  const containers = await docker("ps", "--all", "--quiet");
-  const networks = await docker("network", "ls", "--quiet", "--filter", "type=custom");
-  const volumes = await docker("volume", "ls", "--quiet");
-  expect([containers, networks, volumes]).toEqual(["", "", ""]);
+  await environment?.down();
+  environment = undefined;
+  const { dockerode } = docker.container;
+  const containers = await dockerode.listContainers({ all: true });
+  const networks = await dockerode.listNetworks({ filters: { type: ["custom"] } });
+  const { Volumes } = await dockerode.listVolumes();
+  expect([containers, networks, Volumes ?? []]).toEqual([[], [], []]);
 });

@@ -1,59 +1,31 @@
-/** The Docker that run.sh starts, and docker-compose.yaml on it. */
-import { execFile } from "node:child_process";
+/** The Docker that run.sh starts, by testcontainers, and what that does not do for docker-compose.yaml on it. */
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import * as z from "zod";
-import { type Child, start } from "../../harness/child.ts";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { BoundPorts, GenericContainer, getContainerRuntimeClient, Wait } from "testcontainers";
 
-const ROOT = join(import.meta.dirname, "../..");
+export const ROOT = join(import.meta.dirname, "../..");
 /** As run.sh has it. */
-const PROJECT = "mcp-router-compose";
+export const PROJECT = "mcp-router-compose";
 if (process.env.COMPOSE_PROJECT_NAME !== PROJECT)
   throw new Error("only test/compose/run.sh runs this, on a Docker of its own");
 
-const inspected = z.object({
-  RestartCount: z.int(),
-  State: z.object({ Pid: z.int(), ExitCode: z.int(), Health: z.object({ Status: z.string() }).optional() }),
-  NetworkSettings: z.object({
-    Networks: z.record(z.string(), z.object({ IPAddress: z.string() })),
-    Ports: z.record(z.string(), z.array(z.object({ HostIp: z.string(), HostPort: z.string() })).nullable()),
-  }),
-});
+export const docker = await getContainerRuntimeClient();
 
-/** Id of the container of a service. */
-export async function container(service: string): Promise<string> {
-  // Not `docker-compose ps`, which takes ten times as long.
-  const labels = { project: PROJECT, service };
-  const filters = Object.entries(labels).flatMap(([key, value]) => [
-    "--filter",
-    `label=com.docker.compose.${key}=${value}`,
-  ]);
-  const id = (await docker("ps", "--all", "--quiet", ...filters)).trim();
-  if (id === "") throw new Error(`the service ${service} has no container`);
-  return id;
-}
+/** Docker's own `docker compose`, or the docker-compose of before. */
+export const COMPOSE =
+  spawnSync("docker", ["compose", "version"]).status === 0 ? {} : { executable: { standalone: true as const } };
 
-/** What Docker says of the container of a service, as far as tests look into it. */
-export async function inspect(service: string): Promise<z.output<typeof inspected>> {
-  const [found] = z.array(inspected).parse(JSON.parse(await docker("inspect", await container(service))));
-  if (!found) throw new Error(`Docker knows no container of ${service}`);
+/** The container of a service that runs or has run: what Compose calls it depends on its version, and a new one has a new id. */
+export async function container(service: string) {
+  const found = await docker.container.fetchByLabel("com.docker.compose.service", service);
+  if (!found) throw new Error(`the service ${service} has no container`);
   return found;
 }
 
-/** Runs `docker`, and gives what it writes to stdout. */
-export function docker(...args: string[]): Promise<string> {
-  return run("docker", ...args);
-}
-
-/** Follows the output of a service. */
-export async function follow(service: string, onOutput: (chunk: string) => void): Promise<Child> {
-  return start(service, "docker", ["logs", "--follow", await container(service)], {}, onOutput);
-}
-
-/** Runs JavaScript with this machine's node in the network of a service, and gives what it writes to stdout. */
-export async function inNetworkOf(service: string, code: string): Promise<string> {
-  const { State } = await inspect(service);
-  return run("nsenter", "--target", String(State.Pid), "--net", process.execPath, "--eval", code);
+export async function inspect(service: string) {
+  return docker.container.inspect(await container(service));
 }
 
 /** The address of a service in one of its networks. */
@@ -63,19 +35,47 @@ export async function addressOf(service: string, network: string): Promise<strin
   return found.IPAddress;
 }
 
-/** Runs docker-compose, or what COMPOSE says in its place, such as "docker compose", on the public file. */
-export function compose(...args: string[]): Promise<string> {
-  const [program = "", ...first] = (process.env.COMPOSE || "docker-compose").split(" ");
-  return run(program, ...first, ...args);
+/** Resolves once the health check of a service that was started again has passed. */
+export async function healthy(service: string): Promise<void> {
+  await Wait.forHealthCheck().waitUntilReady(await container(service), new BoundPorts());
 }
 
-async function run(program: string, ...args: string[]): Promise<string> {
-  const options = { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 };
-  try {
-    return (await promisify(execFile)(program, args, options)).stdout;
-  } catch (error) {
-    // A rejection of execFile has what the program wrote; its end says why, and a build writes much.
-    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
-    throw new Error(`${program} ${args.join(" ")}\n${stdout.slice(-4_000)}\n${stderr.slice(-4_000)}`, { cause: error });
+/** Puts a new container in the place of a service's. */
+export async function recreate(service: string): Promise<void> {
+  const options = { filePath: ROOT, files: "docker-compose.yaml", projectName: PROJECT, ...COMPOSE };
+  await docker.compose.up({ ...options, commandOptions: ["--force-recreate", "--no-deps"] }, [service]);
+}
+
+/** A container that runs to its end, without rights, and without a network if it is given none. */
+export class OneShot extends GenericContainer {
+  constructor(image: string) {
+    super(image);
+    this.hostConfig.ReadonlyRootfs = true;
+    this.withNetworkMode("none")
+      .withDroppedCapabilities("ALL")
+      .withAutoCleanup(false)
+      .withWaitStrategy(Wait.forOneShotStartup());
+  }
+
+  /** Starts it, and gives what it has written. */
+  async output(): Promise<string> {
+    const ended = await this.start();
+    try {
+      return await text(await ended.logs());
+    } finally {
+      await ended.stop();
+    }
+  }
+}
+
+/** Writes the last lines of each container to stderr. */
+export async function showLogs(): Promise<void> {
+  const { dockerode } = docker.container;
+  for (const { Id, Names } of await dockerode.listContainers({ all: true })) {
+    const logs = await dockerode.getContainer(Id).logs({ stdout: true, stderr: true, tail: 40 });
+    const frames = new PassThrough();
+    dockerode.modem.demuxStream(frames, process.stderr, process.stderr);
+    process.stderr.write(`${Names.join(" ")}:\n`);
+    frames.end(logs);
   }
 }

@@ -24,7 +24,8 @@ if [[ ${1:-} != inside ]]; then
   for program in docker dockerd iptables ip unshare; do
     command -v "$program" >/dev/null || cannot "$program is missing (Debian: apt-get install docker.io docker-compose iptables iproute2)"
   done
-  ${COMPOSE:-docker-compose} version >/dev/null 2>&1 || cannot 'docker-compose is missing (Debian: apt-get install docker-compose; or COMPOSE="docker compose")'
+  docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1 ||
+    cannot 'Docker Compose is missing (Debian: apt-get install docker-compose)'
   unshare --mount --net --pid --fork --mount-proc true 2>/dev/null || cannot 'this machine grants no namespaces'
 
   # A build there has no network: npm's cache must hold every package.
@@ -71,9 +72,11 @@ docker info >/dev/null 2>&1 || {
 
 test/compose/base-images.sh
 # What a run that was killed has left.
-${COMPOSE:-docker-compose} down --volumes --timeout 1 2>/dev/null
+docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+docker network prune --force >/dev/null
+docker volume ls --quiet | xargs --no-run-if-empty docker volume rm >/dev/null
 code=0
-npm run --silent test:compose || code=$?
+scripts/run-tests.sh compose test:compose || code=$?
 
 kill "$daemon"
 wait "$daemon" || {
