@@ -29,6 +29,7 @@ const entryShape = z.object({
   upstream: text,
   mcp_method: text,
   mcp_name: text,
+  mcp_client: text,
   backend: text,
   /** `ip:port` that the router pinned the request to. */
   endpoint: text,

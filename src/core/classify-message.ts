@@ -3,6 +3,7 @@
 import { MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION } from "./headers.ts";
 import type { HeaderFields } from "./http.ts";
 import type { Span } from "./json/span.ts";
+import { clientLabel } from "./mcp/client-info.ts";
 import { classify, classifyBatch } from "./mcp/era.ts";
 import { isOfSessions, methodFault, tooLong } from "./mcp/method-fault.ts";
 import { INITIALIZE } from "./mcp/methods.ts";
@@ -17,6 +18,8 @@ import { readBody } from "./rpc/read.ts";
 export interface Labels {
   readonly method: string | undefined;
   readonly name: string | undefined;
+  /** On an initialize: what the client calls itself. */
+  readonly client?: string;
 }
 
 /** A message that may go on. `id` is the request's, as written. */
@@ -61,7 +64,7 @@ export function classifyMessage(
   }
   return body.kind === "batch"
     ? classifyBatchMessages(body, limits)
-    : classifySingleMessage(body.message, headers, limits);
+    : classifySingleMessage(body.message, bytes, headers, limits);
 }
 
 function classifyBatchMessages(
@@ -83,7 +86,12 @@ function classifyBatchMessages(
   return { kind: "legacy", id: undefined, labels, ...(stateChanges && { stateChanges }) };
 }
 
-function classifySingleMessage(message: Message, headers: HeaderFields, limits: RequestPolicy["limits"]): MessageKind {
+function classifySingleMessage(
+  message: Message,
+  body: Uint8Array,
+  headers: HeaderFields,
+  limits: RequestPolicy["limits"],
+): MessageKind {
   const id = message.kind === "request" ? message.id : undefined;
   const fault = methodFault(message, limits);
   if (fault !== undefined) return refuse(id, { reason: "invalid-request", detail: fault, id });
@@ -104,7 +112,9 @@ function classifySingleMessage(message: Message, headers: HeaderFields, limits: 
     const { params } = message;
     if (!params) return refuse(id, { reason: "invalid-request", detail: "initialize needs params", id });
     if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body-too-large", id });
-    return { kind: "initialize", id, labels, params, protocolVersion: params.protocolVersion };
+    const client = clientLabel(body, params, limits.depth);
+    const all = client === undefined ? labels : { ...labels, client };
+    return { kind: "initialize", id, labels: all, params, protocolVersion: params.protocolVersion };
   }
   const change = era.era === "legacy" ? stateChangeOf(message) : undefined;
   return { kind: era.era, id, labels, ...(change && { stateChanges: [change] }) };

@@ -9,6 +9,7 @@ import {
   PAGE_HEADERS,
   X_CLIENT_ID,
   X_MCP_BACKEND,
+  X_MCP_CLIENT,
   X_MCP_ENDPOINT,
   X_MCP_METHOD,
   X_MCP_NAME,
@@ -100,4 +101,5 @@ export function describeTo(headers: Header[], sessionTag: string | undefined, la
   if (sessionTag !== undefined) headers.push([X_MCP_SESSION, sessionTag]);
   if (labels?.method !== undefined) headers.push([X_MCP_METHOD, labels.method]);
   if (labels?.name !== undefined) headers.push([X_MCP_NAME, labels.name]);
+  if (labels?.client !== undefined) headers.push([X_MCP_CLIENT, labels.client]);
 }

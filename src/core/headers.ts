@@ -26,6 +26,12 @@ export const X_MCP_METHOD = "x-mcp-method";
 export const X_MCP_NAME = "x-mcp-name";
 
 /**
+ * The client's name and version as its initialize gives them (`params.clientInfo`), percent-encoded and cut, with a space between.
+ * Set by the processor on an initialize; for logs. A claim, never trusted.
+ */
+export const X_MCP_CLIENT = "x-mcp-client";
+
+/**
  * A short digest of the principal, never its name. Set by the processor where there is one; for logs, and for limits and
  * balancing by principal.
  */
@@ -50,6 +56,7 @@ export const INTERNAL_HEADERS = [
   X_MCP_SESSION,
   X_MCP_METHOD,
   X_MCP_NAME,
+  X_MCP_CLIENT,
   X_MCP_PRINCIPAL,
 ] as const;
 

@@ -240,6 +240,7 @@ describe("the access log", () => {
     await post(stack.gateway, "/public/mcp?token=secret-3", "{}", {
       ...secrets,
       "x-mcp-name": "forged",
+      "x-mcp-client": "forged",
       "x-client-id": "me",
     });
     await post(stack.egress, "/mcp?token=secret-3", "{}", {
@@ -267,6 +268,7 @@ describe("the access log", () => {
       upstream: "-",
       mcp_method: "-",
       mcp_name: "-",
+      mcp_client: "-",
       backend: "-",
       endpoint: "-",
       session: "-",

@@ -149,6 +149,7 @@ describe.each<[string, StackOptions["rewriteBootstrap"]]>([
     "x-mcp-session": "forged",
     "x-mcp-method": "forged",
     "x-mcp-name": "forged",
+    "x-mcp-client": "forged",
     "x-client-id": "mcp-router/sweep",
   };
   let behind: Stack;
@@ -178,7 +179,7 @@ describe.each<[string, StackOptions["rewriteBootstrap"]]>([
     await post(behind.port, "/mcp", callMessage("whoami"), inSession);
     await post(behind.port, "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/list" }, inSession);
     expect(told()).toEqual([
-      ["POST", { ...toAny, "x-mcp-session": tag, "x-mcp-method": "initialize" }],
+      ["POST", { ...toAny, "x-mcp-session": tag, "x-mcp-method": "initialize", "x-mcp-client": "test 1" }],
       ["POST", { ...pinned(), "x-mcp-method": "notifications/initialized" }],
       ["POST", { ...pinned(), "x-mcp-method": "tools/call", "x-mcp-name": "whoami" }],
       ["POST", { ...pinned(), "x-mcp-method": "tools/list" }],

@@ -225,6 +225,33 @@ test("an initialize that the backend refuses begins no session", async () => {
   expect(answer.headers).not.toHaveProperty("mcp-session-id");
 });
 
+test("Envoy's access log tells which client an initialize is from, by its body and by no header", async () => {
+  const params = { protocolVersion: "2025-11-25", capabilities: {} };
+  const initialize = (more: object) => ({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { ...params, ...more },
+  });
+  const named = initialize({ clientInfo: { name: 'Agent "é"\r\n', version: "2.0.1" } });
+  const send = (agent: string, path: string, body: object, headers = {}) =>
+    post(stack.port, path, body, { "user-agent": agent, "x-mcp-client": "spoofed", ...headers });
+  const opened = await send("named", "/many/mcp", named);
+  expect(opened.status).toBe(200);
+  const session = String(opened.headers["mcp-session-id"]);
+  await send("in-session", "/many/mcp", callMessage("whoami"), { "mcp-session-id": session });
+  await send("nameless", "/many/mcp", initialize({}));
+  await send("refused", "/no/such/path", named);
+
+  const entryOf = (agent: string) => stack.accessLog.find(({ user_agent }) => user_agent === agent);
+  const agents = ["named", "in-session", "nameless", "refused"];
+  await expect.poll(() => agents.filter((agent) => entryOf(agent) === undefined)).toEqual([]);
+  expect(entryOf("named")).toMatchObject({ mcp_method: "initialize", mcp_client: 'Agent%20"%C3%A9"%0D%0A 2.0.1' });
+  expect(entryOf("in-session")).toMatchObject({ mcp_client: null, session: entryOf("named")?.session });
+  expect(entryOf("nameless")).toMatchObject({ mcp_method: "initialize", mcp_client: null });
+  expect(entryOf("refused")).toMatchObject({ status: 404, mcp_client: null });
+});
+
 test("Envoy's access log tells method, name, backend, endpoint and session of each request, and never an id", async () => {
   const session = await openSession(stack.port, "/many/mcp");
   const { server, session: backendId } = JSON.parse(await callTool(stack.port, "/many/mcp", session, "whoami"));

@@ -47,22 +47,40 @@ const HEX = Buffer.from("0123456789ABCDEF", "latin1");
 export function headerValue(text: string, longest: number): string | undefined {
   if (text.length > longest) return undefined;
   if (SAFE.test(text)) return text;
-  // Three bytes of UTF-8 for a unit of UTF-16, at most, and three characters for each.
-  const value = Buffer.allocUnsafe(Math.min(longest, text.length * 9));
+  const value = roomFor(text, longest);
+  const end = encode(text, value);
+  return end < 0 ? undefined : value.toString("latin1", 0, end);
+}
+
+/** The same of as many characters from the start of `text` as fit into `longest` bytes. For what is shown, not compared. */
+export function headerValueStart(text: string, longest: number): string {
+  if (text.length <= longest && SAFE.test(text)) return text;
+  const value = roomFor(text, longest);
+  const end = encode(text, value);
+  return value.toString("latin1", 0, end < 0 ? ~end : end);
+}
+
+/** A unit of UTF-16 takes at most three bytes of UTF-8, and each of those three characters. */
+function roomFor(text: string, longest: number): Buffer {
+  return Buffer.allocUnsafe(Math.min(longest, text.length * 9));
+}
+
+/** Gives where what was written ends in `value`; the complement (~) of that where the next character of `text` does not fit. */
+function encode(text: string, value: Buffer): number {
   let at = 0;
   for (let i = 0; i < text.length; i++) {
     const point = text.codePointAt(i) ?? 0;
     if (isSafe(point)) {
-      if (at === longest) return undefined;
+      if (at === value.length) return ~at;
       value[at++] = point;
       continue;
     }
     const size = sizeInUtf8(point);
-    if (at + size * 3 > longest) return undefined;
+    if (at + size * 3 > value.length) return ~at;
     for (let byte = 0; byte < size; byte++) at = writeEncoded(value, at, byteInUtf8(point, size, byte));
     if (point > 0xffff) i++;
   }
-  return value.toString("latin1", 0, at);
+  return at;
 }
 
 function isSafe(point: number): boolean {

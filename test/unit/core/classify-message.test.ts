@@ -82,6 +82,13 @@ describe("an initialize", () => {
     expect(decideOn(message("initialize", params))).toMatchObject({ kind: "reject", reject: { reason, id: "7" } });
   });
 
+  test("tells what its client calls itself, and no other message does", () => {
+    const params = { clientInfo: { name: "é", version: "1" } };
+    expect(decideOn(message("initialize", params))).toMatchObject({ labels: { client: "%C3%A9 1" } });
+    for (const other of [message("initialize", {}), message("ping", params)])
+      expect(decideOn(other)).not.toHaveProperty("labels.client");
+  });
+
   test("in a batch is refused", () => {
     expect(decideOn([message("initialize", {})])).toMatchObject({
       kind: "reject",

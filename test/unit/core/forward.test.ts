@@ -60,6 +60,15 @@ test("a request in a session is sent to its backend, endpoint and session", () =
   });
 });
 
+test("an initialize tells what its client calls itself, over the client's own copy of the header", () => {
+  const labels = { method: "initialize", name: undefined, client: "agent 1" };
+  const verdict = forward({ ...unpinned, labels }, ["x-mcp-client", "x-mcp-name"]);
+  expect(verdict).toMatchObject({
+    set: expect.arrayContaining([["x-mcp-client", "agent 1"]]),
+    remove: ["x-mcp-name"],
+  });
+});
+
 test("a request outside a session takes no endpoint, session or label of the client's along", () => {
   const verdict = forward(unpinned, [...INTERNAL_HEADERS, "mcp-session-id"]);
   expect(verdict).toEqual({
@@ -68,7 +77,7 @@ test("a request outside a session takes no endpoint, session or label of the cli
       [":path", "/mcp?q"],
       ["x-mcp-backend", "one"],
     ],
-    remove: ["x-mcp-endpoint", "x-mcp-session", "x-mcp-method", "x-mcp-name", "x-mcp-principal", "mcp-session-id"],
+    remove: [...INTERNAL_HEADERS.filter((name) => name !== "x-mcp-backend"), "mcp-session-id"],
     clearRoute: true,
   });
 });
