@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 router() { npm run --silent mcp-router -- "$@"; }
 
 node scripts/configuration-reference.ts >docs/configuration.md
+node scripts/lint-reference.ts >docs/envoy-checks.md
 node scripts/methods-reference.ts >docs/internals/mcp-methods.md
 router envoy --config k8s/base/mcp-router.yaml >k8s/components/envoy/bootstrap.yaml
 router envoy --config envoy/compose/mcp-router.yaml >envoy/compose/envoy.yaml

@@ -1,6 +1,6 @@
 /** gateway.health: a path that Envoy answers by itself, for balancers ahead. */
 import { X_MCP_BACKEND } from "../core/headers.ts";
-import { EXT_PROC_FILTER } from "./names.ts";
+import { EXT_PROC_FILTER, EXT_PROC_PER_ROUTE_TYPE } from "./names.ts";
 import { extension, type Message, typed } from "./proto-json.ts";
 
 /**
@@ -24,7 +24,7 @@ export function healthRoute(path: string): Message {
     match: { path, headers: [{ name: X_MCP_BACKEND, present_match: false }] },
     direct_response: { status: 200 },
     typed_per_filter_config: {
-      [EXT_PROC_FILTER]: typed("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", { disabled: true }),
+      [EXT_PROC_FILTER]: typed(EXT_PROC_PER_ROUTE_TYPE, { disabled: true }),
     },
   };
 }

@@ -1,11 +1,11 @@
-/** Checks somebody's own Envoy bootstrap against what the processor needs (docs/envoy.md, "What `check` says"). Pure. */
+/** Checks an Envoy bootstrap that somebody wrote against what the processor needs (rules: lint/rules.ts). Pure. */
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
 import { edgeFindings, overloadFindings } from "./lint/edge-rules.ts";
 import { egressFindings } from "./lint/egress-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
-import { error, type Finding, warning } from "./lint/finding.ts";
+import { type Finding, found } from "./lint/finding.ts";
 import { identityFindings } from "./lint/identity-rules.ts";
 import { localRateLimitFindings } from "./lint/local-rate-limit-rules.ts";
 import { otherRouteFindings } from "./lint/other-route-rules.ts";
@@ -14,13 +14,12 @@ import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { gatewayRouteFindings } from "./lint/route-rules.ts";
 import { type HttpListener, type Topology, topologyOf } from "./lint/topology.ts";
-import { EXT_PROC_TYPE, PROCESSOR_CLUSTER } from "./names.ts";
 
 export type { Finding } from "./lint/finding.ts";
 
 /**
- * What is wrong with a bootstrap for this configuration; nothing when it will do.
- * @param bootstrap the parsed YAML or JSON of an envoy.config.bootstrap.v3.Bootstrap; anything else is a finding, not an error
+ * The mistakes in a bootstrap for this configuration.
+ * @param bootstrap the parsed YAML or JSON of an envoy.config.bootstrap.v3.Bootstrap; any other value is a finding
  */
 export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
   const topology = topologyOf(bootstrap, config);
@@ -41,17 +40,10 @@ function wholeness({ bootstrap, listeners }: Topology, gateways: readonly HttpLi
   const at = bootstrap.get("static_resources.listeners");
   if (listeners.length === 0)
     return bootstrap.get("dynamic_resources.lds_config").exists
-      ? [warning("not-visible", at, "come over LDS: they were not checked")]
-      : [error("bootstrap", at, "are absent: this is no bootstrap with listeners of its own")];
+      ? [found("not-visible", at, "The listeners come over LDS")]
+      : [found("bootstrap", at, `${at.field} are absent`)];
   if (gateways.length === 0)
-    return [
-      error(
-        "ext-proc-missing",
-        at,
-        `have no HTTP connection manager that asks the processor; add to http_filters, before the router, an ${EXT_PROC_TYPE} ` +
-          `with envoy_grpc: { cluster_name: ${PROCESSOR_CLUSTER} }`,
-      ),
-    ];
+    return [found("ext-proc-missing", at, "No HTTP connection manager of the listeners has our ext_proc filter")];
   return [];
 }
 

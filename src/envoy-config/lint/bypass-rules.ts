@@ -1,24 +1,23 @@
 /** Rules against ways to a backend that do not pass the processor. */
 import type { Config } from "../../config/load.ts";
 import { formatAddress } from "../../core/address.ts";
+import { EXT_PROC_PER_ROUTE_TYPE, FILTER_CONFIG_TYPE } from "../names.ts";
 import { processingModeFindings } from "./filter-rules.ts";
-import { error, type Finding, warning } from "./finding.ts";
+import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
-import { leadsToBackends, mcpRoutes } from "./route-rules.ts";
 import {
   addressesOf,
   endpointsOf,
   type HttpListener,
+  leadsToBackends,
+  mcpRoutes,
   socketOf,
   type Topology,
   targets,
   tcpProxies,
 } from "./topology.ts";
 
-export const PER_ROUTE_TYPE = "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
-const FILTER_CONFIG_TYPE = "envoy.config.route.v3.FilterConfig";
-
-/** Listeners that reach a backend without ext_proc: fine on loopback, where our own egress listener is. */
+/** Listeners that reach a backend without ext_proc may stand on loopback alone, where our own egress listener is. */
 export function listenerFindings(topology: Topology, config: Config): Finding[] {
   const { http, listeners } = topology;
   const open = [
@@ -29,8 +28,8 @@ export function listenerFindings(topology: Topology, config: Config): Finding[] 
 }
 
 /**
- * Clusters that are no backend's by name or route, and have an endpoint of one: reached by others than the processor's own
- * calls, they go around it, unless the server there serves other things too.
+ * Clusters that neither name nor route make a backend's, and that have an endpoint of one. Clients who reach such a cluster go
+ * around the processor, unless the server there serves other things too.
  */
 function aliases({ http, listeners, cluster, backendOf }: Topology, { backends }: Config): Finding[] {
   const owner = new Map(
@@ -41,20 +40,13 @@ function aliases({ http, listeners, cluster, backendOf }: Topology, { backends }
   const routes = exposed.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
   const actions = [...routes.map((route) => route.get("route")), ...listeners.filter(isExposed).flatMap(tcpProxies)];
   return actions.flatMap(targets).flatMap((target) => {
-    const found = backendOf(target.text) === undefined ? cluster(target.text) : undefined;
-    const owners = found
-      ? endpointsOf(found).map((one) => owner.get(formatAddress(socketOf(one.get("endpoint.address")))))
+    const alias = backendOf(target.text) === undefined ? cluster(target.text) : undefined;
+    const owners = alias
+      ? endpointsOf(alias).map((one) => owner.get(formatAddress(socketOf(one.get("endpoint.address")))))
       : [];
     const backend = owners.find((name) => name !== undefined);
     if (backend === undefined) return [];
-    return [
-      warning(
-        "bypass",
-        target,
-        `${target.text} has an endpoint of backend ${backend}, which is reached here without the processor; add ext_proc, ` +
-          "unless this is for something else that is served there",
-      ),
-    ];
+    return [found("bypass/alias", target, `The cluster ${target.text} has an endpoint of backend ${backend}`)];
   });
 }
 
@@ -67,17 +59,12 @@ function exposure(listener: ProtoView, { egress }: Config): Finding[] {
     .filter(isReachable)
     .map((address) => {
       const written = formatAddress(socketOf(address));
-      return written === formatAddress(egress.listen)
-        ? warning(
-            "bypass",
-            address,
-            `${written} reaches backends without the processor, as egress.listen says; let only the router reach it, or listen on 127.0.0.1`,
-          )
-        : error(
-            "bypass",
-            address,
-            `${written} reaches backends without the processor; add ext_proc, or listen on 127.0.0.1`,
-          );
+      const isEgress = written === formatAddress(egress.listen);
+      return found(
+        isEgress ? "bypass/egress" : "bypass/listener",
+        address,
+        `The listener on ${written} has no ext_proc filter`,
+      );
     });
 }
 
@@ -102,17 +89,10 @@ export function switchedOffFindings(
     scope,
     ...scope.get("route.weighted_clusters.clusters").items(),
   ]);
-  const left = ours.flatMap(({ host, routes }) =>
-    routes.filter((route) => ![route, host, table].some((scope) => switchesOn(overrideOf(extProc, scope)))),
-  );
+  const isOn = (scope: ProtoView) => switchesOn(overrideOf(extProc, scope));
+  const left = ours.flatMap(({ host, routes }) => routes.filter((route) => ![route, host, table].some(isOn)));
   return [
-    ...(extProc.get("disabled").isTrue
-      ? notSwitchedOn(
-          extProc,
-          scopes.some((scope) => switchesOn(overrideOf(extProc, scope))),
-          left,
-        )
-      : []),
+    ...(extProc.get("disabled").isTrue ? notSwitchedOn(extProc, scopes.some(isOn), left) : []),
     ...scopes.flatMap((scope) => overrideFindings(overrideOf(extProc, scope))),
   ];
 }
@@ -122,21 +102,17 @@ export function overrideOf(filter: ProtoView, scope: ProtoView): ProtoView {
   return scope.get("typed_per_filter_config").key(filter.get("name").text ?? "");
 }
 
-/** A filter that is disabled runs where there is an entry for it, whatever the entry says but `disabled`. */
+/** Envoy runs a disabled filter where there is an entry for it, whatever the entry says but `disabled`. */
 export function switchesOn(override: ProtoView): boolean {
   return override.exists && !override.get("disabled").isTrue && !override.get("config.disabled").isTrue;
 }
 
 function notSwitchedOn(extProc: ProtoView, isSwitchedOn: boolean, left: readonly ProtoView[]): Finding[] {
-  if (!isSwitchedOn) return [error("bypass", extProc.get("disabled"), "is true: requests pass unchecked; remove it")];
-  const name = extProc.get("name").text;
+  const disabled = extProc.get("disabled");
+  if (!isSwitchedOn) return [found("bypass/disabled", disabled, `${disabled.field} is true`)];
+  const filter = extProc.get("name").text ?? "";
   return left.map((route) =>
-    error(
-      "bypass",
-      route,
-      `is served without the processor, which http_filters disable; add typed_per_filter_config: { ${name}: ` +
-        `{ "@type": type.googleapis.com/${FILTER_CONFIG_TYPE}, config: {} } }`,
-    ),
+    found("bypass/not-enabled", route, "Envoy serves this route without the processor", { filter }),
   );
 }
 
@@ -145,15 +121,11 @@ function overrideFindings(override: ProtoView): Finding[] {
   const findings: Finding[] = [];
   if (override.isType(FILTER_CONFIG_TYPE)) findings.push(...overrideFindings(override.get("config")));
   const disabled = override.get("disabled");
-  if (disabled.isTrue)
-    findings.push(error("bypass", disabled, "is true: requests of these routes pass without the processor; remove it"));
-  if (!override.isType(PER_ROUTE_TYPE)) return findings;
+  if (disabled.isTrue) findings.push(found("bypass/disabled", disabled, `${disabled.field} is true`));
+  if (!override.isType(EXT_PROC_PER_ROUTE_TYPE)) return findings;
   const mode = override.get("overrides.processing_mode");
   if (mode.exists) findings.push(...processingModeFindings(mode));
   const allow = override.get("overrides.failure_mode_allow");
-  if (allow.isTrue)
-    findings.push(
-      error("fail-open", allow, "is true: requests pass unchecked while the processor is away; write false"),
-    );
+  if (allow.isTrue) findings.push(found("fail-open/processor-away", allow, `${allow.field} is true`));
   return findings;
 }

@@ -1,9 +1,9 @@
-/** Rules on the bound on what opens sessions: local_ratelimit ahead of tokens and of the processor (admission.guard). */
+/** Rules on the limit of initializes: local_ratelimit ahead of jwt_authn and of the processor (admission.guard). */
 import type { Config } from "../../config/load.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../../core/headers.ts";
 import { spellingsOf } from "../../core/public-path.ts";
 import { JWT_AUTHN_TYPE, LOCAL_RATE_LIMIT_TYPE } from "../names.ts";
-import { error, type Finding, warning } from "./finding.ts";
+import { type Finding, found } from "./finding.ts";
 import { matchesHeader, type SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
 
@@ -18,33 +18,28 @@ export function localRateLimitFindings(
   const all = filters.items();
   const isCostly = (filter: ProtoView) =>
     filter.path === extProc.path || filter.get("typed_config").isType(JWT_AUTHN_TYPE);
-  const guard = all
+  const limit = all
     .slice(0, all.findIndex(isCostly))
     .map((filter) => filter.get("typed_config"))
     .find((filter) => filter.isType(LOCAL_RATE_LIMIT_TYPE));
-  if (!guard)
+  if (!limit)
     return [
-      error(
-        "guard",
-        filters,
-        `have no ${LOCAL_RATE_LIMIT_TYPE} ahead of jwt_authn and the processor, as admission.guard needs it: ` +
-          `a flood of initializes reaches both; write it as "mcp-router envoy" prints it`,
-      ),
+      found("guard", filters, `${filters.field} have no ${LOCAL_RATE_LIMIT_TYPE} ahead of jwt_authn and the processor`),
     ];
-  return [...switchedOff(guard), ...counted(guard, routes), ...withoutBucket(guard), ...bucketOfTheRest(guard)];
+  return [...switchedOff(limit), ...counted(limit, routes), ...withoutBucket(limit), ...bucketOfTheRest(limit)];
 }
 
-/** What is counted is limited only by a descriptor of the same key and value that has a bucket. */
-function withoutBucket(guard: ProtoView): Finding[] {
-  const descriptors = guard.get("descriptors");
+/** Envoy limits what it counts only by a descriptor of the same key and value that has a bucket. */
+function withoutBucket(limit: ProtoView): Finding[] {
   const limited = new Set(
-    descriptors
+    limit
+      .get("descriptors")
       .items()
       .filter((descriptor) => descriptor.get("token_bucket.max_tokens").exists)
       .flatMap((descriptor) => descriptor.get("entries").items())
       .map((entry) => `${entry.get("key").text}=${entry.get("value").text}`),
   );
-  const actions = guard
+  const actions = limit
     .get("rate_limits")
     .items()
     .flatMap((entry) => entry.get("actions").items())
@@ -55,55 +50,43 @@ function withoutBucket(guard: ProtoView): Finding[] {
       const key = match.get("descriptor_key").text ?? "header_match";
       return !limited.has(`${key}=${match.get("descriptor_value").text}`);
     })
-    .map((match) =>
-      error("guard", match, `${descriptors.path} have no bucket for what it counts, so nothing is limited; add one`),
-    );
+    .map((match) => found("guard/no-bucket", match, "The filter's descriptors have no bucket for what this counts"));
 }
 
-/** Both are at 0 % where nothing is said (envoy.config.core.v3.RuntimeFractionalPercent). */
-function switchedOff(guard: ProtoView): Finding[] {
-  return [guard.get("filter_enabled"), guard.get("filter_enforced")]
+/** Absent, both are 0 % (envoy.config.core.v3.RuntimeFractionalPercent). */
+function switchedOff(limit: ProtoView): Finding[] {
+  return [limit.get("filter_enabled"), limit.get("filter_enforced")]
     .filter((share) => (share.get("default_value.numerator").number ?? 0) === 0)
-    .map((share) =>
-      error(
-        "guard",
-        share,
-        "is 0 %: nothing is limited; write default_value: { numerator: 100, denominator: HUNDRED }",
-      ),
-    );
+    .map((share) => found("guard/off", share, `${share.field} is 0 %`));
 }
 
 /**
- * Of the filter's own rate_limits: each path's initialize is counted; a session that lives is never refused, and neither is a
- * modern request, which opens none. Rate limits of routes, and actions other than on headers, are not judged.
+ * The filter's own rate_limits count each path's initialize, and neither requests in a session nor modern requests, which open
+ * none. Rate limits of routes, and actions other than on headers, are not judged.
  */
-function counted(guard: ProtoView, routes: Config["routes"]): Finding[] {
-  const limits = guard.get("rate_limits");
+function counted(limit: ProtoView, routes: Config["routes"]): Finding[] {
+  const limits = limit.get("rate_limits");
   const entries = limits.items();
   if (!entries.every(isJudged)) return [];
   const paths = routes.flatMap(({ path }) => spellingsOf(path));
   return paths.flatMap((path) => {
     const initialize = { ":method": "POST", ":path": path, [X_MCP_PATH]: path };
-    const taking = (headers: SampleRequest["headers"]) => entries.filter((entry) => counts(entry, headers));
-    const findings = [MCP_SESSION_ID, MCP_METHOD].flatMap((name) =>
-      taking({ ...initialize, [name]: "any" }).map((entry) =>
-        error(
-          "guard",
-          entry,
-          `counts requests with ${name} too; add to its headers { name: ${name}, present_match: false }`,
-        ),
+    const counting = (headers: SampleRequest["headers"]) => entries.filter((entry) => counts(entry, headers));
+    const findings = [MCP_SESSION_ID, MCP_METHOD].flatMap((header) =>
+      counting({ ...initialize, [header]: "any" }).map((entry) =>
+        found("guard/counts-more", entry, `The entry counts requests with ${header} too`, { header }),
       ),
     );
-    if (entries.length > 0 && taking(initialize).length === 0)
-      findings.push(error("guard", limits, `count no initialize on ${path}; add an entry for that path`));
+    if (entries.length > 0 && counting(initialize).length === 0)
+      findings.push(found("guard/path", limits, `${limits.field} count no initialize on ${path}`));
     return findings;
   });
 }
 
-function bucketOfTheRest(guard: ProtoView): Finding[] {
-  const bucket = guard.get("token_bucket");
+function bucketOfTheRest(limit: ProtoView): Finding[] {
+  const bucket = limit.get("token_bucket");
   if (!bucket.exists) return [];
-  return [warning("guard", bucket, "limits whatever no descriptor names, calls in sessions too; leave it out")];
+  return [found("guard/rest", bucket, `${bucket.field} limits every request that no descriptor names`)];
 }
 
 /** An envoy.config.route.v3.RateLimit whose descriptor depends on headers alone. */
@@ -112,17 +95,17 @@ function isJudged(entry: ProtoView): boolean {
   return actions.length > 0 && actions.every((action) => action.get("header_value_match").exists);
 }
 
-/** Whether each of its actions has its part of a descriptor for the request. */
+/** Whether each of its actions yields its part of a descriptor for the request. */
 function counts(entry: ProtoView, headers: SampleRequest["headers"]): boolean {
   return entry
     .get("actions")
     .items()
     .map((action) => action.get("header_value_match"))
     .every((match) => {
-      const taken = match
+      const isMatched = match
         .get("headers")
         .items()
         .every((matcher) => matchesHeader(matcher, headers));
-      return taken === (match.get("expect_match").value !== false);
+      return isMatched === (match.get("expect_match").value !== false);
     });
 }

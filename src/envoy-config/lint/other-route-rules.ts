@@ -1,12 +1,11 @@
-/** Rule on routes beside MCP's: the processor answers whatever is no route of its own. */
+/** Rule on routes beside MCP's: the processor refuses requests that no route of mcp-router.yaml takes. */
 import type { Config } from "../../config/load.ts";
-import { overrideOf, PER_ROUTE_TYPE, switchesOn } from "./bypass-rules.ts";
-import { type Finding, warning } from "./finding.ts";
+import { overrideOf, switchesOn } from "./bypass-rules.ts";
+import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
-import { isEmpty, mcpRoutes } from "./route-rules.ts";
-import { type HttpListener, type Topology, targets } from "./topology.ts";
+import { type HttpListener, isEmpty, mcpRoutes, type Topology, targets } from "./topology.ts";
 
-/** Routes that the processor is asked about, that are none of MCP's, and that lead somewhere. */
+/** Routes that lead somewhere, are not MCP's, and whose requests Envoy asks the processor about. */
 export function otherRouteFindings(
   { manager, extProc, virtualHosts }: HttpListener,
   topology: Topology,
@@ -29,11 +28,13 @@ export function otherRouteFindings(
       .filter(({ path }) => !ours.some((one) => one.path === path))
       .filter((route) => !leadsNowhere(route) && isAsked([route, host, manager.get("route_config")]))
       .map((route) =>
-        warning(
+        found(
           "other-routes",
           route.get("match"),
-          "takes what the processor then answers, by 404 or 403; switch it off there: typed_per_filter_config: " +
-            `{ ${extProc.get("name").text ?? ""}: { "@type": type.googleapis.com/${PER_ROUTE_TYPE}, disabled: true } }`,
+          "The route is none of MCP's, and Envoy asks the processor about its requests",
+          {
+            filter: extProc.get("name").text ?? "",
+          },
         ),
       );
   });

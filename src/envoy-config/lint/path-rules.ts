@@ -1,11 +1,10 @@
-/** Rules on the slashes of public paths: Envoy and the processor must take the same paths for one (core/public-path.ts). */
+/** Rules on the slashes of public paths: Envoy and the processor must hold the same paths for one (core/public-path.ts). */
 import type { Config } from "../../config/load.ts";
 import { spellingsOf } from "../../core/public-path.ts";
-import { error, type Finding, warning } from "./finding.ts";
+import { type Finding, found, stated } from "./finding.ts";
 import { chooseRoute } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
-import { leadsToBackends } from "./route-rules.ts";
-import type { HttpListener, Topology } from "./topology.ts";
+import { type HttpListener, leadsToBackends, type Topology } from "./topology.ts";
 
 const POST = { ":method": "POST" };
 
@@ -16,22 +15,21 @@ export function pathFindings({ manager, virtualHosts }: HttpListener, topology: 
   return [...unmerged(manager, config), ...ours.flatMap((host) => elsewhere(host, config))];
 }
 
-/** What Envoy matches on paths by then does not hold for //mcp, which the processor serves. */
+/** Filters ahead of the processor compare the path as the client wrote it where Envoy does not merge its slashes. */
 function unmerged(manager: ProtoView, { identity, admission }: Config): Finding[] {
   const merge = manager.get("merge_slashes");
   if (merge.isTrue) return [];
-  const is = merge.exists ? "is" : "is absent, so";
-  const goneAround = [
+  const passed = [
     ...(identity.kind === "jwt" ? ["the check of tokens"] : []),
     ...(admission.guard ? ["admission.guard"] : []),
   ];
-  const message = `${is} false, and the processor takes slashes in a row for one:`;
-  if (goneAround.length > 0)
-    return [error("paths", merge, `${message} //mcp goes around ${goneAround.join(" and ")}; write true`)];
-  return [warning("paths", merge, `${message} what you match on paths does not hold for //mcp; write true`)];
+  const says = stated(merge, "false");
+  if (passed.length > 0)
+    return [found("paths/around", merge, `${says}, and //mcp goes around ${passed.join(" and ")}`)];
+  return [found("paths", merge, says)];
 }
 
-/** A client whose URL has a slash at its end meets another route than the rest. */
+/** A client whose URL ends with a slash meets another route than the rest. */
 function elsewhere(virtualHost: ProtoView, { routes }: Config): Finding[] {
   const chosenFor = (path: string) => chooseRoute(virtualHost, { path, headers: POST });
   return routes.flatMap(({ path }) => {
@@ -40,11 +38,7 @@ function elsewhere(virtualHost: ProtoView, { routes }: Config): Finding[] {
     return spellingsOf(path)
       .filter((spelling) => !isAlike(route, chosenFor(spelling)))
       .map((spelling) =>
-        warning(
-          "paths",
-          route.get("match"),
-          `takes ${path} and not ${spelling}, which the processor takes for the same: add a route like it with path: ${spelling}`,
-        ),
+        found("paths/spelling", route.get("match"), `The route takes ${path} and not ${spelling}`, { spelling }),
       );
   });
 }

@@ -21,6 +21,11 @@ export class ProtoView {
     return this.value !== undefined && this.value !== null;
   }
 
+  /** The field's own name, as `name` of `static_resources.listeners[0].name`. */
+  get field(): string {
+    return this.path.slice(this.path.lastIndexOf(".") + 1);
+  }
+
   /** A field by its name in the .proto file, or a dotted path of them. */
   get(fields: string): ProtoView {
     return fields.split(".").reduce<ProtoView>((view, field) => view.#field(field), this);

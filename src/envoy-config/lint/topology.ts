@@ -1,8 +1,9 @@
-/** Finds what the rules look at: HTTP listeners with their ext_proc filters and routes, and clusters. */
+/** Queries that several rules share: HTTP listeners with their ext_proc filters, routes by what they are for, clusters. Pure. */
 import type { Config } from "../../config/load.ts";
-import { X_MCP_BACKEND } from "../../core/headers.ts";
+import { EVENT_STREAM, X_MCP_BACKEND } from "../../core/headers.ts";
 import { EXT_PROC_TYPE, HCM_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { addressOf } from "../proto-json.ts";
+import { chooseRoute } from "./match.ts";
 import { ProtoView } from "./proto-view.ts";
 
 /** One HTTP connection manager and the listener that it serves. */
@@ -20,7 +21,7 @@ export interface Topology {
   readonly listeners: readonly ProtoView[];
   readonly clusters: readonly ProtoView[];
   cluster(name: string | undefined): ProtoView | undefined;
-  /** The backend that a cluster is of: by its own name, or by what the routes to it want in x-mcp-backend. */
+  /** The backend that a cluster belongs to: by its own name, or by what the routes to it match in x-mcp-backend. */
   backendOf(cluster: string | undefined): string | undefined;
 }
 
@@ -46,7 +47,7 @@ export function topologyOf(document: unknown, config: Config): Topology {
   return { bootstrap, http, listeners, clusters, cluster, backendOf: backendsByCluster(http, config) };
 }
 
-/** Made by hand or by another control plane, a backend may have several clusters, by any name. */
+/** Control planes and people may give a backend several clusters, by any name. */
 function backendsByCluster(http: readonly HttpListener[], { backends }: Config): Topology["backendOf"] {
   const names = backends.map(({ name }) => name);
   const routes = http.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
@@ -60,7 +61,7 @@ function backendsByCluster(http: readonly HttpListener[], { backends }: Config):
   return (cluster) => backend.get(cluster);
 }
 
-/** The backend that a route's match wants the processor to have named. */
+/** The backend that the processor must have named for a route to match. */
 export function wantedBackend(route: ProtoView): string | undefined {
   return route
     .get("match.headers")
@@ -88,7 +89,7 @@ export function addressesOf(listener: ProtoView): ProtoView[] {
   return [listener.get("address"), ...more.map((additional) => additional.get("address"))];
 }
 
-/** Of an Address message, as far as it is one of TCP. */
+/** The host and port of an Address message over TCP. */
 export function socketOf(address: ProtoView): { host: string; port: number } {
   const socket = address.get("socket_address");
   return { host: socket.get("address").text ?? "", port: socket.get("port_value").number ?? 0 };
@@ -105,7 +106,7 @@ export function targets(action: ProtoView): ProtoView[] {
   return [action.get("cluster"), ...weighted.map((part) => part.get("name"))].filter(({ exists }) => exists);
 }
 
-/** Of several ext_proc filters the one that asks us; a single one is taken for ours whatever its cluster is called. */
+/** The ext_proc filter that asks us, where there are several. A single one counts as ours, whatever its cluster is called. */
 function ourExtProc(manager: ProtoView, isProcessor: (cluster: string | undefined) => boolean): ProtoView | undefined {
   const all = manager
     .get("http_filters")
@@ -113,6 +114,58 @@ function ourExtProc(manager: ProtoView, isProcessor: (cluster: string | undefine
     .filter((filter) => filter.get("typed_config").isType(EXT_PROC_TYPE));
   const ours = all.find((filter) => isProcessor(processorClusterName(filter)));
   return ours ?? (all.length === 1 ? all[0] : undefined);
+}
+
+const ACCEPT = `application/json, ${EVENT_STREAM}`;
+/** Heads of requests by legacy clients, for `chooseRoute`. */
+export const POST = { ":method": "POST", "content-type": "application/json", accept: ACCEPT };
+export const GET = { ":method": "GET", accept: ACCEPT };
+export const DELETE = { ":method": "DELETE" };
+
+/** The routes of a virtual host that lead to a backend, by name or by a header. */
+export function backendRoutes(virtualHost: ProtoView, { backendOf }: Topology): ProtoView[] {
+  return virtualHost
+    .get("routes")
+    .items()
+    .filter(
+      (route) =>
+        route.get("route.cluster_header").exists ||
+        targets(route.get("route")).some(({ text }) => backendOf(text) !== undefined),
+    );
+}
+
+/** Whether any route of the virtual hosts leads to a backend. */
+export function leadsToBackends({ virtualHosts }: Pick<HttpListener, "virtualHosts">, topology: Topology): boolean {
+  return virtualHosts.some((host) => backendRoutes(host, topology).length > 0);
+}
+
+/** The routes of a virtual host that MCP's requests take; none where none of its routes leads to a backend. */
+export function mcpRoutes(virtualHost: ProtoView, topology: Topology, config: Config): ProtoView[] {
+  const toBackends = backendRoutes(virtualHost, topology);
+  return toBackends.length > 0 ? [...toBackends, ...undecidedRoutes(virtualHost, config)] : [];
+}
+
+/** The routes that requests to our public paths meet before the processor has decided. */
+export function undecidedRoutes(virtualHost: ProtoView, { routes }: Config): ProtoView[] {
+  const chosen = routes
+    .flatMap(({ path }) => [POST, GET, DELETE].map((headers) => chooseRoute(virtualHost, { path, headers })))
+    .filter((route) => route !== undefined);
+  return [...new Map(chosen.map((route) => [route.path, route])).values()];
+}
+
+/** Whether a cluster has type STATIC, which is Envoy's default, and no endpoints. */
+export function isEmpty(cluster: ProtoView | undefined): boolean {
+  if (!cluster || cluster.get("cluster_type").exists) return false;
+  const isStatic = (cluster.get("type").enumIn(["STATIC"]) ?? "STATIC") === "STATIC";
+  return isStatic && endpointsOf(cluster).length === 0;
+}
+
+/** The conditions of a retry policy, of a route as of a gRPC service. */
+export function retryConditions(policy: ProtoView): string[] {
+  return (policy.get("retry_on").text ?? "")
+    .split(",")
+    .map((condition) => condition.trim())
+    .filter((condition) => condition !== "");
 }
 
 /** The cluster that an ext_proc filter asks. */

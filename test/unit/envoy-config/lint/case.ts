@@ -1,0 +1,110 @@
+/** What a row of the lint's tables is: a change of a generated bootstrap, and what the lint finds then. */
+import { expect } from "vitest";
+import type { Config } from "../../../../src/config/load.ts";
+import type { Severity } from "../../../../src/envoy-config/lint/rules.ts";
+import { type Finding, lintEnvoy } from "../../../../src/envoy-config/lint.ts";
+import { bootstrapOf, configOf, type Json, partsOf } from "../configs.ts";
+
+export const JWT = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
+const GUARD = { identity: JWT, admission: { guard: { perSecond: 10, burst: 20 } } };
+export const CONFIG = configOf();
+export const WITH_TOKENS = configOf({ identity: JWT });
+export const GUARDED = configOf(GUARD);
+export const SEVERAL = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
+
+export const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+export const EGRESS = "static_resources.listeners[1].filter_chains[0].filters[0].typed_config";
+export const EXT_PROC = `${GATEWAY}.http_filters[0].typed_config`;
+export const HOST = `${GATEWAY}.route_config.virtual_hosts[0]`;
+export const NAME = "envoy.filters.http.ext_proc";
+export const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
+export const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+export const PROCESSOR = "static_resources.clusters[2]";
+/** Of the first backend: listen, subscriptions, call; then those of the second; then undecided. */
+export const LISTEN = 0;
+export const CALL = 2;
+export const UNDECIDED = 6;
+
+export type Parts = ReturnType<typeof partsOf>;
+export type Change = (parts: Parts, bootstrap: Json) => void;
+
+/** A finding of the case's own rule, unless it names another one. */
+export interface Expected {
+  readonly severity: Severity;
+  readonly path: string;
+  /** A part of the message. */
+  readonly message: string;
+  readonly rule?: Finding["rule"];
+}
+
+export interface Case {
+  /** What the bootstrap is like, with the configuration. */
+  readonly what: string;
+  readonly change: Change;
+  /** Default: CONFIG. */
+  readonly config?: Config;
+  /** The configuration of the bootstrap, where it is another one. Default: `config`. */
+  readonly printedFor?: Config;
+  readonly findings: readonly Expected[];
+  /** There are others beside them. */
+  readonly isPart?: boolean;
+}
+
+type Options = Pick<Case, "config" | "printedFor" | "isPart">;
+
+/** A bootstrap with mistakes. */
+export function wrong(what: string, change: Change, findings: readonly Expected[], options: Options = {}): Case {
+  return { what, change, findings, ...options };
+}
+
+/** A bootstrap that differs from the generated one, without a mistake. */
+export function good(what: string, change: Change, options: Options = {}): Case {
+  return { what, change, findings: [], ...options };
+}
+
+export function error(path: string, message: string, rule?: Finding["rule"]): Expected {
+  return { severity: "error", path, message, ...(rule && { rule }) };
+}
+
+export function warning(path: string, message: string, rule?: Finding["rule"]): Expected {
+  return { severity: "warning", path, message, ...(rule && { rule }) };
+}
+
+const printed = new Map<Config, Json>();
+
+/** A copy of the bootstrap that is generated for a configuration. */
+export function fresh(config: Config): Json {
+  if (!printed.has(config)) printed.set(config, bootstrapOf(config));
+  return structuredClone(printed.get(config));
+}
+
+export function findingsOf({ change, config = CONFIG, printedFor = config }: Omit<Case, "findings">): Finding[] {
+  const bootstrap = fresh(printedFor);
+  change(partsOf(bootstrap), bootstrap);
+  return lintEnvoy(bootstrap, config);
+}
+
+export function matcherOf({ rule, severity, path, message }: Expected, ownRule: Finding["rule"]) {
+  return { rule: rule ?? ownRule, severity, path, message: expect.stringContaining(message) };
+}
+
+/** Sets, or with undefined removes, what is at a dotted path (indices are numbers) or at a list of keys. */
+export function put(root: Json, path: string | readonly string[], value: unknown): void {
+  const keys = typeof path === "string" ? path.split(".") : [...path];
+  const last = keys.pop() ?? "";
+  const holder = keys.reduce((node, key) => node[key], root);
+  if (value === undefined) delete holder[last];
+  else holder[last] = value;
+}
+
+/** The change that puts a value into a part of the bootstrap. */
+export function set(part: Exclude<keyof Parts, "clusterOf">, path: string, value: unknown): Change {
+  return (parts) => put(parts[part], path, value);
+}
+
+/** The same in a cluster. */
+export function setInCluster(name: string, path: string, value: unknown): Change {
+  return ({ clusterOf }) => put(clusterOf(name), path, value);
+}
+
+export const unchanged: Change = () => undefined;
