@@ -1,4 +1,4 @@
-/** Health and metrics over HTTP: `/healthz` (alive), `/readyz` (takes requests) and `/metrics` (Prometheus). */
+/** Health and metrics over HTTP: `/healthz` (alive), `/readyz` (accepts requests) and `/metrics` (Prometheus). */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { paced } from "../telemetry/paced.ts";
 import { type HttpServer, serveHttp } from "./server.ts";
@@ -6,23 +6,23 @@ import { type HttpServer, serveHttp } from "./server.ts";
 export interface Readiness {
   /** Whether Envoy may send requests: false before listening and while draining. */
   readonly ready: boolean;
-  /** Faults that do not cost readiness, in words for the operator. */
+  /** Faults that do not affect readiness, in words for the operator. */
   readonly troubles: readonly string[];
 }
 
 export interface HealthSource {
   readiness(): Readiness | Promise<Readiness>;
-  /** Metrics in the text format of Prometheus. */
+  /** Metrics in Prometheus's text format. */
   render(): Promise<string>;
   readonly contentType: string;
-  /** Told of an error that became a 500. */
+  /** Called with an error that was answered with 500. */
   fault(error: unknown): void;
 }
 
-/** Shortest pause (ms) between two renderings of the metrics. Scrapers that ask meanwhile share one, so a crowd of them delays no request. */
+/** Shortest pause (ms) between two renderings of the metrics. Scrapes in between share one, so many scrapers do not delay requests. */
 const RENDER_PAUSE_MS = 100;
 
-/** Methods of every path here, for `Allow` (RFC 9110 §15.5.6). */
+/** Methods that every path allows, for the header `Allow` (RFC 9110 §15.5.6). */
 const ALLOWED_METHODS = ["GET", "HEAD"];
 
 /** @throws where the address cannot be listened on */

@@ -1,4 +1,4 @@
-/** An HTTP server for operators: probes, Prometheus. Envoy's requests come by ext-proc/. */
+/** An HTTP server for operators (probes, Prometheus). Envoy's requests arrive at ext-proc/. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { formatAddress } from "../core/address.ts";
 
@@ -6,12 +6,12 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Answers a request. An answer that rejects becomes a 500. */
+/** Answers a request. A rejection becomes a 500. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 /**
  * Listens and serves.
- * @param fault told of an error that became a 500
+ * @param fault called with an error that was answered with 500
  * @throws where the address cannot be listened on
  */
 export async function serveHttp(

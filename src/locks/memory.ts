@@ -1,9 +1,9 @@
-/** Locks in this process: for sessions in memory. */
+/** Locks in this process, for sessions in memory. */
 import type { Locks } from "./locks.ts";
 
 /** @param now milliseconds since some fixed moment; default the system's monotonic clock */
 export function memoryLocks({ now = () => performance.now() }: { readonly now?: () => number } = {}): Locks {
-  /** When each lock ends, by the object that its holder knows it by. */
+  /** Held locks by name. The object's identity is the holder's token. */
   const held = new Map<string, { ends: number }>();
   return {
     async acquire(name, ms) {

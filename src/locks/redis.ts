@@ -1,4 +1,4 @@
-/** Locks in Redis, `{prefix}:{<name>}:l`: for sessions in Redis. The value is a token, so that nobody releases another's. */
+/** Locks in Redis, `{prefix}:{<name>}:l`, for sessions in Redis. The value is a token, so only the holder can release the lock. */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
@@ -6,10 +6,10 @@ import { defineScripts, type RedisCircuit } from "../redis/circuit.ts";
 import type { Lock, Locks } from "./locks.ts";
 
 export interface RedisLocksOptions {
-  /** Connected, or trying to. The caller closes it. */
+  /** Connected or connecting. The caller closes it. */
   readonly connection: Redis | Cluster;
   readonly circuit: RedisCircuit;
-  /** How every key begins. */
+  /** Prefix of every key. */
   readonly prefix: string;
 }
 

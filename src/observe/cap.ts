@@ -1,8 +1,8 @@
-/** What is logged when sessions are at a cap. */
+/** Log lines about sessions at a cap. */
 import type { Logger } from "../telemetry/log.ts";
 import { seldomCounted } from "../telemetry/seldom.ts";
 
-/** Warns, at most once a minute, that sessions are at a cap. `slot`: what became of the initialize. */
+/** Warns, at most once a minute, that sessions are at a cap. `slot`: how the initialize fared. */
 export type AtCap = (slot: "taken over" | "refused") => void;
 
 export function capObserver(log: Logger, cap: () => number | undefined): AtCap {
@@ -14,8 +14,8 @@ export function capObserver(log: Logger, cap: () => number | undefined): AtCap {
     log.warn(
       line,
       slot === "refused"
-        ? "sessions are at admission.sessions, and new ones are refused: none of the others is idle for admission.park"
-        : "sessions are at a cap of admission, and new ones take the slots of idle ones: do clients not end their sessions?",
+        ? "admission.sessions is reached and new sessions are refused: no session has been idle for admission.park"
+        : "a cap of admission is reached and new sessions take the slots of idle ones: do clients not end their sessions?",
     );
   };
 }

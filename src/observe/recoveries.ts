@@ -1,4 +1,4 @@
-/** What is counted and logged of recoveries. */
+/** Metrics and log lines about recoveries. */
 import { assertNever } from "../core/assert-never.ts";
 import type { RecoveryEvent } from "../recovery/recover.ts";
 import { sessionTag } from "../sessions/id.ts";
@@ -6,7 +6,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { seldom } from "../telemetry/seldom.ts";
 
-/** `suspicion` in log lines. Users filter by these words. */
+/** Values of the log field `suspicion`. Users filter by them. */
 const LOGGED_SUSPICION = {
   unreachable: "gone",
   probe: "ask",
@@ -22,27 +22,27 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
     const line = { session: sessionTag(key), backend, suspicion: logged, outcome, why, from, to, ms: Math.round(ms) };
     switch (outcome) {
       case "recovered":
-        return log.info(line, suspicion === "parked" ? "a parked session goes on" : "a lost session was recovered");
+        return log.info(line, suspicion === "parked" ? "a parked session was resumed" : "a lost session was recovered");
       case "joined":
         return log.debug(line, "a lost session had been recovered already");
       case "alive":
-        // What a tool's own 404 comes to.
-        return log.debug(line, "a backend's session was asked for, and lives");
+        // The 404 was a tool's own answer, for example.
+        return log.debug(line, "a backend session was probed, and is alive");
       case "left":
-        return log.debug(line, "nobody waits for a lost session any more");
+        return log.debug(line, "every client that waited for a lost session has left");
       case "braked":
         if (!isDue(`${backend} ${why}`)) return log.debug(line, "a lost session is not recovered for a while");
         return log.warn(
           line,
           why === "retry-after"
-            ? "a backend that refused to begin a session has said when to ask again (Retry-After): until then a lost session gets its first answer"
+            ? "a backend that refused to begin a session has said when to ask again (Retry-After): until then clients get the first answer of a lost session"
             : "a session is lost again soon after each recovery, so it is not recovered for a while: does an endpoint lead to " +
                 "several servers (name each), or does the server forget its sessions?",
         );
       case "store-away":
         if (!isDue(`${backend} ${outcome}`))
-          return log.debug(line, "a lost session is not recovered: the store is away");
-        return log.warn(line, "a lost session was not recovered, for the session store is away");
+          return log.debug(line, "a lost session is not recovered: the session store is unavailable");
+        return log.warn(line, "a lost session was not recovered: the session store is unavailable");
       case "failed":
         return log.warn(line, "a lost session was not recovered");
       default:

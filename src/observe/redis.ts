@@ -1,4 +1,4 @@
-/** What is counted and logged of Redis, and what health says of it. */
+/** Metrics and log lines about Redis, and its state for the health check. */
 import type { RedisEvent } from "../redis/circuit.ts";
 import { reasonOf } from "../redis/watch.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -8,20 +8,21 @@ import { seldom, seldomCounted } from "../telemetry/seldom.ts";
 export interface RedisObserver {
   /** An event of the circuit. */
   circuit(event: RedisEvent): void;
-  /** The connection stands. `warnings`: settings of the server that lose sessions. */
+  /** The connection is established. */
   reached(): void;
+  /** Settings of the server that lose sessions. Each is logged once. */
   warnings(warnings: readonly string[]): void;
   unreachable(why: string | undefined): void;
   /** A session's record could not be read. */
   unreadable(why: string): void;
   /** Whether Redis was ever reached. */
   wasReached(): boolean;
-  /** Whether Redis is away now. */
+  /** Whether Redis is unavailable now. */
   isAway(): boolean;
 }
 
 export function redisObserver(metrics: Metrics, log: Logger): RedisObserver {
-  /** `reached` and `unreachable` tell of the connection, the circuit of the commands on it. */
+  /** From `reached` and `unreachable`. `failing` comes from the circuit: commands may fail on a connection that is up. */
   let connection: "never" | "up" | "down" = "never";
   let failing = false;
   let lastFailure: string | undefined;
@@ -36,7 +37,7 @@ export function redisObserver(metrics: Metrics, log: Logger): RedisObserver {
           metrics.storeUp(false);
           log.error(
             { why: lastFailure },
-            "Redis fails: requests of sessions wait as long as store.patience says, and are then refused until it works again",
+            "Redis fails: requests in sessions wait for store.patience, and are then refused until Redis works again",
           );
           return;
         case "up":
@@ -55,13 +56,13 @@ export function redisObserver(metrics: Metrics, log: Logger): RedisObserver {
           if (refused === 0) return;
           log.warn(
             { why: reasonOf(error), operation, refused },
-            "Redis is there and refuses commands: what needs them is refused until it takes them again",
+            "Redis answers but refuses commands: requests that need them are refused until it accepts them again",
           );
           return;
         }
         case "accepted":
-          // At its memory limit Redis refuses and accepts in turn.
-          if (isDue("accepted")) log.info("Redis takes again all that it had refused");
+          // At its memory limit Redis alternates between refusing and accepting.
+          if (isDue("accepted")) log.info("Redis accepts every command again");
           return;
         default:
           throw new Error(`unmapped: ${JSON.stringify(event satisfies never)}`);
@@ -82,9 +83,9 @@ export function redisObserver(metrics: Metrics, log: Logger): RedisObserver {
       log.error({ why }, "Redis cannot be reached");
     },
     unreadable(why) {
-      // Each request of such a session meets it.
+      // Every request of such a session fails so.
       if (isDue("unreadable"))
-        log.error({ why }, "a session in Redis cannot be read by this router: is a newer one running?");
+        log.error({ why }, "this router cannot read the record of a session in Redis: is a newer router running?");
     },
     wasReached: () => connection !== "never",
     isAway: () => failing || connection !== "up",

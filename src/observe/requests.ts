@@ -1,4 +1,4 @@
-/** What is counted and logged of requests. */
+/** Metrics and log lines about requests. */
 import { assertNever } from "../core/assert-never.ts";
 import type { RequestEvent } from "../gateway/events.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -23,7 +23,7 @@ export function requestObserver(metrics: Metrics, log: Logger, atCap: AtCap): (e
         return log.debug({ reason, route: route?.path }, "refused");
       }
       case "not-replayable":
-        log.debug({ reason: event.reason, route: event.route.path }, "not kept for a loss of its session");
+        log.debug({ reason: event.reason, route: event.route.path }, "request not replayable");
         return metrics.requestNotKept(event.reason);
       case "session-created":
         log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
@@ -37,10 +37,10 @@ export function requestObserver(metrics: Metrics, log: Logger, atCap: AtCap): (e
         metrics.overrideRefused();
         log.error(
           { route: event.route.path, backend: event.route.backend.name, missed: event.missed },
-          "Envoy ended streamed answers to recovered requests of this backend, one after another, without taking their bodies, " +
-            "so clients may have got wrong ones: such answers are sent whole from now on, and one in a minute is streamed " +
-            "again to see; if they all end so, allow the mode_override in Envoy (mcp-router check --envoy tells how); " +
-            "clients that leave in that very moment look the same",
+          "Envoy ended streamed answers to recovered requests of this backend, one after another, without accepting their " +
+            "bodies, so clients may have received wrong ones: from now on such answers are sent whole, and one a minute is " +
+            "streamed as a trial; if every trial fails, allow the mode_override in Envoy (mcp-router check --envoy tells how); " +
+            "clients that disconnect at that moment look the same",
         );
         return;
       case "session-ended":
@@ -52,28 +52,28 @@ export function requestObserver(metrics: Metrics, log: Logger, atCap: AtCap): (e
   };
 }
 
-/** What a backend's answer shows of its endpoint, and which setting to look at. */
+/** The fault of the endpoint that a backend's answer shows, and the setting to check. */
 function doubtOf({ route, method, fault }: Extract<RequestEvent, { kind: "endpoint-doubtful" }>): string {
   const setting = `backends.${route.backend.name}`;
   switch (fault.kind) {
     case "redirects": {
       const answers = `backend ${route.backend.name} answers ${fault.status} to ${method} at ${route.backend.path}`;
       if (fault.pathThere !== undefined) return `${answers}: set ${setting}.path: ${fault.pathThere}`;
-      return `${answers}, and no client is sent on: configure ${setting} with where its MCP endpoint is`;
+      return `${answers}, and no client is redirected: configure ${setting} with the address of its MCP endpoint`;
     }
     case "nothing-there":
-      // A server of MCP 2026-07-28 alone answers 404 to a method that it does not know.
+      // A server that speaks only MCP 2026-07-28 answers 404 to a method that it does not know.
       return (
         `backend ${route.backend.name} answers ${fault.status} to ${method} at ${route.backend.path}: set ${setting}.path, ` +
-        "unless it knows no initialize by design"
+        "unless the server has no initialize by design"
       );
     case "no-mcp":
       return (
-        `backend ${route.backend.name} answers ${method} at ${route.backend.path} by neither JSON nor an event stream: ` +
+        `backend ${route.backend.name} answers ${method} at ${route.backend.path} with neither JSON nor an event stream: ` +
         `set ${setting}.path`
       );
     case "unreachable":
-      return `backend ${route.backend.name} takes no connections, at none of its endpoints: see ${setting}.endpoints`;
+      return `backend ${route.backend.name} accepts connections at none of its endpoints: see ${setting}.endpoints`;
     case "several-sessions":
       return `backend ${route.backend.name} answers ${method} with different session ids in mcp-session-id: no session begins`;
     default:

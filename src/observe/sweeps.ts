@@ -1,4 +1,4 @@
-/** What is counted and logged of sessions that expire, are parked and are ended at their backends. */
+/** Metrics and log lines about sessions that expire, are parked, or are ended at their backends. */
 import type { ParkingEvent } from "../admission/parking.ts";
 import type { SweepEvent } from "../admission/sweeper.ts";
 import type { EndEvent } from "../backends/end.ts";
@@ -13,7 +13,7 @@ export function sweepObserver(
   log: Logger,
   atCap: AtCap,
 ): (event: SweepEvent | ParkingEvent | EndEvent) => void {
-  /** Backends whose failure was logged: once, until one of them is told again. */
+  /** Backends whose failure was logged. A success removes the backend, so that its next failure is logged again. */
   const failing = new Set<string>();
   return (event) => {
     switch (event.kind) {
@@ -43,7 +43,7 @@ export function sweepObserver(
         failing.add(event.backend);
         log.warn(
           { backend: event.backend, why: event.why instanceof Error ? event.why.message : event.why },
-          "a backend cannot be told that sessions of it have ended: it keeps them until they expire there",
+          "a backend cannot be told that its sessions have ended: it keeps them until they expire there",
         );
         return;
       default:

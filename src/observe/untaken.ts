@@ -1,4 +1,4 @@
-/** What is counted and logged of errors that nothing caught. */
+/** Metrics and log lines about unhandled errors. */
 import { assertNever } from "../core/assert-never.ts";
 import type { Untaken } from "../last-net.ts";
 import { errorLine } from "../telemetry/error-line.ts";
@@ -10,12 +10,9 @@ export function untakenObserver(metrics: Metrics, log: Logger): (error: unknown,
     metrics.untaken(how);
     switch (how) {
       case "rejection":
-        return log.error(errorLine(error), "an error that nobody waited for: the router goes on");
+        return log.error(errorLine(error), "unhandled promise rejection: the router goes on");
       case "exception":
-        return log.fatal(
-          errorLine(error),
-          "an error that nobody caught: the router finishes what is under way, and ends",
-        );
+        return log.fatal(errorLine(error), "uncaught exception: the router finishes requests under way, and exits");
       default:
         return assertNever(how);
     }

@@ -1,24 +1,24 @@
 /**
- * A circuit breaker: after a few failures in a row nothing is tried for a while, then one try decides. So a store that is
- * gone costs a request microseconds, and not a timeout. Pure but for the clock that it is given.
+ * A circuit breaker: a few failures in a row open it, and after a cooldown one trial decides whether it closes. While it is open,
+ * a store that is down costs a request microseconds instead of a timeout. Pure except for the injected clock.
  */
 export interface BreakerOptions {
-  /** Failures in a row that open it. */
+  /** Consecutive failures that open the breaker. */
   readonly failures: number;
-  /** ms that it stays open before one try is let through. */
+  /** ms that it stays open before it lets one trial through. */
   readonly cooldown: number;
   /** Milliseconds since some fixed moment. */
   readonly now: () => number;
-  /** Told when it opens and when it closes. */
+  /** Called when the breaker opens and when it closes. */
   readonly onChange: (open: boolean) => void;
 }
 
 export interface Breaker {
-  /** Whether to try. While it is open, true once for each cooldown: that caller must report how it went. */
+  /** Whether the caller may try. While the breaker is open: true once per cooldown, and that caller must report the result. */
   allows(): boolean;
   succeeded(): void;
   failed(): void;
-  /** There is a reason to think that it works again: the next one may try, whatever is left of the cooldown. */
+  /** Skips the rest of the cooldown: the store may have recovered, so the next caller may try. */
   mayTry(): void;
 }
 
@@ -33,7 +33,7 @@ export function createBreaker({ failures, cooldown, now, onChange }: BreakerOpti
     allows() {
       if (!open) return true;
       if (now() < nextTry) return false;
-      // Half open: this caller tries, and the others wait for what it finds.
+      // Half open: this caller tries, and all others stay refused until it reports.
       nextTry = now() + cooldown;
       return true;
     },

@@ -1,4 +1,4 @@
-/** Runs commands of Redis so that one which is away costs its callers next to nothing, and never an exception. */
+/** Runs Redis commands behind a circuit breaker: a Redis that is down costs callers next to nothing, and never throws. */
 import { readFileSync } from "node:fs";
 import type { Cluster, Redis } from "ioredis";
 import { createBreaker } from "./breaker.ts";
@@ -7,33 +7,33 @@ import { createRefusals, type Refusal } from "./refusals.ts";
 import { isReply, replyCode } from "./reply.ts";
 
 export type RedisEvent =
-  /** Commands fail, so none is tried for a while; or they work again. */
+  /** The breaker opened after several failures, or closed again. */
   | { readonly kind: "down" | "up" }
   | { readonly kind: "failed"; readonly operation: string; readonly error: Error }
-  /** Redis refuses this operation and does others; or it does again all that it had refused. */
+  /** Redis answers, and refuses this operation; or it accepts every operation again. */
   | { readonly kind: "refused"; readonly operation: string; readonly why: Refusal; readonly error: Error }
   | { readonly kind: "accepted" };
 
 const FAILURES_THAT_OPEN = 3;
-/** ms between two tries of a Redis that is down: also the longest that its return goes unnoticed. */
+/** ms between two trials of a Redis that is down; also the longest that its recovery goes unnoticed. */
 const COOLDOWN_MS = 500;
 
-/** How late (ms) a timer may be that was not held up: beyond it this process was busy, or did not run at all. */
+/** Largest timer delay (ms) in a process that runs normally. A later timer means that the process was busy or suspended. */
 const PUNCTUAL_MS = 20;
 
 const UNAVAILABLE = { kind: "unavailable" } as const;
 
-/** Of one connection, whoever uses it. */
+/** One per connection, shared by all its users. */
 export interface RedisCircuit {
-  /** Runs an operation unless Redis is known to be away; what it throws is a failure, and becomes `unavailable`. */
+  /** Runs an operation unless the breaker is open. An error of the operation counts as a failure and becomes `unavailable`. */
   run<Outcome>(operation: string, run: () => Promise<Outcome>): Promise<Outcome | typeof UNAVAILABLE>;
-  /** Why Redis refuses something now, though it is there. */
+  /** Reasons for which Redis currently refuses operations, though it answers. */
   refuses(): readonly Refusal[];
-  /** The connection to Redis is gone, or stands again. */
+  /** The connection to Redis was lost, or is established. */
   disconnected(): void;
   connected(): void;
   /**
-   * For a request whose operation was `unavailable`, while Redis is away.
+   * For a request whose operation was `unavailable`: lets it wait until Redis answers again.
    * @param bytes what the request keeps in memory while it waits
    */
   patience(bytes: number): Patience;
@@ -41,7 +41,7 @@ export interface RedisCircuit {
 
 /**
  * @param timeout ms that an operation may take
- * @param patience ms after Redis went away that requests wait for it
+ * @param patience ms after the start of an outage for which requests wait
  */
 export function createRedisCircuit(timeout: number, notify: (event: RedisEvent) => void, patience = 0): RedisCircuit {
   const breaker = createBreaker({
@@ -68,14 +68,14 @@ export function createRedisCircuit(timeout: number, notify: (event: RedisEvent) 
       if (!breaker.allows()) return UNAVAILABLE;
       const started = performance.now();
       try {
-        const outcome = await inTime(run(), timeout);
+        const outcome = await withTimeout(run(), timeout);
         succeeded();
         if (refusals.accepted(operation)) notify({ kind: "accepted" });
         return outcome;
       } catch (error) {
-        // Before what it leads to.
+        // Reported before the event that it causes (`down` or `refused`).
         notify({ kind: "failed", operation, error: error instanceof Error ? error : new Error(String(error)) });
-        if (isOfOneCommand(error)) {
+        if (isCommandRefusal(error)) {
           succeeded();
           notify({ kind: "refused", operation, why: refusals.refused(operation, error.message), error });
         } else {
@@ -89,11 +89,11 @@ export function createRedisCircuit(timeout: number, notify: (event: RedisEvent) 
 }
 
 /**
- * Rejects where nothing has come in so many ms. Where the timer itself comes late, the answer may be there already, unread, or
- * the question not yet sent: as much time again is given, or a pause of this process would look like a Redis that is away. (One
- * of twice `ms` does, to the connection: socketTimeout in connection.ts.)
+ * Rejects after `ms` without a reply. A timer that fires late means that this process was paused: the reply may be waiting unread,
+ * or the command may not be sent yet. The command then gets the lost time again, so that a pause of at most `ms` does not look
+ * like an outage. After twice `ms` ioredis gives up the connection (socketTimeout in connection.ts).
  */
-function inTime<Outcome>(outcome: Promise<Outcome>, ms: number): Promise<Outcome> {
+function withTimeout<Outcome>(outcome: Promise<Outcome>, ms: number): Promise<Outcome> {
   const started = performance.now();
   return new Promise((resolve, reject) => {
     const fail = () => reject(new Error("Command timed out"));
@@ -115,7 +115,7 @@ function inTime<Outcome>(outcome: Promise<Outcome>, ms: number): Promise<Outcome
   });
 }
 
-/** What Redis answers to every command while it cannot serve. */
+/** Error codes with which Redis answers every command while it cannot serve. */
 const CANNOT_SERVE: ReadonlySet<string> = new Set([
   "LOADING",
   "MASTERDOWN",
@@ -126,24 +126,24 @@ const CANNOT_SERVE: ReadonlySet<string> = new Set([
   "BUSY",
 ]);
 
-/** Redis refuses this command, for want of memory (OOM) or of a permission, say, and may well take others: it is not away. */
-function isOfOneCommand(error: unknown): error is Error {
+/** Whether Redis refused this one command (out of memory, no permission) and may accept others: that is no outage. */
+function isCommandRefusal(error: unknown): error is Error {
   return isReply(error) && !CANNOT_SERVE.has(replyCode(error.message));
 }
 
-/** Runs a script: the number of keys where `keys` was left out, then keys and arguments. */
+/** Runs a script. Arguments: the number of keys if ScriptFile has no `keys`, then keys, then arguments. */
 export type Script = (...args: (string | number)[]) => Promise<unknown>;
 
 export interface ScriptFile {
   readonly file: string;
-  /** Keys that it takes; left out where it differs from call to call. */
+  /** Number of keys; absent if it differs between calls. */
   readonly keys?: number;
   readonly readOnly?: boolean;
 }
 
 /**
- * Makes each script a command of the connection, by its name: EVALSHA, and EVAL where the server does not know it yet.
- * Names are the connection's, so they must not be those of Redis's own commands.
+ * Adds each script to the connection as a command of that name. ioredis sends EVALSHA, and EVAL if the server does not know the
+ * script yet. The names share the connection's namespace, so they must differ from Redis's own commands.
  */
 export function defineScripts<Name extends string>(
   connection: Redis | Cluster,
@@ -153,6 +153,6 @@ export function defineScripts<Name extends string>(
     const lua = readFileSync(file, "utf8");
     connection.defineCommand(name, { lua, readOnly, ...(keys !== undefined && { numberOfKeys: keys }) });
   }
-  // Safe: defineCommand has just added these methods, which its types cannot say.
+  // Safe: defineCommand has just added these methods; its types cannot express that.
   return connection as unknown as Record<Name, Script>;
 }

@@ -1,9 +1,9 @@
-/** Connections to Redis: single, Sentinel or Cluster, tuned to fail at once rather than to wait. */
+/** Connections to Redis (single, Sentinel or Cluster), configured to fail fast instead of queueing. */
 import type { ConnectionOptions } from "node:tls";
 import { Cluster, Redis } from "ioredis";
 import { replyCode } from "./reply.ts";
 
-/** Where Redis is, and how to enter. */
+/** Address and credentials of Redis. */
 export interface RedisSettings {
   readonly at:
     | { readonly kind: "single"; readonly host: string; readonly port: number }
@@ -11,9 +11,9 @@ export interface RedisSettings {
     | { readonly kind: "cluster"; readonly nodes: readonly Node[] };
   readonly username: string | undefined;
   readonly password: string | undefined;
-  /** Number of the database; 0 in a cluster. */
+  /** Database number; 0 in a cluster. */
   readonly database: number;
-  /** ms that a command may take, which the circuit sees to, and a connection attempt. */
+  /** ms that a command (enforced by the circuit) and a connection attempt may take. */
   readonly timeout: number;
   /** PEM texts. undefined = no TLS. */
   readonly tls: TlsSettings | undefined;
@@ -31,15 +31,15 @@ interface TlsSettings {
   readonly serverName: string | undefined;
 }
 
-/** Longest pause (ms) between two attempts to connect again: bounds how long Redis's return goes unnoticed. */
+/** Maximum back-off (ms) between reconnection attempts; bounds how long Redis's recovery goes unnoticed. */
 const LONGEST_RECONNECT_PAUSE_MS = 500;
 
-/** ms for Redis to close a connection that we have ended. What was in flight on it has failed by then. */
+/** ms for Redis to close a connection that we ended. Commands in flight on it have failed by then. */
 const DISCONNECT_MS = 100;
 
 /**
- * Starts to connect. Commands fail until it has, and while it is cut off: nothing is queued for later. Of what ioredis does by
- * itself nothing rejects or throws without somebody to take it: that would end the process.
+ * Starts to connect. While there is no connection, commands fail: nothing is queued. Errors of ioredis's own background work are
+ * handled here too, since an unhandled rejection would end the process.
  */
 export function connectRedis(settings: RedisSettings): Redis | Cluster {
   const { at, username, password, database, timeout, tls } = settings;
@@ -49,13 +49,13 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     ...(tls && { tls: tlsOptions(tls) }),
     connectTimeout: Math.max(timeout, 1_000),
     disconnectTimeout: DISCONNECT_MS,
-    // Commands are bounded by the circuit. A connection that is silent for so long (ms), with commands waiting, is given up: ioredis
-    // keeps a command until its connection ends, and the kernel keeps one whose peer is gone for a quarter of an hour.
+    // ms of silence, with commands waiting, after which ioredis closes the connection. The circuit bounds each command, but ioredis
+    // holds it until the connection ends, and the kernel keeps a connection to a dead peer for about 15 minutes.
     socketTimeout: 2 * timeout,
-    // A command that was in flight when the connection broke may have run: the caller is told, and decides.
+    // A command that was in flight when the connection broke may have run: fail it, and let the caller decide.
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    // A replica that was promoted elsewhere, or is being demoted: find the new master, and run the command there.
+    // READONLY: this master was demoted. 2 = reconnect to the new master and run the command there.
     reconnectOnError: (error: Error) => (replyCode(error.message) === "READONLY" ? (2 as const) : false),
     connectionName: "mcp-router",
   };
@@ -79,12 +79,12 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
         ),
       );
     case "cluster":
-      return takeAsking(
+      return ignoreAskingRejection(
         new Cluster([...at.nodes], {
           redisOptions: common,
           clusterRetryStrategy: retryStrategy,
           enableOfflineQueue: false,
-          // Not pipelined: of a pipeline in which some slots have moved and some have not, ioredis follows no MOVED.
+          // No auto-pipelining: ioredis follows no MOVED in a pipeline of which only some slots have moved.
         }),
       );
     default:
@@ -92,20 +92,20 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
   }
 }
 
-/** Where the database is refused, ioredis would go on in database 0, which may be another's: better no connection. */
+/** Disconnects if SELECT fails: ioredis would go on in database 0, which may belong to another application. */
 function insistOnDatabase(connection: Redis): Redis {
   return connection.on("error", (error: Error) => {
-    // An answer of Redis, to which ioredis has added the command.
+    // ioredis adds the command to the error that Redis answered.
     const { command } = error as Error & { readonly command?: { readonly name: string } };
     if (command?.name === "select") connection.disconnect(true);
   });
 }
 
 /**
- * Ahead of a command that a node redirects by ASK, ioredis sends ASKING to the other one and lets go of its promise. Where that
- * rejects (the node hangs, or may not be said ASKING to), the command fails too, and whoever sent it is told.
+ * Handles the rejection of ASKING. On an ASK redirect ioredis sends ASKING to the target node and ignores its promise. If ASKING
+ * fails (the node hangs, or an ACL forbids the command), the redirected command fails too, and its caller sees that.
  */
-function takeAsking(cluster: Cluster): Cluster {
+function ignoreAskingRejection(cluster: Cluster): Cluster {
   return cluster.on("+node", (node: Redis) => {
     const ask = node.asking.bind(node);
     node.asking = () => {
@@ -117,11 +117,12 @@ function takeAsking(cluster: Cluster): Cluster {
 }
 
 /**
- * To hear of a failover ioredis keeps a connection to each Sentinel, on which it does not listen for errors: it would write them
- * to stderr, between the lines of the log, and throw some. A Sentinel that is away is missed when the master is looked for.
+ * Ignores errors of the connections to Sentinels that ioredis keeps for its failover detector. ioredis has no error listener there,
+ * so it would print the errors to stderr between our log lines, and throw some. An unreachable Sentinel is reported when ioredis
+ * looks for the master.
  */
 function quietSentinels(connection: Redis): Redis {
-  // Private to ioredis, hence the cast and the check: a release that moves it must fail here and not when a Sentinel does.
+  // A private member of ioredis, hence the cast and the check: if a release moves it, fail at the start, not at a Sentinel's error.
   const { connector } = connection as unknown as {
     readonly connector?: { connectToSentinel?: (...args: unknown[]) => Redis };
   };
@@ -131,7 +132,7 @@ function quietSentinels(connection: Redis): Redis {
   return connection;
 }
 
-/** What of the server's own configuration loses sessions, in words for the operator. Empty where it does not tell. */
+/** Settings of the Redis server that lose sessions, as warnings for the operator. Empty if the server does not tell them. */
 export async function redisWarnings(connection: Redis | Cluster): Promise<readonly string[]> {
   const warnings: string[] = [];
   const ask = async (setting: string): Promise<string | undefined> => {
@@ -139,7 +140,7 @@ export async function redisWarnings(connection: Redis | Cluster): Promise<readon
       const [, value] = (await connection.config("GET", setting)) as string[]; // Name and value.
       return value;
     } catch {
-      // Managed Redis and narrow ACLs refuse CONFIG.
+      // Managed Redis services and narrow ACLs refuse CONFIG.
       return undefined;
     }
   };

@@ -1,6 +1,6 @@
 /**
- * Lets requests wait for a store that is away for a moment, so that a blip fails none. Where the store may be back, one of them
- * tries; once the store has answered, all try. While the store answers, this does nothing.
+ * Lets requests wait while a store is unavailable, so that a short outage fails none of them. When the store may be back, one
+ * request retries; after the store's first answer, all retry. While the store answers, this does nothing.
  */
 
 /** How one request waits. */
@@ -15,33 +15,33 @@ export interface Patience {
 }
 
 export interface OutageOptions {
-  /** ms after its beginning that an outage is waited for: a longer one refuses at once. Also the longest that a request waits. */
+  /** ms from the start of an outage for which requests wait; later ones are refused at once. Also the longest wait of a request. */
   readonly patience: number;
-  /** ms between two tries while nothing happens by itself. */
+  /** ms between two retries while no event suggests that the store is back. */
   readonly tryEvery: number;
   /** Milliseconds since some fixed moment. */
   readonly now: () => number;
 }
 
 export interface Outage {
-  /** The store does not answer, and has not since then (ms by `now`). No news where it was away already. */
+  /** The store has not answered since `at` (ms by `now`). Ignored during an outage. */
   began(at: number): void;
-  /** It answers. */
+  /** The store answered. */
   ended(): void;
-  /** There is a reason to think that it answers again: somebody should try. */
+  /** The store may answer again: one waiting request should retry. */
   mayBeOver(): void;
-  /** @param bytes what the request keeps in memory while it waits */
+  /** @param bytes memory that the request holds while it waits */
   patience(bytes: number): Patience;
 }
 
-/** Most requests that wait at once, each with its stream to Envoy: beyond it they are refused at once. */
+/** Maximum number of waiting requests, each with its stream to Envoy. Further requests are refused at once. */
 export const MOST_WAITING = 1_024;
-/** Most bytes of bodies that wait at once: `limits.body` of each would be gigabytes. */
+/** Maximum bytes of waiting bodies: MOST_WAITING requests of `limits.body` each would be gigabytes. */
 export const MOST_BYTES_WAITING = 64 * 1024 * 1024;
 
 export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage {
   let since: number | undefined;
-  /** In the order of their coming; each is taken out as it is woken. */
+  /** In order of arrival. Waking a request removes it. */
   const waiting = new Set<(tryAgain: boolean) => void>();
   let bytesWaiting = 0;
   let trying: NodeJS.Timeout | undefined;
@@ -66,7 +66,7 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
       for (const wake of [...waiting]) wake(true);
     },
     mayBeOver() {
-      // It is over with the first answer. Until then whoever comes meets an outage, and waits: the breaker lets only one try.
+      // Only the first answer ends the outage. Until then new requests wait too, since the breaker admits one trial.
       wakeOne();
     },
     patience(bytes) {
@@ -80,7 +80,7 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
           deadline ??= at + patience;
           if (left || at >= deadline) return Promise.resolve(false);
           if (since === undefined) {
-            // The outage is over already, or there was none. One more try tells which.
+            // The outage is already over, or there was none. One retry tells which.
             const first = !triedWithout;
             triedWithout = true;
             return Promise.resolve(first);

@@ -1,19 +1,19 @@
-/** Tracks what Redis refuses while it takes other commands: it is not away then. Pure but for the clock. */
+/** Tracks operations that Redis refuses while it accepts others: that is no outage. Pure except for the injected clock. */
 import { replyCode } from "./reply.ts";
 
-/** Why, as metrics have it: a closed set, since Redis may say anything. */
+/** Reasons, as the `reason` label of metrics: a closed set, since Redis's error codes are open-ended. */
 export const REFUSALS = ["OOM", "NOPERM", "MISCONF", "NOREPLICAS", "WRONGTYPE", "other"] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
-/** ms after which a refusal that did not come again is taken to be over: nobody asks for it any more. */
+/** ms after which a refusal that did not recur is considered over: nothing runs the operation any more. */
 const REMEMBERED_MS = 60_000;
 
 export interface Refusals {
-  /** Redis refuses an operation by this message. */
+  /** Redis refused an operation with this error message. */
   refused(operation: string, message: string): Refusal;
-  /** Redis does an operation. True: it had refused it before, and now it refuses nothing that is known. */
+  /** Redis accepted an operation. True if that ends the last known refusal. */
   accepted(operation: string): boolean;
-  /** Why it refuses something now, each reason once. */
+  /** Reasons of the current refusals, each once. */
   current(): readonly Refusal[];
 }
 
@@ -22,7 +22,7 @@ export function createRefusals(now: () => number): Refusals {
   return {
     refused(operation, message) {
       const code = replyCode(message);
-      const why = REFUSALS.find((one) => one === code) ?? "other";
+      const why = REFUSALS.find((known) => known === code) ?? "other";
       operations.set(operation, { why, at: now() });
       return why;
     },

@@ -1,25 +1,26 @@
-/** Watches a connection to Redis: when it stands, and in an operator's words why it does not. */
+/** Watches a connection to Redis: when it is established, and in words for the operator why it is not. */
 import type { Cluster, Redis } from "ioredis";
+import { messageWithoutArguments } from "../core/error-message.ts";
 import { replyText } from "./reply.ts";
 
 export interface Watcher {
-  /** Redis takes commands, at first or again. */
+  /** Redis accepts commands, for the first time or again. */
   reached(): void;
-  /** It cannot be reached. Each reason is told once until it was reached: ioredis goes on trying, several times a second. */
+  /** Redis cannot be reached. Each reason is reported once per outage, though ioredis retries several times a second. */
   unreachable(why: string): void;
 }
 
-/** What ioredis refuses commands with while there is no connection; why there is none was told already. */
+/** Message with which ioredis refuses commands while there is no connection. The reason for that was reported before. */
 const NO_CONNECTION = "Stream isn't writeable and enableOfflineQueue options is false";
 
 export function watchConnection(connection: Redis | Cluster, { reached, unreachable }: Watcher): void {
-  const told = new Set<string>();
-  /** Whether this attempt to connect has come to something: it stands, or it failed for a reason. */
+  const reported = new Set<string>();
+  /** Whether the current connection attempt succeeded, or failed for a known reason. */
   let settled = false;
-  const tell = (why: string) => {
+  const report = (why: string) => {
     settled = true;
-    if (told.has(why)) return;
-    told.add(why);
+    if (reported.has(why)) return;
+    reported.add(why);
     unreachable(why);
   };
   connection.on("connecting", () => {
@@ -27,47 +28,47 @@ export function watchConnection(connection: Redis | Cluster, { reached, unreacha
   });
   connection.on("ready", () => {
     settled = true;
-    told.clear();
+    reported.clear();
     reached();
   });
   connection.on("error", (error: Error) => {
-    if (error.message !== NO_CONNECTION) tell(reasonOf(error));
+    if (error.message !== NO_CONNECTION) report(reasonOf(error));
   });
   connection.on("close", () => {
-    // Ended by ourselves.
+    // "end": we closed the connection.
     if (connection.status === "end" || settled) return;
-    tell(
-      "it closes the connection without a word: does it want TLS (rediss://), or a client certificate that it trusts?",
+    report(
+      "it closes the connection without an error: does it require TLS (rediss://), or a client certificate that it trusts?",
     );
   });
 }
 
 /**
- * Why Redis failed, in words for the operator, and without anything of what it was sent: the errors of ioredis hold the
- * whole command, so passwords and sessions, and must not be logged themselves.
+ * Why Redis failed, in words for the operator. Never log the error itself: ioredis puts the whole command into it, so passwords
+ * and sessions.
  */
 export function reasonOf(error: Error): string {
-  // Of a cluster, of which no node could be asked.
+  // Set by ioredis's Cluster if no node could be asked.
   const { lastNodeError } = error as Error & { readonly lastNodeError?: unknown };
   if (lastNodeError instanceof Error) return reasonOf(lastNodeError);
   const { code, reason } = error as NodeJS.ErrnoException & { readonly reason?: unknown };
   switch (code) {
     case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return `its certificate is for another name: ${reason} (store.tls.serverName says which is expected)`;
+      return `its certificate is for another name: ${reason} (store.tls.serverName sets the expected one)`;
     case "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED":
-      return "it asks for a client certificate: set store.tls.cert and store.tls.key";
+      return "it requires a client certificate: set store.tls.cert and store.tls.key";
     default:
       if (code?.startsWith("ERR_SSL_")) return `TLS failed: ${reason}`;
       if (code !== undefined && UNTRUSTED.test(code))
-        return `its certificate is not trusted: ${code} (store.tls.ca says whom to trust)`;
+        return `its certificate is not trusted: ${code} (store.tls.ca sets the trusted CA)`;
       return reply(error.message);
   }
 }
 
-/** OpenSSL's names for what is wrong with a chain of certificates, as Node has them for codes. */
+/** OpenSSL's names of certificate chain errors, which Node uses as error codes. */
 const UNTRUSTED = /^(?:CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA$)/;
 
-/** What Redis or ioredis said, where that is all there is. */
+/** The message of Redis or ioredis, where the error has no code. */
 function reply(message: string): string {
   if (message === NO_CONNECTION) return "there is no connection to it";
   const [code] = message.split(" ", 1);
@@ -75,18 +76,16 @@ function reply(message: string): string {
     case "WRONGPASS":
       return "it refuses the user name or the password (WRONGPASS)";
     case "NOAUTH":
-      return "it asks for a password (NOAUTH)";
+      return "it requires a password (NOAUTH)";
     case "Command":
     case "Socket":
       // "Command timed out", "Socket timeout. Expecting data, …"
       return "it does not answer";
     default:
-      return (
-        replyText(message)
-          // Redis repeats the arguments of a command that it does not know.
-          .replace(/, with args beginning with:.*/s, "")
-          // The pause is another for each attempt.
-          .replace(/Retrying from scratch after \d+ms\./, "Does one know the master by this name?")
+      // The pause differs between attempts, and each reason is reported once.
+      return messageWithoutArguments(replyText(message)).replace(
+        /Retrying from scratch after \d+ms\./,
+        "Does any of them know a master of this name?",
       );
   }
 }

@@ -1,30 +1,30 @@
-/** The log: JSON lines on stderr, so that stdout is free for the results of commands. */
+/** The log: JSON lines on stderr, since stdout carries the results of commands. */
 import { type DestinationStream, destination, type Logger, pino } from "pino";
 
 export type { Logger };
 
 const LEVELS = [...Object.keys(pino.levels.values), "silent"];
 
-/** Most bytes of lines that wait for a log which cannot be written (a full disk, say). What is beyond them is lost. */
+/** Maximum bytes of lines buffered while stderr cannot be written (a full disk, for example). Further lines are dropped. */
 const LARGEST_BACKLOG = 1024 * 1024;
 
-/** A log that cannot be written must not end what it tells of: its errors have nobody to be told to. */
+/** Ignores write errors: a log that cannot be written must not end the process, and there is nowhere to report it. */
 function stderr(): DestinationStream {
   return destination({ fd: 2, sync: true, maxLength: LARGEST_BACKLOG }).on("error", () => undefined);
 }
 
 /**
- * @param level of the configuration; the environment variable LOG_LEVEL (in upper or lower case) overrides it
+ * @param level from the configuration; the environment variable LOG_LEVEL (in upper or lower case) overrides it
+ * @param base fields of every line
  * @param to default stderr
  */
 export function createLogger(
   level: string,
   environment: NodeJS.ProcessEnv,
-  /** What every line says. */
   base: Readonly<Record<string, unknown>> | null = null,
   to: DestinationStream = stderr(),
 ): Logger {
-  // Set but empty is how compose files and manifests write "not set".
+  // Compose files and manifests write "not set" as an empty value.
   const wanted = environment.LOG_LEVEL?.toLowerCase() || level;
   const known = LEVELS.includes(wanted);
   const log = pino({ level: known ? wanted : level, base, timestamp: pino.stdTimeFunctions.isoTime }, to);

@@ -1,13 +1,13 @@
-/** Keeps work that anybody may ask for from being done as often as it is asked for. */
+/** Limits how often shared work is done, however often callers ask for it. */
 
 /**
- * Makes one at a time, with a pause (ms) after each. All who ask meanwhile wait, and share the next one. So each caller gets one
- * that was begun after it asked.
+ * Runs `make` once at a time, with a pause (ms) after each run. Callers that ask during a run or a pause share the next run, so each
+ * gets a result that was begun after it asked.
  */
 export function paced<Made>(make: () => Promise<Made>, pause: number): () => Promise<Made> {
-  /** Resolves when the next may begin. */
+  /** Resolves when the next run may begin. */
   let free: Promise<unknown> = Promise.resolve();
-  /** What those who wait will get. */
+  /** The run that current callers wait for. */
   let next: Promise<Made> | undefined;
   const begin = async () => {
     await free;

@@ -1,31 +1,33 @@
-/** How the log words the cause of a refusal, with the setting behind it where there is one. */
+/** The cause of each refusal in the log, with the setting behind it where there is one. */
 import type { RejectReason } from "../core/reject.ts";
 
 export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "host-not-allowed": "the request's Host is not among gateway.hosts",
-  "origin-not-allowed": "a page of another origin asks, and gateway.origins does not list it",
+  "origin-not-allowed": "the Origin is another site, and gateway.origins does not list it",
   "no-route": "no route has this path: see routes[].path",
   "method-not-allowed": "the method is none of GET, POST and DELETE",
   "not-acceptable": "a GET that does not accept text/event-stream",
   "content-type": "a POST whose content-type is not application/json in UTF-8",
   "content-encoding": "a POST with an encoded body",
   "not-json": "a POST whose body is not JSON",
-  unauthenticated: "no token or name that identity.kind asks for; Envoy should have refused it",
+  unauthenticated: "the request lacks the token or name that identity.kind requires; Envoy should have refused it",
   "body-too-large": "a body above limits.body, or an initialize above limits.initialize",
-  "session-unknown": "the session has ended, expired, is another's, or never was: the client is to initialize anew",
+  "session-unknown":
+    "the session has ended or expired, belongs to another principal, or never existed: the client must initialize again",
   "session-required": "a message without a session, where routes[].sessions is required",
-  "store-unavailable": "the session store is away, or refuses",
-  "sessions-exhausted": "there are as many sessions as admission.sessions allows",
-  "principal-exhausted": "a principal has as many sessions as admission.perPrincipal allows",
-  "anonymous-exhausted": "anonymous callers have as many sessions as they may have together",
-  "initializes-exhausted": "as many initializes wait for the backend as admission.waiting allows",
-  "invalid-request": "the message is no JSON-RPC that is taken; the answer says what is wrong with it",
-  "header-mismatch": "a modern request whose headers say something else than its body",
-  "invalid-envelope": "a modern request without what its _meta must hold",
+  "store-unavailable": "the session store is unavailable, or refuses commands",
+  "sessions-exhausted": "admission.sessions is reached",
+  "principal-exhausted": "a principal has reached admission.perPrincipal",
+  "anonymous-exhausted": "anonymous callers together have reached admission.anonymous",
+  "initializes-exhausted": "initializes that wait for the backend have reached admission.waiting",
+  "invalid-request": "the message is not valid JSON-RPC; the answer tells the fault",
+  "header-mismatch": "a modern request whose headers contradict its body",
+  "invalid-envelope": "a modern request without the fields that _meta requires",
   "method-unknown": "a modern request for a method of another era",
-  "answer-lost": "the answer to a request that was sent again did not come whole",
+  "answer-lost": "the answer to a replayed request was cut off",
   "session-ambiguous": "the backend answers an initialize with different session ids",
-  "backend-unavailable": "the backend of a parked session is away, or refuses to begin another one for now",
+  "backend-unavailable":
+    "the backend of a parked session is unavailable, or currently refuses to begin another session",
   "backend-redirects": "the backend redirects: see backends.*.path",
-  internal: "a fault of the router, which the log has",
+  internal: "a fault of the router, logged beside this line",
 };

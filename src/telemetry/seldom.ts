@@ -1,11 +1,11 @@
-/** Keeps a log from saying the same again and again. */
+/** Limits repeated log lines to one per key and minute. */
 
-/** ms between two lines that say the same of the same thing. */
+/** ms between two log lines with the same key. */
 export const SELDOM_MS = 60_000;
 
 /**
- * How often something has come since it was last said, this time with it, where it is to be said now: the first time, and again
- * once `SELDOM_MS` have gone by. 0: not now. What is kept grows with the number of keys, so these must come from the
+ * Counts occurrences of a key. When a line is due (the first time, and again SELDOM_MS after the last line) it returns the number of
+ * occurrences since that line, this one included; otherwise 0. Memory grows with the number of keys: they must come from the
  * configuration or a closed set, never from a client or a backend.
  */
 export function seldomCounted(now: () => number = () => performance.now()): (key: string) => number {
@@ -22,7 +22,7 @@ export function seldomCounted(now: () => number = () => performance.now()): (key
   };
 }
 
-/** Whether to say something now, where it does not matter how often it has come. */
+/** The same without the count: whether a line is due now. */
 export function seldom(now?: () => number): (key: string) => boolean {
   const count = seldomCounted(now);
   return (key) => count(key) > 0;

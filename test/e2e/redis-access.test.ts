@@ -175,7 +175,8 @@ describe("sessions are kept in a Redis that is entered", () => {
 describe("a router that is not let in is up, not ready, and says why", () => {
   const certificateUntrusted = /^its certificate is not trusted: \w+ \(store\.tls\.ca /;
   const wrongPassword = /^it refuses the user name or the password \(WRONGPASS\)$/;
-  const closed = /^it closes the connection without a word: does it want TLS \(rediss:\/\/\), or a client certificate/;
+  const closed =
+    /^it closes the connection without an error: does it require TLS \(rediss:\/\/\), or a client certificate/;
   test.each<[string, RegExp, () => Store]>([
     [
       "an authority that is not the server's",
@@ -190,7 +191,7 @@ describe("a router that is not let in is up, not ready, and says why", () => {
     ],
     [
       "no client certificate",
-      /^it asks for a client certificate: set store\.tls\.cert and store\.tls\.key$/,
+      /^it requires a client certificate: set store\.tls\.cert and store\.tls\.key$/,
       () => ({ url: at(mutual, "rediss"), tls: { ca: file("ca.pem"), serverName: SERVER_NAME } }),
     ],
     [
@@ -210,7 +211,7 @@ describe("a router that is not let in is up, not ready, and says why", () => {
       wrongPassword,
       () => ({ url: at(guarded, "redis"), username: "nobody", passwordFile: file("password") }),
     ],
-    ["no password", /^it asks for a password \(NOAUTH\)$/, () => ({ url: at(guarded, "redis") })],
+    ["no password", /^it requires a password \(NOAUTH\)$/, () => ({ url: at(guarded, "redis") })],
     [
       "a database that Redis does not have",
       /^ERR DB index is out of range$/,

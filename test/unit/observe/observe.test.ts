@@ -47,13 +47,13 @@ test.each<[RequestEvent, string, object[]]>([
     { kind: "rejected", reason: "sessions-exhausted", route },
     'mcp_router_requests_rejected_total{reason="sessions-exhausted"} 1',
     [
-      { level: 40, sessions: 100, slot: "refused", times: 1, msg: expect.stringContaining("new ones are refused") },
+      { level: 40, sessions: 100, slot: "refused", times: 1, msg: expect.stringContaining("new sessions are refused") },
       {
         level: 30,
         reason: "sessions-exhausted",
         route: "/mcp",
         refused: 1,
-        msg: "refused: there are as many sessions as admission.sessions allows",
+        msg: "refused: admission.sessions is reached",
       },
     ],
   ],
@@ -65,7 +65,7 @@ test.each<[RequestEvent, string, object[]]>([
   [
     { kind: "not-replayable", reason: "budget", route },
     'mcp_router_requests_not_kept_total{reason="budget"} 1',
-    [{ reason: "budget", route: "/mcp", msg: "not kept for a loss of its session" }],
+    [{ reason: "budget", route: "/mcp", msg: "request not replayable" }],
   ],
   [
     { kind: "session-created", route, tag: "tag", endpoint: "10.0.0.1:80" },
@@ -137,10 +137,10 @@ describe("a session that seemed lost is counted by what came of it, and logged",
   test.each([
     ["recovered", INFO, "a lost session was recovered"],
     ["joined", DEBUG, "a lost session had been recovered already"],
-    ["alive", DEBUG, "a backend's session was asked for, and lives"],
-    ["left", DEBUG, "nobody waits for a lost session any more"],
+    ["alive", DEBUG, "a backend session was probed, and is alive"],
+    ["left", DEBUG, "every client that waited for a lost session has left"],
     ["failed", WARN, "a lost session was not recovered"],
-    ["store-away", WARN, "a lost session was not recovered, for the session store is away"],
+    ["store-away", WARN, "a lost session was not recovered: the session store is unavailable"],
   ] as const)("%s", async (outcome, level, msg) => {
     const { recovery, counted, lines } = open();
     recovery({ ...seemedLost, outcome });
@@ -312,11 +312,11 @@ test("a backend whose answers show that its endpoint is elsewhere is warned of b
     [40, "backend two answers 307 to GET at /mcp: set backends.two.path: /mcp/"],
     [
       40,
-      "backend one answers 404 to initialize at /mcp: set backends.one.path, unless it knows no initialize by design",
+      "backend one answers 404 to initialize at /mcp: set backends.one.path, unless the server has no initialize by design",
     ],
-    [40, "backend one answers initialize at /mcp by neither JSON nor an event stream: set backends.one.path"],
+    [40, "backend one answers initialize at /mcp with neither JSON nor an event stream: set backends.one.path"],
     [40, "backend one answers initialize with different session ids in mcp-session-id: no session begins"],
-    [40, "backend one takes no connections, at none of its endpoints: see backends.one.endpoints"],
+    [40, "backend one accepts connections at none of its endpoints: see backends.one.endpoints"],
   ]);
   expect(lines[0]).toMatchObject({ backend: "one", path: "/mcp", status: "307", to: "http://10.0.0.1:80/mcp/" });
 });
@@ -326,6 +326,6 @@ test("a redirect to elsewhere is warned of without a path to set", () => {
   const fault = { kind: "redirects", status: "302", to: "https://login.example/", pathThere: undefined } as const;
   request({ kind: "endpoint-doubtful", route, method: "POST", fault });
   expect(lines.map(({ msg }) => msg)).toEqual([
-    "backend one answers 302 to POST at /mcp, and no client is sent on: configure backends.one with where its MCP endpoint is",
+    "backend one answers 302 to POST at /mcp, and no client is redirected: configure backends.one with the address of its MCP endpoint",
   ]);
 });

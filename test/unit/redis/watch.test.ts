@@ -17,7 +17,7 @@ test.each([
   [
     "Sentinels that are away, whatever the pause before the next attempt",
     failure("All sentinels are unreachable. Retrying from scratch after 150ms. Last error: Connection is closed."),
-    "All sentinels are unreachable. Does one know the master by this name? Last error: Connection is closed.",
+    "All sentinels are unreachable. Does any of them know a master of this name? Last error: Connection is closed.",
   ],
   [
     "a cluster, by what its last node said",
@@ -41,7 +41,7 @@ test.each([
   [
     "a certificate that is over",
     failure("certificate has expired", { code: "CERT_HAS_EXPIRED" }),
-    "its certificate is not trusted: CERT_HAS_EXPIRED (store.tls.ca says whom to trust)",
+    "its certificate is not trusted: CERT_HAS_EXPIRED (store.tls.ca sets the trusted CA)",
   ],
   ["anything else, as it was said", failure("OOM command not allowed"), "OOM command not allowed"],
 ])("the reason of %s, and nothing of what was sent", (_, error, reason) => {
