@@ -13,18 +13,18 @@ import {
 import { NO_HEALTH_CHECKS } from "./health.ts";
 import { extension, type Message } from "./proto-json.ts";
 
-/** Characters of what a caller says of itself, which may be as long as a head may be. */
+/** Most characters of a value that the caller writes, which may be as long as all its headers. */
 const LONGEST_CLAIM = 200;
 
-/** On the egress listener, which only the processor reaches. Its client_id says what a call is for. */
+/** For the egress listener, which only the processor reaches. Its client_id tells the purpose of a call. */
 export function egressAccessLog(path: string): Message[] {
   return [stdoutLog("egress", path, header(X_CLIENT_ID, LONGEST_CLAIM))];
 }
 
 /**
- * On the clients' listener. The processor takes a client_id that looks like ours from what it lets through, and never sees, or
- * cannot change, what is refused: there the line says that it is forged.
- * @param checksHealth whether Envoy answers health checks itself, which are left out
+ * For the clients' listener. The processor removes a client_id that looks like ours from requests that it passes on. It does not see,
+ * or cannot change, requests that are refused: their line marks the client_id as forged.
+ * @param checksHealth whether Envoy answers health checks itself: the log leaves those out
  */
 export function clientAccessLog(path: string, checksHealth: boolean): Message[] {
   const forged = { name: X_CLIENT_ID, string_match: { contains: OWN_CLIENT_ID_PREFIX } };
@@ -42,9 +42,9 @@ export function clientAccessLog(path: string, checksHealth: boolean): Message[] 
 }
 
 /**
- * Never here: mcp-session-id and authorization, which are secrets, and queries, which may hold some.
- * @param path formatter of the path to log
- * @param client formatter of who the caller says that it is
+ * Logs neither mcp-session-id nor authorization, which are secrets, nor queries, which may hold some.
+ * @param path formatter of the path
+ * @param client formatter of the name that the caller gives itself
  */
 function stdoutLog(listener: string, path: string, client: string): Message {
   return extension("envoy.access_loggers.stdout", "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", {
@@ -52,7 +52,7 @@ function stdoutLog(listener: string, path: string, client: string): Message {
       json_format: {
         time: "%START_TIME%",
         listener,
-        // Of the connection, or behind trusted proxies what they say.
+        // The peer of the connection, or behind trusted proxies the address that they name.
         client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
         principal: header(X_MCP_PRINCIPAL),
         request_id: header("x-request-id"),
@@ -84,8 +84,8 @@ function header(name: string, longest?: number): string {
 }
 
 /**
- * Envoy prints null for a formatter that stands alone and has no value, and "-" for one that is part of a text. No
- * characters of :method, which every request has, make it a text and add nothing to it.
+ * Envoy prints null for a formatter that stands alone and has no value, and "-" for one inside a text. Zero characters of :method,
+ * which every request has, make it a text.
  */
 function orDash(formatter: string): string {
   return `${formatter}%REQ(:METHOD):0%`;

@@ -21,7 +21,7 @@ export function bootstrapFor(config: Config): string {
 function bootstrapMessage(config: Config): Message {
   return {
     node: { id: "mcp-gateway", cluster: "mcp-gateway" },
-    // One who looks for the reason must get in when clients have all of envoy.connections.
+    // An operator must get in when clients hold all of envoy.connections.
     ...(config.envoy.admin && { admin: { address: addressOf(config.envoy.admin), ignore_global_conn_limit: true } }),
     layered_runtime: { layers: [{ name: "static", static_layer: { [GRACEFUL_CLOSE_FLAG]: true } }] },
     overload_manager: overloadManager(config.envoy),
@@ -29,7 +29,7 @@ function bootstrapMessage(config: Config): Message {
   };
 }
 
-/** What the reader of the YAML should know of its parts. */
+/** Comments on the parts of the YAML. */
 function commentsFor({ backends }: Config): [path: (string | number)[], comment: string][] {
   const part = (kind: "listeners" | "clusters", index: number) => ["static_resources", kind, index];
   return [

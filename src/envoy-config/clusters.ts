@@ -1,4 +1,4 @@
-/** Envoy's clusters: backends, the processor, and the empty one where undecided requests end (envoy.config.cluster.v3.Cluster). */
+/** Envoy's clusters: backends, the processor, and the empty cluster where undecided requests end (envoy.config.cluster.v3.Cluster). */
 import { isIP } from "node:net";
 import type { BackendConfig } from "../config/backends.ts";
 import type { Config } from "../config/load.ts";
@@ -16,12 +16,12 @@ import {
 import { addressOf, duration, extension, isResolved, type Message, typed } from "./proto-json.ts";
 
 /**
- * Most requests at once to one cluster. Envoy's default of 1,024 is soon used up by event streams, which stay open for
- * minutes, and by the processor's streams, of which every request holds one.
+ * Most requests at once to one cluster. Event streams, which stay open for minutes, and the processor's streams, of which every
+ * request holds one, soon use up Envoy's default of 1,024.
  */
 const MAX_REQUESTS = 100_000;
 
-/** Circuit breakers of a backend's cluster. An endpoint that goes has all of its calls asked elsewhere at once. */
+/** Circuit breakers of a backend's cluster. When an endpoint goes, Envoy retries all of its calls elsewhere at once. */
 export const BACKEND_LIMITS = {
   max_connections: MAX_REQUESTS,
   max_pending_requests: MAX_REQUESTS,
@@ -44,30 +44,30 @@ export function processorLimits({ requests }: Config["envoy"]) {
 }
 
 /**
- * Envoy drops its idle connections to backends after this many ms: before the server does, or a POST that meets the
- * server's close is lost. Node's http server and uvicorn both close after 5 s.
+ * Envoy closes idle connections to backends after this many ms. The server must not close first, or a POST that meets the close
+ * is lost: Node's http server and uvicorn both close after 5 s.
  */
 export const BACKEND_IDLE_CONNECTION = 4_000;
 
-/** How long (ms) Envoy waits for a connection to the server that has the keys of tokens. */
+/** How long (ms) Envoy waits for a connection to the server of identity.jwks.uri. */
 const JWKS_CONNECT = 2_000;
 
-/** The processor is near: a connection that takes longer (ms) will not come. */
+/** How long (ms) Envoy waits for a connection to the processor, which is near. */
 export const PROCESSOR_CONNECT = 1_000;
 
-/** Finds a processor that went without closing its connections (a node lost), in ms. */
+/** HTTP/2 keepalive (ms): finds a processor that went without closing its connections, as with its node. */
 const PROCESSOR_KEEPALIVE = { interval: 10_000, timeout: 5_000 };
 
 /** gRPC health check of each of several processors, in ms. */
 const HEALTH_CHECK = { interval: 2_000, timeout: 1_000 };
 
-/** How long a host stays out once it is ejected, in ms, and how many of a cluster may be out at once. */
+/** How long (ms) a host stays ejected, and the share of a cluster that may be ejected at once. */
 const EJECTION_TIME = 5_000;
 const MAX_EJECTION_PERCENT = 50;
 
 /**
- * The system's authorities on Debian, Ubuntu and Alpine, and in Envoy's own images. Elsewhere: name the file as `tls.ca`.
- * Not `system_root_certs`, beside which Envoy 1.40 refuses to match the certificate's name ("without trusted CA").
+ * The system's certificate authorities on Debian, Ubuntu and Alpine, and in Envoy's own images. Elsewhere `tls.ca` names the
+ * file. Beside `system_root_certs`, Envoy 1.40 refuses to match the certificate's name ("without trusted CA").
  */
 const SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -120,15 +120,15 @@ export function overrideHostPolicy(): Message {
 }
 
 /**
- * Places what is not pinned: each initialize, so in effect sessions, which cost a backend memory for as long as they
- * live. Round robin spreads those evenly; least_request would count requests under way, which idle sessions have none of.
+ * Places requests that are not pinned: each initialize, and so each session. Sessions cost a backend memory as long as they live,
+ * and round robin spreads them evenly. least_request counts requests in flight, and idle sessions have none.
  */
 const ROUND_ROBIN = extension(
   "envoy.load_balancing_policies.round_robin",
   "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
 );
 
-/** `hostname` is what auto_host_rewrite makes the Host header. */
+/** auto_host_rewrite writes `hostname` to the Host header. */
 function backendEndpoint(endpoint: TcpAddress, backend: BackendConfig): Message {
   return { endpoint: { address: addressOf(endpoint), hostname: hostHeader(endpoint, backend) } };
 }
@@ -141,8 +141,8 @@ export function hostHeader(endpoint: TcpAddress, { tls }: BackendConfig): string
 }
 
 /**
- * envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: the certificate must be trusted and be for the name. An IP
- * address is no server name to send (RFC 6066 §3).
+ * envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext: the certificate must be trusted and carry the name. An IP address
+ * is not sent as a server name (RFC 6066 §3).
  */
 function tlsTo({ sni, ca }: NonNullable<BackendConfig["tls"]>): Message {
   const isName = isIP(sni) === 0;
@@ -157,7 +157,7 @@ function tlsTo({ sni, ca }: NonNullable<BackendConfig["tls"]>): Message {
   });
 }
 
-/** New sessions avoid an endpoint that takes no connections. Its answers never eject it, and pinned requests still go there. */
+/** New sessions avoid an endpoint that accepts no connections. Answers never eject it, and pinned requests still go there. */
 export function connectFailuresEject(): Message {
   return {
     split_external_local_origin_errors: true,
@@ -180,15 +180,15 @@ function processorCluster({ processor, envoy }: Config): Message {
     lb_policy: "LEAST_REQUEST",
     circuit_breakers: { thresholds: [processorLimits(envoy)] },
     ...(mayBeSeveral(processor.endpoints) && {
-      // Otherwise Envoy keeps a change of health back where another was less than a second ago, as in a rolling restart,
-      // and goes on asking a processor that it knows is gone.
+      // By default Envoy delays a change of health that follows another within a second, as in a rolling restart, and goes on
+      // asking a processor that it knows is gone.
       common_lb_config: { update_merge_window: duration(0) },
       outlier_detection: processorEjection(),
       health_checks: [
         {
           timeout: duration(HEALTH_CHECK.timeout),
           interval: duration(HEALTH_CHECK.interval),
-          // Envoy looks once a minute only, until a first request has come: too late after a start.
+          // Until the first request, Envoy checks once a minute by default: too late after a start.
           no_traffic_interval: duration(HEALTH_CHECK.interval),
           unhealthy_threshold: 2,
           healthy_threshold: 1,
@@ -206,7 +206,7 @@ function processorCluster({ processor, envoy }: Config): Message {
   };
 }
 
-/** For the processor's cluster, of several processors: envoy.config.cluster.v3.OutlierDetection. */
+/** For a cluster of several processors: envoy.config.cluster.v3.OutlierDetection. */
 export function processorEjection(): Message {
   return { base_ejection_time: duration(EJECTION_TIME), max_ejection_percent: MAX_EJECTION_PERCENT };
 }
@@ -248,13 +248,13 @@ export function undecidedCluster(): Message {
   };
 }
 
-/** A name may stand for several, as that of a headless Service in Kubernetes does. */
+/** Whether there may be several hosts. A name may resolve to several, as that of a headless Service in Kubernetes does. */
 export function mayBeSeveral(addresses: readonly Address[]): boolean {
   return addresses.length > 1 || !addresses.every(isResolved);
 }
 
 function discovery(addresses: readonly (TcpAddress | Address)[]): Message {
   if (addresses.every(isResolved)) return { type: "STATIC" };
-  // Without it Envoy takes IPv6 where a name has both, and many servers listen on IPv4 alone.
+  // By default Envoy prefers IPv6 where a name has both, and many servers listen on IPv4 alone.
   return { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" };
 }

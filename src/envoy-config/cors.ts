@@ -1,4 +1,4 @@
-/** Calls by browsers from the configured origins: Envoy answers their preflights (envoy.extensions.filters.http.cors.v3). */
+/** CORS for the configured origins: Envoy answers the preflights of browsers (envoy.extensions.filters.http.cors.v3). */
 import { ENDPOINT_METHODS } from "../core/codes.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import { CORS_FILTER } from "./names.ts";
@@ -9,14 +9,14 @@ const CORS_TYPES = "envoy.extensions.filters.http.cors.v3";
 /** How long a browser may remember a preflight, in seconds. */
 const MAX_AGE_SECONDS = 600;
 
-/** Ahead of ext_proc: a preflight is no MCP request. One from another origin goes on, and the processor refuses it. */
+/** Ahead of ext_proc, since a preflight is no MCP request. Envoy passes on one from another origin, and the processor refuses it. */
 export function corsFilter(): Message {
   return extension(CORS_FILTER, `${CORS_TYPES}.Cors`);
 }
 
 /**
- * First of these filters: it sees the cors filter's preflights too, and Envoy's own errors. A cache must not give the answer for
- * one origin to another (Fetch, "CORS protocol and HTTP caches"). envoy.extensions.filters.http.header_mutation.v3.
+ * Ahead of the cors filter, so that it sees preflights and Envoy's own errors too. A cache must not give the answer for one
+ * origin to another (Fetch, "CORS protocol and HTTP caches"). envoy.extensions.filters.http.header_mutation.v3.
  */
 export function varyFilter(): Message {
   return extension(
@@ -32,7 +32,10 @@ const VARY_BY_ORIGIN = {
   append_action: "APPEND_IF_EXISTS_OR_ADD",
 } as const;
 
-/** For the virtual host. Without credentials, since MCP has no cookies, so `*` stands for each header but authorization. */
+/**
+ * For the virtual host. MCP has no cookies, so credentials are not allowed; without them `*` stands for every header but
+ * authorization.
+ */
 export function corsPolicy(origins: readonly string[]): Message {
   return {
     [CORS_FILTER]: typed(`${CORS_TYPES}.CorsPolicy`, {

@@ -17,24 +17,24 @@ import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES 
 import { duration, extension, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
 /**
- * envoy.config.core.v3.RetryPolicy of a processor's stream: a restart is hidden from clients. Stands beside envoy_grpc;
- * inside it, Envoy would retry nothing.
+ * envoy.config.core.v3.RetryPolicy of the processor's streams: hides a restart from clients. It stands beside envoy_grpc; inside
+ * it, Envoy retries nothing.
  *
- * Envoy waits for a random part of an interval, which doubles up to the longest: these tries take 3.3 s on average, and less
- * than 2 s once in many thousands. So a lone router may be away for 2 s, and where it stays away nobody waits for long;
- * never beyond message_timeout.
+ * Envoy waits for a random part of an interval, which doubles up to the longest. 30 retries take 3.3 s on average, and less than
+ * 2 s once in many thousands. So a lone router may be away for 2 s; if it stays away, a request fails soon, and at the latest
+ * after message_timeout.
  */
 export const STREAM_RETRY = {
   retry_on: "connect-failure,refused-stream,reset,unavailable",
   num_retries: 30,
   retry_back_off: { base_interval: duration(10), max_interval: duration(250) },
-  // Each time another processor, where there is one: of two, the one that is gone would be asked four times in a row by
-  // every sixteenth request, until it is ejected.
+  // Each retry asks another processor. Without this, every sixteenth request would ask the one of two that is gone four times
+  // in a row, until Envoy ejects it.
   retry_host_predicate: [PREVIOUS_HOSTS],
   host_selection_retry_max_attempts: 5,
 } as const;
 
-/** What the processor writes or removes: on requests, on answers, and on its own replies (core/reject.ts). */
+/** Headers that the processor writes or removes: on requests, on answers, and on its own replies (core/reject.ts). */
 export const WRITTEN_HEADERS = [
   ":path",
   ":status",
@@ -50,9 +50,9 @@ export const WRITTEN_HEADERS = [
 ] as const;
 
 /**
- * Regexes on the whole name: what the processor may write, and what of that it may not: what says who asks, from where, and how
- * often Envoy asks again. A header beyond them is a bug: Envoy then fails the request, or, in a reply of the processor's own,
- * leaves the header out. No list of names, since Envoy refuses a regex whose RE2 program is above 100 instructions.
+ * Regexes on the whole name of a header: those that the processor may write, and the exceptions, which tell who asks, from where,
+ * and how often Envoy retries. Where the processor writes another one, which is a bug, Envoy fails the request, or leaves the
+ * header out of a reply of the processor. Envoy refuses a regex whose RE2 program is above 100 instructions, so no list of names.
  */
 export const WRITABLE_HEADERS = ":path|:status|[^:].*";
 export const UNWRITABLE_HEADERS = "host|authorization|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
@@ -67,7 +67,7 @@ export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" 
   );
 }
 
-/** @param cluster of the processor; `authority`: what it is called by, if not by the cluster's name */
+/** @param cluster of the processor; `authority`: the :authority of its calls, by default the cluster's name */
 export function extProcFilter(
   config: Config,
   cluster: { readonly cluster_name: string; readonly authority?: string } = { cluster_name: PROCESSOR_CLUSTER },
@@ -86,7 +86,7 @@ export function extProcFilter(
       response_header_mode: "SEND",
       request_body_mode: "BUFFERED",
       response_body_mode: "NONE",
-      // Few requests have any. Without them nobody tells of a body that is empty and ends by trailers.
+      // Few requests have trailers. Without them Envoy does not tell of an empty body that ends with trailers.
       request_trailer_mode: "SEND",
       response_trailer_mode: "SKIP",
     },
@@ -96,11 +96,11 @@ export function extProcFilter(
       disallow_all: true,
       allow_expression: { regex: WRITABLE_HEADERS },
       disallow_expression: { regex: UNWRITABLE_HEADERS },
-      // A refused header is otherwise dropped in silence: a session's pin, say.
+      // By default Envoy drops a refused header without a word: a session's pin, say.
       disallow_is_error: true,
     },
     response_attributes: [...RESPONSE_ATTRIBUTES],
-    // The claims of the token, for whom a session then is.
+    // The claims of the token: they name the session's principal.
     ...(identity.kind === "jwt" && {
       metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA.namespace] } },
     }),

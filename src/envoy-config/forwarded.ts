@@ -4,8 +4,8 @@ import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { Message } from "./proto-json.ts";
 
 /**
- * envoy.config.common.mutation_rules.v3.HeaderMutation: without trusted proxies these headers are the client's own words. Envoy
- * writes x-forwarded-for and x-forwarded-proto anew from the connection.
+ * envoy.config.common.mutation_rules.v3.HeaderMutation: without trusted proxies the client itself wrote these headers. Envoy writes
+ * x-forwarded-for and x-forwarded-proto from the connection afterwards.
  */
 export function forwardedMutations({ trustedHops }: Pick<Config["gateway"], "trustedHops">): Message[] {
   if (trustedHops > 0) return [];
@@ -15,7 +15,7 @@ export function forwardedMutations({ trustedHops }: Pick<Config["gateway"], "tru
   ];
 }
 
-/** For the clients' connection manager: selects the address in the log, and keeps x-forwarded-proto of trusted proxies. */
+/** For the clients' connection manager: which address is the client's in the log, and whether x-forwarded-proto is kept. */
 export function trustedProxies({ trustedHops }: Pick<Config["gateway"], "trustedHops">): Message {
   return trustedHops > 0 ? { xff_num_trusted_hops: trustedHops } : {};
 }

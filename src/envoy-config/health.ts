@@ -1,10 +1,10 @@
-/** gateway.health: a path that Envoy answers by itself, for balancers ahead. */
+/** gateway.health: a path that Envoy answers itself, for balancers ahead. */
 import { X_MCP_BACKEND } from "../core/headers.ts";
 import { EXT_PROC_FILTER, EXT_PROC_PER_ROUTE_TYPE } from "./names.ts";
 import { extension, type Message, typed } from "./proto-json.ts";
 
 /**
- * First of all filters (envoy.extensions.filters.http.health_check.v3.HealthCheck): 200, or 503 once Envoy is to be left
+ * The first filter (envoy.extensions.filters.http.health_check.v3.HealthCheck): 200, or 503 once an operator drains Envoy
  * (`/healthcheck/fail` on its admin listener).
  */
 export function healthFilter(path: string): Message {
@@ -15,8 +15,8 @@ export function healthFilter(path: string): Message {
 }
 
 /**
- * The first route. It only switches ext_proc off, which Envoy would ask about the head of its own answer. It does not match a
- * request that the processor has decided, whose :path is the backend's.
+ * The first route. It only switches ext_proc off: Envoy would ask the processor about the head of its own answer. It does not match
+ * a request that the processor has decided, whose :path is the backend's.
  */
 export function healthRoute(path: string): Message {
   return {
@@ -29,7 +29,7 @@ export function healthRoute(path: string): Message {
   };
 }
 
-/** envoy.config.accesslog.v3.AccessLogFilter: a balancer asks every few seconds. */
+/** envoy.config.accesslog.v3.AccessLogFilter: a balancer checks every few seconds. */
 export const NO_HEALTH_CHECKS = { not_health_check_filter: {} } as const;
 
 /** As a literal in a regex. */

@@ -12,7 +12,7 @@ export type ForIstio =
   | { readonly ok: true; readonly documents: string; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly errors: readonly string[] };
 
-/** The objects as YAML documents, or what to change in the configuration. The same one always gives the same text. */
+/** The objects as YAML documents, or what to change in the configuration. The same configuration always gives the same text. */
 export function istioFor(config: Config, mode: IstioMode): ForIstio {
   const placed = placeInMesh(config, mode);
   if (!placed.ok) return placed;
@@ -22,8 +22,7 @@ export function istioFor(config: Config, mode: IstioMode): ForIstio {
 }
 
 /**
- * The pods' annotation that istiod has no object for: it is of the proxy's bootstrap.
- * @see GRACEFUL_CLOSE_FLAG
+ * The annotation of the pods that sets GRACEFUL_CLOSE_FLAG in the proxy's bootstrap, for which Istio has no object.
  */
 export const POD_ANNOTATION = {
   name: "proxy.istio.io/config",

@@ -6,18 +6,18 @@ import { spellingsOf } from "../core/public-path.ts";
 import { JWKS_CLUSTER, JWT_AUTHN_TYPE } from "./names.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
 
-/** The one provider, by the name that the rules know it by. */
+/** The name of the one provider in the rules. */
 const PROVIDER = "principal";
 
-/** How long (ms) one attempt to fetch the keys may take, and after how long a failed one is made again. */
+/** How long (ms) one attempt to fetch the keys may take, and after how long Envoy repeats a failed one. */
 const JWKS_TIMEOUT = 5_000;
 const JWKS_RETRY = 1_000;
 
 type JwtIdentity = Extract<Config["identity"], { kind: "jwt" }>;
 
 /**
- * After cors, whose preflights carry no token, and ahead of ext_proc. Its rules are for the public paths alone: what else is
- * asked for, as below /.well-known, the processor answers without a token.
+ * After cors, whose preflights carry no token, and ahead of ext_proc. Its rules are for the public paths alone: the processor
+ * answers other paths, as below /.well-known, without a token.
  */
 export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentity, { routes }: Config): Message {
   const provider = { provider_name: PROVIDER };
@@ -27,7 +27,7 @@ export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentit
         issuer,
         audiences,
         ...keys(jwks),
-        // By default Envoy takes a token from the query too, where it ends up in logs.
+        // By default Envoy takes a token from the query too, where logs show it.
         from_headers: [{ name: "Authorization", value_prefix: "Bearer " }],
         forward: true,
         payload_in_metadata: JWT_METADATA.key,
@@ -44,8 +44,8 @@ export function jwtAuthnFilter({ issuer, audiences, jwks, required }: JwtIdentit
 }
 
 /**
- * Keys to fetch are fetched before Envoy takes its first request, and again before they are too old: no request waits for
- * them. Where they cannot be had, tokens are refused until they can.
+ * Envoy fetches the keys before it accepts its first request, and again before they are too old: no request waits for them. While
+ * Envoy cannot fetch them, it refuses tokens.
  */
 function keys(jwks: Jwks): Message {
   if (jwks.kind === "file") return { local_jwks: { filename: jwks.file } };

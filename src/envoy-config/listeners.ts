@@ -14,10 +14,10 @@ import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER, ROUTER_TYPE } from "./names.ts";
 import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
 import { virtualHost } from "./routes.ts";
 
-/** How long a client may take over the head of a request, in ms. */
+/** How long (ms) a client may take to send the head of a request. */
 const REQUEST_HEADERS_TIMEOUT = 10_000;
 
-/** Streams on one connection of the processor's own. */
+/** Most streams on one connection of the processor's own calls. */
 const OWN_STREAMS = 1_024;
 
 /** HTTP/2 windows (bytes) for each connection, as Envoy's advice for edge proxies has them. */
@@ -27,15 +27,15 @@ const HTTP2_WINDOWS = {
 } as const;
 
 /**
- * After how long (ms) without a request a connection is closed; Envoy's default is an hour. Longer than a balancer ahead keeps
- * its own idle ones (60 s at AWS, 10 min at Google), or a request would meet the close.
+ * Envoy closes a connection after so long (ms) without a request; its default is an hour. Balancers ahead must close idle
+ * connections first (AWS after 60 s, Google after 10 min), or a request would meet the close.
  */
 export const CONNECTION_IDLE = 15 * 60_000;
 
 /** Host of an HTTP/1.0 request without one. The name is reserved (RFC 2606), so gateway.hosts does not list it by accident. */
 const HOST_OF_NONE = "unnamed.invalid";
 
-/** How long (ms) a client may take over its TLS handshake. */
+/** How long (ms) a client may take for its TLS handshake. */
 const TLS_HANDSHAKE = 10_000;
 
 /** Formatter of :path without its query. */
@@ -71,8 +71,8 @@ function gatewayListener(config: Config): Message {
 }
 
 /**
- * For the clients' connection manager. Removes internal headers before Envoy chooses a route, so that a client cannot choose one,
- * and the log shows only what the processor set. Removes proxies' headers where no proxy is trusted.
+ * For the clients' connection manager. Envoy removes internal headers before it chooses a route, so that a client cannot choose one,
+ * and the log shows only values of the processor. It removes the headers of proxies where no proxy is trusted.
  */
 export function clientHeaders(gateway: Config["gateway"]): Message {
   return {
@@ -93,11 +93,11 @@ export function clientHeaders(gateway: Config["gateway"]): Message {
   };
 }
 
-/** No ext_proc here: it must not be reachable for clients. */
+/** The listener has no ext_proc, so clients must not reach it. */
 function egressListener(config: Config): Message {
-  // Here it matters which endpoint answers: none but the one that is asked may.
+  // No retries: only the endpoint that the processor asks may answer.
   return listener("egress", config.egress.listen, config, {
-    // Clients that have all of envoy.connections do not keep the router from ending sessions.
+    // Even when clients hold all of envoy.connections, the router can end sessions.
     ignore_global_conn_limit: true,
     http: { ...OWN_CALLS, access_log: egressAccessLog(REQUEST_PATH) },
     virtualHost: { extras: ownAnswers() },
@@ -109,15 +109,15 @@ export function clientAnswers(): Message {
   return { response_headers_to_add: [UNBUFFERED] };
 }
 
-/** nginx, which reads the header and keeps it, holds events back otherwise. */
+/** Without this header nginx holds events back. It reads the header and does not pass it on. */
 const UNBUFFERED = { header: { key: "x-accel-buffering", value: "no" }, append_action: "ADD_IF_ABSENT" } as const;
 
-/** For the virtual host of the egress listener: answers say which endpoint served, and may be a client's in a recovery. */
+/** For the virtual host of the egress listener: answers name the endpoint that served, and in a recovery a client gets them. */
 export function ownAnswers(): Message {
   return { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%"), UNBUFFERED] };
 }
 
-/** The processor compares the whole path with the configured ones by the same rule (core/public-path.ts). */
+/** How Envoy normalizes :path. The processor compares public paths by the same rule (core/public-path.ts). */
 export const PATHS = {
   normalize_path: true,
   merge_slashes: true,
@@ -125,12 +125,12 @@ export const PATHS = {
 } as const;
 
 /**
- * For the processor's own calls. Envoy leaves the backend's path as it is written. It leaves x-forwarded-for and -proto as the
- * clients' listener wrote them, so that a backend sees the client and not the router.
+ * For the processor's own calls. Envoy does not change the backend's path. It does not change x-forwarded-for and -proto either,
+ * which the clients' listener wrote, so that a backend sees the client and not the router.
  */
 export const OWN_CALLS = { normalize_path: false, merge_slashes: false, use_remote_address: false } as const;
 
-/** What one connection may ask of Envoy. */
+/** Limits of one connection. */
 export function connectionLimits(): Message {
   return {
     request_headers_timeout: duration(REQUEST_HEADERS_TIMEOUT),
@@ -139,19 +139,19 @@ export function connectionLimits(): Message {
   };
 }
 
-/** What one connection of a client may ask of Envoy. */
+/** Limits of one connection of a client. */
 export function clientLimits({ streams, buffer }: Config["envoy"]): Message {
   const limits = connectionLimits();
   return {
     ...limits,
     common_http_protocol_options: {
       idle_timeout: duration(CONNECTION_IDLE),
-      // Behind WSGI, CGI and PHP, mcp_session_id is mcp-session-id: a name of ours that no filter here would know.
+      // WSGI, CGI and PHP take mcp_session_id for mcp-session-id, which no filter here would recognize.
       headers_with_underscores_action: "REJECT_REQUEST",
     },
-    // nginx speaks HTTP/1.0 to what is behind it, unless it is told otherwise, and so do health checks of balancers.
+    // By default nginx speaks HTTP/1.0 to the servers behind it, and so do health checks of some balancers.
     http_protocol_options: { accept_http_10: true, default_host_for_http_10: HOST_OF_NONE },
-    // To Envoy 1.36 the window of a stream is the largest body on it.
+    // Envoy 1.36 refuses a body that is larger than the window of its stream.
     http2_protocol_options: {
       initial_stream_window_size: Math.max(HTTP2_WINDOWS.initial_stream_window_size, buffer),
       initial_connection_window_size: Math.max(HTTP2_WINDOWS.initial_connection_window_size, buffer),
@@ -175,7 +175,7 @@ function listener(name: string, listen: TcpAddress, config: Config, differences:
     name,
     address: addressOf(listen),
     ...(ignore_global_conn_limit && { ignore_global_conn_limit }),
-    // Small, since thousands of event streams may be open.
+    // Thousands of event streams may be open at once, so the buffer is small.
     per_connection_buffer_limit_bytes: config.envoy.buffer,
     filter_chains: [
       {

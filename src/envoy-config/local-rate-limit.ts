@@ -1,4 +1,7 @@
-/** Bounds what may open something, ahead of everything that costs (envoy.extensions.filters.http.local_ratelimit.v3). */
+/**
+ * admission.guard: limits requests that may open a session, ahead of the filters that cost
+ * (envoy.extensions.filters.http.local_ratelimit.v3).
+ */
 import type { Config } from "../config/load.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { spellingsOf } from "../core/public-path.ts";
@@ -8,18 +11,18 @@ import { duration, extension, type Message } from "./proto-json.ts";
 /** The descriptor of a request that is counted. */
 const DESCRIPTOR = { key: "mcp_router", value: "opening" } as const;
 
-/** envoy.config.core.v3.RuntimeFractionalPercent. Both switches are at 0 % where nothing is said. */
+/** envoy.config.core.v3.RuntimeFractionalPercent. Envoy's default for both switches is 0 %. */
 const ALWAYS = { default_value: { numerator: 100, denominator: "HUNDRED" } } as const;
 
 type Guard = NonNullable<Config["admission"]["guard"]>;
 
 /**
- * After cors, so that browsers may read the refusal, and ahead of jwt_authn and ext_proc. Its own `rate_limits` choose what
- * is counted, since every request's route is the undecided one by then. There is one bucket for each Envoy, which its
- * workers share, and none for the rest: a `token_bucket` of the filter's own would count whatever no descriptor names.
+ * After cors, so that browsers may read the refusal, and ahead of jwt_authn and ext_proc. The filter's own `rate_limits` choose
+ * the requests that count, since every request still has the undecided route there. Each Envoy has one bucket, which its workers
+ * share. A `token_bucket` of the filter itself would count every request that no descriptor names, so there is none.
  *
- * Coarse by design: a client may add a header that takes it past the guard. The caps of `admission` hold all the same. And
- * Envoy shows the processor the head of each refusal, as of every answer: one message without a body, in place of two.
+ * Coarse by design: a client may add a header by which it passes uncounted, and meets the caps of `admission` then. Envoy shows
+ * the processor the head of each refusal, as of every answer: one message without a body, in place of two.
  */
 export function localRateLimitFilter({ perSecond, burst }: Guard, { routes }: Pick<Config, "routes">): Message {
   return extension(LOCAL_RATE_LIMIT_FILTER, LOCAL_RATE_LIMIT_TYPE, {
@@ -30,7 +33,7 @@ export function localRateLimitFilter({ perSecond, burst }: Guard, { routes }: Pi
     descriptors: [
       {
         entries: [DESCRIPTOR],
-        // Filled bit by bit, not once a second.
+        // Envoy fills the bucket in small steps, not once a second.
         token_bucket: { max_tokens: burst, tokens_per_fill: perSecond, fill_interval: duration(1_000) },
       },
     ],

@@ -15,89 +15,113 @@ import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
 /**
- * What Retry-After says, in seconds: a restart of the processor, or a pod's, is about over by then, and the guard has let
- * somebody in again.
+ * Retry-After, in seconds: by then a restart of the processor or of a pod is about over, and admission.guard lets a request in
+ * again.
  */
 const RETRY_AFTER_SECONDS = 1;
 
-/** The first mapper that matches decides. Never by status: that would rewrite the processor's own answers too. */
+/** The first mapper that matches decides. None matches by status: that would rewrite the processor's own answers too. */
 export function localReplies(): Message {
   return {
     mappers: [
-      // The processor's answers are local replies to Envoy, and may stand over a failed call: they stay as they are.
+      // To Envoy the processor's answers are local replies, and may stand over a failed call: they stay as they are.
       { filter: details(`response.code_details.startsWith('${REPLY_DETAILS_PREFIX}')`) },
-      {
-        filter: details("response.code_details == 'request_payload_too_large'"),
-        ...jsonRpc(INVALID_REQUEST, "Request body too large"),
-      },
-      // admission.guard, whose bucket gets a token each second at least. Early, for a flood of them. Not 429: of a first POST
-      // some clients take any 4xx for a server of an older kind, and fall back to its protocol (VS Code, SDK v2's "auto").
-      {
-        filter: details("response.code_details == 'local_rate_limited'"),
-        status_code: 503,
-        ...retryLater(),
-        ...jsonRpc(SERVER_BUSY, "Too many sessions are being opened"),
-      },
-      // Near envoy.heap, ahead of all filters.
-      {
-        filter: details("response.code_details == 'overload'"),
-        status_code: 503,
-        ...retryLater(),
-        ...jsonRpc(SERVER_BUSY, "Gateway overloaded"),
-      },
-      // The backend has the request, so it may have run: no invitation to send it again.
-      {
-        filter: details(`${PROCESSOR_FAILED} && ${SENT}`),
-        status_code: 502,
-        ...jsonRpc(INTERNAL_ERROR, ANSWER_LOST),
-      },
-      {
-        filter: details("response.code_details == 'header_mutation_result_exceeds_limit'"),
-        status_code: 431,
-        ...jsonRpc(INVALID_REQUEST, "Request headers too large"),
-      },
-      {
-        filter: details(PROCESSOR_FAILED),
-        status_code: 503,
-        ...retryLater(),
-        ...jsonRpc(INTERNAL_ERROR, "Gateway unavailable"),
-      },
-      {
-        filter: details(`(${TIMED_OUT}) && response.code == 408`),
-        ...jsonRpc(INVALID_REQUEST, "Request not received in time"),
-      },
-      { filter: details(TIMED_OUT), status_code: 504, ...jsonRpc(INTERNAL_ERROR, "Backend timed out") },
-      // Never sent: connection failed, no healthy host, overflow, no cluster.
-      {
-        filter: flags("UF", "UH", "UO", "NC"),
-        status_code: 503,
-        ...retryLater(),
-        ...jsonRpc(INTERNAL_ERROR, BACKEND_UNAVAILABLE),
-      },
-      // Sent, then lost, so it may have run: no invitation to send it again.
-      { filter: flags("UC", "UR", "LR", "UPE"), ...jsonRpc(INTERNAL_ERROR, "Backend connection lost") },
-      // No fault of the token's: Envoy has not got the keys (identity.jwks.uri) to check it by.
-      {
-        filter: details("response.code_details == 'jwt_authn_access_denied{Jwks_remote_fetch_is_failed}'"),
-        status_code: 503,
-        ...retryLater(),
-        ...jsonRpc(INTERNAL_ERROR, "Keys to check tokens by unavailable"),
-      },
-      // Missing, forged, expired, or for another audience (which Envoy calls 403). Its www-authenticate header stays.
-      {
-        filter: details("response.code_details.startsWith('jwt_authn_access_denied')"),
-        status_code: 401,
-        ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
-      },
-      // By a filter that we do not make: an AuthorizationPolicy of Istio's, or whatever else ends in Envoy's RBAC. The details
-      // go on to name its policy, for the log alone.
-      {
-        filter: details("response.code_details.startsWith('rbac_access_denied')"),
-        status_code: 403,
-        ...jsonRpc(INVALID_REQUEST, "Access denied"),
-      },
+      ...limits(),
+      ...processorFailures(),
+      ...backendFailures(),
+      ...accessDenials(),
     ],
   };
+}
+
+function limits(): Message[] {
+  return [
+    {
+      filter: details("response.code_details == 'request_payload_too_large'"),
+      ...jsonRpc(INVALID_REQUEST, "Request body too large"),
+    },
+    // admission.guard, whose bucket gets a token each second at least. Early, since it may meet a flood. Not 429: after any 4xx to
+    // its first POST, a client such as VS Code or SDK v2's "auto" falls back to an older protocol.
+    {
+      filter: details("response.code_details == 'local_rate_limited'"),
+      status_code: 503,
+      ...retryLater(),
+      ...jsonRpc(SERVER_BUSY, "Too many sessions are being opened"),
+    },
+    // Near envoy.heap, ahead of all filters.
+    {
+      filter: details("response.code_details == 'overload'"),
+      status_code: 503,
+      ...retryLater(),
+      ...jsonRpc(SERVER_BUSY, "Gateway overloaded"),
+    },
+  ];
+}
+
+function processorFailures(): Message[] {
+  return [
+    // The backend has the request, so it may have run: no invitation to send it again.
+    {
+      filter: details(`${PROCESSOR_FAILED} && ${SENT}`),
+      status_code: 502,
+      ...jsonRpc(INTERNAL_ERROR, ANSWER_LOST),
+    },
+    {
+      filter: details("response.code_details == 'header_mutation_result_exceeds_limit'"),
+      status_code: 431,
+      ...jsonRpc(INVALID_REQUEST, "Request headers too large"),
+    },
+    {
+      filter: details(PROCESSOR_FAILED),
+      status_code: 503,
+      ...retryLater(),
+      ...jsonRpc(INTERNAL_ERROR, "Gateway unavailable"),
+    },
+  ];
+}
+
+function backendFailures(): Message[] {
+  return [
+    {
+      filter: details(`(${TIMED_OUT}) && response.code == 408`),
+      ...jsonRpc(INVALID_REQUEST, "Request not received in time"),
+    },
+    { filter: details(TIMED_OUT), status_code: 504, ...jsonRpc(INTERNAL_ERROR, "Backend timed out") },
+    // Never sent: connection failed, no healthy host, overflow, no cluster.
+    {
+      filter: flags("UF", "UH", "UO", "NC"),
+      status_code: 503,
+      ...retryLater(),
+      ...jsonRpc(INTERNAL_ERROR, BACKEND_UNAVAILABLE),
+    },
+    // Sent, then lost, so it may have run: no invitation to send it again.
+    { filter: flags("UC", "UR", "LR", "UPE"), ...jsonRpc(INTERNAL_ERROR, "Backend connection lost") },
+  ];
+}
+
+function accessDenials(): Message[] {
+  return [
+    // The token may be good: Envoy has no keys (identity.jwks.uri) to check it.
+    {
+      filter: details("response.code_details == 'jwt_authn_access_denied{Jwks_remote_fetch_is_failed}'"),
+      status_code: 503,
+      ...retryLater(),
+      ...jsonRpc(INTERNAL_ERROR, "Keys to check tokens by unavailable"),
+    },
+    // Missing, forged, expired, or for another audience, for which Envoy answers 403. The www-authenticate header stays.
+    {
+      filter: details("response.code_details.startsWith('jwt_authn_access_denied')"),
+      status_code: 401,
+      ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
+    },
+    // By a filter that we do not make: an AuthorizationPolicy of Istio, or another source of Envoy's RBAC. The rest of the details
+    // names its policy, for the log alone.
+    {
+      filter: details("response.code_details.startsWith('rbac_access_denied')"),
+      status_code: 403,
+      ...jsonRpc(INVALID_REQUEST, "Access denied"),
+    },
+  ];
 }
 
 /**
@@ -107,12 +131,12 @@ export function localReplies(): Message {
  */
 const PROCESSOR_FAILED = "response.code_details.matches('^(ext_proc|header_mutation|mismatch_between|spurious)')";
 
-/** An endpoint was chosen: with the processor ahead of the router, that is after its request phases. */
+/** Envoy has chosen an endpoint. With the processor ahead of the router, that is after its request phases. */
 const SENT = "has(upstream.address)";
 
 /**
- * idle_timeout and max_stream_duration of a route, `timeout` of one that is not ours, the duration of a cluster's streams.
- * By details, since max_stream_duration sets no flag. Envoy says 408 where the client had not sent all of its request.
+ * idle_timeout and max_stream_duration of a route, `timeout` of a route that is not ours, the duration of a cluster's streams. By
+ * details, since max_stream_duration sets no flag. Envoy answers 408 where the client had not sent all of its request.
  */
 const TIMED_OUT = `response.code_details in ${JSON.stringify([
   "stream_idle_timeout",

@@ -1,15 +1,17 @@
-/** Names and numbers that more than one part of the generated bootstrap uses, and that the lint looks for. */
+/** Names that several parts of the generated bootstrap use, and that the lint looks for. */
 
 /**
- * Clusters of our own. Backends are clusters too, by their configured names: those hold no underscore, so none of them
- * can take one of these names.
+ * Clusters of our own. Backends are clusters too, by their configured names. Those have no underscore, so none of them can be one
+ * of these names.
  */
 export const PROCESSOR_CLUSTER = "mcp_router";
-/** Has no endpoints: what goes there gets 503. The default of every route table, and the route of every request whose
- * backend the processor has not named yet. Not a `direct_response`, which would switch the body limit off. */
+/**
+ * Has no endpoints, so requests that go there get 503. The last route of every route table leads there, for requests whose backend
+ * the processor has not named. A `direct_response` in its place would switch the limit of bodies off.
+ */
 export const UNDECIDED_CLUSTER = "mcp_undecided";
 
-/** Where Envoy fetches the keys of tokens (identity.jwks.uri). */
+/** Envoy fetches the keys of tokens there (identity.jwks.uri). */
 export const JWKS_CLUSTER = "mcp_jwks";
 
 export const HCM_FILTER = "envoy.filters.network.http_connection_manager";
@@ -35,7 +37,7 @@ export const CEL_FILTER_TYPE = "envoy.extensions.access_loggers.filters.cel.v3.E
  */
 export const GRACEFUL_CLOSE_FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close";
 
-/** What the response_headers phase needs to know: which endpoint answered, or why Envoy did. */
+/** Attributes that the response_headers phase needs: the endpoint that answered, or the reason why Envoy did. */
 export const RESPONSE_ATTRIBUTES = [
   "upstream.address",
   "xds.cluster_name",
@@ -43,5 +45,5 @@ export const RESPONSE_ATTRIBUTES = [
   "response.flags",
 ] as const;
 
-/** The modern method whose POST is answered by an event stream that stays open (MCP 2026-07-28). */
+/** The modern method whose answer is an event stream that stays open (MCP 2026-07-28). */
 export const LISTEN_METHOD = "subscriptions/listen";

@@ -1,6 +1,6 @@
 /**
- * Bounds Envoy's memory and connections (envoy.config.overload.v3.OverloadManager). Without it clients decide how much Envoy
- * holds.
+ * Bounds Envoy's memory and connections (envoy.config.overload.v3.OverloadManager). Without it clients decide how much memory Envoy
+ * takes.
  */
 import type { Config } from "../config/load.ts";
 import { duration, extension, type Message } from "./proto-json.ts";
@@ -8,12 +8,12 @@ import { duration, extension, type Message } from "./proto-json.ts";
 export const FIXED_HEAP = "envoy.resource_monitors.fixed_heap";
 export const MAX_CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections";
 
-/** How often the monitors look, in ms. At Envoy's default of a second, a flood of bodies passes the limit before it is seen. */
+/** Interval of the monitors, in ms. At Envoy's default of a second, a flood of bodies passes the limit before a monitor sees it. */
 const REFRESH = 250;
 
 /**
- * Streams that hold 2^n bytes or more can be reset, the largest first: 1 MiB. Bodies and answers that nobody reads come to that,
- * ordinary calls do not.
+ * Envoy can reset streams that hold 2^n bytes or more, the largest first: 1 MiB here. Large bodies and answers that nobody reads
+ * hold as much, ordinary calls do not.
  */
 const TRACKED_POWER = 20;
 

@@ -9,8 +9,8 @@ export interface Message {
 type Value = string | number | boolean | readonly Value[] | Message | undefined;
 
 /**
- * How a message is written: without anchors, and with quotes where YAML 1.1, which Envoy and Kubernetes read, would take a text
- * such as `no` or `on` for a boolean.
+ * Options of the YAML: no anchors, and quotes where YAML 1.1, which Envoy and Kubernetes read, would take a text such as `no` or
+ * `on` for a boolean.
  */
 export const PRINTED = { aliasDuplicateObjects: false, compat: "yaml-1.1" } as const;
 
@@ -35,17 +35,17 @@ export function addressOf(address: TcpAddress | Address): Message {
   return { socket_address: { address: address.host, port_value: address.port } };
 }
 
-/** Envoy resolves no names in a cluster of type STATIC, and takes no sockets in one of type STRICT_DNS. */
+/** Whether an address fits a cluster of type STATIC, which resolves no names; STRICT_DNS in turn accepts no Unix sockets. */
 export function isResolved(address: TcpAddress | Address): boolean {
   return "path" in address || isIP(address.host) !== 0;
 }
 
-/** envoy.config.core.v3.HeaderValueOption that leaves one value: this one. */
+/** envoy.config.core.v3.HeaderValueOption that replaces every value of the header. */
 export function setHeader(key: string, value: string): Message {
   return { header: { key, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" };
 }
 
-/** A retry goes to a host that was not tried before, where there is one. */
+/** A retry goes to a host that was not tried yet, where there is one. */
 export const PREVIOUS_HOSTS = extension(
   "envoy.retry_host_predicates.previous_hosts",
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",

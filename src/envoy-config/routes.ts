@@ -1,4 +1,4 @@
-/** Route tables: by x-mcp-backend to that backend's cluster, everything else nowhere (envoy.config.route.v3). */
+/** Route tables: by x-mcp-backend to the cluster of that backend, all other requests nowhere (envoy.config.route.v3). */
 
 import type { BackendConfig } from "../config/backends.ts";
 import { LONGEST_WAIT } from "../config/checks.ts";
@@ -8,14 +8,14 @@ import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
 /**
- * Bounds a request whose backend is not decided, so in effect the receipt of its body: silence, in ms. Longer than an initialize
- * waits for a slot (admission.wait).
+ * How long (ms) a request whose backend is not decided may be silent: in effect, while Envoy receives its body. Longer than an
+ * initialize may wait for a slot (admission.wait).
  */
 const UNDECIDED_IDLE = LONGEST_WAIT + 5_000;
 
 /**
- * In all it may take as long as one silence and the largest body at this rate, in bytes a second. Once the processor has
- * decided, the chosen route's times hold.
+ * Slowest rate of a body, in bytes a second: the request may be undecided for one silence and the largest body at this rate. Once
+ * the processor has decided, the times of the chosen route hold.
  */
 const SLOWEST_BODY = 32 * 1024;
 
@@ -25,17 +25,17 @@ export function undecidedBound({ body }: Config["limits"]): number {
 }
 
 interface VirtualHostOptions {
-  /** Where an endpoint takes no connections, another is asked (CONNECT_RETRY). */
+  /** Whether Envoy retries at another endpoint where one accepts no connections (CONNECT_RETRY). */
   readonly retryOnConnectFailure?: boolean;
-  /** Ahead of those to backends. */
+  /** Ahead of the routes to backends. */
   readonly firstRoutes?: readonly Message[];
   /** Further fields of envoy.config.route.v3.VirtualHost. */
   readonly extras?: Message | undefined;
 }
 
 /**
- * A virtual host for every Host header. The processor names the backend and rewrites :path itself, so routes neither
- * look at the path nor rewrite it. Nothing that was sent is sent again: a repeated POST may run twice.
+ * A virtual host for every Host header. The processor names the backend and rewrites :path itself, so routes neither match nor
+ * rewrite the path. Envoy repeats no request that it has sent: a repeated POST may run twice.
  */
 export function virtualHost(name: string, { backends, limits }: Config, options: VirtualHostOptions = {}): Message {
   const { retryOnConnectFailure = false, firstRoutes = [], extras = {} } = options;
@@ -52,32 +52,32 @@ export function virtualHost(name: string, { backends, limits }: Config, options:
   };
 }
 
-/** For the virtual host: the largest body, beyond which Envoy answers 413. */
+/** For the virtual host: Envoy answers a larger body with 413. */
 export function bodyLimit({ body }: Config["limits"]): Message {
   return { request_body_buffer_limit: body };
 }
 
-/** What a header of a request is. */
+/** A header of a request, and the value that it must have. */
 export interface HeaderRule {
   readonly name: string;
   readonly exact: string;
 }
 
-/** Requests to a backend of one kind. */
+/** One kind of requests to a backend, and the route for it. */
 export interface BackendRoute {
-  /** The route's. */
+  /** Name of the route. */
   readonly name: string;
   readonly headers: readonly HeaderRule[];
-  /** How long they may take, in ms. */
+  /** How long (ms) such a request may take. */
   readonly bound: number;
 }
 
-/** All the ways to a backend, of which the first that fits is taken. */
+/** The routes to a backend. Envoy takes the first that matches. */
 export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): readonly BackendRoute[] {
   const toBackend = { name: X_MCP_BACKEND, exact: name };
   const get = { name: ":method", exact: "GET" };
   return [
-    // Of GETs the processor lets none on but those that take an event stream (core/accept.ts): Envoy need not read that again.
+    // The processor passes on only those GETs that accept an event stream (core/accept.ts), so the route need not match on that.
     { name: `${name}/listen`, headers: [toBackend, get], bound: listen },
     {
       name: `${name}/subscriptions`,
@@ -88,7 +88,7 @@ export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): r
   ];
 }
 
-/** @param action where to and with which Host, if not to the backend's own cluster as its endpoint is called */
+/** @param action the cluster and the Host, by default the backend's own cluster and the address of its endpoint */
 export function backendRoutes(
   backend: BackendConfig,
   retryOnConnectFailure: boolean,
@@ -106,14 +106,14 @@ function actionFor({ name, host }: BackendConfig): Message {
   return { cluster: name, ...(host === undefined ? { auto_host_rewrite: true } : { host_rewrite_literal: host }) };
 }
 
-/** A session that is not recovered has nothing to look for elsewhere. */
+/** Another endpoint helps only where a lost session is recovered. */
 export function retriesConnectFailure({ onSessionLost }: BackendConfig): boolean {
   return onSessionLost === "recover";
 }
 
 /**
- * envoy.config.route.v3.RetryPolicy. An endpoint that takes no connections was sent nothing. Another one does not know the
- * session, and says so, which begins its recovery: Envoy 1.36 shows the processor no answer of its own.
+ * envoy.config.route.v3.RetryPolicy. Envoy has sent nothing to an endpoint that accepts no connections. Another endpoint answers
+ * that it does not know the session, and the processor recovers it. Envoy 1.36 does not show the processor its own error.
  */
 export const CONNECT_RETRY = {
   retry_on: "connect-failure",
@@ -123,8 +123,8 @@ export const CONNECT_RETRY = {
 } as const;
 
 /**
- * `timeout` bounds the whole answer, event streams too, so it is off; `idle_timeout` bounds a silent backend and
- * `max_stream_duration` the request as a whole.
+ * `timeout` would cut off event streams too, so it is off. `idle_timeout` bounds a silent backend, and `max_stream_duration` the
+ * whole request.
  */
 export function routeTimes(bound: number): Message {
   return times(bound, bound);

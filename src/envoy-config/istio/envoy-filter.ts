@@ -1,4 +1,4 @@
-/** The patches that both modes share: what Istio's own objects cannot say of an Envoy (networking.istio.io EnvoyFilter). */
+/** The patches that both modes share, for what Istio's own objects cannot express (networking.istio.io EnvoyFilter). */
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import {
@@ -28,7 +28,7 @@ import { bodyLimit, undecidedRoute } from "../routes.ts";
 import { outbound } from "./mesh.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";
 
-/** Which of Istio's listeners: those that it makes for a gateway, or for what comes into a sidecar's pod. */
+/** Which of Istio's listeners: those of a gateway, or those for requests into a sidecar's pod. */
 export type Context = "GATEWAY" | "SIDECAR_INBOUND";
 
 /** A port of the Envoys in a context. */
@@ -38,8 +38,8 @@ export interface Place {
 }
 
 /**
- * The annotation: where a gateway gets only the clusters that its routes lead to (PILOT_FILTER_GATEWAY_CLUSTER_CONFIG), it
- * gets the processor's too.
+ * The annotation gives a gateway the processor's cluster, where istiod gives it only the clusters of its routes
+ * (PILOT_FILTER_GATEWAY_CLUSTER_CONFIG).
  */
 export function envoyFilter(owner: Owner, processor: TcpAddress, configPatches: Message[]): MeshObject {
   return meshObject("filter", "EnvoyFilter", owner, {
@@ -50,7 +50,7 @@ export function envoyFilter(owner: Owner, processor: TcpAddress, configPatches: 
   });
 }
 
-/** The clients' port: internal headers are ours alone, and the processor is asked. */
+/** For the clients' port: Envoy removes internal headers of clients, and asks the processor. */
 export function clientPatches(place: Place, config: Config, processor: TcpAddress): Message[] {
   const { origins, health } = config.gateway;
   const { guard } = config.admission;
@@ -61,9 +61,9 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
       ...clientAnswers(),
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
     }),
-    // The last one put first is the first. Ahead of Istio's authentication, as in a bootstrap of ours.
+    // The last patch that inserts first comes first. All are ahead of Istio's authentication, as in a bootstrap of ours.
     ...(guard ? [httpFilter(place, "INSERT_FIRST", localRateLimitFilter(guard, config))] : []),
-    // Istio has one behind its authentication, whose refusals a browser could then not read.
+    // Istio puts its cors filter behind its authentication, whose refusals a browser could not read.
     ...(origins
       ? [
           httpFilter(place, "REMOVE", undefined, CORS_FILTER),
@@ -75,19 +75,19 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
     httpFilter(
       place,
       "INSERT_BEFORE",
-      // The cluster's name would be the :authority, and Node's HTTP/2 resets a stream for the | in it.
+      // By default the cluster's name is the :authority, and Node's HTTP/2 resets a stream for the | in it.
       extProcFilter(config, { cluster_name: outbound(processor), authority: processor.host }),
       ROUTER_FILTER,
     ),
   ];
 }
 
-/** The router's port: no ext_proc. */
+/** For the router's port, without ext_proc. */
 export function egressPatches(place: Place): Message[] {
   return [mergeManager(place, OWN_CALLS), mergeVirtualHost(place, ownAnswers())];
 }
 
-/** What no processor has decided ends in a cluster without endpoints. */
+/** Requests that no processor has decided end in a cluster without endpoints. */
 export function undecidedPatches(context: Context, places: readonly Place[], limits: Config["limits"]): Message[] {
   return [
     { applyTo: "CLUSTER", match: { context }, patch: { operation: "ADD", value: undecidedCluster() } },
@@ -95,7 +95,7 @@ export function undecidedPatches(context: Context, places: readonly Place[], lim
   ];
 }
 
-/** How Envoys reach the processor. Beyond it, DestinationRules. */
+/** How Envoys reach the processor, beside its DestinationRule. */
 export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processor: TcpAddress): Message {
   return mergeCluster(context, outbound(processor), {
     outlier_detection: processorEjection(),
@@ -103,7 +103,7 @@ export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processo
   });
 }
 
-/** How Envoys choose an endpoint of a backend. Not by a DestinationRule, whose outlier detection brings failover of zones. */
+/** How Envoys choose an endpoint of a backend. The outlier detection of a DestinationRule would bring failover between zones. */
 export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
   return mergeCluster(context, outbound(service), {
     load_balancing_policy: overrideHostPolicy(),
@@ -111,7 +111,7 @@ export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
   });
 }
 
-/** Ahead of the routes that are added after it. Istio's own want a header of the processor's. */
+/** Ahead of the routes that later patches add. Istio's own routes match on a header of the processor. */
 export function healthPatches(place: Place, { health }: Config["gateway"]): Message[] {
   return health === undefined ? [] : [addRoute(place, healthRoute(health))];
 }
@@ -120,12 +120,12 @@ export function addRoute(place: Place, route: Message): Message {
   return { applyTo: "HTTP_ROUTE", match: routesOf(place), patch: { operation: "ADD", value: route } };
 }
 
-/** Istio's own. Before those that are added, whatever their order here. */
+/** Removes Istio's own routes. Istio applies it before the patches that add routes, whatever their order here. */
 export function removeRoutes(place: Place): Message {
   return { applyTo: "HTTP_ROUTE", match: routesOf(place), patch: { operation: "REMOVE" } };
 }
 
-/** The route of that name, on whichever port. */
+/** Merges into the route of that name, on any port. */
 export function mergeRoute(context: Context, name: string, route: Message): Message {
   return {
     applyTo: "HTTP_ROUTE",

@@ -27,7 +27,7 @@ import {
   whoGuardsEgress,
 } from "./policies.ts";
 
-/** The objects of each of the two ports. */
+/** Names of the objects of each of the two ports. */
 const CLIENTS = "mcp-gateway";
 const EGRESS = "mcp-egress";
 
@@ -40,13 +40,13 @@ export function gatewayObjects(config: Config, { owner, processor, backends }: G
       owner,
       EGRESS,
       `For the router's own calls. ${whoGuardsEgress(owner)}`,
-      // The mesh's certificates, by which Envoy knows who calls.
+      // By the mesh's certificates Envoy knows who calls.
       serverFor("egress", config.egress.listen, owner.router === undefined ? undefined : { mode: "ISTIO_MUTUAL" }),
     ),
     ...egressPolicy(owner, config.egress.listen.port),
     ...egressRule(owner, config.egress.address),
     virtualService(owner, CLIENTS, backends, retriesOf),
-    // Here it matters which endpoint answers: none but the one that is asked may.
+    // Only the endpoint that the router asks may answer.
     virtualService(owner, EGRESS, backends, () => NO_RETRIES),
     ...backendRules(owner, backends),
     processorRule(owner, processor, config.envoy),
@@ -83,14 +83,14 @@ function clientTls({ gateway: { tls }, istio }: Config): Message | undefined {
 
 const NO_RETRIES = { attempts: 0 };
 
-/** networking.istio.io HTTPRetry, to which istiod adds that hosts which were tried are not tried again. */
+/** networking.istio.io HTTPRetry. istiod adds that a retry goes to no host that was tried. */
 function retriesOf(backend: BackendConfig): Message {
   return retriesConnectFailure(backend)
     ? { attempts: CONNECT_RETRY.num_retries, retryOn: CONNECT_RETRY.retry_on }
     : NO_RETRIES;
 }
 
-/** Where the processor, or on the egress port the router, says that a request goes. */
+/** Routes requests as the processor says, or on the egress port the router. */
 function virtualService(
   owner: Owner,
   gateway: string,
@@ -126,7 +126,7 @@ function matchFor(rules: readonly HeaderRule[]): Message {
   };
 }
 
-/** One for each service, since Istio takes only one. */
+/** One rule for each service, since Istio takes no more. */
 function backendRules(owner: Owner, backends: readonly MeshBackend[]): MeshObject[] {
   const byHost = Map.groupBy(backends, ({ service }) => service.host);
   return [...byHost].map(([host, ports]) =>
@@ -149,7 +149,7 @@ function backendRules(owner: Owner, backends: readonly MeshBackend[]): MeshObjec
   );
 }
 
-/** For the router's sidecar: a gateway's ports are none that it takes for the mesh's by itself. */
+/** For the router's sidecar, which does not use mTLS to the ports of a gateway unless it is told to. */
 function egressRule(owner: Owner, { host, port }: TcpAddress): MeshObject[] {
   if (owner.router === undefined) return [];
   const tls = { mode: "ISTIO_MUTUAL" };
@@ -169,7 +169,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
     ...[clients, egress].map((place) => connectionBuffer(place, config.envoy)),
     ...clientPatches(clients, config, processor),
     ...egressPatches(egress),
-    // The rest of these routes is the VirtualServices'.
+    // The VirtualServices have the rest of these routes.
     ...backends.flatMap(({ backend }) =>
       routesTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, routeTimes(bound))),
     ),

@@ -1,4 +1,4 @@
-/** Where everything is in a mesh, or what a configuration says that a mesh cannot do. */
+/** Where backends, processor and servers are in a mesh, or what a configuration asks that a mesh cannot do. */
 import { isIP } from "node:net";
 import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
@@ -9,7 +9,7 @@ import type { Owner } from "./object.ts";
 export const ISTIO_MODES = ["gateway", "sidecar"] as const;
 export type IstioMode = (typeof ISTIO_MODES)[number];
 
-/** A backend, and the port of the service that it is in the mesh. */
+/** A backend, and the port of its service in the mesh. */
 export interface MeshBackend {
   readonly backend: BackendConfig;
   readonly service: TcpAddress;
@@ -49,7 +49,7 @@ export function inbound(port: number): string {
 
 const NAME = "mcp-router";
 
-/** In a pod, the address of the pod's other containers: Istio forwards there what has come for the pod. */
+/** In a pod, the address of its containers: Istio forwards requests for the pod there. */
 const POD = "127.0.0.1";
 
 export function placeInMesh(config: Config, mode: IstioMode): Placed {
@@ -132,12 +132,12 @@ function ownServer({ backends }: Config, errors: string[]) {
 
 const ONE_SERVICE = "expected one service of the mesh by its full name, such as";
 
-/** A name with its domain: Istio takes one without it for another name, and then no cluster has it. */
+/** Whether the host is a name with its domain. Istio takes a name without it for another, which no cluster has. */
 function isService({ host }: TcpAddress): boolean {
   return isIP(host) === 0 && host.includes(".") && !host.endsWith(".svc");
 }
 
-/** What Istio does in another way, or not. */
+/** Settings that Istio provides in another way, or not at all. */
 function notInMesh({ backends, gateway, egress, identity, istio }: Config, mode: IstioMode): string[] {
   const errors: string[] = [];
   for (const { name, tls } of backends)
@@ -164,8 +164,8 @@ function notInMesh({ backends, gateway, egress, identity, istio }: Config, mode:
 }
 
 /**
- * No `bind` is made of it: with one, EnvoyFilters no longer match the routes of a gateway by their port (they match those of
- * all ports).
+ * Warns where a setting names an address: the Gateway has no `bind`, with which EnvoyFilters would match the routes of all ports of a
+ * gateway.
  */
 function portsAlone({ gateway, egress }: Config): string[] {
   const warn = (setting: string, address: TcpAddress) =>
@@ -177,7 +177,7 @@ function portsAlone({ gateway, egress }: Config): string[] {
   return [...warn("gateway.listen", gateway.listen), ...warn("egress.listen", egress.listen)];
 }
 
-/** What comes for a port that no Sidecar names is passed on as it came. */
+/** The sidecar passes on requests for ports that its Sidecar object does not name, without the router. */
 function wayAround({ gateway: { listen } }: Config, server: TcpAddress): string[] {
   if (listen.port === server.port) return [];
   return [

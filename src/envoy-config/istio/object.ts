@@ -3,7 +3,7 @@ import type { Config } from "../../config/load.ts";
 import type { Message } from "../proto-json.ts";
 
 export interface MeshObject {
-  /** What its reader should know of it, in one line or more. */
+  /** Comment on the object in the YAML, in one line or more. */
   readonly comment: string;
   readonly apiVersion: string;
   readonly kind: string;
@@ -11,7 +11,7 @@ export interface MeshObject {
   readonly spec: Message;
 }
 
-/** The section of mcp-router.yaml, and what the objects are called, so that others in the namespace are other objects. */
+/** The section `istio` of mcp-router.yaml, and the name of the objects, which differs from that of other objects in the namespace. */
 export type Owner = NonNullable<Config["istio"]> & { readonly name: string };
 
 const API = {
@@ -20,7 +20,7 @@ const API = {
   security: "security.istio.io/v1",
 };
 
-/** An object in the namespace of the pods that it is for. */
+/** An object in the namespace of its pods. */
 export function meshObject(
   group: keyof typeof API,
   kind: string,

@@ -1,11 +1,11 @@
-/** Istio's objects that both modes have: connections to services, and tokens. */
+/** Istio's objects of both modes: connections to services, access to the egress port, and tokens. */
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import { PROCESSOR_CONNECT, processorLimits } from "../clusters.ts";
 import { duration, type Message } from "../proto-json.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";
 
-/** Thresholds of a circuit breaker, as Envoy has them. */
+/** Thresholds of Envoy's circuit breakers. */
 interface Limits {
   readonly max_connections: number;
   readonly max_pending_requests: number;
@@ -15,9 +15,9 @@ interface Limits {
 
 interface Connections {
   readonly limits: Limits;
-  /** How long a connection may take, in ms. */
+  /** How long (ms) it may take to connect. */
   readonly connect: number;
-  /** After how many idle ms it is closed. */
+  /** After how many idle ms Envoy closes a connection. */
   readonly idle?: number;
 }
 
@@ -34,7 +34,7 @@ export function connectionPool({ limits, connect, idle }: Connections): Message 
   };
 }
 
-/** For the pods of the selector alone: others may reach the same service in ways of their own. */
+/** For the pods of the selector alone: other pods may have rules of their own for the same service. */
 export function destinationRule(
   owner: Owner,
   comment: string,
@@ -61,8 +61,8 @@ export function processorRule(owner: Owner, { host, port }: TcpAddress, envoy: C
 }
 
 /**
- * Denies rather than allows: what some policy allows, all other policies must allow too. Whoever comes without a certificate
- * has no principal, and is denied as well.
+ * A policy that denies: beside one that allows, every other request of the pods would need a policy that allows it. A caller without a
+ * certificate has no principal, and is denied too.
  */
 export function egressPolicy(owner: Owner, port: number): MeshObject[] {
   if (owner.router === undefined) return [];
@@ -81,7 +81,7 @@ export function egressPolicy(owner: Owner, port: number): MeshObject[] {
   ];
 }
 
-/** For the comment of what has the port of egress: who keeps others from it. */
+/** For the comment of the object with the port of egress: what keeps others from it. */
 export function whoGuardsEgress({ router }: Owner): string {
   return router === undefined
     ? "Whoever reaches it goes around the router, so a NetworkPolicy must let the router alone."
@@ -89,8 +89,8 @@ export function whoGuardsEgress({ router }: Owner): string {
 }
 
 /**
- * Istio refuses a token that is wrong, and lets a request without one pass: the router refuses that (identity.required), by
- * the 401 that tells a client to get one, where an AuthorizationPolicy would say 403.
+ * Istio refuses a wrong token, and passes a request without one. The router refuses that (identity.required) by the 401 that tells a
+ * client to get a token; an AuthorizationPolicy would answer 403.
  */
 export function requestAuthentication({ identity }: Config, owner: Owner): MeshObject[] {
   if (identity.kind !== "jwt" || identity.jwks.kind === "file") return [];
@@ -106,7 +106,7 @@ export function requestAuthentication({ identity }: Config, owner: Owner): MeshO
             issuer,
             audiences,
             jwksUri: jwks.uri.href,
-            // By default Istio takes a token from the query too, where it ends up in logs, and keeps it from the backend.
+            // By default Istio takes a token from the query too, where logs show it, and does not pass it to the backend.
             fromHeaders: [{ name: "Authorization", prefix: "Bearer " }],
             forwardOriginalToken: true,
           },

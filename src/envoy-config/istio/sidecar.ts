@@ -1,6 +1,6 @@
 /**
- * Mode sidecar: the sidecar in front of the one pod of one backend. What comes into a pod can go nowhere else, so a session's
- * pod could not be chosen if there were more.
+ * Mode sidecar: the sidecar in front of the one pod of one backend. A sidecar cannot send requests for its pod to another one, so it
+ * could not choose a session's pod among several.
  */
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
@@ -62,7 +62,7 @@ function patches(config: Config, { processor, backend, server }: SidecarMesh): M
   const clients: Place = { context: CONTEXT, port: config.gateway.listen.port };
   const egress: Place = { context: CONTEXT, port: config.egress.listen.port };
   const host_rewrite_literal = backend.host ?? hostHeader(server, backend);
-  // Istio's own route takes whatever comes, also where the filter is missing.
+  // Istio's own route takes every request, also where the filter is missing.
   const ownRoutes = (place: Place, first: readonly Message[] = []) => [
     removeRoutes(place),
     ...first,

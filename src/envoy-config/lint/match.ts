@@ -1,4 +1,4 @@
-/** Which route Envoy would choose for a request, as far as a route's match can be read (envoy.config.route.v3.RouteMatch). */
+/** Which route Envoy would choose for a request (envoy.config.route.v3.RouteMatch), from the conditions that can be judged here. */
 import type { ProtoView } from "./proto-view.ts";
 
 export interface SampleRequest {
@@ -7,7 +7,7 @@ export interface SampleRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The first route of a virtual host that takes the request. Conditions that cannot be judged here count as not met. */
+/** The first route of a virtual host that matches the request. Conditions that cannot be judged here count as not met. */
 export function chooseRoute(virtualHost: ProtoView, request: SampleRequest): ProtoView | undefined {
   return virtualHost
     .get("routes")
@@ -15,7 +15,7 @@ export function chooseRoute(virtualHost: ProtoView, request: SampleRequest): Pro
     .find((route) => matches(route.get("match"), request));
 }
 
-/** Fields of a RouteMatch beside path and headers: they depend on more than a sample request says. */
+/** Fields of a RouteMatch that depend on more than a sample request has. */
 const OTHER_CONDITIONS = [
   "query_parameters",
   "grpc",
@@ -28,7 +28,7 @@ const OTHER_CONDITIONS = [
   "path_match_policy",
 ];
 
-/** Whether a RouteMatch takes the request. Conditions that cannot be judged here count as not met. */
+/** Whether a RouteMatch matches the request. Conditions that cannot be judged here count as not met. */
 export function matches(match: ProtoView, { path, headers }: SampleRequest): boolean {
   if (OTHER_CONDITIONS.some((field) => match.get(field).exists)) return false;
   return (
@@ -53,7 +53,7 @@ function matchesPath(match: ProtoView, path: string): boolean {
   return regex !== undefined && matchesRegex(regex, path) === true;
 }
 
-/** The conditions of a HeaderMatcher on a value. A matcher without any is as with present_match: true. */
+/** The conditions of a HeaderMatcher on a value. A matcher without any means present_match: true. */
 const VALUE_CONDITIONS = [
   "string_match",
   "range_match",
@@ -64,7 +64,7 @@ const VALUE_CONDITIONS = [
   "safe_regex_match",
 ];
 
-/** envoy.config.route.v3.HeaderMatcher. A header that is absent takes no inverted matcher either, unless it is to count as empty. */
+/** envoy.config.route.v3.HeaderMatcher. An absent header matches no inverted matcher either, unless it counts as empty. */
 export function matchesHeader(matcher: ProtoView, headers: SampleRequest["headers"]): boolean {
   const value = headers[matcher.get("name").text?.toLowerCase() ?? ""];
   const invert = matcher.get("invert_match").isTrue;
@@ -77,7 +77,7 @@ export function matchesHeader(matcher: ProtoView, headers: SampleRequest["header
   return taken !== undefined && taken !== invert;
 }
 
-/** Whether the condition on the value is met; undefined = it cannot be judged here. */
+/** Whether the value meets the condition; undefined: it cannot be judged here. */
 function matchesValue(matcher: ProtoView, value: string): boolean | undefined {
   const string = matcher.get("string_match");
   const fold = string.get("ignore_case").isTrue ? (text: string) => text.toLowerCase() : (text: string) => text;
@@ -104,8 +104,8 @@ function inRange(range: ProtoView, value: string): boolean {
 }
 
 /**
- * Whether the whole text matches: RE2's syntax, near enough JavaScript's but for flags at its start; undefined for what
- * JavaScript cannot read.
+ * Whether the whole text matches; undefined where JavaScript cannot read the regex. RE2's syntax differs in the flags at its start,
+ * and hardly elsewhere.
  */
 export function matchesRegex(regex: string, text: string): boolean | undefined {
   const [opening = "", flags] = /^\(\?([is]+)\)/.exec(regex) ?? [];

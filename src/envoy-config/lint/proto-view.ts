@@ -1,14 +1,14 @@
 /**
- * Read access to a message in proto3 JSON that somebody else wrote: any part may be absent or of the wrong type, and
- * fields may be named as in the .proto file or in camelCase. Nothing here throws.
+ * Read access to a message in proto3 JSON from outside: any part may be absent or have the wrong type, and fields may be named as
+ * in the .proto file or in camelCase. Nothing here throws.
  */
 
 const MISSING: unknown = undefined;
 
-/** A place in the document, and what is there. */
+/** A place in the document, and the value there. */
 export class ProtoView {
   readonly value: unknown;
-  /** As `static_resources.listeners[0].name`. */
+  /** Such as `static_resources.listeners[0].name`. */
   readonly path: string;
 
   constructor(value: unknown, path: string) {
@@ -16,7 +16,7 @@ export class ProtoView {
     this.path = path;
   }
 
-  /** Absent, or null, which proto3 JSON takes for absent. */
+  /** False also for null, which means absent in proto3 JSON. */
   get exists(): boolean {
     return this.value !== undefined && this.value !== null;
   }
@@ -31,7 +31,7 @@ export class ProtoView {
     return fields.split(".").reduce<ProtoView>((view, field) => view.#field(field), this);
   }
 
-  /** The value of a map's key, which is never renamed and may hold dots. */
+  /** The value of a map's key, which has one spelling and may hold dots. */
   key(key: string): ProtoView {
     return new ProtoView(ownValue(this.value, key), `${this.path}["${key}"]`);
   }
@@ -52,13 +52,13 @@ export class ProtoView {
     return typeof this.value === "string" ? this.value : undefined;
   }
 
-  /** Also of an integer in quotes, as proto3 JSON prints 64 bits. */
+  /** Also an integer in quotes, as proto3 JSON prints 64 bits. */
   get number(): number | undefined {
     if (typeof this.value === "number") return this.value;
     return this.text !== undefined && /^\d+$/.test(this.text) ? Number(this.text) : undefined;
   }
 
-  /** Written as true. Envoy's runtime also takes the text. */
+  /** True, or the text, which Envoy's runtime takes too. */
   get isTrue(): boolean {
     return this.value === true || this.value === "true";
   }
