@@ -66,6 +66,18 @@ export default {
     only("contract-of-locks", "^src/locks/(locks|semaphore)\\.ts$", [], "a contract knows no implementation"),
     only("core-json", "^src/core/json/", [], "bytes of JSON, nothing of JSON-RPC and MCP"),
     only(
+      "core-rpc",
+      "^src/core/rpc/",
+      ["^src/core/json/"],
+      "JSON-RPC messages know JSON, and nothing of MCP's methods",
+    ),
+    only(
+      "core-mcp",
+      "^src/core/mcp/",
+      ["^src/core/(json|rpc)/", "^src/core/(header-value|routes)\\.ts$"],
+      "MCP's methods know JSON-RPC, and nothing of HTTP and Envoy",
+    ),
+    only(
       "core-sse",
       "^src/core/sse/",
       ["^src/core/bytes\\.ts$"],

@@ -1,5 +1,6 @@
 /** The second decision, from the body: what kind of traffic a message is, or why it is refused. Pure. */
 
+import { headerValue } from "./header-value.ts";
 import { MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION } from "./headers.ts";
 import type { HeaderFields } from "./http.ts";
 import type { Span } from "./json/span.ts";
@@ -8,13 +9,13 @@ import { classify, classifyBatch } from "./mcp/era.ts";
 import { isOfSessions, methodFault, tooLong } from "./mcp/method-fault.ts";
 import { INITIALIZE } from "./mcp/methods.ts";
 import { type StateChangeAt, stateChangeOf, stateChangesOf } from "./mcp/session-state.ts";
-import { headerValue, subjectOf } from "./mcp/subjects.ts";
+import { subjectOf } from "./mcp/subjects.ts";
 import type { Reject } from "./reject.ts";
 import type { RequestPolicy } from "./routes.ts";
 import type { Body, Message } from "./rpc/message.ts";
 import { readBody } from "./rpc/read.ts";
 
-/** What Envoy, its filters and its logs are told of a message: header values, percent-encoded. */
+/** What headers tell Envoy, its filters and its logs of a message: values, percent-encoded. */
 export interface Labels {
   readonly method: string | undefined;
   readonly name: string | undefined;
@@ -45,8 +46,8 @@ export type MessageKind =
 
 const NO_LABELS: Labels = { method: undefined, name: undefined };
 /**
- * Of a batch whose messages differ in what they say. It must say something: a policy that refuses a method or a name would
- * otherwise be walked around by two brackets. Who has such a policy refuses the method "batch" as well.
+ * Labels of a batch whose messages differ in method or name. It needs some: two brackets would otherwise get a request past a policy
+ * that refuses a method or a name. Such a policy must refuse the method "batch" as well.
  */
 const BATCH_LABELS: Labels = { method: "batch", name: undefined };
 
@@ -127,8 +128,8 @@ function inBatchFault(message: Message): string | undefined {
 }
 
 /**
- * What Envoy is told of a message, or why it cannot be: labels become request headers, and one that was cut short could slip
- * past a policy that looks at it. Texts that are too long by themselves do not get here (`methodFault`).
+ * The labels of a message, or why it has none. Labels become request headers; one that was cut short could slip past a policy that
+ * reads it. `methodFault` has refused texts that are too long before they are encoded.
  */
 function labelsOf(message: Message, limits: RequestPolicy["limits"]): Labels | string {
   if (message.kind === "response") return NO_LABELS;

@@ -20,7 +20,7 @@ import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } f
 import type { Backend } from "./routes.ts";
 import type { BackendSession } from "./session.ts";
 
-/** Where a request goes, and what it is told of its session. */
+/** Where a request goes, and the session that its headers name. */
 export interface Destination {
   readonly backend: Backend;
   /** The request's query with its question mark, or "". */
@@ -28,7 +28,7 @@ export interface Destination {
   readonly labels: Labels | undefined;
   /** `x-mcp-session`; undefined outside a session. */
   readonly sessionTag: string | undefined;
-  /** `x-mcp-principal`; undefined of nobody's request. */
+  /** `x-mcp-principal`; undefined for an anonymous request. */
   readonly principalTag: string | undefined;
   /** The backend's session and its endpoint; undefined where any endpoint will do. */
   readonly pin: BackendSession | undefined;
@@ -41,9 +41,9 @@ const NONE: readonly string[] = [];
 
 /** Headers of a request that do not go on, by why. */
 export interface Watched {
-  /** They say what only we may say. */
+  /** Headers that only the processor may set. */
   readonly spoofed: readonly string[];
-  /** They say of which page the request is: where no Origin does, nothing that a server would refuse it by. */
+  /** Headers that name the calling page. Empty without an Origin: no server refuses a request by the others alone. */
   readonly page: readonly string[];
 }
 
@@ -64,8 +64,8 @@ export function saysToBeUs(clientId: string): boolean {
 }
 
 /**
- * What a GET must not say where the stream that it opens again was of a session that is gone: a server would bind the new
- * stream to an event that it does not know, and send nothing on it.
+ * Headers to drop from a GET that resumes a stream of a lost backend session. A server would bind the new stream to an event that
+ * it does not know, and send nothing on it.
  */
 export function staleResumption(headers: HeaderFields): readonly string[] {
   return headers.get(LAST_EVENT_ID) === undefined ? [] : [LAST_EVENT_ID];
@@ -78,12 +78,12 @@ export function strip(spoofed: readonly string[]): Verdict {
 
 /**
  * Sends a request to its backend: route, pin, path, session and labels, all from us and none from the client.
- * @param mustNotPass headers of the request that must not go on as they are: spoofed ones, the client's session id, and what
- * is of a session that is gone
+ * @param headersToRemove headers of the request that must not go on as they are: spoofed ones, the client's session id, and
+ * those that belong to a lost session
  */
 export function forward(
   { backend, query, labels, sessionTag, principalTag, pin }: Destination,
-  mustNotPass: readonly string[],
+  headersToRemove: readonly string[],
 ): Verdict {
   const set: Header[] = [
     [":path", backend.path + query],
@@ -92,11 +92,11 @@ export function forward(
   if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
   describeTo(set, sessionTag, labels);
-  const remove = mustNotPass.filter((name) => !set.some(([taken]) => taken === name));
+  const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
 }
 
-/** Adds what Envoy, its filters and the log are told of a request: its session, and what it asks for. */
+/** Adds the headers that tell Envoy, its filters and the log of a request's session and method. */
 export function describeTo(headers: Header[], sessionTag: string | undefined, labels: Labels | undefined): void {
   if (sessionTag !== undefined) headers.push([X_MCP_SESSION, sessionTag]);
   if (labels?.method !== undefined) headers.push([X_MCP_METHOD, labels.method]);

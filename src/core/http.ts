@@ -5,18 +5,18 @@ import { EVENT_STREAM } from "./headers.ts";
 export interface HeaderFields {
   /** The value, as latin1; several fields of one name are joined with ", " (RFC 9110 §5.3). */
   get(name: string): string | undefined;
-  /** Those of the names that are there, each once. Much cheaper than to ask for each. */
+  /** Those of the names that are there, each once. Much cheaper than asking for each. */
   present(names: HeaderNames): readonly string[];
   /** All fields, in their order, pseudo-header fields too. */
   entries(): Iterable<Header>;
-  /** Bytes of memory that they take. */
+  /** Bytes of memory that the fields take. */
   readonly size: number;
 }
 
 /** Names of headers to look for, in lower case. */
 export class HeaderNames {
   readonly names: readonly string[];
-  /** Bit n: one of them has a length of n, modulo 32. A header of another length is none of them. */
+  /** Bit n is set where a name has the length n, modulo 32. A header of another length matches no name. */
   readonly lengths: number;
 
   constructor(names: readonly string[]) {
@@ -55,12 +55,12 @@ export type Header = readonly [name: string, value: string];
 /** field-value of RFC 9110 §5.5, in latin1: no control characters but the tab. */
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Whether Envoy takes a text, of latin1, for the value of a header. */
+/** Whether Envoy accepts a text (latin1) as the value of a header. */
 export function isFieldValue(text: string): boolean {
   return FIELD_VALUE.test(text);
 }
 
-/** What Envoy is to do with the phase that it asked about. */
+/** Tells Envoy what to do with the phase that it asked about. */
 export type Verdict =
   /** Go on as it is. */
   | { readonly kind: "continue" }

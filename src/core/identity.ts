@@ -1,4 +1,4 @@
-/** Who a request is from, by what stands ahead of the processor and checked it. Pure. */
+/** Tells who a request is from, by what a filter or proxy ahead of the processor has checked. Pure. */
 import { assertNever } from "./assert-never.ts";
 import type { Claims, HeaderFields } from "./http.ts";
 
@@ -7,7 +7,7 @@ export type Identity =
   | { readonly kind: "none" }
   /** Claims that Envoy's jwt_authn filter verified. */
   | { readonly kind: "jwt"; readonly issuer: string; readonly required: boolean }
-  /** A header that whoever is ahead of the processor sets, over a client's copy. Its name is lower case. */
+  /** A header that a filter or proxy ahead of the processor sets, over a client's copy. Its name is lower case. */
   | { readonly kind: "header"; readonly name: string; readonly required: boolean };
 
 /**
@@ -17,12 +17,12 @@ export type Identity =
  */
 export const JWT_METADATA = { namespace: "envoy.filters.http.jwt_authn", key: "payload" } as const;
 
-/** What `www-authenticate` says where the processor refuses a request without a principal (RFC 6750 §3). */
+/** Value of `www-authenticate` where the processor refuses a request without a principal (RFC 6750 §3). */
 export const BEARER_CHALLENGE = "Bearer";
 
 /**
- * What names the principal of a request; undefined where it has none. Never a part of a token's own bytes, which change
- * whenever it is refreshed. Claims of an issuer other than the configured one are none.
+ * The texts that name the principal of a request; undefined where it has none. A token's own bytes are never among them: they
+ * change whenever it is refreshed. Claims of an issuer other than the configured one do not count.
  */
 export function principalNames(
   headers: HeaderFields,
@@ -50,9 +50,9 @@ function nonEmpty(value: string | undefined): readonly string[] | undefined {
 }
 
 /**
- * Whether a request is refused for who it is from. Envoy refuses most such requests first; one that it does not check, or that
- * it takes for one without a token, must not go on: a backend may take the token all the same.
- * @param names of its principal
+ * Whether a request is refused for want of a principal. Envoy refuses most such requests first. A request that Envoy does not
+ * check, or reads as one without a token, must not go on: a backend may accept its token.
+ * @param names of the request's principal
  * @param query with its question mark, or ""
  */
 export function mustAuthenticate(
@@ -69,7 +69,7 @@ export function mustAuthenticate(
     case "jwt": {
       const authorization = headers.get("authorization");
       if (names === undefined) return identity.required || isBearer(authorization) || hasTokenIn(query);
-      // Verified is one token: of several the backend may take another.
+      // Envoy has verified one token. If there are several, the backend may take another one.
       return authorization?.includes(",") === true || hasTokenIn(query);
     }
     default:
@@ -77,20 +77,20 @@ export function mustAuthenticate(
   }
 }
 
-/** The scheme is compared without its case (RFC 9110 §11.1); Envoy's jwt_authn compares it as it is written. Of repeated fields: any. */
+/** Schemes have no case (RFC 9110 §11.1), though Envoy's jwt_authn compares it. Any of repeated fields counts. */
 function isBearer(authorization: string | undefined): boolean {
   return authorization !== undefined && /(?:^|,)\s*bearer(?:\s|$)/i.test(authorization);
 }
 
 /**
- * The name of a parameter that a server may read as access_token. ASP.NET compares names without their case; PHP takes spaces away
- * ahead of a name, and reads ".", " " and "[" in it as "_".
+ * The name of a parameter that a server may read as access_token. ASP.NET ignores case; PHP drops spaces in front of a name, and
+ * reads ".", " " and "[" in it as "_".
  */
 const TOKEN_PARAMETER = /^ *access[_. []token(?:$|[[\0])/i;
 
 /**
- * A token in the query (RFC 6750 §2.3): MCP forbids it, and Envoy is told not to look there. Some servers (older ones of Python and
- * Ruby) part parameters by ";" too.
+ * Whether the query has a token (RFC 6750 §2.3). MCP forbids it, and Envoy is told not to look there. Some servers (older ones in
+ * Python and Ruby) also separate parameters by ";".
  */
 function hasTokenIn(query: string): boolean {
   if (query === "") return false;

@@ -1,7 +1,7 @@
 /** Whose a session is. Pure. */
 import type { Route } from "./routes.ts";
 
-/** What of a session says who may use it, and where. */
+/** The members of a session that say who may use it, and where. */
 export interface Owned {
   /** Digest of the principal that began it; empty where there was none. */
   readonly owner: string;
@@ -10,8 +10,8 @@ export interface Owned {
 }
 
 /**
- * Whether a request on this route by this principal may use a session. Whoever may not is told that there is none, so that
- * a leaked id says nothing; the session lives on, so that it cannot be ended by who holds no more than its id.
+ * Whether a request on this route by this principal may use a session. Otherwise the answer says that there is no such session, so
+ * that a leaked id tells nothing. The session lives on: nobody can end it with its id alone.
  */
 export function mayUse({ owner, route }: Owned, onRoute: Route, principal: string): boolean {
   return route === onRoute.path && owner === principal;

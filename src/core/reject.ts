@@ -21,13 +21,13 @@ import { BEARER_CHALLENGE } from "./identity.ts";
 /** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
 export type Reject =
   | { readonly reason: "host-not-allowed" | "origin-not-allowed" }
-  | { readonly reason: "no-route" | "method-not-allowed" | "not-acceptable" | "content-type" | "content-encoding" }
-  | { readonly reason: "not-json" | "unauthenticated" }
+  | { readonly reason: "not-acceptable" | "content-type" | "content-encoding" | "not-json" }
+  | { readonly reason: "no-route" | "method-not-allowed" | "unauthenticated" }
   | {
       readonly reason: "body-too-large" | "session-unknown" | "session-required";
       readonly id?: Id;
     }
-  /** `inBand`: to a request in a session, whose client some SDKs end by any other status than 200. */
+  /** `inBand`: answers a request in a session with 200. Some SDKs end the session at any other status. */
   | { readonly reason: "store-unavailable"; readonly id?: Id; readonly inBand?: boolean }
   /** A cap of `admission`: on all sessions, on those of one principal, on those of anonymous callers, on initializes that wait. */
   | {
@@ -43,11 +43,11 @@ export type Reject =
     }
   /** The modern era has no such method. */
   | { readonly reason: "method-unknown"; readonly id?: Id }
-  /** A request was sent again, and what came back did not come whole: it may have run. */
+  /** A request was sent again and may have run, but its answer did not come whole. */
   | { readonly reason: "answer-lost"; readonly id?: Id }
-  /** The backend of a parked session can begin no other one now. */
+  /** The backend of a parked session cannot begin another one now. */
   | { readonly reason: "backend-unavailable"; readonly id?: Id }
-  /** The backend answered by a redirect, at which some clients would go around the gateway. */
+  /** The backend answered with a redirect. Some clients would follow it around the gateway. */
   | { readonly reason: "backend-redirects"; readonly id?: Id }
   /** The backend gave different session ids for one session. */
   | { readonly reason: "session-ambiguous"; readonly id?: Id }
@@ -57,58 +57,65 @@ export type RejectReason = Reject["reason"];
 
 type Id = string | undefined;
 
-/** Where to is in the router's log alone: it is the backend's own address. */
+/** The router's log alone says where to: that is the backend's own address. */
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
 
 const STORE_UNAVAILABLE = "Session store unavailable";
 
-/** ms after which a client is told to come again while the store is away. Whole seconds, as `Retry-After` takes no others. */
+/** ms after which a client may try again while the store is away. `Retry-After` takes whole seconds only. */
 export const STORE_RETRY_AFTER_MS = 1_000;
+
+/** Answers that are the same for every request, but for its id. */
+const FIXED = {
+  "host-not-allowed": [403, INVALID_REQUEST, "Host not allowed: gateway.hosts lists those that are"],
+  "origin-not-allowed": [403, INVALID_REQUEST, "Origin not allowed: gateway.origins lists those that are"],
+  "not-acceptable": [406, INVALID_REQUEST, "Not acceptable: a GET must accept text/event-stream"],
+  "content-type": [
+    415,
+    INVALID_REQUEST,
+    "Unsupported media type: content-type must be application/json, its charset utf-8 or not named",
+  ],
+  "content-encoding": [415, INVALID_REQUEST, "Unsupported media type: the body must not be encoded"],
+  "body-too-large": [413, INVALID_REQUEST, "Request body too large"],
+  "not-json": [400, PARSE_ERROR, "Parse error: the body is not JSON"],
+  // MCP 2026-07-28, basic/transports: 404 is for methods there, since it has no sessions that could be gone.
+  "method-unknown": [404, METHOD_NOT_FOUND, "Method not found"],
+  "session-required": [400, INVALID_REQUEST, "Bad Request: Mcp-Session-Id header is required"],
+  "session-unknown": [404, SESSION_NOT_FOUND, "Session not found"],
+  // It must not invite the client to send the request again, nor look like a lost session, after which clients do that too.
+  "answer-lost": [502, INTERNAL_ERROR, ANSWER_LOST],
+  "backend-unavailable": [503, INTERNAL_ERROR, BACKEND_UNAVAILABLE],
+  "session-ambiguous": [502, INTERNAL_ERROR, "Backend gave different session ids"],
+  "backend-redirects": [502, INTERNAL_ERROR, BACKEND_REDIRECTS],
+  internal: [500, INTERNAL_ERROR, "Internal error"],
+} as const satisfies Partial<Record<RejectReason, readonly [status: number, code: number, message: string]>>;
+
+function isFixed(reject: Reject): reject is Extract<Reject, { reason: keyof typeof FIXED }> {
+  return Object.hasOwn(FIXED, reject.reason);
+}
 
 /** Maps a refusal to its answer. */
 export function answer(reject: Reject): Reply {
+  if (isFixed(reject)) {
+    const [status, code, message] = FIXED[reject.reason];
+    return jsonRpcError(reject.reason, status, code, message, "id" in reject ? reject.id : undefined);
+  }
   const { reason } = reject;
   switch (reason) {
-    case "host-not-allowed":
-      return jsonRpcError(reason, 403, INVALID_REQUEST, "Host not allowed: gateway.hosts lists those that are");
-    case "origin-not-allowed":
-      return jsonRpcError(reason, 403, INVALID_REQUEST, "Origin not allowed: gateway.origins lists those that are");
     case "no-route":
       return plain(reason, 404, "Not Found");
     case "method-not-allowed":
       return plain(reason, 405, "Method Not Allowed", [["allow", ENDPOINT_METHODS]]);
-    case "not-acceptable":
-      return jsonRpcError(reason, 406, INVALID_REQUEST, "Not acceptable: a GET must accept text/event-stream");
-    case "content-type":
-      return jsonRpcError(
-        reason,
-        415,
-        INVALID_REQUEST,
-        "Unsupported media type: content-type must be application/json, its charset utf-8 or not named",
-      );
-    case "content-encoding":
-      return jsonRpcError(reason, 415, INVALID_REQUEST, "Unsupported media type: the body must not be encoded");
     case "unauthenticated":
       return jsonRpcError(reason, 401, INVALID_REQUEST, AUTHENTICATION_REQUIRED, undefined, [
         ["www-authenticate", BEARER_CHALLENGE],
       ]);
-    case "body-too-large":
-      return jsonRpcError(reason, 413, INVALID_REQUEST, "Request body too large", reject.id);
-    case "not-json":
-      return jsonRpcError(reason, 400, PARSE_ERROR, "Parse error: the body is not JSON");
     case "invalid-request":
       return jsonRpcError(reason, 400, INVALID_REQUEST, `Invalid request: ${reject.detail}`, reject.id);
     case "header-mismatch":
       return jsonRpcError(reason, 400, HEADER_MISMATCH, `Header mismatch: ${reject.detail}`, reject.id);
     case "invalid-envelope":
       return jsonRpcError(reason, 400, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
-    // MCP 2026-07-28, basic/transports: 404 is for methods there, since it has no sessions that could be gone.
-    case "method-unknown":
-      return jsonRpcError(reason, 404, METHOD_NOT_FOUND, "Method not found", reject.id);
-    case "session-required":
-      return jsonRpcError(reason, 400, INVALID_REQUEST, "Bad Request: Mcp-Session-Id header is required", reject.id);
-    case "session-unknown":
-      return jsonRpcError(reason, 404, SESSION_NOT_FOUND, "Session not found", reject.id);
     case "store-unavailable":
       if (reject.inBand && reject.id !== undefined) {
         const data = `{"retryAfterMs":${STORE_RETRY_AFTER_MS}}`;
@@ -117,7 +124,7 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 503, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [
         ["retry-after", String(STORE_RETRY_AFTER_MS / 1_000)],
       ]);
-    // Not how many there are, nor under which cap: it would tell one client of the others.
+    // Neither the number of sessions nor the cap is told: that would tell one client of the others.
     case "sessions-exhausted":
     case "principal-exhausted":
     case "anonymous-exhausted":
@@ -125,17 +132,6 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 503, SERVER_BUSY, "Session limit reached", reject.id, [
         ["retry-after", String(reject.retryAfter)],
       ]);
-    // No invitation to send it again; nor may it look like a lost session, after which clients do that too.
-    case "answer-lost":
-      return jsonRpcError(reason, 502, INTERNAL_ERROR, ANSWER_LOST, reject.id);
-    case "backend-unavailable":
-      return jsonRpcError(reason, 503, INTERNAL_ERROR, BACKEND_UNAVAILABLE, reject.id);
-    case "session-ambiguous":
-      return jsonRpcError(reason, 502, INTERNAL_ERROR, "Backend gave different session ids", reject.id);
-    case "backend-redirects":
-      return jsonRpcError(reason, 502, INTERNAL_ERROR, BACKEND_REDIRECTS, reject.id);
-    case "internal":
-      return jsonRpcError(reason, 500, INTERNAL_ERROR, "Internal error", reject.id);
     default:
       return assertNever(reason);
   }
@@ -151,7 +147,7 @@ function jsonRpcError(
   /** JSON text of the error's data. */
   data?: string,
 ): Reply {
-  // The id goes back as it was written: no parse and print in between, so 9007199254740993 and "é" stay what they are.
+  // The id goes back as it was written: parsing and printing would change 9007199254740993.
   const idMember = id === undefined ? "" : `"id":${id},`;
   const dataMember = data === undefined ? "" : `,"data":${data}`;
   const body = `{"jsonrpc":"2.0",${idMember}"error":{"code":${code},"message":${JSON.stringify(message)}${dataMember}}}`;

@@ -1,8 +1,8 @@
 /** What a client says of itself in an initialize: `params.clientInfo` (MCP 2025-11-25, lifecycle, "Initialization"). Pure. */
+import { headerValueStart } from "../header-value.ts";
 import { Keys } from "../json/keys.ts";
 import { OPEN_BRACE, Scanner } from "../json/scan.ts";
 import type { Span } from "../json/span.ts";
-import { headerValueStart } from "./subjects.ts";
 
 /** Bytes of a header value. Together with the space between them below the 200 characters that the access log keeps of a claim. */
 const LONGEST_NAME = 128;

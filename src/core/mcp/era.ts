@@ -1,7 +1,7 @@
 import { Buffer, isUtf8 } from "node:buffer";
-import type { Envelope, Message } from "../rpc/message.ts";
+import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION, type Envelope, type Message } from "../rpc/message.ts";
 import { INITIALIZE } from "./methods.ts";
-import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION, SUBJECTS, subjectOf } from "./subjects.ts";
+import { SUBJECTS, subjectOf } from "./subjects.ts";
 
 /** The first revision without sessions. Revisions are ISO dates, so they compare as text. */
 const FIRST_MODERN_VERSION = "2026-07-28";

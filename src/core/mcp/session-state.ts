@@ -1,5 +1,4 @@
-/** What a session's backend must be told again when it has lost the session, beside its initialize. Pure. */
-
+/** Requests that a backend must get again after it has lost the session, besides its initialize. Pure. */
 import type { Span } from "../json/span.ts";
 import type { Message } from "../rpc/message.ts";
 
@@ -8,20 +7,20 @@ export interface StateChangeAt {
   readonly kind: "level" | "subscribe" | "unsubscribe";
   /** Where its params stand in the body. */
   readonly params: Span;
-  /** Of a subscription: the resource. */
+  /** The resource of a subscription; otherwise empty. */
   readonly uri: string;
 }
 
-/** Those of a batch; undefined where there are none, as in most. */
+/** The state changes in a batch; undefined where there are none. */
 export function stateChangesOf(messages: readonly Message[]): readonly StateChangeAt[] | undefined {
-  let notes: StateChangeAt[] | undefined;
+  let changes: StateChangeAt[] | undefined;
   for (const message of messages) {
-    const note = stateChangeOf(message);
-    if (!note) continue;
-    notes ??= [];
-    notes.push(note);
+    const change = stateChangeOf(message);
+    if (!change) continue;
+    changes ??= [];
+    changes.push(change);
   }
-  return notes;
+  return changes;
 }
 
 export function stateChangeOf(message: Message): StateChangeAt | undefined {

@@ -4,6 +4,10 @@
  */
 import type { Span, StringAt } from "../json/span.ts";
 
+/** The keys in `params._meta` that make up the envelope of a modern request. MCP 2026-07-28, basic/index, "_meta". */
+export const ENVELOPE_VERSION = "io.modelcontextprotocol/protocolVersion";
+export const ENVELOPE_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
+
 /** The per-request envelope of the modern era, `params._meta`. Keys: MCP 2026-07-28, basic/index, "_meta". */
 export interface Envelope {
   /** `io.modelcontextprotocol/protocolVersion`: undefined = absent, null = there but no string. */

@@ -12,8 +12,16 @@ import {
   Scanner,
 } from "../json/scan.ts";
 import type { StringAt } from "../json/span.ts";
-import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION } from "../mcp/subjects.ts";
-import type { Body, Envelope, Message, Params, ReadLimits, Unreadable } from "./message.ts";
+import {
+  type Body,
+  ENVELOPE_CAPABILITIES,
+  ENVELOPE_VERSION,
+  type Envelope,
+  type Message,
+  type Params,
+  type ReadLimits,
+  type Unreadable,
+} from "./message.ts";
 
 /**
  * The members that are read. Each may be there once: of two, another parser may take the other one, and then what was

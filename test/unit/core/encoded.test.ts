@@ -1,12 +1,12 @@
 /** What is made of texts that are too long, and of keys: nothing. Counted by what is encoded and decoded. */
 import { afterEach, expect, test, vi } from "vitest";
 import { classifyMessage } from "../../../src/core/classify-message.ts";
-import { headerValue } from "../../../src/core/mcp/subjects.ts";
+import { headerValue } from "../../../src/core/header-value.ts";
 import { fields } from "./fields.ts";
 import { POLICY } from "./policy.ts";
 
-vi.mock("../../../src/core/mcp/subjects.ts", async (original) => {
-  const names = await original<typeof import("../../../src/core/mcp/subjects.ts")>();
+vi.mock("../../../src/core/header-value.ts", async (original) => {
+  const names = await original<typeof import("../../../src/core/header-value.ts")>();
   return { ...names, headerValue: vi.fn(names.headerValue) };
 });
 
