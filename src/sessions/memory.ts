@@ -1,29 +1,24 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import { brake, type Debt } from "../core/brake.ts";
 import type { SessionKey } from "./id.ts";
-import { stateBytes } from "./record.ts";
+import { withChange } from "./remembered.ts";
 import {
   type Binding,
   bindingOf,
   firstLife,
   type Lifespan,
-  MAX_STATE_BYTES,
-  MAX_SUBSCRIPTIONS,
-  NO_STATE,
   type Patience,
   parkedBinding,
   REAP_GRACE_MS,
   type Session,
-  type SessionState,
   type SessionStore,
-  type StateChange,
   touchDueAfter,
   touchSlack,
 } from "./store.ts";
 
-/** How often sessions that nobody has reaped in time are looked for, in ms. */
+/** ms between two sweeps for expired sessions that nothing has reaped in time. */
 const SWEEP_INTERVAL_MS = 10_000;
-/** Sessions looked at in one turn of the event loop: well below a millisecond. */
+/** Sessions that one turn of the event loop looks at: well below a millisecond. */
 const SWEEP_SLICE = 1_000;
 
 export interface MemoryStoreOptions extends Lifespan {
@@ -31,7 +26,7 @@ export interface MemoryStoreOptions extends Lifespan {
   readonly now?: () => number;
 }
 
-/** When a session was touched that never was. */
+/** `touchedAt` of a session that was never touched. */
 const NEVER = Number.NEGATIVE_INFINITY;
 
 const NEVER_AWAY: Patience = { again: async () => false, leave: () => undefined };
@@ -45,39 +40,51 @@ interface Entry {
   readonly debts: Map<string, Debt>;
 }
 
+/** The sessions, and what each operation needs to know of them. */
+interface Sessions {
+  readonly entries: Map<SessionKey, Entry>;
+  readonly now: () => number;
+  readonly live: (key: SessionKey) => Entry | undefined;
+  /** Whether an expired session is too old even for `reap`. */
+  readonly forgotten: (entry: Entry) => boolean;
+}
+
 export interface MemoryStore extends SessionStore {
-  /** Sessions held in memory: those alive, and those expired that were not reaped. */
+  /** Number of sessions in memory: live ones, and expired ones that were not reaped. */
   readonly size: number;
 }
 
-/** Makes an empty store. Its sweeper never keeps the process alive. */
+/** Creates an empty store. Its sweeper does not keep the process alive. */
 export function memoryStore({ now = () => performance.now(), ...lifespan }: MemoryStoreOptions): MemoryStore {
   const entries = new Map<SessionKey, Entry>();
-  const { idle, lifetime } = lifespan;
-  const slack = touchSlack({ idle });
-  const touchAfter = touchDueAfter(lifespan);
-
-  const live = (key: SessionKey): Entry | undefined => {
-    const entry = entries.get(key);
-    return entry && now() < entry.expiresAt ? entry : undefined;
+  const sessions: Sessions = {
+    entries,
+    now,
+    live(key) {
+      const entry = entries.get(key);
+      return entry && now() < entry.expiresAt ? entry : undefined;
+    },
+    forgotten: ({ expiresAt }) => now() >= expiresAt + REAP_GRACE_MS,
   };
-  const forgotten = ({ expiresAt }: Entry) => now() >= expiresAt + REAP_GRACE_MS;
-  const sweeper = sweepInSlices(entries, forgotten);
-
+  const sweeper = sweepInSlices(entries, sessions.forgotten);
   return {
     get size() {
       return entries.size;
     },
-
-    async create(key, session) {
-      if (live(key)) return { kind: "exists" };
-      const at = now();
-      const expiresIn = firstLife(lifespan);
-      const [expiresAt, endsAt] = [at + expiresIn, at + lifetime];
-      entries.set(key, { session, touchedAt: NEVER, expiresAt, endsAt, debts: new Map() });
-      return { kind: "created", expiresIn };
+    ...readOperations(sessions, touchDueAfter(lifespan)),
+    ...lifeOperations(sessions, lifespan),
+    ...bindingOperations(sessions),
+    ...stateOperations(sessions),
+    patience: () => NEVER_AWAY,
+    async close() {
+      sweeper.stop();
+      entries.clear();
     },
+  };
+}
 
+function readOperations({ now, live }: Sessions, touchAfter: number): Pick<SessionStore, "find" | "load"> {
+  return {
     async find(key, backend) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
@@ -96,6 +103,24 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       const entry = live(key);
       return entry ? { kind: "loaded", session: entry.session } : { kind: "unknown" };
     },
+  };
+}
+
+function lifeOperations(
+  { entries, now, live, forgotten }: Sessions,
+  lifespan: Lifespan,
+): Pick<SessionStore, "create" | "touch" | "remove" | "reap"> {
+  const { idle, lifetime } = lifespan;
+  const slack = touchSlack({ idle });
+  return {
+    async create(key, session) {
+      if (live(key)) return { kind: "exists" };
+      const at = now();
+      const expiresIn = firstLife(lifespan);
+      const [expiresAt, endsAt] = [at + expiresIn, at + lifetime];
+      entries.set(key, { session, touchedAt: NEVER, expiresAt, endsAt, debts: new Map() });
+      return { kind: "created", expiresIn };
+    },
 
     async touch(key, backend) {
       const entry = live(key);
@@ -106,6 +131,26 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       return { kind: "touched", expiresIn: entry.expiresAt - entry.touchedAt, binding };
     },
 
+    async remove(key) {
+      const entry = live(key);
+      if (!entry) return { kind: "unknown" };
+      entries.delete(key);
+      return { kind: "removed", session: entry.session };
+    },
+
+    async reap(key) {
+      const entry = entries.get(key);
+      if (!entry) return { kind: "unknown" };
+      const expiresIn = entry.expiresAt - now();
+      if (expiresIn > 0) return { kind: "alive", expiresIn };
+      entries.delete(key);
+      return forgotten(entry) ? { kind: "unknown" } : { kind: "reaped", session: entry.session };
+    },
+  };
+}
+
+function bindingOperations({ now, live }: Sessions): Pick<SessionStore, "park" | "bind"> {
+  return {
     async park(key, unused) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
@@ -126,20 +171,17 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       entry.session = { ...entry.session, bindings: { ...entry.session.bindings, [backend]: binding } };
       return { kind: "bound", binding };
     },
+  };
+}
 
+function stateOperations({ now, live }: Sessions): Pick<SessionStore, "remember" | "brake"> {
+  return {
     async remember(key, backend, change) {
       const entry = live(key);
       if (!entry) return { kind: "unknown" };
-      const remembered = new Map(entry.session.remembered);
-      const before = remembered.get(backend) ?? NO_STATE;
-      const after = changed(before, change);
-      // As if it had never been: what has nothing to say again.
-      if (isNothing(after)) remembered.delete(backend);
-      else remembered.set(backend, after);
-      const full = change.kind === "level" || change.kind === "subscribe" ? fullOf(remembered) : undefined;
-      if (full) return { kind: "full", of: full };
-      const { remembered: _, ...rest } = entry.session;
-      entry.session = remembered.size > 0 ? { ...rest, remembered } : rest;
+      const outcome = withChange(entry.session, backend, change);
+      if (outcome.kind === "full") return outcome;
+      entry.session = outcome.session;
       return { kind: "remembered" };
     },
 
@@ -151,69 +193,14 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
       if (braked.kind === "granted" && cost > 0) entry.debts.set(backend, { debt: braked.debt, at });
       return braked;
     },
-
-    async remove(key) {
-      const entry = live(key);
-      if (!entry) return { kind: "unknown" };
-      entries.delete(key);
-      return { kind: "removed", session: entry.session };
-    },
-
-    async reap(key) {
-      const entry = entries.get(key);
-      if (!entry) return { kind: "unknown" };
-      const expiresIn = entry.expiresAt - now();
-      if (expiresIn > 0) return { kind: "alive", expiresIn };
-      entries.delete(key);
-      return forgotten(entry) ? { kind: "unknown" } : { kind: "reaped", session: entry.session };
-    },
-
-    patience: () => NEVER_AWAY,
-
-    async close() {
-      sweeper.stop();
-      entries.clear();
-    },
   };
 }
 
-/** Which bound is passed by what is remembered, if one is. */
-function fullOf(remembered: ReadonlyMap<string, SessionState>): "subscriptions" | "bytes" | undefined {
-  let count = 0;
-  let bytes = 0;
-  for (const [backend, { level, subscriptions }] of remembered) {
-    count += subscriptions.size;
-    if (level !== undefined) bytes += stateBytes(backend, { kind: "level", params: level });
-    for (const [uri, params] of subscriptions) bytes += stateBytes(backend, { kind: "subscribe", uri, params });
-  }
-  if (count > MAX_SUBSCRIPTIONS) return "subscriptions";
-  return bytes > MAX_STATE_BYTES ? "bytes" : undefined;
-}
-
-function changed(before: SessionState, change: StateChange): SessionState {
-  switch (change.kind) {
-    case "level":
-      return { ...before, level: change.params };
-    case "subscribe":
-      return { ...before, subscriptions: new Map(before.subscriptions).set(change.uri, change.params) };
-    case "unsubscribe":
-      return { ...before, subscriptions: new Map([...before.subscriptions].filter(([uri]) => uri !== change.uri)) };
-    case "listening":
-      return { ...before, listening: change.generation };
-    default:
-      return change satisfies never;
-  }
-}
-
-function isNothing({ level, subscriptions, listening }: SessionState): boolean {
-  return level === undefined && subscriptions.size === 0 && listening === undefined;
-}
-
-/** Deletes what is expired, a slice in each turn of the event loop, so that no request waits for a long sweep. */
-function sweepInSlices(entries: Map<SessionKey, Entry>, isExpired: (entry: Entry) => boolean): { stop(): void } {
+/** Deletes forgotten sessions, a slice in each turn of the event loop, so that no request waits for a long sweep. */
+function sweepInSlices(entries: Map<SessionKey, Entry>, forgotten: (entry: Entry) => boolean): { stop(): void } {
   let turn: NodeJS.Immediate | undefined;
 
-  // A Map's iterator lives on through deletions and insertions.
+  // A Map's iterator stays valid through deletions and insertions.
   const slice = (rest: MapIterator<[SessionKey, Entry]>) => {
     for (let looked = 0; looked < SWEEP_SLICE; looked++) {
       const { done, value } = rest.next();
@@ -221,7 +208,7 @@ function sweepInSlices(entries: Map<SessionKey, Entry>, isExpired: (entry: Entry
         turn = undefined;
         return;
       }
-      if (isExpired(value[1])) entries.delete(value[0]);
+      if (forgotten(value[1])) entries.delete(value[0]);
     }
     turn = setImmediate(slice, rest);
   };

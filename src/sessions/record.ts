@@ -6,14 +6,16 @@
  * | v            | version of this layout                                                       |
  * | o            | owner: digest of the principal, empty for none                               |
  * | r            | path of the route                                                            |
- * | p            | protocol version that the client asked for; absent where it named none       |
+ * | p            | protocol version that the client requested; absent if it named none          |
  * | i            | JSON text of the initialize's params                                         |
- * | b:<backend>  | binding: generation, endpoint (or `parked`) and backend session id, with a space between |
+ * | b:<backend>  | binding: generation, endpoint (or `parked`) and backend session id, separated by spaces |
  * | l:<backend>  | params of the last logging/setLevel                                          |
  * | u:<backend>:<uri> | params of the resources/subscribe                                       |
- * | g:<backend>  | generation of the binding that the client last opened its GET stream by      |
- * | d:<backend>  | debt of the brake on recovery (brake.ts), and ms by Redis's clock when it was counted, for one script alone |
- * | t, e, x      | ms by Redis's clock, the scripts' own: last touch (0: none yet), end of the lifetime, expiry |
+ * | g:<backend>  | generation of the binding on which the client last opened its GET stream     |
+ * | d:<backend>  | debt of the brake on recovery (brake.ts), and when it was counted; used by lua/brake.lua alone |
+ * | t, e, x      | last touch (0: none yet), end of the lifetime, expiry; used by the scripts alone |
+ *
+ * Times are ms by Redis's clock.
  */
 import {
   type Binding,
@@ -24,17 +26,17 @@ import {
   type StateChange,
 } from "./store.ts";
 
-/** Raised when a router of before could not read what this one writes. A field that it does not know it reads over. */
+/** To be raised when older routers could not read new records. They ignore fields that they do not know. */
 export const LAYOUT = 1;
 export const BINDING = "b:";
 export const LEVEL = "l:";
 export const SUBSCRIPTION = "u:";
 const LISTENING = "g:";
 
-/** Why a record was not read. A record of a later layout is a live session that this router must leave alone. */
+/** Why a record could not be read. A record of a later layout is a live session that this router must not change. */
 export type Unreadable = { readonly kind: "unreadable"; readonly why: string };
 
-/** The fields of a new session, names and values in turn. */
+/** The fields of a new session: name, value, name, value, … */
 export function writeRecord(session: Session): string[] {
   const { owner, route, protocolVersion, initializeParams, bindings, remembered = [] } = session;
   const fields = ["v", String(LAYOUT), "o", owner, "r", route, "i", initializeParams];
@@ -48,11 +50,11 @@ export function writeRecord(session: Session): string[] {
   return fields;
 }
 
-/** Reads the fields of a hash, names and values in turn, as HGETALL has them. */
+/** Reads the fields of a hash: name, value, name, value, …, as HGETALL returns them. */
 export function readRecord(fields: readonly string[]): Session | Unreadable {
   const record = new Map<string, string>();
   for (let n = 0; n + 1 < fields.length; n += 2) record.set(fields[n] ?? "", fields[n + 1] ?? "");
-  // First: in another layout the rest may mean anything.
+  // Checked first: in another layout the other fields may have other meanings.
   const layout = record.get("v");
   if (layout !== String(LAYOUT)) return otherLayout(layout);
   const bindings: Record<string, Binding> = {};
@@ -78,7 +80,7 @@ export function readRecord(fields: readonly string[]): Session | Unreadable {
   };
 }
 
-/** The fields of a hash that find.lua reads; null where the hash has no such field. */
+/** The fields of a hash that lua/find.lua reads; null for an absent field. */
 export type ViewFields = readonly [
   layout: string | null,
   owner: string | null,
@@ -88,7 +90,7 @@ export type ViewFields = readonly [
 ];
 
 export function readView([layout, owner, route, binding, listening]: ViewFields): SessionView | Unreadable {
-  // First: in another layout the rest may mean anything.
+  // Checked first: in another layout the other fields may have other meanings.
   if (layout !== String(LAYOUT)) return otherLayout(layout);
   if (owner === null || route === null) return { kind: "unreadable", why: "owner or route are missing" };
   const bound = binding === null ? undefined : readBinding(binding);
@@ -100,14 +102,14 @@ function otherLayout(layout: string | null | undefined): Unreadable {
   return { kind: "unreadable", why: `layout ${layout ?? "?"}, and this router reads ${LAYOUT}` };
 }
 
-interface BeingRead {
+interface StateBeingRead {
   level: string | undefined;
   readonly subscriptions: Map<string, string>;
   listening: number | undefined;
 }
 
 function readRemembered(record: ReadonlyMap<string, string>): Map<string, SessionState> {
-  const remembered = new Map<string, BeingRead>();
+  const remembered = new Map<string, StateBeingRead>();
   const of = (backend: string) => {
     const known = remembered.get(backend) ?? { ...NO_STATE, subscriptions: new Map<string, string>() };
     remembered.set(backend, known);
@@ -117,14 +119,14 @@ function readRemembered(record: ReadonlyMap<string, string>): Map<string, Sessio
     if (name.startsWith(LEVEL)) of(name.slice(LEVEL.length)).level = value;
     if (name.startsWith(LISTENING)) of(name.slice(LISTENING.length)).listening = Number(value);
     if (!name.startsWith(SUBSCRIPTION)) continue;
-    // No backend's name has a colon, and every URI may.
+    // A backend's name has no colon; a URI has.
     const end = name.indexOf(":", SUBSCRIPTION.length);
     of(name.slice(SUBSCRIPTION.length, end)).subscriptions.set(name.slice(end + 1), value);
   }
   return remembered;
 }
 
-/** The field that a change changes, and its value; empty where it is removed. */
+/** The field that a change sets, and its value; an empty value removes the field. */
 export function stateField(backend: string, change: StateChange): readonly [name: string, value: string] {
   switch (change.kind) {
     case "level":
@@ -140,7 +142,7 @@ export function stateField(backend: string, change: StateChange): readonly [name
   }
 }
 
-/** Bytes of MAX_STATE_BYTES that a change takes. `listening` takes none: it is one number for each backend. */
+/** Bytes of MAX_STATE_BYTES that a change uses. `listening` uses none: it is one number per backend. */
 export function stateBytes(backend: string, change: StateChange): number {
   if (change.kind === "listening") return 0;
   const [name, value] = stateField(backend, change);
@@ -163,7 +165,7 @@ export function writeBinding({ generation, endpoint, sessionId }: Binding): stri
   return `${generation} ${endpoint} ${sessionId}`;
 }
 
-/** A backend's id is visible ASCII (MCP 2025-11-25, "Session Management") and may hold anything else, so it comes last. */
+/** A backend's session id should be visible ASCII (MCP 2025-11-25, "Session Management") but may hold spaces, so it comes last. */
 export function readBinding(text: string): Binding | undefined {
   const [, generation, endpoint, sessionId] = /^(\d+) (\S+) (.+)$/s.exec(text) ?? [];
   if (endpoint === undefined || sessionId === undefined) return undefined;

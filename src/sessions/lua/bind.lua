@@ -1,9 +1,9 @@
--- Sets the binding to a backend where its generation is still the expected one.
+-- Compare and set: replaces the binding to a backend if its generation is still the expected one.
 -- KEYS[1]  the session's hash
 -- ARGV[1]  field of the binding
--- ARGV[2]  expected generation, 0 for none
--- ARGV[3]  the binding that follows, with the next generation
--- Answers  { 1 } bound; { 0, the binding that holds or false } conflict; nil where there is no session
+-- ARGV[2]  expected generation; 0: no binding yet
+-- ARGV[3]  the new binding, with the next generation
+-- Answers  { 1 } bound; { 0, current binding or false } conflict; nil: no such session
 local expires, current = unpack(redis.call('HMGET', KEYS[1], 'x', ARGV[1]))
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,13 +1,13 @@
--- Counts a beginning of a live session at a backend, unless the last one is too young: what brake.ts does. At no cost it asks.
+-- Counts a replaced backend session of a live session, unless the last one is too recent. The same rule as core/brake.ts.
 -- KEYS[1]  the session's hash
 -- ARGV[1]  field of the debt
--- ARGV[2]  ms that this one adds to it
--- ARGV[3]  ms of one beginning
--- ARGV[4]  debt up to which none has to wait
--- ARGV[5]  most debt
--- ARGV[6]  ms that the last one must have lived beyond that, at first
--- ARGV[7]  the same, at most
--- Answers  { 1, debt } counted; { 0, ms to wait } too early; nil where there is no session
+-- ARGV[2]  ms that this replacement adds to the debt; 0 asks without counting
+-- ARGV[3]  BEGINNING_MS
+-- ARGV[4]  FREE_DEBT_MS
+-- ARGV[5]  MOST_DEBT_MS
+-- ARGV[6]  FIRST_AGE_MS
+-- ARGV[7]  LONGEST_AGE_MS
+-- Answers  { 1, debt } granted; { 0, ms to wait } too early; nil: no such session
 local expires, last = unpack(redis.call('HMGET', KEYS[1], 'x', ARGV[1]))
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

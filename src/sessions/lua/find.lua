@@ -1,9 +1,9 @@
--- Reads of a live session what a request needs, and says whether a touch is due. Reads only.
+-- Reads the part of a live session that a request needs, and whether a touch is due. Read-only.
 -- KEYS[1]  the session's hash
--- ARGV[1]  ms since the last touch after which one is due
+-- ARGV[1]  ms after the last touch from which the next one is due
 -- ARGV[2]  field of the binding to the request's backend
--- ARGV[3]  field of how it listened there
--- Answers  nil where there is none; { 0 or 1, layout, owner, route, binding, how it listened }, false for what it has not
+-- ARGV[3]  field of the generation on which the client listened there
+-- Answers  { touch due: 0 or 1, layout, owner, route, binding, listening }, false for an absent field; nil: no such session
 local layout, owner, route, touched, expires, binding, listening =
   unpack(redis.call('HMGET', KEYS[1], 'v', 'o', 'r', 't', 'x', ARGV[2], ARGV[3]))
 local time = redis.call('TIME')

@@ -1,6 +1,6 @@
--- Reads all of a live session. Reads only.
+-- Reads a whole live session. Read-only.
 -- KEYS[1]  the session's hash
--- Answers  nil where there is none; { field, value, field, value, … }
+-- Answers  { field, value, field, value, … }; nil: no such session
 local expires = redis.call('HGET', KEYS[1], 'x')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,10 +1,11 @@
--- Parks a live session that nothing has used for a while: puts a mark in place of the endpoint of each of its bindings.
+-- Parks a live session that has been idle for some time: replaces the endpoint in each of its bindings with a mark.
 -- KEYS[1]  the session's hash
--- ARGV[1]  layout that the caller reads: of another, it is left alone
--- ARGV[2]  ms since the last touch below which it is in use
--- ARGV[3]  how the fields of bindings begin
+-- ARGV[1]  layout that the caller reads; a record of another layout is not changed
+-- ARGV[2]  ms without a touch from which the session counts as idle
+-- ARGV[3]  prefix of the fields of bindings
 -- ARGV[4]  the mark
--- Answers  nil where there is none; { 0, ms that it still lives } it is in use, or left alone; { 1, field, value, field, value, … } parked, as it was before
+-- Answers  { 1, field, value, field, value, … } parked, with the fields before that;
+--          { 0, ms that it lives } in use or of another layout, unchanged; nil: no such session
 local layout, touched, expires = unpack(redis.call('HMGET', KEYS[1], 'v', 't', 'x'))
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,7 +1,7 @@
--- Takes away an expired session and hands over what it held.
+-- Deletes an expired session and returns its fields.
 -- KEYS[1]  the session's hash
--- ARGV[1]  layout that the caller reads: of another, it is left to a router that reads it
--- Answers  nil where there is none; { ms that it still lives }; { -1 } left; { 0, field, value, field, value, … } taken away
+-- ARGV[1]  layout that the caller reads; a record of another layout is left to a router that reads it
+-- Answers  { 0, field, value, field, value, … } deleted; { ms that it lives } not expired; { -1 } left; nil: no such session
 local expires = redis.call('HGET', KEYS[1], 'x')
 if not expires then return nil end
 local time = redis.call('TIME')

@@ -1,12 +1,12 @@
--- Sets or removes a field of a live session, within what one may remember. Values are not read, only their lengths.
+-- Sets or removes a field of a live session's remembered state, within its bounds. Reads the lengths of values, not the values.
 -- KEYS[1]  the session's hash
 -- ARGV[1]  the field
--- ARGV[2]  its value, empty to remove it
--- ARGV[3]  how the names of subscriptions begin
--- ARGV[4]  most subscriptions
--- ARGV[5]  how the names of levels begin
--- ARGV[6]  most bytes of subscriptions and levels, names and values
--- Answers  1 done, 0 there is no session, 2 too many subscriptions, 3 too many bytes
+-- ARGV[2]  its value; empty removes the field
+-- ARGV[3]  prefix of the fields of subscriptions
+-- ARGV[4]  maximum number of subscriptions
+-- ARGV[5]  prefix of the fields of log levels
+-- ARGV[6]  maximum bytes of subscriptions and log levels, names and values
+-- Answers  1 done; 0 no such session; 2 too many subscriptions; 3 too many bytes
 local expires = redis.call('HGET', KEYS[1], 'x')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

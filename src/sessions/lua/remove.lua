@@ -1,7 +1,7 @@
--- Ends a live session and hands over what it held.
+-- Deletes a live session and returns its fields.
 -- KEYS[1]  the session's hash
--- ARGV[1]  layout that the caller reads: a record of another is handed over, and stays
--- Answers  nil where there is none; { field, value, field, value, … }
+-- ARGV[1]  layout that the caller reads; a record of another layout is returned and not deleted
+-- Answers  { field, value, field, value, … }; nil: no such session
 local expires = redis.call('HGET', KEYS[1], 'x')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,9 +1,9 @@
--- Slides the expiry of a live session, never past the end of its lifetime.
+-- Slides the expiry of a live session, at most to the end of its lifetime.
 -- KEYS[1]  the session's hash
--- ARGV[1]  ms that it lives after a touch (idle and an eighth)
--- ARGV[2]  ms that it is kept once it has expired, to be reaped
+-- ARGV[1]  ms that the session lives after a touch (idle and an eighth)
+-- ARGV[2]  ms that the expired session is kept for reap.lua
 -- ARGV[3]  field of a binding
--- Answers  nil where there is no session; { ms that it lives from now on without another, the binding or false }
+-- Answers  { ms that the session lives without another touch, the binding or false }; nil: no such session
 local ends, expires, binding = unpack(redis.call('HMGET', KEYS[1], 'e', 'x', ARGV[3]))
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
