@@ -1,11 +1,11 @@
 /**
- * The cookies that an initialize of ours was given (RFC 6265). A balancer in front of a backend may keep a session at its server
- * by one, so they go with the calls of that session. Pure.
+ * Cookies that a backend sets in its answer to our initialize (RFC 6265). A balancer ahead of the backend may route a session to its
+ * server by one, so the calls of that session carry them. Pure.
  */
 import { COOKIE, SET_COOKIE } from "../core/headers.ts";
 import type { Header } from "../core/http.ts";
 
-/** Most cookies that are taken of one answer, and most bytes of one: a balancer sets one or two. */
+/** Most cookies that are kept of one answer, and most bytes of one: a balancer sets one or two. */
 const MOST_COOKIES = 20;
 const LONGEST_COOKIE = 4 * 1024;
 
@@ -17,7 +17,7 @@ interface SetCookie {
   readonly ends: boolean;
 }
 
-/** Returns the values of set-cookie that are kept, of an answer's headers. */
+/** Returns the values of `set-cookie` in an answer that are kept. */
 export function keptCookies(headers: readonly Header[]): readonly string[] {
   const kept = headers.filter(
     ([name, text]) => name === SET_COOKIE && text.length <= LONGEST_COOKIE && readSetCookie(text),
@@ -25,14 +25,14 @@ export function keptCookies(headers: readonly Header[]): readonly string[] {
   return kept.slice(0, MOST_COOKIES).map(([, text]) => text);
 }
 
-/** The name of the cookie that a value of set-cookie sets. */
+/** The name of the cookie that a value of `set-cookie` sets. */
 export function cookieName(setCookie: string): string | undefined {
   return readSetCookie(setCookie)?.name;
 }
 
 /**
- * The headers with these cookies in place of the client's of the same names. Path, domain and the like are not looked at: the
- * calls go where the answer came from.
+ * Returns the headers with these cookies in place of the client's of the same names. Attributes such as Path and Domain are ignored:
+ * the calls go where the answer came from.
  */
 export function withCookies(headers: readonly Header[], setCookies: readonly string[]): readonly Header[] {
   if (setCookies.length === 0) return headers;
@@ -54,7 +54,7 @@ export function withCookies(headers: readonly Header[], setCookies: readonly str
   return [...others, [COOKIE, Array.from(jar, ([name, value]) => `${name}=${value}`).join("; ")]];
 }
 
-/** RFC 6265 §5.2, of its attributes only Max-Age: an Expires that is past would want a clock. */
+/** Parses by RFC 6265 §5.2. Of the attributes only Max-Age is read: Expires would need a clock. */
 function readSetCookie(text: string): SetCookie | undefined {
   const [pair = "", ...attributes] = text.split(";");
   const at = pair.indexOf("=");

@@ -1,12 +1,12 @@
-/** Keeps what holds until a time by its name. Bounded, since clients choose how many names there are. */
+/** Names, each of which holds until a time. Bounded, since clients choose how many there are. */
 
-/** Most names that are kept: the oldest goes first. */
+/** Most names that are kept. Beyond it the one that was extended longest ago goes. */
 export const MOST_DEADLINES = 10_000;
 
 export interface Deadlines {
-  /** Has the name hold for so many ms; one that holds for longer already stays as it is. */
+  /** Makes the name hold for at least so many ms from now. */
   extend(name: string, ms: number): void;
-  /** ms for which the name still holds; 0 where it does not. */
+  /** ms for which the name still holds; 0: it does not. */
   left(name: string): number;
 }
 

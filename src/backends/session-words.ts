@@ -1,17 +1,17 @@
 /**
- * Whether a text says that a session is not known: by the kind of its words, not by their wording, since each server has its
- * own. What real servers say stands in docs/lost-sessions.md, which a test reads. Pure.
+ * Whether a text says that a session is not known. Each server has its own wording, so the kind of the words decides.
+ * docs/lost-sessions.md lists what real servers say, and a test reads it. Pure.
  */
 
-/** How many words may stand between a session and what is said of it: a sentence, not a page. */
+/** Most words between a session and what is said of it: about a sentence. */
 const BESIDE = 8;
-/** How many words may stand between "no" or "not" and what it denies ("not a valid session"). */
+/** Most words between "no" or "not" and what it denies ("not a valid session"). */
 const DENIED_WITHIN = 3;
 
-/** A name in code whose words nothing tells apart: `sessionnotfound`. */
+/** Names in code that do not separate their words: `sessionnotfound`. */
 const RUN_TOGETHER =
   /session(?:id)?(?:notfound|expired|unknown|invalid|missing|terminated)|(?:unknown|invalid|expired|stale)session/;
-/** Said of a session: it is not there, or not for this request. */
+/** Said of a session, these mean that it does not exist, or not for this request. */
 const GONE = new Set(
   (
     "unknown unrecognized unrecognised expired expires invalid invalidated missing stale terminated closed ended gone lost " +
@@ -20,22 +20,22 @@ const GONE = new Set(
   ).split(" "),
 );
 const DENIALS: ReadonlySet<string> = new Set(["no", "not", "never", "cannot", "without"]);
-/** Denied of a session, it means the same: "not found", "does not exist", "no longer", "no such". */
+/** Denied of a session, these mean the same: "not found", "does not exist", "no longer", "no such". */
 const DENIED = new Set(
   (
     "found find valid exist exists existing known know recognized recognised active alive live open established initialized " +
     "initialised associated bound belong belongs match matches longer such registered located present started created owned"
   ).split(" "),
 );
-/** Between "no" and a session: a server that takes none any more ("no new sessions") says nothing of those it has. */
+/** Between "no" and "session", these speak of sessions to come ("no new sessions"), not of those that exist. */
 const MORE = new Set(["new", "more", "free", "additional", "further", "other"]);
-/** After "session": not the session, but what keeps or counts them ("session store not found", "session limit"). */
+/** After "session", these name what keeps or counts sessions ("session store not found", "session limit"). */
 const OF_SESSIONS = new Set(
   "store storage manager service server backend database cache redis limit limits quota count capacity config configuration mode type".split(
     " ",
   ),
 );
-/** Words that may be "not initialized" in place of a session: the server, as a session sees it. */
+/** These may be "not initialized" in place of a session: "server not initialized". */
 const INITIALIZED = new Set(["server", "transport", "client", "connection", "mcp"]);
 /** Words that may stand before a bare "not initialized": names of errors, and auxiliary verbs. */
 const PREAMBLE = new Set(
@@ -43,9 +43,9 @@ const PREAMBLE = new Set(
     " ",
   ),
 );
-/** Beside "initialize": that it must come first. */
+/** Beside "initialize", these say that it must come first. */
 const FIRST = new Set("first expect expected expects must before required requires send need needs needed".split(" "));
-/** A complaint about the version of the protocol is none about the session that it was made in. */
+/** Beside "version", these are about the protocol version, not about a session. */
 const OF_A_VERSION = new Set("invalid missing required mismatch mismatched mismatching valid match matches".split(" "));
 
 export function saysSessionUnknown(text: string): boolean {
@@ -58,7 +58,7 @@ export function saysSessionUnknown(text: string): boolean {
     if (isCondition(words, at)) conditions.push(at);
   }
   let from = 0;
-  // Both are in order: each is looked at once.
+  // Both lists are in order, so each entry is looked at once.
   for (const at of conditions) {
     while (from < sessions.length && (sessions[from] ?? 0) < at - BESIDE) from++;
     const session = sessions[from];
@@ -67,7 +67,7 @@ export function saysSessionUnknown(text: string): boolean {
   return false;
 }
 
-/** Words of a text in lower case, those of names in code apart: `SessionNotFound`, `session_expired`, `Mcp-Session-Id`. */
+/** Splits a text into words in lower case, names in code too: `SessionNotFound`, `session_expired`, `Mcp-Session-Id`. */
 function wordsOf(text: string): readonly string[] {
   const apart = text
     .replace(/n['’]t\b/gi, " not")
@@ -76,7 +76,7 @@ function wordsOf(text: string): readonly string[] {
   return apart.match(/[a-z0-9]+/g) ?? [];
 }
 
-/** Also `sessionid`, and a transport, which servers keep by session: "No transport found". */
+/** `sessionid` counts, and "transport", since some servers keep one for each session: "No transport found". */
 function isSession(word: string): boolean {
   return word.includes("session") || word === "transport";
 }

@@ -1,31 +1,32 @@
 /**
- * The brake on recovery: how soon one gateway session may begin another backend session in place of one that was lost. Pure.
+ * The brake on recovery: how soon one gateway session may begin another backend session in place of a lost one. Pure.
  *
- * Each beginning is a debt of BEGINNING_MS, which time pays back. While it is small, none has to wait: servers that are replaced
- * one after another lose a session several times. Beyond that the last beginning must have lived for FIRST_AGE_MS, and twice
- * as long for each one more. The record keeps debt and time (record.ts); the script does in Redis what is done here.
+ * Each backend session that is begun adds BEGINNING_MS of debt, and time pays it back, a ms for each ms. Up to FREE_DEBT_MS no
+ * session has to wait: servers that are replaced one after another lose a session several times. Beyond that the last backend session
+ * must be FIRST_AGE_MS old, and twice as old for each further BEGINNING_MS. The session's record keeps debt and time
+ * (sessions/record.ts); sessions/lua/brake.lua computes the same in Redis.
  */
 
-/** What a beginning costs, in ms that pay it back. */
+/** Debt (ms) of one backend session that is begun. */
 export const BEGINNING_MS = 10_000;
-/** Debt up to which none has to wait: 8 beginnings. */
+/** Largest debt (ms) at which no session has to wait: 8 beginnings. */
 export const FREE_DEBT_MS = 8 * BEGINNING_MS;
-/** Most debt, so that it is paid back within 3 minutes. */
+/** Largest debt (ms) that is kept, so that all of it is paid back within 3 minutes. */
 export const MOST_DEBT_MS = 17 * BEGINNING_MS;
-/** How long (ms) the last beginning must have lived beyond FREE_DEBT_MS: at first, and at most. */
+/** Age (ms) that the last backend session must have beyond FREE_DEBT_MS: at first, and at most. */
 export const FIRST_AGE_MS = 100;
 export const LONGEST_AGE_MS = 30_000;
 
 export interface Debt {
-  /** ms of the debt when the last one began. */
+  /** Debt (ms) when the last backend session began. */
   readonly debt: number;
-  /** When that was, in ms by the store's clock. */
+  /** Time of that, in ms of the store's clock. */
   readonly at: number;
 }
 
 /**
- * - `granted`: it may begin, and is counted.
- * - `early`: it may in `wait` ms; nothing was counted.
+ * - `granted`: a session may begin, and is counted.
+ * - `early`: one may begin in `wait` ms; nothing was counted.
  */
 export type Braked =
   | { readonly kind: "granted"; readonly debt: number }
@@ -33,7 +34,7 @@ export type Braked =
 
 /** @param cost in ms of debt */
 export function brake(last: Debt | undefined, now: number, cost: number): Braked {
-  // A clock that was set back makes it as young as can be.
+  // If the clock was set back, the age is 0.
   const age = last ? Math.max(0, now - last.at) : 0;
   const wait = last ? ageWanted(last.debt) - age : 0;
   if (wait > 0) return { kind: "early", wait };
@@ -46,7 +47,7 @@ function ageWanted(debt: number): number {
   return beyond < 0 ? 0 : Math.min(LONGEST_AGE_MS, FIRST_AGE_MS * 2 ** beyond);
 }
 
-/** ms after which a client that listens to a session is to listen again: twice as long for each beginning that is not paid back. */
+/** ms after which a client opens its lost GET stream again: twice as long for each beginning that is not paid back. */
 export function listenAgainAfter(debt: number): number {
   const unpaid = Math.max(1, Math.ceil(debt / BEGINNING_MS));
   return Math.min(LONGEST_AGE_MS, FIRST_AGE_MS * 2 ** (unpaid - 1));

@@ -1,6 +1,6 @@
 /**
- * Locks shared by routers, by name. A recovery takes the lock of its session, so that only one router recovers it. Every
- * implementation keeps these promises:
+ * Locks shared by routers, by name. Only the router that holds the lock of a client's session at a backend opens one there.
+ * Every implementation keeps these promises:
  *
  * - Of several simultaneous calls exactly one acquires a lock, until it is released or its time is over.
  * - A holder whose time is over can no longer extend or release the lock.

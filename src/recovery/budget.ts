@@ -1,30 +1,30 @@
 /**
- * Bounds the bytes that are held at once: those of kept requests, or those of answers to replayed requests. No session and no
- * principal can take all of them from the others.
+ * Bounds the bytes that are held at once, of replayable requests or of replayed answers. No session and no principal can take all of
+ * them from the others.
  */
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 
-/** The shares of the whole that one session, and all sessions of one principal, may hold. Anonymous callers have only a session's. */
+/** Shares of the whole that one session, and all sessions of one principal, may hold. Anonymous callers have no principal's share. */
 export const SESSION_SHARE = 1 / 16;
 export const PRINCIPAL_SHARE = 1 / 4;
 
-/** Whose bytes they are. */
+/** Holds bytes of a budget. */
 export interface Holder {
   readonly key: SessionKey;
-  /** Digest; ANONYMOUS for none. */
+  /** Digest of the principal; ANONYMOUS for none. */
   readonly principal: string;
 }
 
-/** Which bound is reached: the whole, or a share of it. */
+/** Which bound was reached: the whole, or a share. */
 export type UsedUp = "budget" | "session-share" | "principal-share";
 
 export interface Budget {
   /**
-   * Takes so many bytes more, if there are as many. One alone may go beyond its share: a whole that is small would be of no use
-   * for large ones otherwise.
-   * @param held bytes that the same one holds already
-   * @returns undefined where they are taken, or why they are not
+   * Takes bytes. A share may be exceeded by the only request or answer of its holder: otherwise a small whole would be of no use for
+   * large ones.
+   * @param held bytes that the same request or answer holds already
+   * @returns undefined if they were taken, or why not
    */
   take(holder: Holder, bytes: number, held?: number): UsedUp | undefined;
   give(holder: Holder, bytes: number): void;
@@ -55,7 +55,7 @@ export function createBudget(total: number): Budget {
   };
 }
 
-/** Counts bytes by holder. It has no entry for a holder that holds nothing. */
+/** Counts bytes by holder. A holder of nothing has no entry. */
 function createShares(share: number) {
   const bytesOf = new Map<string, number>();
   return {

@@ -1,31 +1,31 @@
 /**
- * Whether a request may have run although its answer looks like that of a lost session. A tool that answers 404 in its own words,
- * and whose session goes afterwards, looks the same. We cannot read the first answer's words: Envoy asks for the verdict on its
- * head before it has the body. Pure.
+ * Whether a request may have run although its answer looks like that of a lost session: a tool may answer 404 itself, and its session
+ * end afterwards. The words of the first answer cannot be read, as Envoy wants the verdict on its head before it has the body. So its
+ * head is compared with the answer to a ping. Pure.
  */
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 
-/** Bytes of a body, by its head: `unsaid` where it comes in chunks, `encoded` where it is compressed. */
+/** Length (bytes) of a body by its head. `unsaid`: it has no content-length. `encoded`: it is compressed. */
 export type Length = number | "unsaid" | "encoded";
 
-/** What tells the answer to a ping from another answer in the same words. */
+/** The answer to a ping, as far as it is compared. */
 export interface PingAnswer {
   readonly status: number;
-  /** It has `mcp-session-id`, as answers in a known session have. */
+  /** Whether it has `mcp-session-id`, as answers in a known session have. */
   readonly namesSession: boolean;
   readonly length: Length;
-  /** How often it repeats the ping's id, and bytes of that as JSON text. */
+  /** How often it repeats the id of the ping, and bytes of that id as JSON text. */
   readonly ids: number;
   readonly idLength: number;
 }
 
-/** Bytes by which answers in the same words may differ: a number in them may have more digits. */
+/** Bytes by which two answers in the same words may differ: a number in them may have more digits. */
 const SLACK = 2;
-/** Bytes of `null`, the id in an answer to a message without one. */
+/** Bytes of `null`, the id of the answer to a message without an id. */
 const NULL_LENGTH = 4;
 
-/** Methods that are safe to run twice: they read, or set the same again. */
+/** Methods that are safe to run twice: they read, or set the same value again. */
 const REPEATABLE: ReadonlySet<string> = new Set([
   "ping",
   "tools/list",
@@ -44,16 +44,16 @@ const REPEATABLE: ReadonlySet<string> = new Set([
 ]);
 const NOTIFICATIONS = "notifications/";
 
-/** Whether a message may be sent again though it has run. undefined: a response, which is taken once. */
+/** Whether a message may be sent again although it has run. `method` is undefined for a response, which servers take once. */
 function isRepeatable(method: string | undefined): boolean {
   return method === undefined || REPEATABLE.has(method) || method.startsWith(NOTIFICATIONS);
 }
 
 /**
- * @param method of the request, as Envoy is told it
+ * @param method of the request, as in `x-mcp-method`
  * @param id JSON text of its id, where it has one
  * @param first head of its answer
- * @param ping what a ping in the session was answered; undefined where the request was not sent at all
+ * @param ping undefined where the request was not sent at all
  */
 export function mayHaveRun(
   method: string | undefined,
@@ -65,9 +65,9 @@ export function mayHaveRun(
   if (first.headers.get(":status") !== String(ping.status)) return true;
   if (first.headers.get(MCP_SESSION_ID) !== undefined && !ping.namesSession) return true;
   const length = first.endOfStream ? 0 : lengthOf((name) => first.headers.get(name));
-  // A client may ask for compression; our ping does not.
+  // The client may have asked for compression, which our ping does not.
   if (length === "encoded" || ping.length === "encoded") return false;
-  // A server that writes the same words writes them in the same way.
+  // One server frames the same words in the same way.
   if (length === "unsaid" || ping.length === "unsaid") return length !== ping.length;
   const idLength = id === undefined ? NULL_LENGTH : Buffer.byteLength(id);
   return Math.abs(ping.length + ping.ids * (idLength - ping.idLength) - length) > SLACK;

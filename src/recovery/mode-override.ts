@@ -1,34 +1,33 @@
 /**
- * Notices that Envoy does not take streamed answers. It says nothing of that: the client gets the head of our answer with the
- * body of the other one. What is seen is that the ext_proc stream ends with the request, at once, and that nothing of the other
- * body came before (stream.ts). A client that leaves in the very moment looks the same, so one such end proves nothing.
+ * Detects that Envoy ignores our mode override (ext_proc `mode_override`), by which an answer is streamed. Envoy does not report it: the
+ * client gets the head of our answer with the body of the first one. The sign is that the ext_proc stream ends at once, and no part of
+ * the first body came before (ext-proc/stream.ts). A client that leaves in that moment looks the same, so one sign proves nothing.
  *
- * By backend: what one backend or its clients do changes nothing for another one. An answer that Envoy takes, at any backend,
- * proves that its configuration allows them: for a while such an end is that of a client.
+ * Kept by backend: one backend or its clients change nothing for another. An override that Envoy accepts, at any backend, proves that
+ * its configuration allows them: for a while such signs are taken for clients that left.
  */
 export interface ModeOverrideHealth {
-  /** Whether an answer to a request for this backend may be streamed; otherwise it is sent whole, which Envoy always takes. */
+  /** Whether an answer of this backend may be streamed. Otherwise it is sent whole, which needs no override. */
   mayStream(backend: string): boolean;
-  /** Envoy has taken a streamed answer. */
+  /** Envoy has accepted an override. */
   accepted(): void;
   /**
-   * One has ended without a sign that Envoy took it.
-   * @returns how many have in a row, where Envoy is held to refuse them from now on
+   * Envoy seems to have ignored an override.
+   * @returns how many in a row, if answers of this backend are not streamed from now on
    */
   ignored(backend: string): number | undefined;
 }
 
-/** Misses in a row, at one backend, that make a refusal. */
+/** Overrides ignored in a row, at one backend, after which answers are sent whole. */
 export const MISSES = 3;
-/** ms for which an answer that Envoy took proves that it takes others. */
+/** ms for which an accepted override proves that Envoy accepts others. */
 export const PROOF_MS = 60_000;
-/** ms after which a backend that answers are not streamed for is tried again, by one answer. */
+/** ms after which one answer is streamed again, to see whether Envoy accepts it now. */
 export const HALF_OPEN_MS = 60_000;
 
-interface Seen {
-  /** In a row. */
-  missed: number;
-  /** When one answer may be streamed again; undefined while all may. */
+interface Ignored {
+  inARow: number;
+  /** When one answer may be streamed again; undefined: all may. */
   tryAt: number | undefined;
 }
 
@@ -38,29 +37,29 @@ export function createModeOverrideHealth({
 }: {
   readonly now?: () => number;
 } = {}): ModeOverrideHealth {
-  /** Backends whose last answers were missed. */
-  const missing = new Map<string, Seen>();
-  let takenAt = Number.NEGATIVE_INFINITY;
+  /** By backend, while its last overrides were ignored. */
+  const ignoring = new Map<string, Ignored>();
+  let acceptedAt = Number.NEGATIVE_INFINITY;
   return {
     mayStream(backend) {
-      const seen = missing.get(backend);
+      const seen = ignoring.get(backend);
       if (seen?.tryAt === undefined) return true;
       if (now() < seen.tryAt) return false;
-      // This one tries. Should it tell nothing, the next one does.
+      // This answer is the test. If it shows nothing, the next one is.
       seen.tryAt = now() + HALF_OPEN_MS;
       return true;
     },
     accepted() {
-      takenAt = now();
-      missing.clear();
+      acceptedAt = now();
+      ignoring.clear();
     },
     ignored(backend) {
-      if (now() - takenAt < PROOF_MS) return undefined;
-      const seen = missing.get(backend) ?? { missed: 0, tryAt: undefined };
-      missing.set(backend, seen);
-      if (++seen.missed < MISSES) return undefined;
+      if (now() - acceptedAt < PROOF_MS) return undefined;
+      const seen = ignoring.get(backend) ?? { inARow: 0, tryAt: undefined };
+      ignoring.set(backend, seen);
+      if (++seen.inARow < MISSES) return undefined;
       seen.tryAt = now() + HALF_OPEN_MS;
-      return seen.missed;
+      return seen.inARow;
     },
   };
 }

@@ -10,7 +10,7 @@ import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Binding } from "../../../src/sessions/store.ts";
 import { BACKEND } from "../core/policy.ts";
-import { type Answer, startListener } from "./listener.ts";
+import { type Answer, type Handler, startListener } from "./listener.ts";
 
 const never = new AbortController().signal;
 const STEPS = ["initialize", "notifications/initialized"];
@@ -33,15 +33,18 @@ afterEach(async () => {
   owner = new AsyncDisposableStack();
 });
 
-/** A client's session, bound to some backends. `answers`: in place of those above. */
-async function open({
-  answers = {},
-  bindings = {},
-}: {
-  readonly answers?: Readonly<Record<string, Answer>>;
+interface OpenOptions {
+  /** In place of those above. */
+  readonly answers?: Readonly<Record<string, Answer | Handler>>;
   readonly bindings?: Record<string, Binding>;
-} = {}) {
-  const listener = await startListener(({ name }) => ({ ...ANSWERS, ...answers })[name] ?? { status: 500 });
+}
+
+/** A client's session, bound to some backends. */
+async function open({ answers = {}, bindings = {} }: OpenOptions = {}) {
+  const listener = await startListener((call) => {
+    const answer = { ...ANSWERS, ...answers }[call.name] ?? { status: 500 };
+    return typeof answer === "function" ? answer(call) : answer;
+  });
   owner.defer(() => listener.close());
   const egress = createEgress(listener.address);
   owner.defer(() => egress.close());
@@ -135,6 +138,30 @@ describe("a session is not opened", () => {
     const { opener, request, turn, names } = await open();
     expect(await opener.open(request, { ...turn, signal: AbortSignal.abort() })).toEqual({ kind: "aborted" });
     expect(names()).toEqual([]);
+  });
+});
+
+describe("a session that has begun is ended where its connection breaks", () => {
+  const breaksOff: Handler = ({ response }) => void response.destroy();
+
+  test("in the answer to its initialize", async () => {
+    const initialize: Handler = ({ response }) => {
+      response.writeHead(200, { ...ANSWERS.initialize?.headers, "content-length": 100 }).write("{");
+      setTimeout(() => response.destroy(), 10);
+      return undefined;
+    };
+    const { opener, request, turn, listener } = await open({ answers: { initialize } });
+    expect(await opener.open(request, turn)).toMatchObject({ kind: "broken" });
+    expect((await listener.called("DELETE")).headers).toMatchObject({ "mcp-session-id": "new" });
+  });
+
+  test.each(["notifications/initialized", "logging/setLevel", "resources/subscribe"])("in %s", async (name) => {
+    const { opener, request, turn, listener, store, key } = await open({ answers: { [name]: breaksOff } });
+    await store.remember(key, "one", { kind: "level", params: "{}" });
+    await store.remember(key, "one", { kind: "subscribe", uri: "a", params: "{}" });
+    expect(await opener.open(request, turn)).toMatchObject({ kind: "broken" });
+    expect((await listener.called("DELETE")).headers).toMatchObject({ "mcp-session-id": "new" });
+    expect(await store.load(key)).toMatchObject({ session: { bindings: {} } });
   });
 });
 

@@ -1,0 +1,138 @@
+/** Routers in one process with one session, whose backend has restarted: they recover it as the tests ask. */
+import { afterEach } from "vitest";
+import { createEgress } from "../../../src/backends/client.ts";
+import { createSessionEnder } from "../../../src/backends/end.ts";
+import type { Header } from "../../../src/core/http.ts";
+import type { Locks } from "../../../src/locks/locks.ts";
+import { memoryLocks } from "../../../src/locks/memory.ts";
+import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recover.ts";
+import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { memoryStore } from "../../../src/sessions/memory.ts";
+import { ANONYMOUS, type Session, type SessionStore } from "../../../src/sessions/store.ts";
+import { type Answer, type Handler, startListener } from "../backends/listener.ts";
+import { BACKEND } from "../core/policy.ts";
+
+export const PARAMS = '{"protocolVersion":"2025-11-25","n":9007199254740993}';
+export const USED = { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 };
+export const NEW = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
+export const HEADERS: readonly Header[] = [
+  ["authorization", "Bearer ada"],
+  ["x-user", "ada"],
+];
+export const never: AbortSignal = new AbortController().signal;
+
+/** What a backend says that has just restarted, by the name of the call. */
+export const RESTARTED: Readonly<Record<string, Answer>> = {
+  ping: { status: 404, body: "Session not found" },
+  initialize: {
+    status: 200,
+    headers: { "content-type": "application/json", "mcp-session-id": "new", "x-mcp-endpoint": NEW.endpoint },
+    body: '{"jsonrpc":"2.0","id":"mcp-router","result":{"protocolVersion":"2025-06-18"}}',
+  },
+  "notifications/initialized": { status: 202 },
+  "logging/setLevel": { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' },
+  "resources/subscribe": { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' },
+  DELETE: { status: 204 },
+};
+
+/** What Envoy says where nobody takes connections. */
+export const NOBODY_THERE: Answer = { status: 503, body: '{"error":{"message":"Backend unavailable"}}' };
+
+export type Answers = Readonly<Record<string, Answer | Handler>>;
+
+export const silent: Handler = () => undefined;
+
+/** That many calls answered so, and then as a backend answers that has restarted. */
+export function first(times: number, answer: Answer): Handler {
+  let left = times;
+  return (call) => (left-- > 0 ? answer : RESTARTED[call.name]);
+}
+
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+export interface OpenOptions {
+  readonly answers?: Answers;
+  readonly store?: (store: SessionStore) => Partial<SessionStore>;
+  readonly locks?: Locks;
+  readonly bound?: number;
+  readonly session?: Partial<Session>;
+}
+
+/** A router with one session, whose backend has restarted. */
+export async function open({
+  answers = {},
+  store: over,
+  locks = memoryLocks(),
+  bound = 10_000,
+  session,
+}: OpenOptions = {}) {
+  const listener = await startListener((call) => {
+    const answer = { ...RESTARTED, ...answers }[call.name] ?? { status: 500 };
+    return typeof answer === "function" ? answer(call) : answer;
+  });
+  owner.defer(() => listener.close());
+  const egress = createEgress(listener.address);
+  owner.defer(() => egress.close());
+  const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
+  owner.defer(() => store.close());
+  const key = sessionKey(mintSessionId());
+  await store.create(key, {
+    owner: ANONYMOUS,
+    route: "/public",
+    protocolVersion: "2025-11-25",
+    initializeParams: PARAMS,
+    bindings: { one: USED },
+    ...session,
+  });
+  const events: RecoveryEvent[] = [];
+  const abandoned: string[] = [];
+  const backend = { ...BACKEND, timeouts: { ...BACKEND.timeouts, initialize: bound } };
+  const ender = createSessionEnder({ egress, backendOf: () => backend, observe: () => undefined });
+  const recoveryOver = (sessions: SessionStore) =>
+    createRecovery({
+      store: sessions,
+      locks,
+      egress,
+      ender: {
+        ...ender,
+        end(name, session, credentials) {
+          abandoned.push(session.sessionId);
+          return ender.end(name, session, credentials);
+        },
+      },
+      observe: (event) => void events.push(event),
+    });
+  const loss = {
+    suspicion: "probe" as const,
+    status: 404,
+    key,
+    backend,
+    query: "",
+    used: USED,
+    answeredBy: USED.endpoint,
+    headers: HEADERS,
+    version: undefined,
+  };
+  const recovery = recoveryOver({ ...store, ...over?.(store) });
+  /** What was called, but for the end of the lost session. */
+  const names = () =>
+    listener.calls
+      .filter(({ name, headers }) => name !== "DELETE" || headers["mcp-session-id"] !== "old")
+      .map(({ name }) => name);
+  return { listener, store, key, events, abandoned, recovery, another: () => recoveryOver(store), loss, names };
+}
+
+export const STEPS = ["initialize", "notifications/initialized"];
+export const unavailable = async () => ({ kind: "unavailable" }) as const;
+
+export function rpcError(status: number, code: number, message: string): Answer {
+  return { status, body: JSON.stringify({ jsonrpc: "2.0", id: "mcp-router", error: { code, message } }) };
+}
+
+export function inEvents({ status, body }: Answer): Answer {
+  return { status, headers: { "content-type": "text/event-stream" }, body: `: hello\n\ndata: ${body}\n\n` };
+}
