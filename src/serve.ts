@@ -25,6 +25,7 @@ import { untakenObserver } from "./observe/untaken.ts";
 import { createBudget } from "./recovery/budget.ts";
 import { createModeOverrideHealth } from "./recovery/mode-override.ts";
 import { createRecovery } from "./recovery/recover.ts";
+import { createRecoveredAnswers } from "./recovery/recovered-answer.ts";
 import { createReplayableRequests } from "./recovery/replayable.ts";
 import { createResume } from "./recovery/resume.ts";
 import { reloadOnChange } from "./reload.ts";
@@ -151,15 +152,12 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       admission: createAdmission(ledger),
       inUse,
       resume: createResume(recovery),
-      keeper: createReplayableRequests({
-        store,
+      replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
+      recovered: createRecoveredAnswers({
         recovery,
         egress,
         overrides: createModeOverrideHealth(),
-        budget: createBudget(config.limits.replayBodies),
         answers: createBudget(config.limits.recoveredAnswers),
-        notRemembered: (why) => metrics.notRemembered(why),
-        refused: (reason, route) => observeRequest({ kind: "rejected", reason, route }),
         overrideRefused: (missed, route) => observeRequest({ kind: "override-refused", route, missed }),
       }),
       abandon: (backend, begun, headers) =>

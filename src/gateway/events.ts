@@ -13,6 +13,15 @@ export type RequestEvent =
   | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: TransparentRoute | undefined }
   /** Should the backend lose the session, this request is not sent again. */
   | { readonly kind: "not-replayable"; readonly reason: NotReplayable; readonly route: TransparentRoute }
+  /**
+   * A backend was told something of its session that another session in its place will not be told: the session remembers too many
+   * subscriptions, or too many bytes, or the store is away.
+   */
+  | {
+      readonly kind: "state-not-remembered";
+      readonly reason: "subscriptions" | "bytes" | "unavailable";
+      readonly route: TransparentRoute;
+    }
   | {
       readonly kind: "session-created";
       readonly route: TransparentRoute;

@@ -1,62 +1,62 @@
 /** Sends a request into its session, and deals with the answer. */
 import type { InUse } from "../admission/in-use.ts";
 import { headForClient } from "../core/answer-head.ts";
-import type { Labels } from "../core/classify-message.ts";
+import { assertNever } from "../core/assert-never.ts";
 import { staleResumption } from "../core/forward.ts";
-import { type Decision, isSuccess, type ResponseHead } from "../core/http.ts";
+import { type Decision, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
+import { recoveryMessageTimeout } from "../core/routes.ts";
+import { type RecoveredAnswer, type RecoveredAnswers, suspectAnswer } from "../recovery/recovered-answer.ts";
 import type { ReplayableRequest, ReplayableRequests, SentMessage } from "../recovery/replayable.ts";
 import { sessionTag } from "../sessions/id.ts";
-import { FIRST_GENERATION, type SessionStore } from "../sessions/store.ts";
+import { FIRST_GENERATION } from "../sessions/store.ts";
 import { type AnswerDependencies, type AnswerStage, refuseRedirect, type Step } from "./answers.ts";
 import type { OwnSession } from "./claim.ts";
+import { type RememberDependencies, rememberState } from "./remember.ts";
 import { forwardRequest, type GatewayRequest } from "./request.ts";
+import { abortSignalOf } from "./scope.ts";
 
-export interface InSessionDependencies extends AnswerDependencies {
-  readonly store: SessionStore;
+export interface InSessionDependencies extends AnswerDependencies, RememberDependencies {
+  /** Told of each request in a session while that is under way. */
   readonly inUse: InUse;
-  readonly keeper: ReplayableRequests;
+  /** Keep what must be sent again if its session is lost. */
+  readonly replayable: ReplayableRequests;
+  readonly recovered: RecoveredAnswers;
 }
 
 /** @param message undefined for a GET */
-export type SendInSession = (
-  request: GatewayRequest,
-  session: OwnSession,
-  labels: Labels | undefined,
-  message: SentMessage | undefined,
-) => Step;
+export type SendInSession = (request: GatewayRequest, session: OwnSession, message: SentMessage | undefined) => Step;
 
 export function createSendInSession(dependencies: InSessionDependencies): SendInSession {
-  const { inUse, keeper, observe } = dependencies;
+  const { inUse, replayable, observe } = dependencies;
 
-  /** What is sent again if the backend has lost the session. */
   function keep(
-    { route, query, headers, principal, policy: { limits }, scope }: GatewayRequest,
-    { id: sessionId, key, binding }: OwnSession,
-    labels: Labels | undefined,
+    request: GatewayRequest,
+    session: OwnSession,
     message: SentMessage | undefined,
   ): ReplayableRequest | undefined {
+    const { route, scope } = request;
     if (route.backend.onSessionLost !== "recover" || scope.over) return undefined;
-    const kept = keeper.keep({ route, query, headers, labels, message, sessionId, key, principal, binding, limits });
-    if (typeof kept !== "string") return kept;
-    observe({ kind: "not-replayable", reason: kept, route });
+    const kept = replayable.keep(request, session, message);
+    if (kept.kind === "replayable") return kept;
+    observe({ kind: "not-replayable", reason: kept.reason, route });
     return undefined;
   }
 
-  return (request, session, labels, message) => {
+  return (request, session, message) => {
     const { route, principal, headers, scope } = request;
     const { key, binding, listening = FIRST_GENERATION } = session;
-    const kept = keep(request, session, labels, message);
+    const kept = keep(request, session, message);
     if (!scope.over) {
       const use = { key, principal, backend: route.backend.name };
       inUse.begin(use);
       scope.onEnd(() => {
         inUse.end(use);
-        kept?.drop();
+        kept?.forget();
       });
     }
     observe({ kind: "forwarded", route, how: "session" });
     const isNewStream = message === undefined && binding.generation > listening;
-    const sent = { labels, sessionTag: sessionTag(key), pin: binding };
+    const sent = { labels: message?.labels, sessionTag: sessionTag(key), pin: binding };
     return {
       kind: "step",
       verdict: forwardRequest(request, sent, isNewStream ? staleResumption(headers) : undefined),
@@ -69,6 +69,7 @@ class InSession implements AnswerStage {
   readonly #dependencies: InSessionDependencies;
   readonly #request: GatewayRequest;
   readonly #session: OwnSession;
+  /** What is sent again if the backend has lost the session. */
   readonly #kept: ReplayableRequest | undefined;
   /** The client's first GET since its session was recovered. */
   readonly #isNewStream: boolean;
@@ -90,9 +91,44 @@ class InSession implements AnswerStage {
   head(head: ResponseHead): Decision {
     const redirect = refuseRedirect(this.#dependencies, this.#request, head);
     if (redirect) return redirect;
-    if (this.#isNewStream && isSuccess(head.headers.get(":status"))) this.#rememberListening();
     const passThrough = headForClient(this.#session.id, head);
-    return this.#kept?.answer(head, passThrough) ?? passThrough;
+    const kept = this.#kept;
+    if (this.#isNewStream && isSuccess(head.headers.get(":status"))) this.#rememberListening();
+    if (!kept) return passThrough;
+    const suspicion = suspectAnswer(head);
+    if (suspicion === undefined) return this.#passOn(kept, head, passThrough);
+    const { route, scope } = this.#request;
+    const answer = this.#dependencies.recovered.answer(kept, head, suspicion, abortSignalOf(scope));
+    const verdict = answer.then((recovered) => this.#verdictOf(recovered, passThrough));
+    return { kind: "deferred", messageTimeout: recoveryMessageTimeout(route.backend.timeouts), verdict };
+  }
+
+  #passOn(kept: ReplayableRequest, { headers }: ResponseHead, passThrough: Verdict): Verdict | Promise<Verdict> {
+    const { message } = kept;
+    kept.forget();
+    if (!message?.stateChanges || !isSuccess(headers.get(":status"))) return passThrough;
+    return this.#remember(message).then(() => passThrough);
+  }
+
+  async #verdictOf(recovered: RecoveredAnswer, passThrough: Verdict): Promise<Verdict> {
+    switch (recovered.kind) {
+      case "first":
+        return passThrough;
+      case "replayed":
+        if (recovered.message.stateChanges && isSuccess(recovered.answer.status))
+          await this.#remember(recovered.message);
+        return recovered.answer;
+      case "reconnect":
+        return recovered.answer;
+      case "refused":
+        return this.#dependencies.refuse(recovered.reject, this.#request);
+      default:
+        return assertNever(recovered);
+    }
+  }
+
+  #remember(message: SentMessage): Promise<void> {
+    return rememberState(this.#dependencies, this.#request, this.#session, message);
   }
 
   /** Events that the client gets from now on are of the session as it is: its next GET may resume from them. */

@@ -46,11 +46,11 @@ export class TransparentRequests {
   /** A legacy message other than initialize. */
   message(
     request: GatewayRequest,
-    { labels, id, stateChanges }: MessageOf<"legacy">,
+    { labels, stateChanges }: MessageOf<"legacy">,
     body: Uint8Array,
   ): Step | Promise<Step | DeferredStep> {
     if (request.session.kind === "none") return this.#outside(request, labels);
-    return this.#inSession(request, labels, { id, body, stateChanges });
+    return this.#inSession(request, { body, labels, stateChanges });
   }
 
   /** A message of MCP 2026-07-28, which has no sessions. */
@@ -61,7 +61,7 @@ export class TransparentRequests {
   /** A GET, which opens a stream. */
   listen(request: GatewayRequest): Step | Promise<Step | DeferredStep> {
     if (request.session.kind === "none") return this.#outside(request, undefined);
-    return this.#inSession(request, undefined, undefined);
+    return this.#inSession(request, undefined);
   }
 
   /** A DELETE: ends the session at once, whatever the backend will say, and tells the backend. */
@@ -84,17 +84,13 @@ export class TransparentRequests {
   }
 
   /** @param message undefined for a GET */
-  async #inSession(
-    request: GatewayRequest,
-    labels: Labels | undefined,
-    message: SentMessage | undefined,
-  ): Promise<Step | DeferredStep> {
+  async #inSession(request: GatewayRequest, message: SentMessage | undefined): Promise<Step | DeferredStep> {
     const claimed = await this.#claim(request, message ? "when-due" : "always", message?.body.length ?? 0);
     switch (claimed.kind) {
       case "live":
-        return this.#send(request, claimed, labels, message);
+        return this.#send(request, claimed, message);
       case "parked":
-        return this.#resume(request, claimed, labels, message);
+        return this.#resume(request, claimed, message);
       case "unknown":
       case "unavailable":
         return this.#notClaimed(request, claimed.kind);
@@ -104,12 +100,7 @@ export class TransparentRequests {
   }
 
   /** Sends a request into a session that was parked, once that has another backend session. */
-  #resume(
-    request: GatewayRequest,
-    own: OwnSession,
-    labels: Labels | undefined,
-    message: SentMessage | undefined,
-  ): Step | DeferredStep {
+  #resume(request: GatewayRequest, own: OwnSession, message: SentMessage | undefined): Step | DeferredStep {
     const { route, headers, id, scope } = request;
     if (route.backend.onSessionLost === "surface") return this.#notClaimed(request, "unknown");
     const { key, binding } = own;
@@ -118,7 +109,7 @@ export class TransparentRequests {
       switch (outcome.kind) {
         case "resumed": {
           const live: OwnSession = { ...own, kind: "live", binding: outcome.binding };
-          return withCookie(this.#send(request, live, labels, message), outcome.cookie);
+          return withCookie(this.#send(request, live, message), outcome.cookie);
         }
         case "none":
           return this.#notClaimed(request, "unknown");

@@ -25,6 +25,8 @@ export function requestObserver(metrics: Metrics, log: Logger, atCap: AtCap): (e
       case "not-replayable":
         log.debug({ reason: event.reason, route: event.route.path }, "request not replayable");
         return metrics.requestNotKept(event.reason);
+      case "state-not-remembered":
+        return metrics.notRemembered(event.reason);
       case "session-created":
         log.debug({ session: event.tag, route: event.route.path, endpoint: event.endpoint }, "session created");
         return metrics.sessionCreated(event.route.path);

@@ -1,98 +1,28 @@
 import { describe, expect, test, vi } from "vitest";
-import { type AdmissionCaps, createAdmission } from "../../../src/admission/admission.ts";
-import type { Use } from "../../../src/admission/in-use.ts";
+import type { AdmissionCaps } from "../../../src/admission/admission.ts";
 import { type Ledger, NO_CAPS, RESERVATION_MS } from "../../../src/admission/ledger.ts";
-import { memoryLedger } from "../../../src/admission/memory.ts";
-import type { Claims, HeaderFields } from "../../../src/core/http.ts";
+import type { Claims } from "../../../src/core/http.ts";
 import type { Identity } from "../../../src/core/identity.ts";
-import type { RequestEvent } from "../../../src/gateway/events.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
-import { createGateway } from "../../../src/gateway/gateway.ts";
-import type { ParkedRequest, Resumed } from "../../../src/recovery/resume.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../../src/sessions/id.ts";
-import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
 import { claims as claimsOf } from "../core/claims.ts";
 import { fields } from "../core/fields.ts";
-import { BACKEND, POLICY } from "../core/policy.ts";
+import { BACKEND } from "../core/policy.ts";
+import { LIFESPAN, type OpenOptions, openGateway } from "./open.ts";
 
-const policy = POLICY;
 /** The rest of an answer's head, where the backend gave it. */
 const ANSWER = { flags: 0, endOfStream: false };
-const LIFESPAN = { idle: 8_000, lifetime: 60_000, unused: 5_000 };
 const unavailable = async () => ({ kind: "unavailable" }) as const;
 const unknown = async () => ({ kind: "unknown" }) as const;
 const call = '{"jsonrpc":"2.0","id":"x","method":"tools/list"}';
 const initialize =
   '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25","n":9007199254740993}}';
 
-interface Limits {
-  /** Whether backends can be told that a session of theirs will not be used. */
-  readonly tells?: boolean;
-  /** What comes of the wait for another backend session in place of a parked one. Default: there is none. */
-  readonly resume?: (signal: AbortSignal) => Promise<Resumed>;
-  readonly caps?: Partial<AdmissionCaps>;
-  /** Parts of the ledger that are made to fail. */
-  readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
-}
+type Limits = Omit<OpenOptions, "store" | "identity">;
 
-/** A gateway over a memory store with one session in it, which has no lease; parts of the store can be made to fail. */
-async function open(
-  over: Partial<SessionStore> = {},
-  identity: Identity = { kind: "none" },
-  { caps, ledger: overLedger, tells = true, resume }: Limits = {},
-) {
-  let now = 0;
-  const store = memoryStore({ ...LIFESPAN, now: () => now });
-  const id = mintSessionId();
-  const binding = { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 };
-  await store.create(sessionKey(id), {
-    owner: ANONYMOUS,
-    route: "/mcp",
-    protocolVersion: undefined,
-    initializeParams: "{}",
-    bindings: { one: binding },
-  });
-  await store.touch(sessionKey(id), "one");
-  const events: RequestEvent[] = [];
-  const ledger = memoryLedger({ now: () => now });
-  const used = { ...ledger, ...overLedger?.(ledger) };
-  const uses = new Set<Use>();
-  const resumed: ParkedRequest[] = [];
-  const abandoned: string[] = [];
-  const abandonedFor: HeaderFields[] = [];
-  const gateway = createGateway({
-    policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
-    store: { ...store, ...over },
-    ledger: used,
-    admission: createAdmission(used),
-    inUse: { begin: (use) => void uses.add(use), end: (use) => void uses.delete(use), stop: async () => undefined },
-    resume: async (request, signal) => {
-      resumed.push(request);
-      return resume?.(signal) ?? { kind: "none" };
-    },
-    keeper: { keep: () => "too-large" },
-    abandon: async (backend, { sessionId }, headers) => {
-      abandoned.push(`${backend} ${sessionId}`);
-      abandonedFor.push(headers);
-      return tells;
-    },
-    observe: (event) => void events.push(event),
-  });
-  return {
-    gateway,
-    exchange: gateway.open(),
-    store,
-    ledger,
-    abandoned,
-    abandonedFor,
-    uses,
-    resumed,
-    id,
-    events,
-    advance: (ms: number) => (now += ms),
-  };
-}
+const open = (store: Partial<SessionStore> = {}, identity: Identity = { kind: "none" }, limits: Limits = {}) =>
+  openGateway({ store, identity, ...limits });
 
 function head(
   exchange: Exchange,

@@ -1,28 +1,21 @@
 /** What the gateway keeps of a request in case its session is lost, and when it lets go of that. */
 import { describe, expect, test } from "vitest";
-import { createAdmission } from "../../../src/admission/admission.ts";
-import { memoryLedger } from "../../../src/admission/memory.ts";
-import type { DeferredVerdict, ResponseHead, Verdict } from "../../../src/core/http.ts";
+import type { Decision, Reply, ResponseHead, Verdict } from "../../../src/core/http.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
-import type { RequestEvent } from "../../../src/gateway/events.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
-import { createGateway } from "../../../src/gateway/gateway.ts";
-import type { ReplayableRequest, ReplayableRequests } from "../../../src/recovery/replayable.ts";
-import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
-import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS, type SessionStore, type StateChange } from "../../../src/sessions/store.ts";
+import type { RecoveredAnswer } from "../../../src/recovery/recovered-answer.ts";
+import type { SentMessage, SentRequest, UsedSession } from "../../../src/recovery/replayable.ts";
+import { mintSessionId } from "../../../src/sessions/id.ts";
+import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { BACKEND, POLICY, ROUTE } from "../core/policy.ts";
+import { answerHead, BINDING, openGateway } from "./open.ts";
 
-const BINDING = { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 };
 const CALL = '{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a"}}';
 const LEVEL = '{"jsonrpc":"2.0","id":"x","method":"logging/setLevel","params":{"level":"debug"}}';
 const INITIALIZE = '{"jsonrpc":"2.0","id":"x","method":"initialize","params":{"protocolVersion":"2025-11-25"}}';
-const INSTEAD: DeferredVerdict = {
-  kind: "deferred",
-  messageTimeout: 1,
-  verdict: Promise.resolve({ kind: "continue" }),
-};
+const INSTEAD: Reply = { kind: "reply", status: 200, headers: [], body: "instead", details: "test" };
+const PASSED_ON = (id: string) => ({ kind: "mutate", set: [["mcp-session-id", id]], remove: [], clearRoute: false });
 const SURFACE: RequestPolicy = {
   ...POLICY,
   routes: new Map([["/mcp", { ...ROUTE, backend: { ...BACKEND, onSessionLost: "surface" } }]]),
@@ -30,51 +23,44 @@ const SURFACE: RequestPolicy = {
 
 interface Options {
   readonly policy?: RequestPolicy;
-  readonly over?: Partial<SessionStore>;
+  readonly store?: Partial<SessionStore>;
   /** False: nothing is kept. */
   readonly keeps?: boolean;
+  /** What comes of a recovery. */
+  readonly answer?: RecoveredAnswer;
 }
 
-/** A gateway with one session, whose keeper tells what it was asked. */
-async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) {
-  const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
-  const id = mintSessionId();
-  const key = sessionKey(id);
-  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
-  await store.create(key, { ...session, bindings: { one: BINDING } });
-  const asked: Parameters<ReplayableRequests["keep"]>[0][] = [];
-  const answered: [ResponseHead, Verdict][] = [];
-  let dropped = 0;
-  const kept: ReplayableRequest = {
-    answer: (head, asItIs) => {
-      answered.push([head, asItIs]);
-      return INSTEAD;
-    },
-    drop: () => void dropped++,
-  };
-  const events: RequestEvent[] = [];
-  const remarks: StateChange[] = [];
-  const remember: SessionStore["remember"] = (of, backend, change) => {
-    remarks.push(change);
-    return store.remember(of, backend, change);
-  };
-  const ledger = memoryLedger();
-  const gateway = createGateway({
-    policy: () => policy,
-    store: { ...store, remember, ...over },
-    ledger,
-    admission: createAdmission(ledger),
-    keeper: {
-      keep: (request) => {
-        asked.push(request);
-        return keeps ? kept : "budget";
+/** A gateway that tells what it keeps, and has recovered. */
+async function open({ keeps = true, answer = { kind: "reconnect", answer: INSTEAD }, ...options }: Options = {}) {
+  const asked: { request: SentRequest; session: UsedSession; message: SentMessage | undefined }[] = [];
+  const answered: [ResponseHead, string][] = [];
+  let forgotten = 0;
+  const opened = await openGateway({
+    ...options,
+    replayable: {
+      keep(request, session, message) {
+        asked.push({ request, session, message });
+        if (!keeps) return { kind: "not-replayable", reason: "budget" };
+        const forget = () => void forgotten++;
+        return {
+          kind: "replayable",
+          request,
+          session,
+          message,
+          key: session.key,
+          principal: request.principal,
+          forget,
+        };
       },
     },
-    inUse: { begin: () => undefined, end: () => undefined, stop: async () => undefined },
-    resume: async () => ({ kind: "none" }),
-    abandon: async () => true,
-    observe: (event) => void events.push(event),
+    recovered: {
+      async answer(_, head, suspicion) {
+        answered.push([head, suspicion]);
+        return answer;
+      },
+    },
   });
+  const { gateway, id } = opened;
   const headers = (method: string, sessionId: string | undefined) => ({
     ":method": method,
     ":path": "/mcp?a=1",
@@ -91,47 +77,29 @@ async function open({ policy = POLICY, over = {}, keeps = true }: Options = {}) 
     if (body !== undefined) await exchange.requestBody(Buffer.from(body));
     return exchange;
   };
-  return {
-    gateway,
-    store,
-    remarks,
-    send,
-    asked,
-    answered,
-    dropped: () => dropped,
-    events,
-    id,
-    key,
-    headers,
-  };
+  return { ...opened, send, asked, answered, forgotten: () => forgotten, headers };
 }
 
-const LOST: ResponseHead = {
-  headers: fields({ ":status": "404", "mcp-session-id": "backend-id" }),
-  endpoint: BINDING.endpoint,
-  flags: 0,
-  endOfStream: false,
-};
+/** The verdict on an answer that raises a suspicion. */
+async function deferred(decision: Decision): Promise<Verdict> {
+  if (decision instanceof Promise || decision.kind !== "deferred") throw new Error("the verdict is not deferred");
+  return decision.verdict;
+}
+
+const LOST = answerHead({ ":status": "404", "mcp-session-id": "backend-id" });
 
 describe("a request of a session is kept", () => {
   test("with all that it takes to send it again", async () => {
     const { send, asked, id, key, headers } = await open();
     await send("POST", CALL);
-    expect(asked).toEqual([
+    expect(asked).toMatchObject([
       {
-        route: ROUTE,
-        query: "?a=1",
-        headers: expect.anything(),
-        labels: { method: "tools/call", name: "a" },
-        message: { id: '"x"', body: Buffer.from(CALL), notes: undefined },
-        sessionId: id,
-        key,
-        principal: ANONYMOUS,
-        binding: BINDING,
-        limits: POLICY.limits,
+        request: { route: ROUTE, query: "?a=1", id: '"x"', principal: ANONYMOUS, policy: { limits: POLICY.limits } },
+        session: { id, key, binding: BINDING },
+        message: { labels: { method: "tools/call", name: "a" }, body: Buffer.from(CALL), stateChanges: undefined },
       },
     ]);
-    expect([...(asked[0]?.headers.entries() ?? [])]).toEqual(Object.entries(headers("POST", id)));
+    expect([...(asked[0]?.request.headers.entries() ?? [])]).toEqual(Object.entries(headers("POST", id)));
   });
 
   test("with what it tells the backend to remember", async () => {
@@ -143,7 +111,7 @@ describe("a request of a session is kept", () => {
   test("without a message where it is a GET", async () => {
     const { send, asked } = await open();
     await send("GET");
-    expect(asked).toMatchObject([{ message: undefined, labels: undefined, binding: BINDING }]);
+    expect(asked).toMatchObject([{ message: undefined, session: { binding: BINDING } }]);
   });
 });
 
@@ -155,7 +123,7 @@ describe("nothing is kept", () => {
     const { send, asked } = await open();
     const exchange = await send(method, body);
     expect(asked).toEqual([]);
-    expect(exchange.responseHeaders(LOST)).not.toBe(INSTEAD);
+    expect(exchange.responseHeaders(LOST)).not.toMatchObject({ kind: "deferred" });
   });
 
   test("of a request without a session, or with one that nobody knows", async () => {
@@ -169,12 +137,7 @@ describe("nothing is kept", () => {
     const { send, asked, id } = await open({ policy: SURFACE });
     const exchange = await send(method, method === "POST" ? CALL : undefined);
     expect(asked).toEqual([]);
-    expect(exchange.responseHeaders(LOST)).toEqual({
-      kind: "mutate",
-      set: [["mcp-session-id", id]],
-      remove: [],
-      clearRoute: false,
-    });
+    expect(exchange.responseHeaders(LOST)).toEqual(PASSED_ON(id));
   });
 
   test("of a request that has ended before its session was found", async () => {
@@ -189,13 +152,17 @@ describe("nothing is kept", () => {
 });
 
 describe("the answer to a request that was kept", () => {
-  test("is what the keeper makes of it, given the verdict that would pass it on", async () => {
-    const { send, answered, id } = await open();
+  test("is what its recovery comes to", async () => {
+    const { send, answered } = await open();
     const exchange = await send("POST", CALL);
-    expect(exchange.responseHeaders(LOST)).toBe(INSTEAD);
-    expect(answered).toEqual([
-      [LOST, { kind: "mutate", set: [["mcp-session-id", id]], remove: [], clearRoute: false }],
-    ]);
+    expect(await deferred(exchange.responseHeaders(LOST))).toBe(INSTEAD);
+    expect(answered).toEqual([[LOST, "probe"]]);
+  });
+
+  test("is the first one where there is no other, with the client's session id", async () => {
+    const { send, id } = await open({ answer: { kind: "first" } });
+    const exchange = await send("POST", CALL);
+    expect(await deferred(exchange.responseHeaders(LOST))).toEqual(PASSED_ON(id));
   });
 
   test("goes on as it is where the request could not be kept, which is told of", async () => {
@@ -205,21 +172,16 @@ describe("the answer to a request that was kept", () => {
     expect(events).toContainEqual({ kind: "not-replayable", reason: "budget", route: ROUTE });
   });
 
-  test("is dropped when the request ends", async () => {
-    const { send, dropped } = await open();
+  test("is waited for no longer than the request, which is forgotten at its end", async () => {
+    const { send, forgotten } = await open();
     const exchange = await send("POST", CALL);
-    expect(dropped()).toBe(0);
+    expect(forgotten()).toBe(0);
     exchange.closed();
-    expect(dropped()).toBe(1);
+    expect(forgotten()).toBe(1);
   });
 });
 describe("a GET that says what its client heard last", () => {
-  const STREAM: ResponseHead = {
-    headers: fields({ ":status": "200", "content-type": "text/event-stream" }),
-    endpoint: BINDING.endpoint,
-    flags: 0,
-    endOfStream: false,
-  };
+  const STREAM = answerHead({ ":status": "200", "content-type": "text/event-stream" });
 
   /** A session that was recovered so many times. */
   async function recovered(times: number, options: Options = {}) {
@@ -240,15 +202,15 @@ describe("a GET that says what its client heard last", () => {
   const beginsAnew = { kind: "mutate", remove: ["last-event-id"] };
 
   test("goes on with it where its session was never lost, and nothing is written", async () => {
-    const { listen, remarks } = await recovered(0);
+    const { listen, changes } = await recovered(0);
     const { exchange, verdict } = await listen();
     expect(verdict).toMatchObject(goesOn);
     exchange.responseHeaders(STREAM);
-    expect(remarks).toEqual([]);
+    expect(changes).toEqual([]);
   });
 
   test("goes on without it after a recovery, and the next one with it: that is one write", async () => {
-    const { listen, remarks } = await recovered(1);
+    const { listen, changes } = await recovered(1);
     const { exchange, verdict } = await listen();
     expect(verdict).toMatchObject(beginsAnew);
     exchange.responseHeaders(STREAM);
@@ -257,7 +219,7 @@ describe("a GET that says what its client heard last", () => {
       expect(next.verdict).toMatchObject(goesOn);
       next.exchange.responseHeaders(STREAM);
     }
-    expect(remarks).toEqual([{ kind: "listening", generation: 2 }]);
+    expect(changes).toEqual([{ kind: "listening", generation: 2 }]);
   });
 
   test("goes on without it after each further recovery", async () => {
@@ -277,28 +239,28 @@ describe("a GET that says what its client heard last", () => {
   });
 
   test.each(["404", "503"])("goes on without it until a stream was opened: %s", async (status) => {
-    const { listen, remarks } = await recovered(1);
+    const { listen, changes } = await recovered(1);
     (await listen()).exchange.responseHeaders({ ...STREAM, headers: fields({ ":status": status }) });
     expect((await listen()).verdict).toMatchObject(beginsAnew);
-    expect(remarks).toEqual([]);
+    expect(changes).toEqual([]);
   });
 
   test("goes on without it where the store could not remember the one before", async () => {
     const remember = async () => ({ kind: "unavailable" }) as const;
-    const { listen } = await recovered(1, { over: { remember } });
+    const { listen } = await recovered(1, { store: { remember } });
     const { exchange } = await listen();
     exchange.responseHeaders(STREAM);
     expect((await listen()).verdict).toMatchObject(beginsAnew);
   });
 
   test("is no POST, whose header of that name means nothing and goes on", async () => {
-    const { gateway, headers, id, remarks } = await recovered(1);
+    const { gateway, headers, id, changes } = await recovered(1);
     const exchange = gateway.open();
     const head = { headers: fields({ ...headers("POST", id), "last-event-id": "e1" }), endOfStream: false };
     await exchange.requestHeaders(head);
     expect(await exchange.requestBody(Buffer.from(CALL))).toMatchObject(goesOn);
     exchange.responseHeaders(STREAM);
-    expect(remarks).toEqual([]);
+    expect(changes).toEqual([]);
   });
 });
 
@@ -306,7 +268,7 @@ test("a session that was recovered while its DELETE came is ended where it is by
   const moved = { sessionId: "new", endpoint: "10.0.0.2:80", generation: 2 };
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
   const remove = async () => ({ kind: "removed", session: { ...session, bindings: { one: moved } } }) as const;
-  const { gateway, headers, id } = await open({ over: { remove } });
+  const { gateway, headers, id } = await open({ store: { remove } });
   const verdict = await gateway.open().requestHeaders({ headers: fields(headers("DELETE", id)), endOfStream: true });
   expect(verdict).toMatchObject({
     kind: "mutate",

@@ -30,7 +30,7 @@ function open() {
     counted: async () =>
       (await metrics.render())
         .split("\n")
-        .filter((line) => /^mcp_router_(requests|sessions|backends|recovery)_.* [1-9]/.test(line)),
+        .filter((line) => /^mcp_router_(not_remembered|requests|sessions|backends|recovery)_.* [1-9]/.test(line)),
   };
 }
 
@@ -67,6 +67,7 @@ test.each<[RequestEvent, string, object[]]>([
     'mcp_router_requests_not_kept_total{reason="budget"} 1',
     [{ reason: "budget", route: "/mcp", msg: "request not replayable" }],
   ],
+  [{ kind: "state-not-remembered", reason: "bytes", route }, 'mcp_router_not_remembered_total{reason="bytes"} 1', []],
   [
     { kind: "session-created", route, tag: "tag", endpoint: "10.0.0.1:80" },
     'mcp_router_sessions_created_total{route="/mcp"} 1',

@@ -1,0 +1,112 @@
+/** A gateway over a memory store with one session in it. Whatever it asks of others is told, and can be made to fail. */
+import { type AdmissionCaps, createAdmission } from "../../../src/admission/admission.ts";
+import type { Use } from "../../../src/admission/in-use.ts";
+import type { Ledger } from "../../../src/admission/ledger.ts";
+import { memoryLedger } from "../../../src/admission/memory.ts";
+import type { HeaderFields, ResponseHead } from "../../../src/core/http.ts";
+import type { Identity } from "../../../src/core/identity.ts";
+import type { RequestPolicy } from "../../../src/core/routes.ts";
+import type { RequestEvent } from "../../../src/gateway/events.ts";
+import { createGateway } from "../../../src/gateway/gateway.ts";
+import type { RecoveredAnswers } from "../../../src/recovery/recovered-answer.ts";
+import type { ReplayableRequests } from "../../../src/recovery/replayable.ts";
+import type { ParkedRequest, Resumed } from "../../../src/recovery/resume.ts";
+import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
+import { memoryStore } from "../../../src/sessions/memory.ts";
+import { ANONYMOUS, type SessionStore, type StateChange } from "../../../src/sessions/store.ts";
+import { fields } from "../core/fields.ts";
+import { POLICY } from "../core/policy.ts";
+
+/** Where the session is. */
+export const BINDING = { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 };
+export const LIFESPAN = { idle: 8_000, lifetime: 60_000, unused: 5_000 };
+
+export interface OpenOptions {
+  readonly policy?: RequestPolicy;
+  readonly identity?: Identity | undefined;
+  readonly caps?: Partial<AdmissionCaps>;
+  /** Operations of the store that do something else. */
+  readonly store?: Partial<SessionStore>;
+  /** Operations of the ledger that do something else. */
+  readonly ledger?: (ledger: Ledger) => Partial<Ledger>;
+  /** Whether backends can be told that a session of theirs will not be used. */
+  readonly tells?: boolean;
+  /** What comes of the wait for another backend session in place of a parked one. Default: there is none. */
+  readonly resume?: (signal: AbortSignal) => Promise<Resumed>;
+  /** Default: nothing is kept. */
+  readonly replayable?: ReplayableRequests;
+  readonly recovered?: RecoveredAnswers;
+}
+
+/** The session has no lease. */
+export async function openGateway({
+  policy = POLICY,
+  identity = policy.identity,
+  caps,
+  store: overStore,
+  ledger: overLedger,
+  tells = true,
+  resume,
+  replayable = { keep: () => ({ kind: "not-replayable", reason: "too-large" }) },
+  recovered = { answer: async () => ({ kind: "first" }) },
+}: OpenOptions = {}) {
+  let now = 0;
+  const store = memoryStore({ ...LIFESPAN, now: () => now });
+  const id = mintSessionId();
+  const key = sessionKey(id);
+  const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
+  await store.create(key, { ...session, bindings: { one: BINDING } });
+  await store.touch(key, "one");
+  const changes: StateChange[] = [];
+  const remember: SessionStore["remember"] = (of, backend, change) => {
+    changes.push(change);
+    return store.remember(of, backend, change);
+  };
+  const ledger = memoryLedger({ now: () => now });
+  const used = { ...ledger, ...overLedger?.(ledger) };
+  const uses = new Set<Use>();
+  const resumed: ParkedRequest[] = [];
+  const abandoned: string[] = [];
+  const abandonedFor: HeaderFields[] = [];
+  const events: RequestEvent[] = [];
+  const gateway = createGateway({
+    policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
+    store: { ...store, remember, ...overStore },
+    ledger: used,
+    admission: createAdmission(used),
+    inUse: { begin: (use) => void uses.add(use), end: (use) => void uses.delete(use), stop: async () => undefined },
+    resume: async (request, signal) => {
+      resumed.push(request);
+      return resume?.(signal) ?? { kind: "none" };
+    },
+    replayable,
+    recovered,
+    abandon: async (backend, { sessionId }, headers) => {
+      abandoned.push(`${backend} ${sessionId}`);
+      abandonedFor.push(headers);
+      return tells;
+    },
+    observe: (event) => void events.push(event),
+  });
+  return {
+    gateway,
+    exchange: gateway.open(),
+    store,
+    ledger,
+    id,
+    key,
+    events,
+    uses,
+    resumed,
+    abandoned,
+    abandonedFor,
+    /** What the store was asked to remember. */
+    changes,
+    advance: (ms: number) => (now += ms),
+  };
+}
+
+/** The head of an answer that the session's endpoint gave. */
+export function answerHead(headers: Readonly<Record<string, string>>, over: Partial<ResponseHead> = {}): ResponseHead {
+  return { headers: fields(headers), endpoint: BINDING.endpoint, flags: 0, endOfStream: false, ...over };
+}

@@ -1,0 +1,33 @@
+/** A request whose head was accepted, for tests of the steps that follow. */
+import type { RequestEvent } from "../../../src/gateway/events.ts";
+import { createRefuse, type GatewayRequest } from "../../../src/gateway/request.ts";
+import { HttpRequestScope } from "../../../src/gateway/scope.ts";
+import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { fields } from "../core/fields.ts";
+import { POLICY, ROUTE } from "../core/policy.ts";
+
+export function gatewayRequest(over: Partial<GatewayRequest> = {}) {
+  const scope = new HttpRequestScope();
+  const request: GatewayRequest = {
+    kind: "message",
+    route: ROUTE,
+    query: "",
+    headers: fields({ ":method": "POST", ":path": "/mcp" }),
+    spoofed: [],
+    headersToRemove: [],
+    principal: ANONYMOUS,
+    session: { kind: "none" },
+    id: "7",
+    policy: POLICY,
+    scope,
+    ...over,
+  };
+  return { request, scope };
+}
+
+/** Tells what happened, and refuses. */
+export function observed() {
+  const events: RequestEvent[] = [];
+  const observe = (event: RequestEvent) => void events.push(event);
+  return { events, observe, refuse: createRefuse(observe) };
+}
