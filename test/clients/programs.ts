@@ -89,12 +89,17 @@ async function connectProgram(
       for (const line of lines) read(JSON.parse(line) as Line);
     },
   );
+  let ended: Error | undefined;
   void child.exited.then(() => {
-    for (const one of waiting) one.reject(new Error(`the client has ended:\n${child.output()}`));
+    ended = new Error(`the client has ended:\n${child.output()}`);
+    for (const one of waiting) one.reject(ended);
   });
+  // A call that meets the end of the program fails by that, not by the broken pipe.
+  child.stdin?.on("error", () => undefined);
   await connected;
   return {
-    call: (tool, args) => {
+    call: async (tool, args) => {
+      if (ended) throw ended;
       const answer = wait();
       child.stdin?.write(`${JSON.stringify({ tool, arguments: args })}\n`);
       return answer;

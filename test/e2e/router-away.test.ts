@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, onTestFailed, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { type SessionBackend, startSessionBackend } from "../support/backend.ts";
+import { keepTheirSessionsWithoutRouter } from "../support/client-promises.ts";
+import { NPM_SDKS } from "../support/clients.ts";
 import { startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, messageOf, openSession, post } from "../support/http.ts";
 import { startStack } from "../support/stack.ts";
@@ -61,6 +63,8 @@ test("no call of a session fails while its router restarts within 2 s, and none 
     await fleet.stop();
   }
 }, 300_000);
+
+keepTheirSessionsWithoutRouter(NPM_SDKS);
 
 /** Passes connections on to another port while it is open. */
 async function startDoor(to: number) {

@@ -1,7 +1,8 @@
 /** What the client of each SDK must get, whatever language it is in. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startRedis } from "../../harness/redis.ts";
-import type { Sdk } from "./clients.ts";
+import type { Sdk, TestClient } from "./clients.ts";
 import { HIDES_OWN_ANSWERS } from "./envoys.ts";
 import { startFleet } from "./fleet.ts";
 import { startMcpServer } from "./mcp-server.ts";
@@ -124,3 +125,93 @@ export function keepsItsSessionWithoutRedis({ name, connect, missing }: Sdk): vo
     },
   );
 }
+
+/** How often a router may be away for longer than AWAY_MS, on a machine that is busy. */
+const TRIES = 10;
+/** How much shorter than AWAY_MS a restart is meant to be. */
+const MARGIN_MS = 200;
+/** For all tries. */
+const LONGEST_MS = 300_000;
+
+/**
+ * A lone router restarts under the calls of these clients, each of which calls again and again, and is away for up to two seconds.
+ * No call fails, and afterwards each client calls in the session that it had.
+ */
+export function keepTheirSessionsWithoutRouter(sdks: readonly Sdk[]): void {
+  const present = sdks.filter(({ missing }) => missing === undefined);
+  const names = present.map(({ name }) => name).join(", ");
+  test.skipIf(present.length === 0)(
+    `no session dies while a lone router is away for two seconds, of the clients of the ${names}`,
+    async ({ expect, onTestFinished, skip }) => {
+      const backend = await startMcpServer("one", { json: true, record: false });
+      onTestFinished(() => backend.close());
+      const redis = await startRedis();
+      onTestFinished(async () => void (await redis.stop()));
+      const fleet = await startFleet(1, {
+        store: { kind: "redis", url: redis.url },
+        backends: { one: { endpoints: [backend.endpoint] } },
+        routes: [{ path: "/mcp", backends: ["one"] }],
+      });
+      onTestFinished(() => fleet.stop());
+      const [router] = fleet.routers;
+
+      let pause = AWAY_MS - MARGIN_MS;
+      for (let n = 0; n < TRIES; n++) {
+        const clients = await Promise.all(present.map(({ connect }) => connect(`http://127.0.0.1:${fleet.port}/mcp`)));
+        const callers = clients.map(callAgainAndAgain);
+        await expect.poll(() => callers.every(({ calls }) => calls > 1), PATIENCE).toBe(true);
+        const sessions = clients.map(({ sessionId }) => sessionId);
+        const left = performance.now();
+        await router?.end();
+        await sleep(pause);
+        await router?.start();
+        const away = performance.now() - left;
+        const failures = callers.map(({ stop }) => stop());
+        if (away <= AWAY_MS) {
+          const outcomes = clients.map(async (client, at) => {
+            const failed = await failures[at];
+            const isAlive = (await failureOf(client)) === undefined && client.sessionId === sessions[at];
+            return [present[at]?.name, { failed, isAlive }];
+          });
+          const sound = present.map(({ name }) => [name, { failed: [], isAlive: true }]);
+          expect(await Promise.all(outcomes)).toEqual(sound);
+        }
+        await Promise.allSettled(clients.map((client) => client.close()));
+        if (away <= AWAY_MS) return;
+        // What starting takes cannot be known ahead.
+        pause = Math.max(0, pause - (away - AWAY_MS) - MARGIN_MS);
+      }
+      skip(`this machine is too busy: of ${TRIES} restarts none took less than ${AWAY_MS} ms`);
+    },
+    LONGEST_MS,
+  );
+}
+
+/** Calls one after another until it is stopped, then gives what the failed ones said. */
+function callAgainAndAgain(client: TestClient) {
+  const failed: string[] = [];
+  let calls = 0;
+  let isStopped = false;
+  const over = (async () => {
+    while (!isStopped) {
+      const failure = await failureOf(client);
+      calls++;
+      if (failure === undefined) continue;
+      failed.push(failure);
+      // A dead client may fail at once, and would leave the machine no time.
+      await sleep(100);
+    }
+    return failed;
+  })();
+  return {
+    get calls() {
+      return calls;
+    },
+    stop() {
+      isStopped = true;
+      return over;
+    },
+  };
+}
+
+const failureOf = (client: TestClient) => client.call("whoami", {}).then(() => undefined, String);
