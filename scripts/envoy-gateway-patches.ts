@@ -10,7 +10,7 @@ import { pathToFileURL } from "node:url";
 import { Document, parse } from "yaml";
 import { readConfigText } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
-import { OWN_CALLS } from "../src/envoy-config/listeners.ts";
+import { EGRESS_MANAGER } from "../src/envoy-config/listeners.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, HCM_TYPE, UNDECIDED_CLUSTER } from "../src/envoy-config/names.ts";
 import { PRINTED } from "../src/envoy-config/proto-json.ts";
 
@@ -85,7 +85,7 @@ function localReplyPatches(listener: string, manager: Json): Json[] {
 
 /** A backend is told of the client and not of the router, and by its path as it is written. */
 function ownCallsPatches(manager: Json): Json[] {
-  const fields = [...Object.keys(OWN_CALLS), "path_with_escaped_slashes_action"];
+  const fields = [...Object.keys(EGRESS_MANAGER), "path_with_escaped_slashes_action"];
   return managerPatches(GATEWAYS.egress, Object.fromEntries(fields.map((field) => [field, manager[field]])));
 }
 

@@ -1,7 +1,7 @@
 /** Errors between settings that are each valid by themselves. Pure. */
 import { isIP } from "node:net";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "../core/address.ts";
-import { INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
+import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
 import type { BackendConfig } from "./backends.ts";
 import { endpointFaults } from "./endpoints.ts";
@@ -36,7 +36,7 @@ function healthClash({ gateway: { health }, routes }: RawConfig): string[] {
 }
 
 /** Headers that identify no principal: credentials, which change for the same caller, and headers that Envoy removes. */
-const NO_PRINCIPALS: readonly string[] = [...INTERNAL_HEADERS, X_MCP_PATH, MCP_SESSION_ID, "authorization", "cookie"];
+const NO_PRINCIPALS: readonly string[] = [...INTERNAL_HEADERS, X_MCP_PATH, MCP_SESSION_ID, "authorization", COOKIE];
 
 function noPrincipal({ identity }: RawConfig): string[] {
   if (identity.kind === "header" && NO_PRINCIPALS.includes(identity.name))

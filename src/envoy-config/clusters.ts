@@ -22,7 +22,7 @@ import { addressOf, duration, extension, isResolved, type Message, typed } from 
 const MAX_REQUESTS = 100_000;
 
 /** Circuit breakers of a backend's cluster. When an endpoint goes, Envoy retries all of its calls elsewhere at once. */
-export const BACKEND_LIMITS = {
+export const BACKEND_CIRCUIT_BREAKERS = {
   max_connections: MAX_REQUESTS,
   max_pending_requests: MAX_REQUESTS,
   max_requests: MAX_REQUESTS,
@@ -34,7 +34,7 @@ export const BACKEND_LIMITS = {
  * envoy.requests bounds what clients make the router hold. When one of two processors restarts, all of its streams retry
  * together (docs/internals/envoy-facts.md §15).
  */
-export function processorLimits({ requests }: Config["envoy"]) {
+export function processorCircuitBreakers({ requests }: Config["envoy"]) {
   return {
     max_connections: MAX_REQUESTS,
     max_pending_requests: requests,
@@ -87,8 +87,8 @@ function backendCluster(backend: BackendConfig): Message {
     ...discovery(backend.endpoints),
     connect_timeout: duration(backend.timeouts.connect),
     load_balancing_policy: overrideHostPolicy(),
-    circuit_breakers: { thresholds: [BACKEND_LIMITS] },
-    outlier_detection: connectFailuresEject(),
+    circuit_breakers: { thresholds: [BACKEND_CIRCUIT_BREAKERS] },
+    outlier_detection: backendOutlierDetection(),
     typed_extension_protocol_options: {
       [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
         common_http_protocol_options: { idle_timeout: duration(BACKEND_IDLE_CONNECTION) },
@@ -158,7 +158,7 @@ function tlsTo({ sni, ca }: NonNullable<BackendConfig["tls"]>): Message {
 }
 
 /** New sessions avoid an endpoint that accepts no connections. Answers never eject it, and pinned requests still go there. */
-export function connectFailuresEject(): Message {
+export function backendOutlierDetection(): Message {
   return {
     split_external_local_origin_errors: true,
     consecutive_local_origin_failure: 3,
@@ -178,12 +178,12 @@ function processorCluster({ processor, envoy }: Config): Message {
     ...discovery(processor.endpoints),
     connect_timeout: duration(PROCESSOR_CONNECT),
     lb_policy: "LEAST_REQUEST",
-    circuit_breakers: { thresholds: [processorLimits(envoy)] },
+    circuit_breakers: { thresholds: [processorCircuitBreakers(envoy)] },
     ...(mayBeSeveral(processor.endpoints) && {
       // By default Envoy delays a change of health that follows another within a second, as in a rolling restart, and goes on
       // asking a processor that it knows is gone.
       common_lb_config: { update_merge_window: duration(0) },
-      outlier_detection: processorEjection(),
+      outlier_detection: processorOutlierDetection(),
       health_checks: [
         {
           timeout: duration(HEALTH_CHECK.timeout),
@@ -207,7 +207,7 @@ function processorCluster({ processor, envoy }: Config): Message {
 }
 
 /** For a cluster of several processors: envoy.config.cluster.v3.OutlierDetection. */
-export function processorEjection(): Message {
+export function processorOutlierDetection(): Message {
   return { base_ejection_time: duration(EJECTION_TIME), max_ejection_percent: MAX_EJECTION_PERCENT };
 }
 

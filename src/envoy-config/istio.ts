@@ -8,12 +8,12 @@ import { sidecarObjects } from "./istio/sidecar.ts";
 import { GRACEFUL_CLOSE_FLAG } from "./names.ts";
 import { PRINTED } from "./proto-json.ts";
 
-export type ForIstio =
+export type IstioResult =
   | { readonly ok: true; readonly documents: string; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly errors: readonly string[] };
 
 /** The objects as YAML documents, or what to change in the configuration. The same configuration always gives the same text. */
-export function istioFor(config: Config, mode: IstioMode): ForIstio {
+export function istioFor(config: Config, mode: IstioMode): IstioResult {
   const placed = placeInMesh(config, mode);
   if (!placed.ok) return placed;
   const { mesh, warnings } = placed;

@@ -65,7 +65,7 @@ function gatewayListener(config: Config): Message {
     virtualHost: {
       retryOnConnectFailure: true,
       ...(health !== undefined && { firstRoutes: [healthRoute(health)] }),
-      extras: { ...clientAnswers(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
+      extras: { ...clientResponseHeaders(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
     },
   });
 }
@@ -99,13 +99,13 @@ function egressListener(config: Config): Message {
   return listener("egress", config.egress.listen, config, {
     // Even when clients hold all of envoy.connections, the router can end sessions.
     ignore_global_conn_limit: true,
-    http: { ...OWN_CALLS, access_log: egressAccessLog(REQUEST_PATH) },
-    virtualHost: { extras: ownAnswers() },
+    http: { ...EGRESS_MANAGER, access_log: egressAccessLog(REQUEST_PATH) },
+    virtualHost: { extras: egressResponseHeaders() },
   });
 }
 
 /** For the virtual host of clients. */
-export function clientAnswers(): Message {
+export function clientResponseHeaders(): Message {
   return { response_headers_to_add: [UNBUFFERED] };
 }
 
@@ -113,7 +113,7 @@ export function clientAnswers(): Message {
 const UNBUFFERED = { header: { key: "x-accel-buffering", value: "no" }, append_action: "ADD_IF_ABSENT" } as const;
 
 /** For the virtual host of the egress listener: answers name the endpoint that served, and in a recovery a client gets them. */
-export function ownAnswers(): Message {
+export function egressResponseHeaders(): Message {
   return { response_headers_to_add: [setHeader(X_MCP_ENDPOINT, "%UPSTREAM_REMOTE_ADDRESS%"), UNBUFFERED] };
 }
 
@@ -128,7 +128,7 @@ export const PATHS = {
  * For the processor's own calls. Envoy does not change the backend's path. It does not change x-forwarded-for and -proto either,
  * which the clients' listener wrote, so that a backend sees the client and not the router.
  */
-export const OWN_CALLS = { normalize_path: false, merge_slashes: false, use_remote_address: false } as const;
+export const EGRESS_MANAGER = { normalize_path: false, merge_slashes: false, use_remote_address: false } as const;
 
 /** Limits of one connection. */
 export function connectionLimits(): Message {

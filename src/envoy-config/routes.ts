@@ -58,7 +58,7 @@ export function bodyLimit({ body }: Config["limits"]): Message {
 }
 
 /** A header of a request, and the value that it must have. */
-export interface HeaderRule {
+export interface HeaderMatch {
   readonly name: string;
   readonly exact: string;
 }
@@ -67,7 +67,7 @@ export interface HeaderRule {
 export interface BackendRoute {
   /** Name of the route. */
   readonly name: string;
-  readonly headers: readonly HeaderRule[];
+  readonly headers: readonly HeaderMatch[];
   /** How long (ms) such a request may take. */
   readonly bound: number;
 }
@@ -147,6 +147,6 @@ function times(idle: number, whole: number): Message {
 }
 
 /** envoy.config.route.v3.HeaderMatcher. */
-function headerMatcher({ name, ...string_match }: HeaderRule): Message {
+function headerMatcher({ name, ...string_match }: HeaderMatch): Message {
   return { name, string_match };
 }

@@ -2,9 +2,9 @@
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import {
-  connectFailuresEject,
+  backendOutlierDetection,
   overrideHostPolicy,
-  processorEjection,
+  processorOutlierDetection,
   processorProtocol,
   undecidedCluster,
 } from "../clusters.ts";
@@ -12,12 +12,12 @@ import { corsFilter, corsPolicy, varyFilter } from "../cors.ts";
 import { extProcFilter } from "../ext-proc.ts";
 import { healthFilter, healthRoute } from "../health.ts";
 import {
-  clientAnswers,
   clientHeaders,
   clientLimits,
+  clientResponseHeaders,
   connectionLimits,
-  OWN_CALLS,
-  ownAnswers,
+  EGRESS_MANAGER,
+  egressResponseHeaders,
   PATHS,
 } from "../listeners.ts";
 import { localRateLimitFilter } from "../local-rate-limit.ts";
@@ -58,7 +58,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
     mergeManager(place, { ...clientHeaders(config.gateway), ...clientLimits(config.envoy) }),
     mergeVirtualHost(place, {
       ...bodyLimit(config.limits),
-      ...clientAnswers(),
+      ...clientResponseHeaders(),
       ...(origins && { typed_per_filter_config: corsPolicy(origins) }),
     }),
     // The last patch that inserts first comes first. All are ahead of Istio's authentication, as in a bootstrap of ours.
@@ -84,7 +84,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
 
 /** For the router's port, without ext_proc. */
 export function egressPatches(place: Place): Message[] {
-  return [mergeManager(place, OWN_CALLS), mergeVirtualHost(place, ownAnswers())];
+  return [mergeManager(place, EGRESS_MANAGER), mergeVirtualHost(place, egressResponseHeaders())];
 }
 
 /** Requests that no processor has decided end in a cluster without endpoints. */
@@ -98,7 +98,7 @@ export function undecidedPatches(context: Context, places: readonly Place[], lim
 /** How Envoys reach the processor, beside its DestinationRule. */
 export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processor: TcpAddress): Message {
   return mergeCluster(context, outbound(processor), {
-    outlier_detection: processorEjection(),
+    outlier_detection: processorOutlierDetection(),
     ...processorProtocol(),
   });
 }
@@ -107,7 +107,7 @@ export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processo
 export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
   return mergeCluster(context, outbound(service), {
     load_balancing_policy: overrideHostPolicy(),
-    outlier_detection: connectFailuresEject(),
+    outlier_detection: backendOutlierDetection(),
   });
 }
 

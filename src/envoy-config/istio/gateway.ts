@@ -2,9 +2,9 @@
 import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
-import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
+import { BACKEND_CIRCUIT_BREAKERS, BACKEND_IDLE_CONNECTION, hostHeader } from "../clusters.ts";
 import type { Message } from "../proto-json.ts";
-import { CONNECT_RETRY, type HeaderRule, retriesConnectFailure, routesTo, routeTimes } from "../routes.ts";
+import { CONNECT_RETRY, type HeaderMatch, retriesConnectFailure, routesTo, routeTimes } from "../routes.ts";
 import {
   backendPatch,
   clientPatches,
@@ -21,10 +21,10 @@ import { type MeshObject, meshObject, type Owner } from "./object.ts";
 import {
   connectionPool,
   destinationRule,
+  egressAccess,
   egressPolicy,
   processorRule,
   requestAuthentication,
-  whoGuardsEgress,
 } from "./policies.ts";
 
 /** Names of the objects of each of the two ports. */
@@ -39,7 +39,7 @@ export function gatewayObjects(config: Config, { owner, processor, backends }: G
     gatewayObject(
       owner,
       EGRESS,
-      `For the router's own calls. ${whoGuardsEgress(owner)}`,
+      `For the router's own calls. ${egressAccess(owner)}`,
       // By the mesh's certificates Envoy knows who calls.
       serverFor("egress", config.egress.listen, owner.router === undefined ? undefined : { mode: "ISTIO_MUTUAL" }),
     ),
@@ -117,7 +117,7 @@ function virtualService(
 }
 
 /** networking.istio.io HTTPMatchRequest. */
-function matchFor(rules: readonly HeaderRule[]): Message {
+function matchFor(rules: readonly HeaderMatch[]): Message {
   const method = rules.find(({ name }) => name === ":method");
   const headers = rules.filter((rule) => rule !== method);
   return {
@@ -138,7 +138,7 @@ function backendRules(owner: Owner, backends: readonly MeshBackend[]): MeshObjec
         port: service.port,
         settings: {
           connectionPool: connectionPool({
-            limits: BACKEND_LIMITS,
+            limits: BACKEND_CIRCUIT_BREAKERS,
             connect: backend.timeouts.connect,
             idle: BACKEND_IDLE_CONNECTION,
           }),

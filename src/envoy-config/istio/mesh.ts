@@ -62,7 +62,7 @@ export function placeInMesh(config: Config, mode: IstioMode): Placed {
     );
   const processor = processorService(config, errors);
   errors.push(...notInMesh(config, mode));
-  const warnings = portsAlone(config);
+  const warnings = ignoredHosts(config);
   if (mode === "gateway") {
     const backends = backendServices(config, errors);
     if (errors.length > 0 || !istio || !processor) return { ok: false, errors };
@@ -71,7 +71,7 @@ export function placeInMesh(config: Config, mode: IstioMode): Placed {
   const own = ownServer(config, errors);
   if (errors.length > 0 || !istio || !processor || !own) return { ok: false, errors };
   const owner = { ...istio, name: `${NAME}-${own.backend.name}` };
-  warnings.push(...wayAround(config, own.server));
+  warnings.push(...bypassedPort(config, own.server));
   return { ok: true, mesh: { mode, owner, processor, ...own }, warnings };
 }
 
@@ -167,7 +167,7 @@ function notInMesh({ backends, gateway, egress, identity, istio }: Config, mode:
  * Warns where a setting names an address: the Gateway has no `bind`, with which EnvoyFilters would match the routes of all ports of a
  * gateway.
  */
-function portsAlone({ gateway, egress }: Config): string[] {
+function ignoredHosts({ gateway, egress }: Config): string[] {
   const warn = (setting: string, address: TcpAddress) =>
     WILDCARDS.has(address.host)
       ? []
@@ -178,7 +178,7 @@ function portsAlone({ gateway, egress }: Config): string[] {
 }
 
 /** The sidecar passes on requests for ports that its Sidecar object does not name, without the router. */
-function wayAround({ gateway: { listen } }: Config, server: TcpAddress): string[] {
+function bypassedPort({ gateway: { listen } }: Config, server: TcpAddress): string[] {
   if (listen.port === server.port) return [];
   return [
     `gateway.listen: got port ${listen.port}, but the server listens on ${server.port}, where the router is not asked: let ` +

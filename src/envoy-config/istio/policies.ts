@@ -1,7 +1,7 @@
 /** Istio's objects of both modes: connections to services, access to the egress port, and tokens. */
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
-import { PROCESSOR_CONNECT, processorLimits } from "../clusters.ts";
+import { PROCESSOR_CONNECT, processorCircuitBreakers } from "../clusters.ts";
 import { duration, type Message } from "../proto-json.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";
 
@@ -55,7 +55,9 @@ export function destinationRule(
 }
 
 export function processorRule(owner: Owner, { host, port }: TcpAddress, envoy: Config["envoy"]): MeshObject {
-  const settings = { connectionPool: connectionPool({ limits: processorLimits(envoy), connect: PROCESSOR_CONNECT }) };
+  const settings = {
+    connectionPool: connectionPool({ limits: processorCircuitBreakers(envoy), connect: PROCESSOR_CONNECT }),
+  };
   const comment = "The processor, mcp-router: each request holds one of its streams.";
   return destinationRule(owner, comment, host, [{ port, settings }]);
 }
@@ -82,7 +84,7 @@ export function egressPolicy(owner: Owner, port: number): MeshObject[] {
 }
 
 /** For the comment of the object with the port of egress: what keeps others from it. */
-export function whoGuardsEgress({ router }: Owner): string {
+export function egressAccess({ router }: Owner): string {
   return router === undefined
     ? "Whoever reaches it goes around the router, so a NetworkPolicy must let the router alone."
     : "Whoever reaches it goes around the router, so an AuthorizationPolicy lets the router alone.";

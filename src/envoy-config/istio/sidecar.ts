@@ -4,7 +4,7 @@
  */
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
-import { BACKEND_IDLE_CONNECTION, BACKEND_LIMITS, hostHeader } from "../clusters.ts";
+import { BACKEND_CIRCUIT_BREAKERS, BACKEND_IDLE_CONNECTION, hostHeader } from "../clusters.ts";
 import type { Message } from "../proto-json.ts";
 import { backendRoutes } from "../routes.ts";
 import {
@@ -20,7 +20,7 @@ import {
 } from "./envoy-filter.ts";
 import { inbound, type SidecarMesh } from "./mesh.ts";
 import { type MeshObject, meshObject } from "./object.ts";
-import { connectionPool, egressPolicy, processorRule, requestAuthentication, whoGuardsEgress } from "./policies.ts";
+import { connectionPool, egressAccess, egressPolicy, processorRule, requestAuthentication } from "./policies.ts";
 
 const CONTEXT = "SIDECAR_INBOUND";
 
@@ -37,12 +37,12 @@ export function sidecarObjects(config: Config, mesh: SidecarMesh): MeshObject[] 
 
 function sidecarObject({ gateway, egress }: Config, { owner, backend, server }: SidecarMesh): MeshObject {
   return meshObject("networking", "Sidecar", owner, {
-    comment: `For workloads of one pod. The port of clients, and one for the router's own calls.\n${whoGuardsEgress(owner)}`,
+    comment: `For workloads of one pod. The port of clients, and one for the router's own calls.\n${egressAccess(owner)}`,
     spec: {
       workloadSelector: { labels: owner.selector },
       ingress: [ingress("mcp", gateway.listen, server), ingress("egress", egress.listen, server)],
       inboundConnectionPool: connectionPool({
-        limits: BACKEND_LIMITS,
+        limits: BACKEND_CIRCUIT_BREAKERS,
         connect: backend.timeouts.connect,
         idle: BACKEND_IDLE_CONNECTION,
       }),

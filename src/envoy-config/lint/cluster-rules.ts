@@ -1,7 +1,7 @@
 /** Rules on the clusters of the backends and of the processor, and on the runtime. */
 import type { Config } from "../../config/load.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
-import { mayBeSeveral, processorLimits } from "../clusters.ts";
+import { mayBeSeveral, processorCircuitBreakers } from "../clusters.ts";
 import { GRACEFUL_CLOSE_FLAG, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE } from "../names.ts";
 import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
@@ -69,7 +69,7 @@ function ejection(cluster: ProtoView, { processor }: Config): Finding[] {
 const DEFAULT_LIMITS = { max_pending_requests: 1_024, max_requests: 1_024, max_retries: 3 };
 
 function circuitBreakers(cluster: ProtoView, { envoy }: Config): Finding[] {
-  const ours = processorLimits(envoy);
+  const ours = processorCircuitBreakers(envoy);
   const thresholds = cluster.get("circuit_breakers.thresholds");
   const isDefault = (one: ProtoView) => ["DEFAULT", undefined].includes(one.get("priority").enumIn(["DEFAULT"]));
   const written = thresholds.items().find(isDefault);
