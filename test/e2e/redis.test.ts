@@ -250,7 +250,7 @@ test.concurrent("a session that a newer router wrote is refused and left alone, 
     }
     expect((await stored(redis)).fields).toEqual(fields);
     await callTool(fleet.port, PATH, await openSession(fleet.port, PATH), "whoami");
-    expect(logOf(fleet, "cannot be read")).toEqual([
+    expect(logOf(fleet, "cannot read the record of a session")).toEqual([
       expect.objectContaining({ why: `layout ${layout + 1}, and this router reads ${layout}` }),
     ]);
 
