@@ -4,6 +4,10 @@
  * a word.
  */
 
+/** ProcessingMode.HeaderSendMode and BodySendMode: the names, each at the place of its number. */
+export const HEADER_SEND_MODES = ["DEFAULT", "SEND", "SKIP"] as const;
+export const BODY_SEND_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"] as const;
+
 /** Another body takes the place of the backend's (StreamedAnswer; docs/internals/envoy-facts.md §10). */
 export const REPLACED_BODY = {
   request_header_mode: "SEND",

@@ -8,7 +8,7 @@ import {
   type StreamedAnswer,
   type Verdict,
 } from "../core/http.ts";
-import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
+import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
 import type { Phase } from "./decode.ts";
 import {
   BODY_MUTATION,
@@ -137,18 +137,14 @@ function encodeMutation(
   return writer.bytes;
 }
 
-/** ProcessingMode.HeaderSendMode and BodySendMode. */
-const HEADER_SEND_MODE = { DEFAULT: 0, SEND: 1, SKIP: 2 } as const;
-const BODY_SEND_MODE = { NONE: 0, STREAMED: 1, BUFFERED: 2, BUFFERED_PARTIAL: 3, FULL_DUPLEX_STREAMED: 4 } as const;
-
 function modeOverride(mode: typeof REPLACED_BODY | typeof REWRITTEN_BODY): Field {
   const bytes = messageOfNumbers([
-    [PROCESSING_MODE.requestHeaderMode, HEADER_SEND_MODE[mode.request_header_mode]],
-    [PROCESSING_MODE.responseHeaderMode, HEADER_SEND_MODE[mode.response_header_mode]],
-    [PROCESSING_MODE.requestBodyMode, BODY_SEND_MODE[mode.request_body_mode]],
-    [PROCESSING_MODE.responseBodyMode, BODY_SEND_MODE[mode.response_body_mode]],
-    [PROCESSING_MODE.requestTrailerMode, HEADER_SEND_MODE[mode.request_trailer_mode]],
-    [PROCESSING_MODE.responseTrailerMode, HEADER_SEND_MODE[mode.response_trailer_mode]],
+    [PROCESSING_MODE.requestHeaderMode, HEADER_SEND_MODES.indexOf(mode.request_header_mode)],
+    [PROCESSING_MODE.responseHeaderMode, HEADER_SEND_MODES.indexOf(mode.response_header_mode)],
+    [PROCESSING_MODE.requestBodyMode, BODY_SEND_MODES.indexOf(mode.request_body_mode)],
+    [PROCESSING_MODE.responseBodyMode, BODY_SEND_MODES.indexOf(mode.response_body_mode)],
+    [PROCESSING_MODE.requestTrailerMode, HEADER_SEND_MODES.indexOf(mode.request_trailer_mode)],
+    [PROCESSING_MODE.responseTrailerMode, HEADER_SEND_MODES.indexOf(mode.response_trailer_mode)],
   ]);
   return { tag: PROCESSING_RESPONSE.modeOverride, bytes };
 }

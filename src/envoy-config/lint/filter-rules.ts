@@ -1,15 +1,13 @@
 /** Rules on the ext_proc filter itself (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../../config/load.ts";
-import { REPLACED_BODY } from "../../core/mode-override.ts";
+import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY } from "../../core/mode-override.ts";
 import { maxMessageTimeout, WRITTEN_HEADERS } from "../ext-proc.ts";
 import { RESPONSE_ATTRIBUTES } from "../names.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
 import { matchesRegex } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
 
-/** envoy.extensions.filters.http.ext_proc.v3.ProcessingMode, by number. */
-const HEADER_MODES = ["DEFAULT", "SEND", "SKIP"];
-const BODY_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"];
+/** ExternalProcessor.RouteCacheAction, by number. */
 const ROUTE_CACHE_ACTIONS = ["DEFAULT", "CLEAR", "RETAIN"];
 
 /** Envoy's own message_timeout, in ms. */
@@ -35,19 +33,19 @@ export function filterFindings(filter: ProtoView, config: Config): Finding[] {
 export function processingModeFindings(mode: ProtoView): Finding[] {
   const findings: Finding[] = [];
   const requestBody = mode.get("request_body_mode");
-  if (requestBody.enumIn(BODY_MODES) !== "BUFFERED")
+  if (requestBody.enumIn(BODY_SEND_MODES) !== "BUFFERED")
     findings.push(found("request-body-mode", requestBody, stated(requestBody, "NONE")));
   const responseBody = mode.get("response_body_mode");
-  if ((responseBody.enumIn(BODY_MODES) ?? "NONE") !== "NONE")
+  if ((responseBody.enumIn(BODY_SEND_MODES) ?? "NONE") !== "NONE")
     findings.push(found("response-body-mode", responseBody, stated(responseBody, "NONE")));
   for (const field of ["request_header_mode", "response_header_mode"]) {
     const headers = mode.get(field);
-    if (!["DEFAULT", "SEND"].includes(headers.enumIn(HEADER_MODES) ?? "DEFAULT"))
+    if (!["DEFAULT", "SEND"].includes(headers.enumIn(HEADER_SEND_MODES) ?? "DEFAULT"))
       findings.push(found("header-modes", headers, stated(headers, "DEFAULT")));
   }
   // request_trailer_mode may be either: without it a POST that has trailers and no body gets 503 in place of 400.
   const trailers = mode.get("response_trailer_mode");
-  if (trailers.enumIn(HEADER_MODES) === "SEND")
+  if (trailers.enumIn(HEADER_SEND_MODES) === "SEND")
     findings.push(found("header-modes/trailers", trailers, `${trailers.field} is SEND`));
   return findings;
 }
@@ -66,7 +64,7 @@ function modeOverride(filter: ProtoView): Finding[] {
 /** Envoy compares every mode but request_header_mode. An absent mode is the first of its enum, as proto3 has it. */
 function allowsReplacedBody(mode: ProtoView): boolean {
   return Object.entries(REPLACED_BODY).every(([field, wanted]) => {
-    const names = field.endsWith("body_mode") ? BODY_MODES : HEADER_MODES;
+    const names = field.endsWith("body_mode") ? BODY_SEND_MODES : HEADER_SEND_MODES;
     return field === "request_header_mode" || (mode.get(field).enumIn(names) ?? names[0]) === wanted;
   });
 }
