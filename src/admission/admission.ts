@@ -1,49 +1,49 @@
 /**
- * Decides who may begin a session: each initialize takes a slot before its backend is asked, and the slot becomes the
- * session's or comes back, whatever happens to the request.
+ * Decides which initializes may begin a session. Each takes a slot before the router forwards it; afterwards the session takes the
+ * slot over, or the slot is released, whatever happens to the request.
  */
 import type { CapName, Caps, Exhausted, Lease, Ledger } from "./ledger.ts";
 import { NO_CAPS, RESERVATION_MS } from "./ledger.ts";
 import { createWaitingRoom, type Wait } from "./waiting-room.ts";
 
 export interface AdmissionCaps extends Caps {
-  /** Initializes that wait for one backend at once, in this process. undefined = any number. */
+  /** Maximum number of initializes that wait for one backend, in this process. undefined: unlimited. */
   readonly waiting: number | undefined;
-  /** ms that one waits at a cap for an idle session to be parked. undefined: none does. */
+  /** ms that an initialize waits at a cap for an idle session to be parked. undefined: it does not wait. */
   readonly wait: number | undefined;
 }
 
 /**
- * What an initialize holds. It stands for what the backend may hold: once the initialize was sent, the slot comes back only
- * where the backend has said that there is no session, or was told to end it.
+ * The slot of an initialize. It stands for a session that the backend may hold: once the initialize was sent, the slot is released
+ * only if the backend said that no session began, or was told to end it.
  */
 export interface Slot {
   /**
-   * The session has begun, and lives for `ms`. `left`: the request has ended meanwhile. Of what was released or committed
-   * before, nothing changes.
+   * The session has begun, and lives for `ms`. `left`: the request has ended in the meantime. No effect on a slot that was
+   * released or committed before.
    */
   commit(ms: number): Promise<{ kind: "committed" } | NotCommitted>;
-  /** Nobody waits for the session any more, which the backend may have begun: the slot is taken until its reservation lapses. */
+  /** The request has ended, and the backend may have begun the session: the slot stays taken until its reservation expires. */
   leave(): void;
   /**
-   * There is no session, and there will be none. Returns at once; the slot comes back with the next turn of Redis. Of a
-   * session that was committed nothing changes.
+   * No session has begun, and none will. Returns at once; the ledger releases the slot in the background. No effect on a slot that
+   * was committed.
    */
   release(): void;
 }
 
-/** Why an initialize has no slot, or has none any more. */
+/** Why an initialize has no slot, or has lost it. */
 export type NotCommitted = NoSlot | { readonly kind: "left" | "released" } | { readonly kind: "unavailable" };
 
-/** `freeIn`: ms until there may be one; undefined where nobody knows. */
+/** `freeIn`: ms until a slot may be free; undefined if unknown. */
 interface NoSlot extends Omit<Exhausted, "by"> {
   readonly by: CapName | "waiting";
 }
 
-/** When one of the initializes that wait will be answered, nobody knows. */
+/** `freeIn` is unknown: it depends on when the backend answers a waiting initialize. */
 const TOO_MANY_WAIT: NoSlot = { kind: "exhausted", by: "waiting", freeIn: undefined, idleIn: undefined };
 
-/** What comes of asking for a slot. */
+/** The result of asking for a slot. */
 export type Reserved = { readonly kind: "reserved"; readonly slot: Slot } | NoSlot | { readonly kind: "unavailable" };
 
 /** An initialize that waits for a slot. */
@@ -51,15 +51,15 @@ type SlotWait = Wait<Reserved>;
 
 export interface Admission {
   reserve(lease: Lease, backend: string, caps: AdmissionCaps): Promise<Reserved>;
-  /** For one that was refused just now: waits for an idle session to be parked. undefined where that takes too long. */
+  /** For an initialize that was just refused: waits for an idle session to be parked. undefined if that would take too long. */
   wait(lease: Lease, backend: string, caps: AdmissionCaps, refused: NoSlot): SlotWait | undefined;
 }
 
-/** Most initializes that wait for a slot of one backend at once, where nothing says how many may wait for the backend. */
+/** Maximum number of initializes that wait for a slot of one backend, if `waiting` is unlimited. */
 const MOST_IN_ROOM = 100;
 
 export function createAdmission(ledger: Ledger): Admission {
-  /** Initializes that wait, by backend. */
+  /** Number of initializes that wait for their backend, by backend. */
   const waiting = new Map<string, number>();
   const wait = (backend: string, change: number) => {
     const count = (waiting.get(backend) ?? 0) + change;
@@ -76,7 +76,7 @@ export function createAdmission(ledger: Ledger): Admission {
       const held = await ledger.hold(lease, RESERVATION_MS, caps, "waiting");
       if (held.kind !== "held") return held;
       const slot = new LeasedSlot(ledger, lease, caps, () => wait(backend, -1));
-      // Taken only now: who is refused by a cap must not keep others from waiting.
+      // Counted only now: an initialize that a cap refuses must not keep others from waiting.
       const wasFull = isFull();
       wait(backend, 1);
       if (!wasFull) return { kind: "reserved", slot };
@@ -108,10 +108,10 @@ class LeasedSlot implements Slot {
 
   async commit(ms: number): ReturnType<Slot["commit"]> {
     if (this.#state !== "reserved") return { kind: this.#state };
-    // Within the caps again: a backend that took longer than the reservation may have lost the slot to somebody else.
+    // The caps apply again: if the backend took longer than the reservation, another initialize may have taken the slot.
     const held = await this.#ledger.hold(this.#lease, ms, this.#caps, "unnamed");
     const state = this.#current();
-    // Redis may have come to the release before the hold.
+    // Redis may have executed the release before the hold.
     if (state === "released") void this.#ledger.release(this.#lease);
     if (state === "left" && held.kind === "held")
       void this.#ledger.hold(this.#lease, RESERVATION_MS, NO_CAPS, "waiting");
@@ -134,13 +134,13 @@ class LeasedSlot implements Slot {
     void this.#ledger.release(this.#lease);
   }
 
-  /** Nobody waits for the backend any more, once it is not reserved. */
+  /** Leaving `reserved` means that the initialize no longer waits for its backend. */
   #become(state: "committed" | "left" | "released"): void {
     if (this.#state === "reserved") this.#answered();
     this.#state = state;
   }
 
-  /** Of its own, since it changes while commit waits. */
+  /** A method, since TypeScript would not see that `#state` changes while `commit` awaits. */
   #current() {
     return this.#state;
   }

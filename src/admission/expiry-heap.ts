@@ -1,8 +1,8 @@
-/** Items in the order in which they expire: a binary heap that knows the place of each, so that any can be moved or taken out. */
+/** Items in order of expiry: a binary heap that records each item's place, so that any item can be moved or removed. */
 export interface Expiring {
   /** ms since some fixed moment. */
   expires: number;
-  /** The heap's own. */
+  /** Index in the heap, which alone sets it. */
   place: number;
 }
 
@@ -13,7 +13,7 @@ export class ExpiryHeap<Item extends Expiring> {
     return this.#items.length;
   }
 
-  /** What expires first. */
+  /** The item that expires first. */
   get first(): Item | undefined {
     return this.#items[0];
   }
@@ -23,7 +23,7 @@ export class ExpiryHeap<Item extends Expiring> {
     this.#settle(item);
   }
 
-  /** A item that is in the heap expires at another time. */
+  /** Changes the expiry of an item in the heap. */
   move(item: Item, expires: number): void {
     item.expires = expires;
     this.#settle(item);
@@ -41,7 +41,7 @@ export class ExpiryHeap<Item extends Expiring> {
     item.place = place;
   }
 
-  /** Moves a item up or down to where it belongs. */
+  /** Moves an item up or down to restore the heap. */
   #settle(item: Item): void {
     for (let parent = this.#parentOf(item); parent && parent.expires > item.expires; parent = this.#parentOf(item))
       this.#swap(parent, item);

@@ -1,4 +1,4 @@
-/** Orders the sessions of one owner, or of all, by who is parked first. */
+/** Orders sessions, of one owner or of all, by which is parked first. */
 import type { Parking } from "../core/parking.ts";
 import type { Use } from "./ledger.ts";
 
@@ -10,7 +10,7 @@ export interface Idling {
   expires: number;
 }
 
-/** Sets keep the order in which items came: what is held again goes to the end. Most owners have items of one use, and one set. */
+/** One Set per use, in order of insertion: another hold moves an item to the end. Most owners have items of one use, so one Set. */
 export class IdleOrder<Item extends Idling> {
   readonly #byUse: { [Kind in Use]?: Set<Item> } = {};
 
@@ -19,7 +19,7 @@ export class IdleOrder<Item extends Idling> {
     return (waiting?.size ?? 0) + (unnamed?.size ?? 0) + (used?.size ?? 0);
   }
 
-  /** The item must not be in the order yet. */
+  /** The item must not be in the order already. */
   add(item: Item): void {
     const { use } = item;
     this.#byUse[use] ??= new Set();
@@ -32,7 +32,7 @@ export class IdleOrder<Item extends Idling> {
     if (items?.delete(item) && items.size === 0) delete this.#byUse[use];
   }
 
-  /** The next one to park; undefined where none may be parked now. */
+  /** The next item to park; undefined if none may be parked now. */
   idlest(at: number, { unnamed, idle }: Parking): Item | undefined {
     const [oldest] = this.#byUse.unnamed ?? [];
     if (oldest && at - oldest.since >= unnamed) return oldest;
@@ -40,13 +40,13 @@ export class IdleOrder<Item extends Idling> {
     return idlest && at - idlest.since >= idle ? idlest : undefined;
   }
 
-  /** ms until something that was used may be parked; undefined where there is none, or none may be. */
+  /** ms until an item in `used` may be parked; undefined if there is none, or parking is off. */
   idleIn(at: number, parking: Parking | undefined): number | undefined {
     const [idlest] = this.#byUse.used ?? [];
     return idlest && parking && Math.max(0, Math.ceil(idlest.since + parking.idle - at));
   }
 
-  /** ms until one may be parked, or the first of each use runs out, whichever is sooner. */
+  /** ms until an item may be parked, or the first item of a use expires, whichever comes first. */
   freeIn(at: number, parking: Parking | undefined): number | undefined {
     const firsts = Object.values(this.#byUse).flatMap(([first]) => first ?? []);
     const times = firsts.flatMap(({ use, since, expires }) => {

@@ -1,13 +1,13 @@
 /**
- * Keeps sessions in use while a request of theirs is under way in this process: such a session is never parked, however long its
- * call takes. What Envoy streams by itself (a GET, an answer of events) is not under way here.
+ * Touches sessions while a request in them is under way in this process, so that a session with a long call is not parked. A
+ * stream that Envoy relays without the router (a GET, an SSE answer) is not under way here.
  */
 import type { SessionKey } from "../sessions/id.ts";
 import type { SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
 import type { Ledger } from "./ledger.ts";
 
-/** A request of a session. */
+/** A request in a session. */
 export interface Use {
   readonly key: SessionKey;
   /** The owner of the session, as `Session.owner`. */
@@ -17,22 +17,22 @@ export interface Use {
 
 export interface InUse {
   begin(use: Use): void;
-  /** Takes the object that `begin` took. A use that has ended, or never began, is ignored. */
+  /** Takes the object that `begin` took. Ignores a use that has ended or never began. */
   end(use: Use): void;
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when the last look is done. */
   stop(): Promise<void>;
 }
 
 export interface InUseOptions {
   readonly store: SessionStore;
   readonly ledger: Ledger;
-  /** ms until the next look; asked before each. A request counts as lasting when two looks in a row see it. */
+  /** ms until the next look, asked before each. A request counts as long when two consecutive looks see it. */
   readonly every: () => number;
 }
 
 export function createInUse({ store, ledger, every }: InUseOptions): InUse {
   const uses = new Set<Use>();
-  /** Requests that the last look saw: most requests end before any look. */
+  /** Requests that the last look saw. Most requests end before any look. */
   let lasting = new Set<Use>();
   let looking = Promise.resolve();
   let stopped = false;

@@ -1,11 +1,11 @@
-/** Keeps the lease of a session that lives, as long as the session does. */
+/** Keeps the lease of a live session for as long as the session lives. */
 import type { SessionStore } from "../sessions/store.ts";
 import { type Caps, type Lease, type Ledger, NO_CAPS } from "./ledger.ts";
 
 /**
- * Has the lease run out with its session, `ms` from now. One that was gone (Redis lost it, or it ran out while Redis was
- * away) is taken anew: the session lives, so it counts. Unless it has just been ended by somebody else, who has released a
- * lease that was not there yet: then it is released again.
+ * Sets the lease to expire with its session, `ms` from now. A lease that was gone (Redis lost it, or it expired while Redis was
+ * unavailable) is created again, since a live session counts. If another request has ended the session in the meantime, its
+ * release came before the lease existed again, so the lease is released here.
  */
 export async function extendLease(
   ledger: Ledger,
@@ -20,15 +20,15 @@ export async function extendLease(
 }
 
 /**
- * By how many times sessions may exceed each cap when those come back that were parked: once for the slots, and once for as many
- * parked ones as there may be. Without a bound, whoever parks sessions of its own by new ones, and comes back to them, would
- * hold any number at the backends.
+ * Factor by which returning parked sessions may exceed each cap: once the cap for slots, and once for as many parked sessions as
+ * are kept. Without a bound, a client could park its own sessions by beginning new ones, return to them, and so hold any number of
+ * sessions at the backends.
  */
 const CAP_FOR_RETURNS = 2;
 
 /**
- * Gives a parked session a slot again, for `ms`: above the caps where it must, or that of an idle one. Where there is none even
- * so, the session has `ended`: it holds nothing at its backend.
+ * Gives a parked session a slot again, for `ms`: the slot of an idle session, or one above the caps. If there is none even so, the
+ * session has `ended`: it holds nothing at its backend.
  */
 export async function returnToSlot(
   ledger: Ledger,
@@ -55,7 +55,7 @@ function capsForReturns({ sessions, perPrincipal, anonymous, parking }: Caps): C
   };
 }
 
-/** The cap on anonymous callers keeps slots for those with a name: by coming back they take half of these at most. */
+/** The cap on anonymous callers reserves slots for named principals. Returning anonymous sessions may take at most half of those. */
 function moreAnonymous(
   more: number | undefined,
   anonymous: number | undefined,

@@ -1,60 +1,60 @@
 /**
- * Who may have a session: what the gateway asks of a ledger of leases. Every implementation keeps these promises;
- * `test/contract` holds them to it.
+ * The contract of a ledger of leases, which limits the number of sessions. Every implementation keeps these promises;
+ * `test/contract` checks them.
  *
- * A live lease is a slot that is taken: a session, or one that is to begin. Leases are counted as they are, by their
- * expiry, so no count can drift from what there is: whoever dies with a lease loses it when it runs out.
+ * A live lease is a taken slot: a session, or one that is about to begin. The ledger counts the leases themselves by their expiry,
+ * so the count cannot drift: the lease of a router that dies expires.
  *
- * - Operations never reject: a ledger that cannot be reached answers `unavailable`, and then nothing was promised.
- * - Each operation is atomic, also over routers. Time is the ledger's own; the instant of expiry is not lived.
- * - Reserving, committing and extending are all `hold`: for RESERVATION_MS within the caps, for as long as the session lives
- *   within the caps, and again for as long as it lives without any.
- * - At a cap a slot may go from an idle session to a new one: then the idle one is `parked`. It has no slot, and its session
- *   lives on; the next hold of it takes a slot again. First go those that no second request has named, the oldest first; then those
- *   that were used longest ago. At the cap of an owner only the owner's own go.
- * - Parked sessions that were used again may be live beyond a cap. A new one is within it all the same: as many idle ones are
- *   parked as that takes, up to MOST_PARKED. Where they do not suffice it is refused, and they stay parked.
+ * - Operations never reject: a ledger that cannot be reached answers `unavailable`. The operation may or may not have happened then.
+ * - Each operation is atomic, also across routers, and uses the ledger's own clock. At the instant of expiry a lease is expired.
+ * - `hold` reserves (for RESERVATION_MS, within the caps), commits (for the life of the session, within the caps) and extends (for
+ *   the life of the session, without caps).
+ * - At a cap a slot may pass from an idle session to a new one. The idle one is then `parked`: its session lives without a slot,
+ *   and its next hold takes a slot again. Sessions that no second request has named are parked first, oldest first; then the least
+ *   recently used. At an owner's cap, only that owner's sessions are parked.
+ * - Returned parked sessions may exceed a cap. A new session still needs a slot within it: the ledger parks as many idle sessions
+ *   as that takes, up to MOST_PARKED. If they do not suffice, it refuses the new session, and they stay parked.
  */
 import type { Parking } from "../core/parking.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 
 /**
- * How long (ms) an initialize keeps its slot while its backend has not answered. A backend may take longer: then the slot
- * is taken anew, if there still is one. A router that dies in between holds the slot no longer than this.
+ * How long (ms) an initialize keeps its slot while its backend has not answered. If the backend takes longer, commit takes a new
+ * slot, if one is free. A router that dies meanwhile holds the slot no longer than this.
  */
 export const RESERVATION_MS = 30_000;
 
-/** Most leases that one hold parks: it bounds the work of one operation. */
+/** Maximum number of leases that one hold parks; bounds the work of one operation. */
 export const MOST_PARKED = 100;
 
-/** Most live leases. undefined = any number. */
+/** Maximum numbers of live leases. undefined: unlimited. */
 export interface Caps {
-  /** Of all sessions. */
+  /** For all sessions. */
   readonly sessions: number | undefined;
-  /** Of one principal. Anonymous callers cannot be told apart, so it is not for them. */
+  /** For one principal. Does not apply to anonymous callers, who cannot be told apart. */
   readonly perPrincipal: number | undefined;
-  /** Of all anonymous callers together. */
+  /** For all anonymous callers together. */
   readonly anonymous: number | undefined;
-  /** Whose slot may go to another, by how long ago it became `used` or `unnamed`. undefined: nobody's. */
+  /** How long ago a session must have become `used` or `unnamed` to be parked. undefined: no session is parked. */
   readonly parking: Parking | undefined;
 }
 
-/** A cap that may have no slot left. */
+/** The name of a cap that may be reached. */
 export type CapName = Exclude<keyof Caps, "parking">;
 
-/** For a live session, which no cap refuses. */
+/** For live sessions: no cap applies. */
 export const NO_CAPS: Caps = { sessions: undefined, perPrincipal: undefined, anonymous: undefined, parking: undefined };
 
 /**
- * What is known of a lease as it is held.
- * - `waiting`: its initialize waits for the backend. It is never parked.
- * - `unnamed`: its session has begun, and no second request has named it.
- * - `used`: a request has used its session just now.
+ * The state of a session at a hold of its lease.
+ * - `waiting`: the initialize waits for the backend. Such a lease is never parked.
+ * - `unnamed`: the session has begun, and no second request has named it.
+ * - `used`: a request has just used the session.
  */
 export type Use = "waiting" | "unnamed" | "used";
 
-/** The cap that is for a lease's owner, beside the one on all. */
+/** The cap on a lease's owner, which applies in addition to `sessions`. */
 export function ownCap(principal: string): "perPrincipal" | "anonymous" {
   return principal === ANONYMOUS ? "anonymous" : "perPrincipal";
 }
@@ -67,14 +67,11 @@ export interface Lease {
 
 type Unavailable = { readonly kind: "unavailable" };
 
-/** What one hold did to other leases. A member is absent where it would be empty. */
+/** Effects of a hold on other leases. A member is absent instead of empty. */
 interface MadeRoom {
-  /** Leases that were parked: their slots are free. */
+  /** Leases that were parked. */
   readonly parked?: readonly Lease[];
-  /**
-   * Parked leases that were dropped because more than `sessions` were parked: those that would have run out first. Their sessions
-   * must end.
-   */
+  /** Parked leases that were dropped, first expiry first, because more than `sessions` were parked. Their sessions must end. */
   readonly ended?: readonly Lease[];
 }
 
@@ -86,25 +83,24 @@ interface Held extends MadeRoom {
 export interface Exhausted extends MadeRoom {
   readonly kind: "exhausted";
   readonly by: CapName;
-  /** ms until a lease runs out or may be parked, as far as one knows: then there may be a slot. undefined: nobody knows. */
+  /** Estimated ms until a slot is free: until a lease expires or may be parked. undefined: unknown. */
   readonly freeIn: number | undefined;
-  /** ms until a session that was used may be parked, if nothing uses it again; undefined where there is none, or none may be. */
+  /** ms until a `used` session may be parked, if nothing uses it again; undefined if there is none, or parking is off. */
   readonly idleIn: number | undefined;
 }
 
 export interface Ledger {
-  /** Has the lease run out `ms` from now. A live one always goes on; one that is not, `anew`, takes a slot within the caps. */
+  /** Sets the lease to expire `ms` from now. A live lease is always extended; a new one (`anew`) takes a slot within the caps. */
   hold(lease: Lease, ms: number, caps: Caps, use: Use): Promise<Held | Exhausted | Unavailable>;
 
   /**
-   * Gives the slot back at once. Of a lease that is gone already there is nothing to do. `ifExpired`: unless somebody has
-   * taken it anew since it ran out.
+   * Releases the slot at once. No effect on a lease that is gone. `ifExpired`: only if the lease has expired and was not held again.
    */
   release(lease: Lease, when?: { readonly ifExpired: boolean }): Promise<{ kind: "released" } | Unavailable>;
 
-  /** Some leases that ran out, or would have, were they not parked, and that were not released yet. They count no more. */
+  /** Expired leases, parked or not, that were not released yet; at most `limit`. They hold no slots. */
   expired(limit: number): Promise<{ kind: "expired"; leases: readonly Lease[] } | Unavailable>;
 
-  /** How many leases live, and how many are parked. */
+  /** Numbers of live and of parked leases. */
   count(): Promise<{ kind: "counted"; live: number; parked: number } | Unavailable>;
 }

@@ -1,9 +1,8 @@
 /**
- * Carries out what the ledger has decided: a session whose slot went to another is parked in the store, and its backends are told
- * to end what they hold of it. First the store, in one atomic step: whoever comes back to it finds it parked, and begins anew at
- * the backend; so no call meets its backend session while that is being ended.
+ * Executes the ledger's decisions: parks a session whose slot went to another one in the store, and tells its backends to end their
+ * sessions. The store comes first, in one atomic step: a request that returns finds the session parked and begins another backend
+ * session, so no call reaches a backend session that is being ended.
  */
-
 import type { BackendSession } from "../core/session.ts";
 import type { Session, SessionStore } from "../sessions/store.ts";
 import { isParked } from "../sessions/store.ts";
@@ -11,23 +10,23 @@ import type { Lease, Ledger } from "./ledger.ts";
 import { NO_CAPS } from "./ledger.ts";
 
 export type ParkingEvent =
-  /** Its slot went to another session. `ended`: it does not come back, since its backend's losses are its client's matter. */
+  /** The slot of the session went to another one. `ended`: it cannot return, since a backend of it has onSessionLost: surface. */
   | { readonly kind: "parked"; readonly lease: Lease; readonly session: Session; readonly ended: boolean }
-  /** It was parked, and has ended to make room for others that are. */
+  /** A parked session has ended to make room for other parked ones. */
   | { readonly kind: "parked-ended"; readonly lease: Lease; readonly session: Session };
 
 export interface ParkingOptions {
-  /** Which decides who is parked. */
+  /** Decides which sessions are parked. */
   readonly ledger: Ledger;
   readonly store: SessionStore;
-  /** Tells a backend that a session of it has ended, in its turn. Does not wait, and does not throw. */
+  /** Queues a call that tells a backend that its session has ended. Does not wait, and does not throw. */
   readonly tell: (backend: string, ended: BackendSession) => void;
-  /** Whether a lost session of this backend is begun anew for its client. */
+  /** Whether the backend has onSessionLost: recover. */
   readonly recovers: (backend: string) => boolean;
   readonly observe: (event: ParkingEvent) => void;
 }
 
-/** A ledger that parks and ends what `ledger` decides. Callers of `hold` do not wait for it. */
+/** A ledger that executes the decisions of `ledger` in the background. Callers of `hold` do not wait for that. */
 export function parkingLedger({ ledger, store, tell, recovers, observe }: ParkingOptions): Ledger {
   const park = async (lease: Lease, idle: number): Promise<void> => {
     const parked = await store.park(lease.key, idle);
@@ -44,14 +43,14 @@ export function parkingLedger({ ledger, store, tell, recovers, observe }: Parkin
         return;
       }
       case "used":
-        // Used just now, or its record has another layout: the session lives, so it needs a slot.
+        // Touched in the meantime, or its record has another layout: the session is live, so it needs a slot.
         await ledger.hold(lease, parked.expiresIn, NO_CAPS, "used");
         return;
       case "unknown":
         await ledger.release(lease);
         return;
       case "unavailable":
-        // It goes on at its backend: with its next use it counts again, and with its expiry it is swept.
+        // The backend session stays. The session takes a slot with its next use, and the sweep ends it after its expiry.
         return;
       default:
         return parked satisfies never;
@@ -74,8 +73,8 @@ export function parkingLedger({ ledger, store, tell, recovers, observe }: Parkin
       const held = await ledger.hold(lease, ms, caps, use);
       if (held.kind === "unavailable") return held;
       const { parked = [], ended = [] } = held;
-      if (caps.parking) for (const one of parked) void park(one, caps.parking.idle);
-      for (const one of ended) void end(one);
+      if (caps.parking) for (const idle of parked) void park(idle, caps.parking.idle);
+      for (const dropped of ended) void end(dropped);
       return held;
     },
     release: (...args) => ledger.release(...args),

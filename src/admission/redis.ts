@@ -1,16 +1,18 @@
 /**
- * Leases in Redis: for sessions in Redis, counted over all routers. Sorted sets, their scores in ms by Redis's clock:
+ * Leases in Redis, for sessions in Redis, counted over all routers. The keys are sorted sets; scores are ms by Redis's clock.
  *
- * - `{prefix}:{leases}:all` holds them all by when they run out, also those that ran out, until they are released;
- * - `{prefix}:{leases}:uses` those of sessions by their last use, for parking (lua/hold.lua);
- * - `{prefix}:{leases}:parked` those that are parked, by when they would have run out;
- * - `{prefix}:{leases}:p:<principal>` those of one principal that live, by when they run out, and ends with the last of them;
- *   without a principal those of all anonymous callers, where these are counted;
- * - `{prefix}:{leases}:u:<principal>` the same as `uses`, likewise.
+ * | key                               | members                                          | score                        |
+ * |-----------------------------------|--------------------------------------------------|------------------------------|
+ * | `{prefix}:{leases}:all`           | all leases but parked ones, until their release  | expiry                       |
+ * | `{prefix}:{leases}:uses`          | leases of sessions, for parking                  | last use (see lua/hold.lua)  |
+ * | `{prefix}:{leases}:parked`        | parked leases                                    | expiry, had they not been parked |
+ * | `{prefix}:{leases}:p:<principal>` | live leases of a principal; expires with the last | expiry                      |
+ * | `{prefix}:{leases}:u:<principal>` | leases of a principal's sessions                 | as `uses`                    |
  *
- * A router of before knows `all` and `p:` alone. What it holds is never parked.
+ * An empty principal stands for all anonymous callers, if they are counted. Older routers know `all` and `p:` alone, so leases that
+ * they hold are never parked.
  *
- * The braces are Redis Cluster's hash tag: leases are counted together, so they are in one place.
+ * The braces are Redis Cluster's hash tag: a script counts all leases, so they must be in one slot.
  */
 import { join } from "node:path";
 import type { Cluster, Redis } from "ioredis";
@@ -20,17 +22,17 @@ import { ANONYMOUS } from "../sessions/store.ts";
 import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
 
 export interface RedisLedgerOptions {
-  /** Connected, or trying to. The caller closes it. */
+  /** Connected or connecting. The caller closes it. */
   readonly connection: Redis | Cluster;
   readonly circuit: RedisCircuit;
-  /** How every key begins. */
+  /** Prefix of every key. */
   readonly prefix: string;
-  /** Whether anonymous callers are counted beside others. */
+  /** Whether anonymous callers have a count of their own. */
   readonly countsAnonymous: boolean;
 }
 
 const lua = (name: string) => join(import.meta.dirname, "lua", `${name}.lua`);
-/** Of who is counted, or of none: so three keys or five. */
+/** Without `keys`: hold and release take five keys for an owner that is counted, three otherwise. */
 const SCRIPTS = {
   mcprHold: { file: lua("hold") },
   mcprRelease: { file: lua("release") },
@@ -38,7 +40,7 @@ const SCRIPTS = {
   mcprCountLeases: { file: lua("count"), keys: 2, readOnly: true },
 } as const;
 
-/** What hold.lua answers. */
+/** The answers of lua/hold.lua. */
 type HoldAnswer =
   | readonly [typeof HELD]
   | readonly [typeof HELD_ANEW, parked: readonly string[], ended: readonly string[]]
@@ -54,11 +56,11 @@ const HELD_ANEW = 1;
 const ALL_TAKEN = 2;
 const OWN_TAKEN = 3;
 
-/** To the scripts: no cap, and no parking. */
+/** The scripts' values for "no cap" and "no parking". */
 const UNCAPPED = -1;
 const NEVER = -1;
 
-/** To the scripts. */
+/** The scripts' values of a use. */
 const USES = { waiting: 0, unnamed: 1, used: 2 } as const satisfies Record<Use, number>;
 
 export function redisLedger({ connection, circuit, prefix, countsAnonymous }: RedisLedgerOptions): Ledger {
@@ -77,7 +79,7 @@ export function redisLedger({ connection, circuit, prefix, countsAnonymous }: Re
         const { sessions = UNCAPPED, [by]: own = UNCAPPED, parking } = caps;
         const { idle, unnamed } = parking ?? { idle: NEVER, unnamed: NEVER };
         const held = [memberOf(lease), Math.ceil(ms), USES[use], sessions, own, idle, unnamed, MOST_PARKED];
-        const answer = (await scripts.mcprHold(...keysOf(lease.principal), ...held)) as HoldAnswer; // What the script answers.
+        const answer = (await scripts.mcprHold(...keysOf(lease.principal), ...held)) as HoldAnswer; // As the script answers.
         switch (answer[0]) {
           case HELD:
             return { kind: "held" as const, anew: false };
@@ -110,19 +112,19 @@ export function redisLedger({ connection, circuit, prefix, countsAnonymous }: Re
 
     expired: (limit) =>
       circuit.run("expired", async () => {
-        const members = (await scripts.mcprExpired(all, parked, limit)) as string[]; // What the script answers.
+        const members = (await scripts.mcprExpired(all, parked, limit)) as string[]; // As the script answers.
         return { kind: "expired" as const, leases: members.map(leaseOf) };
       }),
 
     count: () =>
       circuit.run("count", async () => {
-        const [live, idle] = (await scripts.mcprCountLeases(all, parked)) as [number, number]; // What the script answers.
+        const [live, idle] = (await scripts.mcprCountLeases(all, parked)) as [number, number]; // As the script answers.
         return { kind: "counted" as const, live, parked: idle };
       }),
   };
 }
 
-/** What has become of other leases, as the script says it. */
+/** Effects on other leases, from the script's answer. */
 function roomOf(parked: readonly string[], ended: readonly string[]) {
   return {
     ...(parked.length > 0 && { parked: parked.map(leaseOf) }),
@@ -130,7 +132,7 @@ function roomOf(parked: readonly string[], ended: readonly string[]) {
   };
 }
 
-/** Both are digests in base64url, or nothing. */
+/** Both parts are digests in base64url; the principal may be empty. */
 function memberOf({ key, principal }: Lease): string {
   return `${key} ${principal}`;
 }

@@ -1,13 +1,13 @@
-/** A ledger that forgets no release: one that could not be done is done with the next sweep. */
+/** A ledger that retries failed releases with the next sweep. */
 import type { SessionKey } from "../sessions/id.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 
-/** Most releases that wait to be done again. Slots beyond it come back when their leases run out. */
+/** Maximum number of releases to retry. Further slots become free when their leases expire. */
 const MOST = 10_000;
 
 /**
- * Of a ledger that may be away. A session's lease lasts as long as the session would: a slot whose release was lost would
- * otherwise be taken for half an hour by nobody.
+ * For a ledger that may be unavailable. A lease lasts as long as its session would, half an hour by default: without the retry, a
+ * lost release would leave the slot taken for that long.
  */
 export function retriedReleases(ledger: Ledger): Ledger {
   const missed = new Map<SessionKey, Lease>();

@@ -1,8 +1,7 @@
 /**
- * Sweeps expired sessions: gives the slot of each back, and has its backends told, whose memory it still holds. It looks at leases
- * that ran out; of several routers that look at one, the store hands the session to exactly one.
+ * Sweeps expired sessions: releases the slot of each, and ends it at its backends, which still hold memory for it. The sweep starts
+ * from expired leases. If several routers see the same lease, the store hands its session to exactly one of them.
  */
-
 import type { Header } from "../core/http.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { SessionKey } from "../sessions/id.ts";
@@ -10,18 +9,18 @@ import { isParked, type Session, type SessionStore } from "../sessions/store.ts"
 import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 
-/** Leases looked at in one go. */
+/** Maximum number of leases that one call reads. */
 export const BATCH = 100;
-/** Sessions of one batch that are ended at once. */
+/** Sessions of one batch that are ended in parallel. */
 export const AT_ONCE = 8;
-/** The client of an expired session is away, and nobody keeps its credentials. */
+/** Expired sessions are ended without credentials: their client is gone, and the router stores none. */
 const NO_CREDENTIALS: readonly Header[] = [];
 
 export type SweepEvent =
   | { readonly kind: "expired"; readonly lease: Lease; readonly session: Session }
-  /** How many leases live, and how many sessions are parked, of all routers that share them. */
+  /** Numbers of live leases and of parked sessions, of all routers that share the store. */
   | { readonly kind: "counted"; readonly live: number; readonly parked: number }
-  /** A backend will not be told of the end of a session, since it failed before in this sweep. */
+  /** The sweep skips this backend for the rest of its run, since an earlier call to it failed. */
   | { readonly kind: "not-told"; readonly backend: string; readonly why: "given-up" };
 
 export interface SweeperOptions {
@@ -37,88 +36,26 @@ export interface SweeperOptions {
 export interface Sweeper {
   /** Sweeps now, or joins the sweep under way. Never rejects. */
   sweep(): Promise<void>;
-  /** Begins nothing more. Resolves when nothing is under way. */
+  /** Starts nothing more. Resolves when the sweep under way is done. */
   stop(): Promise<void>;
 }
 
-/** Sweeps now and then, which does not keep the process alive. */
-export function startSweeper({ ledger, store, end, interval, observe }: SweeperOptions): Sweeper {
+/** Sweeps at an interval. Its timer does not keep the process alive. */
+export function startSweeper(options: SweeperOptions): Sweeper {
+  const { ledger, interval, observe } = options;
   let stopped = false;
   let underway: Promise<void> | undefined;
 
-  /** Resolves to whether store and ledger could be reached. */
-  const settle = async (lease: Lease, failing: Set<string>): Promise<boolean> => {
-    const reaped = await store.reap(lease.key);
-    switch (reaped.kind) {
-      case "unavailable":
-        return false;
-      case "alive":
-        return (await extendLease(ledger, store, lease, reaped.expiresIn)).kind === "extended";
-      case "left":
-        return true;
-      case "unknown":
-        // A reservation whose backend takes its time: the session may have begun just now, and the lease with it.
-        return (await ledger.release(lease, { ifExpired: true })).kind === "released";
-      case "reaped": {
-        const { kind } = await ledger.release(lease);
-        observe({ kind: "expired", lease, session: reaped.session });
-        await endAtBackends(reaped.session, failing);
-        return kind === "released";
-      }
-      default:
-        return reaped satisfies never;
-    }
-  };
-
-  const endAtBackends = async (session: Session, failing: Set<string>): Promise<void> => {
-    for (const [backend, binding] of Object.entries(session.bindings)) {
-      // It was told when the session was parked.
-      if (isParked(binding)) continue;
-      if (failing.has(backend)) {
-        observe({ kind: "not-told", backend, why: "given-up" });
-        continue;
-      }
-      // A backend that is down takes a timeout each time: the others must not wait for it.
-      if (!(await end(backend, binding, NO_CREDENTIALS))) failing.add(backend);
-    }
-  };
-
-  const count = async (): Promise<void> => {
+  const run = async () => {
+    await sweepExpired(options, () => stopped);
     const counted = await ledger.count();
     if (counted.kind === "counted") observe(counted);
   };
-
-  const sweepAll = async (): Promise<void> => {
-    const failing = new Set<string>();
-    let seen = new Set<SessionKey>();
-    for (;;) {
-      const expired = await ledger.expired(BATCH);
-      if (expired.kind === "unavailable") return;
-      const queue = expired.leases.values();
-      let available = true;
-      const worker = async () => {
-        for (const lease of queue) {
-          if (stopped || !available) return;
-          if (!(await settle(lease, failing))) available = false;
-        }
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, worker));
-      if (stopped || !available || expired.leases.length < BATCH) return;
-      // Those that are left to another router come again: more of them than that wait for the next sweep.
-      if (expired.leases.every(({ key }) => seen.has(key))) return;
-      seen = new Set(expired.leases.map(({ key }) => key));
-      // Requests first: in memory nothing of a sweep need ever have waited.
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-
   const sweep = () => {
     if (stopped) return Promise.resolve();
-    underway ??= sweepAll()
-      .then(count)
-      .finally(() => {
-        underway = undefined;
-      });
+    underway ??= run().finally(() => {
+      underway = undefined;
+    });
     return underway;
   };
   const timer = setInterval(() => void sweep(), interval).unref();
@@ -131,4 +68,72 @@ export function startSweeper({ ledger, store, end, interval, observe }: SweeperO
       await underway;
     },
   };
+}
+
+/** Settles expired leases, a batch at a time, until none is left or store or ledger are unavailable. */
+async function sweepExpired(options: SweeperOptions, isStopped: () => boolean): Promise<void> {
+  /** Backends that failed in this sweep. */
+  const failing = new Set<string>();
+  let seen = new Set<SessionKey>();
+  for (;;) {
+    const expired = await options.ledger.expired(BATCH);
+    if (expired.kind === "unavailable") return;
+    const queue = expired.leases.values();
+    let available = true;
+    const worker = async () => {
+      for (const lease of queue) {
+        if (isStopped() || !available) return;
+        if (!(await settle(options, lease, failing))) available = false;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    if (isStopped() || !available || expired.leases.length < BATCH) return;
+    // Leases left to another router come again: a whole batch of them ends the sweep.
+    if (expired.leases.every(({ key }) => seen.has(key))) return;
+    seen = new Set(expired.leases.map(({ key }) => key));
+    // Lets requests run first: with everything in memory, no step of a sweep need ever have yielded.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Deals with one expired lease. Resolves to whether store and ledger were available. */
+async function settle(options: SweeperOptions, lease: Lease, failing: Set<string>): Promise<boolean> {
+  const { store, ledger, observe } = options;
+  const reaped = await store.reap(lease.key);
+  switch (reaped.kind) {
+    case "unavailable":
+      return false;
+    case "alive":
+      return (await extendLease(ledger, store, lease, reaped.expiresIn)).kind === "extended";
+    case "left":
+      return true;
+    case "unknown":
+      // A reservation whose backend is slow: the session may have begun just now, and its lease with it.
+      return (await ledger.release(lease, { ifExpired: true })).kind === "released";
+    case "reaped": {
+      const { kind } = await ledger.release(lease);
+      observe({ kind: "expired", lease, session: reaped.session });
+      await endAtBackends(options, reaped.session, failing);
+      return kind === "released";
+    }
+    default:
+      return reaped satisfies never;
+  }
+}
+
+async function endAtBackends(
+  { end, observe }: SweeperOptions,
+  { bindings }: Session,
+  failing: Set<string>,
+): Promise<void> {
+  for (const [backend, binding] of Object.entries(bindings)) {
+    // The backend was told when the session was parked.
+    if (isParked(binding)) continue;
+    if (failing.has(backend)) {
+      observe({ kind: "not-told", backend, why: "given-up" });
+      continue;
+    }
+    // A backend that is down costs a timeout per call, which must not hold up the others.
+    if (!(await end(backend, binding, NO_CREDENTIALS))) failing.add(backend);
+  }
 }

@@ -1,33 +1,32 @@
 /**
- * Lets initializes wait at a cap where an idle session is soon to be parked: clients that begin sessions one after another, and
- * end none, so wait for one another in place of being refused. Whoever leaves frees its place.
+ * Lets initializes wait at a cap if an idle session may be parked soon. Clients that begin one session after another and end none
+ * then wait for each other instead of being refused. A client that disconnects frees its place.
  */
 import { setTimeout as pause } from "node:timers/promises";
 
-/** What an initialize was refused by. */
+/** The refusal of an initialize by a cap. */
 interface Refused {
   readonly kind: "exhausted";
-  /** ms until a session that was used may be parked, if nothing uses it again; undefined where none may be. */
+  /** ms until a `used` session may be parked, if nothing uses it again; undefined if none may be. */
   readonly idleIn: number | undefined;
 }
 
 /** A place in the room. */
 export interface Wait<Outcome> {
-  /** ms that it lasts at most. */
+  /** Maximum duration in ms. */
   readonly longest: number;
-  /** What comes of it: a slot, or the last refusal. */
+  /** A slot, or the last refusal. */
   readonly outcome: Promise<Outcome>;
-  /** The client has left. */
+  /** The client has disconnected: ends the wait. */
   leave(): void;
 }
 
 export interface WaitingRoom {
   /**
-   * @param refused by a cap just now
-   * @param longest ms that one may wait; undefined: none does
-   * @param most that wait for the backend at once
+   * @param refused the refusal by a cap just now
+   * @param options longest: maximum ms of a wait, undefined: no waiting; most: maximum number of waits for the backend
    * @param tryAgain asks for a slot again
-   * @returns undefined where no slot is known to be free in time, or too many wait
+   * @returns undefined if no slot can be expected in time, or too many wait
    */
   enter<Outcome extends { readonly kind: string }>(
     refused: Extract<Outcome, Refused>,
@@ -36,7 +35,7 @@ export interface WaitingRoom {
   ): Wait<Outcome> | undefined;
 }
 
-/** ms between two tries of one: somebody else may have been faster. */
+/** Minimum ms between two tries of a wait, in case another initialize was faster. */
 const SHORTEST_PAUSE_MS = 10;
 
 export function createWaitingRoom(now: () => number = () => performance.now()): WaitingRoom {

@@ -1,7 +1,7 @@
--- Reads some leases that ran out, the oldest first, and then parked ones that would have. Reads only.
--- KEYS[1]  all leases, by when they run out
--- KEYS[2]  those that are parked, by when they would have run out
--- ARGV[1]  how many at most
+-- Reads expired leases, first expiry first, and then expired parked ones. Read-only.
+-- KEYS[1]  all leases, by expiry
+-- KEYS[2]  parked leases, by expiry
+-- ARGV[1]  maximum number
 -- Answers  { lease, lease, … }
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,12 +1,12 @@
--- Gives the slot of a lease back.
--- KEYS[1]  all leases, by when they run out
--- KEYS[2]  those of sessions, by their last use
--- KEYS[3]  those that are parked
--- KEYS[4]  of its owner: those that live; left out for who is not counted
--- KEYS[5]  of its owner: as KEYS[2]
+-- Releases the slot of a lease.
+-- KEYS[1]  all leases, by expiry
+-- KEYS[2]  leases of sessions, by last use
+-- KEYS[3]  parked leases, by expiry
+-- KEYS[4]  the owner's live leases; absent if the owner is not counted
+-- KEYS[5]  the owner's leases, as KEYS[2]
 -- ARGV[1]  the lease
--- ARGV[2]  1 to leave it alone while it lives
--- Answers  1 it was there, 0 it was not, or stays
+-- ARGV[2]  1: only if it has expired
+-- Answers  1 released; 0 it was not there, or is live
 if ARGV[2] == '1' then
   local expires = redis.call('ZSCORE', KEYS[1], ARGV[1])
   local time = redis.call('TIME')
