@@ -9,7 +9,7 @@ import type { HeaderFields } from "../core/http.ts";
 /** Length (bytes) of a body by its head. `unsaid`: it has no content-length. `encoded`: it is compressed. */
 export type Length = number | "unsaid" | "encoded";
 
-/** The answer to a ping, as far as it is compared. */
+/** What is compared of the answer to a ping. */
 export interface PingAnswer {
   readonly status: number;
   /** Whether it has `mcp-session-id`, as answers in a known session have. */
