@@ -1,22 +1,22 @@
 /**
- * Takes errors that nobody else has taken, ours or a library's: the last line of defence. Errors are caught where they arise.
- * Node would end the process by it, and with it every session that is being served.
+ * Handles errors that no other code has handled, ours or a library's: the last line of defence. By default Node would end the process,
+ * and with it every session that it serves. Errors should be caught where they arise.
  */
 
-/** How an error came without being taken: as a promise that nobody waits for, or thrown where nobody calls. */
+/** How Node reports an unhandled error: `unhandledRejection` or `uncaughtException`. */
 export type Untaken = "rejection" | "exception";
 
-/** What the process serves, and how it ends that. */
+/** What the process serves, and how it stops. */
 export interface Served {
-  /** Says and counts an error that nobody took. */
+  /** Logs and counts an unhandled error. */
   untaken(error: unknown, how: Untaken): void;
-  /** Lets requests under way finish, and lets go of everything. */
+  /** Lets requests under way finish, and releases everything. */
   stop(): Promise<unknown>;
 }
 
 /**
- * A rejection is said, and the process goes on: whoever did not wait for the promise does not depend on it. After an exception
- * nobody knows what was left half done: the process ends in an orderly way, with 1, and is started again by who started it.
+ * After a rejection the process goes on: code that did not await the promise does not depend on it. After an exception the state of
+ * the process is unknown: it drains, exits with 1, and is restarted by its supervisor.
  * @param exit ends the process at once
  */
 export function catchTheRest(
@@ -27,7 +27,7 @@ export function catchTheRest(
   process.on("unhandledRejection", (reason) => served.untaken(reason, "rejection"));
   let ending = false;
   process.on("uncaughtException", (error) => {
-    // A second exception while the process ends: end at once.
+    // A second exception during the drain: exit at once.
     if (ending) return exit(1);
     ending = true;
     const end = () => exit(1);

@@ -2,8 +2,8 @@
 /**
  * The command line. Results go to stdout, everything else to stderr.
  *
- * The young generation is larger than Node's 16 MiB (here, in package.json and in the bench): what lives for a request and
- * is found there by a collection moves to the old one, whose collections hold requests up by 10 to 40 ms.
+ * V8's young generation is larger than Node's default of 16 MiB (here, in package.json and in the bench). Otherwise objects that live
+ * as long as a request would move to the old generation, whose collections pause requests for 10 to 40 ms.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -21,12 +21,12 @@ import { serve } from "./serve.ts";
 import { serveForPrimary } from "./workers.ts";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // Whoever read our output (such as `head`) has enough of it.
+  // The reader of our output (such as `head`) has closed the pipe.
   if (error.code === "EPIPE") process.exit();
   process.exitCode = 1;
   say(`error: cannot write the result: ${error.message}`);
 });
-// Nobody is left to be told.
+// There is nowhere left to report it.
 process.stderr.on("error", () => undefined);
 
 const program = new Command("mcp-router")
@@ -45,7 +45,7 @@ program
     catchTheRest(process, router);
     process.on("SIGHUP", () => void router.reload());
     const stop = () => {
-      // The same signal again, or the other one, ends the process at once.
+      // A second signal ends the process at once.
       process.removeListener("SIGTERM", stop).removeListener("SIGINT", stop);
       void router.stop().then(exitWhenDone);
     };
@@ -113,15 +113,15 @@ function configOption(): Option {
 }
 
 /**
- * A path as its writer means it: `npm run mcp-router` runs in the folder of package.json, and says in INIT_CWD where it was
- * called (docs.npmjs.com, "npm run-script").
+ * Resolves a path in the caller's working directory: `npm run mcp-router` runs in the folder of package.json, and passes the caller's
+ * directory in INIT_CWD (docs.npmjs.com, "npm run-script").
  */
 function fromCallersFolder(path: string): string {
   const { INIT_CWD: folder, npm_lifecycle_event: script } = process.env;
   return script === "mcp-router" && folder !== undefined && folder !== process.cwd() ? resolve(folder, path) : path;
 }
 
-/** The same for each command, since Envoy's configuration names the workers. */
+/** All commands have this option, since Envoy's configuration lists the workers. */
 function workersOption(): Option {
   return new Option("--workers <number>", "processes to run, in place of processor.workers").argParser((text) => {
     const workers = Number(text);
@@ -152,7 +152,7 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Not an error that requests were cut, but worth a code of its own: Kubernetes' events show it. */
+/** Exits with 1 if requests were cut off: no error, but Kubernetes' events show the code. */
 function exitWhenDone(clean: boolean): void {
   process.exitCode = clean ? 0 : 1;
 }

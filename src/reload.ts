@@ -1,23 +1,50 @@
-/** What a change of the configuration file does while serving, and what the operator is told of it. */
+/** Reloads the configuration while the router serves, and logs what that changes. */
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
+import { requestPolicy } from "./config/policy.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
+import type { RequestPolicy } from "./core/routes.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+
+/** The configuration for new requests. */
+export interface ConfigInForce {
+  readonly policy: RequestPolicy;
+  backend(name: string): Config["backends"][number] | undefined;
+  /** Replaces the configuration. Requests under way keep the policy that they started with. */
+  apply(config: Config): void;
+}
+
+export function configInForce(started: Config, metrics: Pick<Metrics, "sessionsCap">): ConfigInForce {
+  let { backends } = started;
+  let policy = requestPolicy(started);
+  metrics.sessionsCap(policy.admission.sessions);
+  return {
+    get policy() {
+      return policy;
+    },
+    backend: (name) => backends.find((backend) => backend.name === name),
+    apply(config) {
+      policy = requestPolicy(config);
+      metrics.sessionsCap(policy.admission.sessions);
+      backends = config.backends;
+    },
+  };
+}
 
 export interface ReloadOptions {
   readonly file: string;
   /** The configuration that the process was started with. */
   readonly started: Config;
-  /** What the command line said, which goes for every configuration to come. */
+  /** Settings from the command line. They override every configuration that is loaded. */
   readonly overrides?: Overrides;
-  /** Puts another one in force for the requests to come. */
+  /** Puts a configuration in force for new requests. */
   readonly apply: (config: Config) => void;
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;
 }
 
-/** Takes a good configuration and keeps the last good one where the file has none. Never throws. */
+/** Applies each valid configuration, and keeps the last valid one while the file is invalid. Never throws. */
 export function reloadOnChange({ file, started, overrides, apply, metrics, log }: ReloadOptions): WatchHandlers {
   let inForce = started;
 
@@ -42,7 +69,7 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
       const loaded = loadConfig(text, overrides);
       if (!loaded.ok) {
         metrics.configReloaded(false);
-        log.error({ file, errors: loaded.errors }, "configuration refused: the last good one stays in force");
+        log.error({ file, errors: loaded.errors }, "configuration refused: the last valid one stays in force");
         return;
       }
       try {
@@ -51,13 +78,13 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
         metrics.configReloaded(false);
         log.error(
           { file, err: error },
-          "configuration not taken, for a fault in the router: the last one stays in force",
+          "configuration not applied because of a fault in the router: the last one stays in force",
         );
       }
     },
     onUnreadable(error) {
       metrics.configReloaded(false);
-      log.error({ file, err: error }, "configuration cannot be read: the last good one stays in force");
+      log.error({ file, err: error }, "configuration cannot be read: the last valid one stays in force");
     },
     onUnwatched(error) {
       log.warn(
@@ -73,11 +100,11 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
 export function needRestart(started: Config, wanted: Config): string[] {
   const fixed = ["egress", "processor", "store", "sessions", "log"] as const;
   const changed: string[] = fixed.filter((key) => JSON.stringify(started[key]) !== JSON.stringify(wanted[key]));
-  // gRPC's own limit is set when the server is made.
+  // gRPC's own limit is set when the server is created.
   if (wanted.limits.body > started.limits.body) changed.push("limits.body");
   for (const budget of ["replayBodies", "recoveredAnswers"] as const)
     if (wanted.limits[budget] !== started.limits[budget]) changed.push(`limits.${budget}`);
-  // Where nobody has a name, nobody is counted beside others.
+  // The ledger counts anonymous callers apart only if there are named ones, and it is created at the start.
   if (started.identity.kind === "none" && wanted.identity.kind !== "none") changed.push("admission.anonymous");
   return changed;
 }

@@ -1,4 +1,4 @@
-/** Opens what routers share: sessions, leases and locks, in memory or in Redis. The only place that knows the implementations. */
+/** Opens the state that routers share (sessions, leases and locks), in memory or in Redis. Only this file chooses implementations. */
 import { readFile } from "node:fs/promises";
 import type { Ledger } from "./admission/ledger.ts";
 import { memoryLedger } from "./admission/memory.ts";
@@ -20,15 +20,15 @@ export interface SharedState {
   readonly ledger: Ledger;
   readonly locks: Locks;
   close(): Promise<void>;
-  /** Whether the store was ever reached. A store that goes away later costs refusals, not readiness. */
+  /** Whether the store was ever reached. If it becomes unavailable later, requests are refused, and the router stays ready. */
   readonly reached: () => boolean;
-  /** What is wrong with the store now, in words for the operator; undefined where nothing is known. */
+  /** The store's current problem, in words for the operator; undefined if none is known. */
   readonly trouble: () => string | undefined;
 }
 
 type RedisConfig = Extract<Config["store"], { kind: "redis" }>;
 
-/** @throws where a file that the configuration names cannot be read. A Redis that is away is waited for. */
+/** Does not wait for Redis. @throws if a file that the configuration names cannot be read */
 export async function openSharedState(config: Config, metrics: Metrics, log: Logger): Promise<SharedState> {
   const { store } = config;
   return store.kind === "memory" ? openMemory(config, metrics) : openRedis(config, store, metrics, log);
@@ -40,7 +40,7 @@ async function openRedis(
   metrics: Metrics,
   log: Logger,
 ): Promise<SharedState> {
-  // Imported on demand: a router without Redis does not load its client.
+  // Imported on demand: a router without Redis does not load the client.
   const { connectRedis, redisWarnings } = await import("./redis/connection.ts");
   const { createRedisCircuit } = await import("./redis/circuit.ts");
   const { REFUSALS } = await import("./redis/refusals.ts");

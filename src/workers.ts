@@ -1,7 +1,7 @@
 /**
- * Several workers, a process each, as one router: Node runs JavaScript on one core. Each worker listens on an address of
- * its own (config/workers.ts) and knows nothing of the others; they share Redis. The primary starts them, starts again
- * what ends by itself, and answers for all of them over HTTP.
+ * Several worker processes as one router, since Node runs JavaScript on one core. Each worker listens on its own address
+ * (config/workers.ts) and does not know the others; they share Redis. The primary starts them, restarts those that exit
+ * unexpectedly, and serves health and metrics of all.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -12,38 +12,38 @@ import type { Logger } from "./telemetry/log.ts";
 import type { Metrics, MetricsSnapshot } from "./telemetry/metrics.ts";
 import { paced } from "./telemetry/paced.ts";
 
-/** What a worker says of itself when it is asked. */
+/** A worker's answer to the primary's `report`. */
 export interface Report extends Readiness {
   readonly metrics: MetricsSnapshot;
 }
 
-/** What a worker tells the primary, over the IPC channel between them. */
+/** Messages of a worker to the primary, over their IPC channel. */
 type FromWorker = { readonly kind: "serving" } | ({ readonly kind: "report" } & Report);
 
-/** What the primary asks of a worker. First of all to start, with the configuration that the primary was started with. */
+/** Messages of the primary to a worker. The first is `start`, with the configuration that the primary was started with. */
 type ToWorker = { readonly kind: "start"; readonly text: string } | { readonly kind: "report" | "reload" | "stop" };
 
-/** How long (ms) the primary waits for a worker's report, which a worker that is stuck never sends. */
+/** How long (ms) the primary waits for a worker's report. A stuck worker never sends one. */
 const REPORT_TIMEOUT_MS = 1_000;
-/** Least ms between two reports of a worker. */
+/** Minimum ms between two reports of a worker. */
 const REPORT_PAUSE_MS = 50;
-/** How long (ms) a worker that ended stays down, so that one which cannot start does not keep a core busy. */
+/** ms before an exited worker is restarted, so that a worker which cannot start does not keep a core busy. */
 const RESTART_PAUSE_MS = 500;
-/** How much longer (ms) than its drain a worker may take to end. */
+/** ms beyond its drain that a worker may take to exit. */
 const STOP_GRACE_MS = 5_000;
 
-/** The program that a worker runs: main, as TypeScript or compiled, as this file is. */
+/** The program of a worker: main, with the same extension as this file (TypeScript or compiled). */
 const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
 
 export interface WorkersOptions {
   readonly file: string;
   /**
-   * What the file said when the primary read it. A worker that is started again starts with it, and takes what the file says
-   * by now for a change: so one that is wrong keeps no worker away, and no worker differs in what needs a restart of all.
+   * Text of the file when the primary read it. A restarted worker starts with it too, and then treats the file's current text as a
+   * change. So an invalid file prevents no restart, and all workers agree in settings that need a restart of the router.
    */
   readonly text: string;
   readonly workers: number;
-  /** ms that requests under way may take when a worker stops. */
+  /** ms for requests under way to finish when a worker stops. */
   readonly drain: number;
   readonly environment: NodeJS.ProcessEnv;
   readonly metrics: Metrics;
@@ -51,19 +51,19 @@ export interface WorkersOptions {
 }
 
 export interface Workers {
-  /** Has each read the configuration file again. */
+  /** Makes each worker read the configuration file again. */
   reload(): void;
-  /** Those that answered in time. */
+  /** Reports of the workers that answered in time. */
   reports(): Promise<readonly Report[]>;
-  /** Whether one of them is, which is enough: which of them take requests, Envoy finds out by itself. */
+  /** Ready if one worker is: Envoy's health checks find out which ones. */
   readiness(): Promise<Readiness>;
-  /** Drains and ends all. Resolves to whether nothing had to be cut. */
+  /** Drains and ends all workers. Resolves to whether all their requests finished. */
   stop(): Promise<boolean>;
 }
 
 /**
- * Starts the workers, and resolves when each of them serves.
- * @throws where one of them ends before it does; it has said why on stderr
+ * Starts the workers. Resolves when all of them serve.
+ * @throws if a worker exits before it serves; its stderr tells why
  */
 export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   const all = Array.from({ length: options.workers }, (_, number) => new Worker(number, options));
@@ -81,7 +81,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     reports: async () =>
       (await Promise.all(all.map((worker) => worker.report()))).filter((report) => report !== undefined),
     async readiness() {
-      // The first that is ready decides: one that is stuck must not hold up whoever asks.
+      // The first ready worker decides: a stuck one must not delay the probe.
       const asked = all.map(async (worker) => (await worker.report())?.ready || Promise.reject(new Error("not ready")));
       const ready = await Promise.any(asked).catch(() => false);
       return { ready, troubles: [...new Set(all.flatMap((worker) => worker.troubles))] };
@@ -103,7 +103,7 @@ class Worker {
     this.#options = options;
   }
 
-  /** Resolves when it serves, and from then on it is started again whenever it ends. */
+  /** Resolves when the worker serves. From then on it is restarted whenever it exits. */
   async start(): Promise<void> {
     const child = this.#launch();
     await new Promise<void>((resolve, reject) => {
@@ -111,7 +111,7 @@ class Worker {
         reject(new Error(`worker ${this.#number} ended with ${code ?? signal} before it served`));
       child.once("exit", ended);
       child.once("error", reject);
-      // Any message: it serves before it is asked anything.
+      // Any message: the first one is `serving`.
       child.once("message", () => {
         child.off("exit", ended);
         child.once("exit", (code, signal) => this.#ended(code, signal));
@@ -121,16 +121,16 @@ class Worker {
   }
 
   tell(message: ToWorker): void {
-    // It may end at this moment: whoever waits for an answer has a timeout.
+    // The worker may exit at this moment. Callers that wait for an answer have a timeout.
     this.#process?.send(message, () => undefined);
   }
 
-  /** Its troubles as of its last report. */
+  /** Troubles in the last report. */
   get troubles(): readonly string[] {
     return this.#last?.troubles ?? [];
   }
 
-  /** One for all who ask at once: each would listen for it, and it costs the worker the time of some requests. */
+  /** Shared by simultaneous callers: each report costs the worker about as much as some requests. */
   readonly report = paced(() => this.#ask(), REPORT_PAUSE_MS);
 
   async #ask(): Promise<Report | undefined> {
@@ -140,7 +140,7 @@ class Worker {
     this.tell({ kind: "report" });
     try {
       for (;;) {
-        // Safe: this file sends it, at the other end.
+        // Safe: the sender is `serveForPrimary` below.
         const [message] = (await once(child, "message", { signal })) as [FromWorker];
         if (message.kind !== "report") continue;
         this.#last = message;
@@ -152,7 +152,7 @@ class Worker {
     }
   }
 
-  /** Resolves to whether it cut nothing. */
+  /** Resolves to whether all its requests finished. */
   async stop(): Promise<boolean> {
     this.#stopping = true;
     clearTimeout(this.#restart);
@@ -170,7 +170,7 @@ class Worker {
     const { file, text, workers, environment } = this.#options;
     const args = ["serve", "--config", file, "--workers", String(workers), "--worker", String(this.#number)];
     this.#process = fork(MAIN, args, { env: environment, stdio: ["ignore", "inherit", "inherit", "ipc"] });
-    // One that cannot be started or told ends, and that it ends is seen: `error` besides is no news, but must be taken.
+    // An `error` event without a listener would throw. It needs no handling: a worker that fails also emits `exit`.
     this.#process.on("error", () => undefined);
     this.tell({ kind: "start", text });
     return this.#process;
@@ -180,7 +180,7 @@ class Worker {
     if (this.#stopping) return;
     this.#last = undefined;
     const { log, metrics } = this.#options;
-    log.error({ worker: this.#number, code, signal }, "a worker ended by itself: it is started again");
+    log.error({ worker: this.#number, code, signal }, "a worker exited unexpectedly: it is restarted");
     metrics.workerRestarted();
     this.#restart = setTimeout(() => {
       this.start().catch(() => this.#ended(this.#process?.exitCode ?? null, this.#process?.signalCode ?? null));
@@ -188,7 +188,7 @@ class Worker {
   }
 }
 
-/** The router of one process, as far as a primary directs it. */
+/** The router of a worker, as the primary controls it. */
 export interface WorkerRouter extends Served {
   reload(): Promise<void>;
   report(): Promise<Report>;
@@ -196,15 +196,15 @@ export interface WorkerRouter extends Served {
 }
 
 /**
- * What a worker does for its primary: it serves, says so, and does as it is told. Without a primary it stops.
+ * Serves as a worker: tells the primary when it serves, and executes its messages. Stops when the primary is gone.
  * @param serve starts the router with a text of the configuration file
- * @throws where the start fails
+ * @throws if the start fails
  */
 export async function serveForPrimary(serve: (text: string) => Promise<WorkerRouter>): Promise<void> {
-  // Ctrl-C in a terminal, and its end, reach every process of it: the primary tells us.
+  // A terminal sends SIGINT (Ctrl-C) and SIGHUP to all its processes. Workers wait for the primary's message.
   process.on("SIGINT", () => undefined);
   process.on("SIGHUP", () => undefined);
-  // Safe: this file sends it, at the other end.
+  // Safe: the sender is `Worker` above.
   const [start] = (await once(process, "message")) as [Extract<ToWorker, { kind: "start" }>];
   let router: WorkerRouter;
   try {

@@ -1,0 +1,99 @@
+/** Builds the gateway of one process, and what runs beside its requests: the sweep, parking, and the touches of long requests. */
+import { createAdmission } from "./admission/admission.ts";
+import { createInUse, type InUse } from "./admission/in-use.ts";
+import type { Ledger } from "./admission/ledger.ts";
+import { parkingLedger } from "./admission/parking.ts";
+import { startSweeper } from "./admission/sweeper.ts";
+import { createEgress, type Egress } from "./backends/client.ts";
+import { credentialHeaders } from "./backends/credentials.ts";
+import { createSessionEnder, type SessionEnder } from "./backends/end.ts";
+import type { Config } from "./config/load.ts";
+import { formatAddress } from "./core/address.ts";
+import { lookEvery } from "./core/parking.ts";
+import type { Gateway } from "./gateway/exchange.ts";
+import { createGateway } from "./gateway/gateway.ts";
+import { type AtCap, capObserver } from "./observe/cap.ts";
+import { recoveryObserver } from "./observe/recoveries.ts";
+import { requestObserver } from "./observe/requests.ts";
+import { sweepObserver } from "./observe/sweeps.ts";
+import { createBudget } from "./recovery/budget.ts";
+import { createModeOverrideHealth } from "./recovery/mode-override.ts";
+import { createRecovery } from "./recovery/recover.ts";
+import { createRecoveredAnswers } from "./recovery/recovered-answer.ts";
+import { createReplayableRequests } from "./recovery/replayable.ts";
+import { createResume } from "./recovery/resume.ts";
+import type { ConfigInForce } from "./reload.ts";
+import type { SharedState } from "./shared-state.ts";
+import type { Logger } from "./telemetry/log.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+
+export interface GatewayParts {
+  /** The configuration that the process was started with. */
+  readonly config: Config;
+  readonly inForce: ConfigInForce;
+  readonly shared: SharedState;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Gets a release for each resource that is opened. */
+  readonly started: AsyncDisposableStack;
+}
+
+export function openGateway(parts: GatewayParts): Gateway {
+  const { config, inForce, shared, metrics, log, started } = parts;
+  const { store, locks } = shared;
+  const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
+  started.defer(() => egress.close());
+  const atCap = capObserver(log, () => inForce.policy.admission.sessions);
+  const { ender, ledger, inUse } = startUpkeep(parts, egress, atCap);
+  const recovery = createRecovery({ store, locks, egress, ender, observe: recoveryObserver(metrics, log) });
+  const observe = requestObserver(metrics, log, atCap);
+  return createGateway({
+    policy: () => inForce.policy,
+    store,
+    ledger,
+    admission: createAdmission(ledger),
+    inUse,
+    resume: createResume(recovery),
+    replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
+    recovered: createRecoveredAnswers({
+      recovery,
+      egress,
+      overrides: createModeOverrideHealth(),
+      answers: createBudget(config.limits.recoveredAnswers),
+      overrideRefused: (missed, route) => observe({ kind: "override-refused", route, missed }),
+    }),
+    abandon: (backend, begun, headers) =>
+      ender.end(backend, begun, credentialHeaders(headers, inForce.backend(backend)?.origin ?? "remove")),
+    observe,
+  });
+}
+
+/** What keeps sessions, slots and backend sessions in step beside requests. */
+interface Upkeep {
+  readonly ender: SessionEnder;
+  readonly ledger: Ledger;
+  readonly inUse: InUse;
+}
+
+function startUpkeep(
+  { config, inForce, shared, metrics, log, started }: GatewayParts,
+  egress: Egress,
+  atCap: AtCap,
+): Upkeep {
+  const { store } = shared;
+  const observe = sweepObserver(metrics, log, atCap);
+  const ender = createSessionEnder({ egress, backendOf: inForce.backend, observe });
+  const { sweep: interval, idle } = config.sessions;
+  const sweeper = startSweeper({ ledger: shared.ledger, store, end: ender.end, interval, observe });
+  started.defer(() => ender.stop(sweeper.stop()));
+  const ledger = parkingLedger({
+    ledger: shared.ledger,
+    store,
+    tell: ender.endInTurn,
+    recovers: (backend) => inForce.backend(backend)?.onSessionLost === "recover",
+    observe,
+  });
+  const inUse = createInUse({ store, ledger, every: () => lookEvery(inForce.policy.admission.parking, idle) });
+  started.defer(() => inUse.stop());
+  return { ender, ledger, inUse };
+}
