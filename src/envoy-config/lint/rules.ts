@@ -1,6 +1,6 @@
 /**
  * The rules of the lint as data: what each mistake breaks, and how to fix it. Findings and docs/envoy-checks.md
- * (`make generate`) are made of it; the files beside this one look for the mistakes. One table, so longer than other files.
+ * (`make generate`) are made of it; the files beside this one look for the mistakes. Long because it is one table.
  */
 import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../../core/headers.ts";
