@@ -139,7 +139,7 @@ export default {
     only(
       "gateway-dispatch",
       "^src/gateway/gateway\\.ts$",
-      ["^src/core/", "^src/gateway/(answers|exchange|request|scope|transparent)\\.ts$"],
+      ["^src/core/", "^src/gateway/(answers|events|exchange|request|scope|transparent)\\.ts$"],
       "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway/exchange\\.ts$", "^src/core/"], "ext-proc → gateway → core"),

@@ -46,7 +46,7 @@ export function openGateway(parts: GatewayParts): Gateway {
   const atCap = capObserver(log, () => inForce.policy.admission.sessions);
   const { ender, ledger, inUse } = startUpkeep(parts, egress, atCap);
   const recovery = createRecovery({ store, locks, egress, ender, observe: recoveryObserver(metrics, log) });
-  const observe = requestObserver(metrics, log, atCap);
+  const observer = requestObserver(metrics, log, atCap);
   return createGateway({
     policy: () => inForce.policy,
     store,
@@ -60,11 +60,12 @@ export function openGateway(parts: GatewayParts): Gateway {
       egress,
       overrides: createModeOverrideHealth(),
       answers: createBudget(config.limits.recoveredAnswers),
-      overrideRefused: (missed, route) => observe({ kind: "override-refused", route, missed }),
+      overrideRefused: (missed, route) => observer({ kind: "override-refused", route, missed }),
     }),
     abandon: (backend, begun, headers) =>
       ender.end(backend, begun, credentialHeaders(headers, inForce.backend(backend)?.origin ?? "remove")),
-    observe,
+    // Metrics and log lines relate no events to each other, so all requests share one observer.
+    observe: { request: () => observer },
   });
 }
 

@@ -14,8 +14,7 @@ import {
 } from "../core/http.ts";
 import type { SessionId } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
-import type { Observe } from "./events.ts";
-import type { GatewayRequest, Refuse } from "./request.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
 
 /** Deals with the answer to one request. */
 export interface AnswerStage {
@@ -48,24 +47,18 @@ export function replied(reply: Reply): Step {
   return { kind: "step", verdict: reply, answer: NOT_SENT };
 }
 
-export interface AnswerDependencies {
-  readonly observe: Observe;
-  readonly refuse: Refuse;
-}
-
 /**
  * Refuses a backend's redirect: a client that followed it would meet the backend, past every check. undefined where the answer is
  * none, or Envoy's own (without an endpoint): the operator has set that up.
  * @param method by which the log names the request
  */
 export function refuseRedirect(
-  { observe, refuse }: AnswerDependencies,
   request: GatewayRequest,
   { headers, endpoint }: ResponseHead,
   method: string = request.headers.get(":method") ?? "",
 ): Reply | undefined {
   if (endpoint === undefined || !isRedirect(headers.get(":status"))) return undefined;
-  const { route } = request;
+  const { route, observe } = request;
   const fault = readRedirect(headers, route.backend.path, endpoint);
   observe({ kind: "endpoint-doubtful", route, method, fault });
   return refuse({ reason: "backend-redirects", id: request.id }, request);
@@ -73,16 +66,14 @@ export function refuseRedirect(
 
 /** The answer to a request outside sessions, at any endpoint. */
 export class Unpinned implements AnswerStage {
-  readonly #dependencies: AnswerDependencies;
   readonly #request: GatewayRequest;
 
-  constructor(dependencies: AnswerDependencies, request: GatewayRequest) {
-    this.#dependencies = dependencies;
+  constructor(request: GatewayRequest) {
     this.#request = request;
   }
 
   head(head: ResponseHead): Decision {
-    return refuseRedirect(this.#dependencies, this.#request, head) ?? headForClient(undefined, head);
+    return refuseRedirect(this.#request, head) ?? headForClient(undefined, head);
   }
 }
 
@@ -96,7 +87,6 @@ export const SESSION_ENDED: Reply = {
 };
 
 export interface EndedDependencies {
-  readonly observe: Observe;
   /** Tells a backend to end a session, with the credentials among the headers of the request. */
   readonly abandon: (backend: string, ended: Binding, headers: HeaderFields) => Promise<boolean>;
 }
@@ -122,8 +112,8 @@ export class Ended implements AnswerStage {
     const { headers: answered, endpoint } = head;
     const status = answered.get(":status");
     if (isSuccess(status)) return headForClient(this.#sessionId, head);
-    const { route, headers } = this.#request;
-    const { observe, abandon } = this.#dependencies;
+    const { route, headers, observe } = this.#request;
+    const { abandon } = this.#dependencies;
     if (endpoint !== undefined && isRedirect(status)) {
       const fault = readRedirect(answered, route.backend.path, endpoint);
       observe({ kind: "endpoint-doubtful", route, method: headers.get(":method") ?? "", fault });

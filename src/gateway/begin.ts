@@ -14,7 +14,6 @@ import { readSessionHeader } from "../core/session-header.ts";
 import { mintSessionId, type SessionId, type SessionKey, sessionKey, sessionTag } from "../sessions/id.ts";
 import { FIRST_GENERATION, type SessionStore } from "../sessions/store.ts";
 import {
-  type AnswerDependencies,
   type AnswerStage,
   type DeferredStep,
   type EndedDependencies,
@@ -22,9 +21,9 @@ import {
   replied,
   type Step,
 } from "./answers.ts";
-import { forwardRequest, type GatewayRequest } from "./request.ts";
+import { forwardRequest, type GatewayRequest, refuse } from "./request.ts";
 
-export interface BeginDependencies extends AnswerDependencies, EndedDependencies {
+export interface BeginDependencies extends EndedDependencies {
   readonly store: SessionStore;
   readonly admission: Admission;
 }
@@ -63,9 +62,9 @@ const NO_UPSTREAM_ADDRESS =
   "add upstream.address to response_attributes (`mcp-router check --envoy` tells more)";
 
 export function createBegin(dependencies: BeginDependencies): BeginSession {
-  const { admission, observe, refuse } = dependencies;
+  const { admission } = dependencies;
   return async (request, { params, protocolVersion, labels }, body) => {
-    const { route, principal, policy, scope } = request;
+    const { route, principal, policy, scope, observe } = request;
     const id = mintSessionId();
     const key = sessionKey(id);
     // Read now: the body must not stay in memory while the initialize waits.
@@ -121,7 +120,7 @@ class BeginsSession implements AnswerStage {
 
   head(head: ResponseHead): Decision {
     const { headers, endpoint } = head;
-    const redirect = refuseRedirect(this.#dependencies, this.#request, head, "initialize");
+    const redirect = refuseRedirect(this.#request, head, "initialize");
     if (redirect) {
       this.#giveBack(head);
       return redirect;
@@ -135,7 +134,7 @@ class BeginsSession implements AnswerStage {
     if (begun.kind === "several") {
       // The backend holds at least one session, which nobody can name: its slot is left to its reservation.
       this.#doubt({ kind: "several-sessions", status: headers.get(":status") ?? "" });
-      return this.#dependencies.refuse({ reason: "session-ambiguous", id: this.#request.id }, this.#request);
+      return refuse({ reason: "session-ambiguous", id: this.#request.id }, this.#request);
     }
     // A session that cannot be pinned would work by chance: better none.
     if (endpoint === undefined) throw new Error(NO_UPSTREAM_ADDRESS);
@@ -143,8 +142,8 @@ class BeginsSession implements AnswerStage {
   }
 
   #doubt(fault: EndpointFault | undefined): void {
-    const { route } = this.#request;
-    if (fault) this.#dependencies.observe({ kind: "endpoint-doubtful", route, method: "initialize", fault });
+    const { route, observe } = this.#request;
+    if (fault) observe({ kind: "endpoint-doubtful", route, method: "initialize", fault });
   }
 
   /** No session begins, unless the backend has not answered: then it may begin one all the same. */
@@ -157,8 +156,8 @@ class BeginsSession implements AnswerStage {
   /** Stores the session with the endpoint that holds it, and gives the client our id for it. */
   async #begin(begun: BackendSession, head: ResponseHead): Promise<Verdict> {
     const request = this.#request;
-    const { route, principal: owner, headers } = request;
-    const { store, abandon, refuse, observe } = this.#dependencies;
+    const { route, principal: owner, headers, observe } = request;
+    const { store, abandon } = this.#dependencies;
     const { id, key, initializeParams, protocolVersion, slot } = this.#session;
     const binding = { ...begun, generation: FIRST_GENERATION };
     const bindings = { [route.backend.name]: binding };

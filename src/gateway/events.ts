@@ -1,5 +1,6 @@
-/** What happens to requests, for metrics and logs (observe.ts). */
+/** Events of requests, for metrics, logs and traces (observe/). */
 import type { EndpointFault } from "../core/answer-head.ts";
+import type { RequestHead } from "../core/http.ts";
 import type { RejectReason } from "../core/reject.ts";
 import type { TransparentRoute } from "../core/routes.ts";
 import type { NotReplayable } from "../recovery/replayable.ts";
@@ -39,4 +40,13 @@ export type RequestEvent =
       readonly fault: EndpointFault;
     };
 
-export type Observe = (event: RequestEvent) => void;
+/** Receives the events of one request. */
+export type RequestObserver = (event: RequestEvent) => void;
+
+export interface Observe {
+  /**
+   * Asked once per request, so that an observer can relate the events of one request. Observers without such state share one.
+   * @param head undefined if the request failed before its head was read
+   */
+  request(head: RequestHead | undefined): RequestObserver;
+}

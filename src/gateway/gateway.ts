@@ -1,7 +1,4 @@
-/**
- * One HTTP request, whatever its route (docs/architecture.md, "One request"): its head, its body, its answer. Each request phase
- * ends in a step: what Envoy is told, and the stage that deals with the answer.
- */
+/** One HTTP request (docs/architecture.md, "One request"). A request phase ends in a step: the verdict, and the answer's stage. */
 import { assertNever } from "../core/assert-never.ts";
 import { classifyHead } from "../core/classify-head.ts";
 import { classifyMessage } from "../core/classify-message.ts";
@@ -11,44 +8,49 @@ import { CONTINUE, DROP_BODY } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import type { RequestPolicy } from "../core/routes.ts";
 import { type AnswerStage, type DeferredStep, type NextStep, NOT_SENT, type Step } from "./answers.ts";
+import type { Observe, RequestObserver } from "./events.ts";
 import type { Exchange, Gateway } from "./exchange.ts";
-import { createRefuse, type GatewayRequest, type Refuse } from "./request.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
 import { HttpRequestScope } from "./scope.ts";
 import { type TransparentDependencies, TransparentRequests } from "./transparent.ts";
 
-export interface GatewayDependencies extends Omit<TransparentDependencies, "refuse"> {
+export interface GatewayDependencies extends TransparentDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
   readonly policy: () => RequestPolicy;
+  readonly observe: Observe;
 }
 
-export function createGateway({ policy, ...dependencies }: GatewayDependencies): Gateway {
-  const refuse = createRefuse(dependencies.observe);
-  const transparent = new TransparentRequests({ ...dependencies, refuse });
-  return { open: () => new HttpExchange(policy(), transparent, refuse) };
+export function createGateway({ policy, observe, ...dependencies }: GatewayDependencies): Gateway {
+  const transparent = new TransparentRequests(dependencies);
+  return { open: () => new HttpExchange(policy(), transparent, observe) };
 }
 
 class HttpExchange implements Exchange {
   readonly #policy: RequestPolicy;
   readonly #transparent: TransparentRequests;
-  readonly #refuse: Refuse;
+  readonly #observe: Observe;
   readonly #scope = new HttpRequestScope();
+  /** undefined: no head has come. */
+  #observer: RequestObserver | undefined;
   /** undefined: no head was accepted. */
   #request: GatewayRequest | undefined;
   #answer: AnswerStage = NOT_SENT;
 
-  constructor(policy: RequestPolicy, transparent: TransparentRequests, refuse: Refuse) {
+  constructor(policy: RequestPolicy, transparent: TransparentRequests, observe: Observe) {
     this.#policy = policy;
     this.#transparent = transparent;
-    this.#refuse = refuse;
+    this.#observe = observe;
   }
 
   requestHeaders(head: RequestHead): Decision {
+    this.#observer = this.#observe.request(head);
     const opened = classifyHead(head, this.#policy);
     if (opened.kind === "reject") return this.#reply(opened.reject);
     const { kind, route, query } = opened;
     switch (route.kind) {
       case "transparent": {
-        const request = this.#transparent.accept(head, { kind, route, query }, this.#policy, this.#scope);
+        const accepted = { kind, route, query, observe: this.#observer };
+        const request = this.#transparent.accept(head, accepted, this.#policy, this.#scope);
         if (request === "unauthenticated") return this.#reply({ reason: "unauthenticated" });
         this.#request = request;
         // The session of a message is looked for while its body arrives.
@@ -112,6 +114,7 @@ class HttpExchange implements Exchange {
   }
 
   #reply(reject: Reject): Reply {
-    return this.#refuse(reject, { scope: this.#scope, route: this.#request?.route });
+    const observe = this.#observer ?? this.#observe.request(undefined);
+    return refuse(reject, { scope: this.#scope, route: this.#request?.route, observe });
   }
 }

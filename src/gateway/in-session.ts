@@ -9,13 +9,13 @@ import { type RecoveredAnswer, type RecoveredAnswers, suspectAnswer } from "../r
 import type { ReplayableRequest, ReplayableRequests, SentMessage } from "../recovery/replayable.ts";
 import { sessionTag } from "../sessions/id.ts";
 import { FIRST_GENERATION } from "../sessions/store.ts";
-import { type AnswerDependencies, type AnswerStage, refuseRedirect, type Step } from "./answers.ts";
+import { type AnswerStage, refuseRedirect, type Step } from "./answers.ts";
 import type { OwnSession } from "./claim.ts";
 import { type RememberDependencies, rememberState } from "./remember.ts";
-import { forwardRequest, type GatewayRequest } from "./request.ts";
+import { forwardRequest, type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
 
-export interface InSessionDependencies extends AnswerDependencies, RememberDependencies {
+export interface InSessionDependencies extends RememberDependencies {
   /** Told of each request in a session while that is under way. */
   readonly inUse: InUse;
   /** Keep what must be sent again if its session is lost. */
@@ -27,14 +27,14 @@ export interface InSessionDependencies extends AnswerDependencies, RememberDepen
 export type SendInSession = (request: GatewayRequest, session: OwnSession, message: SentMessage | undefined) => Step;
 
 export function createSendInSession(dependencies: InSessionDependencies): SendInSession {
-  const { inUse, replayable, observe } = dependencies;
+  const { inUse, replayable } = dependencies;
 
   function keep(
     request: GatewayRequest,
     session: OwnSession,
     message: SentMessage | undefined,
   ): ReplayableRequest | undefined {
-    const { route, scope } = request;
+    const { route, scope, observe } = request;
     if (route.backend.onSessionLost !== "recover" || scope.over) return undefined;
     const kept = replayable.keep(request, session, message);
     if (kept.kind === "replayable") return kept;
@@ -43,7 +43,7 @@ export function createSendInSession(dependencies: InSessionDependencies): SendIn
   }
 
   return (request, session, message) => {
-    const { route, principal, headers, scope } = request;
+    const { route, principal, headers, scope, observe } = request;
     const { key, binding, listening = FIRST_GENERATION } = session;
     const kept = keep(request, session, message);
     if (!scope.over) {
@@ -89,7 +89,7 @@ class InSession implements AnswerStage {
   }
 
   head(head: ResponseHead): Decision {
-    const redirect = refuseRedirect(this.#dependencies, this.#request, head);
+    const redirect = refuseRedirect(this.#request, head);
     if (redirect) return redirect;
     const passThrough = headForClient(this.#session.id, head);
     const kept = this.#kept;
@@ -121,7 +121,7 @@ class InSession implements AnswerStage {
       case "reconnect":
         return recovered.answer;
       case "refused":
-        return this.#dependencies.refuse(recovered.reject, this.#request);
+        return refuse(recovered.reject, this.#request);
       default:
         return assertNever(recovered);
     }

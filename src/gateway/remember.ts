@@ -4,12 +4,10 @@ import type { StateChangeAt } from "../core/mcp/session-state.ts";
 import type { SentMessage } from "../recovery/replayable.ts";
 import type { SessionStore, StateChange } from "../sessions/store.ts";
 import type { OwnSession } from "./claim.ts";
-import type { Observe } from "./events.ts";
 import type { GatewayRequest } from "./request.ts";
 
 export interface RememberDependencies {
   readonly store: SessionStore;
-  readonly observe: Observe;
 }
 
 /**
@@ -17,8 +15,8 @@ export interface RememberDependencies {
  * change that cannot be remembered costs the client nothing now: it matters only if the backend loses the session.
  */
 export async function rememberState(
-  { store, observe }: RememberDependencies,
-  { route }: GatewayRequest,
+  { store }: RememberDependencies,
+  { route, observe }: GatewayRequest,
   { key }: OwnSession,
   { stateChanges = [], body }: SentMessage,
 ): Promise<void> {

@@ -10,7 +10,7 @@ import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import { principalDigest, principalTag } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
-import type { Observe } from "./events.ts";
+import type { RequestObserver } from "./events.ts";
 import { lookUpSession, type NamedSession, type SessionFinder } from "./named-session.ts";
 import type { RequestScope } from "./scope.ts";
 
@@ -33,15 +33,16 @@ export interface GatewayRequest {
   /** The configuration that was in force when the request came. */
   readonly policy: RequestPolicy;
   readonly scope: RequestScope;
+  readonly observe: RequestObserver;
 }
 
-/** What the head of a request says of its route. */
-export type AcceptedHead = Pick<GatewayRequest, "kind" | "route" | "query">;
+/** The route of a request, by its head, and its observer. */
+export type AcceptedHead = Pick<GatewayRequest, "kind" | "route" | "query" | "observe">;
 
 /** Knows the principal, and starts to look for the session that the request names. */
 export function acceptRequest(
   { headers, claims }: RequestHead,
-  { kind, route, query }: AcceptedHead,
+  { kind, route, query, observe }: AcceptedHead,
   policy: RequestPolicy,
   scope: RequestScope,
   store: SessionFinder,
@@ -56,7 +57,20 @@ export function acceptRequest(
   const headersToRemove = kind === "message" ? [] : [...spoofed];
   if (sessionId !== undefined) headersToRemove.push(MCP_SESSION_ID);
   if (route.backend.origin === "remove") headersToRemove.push(...page);
-  return { kind, route, query, headers, spoofed, headersToRemove, principal, session, id: undefined, policy, scope };
+  return {
+    kind,
+    route,
+    query,
+    headers,
+    spoofed,
+    headersToRemove,
+    principal,
+    session,
+    id: undefined,
+    policy,
+    scope,
+    observe,
+  };
 }
 
 /** What Envoy and the backend are told of a request. */
@@ -81,16 +95,14 @@ export function forwardRequest(
 
 const NONE: readonly string[] = [];
 
-/** Answers in place of the backend. */
-export type Refuse = (
-  reject: Reject,
-  request: { readonly scope: RequestScope; readonly route: TransparentRoute | undefined },
-) => Reply;
+/** A request that may be refused: its route is unknown until its head is accepted. */
+interface RefusedRequest extends Pick<GatewayRequest, "scope" | "observe"> {
+  readonly route: TransparentRoute | undefined;
+}
 
-export function createRefuse(observe: Observe): Refuse {
-  return (reject, { scope, route }) => {
-    // A client that has left is not refused.
-    if (!scope.over) observe({ kind: "rejected", reason: reject.reason, route });
-    return answer(reject);
-  };
+/** Answers in place of the backend. */
+export function refuse(reject: Reject, { scope, route, observe }: RefusedRequest): Reply {
+  // A client that has left is not refused.
+  if (!scope.over) observe({ kind: "rejected", reason: reject.reason, route });
+  return answer(reject);
 }

@@ -13,7 +13,7 @@ import { type DeferredStep, Ended, replied, SESSION_ENDED, type Step, Unpinned }
 import { type BeginDependencies, type BeginSession, createBegin } from "./begin.ts";
 import { type ClaimDependencies, type ClaimSession, createClaim, type OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
-import { type AcceptedHead, acceptRequest, forwardRequest, type GatewayRequest } from "./request.ts";
+import { type AcceptedHead, acceptRequest, forwardRequest, type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf, type RequestScope } from "./scope.ts";
 
 export interface TransparentDependencies extends BeginDependencies, ClaimDependencies, InSessionDependencies {
@@ -78,9 +78,9 @@ export class TransparentRequests {
   }
 
   #unpinned(request: GatewayRequest, how: "sessionless" | "modern", labels: Labels | undefined): Step {
-    this.#dependencies.observe({ kind: "forwarded", route: request.route, how });
+    request.observe({ kind: "forwarded", route: request.route, how });
     const verdict = forwardRequest(request, { labels, sessionTag: undefined, pin: undefined });
-    return { kind: "step", verdict, answer: new Unpinned(this.#dependencies, request) };
+    return { kind: "step", verdict, answer: new Unpinned(request) };
   }
 
   /** @param message undefined for a GET */
@@ -125,8 +125,8 @@ export class TransparentRequests {
   }
 
   async #endSession(request: GatewayRequest): Promise<Step> {
-    const { store, ledger, observe } = this.#dependencies;
-    const { route, principal } = request;
+    const { store, ledger } = this.#dependencies;
+    const { route, principal, observe } = request;
     const own = await this.#claim(request, "never", 0);
     if (own.kind === "unknown" || own.kind === "unavailable") return this.#notClaimed(request, own.kind);
     const { id, key } = own;
@@ -151,7 +151,7 @@ export class TransparentRequests {
   }
 
   #refused(request: GatewayRequest, reject: Reject): Step {
-    return replied(this.#dependencies.refuse(reject, request));
+    return replied(refuse(reject, request));
   }
 }
 

@@ -10,9 +10,9 @@ const withoutSession = { kind: "mutate", set: [], remove: ["mcp-session-id"], cl
 
 describe("a redirect", () => {
   test("of a backend is refused under the request's id, and told of", () => {
-    const { events, ...tools } = observed();
-    const { request } = gatewayRequest();
-    expect(refuseRedirect(tools, request, answerHead(REDIRECT))).toMatchObject({
+    const { events, observe } = observed();
+    const { request } = gatewayRequest({ observe });
+    expect(refuseRedirect(request, answerHead(REDIRECT))).toMatchObject({
       kind: "reply",
       status: 502,
       body: expect.stringContaining('"id":7'),
@@ -24,24 +24,24 @@ describe("a redirect", () => {
   });
 
   test("of Envoy's own is none", () => {
-    const { events, ...tools } = observed();
-    const { request } = gatewayRequest();
-    expect(refuseRedirect(tools, request, answerHead(REDIRECT, { endpoint: undefined }))).toBeUndefined();
-    expect(refuseRedirect(tools, request, answerHead({ ":status": "304" }))).toBeUndefined();
+    const { events, observe } = observed();
+    const { request } = gatewayRequest({ observe });
+    expect(refuseRedirect(request, answerHead(REDIRECT, { endpoint: undefined }))).toBeUndefined();
+    expect(refuseRedirect(request, answerHead({ ":status": "304" }))).toBeUndefined();
     expect(events).toEqual([]);
   });
 
   test("of a request that has ended refuses nobody", () => {
-    const { events, ...tools } = observed();
-    const { request, scope } = gatewayRequest();
+    const { events, observe } = observed();
+    const { request, scope } = gatewayRequest({ observe });
     scope.end();
-    refuseRedirect(tools, request, answerHead(REDIRECT));
+    refuseRedirect(request, answerHead(REDIRECT));
     expect(events.filter(({ kind }) => kind === "rejected")).toEqual([]);
   });
 });
 
 describe("the answer to a request outside sessions", () => {
-  const stage = () => new Unpinned(observed(), gatewayRequest().request);
+  const stage = () => new Unpinned(gatewayRequest().request);
 
   test("goes on, and shows no session of the backend's", () => {
     expect(stage().head(answerHead({ ":status": "200" }))).toEqual({ kind: "continue" });
@@ -58,12 +58,12 @@ describe("the answer to a DELETE", () => {
   const end = (headers: Readonly<Record<string, string>>, endpoint: string | undefined = BINDING.endpoint) => {
     const { events, observe } = observed();
     const abandoned: string[] = [];
-    const { request } = gatewayRequest({ kind: "end", headers: fields({ ":method": "DELETE" }) });
+    const { request } = gatewayRequest({ observe, kind: "end", headers: fields({ ":method": "DELETE" }) });
     const abandon = async (backend: string, { sessionId }: { readonly sessionId: string }) => {
       abandoned.push(`${backend} ${sessionId}`);
       return true;
     };
-    const verdict = new Ended({ observe, abandon }, request, id, BINDING).head(answerHead(headers, { endpoint }));
+    const verdict = new Ended({ abandon }, request, id, BINDING).head(answerHead(headers, { endpoint }));
     return { verdict, events, abandoned };
   };
 

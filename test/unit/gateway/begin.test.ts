@@ -47,7 +47,7 @@ function open({
   };
   const store = memoryStore(LIFESPAN);
   const abandoned: string[] = [];
-  const { events, observe, refuse } = observed();
+  const { events, observe } = observed();
   const begin = createBegin({
     store: { ...store, ...over },
     admission: { reserve: async () => reserved ?? { kind: "reserved", slot }, wait },
@@ -55,10 +55,8 @@ function open({
       abandoned.push(`${backend} ${sessionId} ${endpoint}`);
       return true;
     },
-    observe,
-    refuse,
   });
-  const asked = gatewayRequest(request);
+  const asked = gatewayRequest({ observe, ...request });
   const send = () => begin(asked.request, MESSAGE, Buffer.from(BODY));
   return { send, slot, fate, store, abandoned, events, scope: asked.scope };
 }

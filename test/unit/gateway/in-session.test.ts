@@ -45,20 +45,18 @@ async function open({
   const key = sessionKey(id);
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}" };
   await store.create(key, { ...session, bindings: { one: BINDING } });
-  const { events, observe, refuse } = observed();
+  const { events, observe } = observed();
   const uses = new Set<Use>();
   const budget = createBudget(total);
   const sendInSession = createSendInSession({
     store: { ...store, ...over },
-    observe,
-    refuse,
     inUse: { begin: (use) => void uses.add(use), end: (use) => void uses.delete(use), stop: async () => undefined },
     replayable: createReplayableRequests(budget),
     recovered: { answer: async (kept, _head, _suspicion, signal) => recovered(kept.message, signal) },
   });
   const route = { ...ROUTE, backend: { ...BACKEND, ...backend } };
   const policy = { ...POLICY, limits: { ...POLICY.limits, replayBody: 1e6 } };
-  const { request, scope } = gatewayRequest({ route, policy });
+  const { request, scope } = gatewayRequest({ observe, route, policy });
   const own = { kind: "live", id, key, binding: BINDING, listening: undefined } as const;
   const send = (message: SentMessage | undefined = messageOf(BODY)) => sendInSession(request, own, message);
   const remembered = async () => {

@@ -86,7 +86,7 @@ export async function openGateway({
       abandonedFor.push(headers);
       return tells;
     },
-    observe: (event) => void events.push(event),
+    observe: { request: () => (event) => void events.push(event) },
   });
   return {
     gateway,

@@ -1,6 +1,6 @@
 /** A request whose head was accepted, for tests of the steps that follow. */
 import type { RequestEvent } from "../../../src/gateway/events.ts";
-import { createRefuse, type GatewayRequest } from "../../../src/gateway/request.ts";
+import type { GatewayRequest } from "../../../src/gateway/request.ts";
 import { HttpRequestScope } from "../../../src/gateway/scope.ts";
 import { ANONYMOUS } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
@@ -20,14 +20,15 @@ export function gatewayRequest(over: Partial<GatewayRequest> = {}) {
     id: "7",
     policy: POLICY,
     scope,
+    observe: () => undefined,
     ...over,
   };
   return { request, scope };
 }
 
-/** Tells what happened, and refuses. */
+/** Tells what happened. */
 export function observed() {
   const events: RequestEvent[] = [];
   const observe = (event: RequestEvent) => void events.push(event);
-  return { events, observe, refuse: createRefuse(observe) };
+  return { events, observe };
 }
