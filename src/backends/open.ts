@@ -195,17 +195,17 @@ class Opening {
     ask: () => Promise<Outcome | StoreUnavailable>,
   ): Promise<{ readonly kind: "asked"; readonly outcome: Outcome } | NotOpened> {
     const { signal } = this.#turn;
-    const patience = this.#dependencies.store.patience(0);
-    const leave = () => patience.leave();
-    signal.addEventListener("abort", leave, { once: true });
+    const wait = this.#dependencies.store.outageWait(0);
+    const cancel = () => wait.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
     try {
       for (;;) {
         const outcome = await ask();
         if (!isUnavailable(outcome)) return { kind: "asked", outcome };
-        if (!(await patience.again())) return signal.aborted ? ABORTED : STORE_AWAY;
+        if (!(await wait.retry())) return signal.aborted ? ABORTED : STORE_AWAY;
       }
     } finally {
-      signal.removeEventListener("abort", leave);
+      signal.removeEventListener("abort", cancel);
     }
   }
 }

@@ -1,9 +1,10 @@
 /** The session that a request names: found, live, of this route and this principal, and touched where that is due. */
 import { extendLease, returnToSlot } from "../admission/lease.ts";
 import type { Ledger } from "../admission/ledger.ts";
+import type { OutageWait } from "../core/outage-wait.ts";
 import { mayUse } from "../core/ownership.ts";
 import type { SessionId, SessionKey } from "../sessions/id.ts";
-import { type Binding, isParked, type Patience, type SessionStore } from "../sessions/store.ts";
+import { type Binding, isParked, type SessionStore } from "../sessions/store.ts";
 import type { GatewayRequest } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
 
@@ -44,17 +45,17 @@ export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession 
     if (named.kind !== "named") return UNKNOWN;
     const { id, key } = named;
     let found = await named.found;
-    let patience: Patience | undefined;
+    let wait: OutageWait | undefined;
     if (found.kind === "unavailable") {
-      patience = patienceFor(scope, store, bytes);
-      found = await askAgain(scope, patience, () => store.find(key, route.backend.name));
+      wait = waitFor(scope, store, bytes);
+      found = await askAgain(scope, wait, () => store.find(key, route.backend.name));
     }
     if (found.kind !== "found") return found;
     const { session, touchDue } = found;
     let { binding } = session;
     if (!binding || !mayUse(session, route, principal)) return UNKNOWN;
     if (slides === "always" || (slides === "when-due" && (touchDue || isParked(binding)))) {
-      const touched = await touch(request, { key, owner: session.owner, binding, patience, bytes });
+      const touched = await touch(request, { key, owner: session.owner, binding, wait, bytes });
       if ("kind" in touched) return touched;
       binding = touched;
     }
@@ -64,12 +65,11 @@ export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession 
   /** Slides the session's expiry, and gives one that was parked a slot again. Returns the binding as it is now. */
   async function touch(
     { route, policy, scope }: GatewayRequest,
-    { key, owner, binding: found, patience, bytes }: Touched,
+    { key, owner, binding: found, wait, bytes }: Touched,
   ): Promise<Binding | typeof UNKNOWN | typeof UNAVAILABLE> {
     const ask = () => store.touch(key, route.backend.name);
     let touched = await ask();
-    if (touched.kind === "unavailable")
-      touched = await askAgain(scope, patience ?? patienceFor(scope, store, bytes), ask);
+    if (touched.kind === "unavailable") touched = await askAgain(scope, wait ?? waitFor(scope, store, bytes), ask);
     if (touched.kind === "unknown") return UNKNOWN;
     // A store that takes no writes costs a live session nothing: it lives for about idle yet, and its next request tries again.
     if (touched.kind === "unavailable") return isParked(found) ? UNAVAILABLE : found;
@@ -93,23 +93,23 @@ interface Touched {
   readonly owner: string;
   readonly binding: Binding;
   /** The one that the search for the session has used. */
-  readonly patience: Patience | undefined;
+  readonly wait: OutageWait | undefined;
   readonly bytes: number;
 }
 
-function patienceFor(scope: RequestScope, store: Pick<SessionStore, "patience">, bytes: number): Patience {
-  const patience = store.patience(bytes);
-  scope.onEnd(() => patience.leave());
-  return patience;
+function waitFor(scope: RequestScope, store: Pick<SessionStore, "outageWait">, bytes: number): OutageWait {
+  const wait = store.outageWait(bytes);
+  scope.onEnd(() => wait.cancel());
+  return wait;
 }
 
 /** Asks a store that is away until it answers, for as long as a request waits: a blip of the store fails no request. */
 async function askAgain<Outcome extends { readonly kind: string }>(
   scope: RequestScope,
-  patience: Patience,
+  wait: OutageWait,
   ask: () => Promise<Outcome>,
 ): Promise<Outcome | typeof UNAVAILABLE> {
   let outcome: Outcome | typeof UNAVAILABLE = UNAVAILABLE;
-  while (outcome.kind === "unavailable" && !scope.over && (await patience.again())) outcome = await ask();
+  while (outcome.kind === "unavailable" && !scope.over && (await wait.retry())) outcome = await ask();
   return outcome;
 }

@@ -1,8 +1,9 @@
 /** Runs Redis commands behind a circuit breaker: a Redis that is down costs callers next to nothing, and never throws. */
 import { readFileSync } from "node:fs";
 import type { Cluster, Redis } from "ioredis";
+import type { OutageWait } from "../core/outage-wait.ts";
 import { createBreaker } from "./breaker.ts";
-import { createOutage, type Patience } from "./outage.ts";
+import { createOutage } from "./outage.ts";
 import { createRefusals, type Refusal } from "./refusals.ts";
 import { isReply, replyCode } from "./reply.ts";
 
@@ -36,7 +37,7 @@ export interface RedisCircuit {
    * For a request whose operation was `unavailable`: lets it wait until Redis answers again.
    * @param bytes what the request keeps in memory while it waits
    */
-  patience(bytes: number): Patience;
+  outageWait(bytes: number): OutageWait;
 }
 
 /**
@@ -63,7 +64,7 @@ export function createRedisCircuit(timeout: number, notify: (event: RedisEvent) 
       breaker.mayTry();
       outage.mayBeOver();
     },
-    patience: (bytes) => outage.patience(bytes),
+    outageWait: (bytes) => outage.wait(bytes),
     async run(operation, run) {
       if (!breaker.allows()) return UNAVAILABLE;
       const started = performance.now();

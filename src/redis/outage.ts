@@ -2,17 +2,7 @@
  * Lets requests wait while a store is unavailable, so that a short outage fails none of them. When the store may be back, one
  * request retries; after the store's first answer, all retry. While the store answers, this does nothing.
  */
-
-/** How one request waits. */
-export interface Patience {
-  /**
-   * After an operation was `unavailable`: resolves to true where it is worth another try, and to false where the store has been
-   * away for longer than one waits, or too many wait already.
-   */
-  again(): Promise<boolean>;
-  /** Nobody waits any more: whoever does is told false. */
-  leave(): void;
-}
+import type { OutageWait } from "../core/outage-wait.ts";
 
 export interface OutageOptions {
   /** ms from the start of an outage for which requests wait; later ones are refused at once. Also the longest wait of a request. */
@@ -31,7 +21,7 @@ export interface Outage {
   /** The store may answer again: one waiting request should retry. */
   mayBeOver(): void;
   /** @param bytes memory that the request holds while it waits */
-  patience(bytes: number): Patience;
+  wait(bytes: number): OutageWait;
 }
 
 /** Maximum number of waiting requests, each with its stream to Envoy. Further requests are refused at once. */
@@ -69,16 +59,16 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
       // Only the first answer ends the outage. Until then new requests wait too, since the breaker admits one trial.
       wakeOne();
     },
-    patience(bytes) {
+    wait(bytes) {
       let deadline: number | undefined;
       let triedWithout = false;
-      let left = false;
+      let cancelled = false;
       let wake: ((tryAgain: boolean) => void) | undefined;
       return {
-        again() {
+        retry() {
           const at = now();
           deadline ??= at + patience;
-          if (left || at >= deadline) return Promise.resolve(false);
+          if (cancelled || at >= deadline) return Promise.resolve(false);
           if (since === undefined) {
             // The outage is already over, or there was none. One retry tells which.
             const first = !triedWithout;
@@ -104,8 +94,8 @@ export function createOutage({ patience, tryEvery, now }: OutageOptions): Outage
             trying ??= setInterval(wakeOne, tryEvery);
           });
         },
-        leave() {
-          left = true;
+        cancel() {
+          cancelled = true;
           wake?.(false);
         },
       };

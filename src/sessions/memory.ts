@@ -1,5 +1,6 @@
 /** Sessions in this process's memory: the default, for one router. They end with the process. */
 import { brake, type Debt } from "../core/brake.ts";
+import type { OutageWait } from "../core/outage-wait.ts";
 import type { SessionKey } from "./id.ts";
 import { withChange } from "./remembered.ts";
 import {
@@ -7,7 +8,6 @@ import {
   bindingOf,
   firstLife,
   type Lifespan,
-  type Patience,
   parkedBinding,
   REAP_GRACE_MS,
   type Session,
@@ -29,7 +29,8 @@ export interface MemoryStoreOptions extends Lifespan {
 /** `touchedAt` of a session that was never touched. */
 const NEVER = Number.NEGATIVE_INFINITY;
 
-const NEVER_AWAY: Patience = { again: async () => false, leave: () => undefined };
+/** The store is never unavailable. */
+const NO_WAIT: OutageWait = { retry: async () => false, cancel: () => undefined };
 
 interface Entry {
   session: Session;
@@ -75,7 +76,7 @@ export function memoryStore({ now = () => performance.now(), ...lifespan }: Memo
     ...lifeOperations(sessions, lifespan),
     ...bindingOperations(sessions),
     ...stateOperations(sessions),
-    patience: () => NEVER_AWAY,
+    outageWait: () => NO_WAIT,
     async close() {
       sweeper.stop();
       entries.clear();

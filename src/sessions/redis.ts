@@ -104,7 +104,7 @@ export function redisStore({
     ...lifeOperations(sessions, lifespan),
     ...bindingOperations(sessions),
     ...stateOperations(sessions),
-    patience: (bytes) => circuit.patience(bytes),
+    outageWait: (bytes) => circuit.outageWait(bytes),
     // The connection belongs to the caller.
     async close() {},
   };

@@ -14,6 +14,7 @@
  * - The store does not enumerate live sessions.
  */
 import type { Braked } from "../core/brake.ts";
+import type { OutageWait } from "../core/outage-wait.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { SessionKey } from "./id.ts";
 
@@ -126,17 +127,6 @@ export const REAP_GRACE_MS = 10 * 60_000;
 /** Owner of a session without a principal. A digest is never empty. */
 export const ANONYMOUS = "";
 
-/** How one request waits for a store that is away. */
-export interface Patience {
-  /**
-   * After an operation was `unavailable`: resolves to true where it is worth another try, and to false where the store has been
-   * away for longer than one waits, or too many wait already.
-   */
-  again(): Promise<boolean>;
-  /** Nobody waits any more: whoever does is told false. */
-  leave(): void;
-}
-
 type Unavailable = { readonly kind: "unavailable" };
 type Unknown = { readonly kind: "unknown" };
 
@@ -227,7 +217,7 @@ export interface SessionStore {
    * For a request whose operation was `unavailable`. Only for operations that may run twice: find, load and touch.
    * @param bytes memory that the request holds while it waits
    */
-  patience(bytes: number): Patience;
+  outageWait(bytes: number): OutageWait;
 
   /** Stops timers. A connection stays with its owner. */
   close(): Promise<void>;

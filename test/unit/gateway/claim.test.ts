@@ -67,21 +67,21 @@ describe("a claim of a session", () => {
   });
 
   test("on a store that is away is unavailable", async () => {
-    const { claim, requestOf } = await open({ find: unavailable, patience: () => impatient });
+    const { claim, requestOf } = await open({ find: unavailable, outageWait: () => noWait });
     expect(await claim(requestOf().request, "always", 0)).toEqual({ kind: "unavailable" });
   });
 
-  const impatient = { again: async () => false, leave: () => undefined };
+  const noWait = { retry: async () => false, cancel: () => undefined };
 
-  test("asks a store that was away again, with one patience for all that it asks", async () => {
+  test("asks a store that was away again, with one wait for all that it asks", async () => {
     const left = { find: 2, touch: 2 };
     const asked: number[] = [];
     const { claim, requestOf, store } = await open({
       find: (...of) => (left.find-- > 0 ? unavailable() : store.find(...of)),
       touch: (...of) => (left.touch-- > 0 ? unavailable() : store.touch(...of)),
-      patience(bytes) {
+      outageWait(bytes) {
         asked.push(bytes);
-        return { again: async () => true, leave: () => undefined };
+        return { retry: async () => true, cancel: () => undefined };
       },
     });
     expect(await claim(requestOf().request, "always", 42)).toMatchObject({ kind: "live" });
@@ -92,7 +92,7 @@ describe("a claim of a session", () => {
     const waiting = Promise.withResolvers<boolean>();
     const { claim, requestOf } = await open({
       find: unavailable,
-      patience: () => ({ again: () => waiting.promise, leave: () => waiting.resolve(false) }),
+      outageWait: () => ({ retry: () => waiting.promise, cancel: () => waiting.resolve(false) }),
     });
     const { request, scope } = requestOf();
     const claimed = claim(request, "always", 0);
@@ -131,7 +131,7 @@ describe("a claim slides the session's expiry", () => {
   test("but lets it live on where the store takes no writes", async () => {
     const { claim, requestOf } = await open({
       touch: unavailable,
-      patience: () => ({ again: async () => false, leave: () => undefined }),
+      outageWait: () => ({ retry: async () => false, cancel: () => undefined }),
     });
     expect(await claim(requestOf().request, "always", 0)).toMatchObject({ kind: "live", binding: BINDING });
   });
@@ -170,7 +170,7 @@ describe("a claim of a parked session", () => {
   test("is unavailable where it cannot be touched", async () => {
     const { claim, requestOf } = await park({
       touch: unavailable,
-      patience: () => ({ again: async () => false, leave: () => undefined }),
+      outageWait: () => ({ retry: async () => false, cancel: () => undefined }),
     });
     expect(await claim(requestOf().request, "when-due", 0)).toEqual({ kind: "unavailable" });
   });

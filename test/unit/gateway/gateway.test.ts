@@ -95,54 +95,54 @@ describe("while the store is away", () => {
   });
 
   describe("for a moment", () => {
-    /** Away for so many tries of each operation, during which `again` is asked. */
+    /** Away for so many tries of each operation, during which `retry` is asked. */
     async function openAway(tries: number) {
       const left = { find: tries, touch: tries };
-      const again = vi.fn(async () => true);
-      const leave = vi.fn();
-      const patience = vi.fn(() => ({ again, leave }));
+      const retry = vi.fn(async () => true);
+      const cancel = vi.fn();
+      const outageWait = vi.fn(() => ({ retry, cancel }));
       const { store, ...rest } = await open({
         find: (...args) => (left.find-- > 0 ? unavailable() : store.find(...args)),
         touch: (...args) => (left.touch-- > 0 ? unavailable() : store.touch(...args)),
-        patience,
+        outageWait,
       });
-      return { ...rest, again, leave, patience };
+      return { ...rest, retry, cancel, outageWait };
     }
 
     test.each(["POST", "GET", "DELETE"])("a %s in a session waits, and goes on", async (method) => {
-      const { exchange, id, again, advance } = await openAway(3);
+      const { exchange, id, retry, advance } = await openAway(3);
       advance(LIFESPAN.idle / 2);
       const verdict = head(exchange, method, id);
       expect(await (method === "POST" ? exchange.requestBody(Buffer.from(call)) : verdict)).toEqual(pinned);
       // The end of a session touches it no more.
-      expect(again).toHaveBeenCalledTimes(method === "DELETE" ? 3 : 6);
+      expect(retry).toHaveBeenCalledTimes(method === "DELETE" ? 3 : 6);
     });
 
     test("what a request keeps in memory meanwhile is told", async () => {
-      const { exchange, id, patience } = await openAway(1);
+      const { exchange, id, outageWait } = await openAway(1);
       head(exchange, "POST", id);
       await exchange.requestBody(Buffer.from(call));
-      expect(patience.mock.calls).toEqual([[Buffer.byteLength(call)]]);
+      expect(outageWait.mock.calls).toEqual([[Buffer.byteLength(call)]]);
     });
 
     test("a request whose client leaves waits no more", async () => {
-      const { exchange, id, again, leave } = await openAway(Number.POSITIVE_INFINITY);
+      const { exchange, id, retry, cancel } = await openAway(Number.POSITIVE_INFINITY);
       const waiting = Promise.withResolvers<boolean>();
-      again.mockReturnValue(waiting.promise);
-      leave.mockImplementation(() => waiting.resolve(false));
+      retry.mockReturnValue(waiting.promise);
+      cancel.mockImplementation(() => waiting.resolve(false));
       head(exchange, "POST", id);
       const verdict = exchange.requestBody(Buffer.from(call));
-      await vi.waitFor(() => expect(again).toHaveBeenCalled());
+      await vi.waitFor(() => expect(retry).toHaveBeenCalled());
       exchange.closed();
       expect(await verdict).toEqual(inBand);
-      expect(leave).toHaveBeenCalledTimes(1);
+      expect(cancel).toHaveBeenCalledTimes(1);
     });
 
     test("one whose store answers asks nobody how long to wait", async () => {
-      const { exchange, id, patience } = await openAway(0);
+      const { exchange, id, outageWait } = await openAway(0);
       head(exchange, "POST", id);
       await exchange.requestBody(Buffer.from(call));
-      expect(patience).not.toHaveBeenCalled();
+      expect(outageWait).not.toHaveBeenCalled();
     });
   });
 

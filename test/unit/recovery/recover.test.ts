@@ -31,7 +31,7 @@ describe("a lost session", () => {
       store: (store) => ({
         load: (key) => (away.load-- > 0 ? unavailable() : store.load(key)),
         brake: (key, backend, cost) => (cost === 0 && away.ask-- > 0 ? unavailable() : store.brake(key, backend, cost)),
-        patience: () => ({ again: async () => true, leave: () => undefined }),
+        outageWait: () => ({ retry: async () => true, cancel: () => undefined }),
       }),
       locks: { acquire: (...args) => (away.acquire-- > 0 ? unavailable() : locks.acquire(...args)) },
     });

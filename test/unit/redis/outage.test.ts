@@ -12,11 +12,11 @@ function open() {
   const outage = createOutage({ patience: PATIENCE_MS, tryEvery: TRY_EVERY_MS, now });
   /** One that waits, and what it was told. */
   const wait = (bytes = 0) => {
-    const patience = outage.patience(bytes);
+    const waiting = outage.wait(bytes);
     const told: boolean[] = [];
-    const again = () => patience.again().then((tryAgain) => void told.push(tryAgain));
+    const again = () => waiting.retry().then((tryAgain) => void told.push(tryAgain));
     void again();
-    return { told, again, leave: () => patience.leave() };
+    return { told, again, leave: () => waiting.cancel() };
   };
   return { outage, wait, began: () => outage.began(now()) };
 }
@@ -95,7 +95,7 @@ describe("while the store is away", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("nobody waits longer than the patience, however often it comes and goes", async () => {
+  test("no request waits longer than `patience`, however often the store comes and goes", async () => {
     const { outage, wait, began } = open();
     began();
     const { told, again } = wait();
