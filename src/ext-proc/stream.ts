@@ -45,13 +45,20 @@ type Stage =
   | typeof HEAD
   | typeof BODY
   | typeof ANSWER
-  /** A verdict is being made. `queue`: messages that came meanwhile. Envoy waits for each answer, so there are none. */
-  | { readonly kind: "deciding"; readonly next: Stage; readonly queue: EnvoyMessage[] }
+  | Deciding
   /** The backend's answer passes through `rewriter`. */
   | { readonly kind: "rewriting"; readonly rewriter: BodyRewriter }
   /** Another body is sent in place of the backend's. */
   | { readonly kind: "replacing"; readonly replacement: Replacement }
   | typeof OVER;
+
+/** A verdict is being made. */
+interface Deciding {
+  readonly kind: "deciding";
+  readonly next: Stage;
+  /** Messages that came meanwhile. Envoy waits for each answer, so there are none. */
+  queue: EnvoyMessage[] | undefined;
+}
 
 /** Nothing was seen yet: the request's head must come first. */
 const HEAD = { kind: "head" } as const;
@@ -90,6 +97,7 @@ class ExchangeStream implements Stream {
         this.#ask(message);
         return;
       case "deciding":
+        stage.queue ??= [];
         stage.queue.push(message);
         return;
       case "rewriting":
@@ -161,7 +169,7 @@ class ExchangeStream implements Stream {
 
   #await(message: EnvoyMessage, verdict: Promise<Verdict | DeferredVerdict>): void {
     if (this.#stage !== OVER && this.#stage.kind !== "deciding")
-      this.#stage = { kind: "deciding", next: this.#stage, queue: [] };
+      this.#stage = { kind: "deciding", next: this.#stage, queue: undefined };
     // One promise and no chain: every request of a session comes through here.
     void verdict.then(
       (settled) => {
@@ -169,32 +177,38 @@ class ExchangeStream implements Stream {
         if (settled.kind === "stream") setImmediate(() => setImmediate(() => this.#settle(message, settled)));
         else this.#settle(message, settled);
       },
-      (error: unknown) => this.#goOn(message, () => this.#fault(message.phase, error)),
+      (error: unknown) => this.#failed(message, error),
     );
   }
 
   #settle(message: EnvoyMessage, settled: Verdict | DeferredVerdict): void {
-    if (settled.kind !== "deferred") {
-      this.#goOn(message, () => this.#answer(message, settled));
+    if (settled.kind === "deferred") {
+      try {
+        this.#defer(message, settled);
+      } catch (error) {
+        this.#failed(message, error);
+      }
       return;
     }
-    try {
-      this.#defer(message, settled);
-    } catch (error) {
-      this.#goOn(message, () => this.#fault(message.phase, error));
-    }
-  }
-
-  /** Answers, and then reads the messages that came while the verdict was being made. */
-  #goOn({ phase }: EnvoyMessage, answer: () => void): void {
     const stage = this.#stage;
     if (stage.kind === "deciding") this.#stage = stage.next;
     try {
-      answer();
+      this.#answer(message, settled);
     } catch (error) {
-      this.#fault(phase, error);
+      this.#fault(message.phase, error);
     }
-    if (stage.kind === "deciding") for (const next of stage.queue) this.message(next);
+    if (stage.kind === "deciding") this.#readQueue(stage);
+  }
+
+  #failed({ phase }: EnvoyMessage, error: unknown): void {
+    const stage = this.#stage;
+    if (stage.kind === "deciding") this.#stage = stage.next;
+    this.#fault(phase, error);
+    if (stage.kind === "deciding") this.#readQueue(stage);
+  }
+
+  #readQueue({ queue = [] }: Deciding): void {
+    for (const next of queue) this.message(next);
   }
 
   #answer(message: EnvoyMessage, verdict: Verdict): void {
