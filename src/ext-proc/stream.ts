@@ -17,6 +17,7 @@ import {
 import type { Exchange } from "../gateway/exchange.ts";
 import type { EnvoyMessage, Phase } from "./decode.ts";
 import { type Replacement, type ReplacementChannel, replaceBody } from "./replacement.ts";
+import { rewritten } from "./rewritten.ts";
 
 /** The server's end of the stream. */
 export interface Channel extends ReplacementChannel {
@@ -232,14 +233,8 @@ class ExchangeStream implements Stream {
   }
 
   #rewrite(rewriter: BodyRewriter, message: EnvoyMessage): void {
-    if (message.phase !== "response_body") {
-      this.#channel.answer(message.phase, CONTINUE);
-      return;
-    }
     try {
-      const written = rewriter.write(message.body);
-      const body = message.endOfStream ? Buffer.concat([written, rewriter.end()]) : written;
-      this.#channel.answer(message.phase, { kind: "mutate", set: [], remove: [], clearRoute: false, body });
+      this.#channel.answer(message.phase, rewritten(rewriter, message));
     } catch (error) {
       this.#breakOff(error);
     }

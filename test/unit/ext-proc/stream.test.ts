@@ -609,4 +609,15 @@ describe("an answer that is rewritten as it passes", () => {
       expect([aborted(), closed()]).toEqual([1, 1]);
     },
   );
+
+  test("is cut off where a message cannot be read", () => {
+    const broken = new Error("broken");
+    const { stream, write, written, faults, aborted, closed } = open();
+    write("a.");
+    stream.message({ phase: "unreadable", error: broken });
+    write("b.");
+    expect(written()).toEqual([["response_body", "A."]]);
+    expect(faults).toEqual([broken]);
+    expect([aborted(), closed()]).toEqual([1, 1]);
+  });
 });
