@@ -26,7 +26,7 @@ export type EndpointFault =
   | { readonly kind: "nothing-there"; readonly status: string }
   /** An initialize is answered by 2xx, and by neither JSON nor an event stream. */
   | { readonly kind: "no-mcp"; readonly status: string; readonly contentType: string }
-  /** No endpoint takes connections, so Envoy answers an initialize by itself. */
+  /** No endpoint accepts connections, so Envoy answers an initialize with a local reply. */
   | { readonly kind: "unreachable"; readonly status: string }
   /** An initialize is answered with different session ids: no session begins. */
   | { readonly kind: "several-sessions"; readonly status: string };
@@ -41,8 +41,8 @@ export function isRedirect(status: string | number | undefined): boolean {
 }
 
 /**
- * What a redirect says of the endpoint.
- * @param path that was asked for at the backend
+ * Reads a redirect as a fault of the endpoint's settings.
+ * @param path that was requested at the backend
  * @param endpoint `ip:port` that answered
  */
 export function readRedirect(headers: HeaderFields, path: string, endpoint: string | undefined): EndpointFault {
@@ -71,7 +71,7 @@ function withoutSlashes(path: string): string {
 export function readInitializeAnswer({ headers, endpoint, flags }: ResponseHead): EndpointFault | undefined {
   const status = headers.get(":status") ?? "";
   if ((flags & (UF | UH)) !== 0) return { kind: "unreachable", status };
-  // Envoy's other answers say nothing of the endpoint.
+  // Envoy's other local replies tell nothing about the endpoint.
   if (endpoint === undefined) return undefined;
   if (NOTHING_THERE.has(status)) return { kind: "nothing-there", status };
   // 202 and 204 have no body, and so no type.

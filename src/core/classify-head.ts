@@ -18,8 +18,8 @@ export type RequestKind =
   | { readonly kind: "reject"; readonly reject: Reject };
 
 /**
- * What a POST says to be another method by. Symfony, Laravel and Rails obey it by themselves: what is a message here would end
- * a session there, or open a stream.
+ * Headers by which a POST asks to be treated as another method. Symfony, Laravel and Rails obey them: a message here would end a
+ * session there, or open a stream.
  */
 const METHOD_OVERRIDES = new HeaderNames(["x-http-method-override", "x-http-method", "x-method-override"]);
 const METHOD_OVERRIDDEN = `a request must not override its method (${METHOD_OVERRIDES.names.join(", ")})`;

@@ -1,10 +1,10 @@
-/** What a head must say of a body that we can read as its backend will: JSON, in UTF-8, not encoded. Pure. */
+/** Checks the headers of a body that the processor must read as the backend does: JSON, in UTF-8, not encoded. Pure. */
 
 const JSON_TYPE = "application/json";
 
 /**
- * `application/json` with parameters (RFC 9110 §5.6.6), without backslashes in quoted texts: parsers differ in what such a
- * text says. Spaces can be matched in one way only, so that no value costs more than its length.
+ * `application/json` with parameters (RFC 9110 §5.6.6), without backslashes in quoted strings: parsers differ in how they read
+ * those. Spaces match in one way only, so the time is linear in the length.
  */
 const JSON_WITH_PARAMETERS =
   /^[ \t]*application\/json(?:[ \t]*;(?:[ \t]*[!#$%&'*+.^_`|~0-9a-z-]+=(?:[!#$%&'*+.^_`|~0-9a-z-]+|"[\t !#-[\]-~]*"))?)*[ \t]*$/i;
@@ -14,9 +14,9 @@ const CHARSETS = /charset/gi;
 const UTF_8 = /;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*(?:;|$)/i;
 
 /**
- * Whether a content-type says JSON, and no other charset than UTF-8. JSON has no such parameter (RFC 8259 §11), but some
- * servers obey it, and a body in UTF-7 says one thing to them and another to us. So a charset may be named once, as utf-8,
- * and whatever another parser may take for a charset is refused. Other parameters mean nothing.
+ * Whether a content-type is JSON, with no charset but UTF-8. JSON has no such parameter (RFC 8259 §11), but some servers obey it,
+ * and read another message in a body of UTF-7 than the processor does. So a charset may be named once, as utf-8; a parameter that
+ * another parser may take for a charset is refused. Other parameters are ignored.
  */
 export function isJsonInUtf8(contentType: string | undefined): boolean {
   if (contentType === JSON_TYPE) return true;
@@ -28,8 +28,8 @@ export function isJsonInUtf8(contentType: string | undefined): boolean {
 const IDENTITY = /^[ \t,]*(?:identity[ \t]*(?:,[ \t,]*|$))*$/i;
 
 /**
- * Whether a content-encoding names no coding: it is absent or empty, or each member of its list is "identity", which RFC 9110
- * §8.4.1 reserves, and clients send all the same.
+ * Whether a content-encoding names no coding: it is absent or empty, or each member of its list is "identity", which clients send
+ * although RFC 9110 §8.4.1 reserves it for accept-encoding.
  */
 export function isUnencoded(contentEncoding: string | undefined): boolean {
   return contentEncoding === undefined || IDENTITY.test(contentEncoding);

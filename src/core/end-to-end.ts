@@ -1,7 +1,7 @@
-/** Which headers go on from one hop to the next. Pure. */
+/** Selects the end-to-end headers of a message (RFC 9110 §7.6.1). Pure. */
 import type { Header } from "./http.ts";
 
-/** Headers of one hop (RFC 9110 §7.6.1, and those that came before it). */
+/** Hop-by-hop headers: those of RFC 9110 §7.6.1, and those of earlier RFCs. */
 const OF_ONE_HOP: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -15,7 +15,7 @@ const OF_ONE_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Leaves out the headers of one hop, those that Connection names among them, and pseudo-headers. Names are in lower case.
+ * Leaves out hop-by-hop headers, headers that Connection names, and pseudo-headers. Names are in lower case.
  */
 export function endToEnd(headers: Iterable<Header>): Header[] {
   const kept: Header[] = [];

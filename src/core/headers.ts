@@ -60,7 +60,7 @@ export const INTERNAL_HEADERS = [
   X_MCP_PRINCIPAL,
 ] as const;
 
-// What proxies say of a client: whoever is ahead of Envoy (gateway.trustedHops), or nobody. Servers and frameworks believe them.
+// Headers in which proxies ahead of Envoy (gateway.trustedHops) describe a client. Servers and frameworks trust them.
 
 /** Single names: RFC 7239's, and the one that nginx users write. */
 export const FORWARDED_HEADERS = ["forwarded", "x-real-ip"] as const;
@@ -100,7 +100,7 @@ export const MCP_METHOD = "mcp-method";
 /** The media type of an answer that is a stream of events: what a GET must accept, and how such an answer is known. */
 export const EVENT_STREAM = "text/event-stream";
 
-/** The body's tool, prompt or resource, repeated by modern clients (2026-07-28). The processor checks it likewise. */
+/** The body's tool, prompt or resource, repeated by modern clients (2026-07-28). The processor checks it against the body. */
 export const MCP_NAME = "mcp-name";
 
 /**

@@ -43,7 +43,7 @@ export interface ResponseHead {
   readonly headers: HeaderFields;
   /** `upstream.address`: the `ip:port` that answered; absent for Envoy's own replies. */
   readonly endpoint: string | undefined;
-  /** `response.flags`, bit by bit: why Envoy answered by itself; 0 where the backend did. */
+  /** `response.flags`, bit by bit: why Envoy sent a local reply; 0 where the backend answered. */
   readonly flags: number;
   /** No body follows. */
   readonly endOfStream: boolean;
@@ -115,15 +115,15 @@ export interface StreamedAnswer {
   readonly onModeOverride: (outcome: ModeOverrideOutcome) => void;
 }
 
-/** The verdict takes longer than Envoy waits by itself. */
+/** A verdict that takes longer than ext_proc's message_timeout. */
 export interface DeferredVerdict {
   readonly kind: "deferred";
-  /** ms that Envoy is to wait from now on, at most its max_message_timeout. */
+  /** ms for which Envoy has to wait from now on; at most its max_message_timeout. */
   readonly messageTimeout: number;
   readonly verdict: Promise<Verdict>;
 }
 
-/** What a phase comes to: a verdict, now, once it is known, or later than Envoy waits by itself. The same in every phase. */
+/** The result of any phase: a verdict, the promise of one, or a deferred one. */
 export type Decision = Verdict | DeferredVerdict | Promise<Verdict | DeferredVerdict>;
 
 /** Answer the client in place of the backend. */

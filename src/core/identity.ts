@@ -2,7 +2,7 @@
 import { assertNever } from "./assert-never.ts";
 import type { Claims, HeaderFields } from "./http.ts";
 
-/** The `identity` section of mcp-router.yaml, as far as a request needs it. */
+/** The `identity` section of mcp-router.yaml, with what each request needs. */
 export type Identity =
   | { readonly kind: "none" }
   /** Claims that Envoy's jwt_authn filter verified. */

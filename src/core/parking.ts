@@ -23,14 +23,14 @@ export interface Parking {
   readonly unnamed: number;
 }
 
-/** How often (ms) the use of a session is recorded that is in use, at most. @param idle ms without a request after which it ends */
+/** Shortest time (ms) between two records of a session's use. @param idle ms without a request after which the session ends */
 export function recordedEvery(idle: number): number {
   return Math.min(Math.floor(idle / 8), LONGEST_UNRECORDED_MS);
 }
 
 /**
- * How often (ms) one looks for requests that last, and records the use of their sessions: so often that a session with one never
- * seems to be idle for long enough. It is seen at the second look, and may have been recorded last `recordedEvery` before it began.
+ * How often (ms) to look for long requests, and to record the use of their sessions: often enough that a session with such a request
+ * never seems idle enough to be parked. A request is seen at the second look; the last record may be `recordedEvery` older than it.
  */
 export function lookEvery(parking: Parking | undefined, idle: number): number {
   const recorded = recordedEvery(idle);

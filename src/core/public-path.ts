@@ -1,7 +1,7 @@
 /** The one rule on slashes in public paths: configuration, router, Envoy's configuration and lint all use it. Pure. */
 
 /**
- * The path that a route is known by: slashes in a row are one, as Envoy's `merge_slashes` has it, and one at the end is none.
+ * The path that identifies a route: slashes in a row become one, as with Envoy's `merge_slashes`, and a slash at the end is removed.
  * "/" stays. Nothing else is changed: `%2F` is no slash (`path_with_escaped_slashes_action: KEEP_UNCHANGED`).
  * @param path without its query
  */

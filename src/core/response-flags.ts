@@ -1,5 +1,5 @@
 /**
- * Envoy's response flags (`response.flags`): why Envoy answered by itself, a bit each. Source: the attributes of Envoy's
+ * Envoy's response flags (`response.flags`): why Envoy sent a local reply, one bit for each reason. Source: the attributes of Envoy's
  * documentation, and `CoreResponseFlag` of envoy/stream_info/stream_info.h for the places of the bits. Their short names are
  * those of %RESPONSE_FLAGS%.
  */
@@ -9,7 +9,7 @@ export const UH = 1 << 1;
 const UPSTREAM_TIMEOUT = 1 << 2;
 const LOCAL_RESET = 1 << 3;
 const REMOTE_RESET = 1 << 4;
-/** The endpoint takes no connections. */
+/** The endpoint accepts no connections. */
 export const UF = 1 << 5;
 const CONNECTION_TERMINATED = 1 << 6;
 const OVERFLOW = 1 << 7;
@@ -33,7 +33,7 @@ const UNANSWERED =
   DURATION_TIMEOUT |
   PROTOCOL_ERROR;
 
-/** For a `max_stream_duration` that is over Envoy sets no flag. A 504 of a proxy at the backend says the same. */
+/** Envoy sets no flag when `max_stream_duration` ends a stream. A 504 of a proxy at the backend means the same. */
 const GATEWAY_TIMEOUT = "504";
 
 /**

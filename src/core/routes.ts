@@ -1,4 +1,4 @@
-/** The public paths and where they lead: what `mcp-router.yaml` says, as far as a request needs it. */
+/** The public paths and where they lead: the settings of `mcp-router.yaml` that each request needs. */
 import type { Identity } from "./identity.ts";
 import type { Parking } from "./parking.ts";
 

@@ -1,4 +1,4 @@
-/** A client's session, as the core sees it. Pure. */
+/** Sessions at backends. Pure. */
 
 /** A session that a backend has begun, and where it is. */
 export interface BackendSession {

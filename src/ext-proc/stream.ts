@@ -274,7 +274,7 @@ class ExchangeStream implements Stream {
     try {
       this.#reportFault(error);
     } catch {
-      // Nobody waits for this, and nothing is left to be told.
+      // The stream has ended already, so the failure of the report has no place to go.
     }
   }
 

@@ -1,4 +1,4 @@
-/** What a client says of itself in an initialize: `params.clientInfo` (MCP 2025-11-25, lifecycle, "Initialization"). Pure. */
+/** Reads the name that a client gives itself in an initialize: `params.clientInfo` (MCP 2025-11-25, lifecycle, "Initialization"). Pure. */
 import { headerValueStart } from "../header-value.ts";
 import { Keys } from "../json/keys.ts";
 import { OPEN_BRACE, Scanner } from "../json/scan.ts";

@@ -143,7 +143,7 @@ function isModern(version: string | undefined): boolean {
 const SENTINEL_START = "=?base64?";
 const SENTINEL_END = "?=";
 
-/** What an Mcp-Name header says; undefined where it is marked as base64 and is none, or no UTF-8. SEP-2243, "Value Encoding". */
+/** The name in an Mcp-Name header; undefined where it is marked as base64, but is not base64 of UTF-8. SEP-2243, "Value Encoding". */
 function decodedName(header: string): string | undefined {
   if (!header.startsWith(SENTINEL_START) || !header.endsWith(SENTINEL_END)) return header;
   const text = header.slice(SENTINEL_START.length, -SENTINEL_END.length);

@@ -14,11 +14,11 @@ type MethodEra = "legacy" | "modern";
 type Treatment =
   /** The gateway opens sessions for it at the servers. */
   | { readonly kind: "begin" }
-  /** The gateway answers by itself, from what all servers have said. */
+  /** The gateway answers it, from the answers of all servers. */
   | { readonly kind: "ours" }
   /** One server gets it: the one that `by` leads to. */
   | { readonly kind: "one"; readonly by: Path }
-  /** Everybody on the other side gets it: every server that has a session of this client; the one client. */
+  /** All on the other side get it: every server that has a session of this client, or the client. */
   | { readonly kind: "all" }
   /** Nobody gets it. */
   | { readonly kind: "drop" };

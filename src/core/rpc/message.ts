@@ -1,5 +1,5 @@
 /**
- * What the gateway knows of a POST body: the JSON-RPC messages in it, as far as routing needs them.
+ * The JSON-RPC messages of a POST body, with the members that routing needs.
  * The types are here; `read.ts` makes them from bytes. Nothing keeps the parsed values: bytes are forwarded as they came.
  */
 import type { Span, StringAt } from "../json/span.ts";
@@ -38,7 +38,7 @@ export type Body =
   | { readonly kind: "single"; readonly message: Message }
   | { readonly kind: "batch"; readonly messages: readonly Message[] };
 
-/** Why a body was not read. `id` is the request's id as written, where it could be told. */
+/** Why a body was not read. `id` is the request's id as written, where it could be read. */
 export type Unreadable =
   /** No JSON text (RFC 8259), or not UTF-8. */
   | { readonly kind: "unreadable"; readonly reason: "not-json" }
@@ -46,7 +46,7 @@ export type Unreadable =
   | {
       readonly kind: "unreadable";
       readonly reason: "not-json-rpc" | "duplicate-key" | "too-deep" | "empty-batch" | "batch-too-long";
-      /** What exactly is wrong, for the client; never holds text of the body other than a key that we know, in whatever case. */
+      /** The fault, for the client. The only text of the body that it may hold is a known key, in any case. */
       readonly detail: string;
       readonly id: string | undefined;
     };
@@ -56,6 +56,6 @@ export interface ReadLimits {
   readonly depth: number;
   /** Most messages in a batch. */
   readonly batch: number;
-  /** Characters of the longest text that anything is made of. Of a longer one no more is decoded than shows that it is. */
+  /** Characters of the longest text that is used. A longer one is decoded only so far that its length shows. */
   readonly name: number;
 }

@@ -4,7 +4,7 @@
  */
 import { ByteCollector } from "../bytes.ts";
 
-/** An event, or what stands between two events: comments, other fields, a blank line too many. */
+/** An event, or the lines between two events: comments, other fields, an extra blank line. */
 export interface SseEvent {
   /** All of it, with the blank line that ends it. */
   readonly bytes: Uint8Array;
@@ -118,7 +118,7 @@ export function dataSpans({ bytes, start }: SseEvent): readonly Span[] {
 export function dataOf(event: SseEvent): string | undefined {
   const spans = dataSpans(event);
   if (spans.length === 0) return undefined;
-  // Of the stream's byte order mark alone the reader has taken care.
+  // The reader has skipped the stream's byte order mark; another one is data.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return spans.map(({ start, end }) => decoder.decode(event.bytes.subarray(start, end))).join("\n");
 }
