@@ -61,45 +61,9 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
   });
   raiseStreamResetLimits(server);
 
-  type Call = grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>;
-  server.addService(processing, {
-    Process: (call: Call) => {
-      const stream = openStream(
-        gateway.open(),
-        {
-          answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)),
-          extend: (ms) => call.write(encodeMessageTimeout(ms)),
-          send: (body, last) => drained(call, call.write(encodeStreamedBody(body, last))),
-          pause: (ms) => {
-            call.pause();
-            setTimeout(() => call.resume(), ms).unref();
-          },
-          end: () => call.end(),
-          // grpc-js ends a call with the status of the error that is emitted on it.
-          abort: () => call.emit("error", { code: grpc.status.INTERNAL, details: "see the router's log" }),
-        },
-        reportFault,
-      );
-      call.on("data", (message) => stream.message(message));
-      // Envoy ends its side when the request is over; without our own end the streams pile up. grpc-js reports
-      // `cancelled` too, on every stream, so neither it nor `error` is logged (docs/internals/envoy-facts.md §1).
-      call.on("end", () => stream.finished());
-      call.on("cancelled", () => stream.finished());
-      call.on("error", () => stream.finished());
-    },
-  });
-
-  const watchers = new Set<grpc.ServerWritableStream<unknown, Uint8Array>>();
-  let draining = false;
-  const status = () => encodeHealth(draining ? NOT_SERVING : SERVING);
-  server.addService(health, {
-    Check: (_call: unknown, callback: grpc.sendUnaryData<Uint8Array>) => callback(null, status()),
-    Watch: (call: grpc.ServerWritableStream<unknown, Uint8Array>) => {
-      watchers.add(call);
-      call.on("cancelled", () => watchers.delete(call));
-      call.write(status());
-    },
-  });
+  server.addService(processing, { Process: (call: Call) => process(call, gateway, reportFault) });
+  const healthService = createHealthService();
+  server.addService(health, healthService.methods);
 
   return {
     async listen(address) {
@@ -108,18 +72,66 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
     },
 
     async drain(deadline) {
-      draining = true;
-      for (const watcher of watchers) {
-        watcher.write(status());
-        watcher.end();
-      }
+      healthService.drain();
       return shutDown(server, deadline);
     },
   };
 }
 
+type Call = grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>;
+
+/** Joins one ext_proc stream to an exchange. */
+function process(call: Call, gateway: Gateway, reportFault: ReportFault): void {
+  const stream = openStream(
+    gateway.open(),
+    {
+      answer: (phase, verdict) => call.write(encodeResponse(phase, verdict)),
+      extend: (ms) => call.write(encodeMessageTimeout(ms)),
+      send: (body, last) => drained(call, call.write(encodeStreamedBody(body, last))),
+      pause: (ms) => {
+        call.pause();
+        setTimeout(() => call.resume(), ms).unref();
+      },
+      end: () => call.end(),
+      // grpc-js ends a call with the status of the error that is emitted on it.
+      abort: () => call.emit("error", { code: grpc.status.INTERNAL, details: "see the router's log" }),
+    },
+    reportFault,
+  );
+  call.on("data", (message) => stream.message(message));
+  // Envoy ends its side when the request is over; without our own end the streams pile up. grpc-js reports
+  // `cancelled` too, on every stream, so neither it nor `error` is logged (docs/internals/envoy-facts.md §1).
+  call.on("end", () => stream.finished());
+  call.on("cancelled", () => stream.finished());
+  call.on("error", () => stream.finished());
+}
+
+/** grpc.health.v1: SERVING until `drain`. */
+function createHealthService() {
+  const watchers = new Set<grpc.ServerWritableStream<unknown, Uint8Array>>();
+  let draining = false;
+  const status = () => encodeHealth(draining ? NOT_SERVING : SERVING);
+  return {
+    methods: {
+      Check: (_call: unknown, callback: grpc.sendUnaryData<Uint8Array>) => callback(null, status()),
+      Watch: (call: grpc.ServerWritableStream<unknown, Uint8Array>) => {
+        watchers.add(call);
+        call.on("cancelled", () => watchers.delete(call));
+        call.write(status());
+      },
+    },
+    drain() {
+      draining = true;
+      for (const watcher of watchers) {
+        watcher.write(status());
+        watcher.end();
+      }
+    },
+  };
+}
+
 /** Resolves when the call takes more, or never will. */
-function drained(call: grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>, hasRoom: boolean): Promise<void> {
+function drained(call: Call, hasRoom: boolean): Promise<void> {
   if (hasRoom || call.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const settle = () => {
