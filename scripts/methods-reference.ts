@@ -14,9 +14,9 @@ What one route to several servers does with each message. \`make generate\` make
 [the table](../../src/core/mcp/methods.ts). Such routes are not built yet; a route to one server passes every message on unchanged.
 
 - **begin**: the gateway opens sessions for it at the servers.
-- **ours**: the gateway answers by itself, from what all servers have said.
+- **ours**: the gateway answers it, from the answers of all servers.
 - **one**: one server gets it, the one that the member named in the table leads to.
-- **all**: everybody on the other side gets it.
+- **all**: all on the other side get it.
 - **drop**: nobody gets it.
 
 "Renamed" lists where the message and its answer hold names, URIs, task ids or ids of requests that differ between one server and a

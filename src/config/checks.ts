@@ -1,4 +1,4 @@
-/** Errors between settings that are each valid by themselves. Pure. */
+/** Errors between settings that are each valid on their own. Pure. */
 import { isIP } from "node:net";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";

@@ -34,7 +34,7 @@ const schema = z.strictObject({
   routes: routesSection,
 });
 
-/** The file's settings with defaults, each valid by itself. `checks.ts` checks them against each other. */
+/** The file's settings with defaults, each valid on its own. `checks.ts` compares them with each other. */
 export type RawConfig = z.output<typeof schema>;
 
 /** The messages of zod's issues come from `expectation` or from the value's schema. `describe.ts` makes errors of the issues. */

@@ -1,4 +1,4 @@
-/** Checks an Envoy bootstrap that somebody wrote against what the processor needs (rules: lint/rules.ts). Pure. */
+/** Checks a handwritten Envoy bootstrap for what the processor needs (rules: lint/rules.ts). Pure. */
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
 import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";

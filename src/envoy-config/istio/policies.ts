@@ -86,8 +86,8 @@ export function egressPolicy(owner: Owner, port: number): MeshObject[] {
 /** For the comment of the object with the port of egress: what keeps others from it. */
 export function egressAccess({ router }: Owner): string {
   return router === undefined
-    ? "Whoever reaches it goes around the router, so a NetworkPolicy must let the router alone."
-    : "Whoever reaches it goes around the router, so an AuthorizationPolicy lets the router alone.";
+    ? "Its requests bypass the router, so a NetworkPolicy must admit only the router."
+    : "Its requests bypass the router, so an AuthorizationPolicy admits only the router.";
 }
 
 /**

@@ -97,7 +97,7 @@ export function switchedOffFindings(
   ];
 }
 
-/** What a route, a virtual host or a route table says of a filter. */
+/** The settings of a route, a virtual host or a route table for a filter. */
 export function overrideOf(filter: ProtoView, scope: ProtoView): ProtoView {
   return scope.get("typed_per_filter_config").key(filter.get("name").text ?? "");
 }

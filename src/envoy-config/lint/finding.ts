@@ -1,4 +1,4 @@
-/** What the lint finds. */
+/** The findings of the lint, made from its rules. */
 import type { ProtoView } from "./proto-view.ts";
 import { MISTAKES, type Mistake, type MistakeId, type Rule, ruleOf, type Severity } from "./rules.ts";
 
