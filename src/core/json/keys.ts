@@ -1,9 +1,11 @@
 /** Which of a few names a key of an object is, as it stands in the bytes of a JSON text. Pure. */
 import { Buffer } from "node:buffer";
+import * as ascii from "./bytes.ts";
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const LETTER_U = 0x75;
+const { BACKSLASH, LETTER_U, QUOTE, ZERO } = ascii;
+
+/** In ASCII the two cases of a letter differ in this bit. */
+const CASE_BIT = 0x20;
 /** Stands for a character that is in no name. */
 const FOREIGN = 0xffff;
 /** Letters beyond ASCII that fold into it (Unicode CaseFolding.txt): the long s, and the Kelvin sign. */
@@ -13,9 +15,19 @@ const KELVIN = 0x212a;
 /** Names that begin with one letter, which is how most keys are told from them. */
 interface Group {
   /** What they all begin with, compared once for all. */
-  readonly prefix: Uint8Array;
-  /** What follows it, with the place of the name. */
-  readonly rests: readonly (readonly [rest: Uint8Array, place: number])[];
+  readonly prefix: readonly number[];
+  /** What follows it, where there are several. */
+  readonly rests: readonly Rest[];
+  /** The place of the only name, where there is one. */
+  readonly place: number;
+  /** Characters of the shortest name. */
+  readonly shortest: number;
+}
+
+interface Rest {
+  readonly text: readonly number[];
+  /** The place of the name. */
+  readonly place: number;
 }
 
 /**
@@ -26,15 +38,24 @@ interface Group {
  */
 export class Keys {
   readonly names: readonly string[];
+  /** The keys that still matter in an object once one of its keys may be one of `names` to another parser. */
+  readonly afterLookalike: Keys;
   /** By the lowest five bits of the first letter, which are the same in both cases. */
   readonly #groups: readonly (Group | undefined)[];
 
-  constructor(names: readonly string[]) {
+  /**
+   * @param matched those of `names` that are found
+   * @param afterLookalike default: these
+   */
+  constructor(
+    names: readonly string[],
+    { matched = names, afterLookalike }: { readonly matched?: readonly string[]; readonly afterLookalike?: Keys } = {},
+  ) {
     this.names = names;
+    this.afterLookalike = afterLookalike ?? this;
+    const placed = names.map((name, place) => [name, place] as const).filter(([name]) => matched.includes(name));
     this.#groups = Array.from({ length: 32 }, (_, bits) =>
-      groupOf(
-        names.map((name, place) => [name, place] as const).filter(([name]) => lowest(name.charCodeAt(0)) === bits),
-      ),
+      groupOf(placed.filter(([name]) => lowest(name.charCodeAt(0)) === bits)),
     );
   }
 
@@ -46,26 +67,45 @@ export class Keys {
    */
   match(bytes: Buffer, start: number, end: number): number {
     const byte = bytes[start + 1] ?? QUOTE;
-    const first = byte < 0x80 && byte !== BACKSLASH ? byte : folded(characterAt(bytes, start + 1) & 0xffff);
+    const first = byte < 0x80 && byte !== BACKSLASH ? byte : firstOf(bytes, start + 1, byte);
     if (first < 0x40 || first >= 0x80) return -1;
     const group = this.#groups[lowest(first)];
-    if (group === undefined) return -1;
+    // A character takes at least one byte.
+    if (group === undefined || end - start - 2 < group.shortest) return -1;
     const last = end - 1;
     const through = along(bytes, start + 1, last, group.prefix);
     if (through < 0) return -1;
-    for (let i = 0; i < group.rests.length; i++) {
-      const [rest, place] = group.rests[i] ?? NO_REST;
-      const done = along(bytes, through >>> 1, last, rest);
-      if (done < 0) continue;
-      const at = done >>> 1;
-      if (at === last) return ((through | done) & IN_OTHER_CASE) === 0 ? place : -2 - place;
-      if (isNul(bytes, at)) return -2 - place;
+    const { rests } = group;
+    if (rests.length === 0) return placeOf(bytes, last, through, group.place);
+    for (let i = 0; i < rests.length; i++) {
+      const { text, place } = rests[i] ?? NO_REST;
+      const done = along(bytes, through >>> 1, last, text);
+      const found = done < 0 ? -1 : placeOf(bytes, last, done | (through & IN_OTHER_CASE), place);
+      if (found !== -1) return found;
     }
     return -1;
   }
 }
 
-const NO_REST = [new Uint8Array(), 0] as const;
+/** What `match` gives for a key that `along` followed to `through`, all of the name at `place`. */
+function placeOf(bytes: Buffer, last: number, through: number, place: number): number {
+  const at = through >>> 1;
+  if (at === last) return (through & IN_OTHER_CASE) === 0 ? place : -2 - place;
+  return isNul(bytes, at) ? -2 - place : -1;
+}
+
+/** For the compiler: no index passes the end. */
+const NO_REST: Rest = { text: [], place: 0 };
+
+/** The first bytes in UTF-8 of LONG_S and of KELVIN. */
+const LONG_S_BEGINS = 0xc5;
+const KELVIN_BEGINS = 0xe2;
+
+/** The first character of a key, folded; FOREIGN where no name can begin so. `byte` is its first byte: no plain ASCII. */
+function firstOf(bytes: Buffer, at: number, byte: number): number {
+  if (byte !== BACKSLASH && byte !== LONG_S_BEGINS && byte !== KELVIN_BEGINS) return FOREIGN;
+  return folded(characterAt(bytes, at) & 0xffff);
+}
 
 function lowest(character: number): number {
   return character & 0x1f;
@@ -76,37 +116,72 @@ function groupOf(named: readonly (readonly [name: string, place: number])[]): Gr
   if (first === undefined) return undefined;
   let [prefix] = first;
   while (!named.every(([name]) => name.startsWith(prefix))) prefix = prefix.slice(0, -1);
-  const rests = named.map(([name, place]) => [Buffer.from(name.slice(prefix.length)), place] as const);
-  return { prefix: Buffer.from(prefix), rests };
+  const rests = named.map(([name, place]) => ({ text: [...Buffer.from(name.slice(prefix.length))], place }));
+  return {
+    prefix: [...Buffer.from(prefix)],
+    rests: rests.length === 1 ? [] : rests,
+    place: first[1],
+    shortest: Math.min(...named.map(([name]) => name.length)),
+  };
 }
 
 /** The lowest bit of what `along` gives. */
 const IN_OTHER_CASE = 1;
 
 /**
- * Twice the position behind `text` (ASCII), where it stands at `at`, plus IN_OTHER_CASE where letters of it are in another case; -1
- * where it does not stand there. Decodes no more than is alike.
+ * Twice the position behind `text` (ASCII), where it stands at `start`, plus IN_OTHER_CASE where letters of it are in another
+ * case; -1 where it does not stand there. Decodes no more than is alike.
  */
-function along(bytes: Buffer, start: number, end: number, text: Uint8Array): number {
-  let otherCase = 0;
-  let at = start;
+function along(bytes: Buffer, start: number, end: number, text: readonly number[]): number {
+  let differences = 0;
   for (let i = 0; i < text.length; i++) {
-    const wanted = text[i] ?? QUOTE;
     // No name has a quote, so this does not pass the end.
+    const byte = bytes[start + i] ?? QUOTE;
+    const difference = byte ^ (text[i] ?? QUOTE);
+    if (difference !== 0 && (difference !== CASE_BIT || !isLetter(byte)))
+      return byte < 0x80 && byte !== BACKSLASH ? -1 : alongDecoded(bytes, start, end, text, i, differences);
+    differences |= difference;
+  }
+  return (start + text.length) * 2 + (differences === 0 ? 0 : IN_OTHER_CASE);
+}
+
+/** Bytes of an escape with LETTER_U. */
+const UNICODE_ESCAPE = 6;
+
+/** Goes on for `along` at character `from` of `text`, where the key has an escape or a character beyond ASCII. */
+function alongDecoded(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  text: readonly number[],
+  from: number,
+  differences: number,
+): number {
+  let otherCase = differences === 0 ? 0 : IN_OTHER_CASE;
+  let at = start + from;
+  for (let i = from; i < text.length; i++) {
+    const wanted = text[i] ?? QUOTE;
     if (bytes[at] === wanted) {
       at++;
       continue;
     }
     if (at >= end) return -1;
-    const read = characterAt(bytes, at);
+    const isUnicodeEscape = bytes[at] === BACKSLASH && bytes[at + 1] === LETTER_U;
+    const read = isUnicodeEscape ? hexAt(bytes, at + 2) : characterAt(bytes, at);
     const character = read & 0xffff;
     if (character !== wanted) {
       if (folded(character) !== folded(wanted)) return -1;
       otherCase = IN_OTHER_CASE;
     }
-    at += read >>> 16;
+    at += isUnicodeEscape ? UNICODE_ESCAPE : read >>> 16;
   }
   return at * 2 + otherCase;
+}
+
+/** Whether a byte of a character is a letter in ASCII. */
+function isLetter(byte: number): boolean {
+  const lower = byte | CASE_BIT;
+  return lower >= 0x61 && lower <= 0x7a;
 }
 
 function folded(character: number): number {
@@ -118,7 +193,8 @@ function folded(character: number): number {
 
 /** Whether U+0000 is written at `at`: JSON can only escape it, and in one way. */
 function isNul(bytes: Buffer, at: number): boolean {
-  return bytes[at] === BACKSLASH && bytes[at + 1] === LETTER_U && hexAt(bytes, at + 2) === 0;
+  if (bytes[at] !== BACKSLASH || bytes[at + 1] !== LETTER_U) return false;
+  return bytes[at + 2] === ZERO && bytes[at + 3] === ZERO && bytes[at + 4] === ZERO && bytes[at + 5] === ZERO;
 }
 
 /** The character at `at` of a string that was scanned, and above its 16 bits how many bytes it is written with. */
@@ -144,10 +220,12 @@ function beyondAscii(bytes: Buffer, at: number, byte: number): number {
 
 /** Four hexadecimal digits, which were scanned. */
 function hexAt(bytes: Buffer, at: number): number {
-  let value = 0;
-  for (let i = at; i < at + 4; i++) {
-    const digit = bytes[i] ?? 0;
-    value = (value << 4) | (digit <= 0x39 ? digit & 0x0f : (digit & 0x0f) + 9);
-  }
-  return value;
+  const high = (hexDigit(bytes, at) << 4) | hexDigit(bytes, at + 1);
+  return (high << 8) | (hexDigit(bytes, at + 2) << 4) | hexDigit(bytes, at + 3);
+}
+
+/** In ASCII the low four bits of 0 to 9 are their values; those of A to F, in both cases, are nine less than theirs. */
+function hexDigit(bytes: Buffer, at: number): number {
+  const byte = bytes[at] ?? 0;
+  return (byte & 0x0f) + (byte >>> 6) * 9;
 }

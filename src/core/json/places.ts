@@ -1,7 +1,8 @@
 /** Finds where values stand in a JSON text, so that they can be changed in place (rewrite.ts). Pure. */
 import { isUtf8 } from "node:buffer";
+import { CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET } from "./bytes.ts";
 import { Keys } from "./keys.ts";
-import { CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET, Scanner } from "./scan.ts";
+import { Scanner } from "./scan.ts";
 import type { Span } from "./span.ts";
 
 /** Stands in a path for every item of an array. */

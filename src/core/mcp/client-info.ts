@@ -1,7 +1,8 @@
 /** Reads the name that a client gives itself in an initialize: `params.clientInfo` (MCP 2025-11-25, lifecycle, "Initialization"). Pure. */
 import { headerValueStart } from "../header-value.ts";
+import { OPEN_BRACE } from "../json/bytes.ts";
 import { Keys } from "../json/keys.ts";
-import { OPEN_BRACE, Scanner } from "../json/scan.ts";
+import { Scanner } from "../json/scan.ts";
 import type { Span } from "../json/span.ts";
 
 /** Bytes of a header value. Together with the space between them below the 200 characters that the access log keeps of a claim. */

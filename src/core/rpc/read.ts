@@ -1,17 +1,9 @@
 import { isUtf8 } from "node:buffer";
+import { CLOSE_BRACKET, isDigit, LETTER_N, MINUS, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../json/bytes.ts";
 import { Keys } from "../json/keys.ts";
-import {
-  CLOSE_BRACKET,
-  isDigit,
-  LETTER_N,
-  type Lookalike,
-  MINUS,
-  OPEN_BRACE,
-  OPEN_BRACKET,
-  QUOTE,
-  Scanner,
-} from "../json/scan.ts";
+import { type Lookalike, Scanner } from "../json/scan.ts";
 import type { StringAt } from "../json/span.ts";
+import { ERROR, flawOf, ID_RULE, MESSAGE_MEMBERS, META_MEMBERS, METHOD, PARAMS_MEMBERS, RESULT } from "./members.ts";
 import {
   type Body,
   ENVELOPE_CAPABILITIES,
@@ -23,30 +15,17 @@ import {
   type Unreadable,
 } from "./message.ts";
 
-/**
- * The members that are read. Each may be there once: of two, another parser may take the other one, and then what was
- * checked here is not what runs there. For the same reason none may be there in other case, even alone: Go's encoding/json
- * and C#'s web defaults read "Name" as name; parsers in C may end a key at U+0000. Members that are not listed are not looked at, and go through as they are.
- */
-const MESSAGE_MEMBERS = ["jsonrpc", "method", "id", "params", "result", "error"] as const;
-const PARAMS_MEMBERS = ["name", "uri", "taskId", "protocolVersion", "_meta"] as const;
-const META_MEMBERS = [ENVELOPE_VERSION, ENVELOPE_CAPABILITIES] as const;
-
-const MESSAGE_KEYS = new Keys(MESSAGE_MEMBERS);
-const PARAMS_KEYS = new Keys(PARAMS_MEMBERS);
-const META_KEYS = new Keys(META_MEMBERS);
 /** Where nothing is left to be learnt but whether the rest is JSON. */
 const NO_KEYS = new Keys([]);
-
-const METHOD = 1 << MESSAGE_MEMBERS.indexOf("method");
-const ID = 1 << MESSAGE_MEMBERS.indexOf("id");
-const RESULT = 1 << MESSAGE_MEMBERS.indexOf("result");
-const ERROR = 1 << MESSAGE_MEMBERS.indexOf("error");
+/** A message with a lookalike is refused. Only its id is still told. */
+const ID_KEY = new Keys(MESSAGE_MEMBERS, { matched: ["id"] });
+const MESSAGE_KEYS = new Keys(MESSAGE_MEMBERS, { afterLookalike: ID_KEY });
+const PARAMS_KEYS = new Keys(PARAMS_MEMBERS, { afterLookalike: NO_KEYS });
+const META_KEYS = new Keys(META_MEMBERS, { afterLookalike: NO_KEYS });
 
 const NOT_JSON: Unreadable = { kind: "unreadable", reason: "not-json" };
 const MESSAGE_RULE = "a message must be an object";
 const VERSION_RULE = 'jsonrpc must be "2.0"';
-const ID_RULE = "id must be a string or a number";
 
 type Fault = Pick<Exclude<Unreadable, { reason: "not-json" }>, "reason" | "detail">;
 
@@ -303,17 +282,4 @@ function saysLookalike({ key, name }: Lookalike, inside: string): string {
   return key === name
     ? `member "${inside}${name}" is written with U+0000 behind it`
     : `member "${inside}${key}" differs from "${inside}${name}" only in case`;
-}
-
-/** What makes these members together no JSON-RPC 2.0 message. */
-function flawOf(seen: number, id: string | undefined): string | undefined {
-  const hasResult = (seen & RESULT) !== 0;
-  const hasError = (seen & ERROR) !== 0;
-  if ((seen & METHOD) !== 0) {
-    if (hasResult || hasError) return "a message with a method has no result and no error";
-    return (seen & ID) !== 0 && id === undefined ? ID_RULE : undefined;
-  }
-  if (hasResult && hasError) return "a response has a result or an error, not both";
-  if (hasResult && id === undefined) return "a response with a result must have an id";
-  return hasResult || hasError ? undefined : "a message has a method, a result or an error";
 }
