@@ -8,10 +8,9 @@ import type { Binding } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";
 
-/** What the first answer was. */
 interface FirstAnswer {
   readonly headers: HeaderFields;
-  /** It has no body, so that Envoy takes none in its place but a whole one. */
+  /** The answer has no body, so Envoy takes only a whole answer in its place. */
   readonly endOfStream: boolean;
 }
 
@@ -22,10 +21,10 @@ export interface Replay {
   readonly body: Uint8Array;
   /** The session as the client knows it. */
   readonly sessionId: string;
-  /** Cookies that the session's initialize has set. The client gets them too. */
+  /** Values of set-cookie in the answer to the session's initialize. The client gets them too. */
   readonly setCookies: readonly string[];
   readonly first: FirstAnswer;
-  /** Asked only where the answer would be streamed. False: Envoy is held to refuse that. */
+  /** Whether Envoy is known to accept the mode_override of a streamed answer. Asked only where the answer would be streamed. */
   readonly mayStream: () => boolean;
   readonly onModeOverride: StreamedAnswer["onModeOverride"];
   /**
@@ -34,17 +33,17 @@ export interface Replay {
    */
   readonly answerLimit: number;
   /**
-   * Of all such answers, until Envoy has each whole, after which it tells nothing of what it still holds. One that finds it
-   * used up is cut off as well.
+   * Bounds the bytes of all replayed answers that are under way; an answer that finds it used up is cut off. Bytes count until
+   * Envoy has the whole answer: it does not tell how long it holds them after that.
    */
   readonly answers: Budget;
   readonly holder: Holder;
 }
 
-/** Answers up to this length are sent whole. */
+/** Answers up to this length (bytes) are sent whole. */
 const WHOLE_ANSWER = 64 * 1024;
 
-/** Sends it once. Rejects where there is no answer that the client can be given: nobody knows then whether it has run. */
+/** Sends the request once. Rejects where there is no answer that the client can get: the request may have run then. */
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
   const { to, binding, headers, body, sessionId, first, mayStream, onModeOverride } = request;
   const answer = await egress.send(
@@ -63,7 +62,7 @@ export async function replay(egress: Egress, request: Replay, signal: AbortSigna
 function isShort(answer: Answer): boolean {
   if (isEventStream(answer)) return false;
   const length = answer.header("content-length");
-  // Statuses that have no body, and often no length either (RFC 9110 §8.6).
+  // Without a body these statuses often have no length either (RFC 9110 §8.6).
   if (length === undefined) return answer.status === 202 || answer.status === 204;
   return Number(length) <= WHOLE_ANSWER;
 }
@@ -72,21 +71,21 @@ function isEventStream(answer: Answer): boolean {
   return namesEventStream(answer.header("content-type"));
 }
 
-/** Rejects where the server asks the client something: it waits for an answer before it goes on, and the client for its end. */
+/** Rejects where the answer holds a request of the server: the server would wait for the client, and the client for the whole. */
 async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   const reader = isEventStream(answer) ? new EventReader(limits.answerLimit) : undefined;
-  // Leaving the loop lets go of the rest.
+  // Leaving the loop destroys the rest of the body.
   for await (const piece of limited(answer, limits)) {
     const events = reader?.read(piece) ?? [];
     if (events !== "too-long" && events.some((event) => isServerRequest(dataOf(event) ?? "")))
-      throw new Error("the server asks something of a client that gets its answer only as a whole");
+      throw new Error("the server sends a request to a client that gets its answer only as a whole");
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
 }
 
-/** Whether it is a JSON-RPC request, or a batch with one in it. */
+/** Whether the data of an event is a JSON-RPC request, or a batch with one in it. */
 function isServerRequest(json: string): boolean {
   try {
     const messages: unknown[] = [JSON.parse(json)].flat();

@@ -1,19 +1,16 @@
-/**
- * The head of an answer that stands in place of another: all that the backend says in it, as an answer on the ordinary way has it.
- * Pure.
- */
+/** The head of a replayed answer: the backend's headers that an answer through Envoy would have, and no others. Pure. */
 import { cookieName } from "../backends/cookies.ts";
 import { endToEnd } from "../core/end-to-end.ts";
 import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, SET_COOKIE } from "../core/headers.ts";
 import { type Header, type HeaderFields, isFieldValue } from "../core/http.ts";
 
-/** Headers that Envoy writes to each answer, and to this one too. */
+/** Envoy writes these to every answer. */
 const ENVOYS: ReadonlySet<string> = new Set(["server", "date"]);
-/** Headers of requests that Envoy lets no processor write. A backend may put them into an answer all the same. */
+/** Envoy lets no processor write these request headers. A backend may put them into an answer all the same. */
 const UNWRITABLE = /^(?:host|authorization|cookie|forwarded|x-forwarded-.*|x-envoy-.*)$/;
-/** The processor may remove these, which an Envoy ahead of the backend writes. */
+/** An Envoy ahead of the backend writes these. The processor may remove them, though their names look like Envoy's own. */
 const REMOVABLE: ReadonlySet<string> = new Set(BACKEND_ADDRESS_HEADERS);
-/** Headers that are written anew (the length is that of our body), or that no client may see (where a backend is). */
+/** Headers that we or Envoy write (the length is that of our body), and those that name the backend's address. */
 const NOT_PASSED: ReadonlySet<string> = new Set([
   ...ENVOYS,
   "content-length",
@@ -23,9 +20,9 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * @param headers of the answer, names in lower case
- * @param sessionId the session as the client knows it, in place of the backend's
- * @param setCookies what the session's initialize has set, which the client has not seen
+ * @param headers of the backend's answer, names in lower case
+ * @param sessionId the client's, in place of the backend's
+ * @param setCookies of the answer to the session's initialize, which the client has not seen
  */
 export function replayedHead(
   headers: readonly Header[],
@@ -46,7 +43,7 @@ export function replayedHead(
   ];
 }
 
-/** Names of the other answer's headers that must not stay beside these. */
+/** Names of the replaced answer's headers that must not stay beside these. */
 export function staleHeaders(other: HeaderFields, set: readonly Header[]): readonly string[] {
   const stale = new Set<string>();
   for (const [name] of endToEnd(other.entries()))

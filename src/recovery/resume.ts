@@ -1,5 +1,4 @@
-/** Begins another backend session for one that was parked, before a request of it is sent anywhere. */
-
+/** Begins another backend session for a parked one, before a request of that session is sent anywhere. */
 import { withCookies } from "../backends/cookies.ts";
 import { credentialHeaders } from "../backends/credentials.ts";
 import { assertNever } from "../core/assert-never.ts";
@@ -15,7 +14,7 @@ export interface ParkedRequest {
   readonly route: TransparentRoute;
   readonly headers: HeaderFields;
   readonly key: SessionKey;
-  /** The parked one. */
+  /** To the parked backend session. */
   readonly binding: Binding;
 }
 
@@ -26,7 +25,7 @@ export type Resumed =
       /** Value of the request's `cookie`, where the new session has set one (backends/cookies.ts). */
       readonly cookie: string | undefined;
     }
-  /** There is no other session: the backend refuses to begin one. */
+  /** The backend refuses to begin another session. */
   | { readonly kind: "none" }
   /** The session store or the backend is away: a later request may resume the parked session. */
   | { readonly kind: "store-away" | "backend-away" };

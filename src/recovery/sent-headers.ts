@@ -1,4 +1,4 @@
-/** The client's headers as they go with a replayed request: the same as with the request itself. Pure. */
+/** Headers of a replayed request: those that the request itself had on its way to the backend. Pure. */
 import { clientHeaders } from "../backends/credentials.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { describeTo } from "../core/forward.ts";

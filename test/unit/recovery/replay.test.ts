@@ -118,7 +118,7 @@ describe("an event stream that must be sent whole", () => {
     ["in a batch", `data: ${JSON.stringify([note, asks])}\n\n`],
   ])("is given up where the server asks the client something in it, %s, and let go of", async (_, text) => {
     const { body, answered } = unending(text);
-    await expect(answered()).rejects.toThrow("asks something");
+    await expect(answered()).rejects.toThrow("sends a request to a client");
     expect(body.destroyed).toBe(true);
   });
 
