@@ -10,11 +10,11 @@ import {
   CONTINUE,
   type Decision,
   type DeferredVerdict,
-  namesEventStream,
   type StreamedAnswer,
   type Verdict,
 } from "../core/http.ts";
 import type { Exchange } from "../gateway/exchange.ts";
+import { type Asked, askedBy } from "./asked.ts";
 import type { EnvoyMessage, Phase } from "./decode.ts";
 import { type Replacement, type ReplacementChannel, replaceBody } from "./replacement.ts";
 import { rewritten } from "./rewritten.ts";
@@ -127,9 +127,10 @@ class ExchangeStream implements Stream {
     const { phase } = message;
     try {
       const decision = this.#decide(message);
-      if (decision instanceof Promise) this.#await(message, decision);
-      else if (decision.kind === "deferred") this.#defer(message, decision);
-      else this.#answer(message, decision);
+      const asked = askedBy(message);
+      if (decision instanceof Promise) this.#await(asked, decision);
+      else if (decision.kind === "deferred") this.#defer(asked, decision);
+      else this.#answer(asked, decision);
     } catch (error) {
       this.#fault(phase, error);
     }
@@ -163,45 +164,45 @@ class ExchangeStream implements Stream {
     }
   }
 
-  #defer(message: EnvoyMessage, { messageTimeout, verdict }: DeferredVerdict): void {
+  #defer(asked: Asked, { messageTimeout, verdict }: DeferredVerdict): void {
     if (this.#stage !== OVER) this.#channel.extend(messageTimeout);
-    this.#await(message, verdict);
+    this.#await(asked, verdict);
   }
 
-  #await(message: EnvoyMessage, verdict: Promise<Verdict | DeferredVerdict>): void {
+  #await(asked: Asked, verdict: Promise<Verdict | DeferredVerdict>): void {
     if (this.#stage !== OVER && this.#stage.kind !== "deciding")
       this.#stage = { kind: "deciding", next: this.#stage, queue: undefined };
     // One promise and no chain: every request of a session comes through here.
     void verdict.then(
       (settled) => {
         // An end that has arrived is read first: a client that left would look like an Envoy that ignores our override.
-        if (settled.kind === "stream") setImmediate(() => setImmediate(() => this.#settle(message, settled)));
-        else this.#settle(message, settled);
+        if (settled.kind === "stream") setImmediate(() => setImmediate(() => this.#settle(asked, settled)));
+        else this.#settle(asked, settled);
       },
-      (error: unknown) => this.#failed(message, error),
+      (error: unknown) => this.#failed(asked, error),
     );
   }
 
-  #settle(message: EnvoyMessage, settled: Verdict | DeferredVerdict): void {
+  #settle(asked: Asked, settled: Verdict | DeferredVerdict): void {
     if (settled.kind === "deferred") {
       try {
-        this.#defer(message, settled);
+        this.#defer(asked, settled);
       } catch (error) {
-        this.#failed(message, error);
+        this.#failed(asked, error);
       }
       return;
     }
     const stage = this.#stage;
     if (stage.kind === "deciding") this.#stage = stage.next;
     try {
-      this.#answer(message, settled);
+      this.#answer(asked, settled);
     } catch (error) {
-      this.#fault(message.phase, error);
+      this.#fault(asked.phase, error);
     }
     if (stage.kind === "deciding") this.#readQueue(stage);
   }
 
-  #failed({ phase }: EnvoyMessage, error: unknown): void {
+  #failed({ phase }: Asked, error: unknown): void {
     const stage = this.#stage;
     if (stage.kind === "deciding") this.#stage = stage.next;
     this.#fault(phase, error);
@@ -212,9 +213,9 @@ class ExchangeStream implements Stream {
     for (const next of queue) this.message(next);
   }
 
-  #answer(message: EnvoyMessage, verdict: Verdict): void {
+  #answer(asked: Asked, verdict: Verdict): void {
     if (this.#stage === OVER) return;
-    this.#channel.answer(message.phase, verdict);
+    this.#channel.answer(asked.phase, verdict);
     switch (verdict.kind) {
       case "stream":
         void this.#replace(verdict);
@@ -228,7 +229,7 @@ class ExchangeStream implements Stream {
       default:
         // The answer passes. A stream that is held open while its events go on counts against Envoy's limit, and a thousand
         // of them exhaust it (docs/internals/envoy-facts.md §3).
-        if (message.phase === "response_headers" && namesEventStream(message.headers.get("content-type"))) this.#end();
+        if (asked.isEventStream) this.#end();
     }
   }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test, vi } from "vitest";
 import type { BodyRewriter, Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/decode.ts";
@@ -68,6 +70,23 @@ test("each message is answered once, in its own phase, and the end is answered b
   stream.finished();
   expect(ended()).toBe(1);
   expect(closed()).toBe(1);
+});
+
+test("a request's body is not kept while its verdict is being made", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const never = new Promise<Verdict>(() => undefined);
+  const { stream } = drive({ requestBody: () => ({ kind: "deferred", messageTimeout: 1, verdict: never }) });
+  stream.message(requestHeaders);
+  const body = (() => {
+    const message = { phase: "request_body", body: new Uint8Array(1024) } as const;
+    stream.message(message);
+    return new WeakRef(message.body);
+  })();
+  // A WeakRef keeps its target until the job has ended that made it.
+  await settled();
+  collectGarbage();
+  expect(body.deref()).toBeUndefined();
 });
 
 test("a message that comes while another is decided waits for its turn", async () => {
