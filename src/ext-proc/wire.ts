@@ -39,16 +39,26 @@ export class FieldCursor {
   #end: number;
   /** Tag of the field at hand. */
   tag = 0;
-  /** Where its payload begins and ends, for a field of bytes and for one of 64 bits. */
+  /** Where its payload begins. */
   start = 0;
-  end = 0;
-  /** Its payload, for a varint: the lowest 32 bits. */
-  varint = 0;
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
+  }
+
+  /** Where its payload ends. */
+  get end(): number {
+    return this.#at;
+  }
+
+  /** Its payload, for a varint: the lowest 32 bits. */
+  get varint(): number {
+    let value = 0;
+    for (let at = this.start, shift = 0; at < this.#at && shift < 32; at++, shift += 7)
+      value |= ((this.#bytes[at] ?? 0) & 0x7f) << shift;
+    return value >>> 0;
   }
 
   /** Starts over on another message in the same bytes. */
@@ -63,21 +73,21 @@ export class FieldCursor {
     this.tag = this.#readVarint();
     switch (this.tag & 7) {
       case VARINT:
-        this.varint = this.#readVarint();
+        this.start = this.#at;
+        this.#readVarint();
         return true;
       case FIXED64:
         this.start = this.#at;
         this.#skip(8);
-        this.end = this.#at;
         return true;
       case BYTES: {
         const length = this.#readVarint();
         this.start = this.#at;
         this.#skip(length);
-        this.end = this.#at;
         return true;
       }
       case FIXED32:
+        this.start = this.#at;
         this.#skip(4);
         return true;
       default:

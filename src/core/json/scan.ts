@@ -38,6 +38,9 @@ function isEscaped(bytes: Buffer, start: number, end: number): boolean {
   return false;
 }
 
+/** No text opens or closes so many containers: a depth stays negative once it is this. A small integer to V8, as all depths. */
+const BROKEN = -(2 ** 30);
+
 /** A key that another parser may take for `name`. */
 export interface Lookalike {
   /** What the key decodes to, up to the first U+0000. */
@@ -59,10 +62,9 @@ export class Scanner {
   readonly #deepest: number;
   /** Bytes of the longest string that is decoded whole. */
   readonly #longest: number;
-  /** Containers that are open around the cursor. */
+  /** Containers that are open around the cursor; BROKEN after a syntax error. */
   #depth = 0;
   at = 0;
-  broken = false;
   /** A container was nested deeper than `deepest`. The scan went on, to tell whether the text is JSON at all. */
   tooDeep = false;
   /** The first key that was met and that another parser may take for one that was looked for. */
@@ -80,6 +82,11 @@ export class Scanner {
     this.#deepest = deepest;
     this.#longest = (longest + 1) * LONGEST_CHARACTER;
     this.#space();
+  }
+
+  /** Whether a syntax error was met. */
+  get broken(): boolean {
+    return this.#depth < 0;
   }
 
   /** The byte at the cursor, which is the first of a value wherever a value is due. */
@@ -243,7 +250,7 @@ export class Scanner {
   }
 
   #fail(): false {
-    this.broken = true;
+    this.#depth = BROKEN;
     this.at = this.#length;
     return false;
   }
