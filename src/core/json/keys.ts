@@ -220,8 +220,10 @@ function beyondAscii(bytes: Buffer, at: number, byte: number): number {
 
 /** Four hexadecimal digits, which were scanned. */
 function hexAt(bytes: Buffer, at: number): number {
-  const high = (hexDigit(bytes, at) << 4) | hexDigit(bytes, at + 1);
-  return (high << 8) | (hexDigit(bytes, at + 2) << 4) | hexDigit(bytes, at + 3);
+  const low = (hexDigit(bytes, at + 2) << 4) | hexDigit(bytes, at + 3);
+  // Most escapes are of ASCII.
+  if (bytes[at] === ZERO && bytes[at + 1] === ZERO) return low;
+  return (hexDigit(bytes, at) << 12) | (hexDigit(bytes, at + 1) << 8) | low;
 }
 
 /** In ASCII the low four bits of 0 to 9 are their values; those of A to F, in both cases, are nine less than theirs. */

@@ -58,6 +58,9 @@ function afterEscapes(bytes: Buffer, at: number): number {
 }
 
 function afterEscape(bytes: Buffer, at: number): number {
+  // First, since a body of such escapes costs most.
+  if (bytes[at + 1] === LETTER_U)
+    return isHex(bytes[at + 2]) && isHex(bytes[at + 3]) && isHex(bytes[at + 4]) && isHex(bytes[at + 5]) ? at + 6 : -1;
   switch (bytes[at + 1]) {
     case QUOTE:
     case BACKSLASH:
@@ -68,8 +71,6 @@ function afterEscape(bytes: Buffer, at: number): number {
     case 0x72: // r
     case 0x74: // t
       return at + 2;
-    case LETTER_U:
-      return isHex(bytes[at + 2]) && isHex(bytes[at + 3]) && isHex(bytes[at + 4]) && isHex(bytes[at + 5]) ? at + 6 : -1;
     default:
       return -1;
   }
