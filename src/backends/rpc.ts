@@ -41,8 +41,13 @@ interface RpcMessage {
   readonly params?: string;
 }
 
-/** `aborted`: the signal came first. `broken`: Envoy's egress listener is away, or the connection to it broke. */
-export type NoAnswer = { readonly kind: "aborted" } | { readonly kind: "broken"; readonly error: string };
+/**
+ * `aborted`: the signal came first. `broken`: there is no answer that can be read. `passes`: Envoy's egress listener is away, or the
+ * connection to it broke, so a later call may be answered.
+ */
+export type NoAnswer =
+  | { readonly kind: "aborted" }
+  | { readonly kind: "broken"; readonly error: string; readonly passes: boolean };
 export const ABORTED: NoAnswer = { kind: "aborted" };
 
 export type Received<Value> = { readonly kind: "received"; readonly value: Value } | NoAnswer;
@@ -122,6 +127,26 @@ async function receive<Value>(pending: Promise<Value>, signal: AbortSignal): Pro
   try {
     return { kind: "received", value: await pending };
   } catch (error) {
-    return signal.aborted ? ABORTED : { kind: "broken", error: error instanceof Error ? error.message : String(error) };
+    if (signal.aborted) return ABORTED;
+    const message = error instanceof Error ? error.message : String(error);
+    return { kind: "broken", error: message, passes: isConnectionError(error) };
   }
+}
+
+/** Codes of errors of a connection: Node's for sockets and look-ups of names, and undici's. */
+const CONNECTION_ERRORS: ReadonlySet<unknown> = new Set([
+  "EAI_AGAIN",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EPIPE",
+  "ETIMEDOUT",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "UND_ERR_SOCKET",
+]);
+
+function isConnectionError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && CONNECTION_ERRORS.has(error.code);
 }

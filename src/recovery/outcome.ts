@@ -30,7 +30,9 @@ export type Outcome =
   | { readonly kind: "left" }
   /** The store was away. The session is lost, and a later request may recover it. */
   | { readonly kind: "store-away" }
-  /** `passes`: the backend was away, or has said so by a 5xx. A later request may recover the session. */
+  /**
+   * `passes`: the backend was away, or has said so by a 5xx, or Envoy's egress listener was. A later request may recover the session.
+   */
   | { readonly kind: "failed"; readonly why: Failure; readonly passes: boolean };
 
 export const LEFT: Outcome = { kind: "left" };
@@ -45,7 +47,7 @@ export function settle(attempted: Attempted, left: AbortSignal): Outcome {
       return left.aborted ? LEFT : { kind: "failed", why: { reason: "timeout" }, passes: true };
     case "broken":
       if (left.aborted) return LEFT;
-      return { kind: "failed", why: { reason: "broken", error: attempted.error }, passes: false };
+      return { kind: "failed", why: { reason: "broken", error: attempted.error }, passes: attempted.passes };
     case "failed":
     case "store-away":
       return left.aborted ? LEFT : attempted;

@@ -126,7 +126,7 @@ describe("there is no answer", () => {
   test("where Envoy's egress listener is away", async () => {
     const { request } = await open(() => undefined);
     await listener.close();
-    expect(await request("ping")).toEqual({ kind: "broken", error: expect.stringContaining("ECONN") });
+    expect(await request("ping")).toEqual({ kind: "broken", error: expect.stringContaining("ECONN"), passes: true });
   });
 
   test("where its body breaks off", async () => {
@@ -136,7 +136,12 @@ describe("there is no answer", () => {
       return undefined;
     });
     const { answer } = received(await request("ping"));
-    expect(await readResponse(answer, never)).toMatchObject({ kind: "broken" });
+    expect(await readResponse(answer, never)).toMatchObject({ kind: "broken", passes: true });
+  });
+
+  test("where its head is too large, which a later call would meet too", async () => {
+    const { request } = await open(() => ({ status: 200, headers: { "x-large": "x".repeat(100_000) } }));
+    expect(await request("ping")).toMatchObject({ kind: "broken", passes: false });
   });
 });
 
