@@ -80,7 +80,7 @@ export function createBegin(dependencies: BeginDependencies): BeginSession {
       const session = { id, key, initializeParams, protocolVersion, slot };
       return { kind: "step", verdict, answer: new BeginsSession(dependencies, request, session) };
     };
-    const lease = { key, principal };
+    const lease = { key, principal: principal.digest };
     const caps = policy.admission;
     const reserved = await admission.reserve(lease, route.backend.name, caps);
     if (reserved.kind !== "exhausted" || scope.over) return send(reserved);
@@ -156,12 +156,18 @@ class BeginsSession implements AnswerStage {
   /** Stores the session with the endpoint that holds it, and gives the client our id for it. */
   async #begin(begun: BackendSession, head: ResponseHead): Promise<Verdict> {
     const request = this.#request;
-    const { route, principal: owner, headers, observe } = request;
+    const { route, principal, headers, observe } = request;
     const { store, abandon } = this.#dependencies;
     const { id, key, initializeParams, protocolVersion, slot } = this.#session;
     const binding = { ...begun, generation: FIRST_GENERATION };
     const bindings = { [route.backend.name]: binding };
-    const created = await store.create(key, { owner, route: route.path, protocolVersion, initializeParams, bindings });
+    const created = await store.create(key, {
+      owner: principal.digest,
+      route: route.path,
+      protocolVersion,
+      initializeParams,
+      bindings,
+    });
     const outcome = created.kind === "created" ? await slot.commit(created.expiresIn) : NOT_STORED;
     if (outcome.kind === "committed") {
       observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: binding.endpoint });

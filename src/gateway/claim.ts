@@ -53,7 +53,7 @@ export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession 
     if (found.kind !== "found") return found;
     const { session, touchDue } = found;
     let { binding } = session;
-    if (!binding || !mayUse(session, route, principal)) return UNKNOWN;
+    if (!binding || !mayUse(session, route, principal.digest)) return UNKNOWN;
     if (slides === "always" || (slides === "when-due" && (touchDue || isParked(binding)))) {
       const touched = await touch(request, { key, owner: session.owner, binding, wait, bytes });
       if ("kind" in touched) return touched;

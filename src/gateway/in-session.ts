@@ -47,7 +47,7 @@ export function createSendInSession(dependencies: InSessionDependencies): SendIn
     const { key, binding, listening = FIRST_GENERATION } = session;
     const kept = keep(request, session, message);
     if (!scope.over) {
-      const use = { key, principal, backend: route.backend.name };
+      const use = { key, principal: principal.digest, backend: route.backend.name };
       inUse.begin(use);
       scope.onEnd(() => {
         inUse.end(use);

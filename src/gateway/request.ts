@@ -4,14 +4,14 @@ import type { Labels } from "../core/classify-message.ts";
 import { forward, watchedHeaders } from "../core/forward.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Reply, RequestHead, Verdict } from "../core/http.ts";
-import { mustAuthenticate, principalNames } from "../core/identity.ts";
 import { answer, type Reject } from "../core/reject.ts";
 import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
-import { principalDigest, principalTag } from "../sessions/id.ts";
+import { principalTag } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
 import type { RequestObserver } from "./events.ts";
 import { lookUpSession, type NamedSession, type SessionFinder } from "./named-session.ts";
+import { type Principal, principalOf } from "./principal.ts";
 import type { RequestScope } from "./scope.ts";
 
 export interface GatewayRequest {
@@ -24,8 +24,7 @@ export interface GatewayRequest {
   readonly spoofed: readonly string[];
   /** Names of headers that must not reach the backend as the client sent them. */
   readonly headersToRemove: readonly string[];
-  /** Digest of who sent the request; ANONYMOUS for nobody. */
-  readonly principal: string;
+  readonly principal: Principal;
   /** The session that the request names. */
   readonly session: NamedSession;
   /** JSON text of the JSON-RPC id, as the client wrote it; undefined until the body was read, and where it has none. */
@@ -41,16 +40,15 @@ export type AcceptedHead = Pick<GatewayRequest, "kind" | "route" | "query" | "ob
 
 /** Knows the principal, and starts to look for the session that the request names. */
 export function acceptRequest(
-  { headers, claims }: RequestHead,
+  head: RequestHead,
   { kind, route, query, observe }: AcceptedHead,
   policy: RequestPolicy,
   scope: RequestScope,
   store: SessionFinder,
 ): GatewayRequest | "unauthenticated" {
-  const { identity } = policy;
-  const names = principalNames(headers, claims, identity);
-  if (mustAuthenticate(identity, names, headers, query)) return "unauthenticated";
-  const principal = names ? principalDigest(names) : ANONYMOUS;
+  const { headers } = head;
+  const principal = principalOf(head, policy.identity, query);
+  if (principal === "unauthenticated") return principal;
   const { spoofed, page } = watchedHeaders(headers);
   const sessionId = headers.get(MCP_SESSION_ID);
   const session = lookUpSession(sessionId, route.backend.name, store);
@@ -88,7 +86,7 @@ export function forwardRequest(
   { labels, sessionTag, pin }: Sent,
   alsoRemove: readonly string[] = NONE,
 ): Verdict {
-  const tag = principal === ANONYMOUS ? undefined : principalTag(principal);
+  const tag = principal.digest === ANONYMOUS ? undefined : principalTag(principal.digest);
   const destination = { backend: route.backend, query, labels, sessionTag, principalTag: tag, pin };
   return forward(destination, alsoRemove.length === 0 ? headersToRemove : [...headersToRemove, ...alsoRemove]);
 }

@@ -132,7 +132,7 @@ export class TransparentRequests {
     const { id, key } = own;
     const removed = await store.remove(key);
     if (removed.kind !== "removed") return this.#notClaimed(request, removed.kind);
-    await ledger.release({ key, principal });
+    await ledger.release({ key, principal: principal.digest });
     const tag = sessionTag(key);
     observe({ kind: "session-ended", route, tag });
     // A recovery may have moved the session since it was found.

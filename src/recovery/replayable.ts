@@ -21,8 +21,8 @@ export interface SentRequest {
   /** The query with its question mark, or "". */
   readonly query: string;
   readonly headers: HeaderFields;
-  /** Digest of who sent the request. */
-  readonly principal: string;
+  /** Who sent the request, by its digest. */
+  readonly principal: { readonly digest: string };
   /** JSON text of the JSON-RPC id, where it has one. */
   readonly id: string | undefined;
   readonly policy: Pick<RequestPolicy, "limits">;
@@ -92,7 +92,7 @@ class BufferedRequest implements ReplayableRequest {
   }
 
   get principal(): string {
-    return this.request.principal;
+    return this.request.principal.digest;
   }
 
   get message(): SentMessage | undefined {

@@ -33,7 +33,11 @@ async function open(over: Partial<SessionStore> = {}, session: Partial<Session> 
   await memory.touch(key, "one");
   /** A request of the owner, unless it says otherwise. */
   const requestOf = (named: string | undefined = id, more: Partial<GatewayRequest> = {}) =>
-    gatewayRequest({ principal: "ada", session: lookUpSession(named, "one", store), ...more });
+    gatewayRequest({
+      principal: { digest: "ada", claim: () => undefined },
+      session: lookUpSession(named, "one", store),
+      ...more,
+    });
   return { claim, store: memory, ledger, id, key, requestOf, advance: (ms: number) => (now += ms) };
 }
 

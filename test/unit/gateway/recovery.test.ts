@@ -48,7 +48,7 @@ async function open({ keeps = true, answer = { kind: "reconnect", answer: INSTEA
           session,
           message,
           key: session.key,
-          principal: request.principal,
+          principal: request.principal.digest,
           forget,
         };
       },
@@ -94,7 +94,13 @@ describe("a request of a session is kept", () => {
     await send("POST", CALL);
     expect(asked).toMatchObject([
       {
-        request: { route: ROUTE, query: "?a=1", id: '"x"', principal: ANONYMOUS, policy: { limits: POLICY.limits } },
+        request: {
+          route: ROUTE,
+          query: "?a=1",
+          id: '"x"',
+          principal: { digest: ANONYMOUS },
+          policy: { limits: POLICY.limits },
+        },
         session: { id, key, binding: BINDING },
         message: { labels: { method: "tools/call", name: "a" }, body: Buffer.from(CALL), stateChanges: undefined },
       },

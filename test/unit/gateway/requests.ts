@@ -15,7 +15,7 @@ export function gatewayRequest(over: Partial<GatewayRequest> = {}) {
     headers: fields({ ":method": "POST", ":path": "/mcp" }),
     spoofed: [],
     headersToRemove: [],
-    principal: ANONYMOUS,
+    principal: { digest: ANONYMOUS, claim: () => undefined },
     session: { kind: "none" },
     id: "7",
     policy: POLICY,

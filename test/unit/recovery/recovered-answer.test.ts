@@ -62,7 +62,14 @@ async function open({
     overrideRefused: (missed, { path }) => overridesRefused.push(`${missed} ${path}`),
   });
   const id = withoutId ? undefined : "7";
-  const request = { route: ROUTE, query: "?a=1", headers: fields(HEADERS), principal: ANONYMOUS, id, policy: POLICY };
+  const request = {
+    route: ROUTE,
+    query: "?a=1",
+    headers: fields(HEADERS),
+    principal: { digest: ANONYMOUS },
+    id,
+    policy: POLICY,
+  };
   const message = { body: Buffer.from(BODY), labels: { method, name: undefined }, stateChanges: undefined };
   const requests = createReplayableRequests(budget);
   /** Keeps a POST, or a GET. */

@@ -37,7 +37,7 @@ function open({ limit = 1_000, budget: total }: { readonly limit?: number; reado
         route: ROUTE,
         query: "?a=1",
         headers: HEADERS,
-        principal,
+        principal: { digest: principal },
         id: "7",
         policy: { limits: { ...POLICY.limits, replayBody: limit } },
       },
