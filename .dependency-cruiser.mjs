@@ -78,6 +78,12 @@ export default {
       "MCP's methods know JSON-RPC, and nothing of HTTP and Envoy",
     ),
     only(
+      "core-federation",
+      "^src/core/federation/",
+      ["^src/core/(json|rpc|sse)/", "^src/core/(http|routes)\\.ts$"],
+      "what one server of several is made of knows JSON, JSON-RPC and event streams, and nothing of Envoy",
+    ),
+    only(
       "core-sse",
       "^src/core/sse/",
       ["^src/core/bytes\\.ts$"],

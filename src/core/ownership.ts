@@ -1,5 +1,5 @@
 /** Whose a session is. Pure. */
-import type { Route } from "./routes.ts";
+import type { PublicPath } from "./routes.ts";
 
 /** The members of a session that say who may use it, and where. */
 export interface Owned {
@@ -13,6 +13,6 @@ export interface Owned {
  * Whether a request on this route by this principal may use a session. Otherwise the answer says that there is no such session, so
  * that a leaked id tells nothing. The session lives on: nobody can end it with its id alone.
  */
-export function mayUse({ owner, route }: Owned, onRoute: Route, principal: string): boolean {
+export function mayUse({ owner, route }: Owned, onRoute: PublicPath, principal: string): boolean {
   return route === onRoute.path && owner === principal;
 }

@@ -1,4 +1,6 @@
 /** The public paths and where they lead: the settings of `mcp-router.yaml` that each request needs. */
+import type { NameFilter } from "./federation/filter.ts";
+import type { Glob } from "./federation/glob.ts";
 import type { Identity } from "./identity.ts";
 import type { Parking } from "./parking.ts";
 
@@ -16,23 +18,62 @@ export interface Backend {
   readonly timeouts: { readonly call: number; readonly initialize: number };
 }
 
-interface PublicPath {
+export interface PublicPath {
   /** Public path, as `publicPath` leaves it. */
   readonly path: string;
   /** Whether a legacy message other than initialize needs a session. */
   readonly sessions: "optional" | "required";
 }
 
-/** Messages pass to one backend, unchanged. */
-export interface TransparentRoute extends PublicPath {
-  readonly kind: "transparent";
+/** A public path, and the backend that its messages go to. */
+export interface RouteToBackend extends PublicPath {
   readonly backend: Backend;
 }
 
-/** One MCP server made of several. The check of the configuration refuses it: it is not built yet. */
+/** Messages pass to one backend, unchanged. */
+export interface TransparentRoute extends RouteToBackend {
+  readonly kind: "transparent";
+}
+
+/** One MCP server made of several. */
 interface FederatedRoute extends PublicPath {
   readonly kind: "federated";
-  readonly backends: readonly Backend[];
+  /** In the order of the configuration: of two items of one name, that of the first is offered. */
+  readonly members: readonly Member[];
+  /** By the names that clients see. */
+  readonly filters: Readonly<Record<"tools" | "prompts" | "resources", NameFilter>>;
+  /** For clients, in place of the backends' own. undefined: the backends' own, each under its name. */
+  readonly instructions: string | undefined;
+  /** What clients are told of the server that they talk to. */
+  readonly serverInfo: { readonly name: string; readonly title: string | undefined; readonly version: string };
+  readonly lists: ListLimits;
+}
+
+/** A backend of a federated route. */
+interface Member {
+  readonly route: RouteToBackend;
+  /** Stands before each name that clients see, `files__`; empty where the backend's names are unique by themselves. */
+  readonly prefix: string;
+  /** URIs that are this backend's, whether it lists them or not. */
+  readonly uris: readonly Glob[];
+  /** Whether everybody is offered the same, or what a principal is offered depends on who that is. */
+  readonly lists: "shared" | "principal";
+}
+
+/** Bounds on what the router asks backends for their lists. Times in ms. */
+interface ListLimits {
+  /** Age of a list after which it is asked for again. */
+  readonly refresh: number;
+  /** How long the last list of a backend is offered that does not answer. */
+  readonly stale: number;
+  /** Longest time for all lists of one backend. */
+  readonly timeout: number;
+  /** Pages of one list. */
+  readonly pages: number;
+  /** Bytes of one list. */
+  readonly bytes: number;
+  /** Bytes of one page that a client gets. */
+  readonly page: number;
 }
 
 export type Route = TransparentRoute | FederatedRoute;

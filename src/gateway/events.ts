@@ -2,18 +2,18 @@
 import type { EndpointFault } from "../core/answer-head.ts";
 import type { RequestHead } from "../core/http.ts";
 import type { RejectReason } from "../core/reject.ts";
-import type { TransparentRoute } from "../core/routes.ts";
+import type { PublicPath, RouteToBackend } from "../core/routes.ts";
 import type { NotReplayable } from "../recovery/replayable.ts";
 
 export type RequestEvent =
   | {
       readonly kind: "forwarded";
-      readonly route: TransparentRoute;
+      readonly route: PublicPath;
       readonly how: "initialize" | "session" | "sessionless" | "modern";
     }
-  | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: TransparentRoute | undefined }
+  | { readonly kind: "rejected"; readonly reason: RejectReason; readonly route: PublicPath | undefined }
   /** Should the backend lose the session, this request is not sent again. */
-  | { readonly kind: "not-replayable"; readonly reason: NotReplayable; readonly route: TransparentRoute }
+  | { readonly kind: "not-replayable"; readonly reason: NotReplayable; readonly route: RouteToBackend }
   /**
    * A backend was told something of its session that another session in its place will not be told: the session remembers too many
    * subscriptions, or too many bytes, or the store is away.
@@ -21,21 +21,21 @@ export type RequestEvent =
   | {
       readonly kind: "state-not-remembered";
       readonly reason: "subscriptions" | "bytes" | "unavailable";
-      readonly route: TransparentRoute;
+      readonly route: RouteToBackend;
     }
   | {
       readonly kind: "session-created";
-      readonly route: TransparentRoute;
+      readonly route: PublicPath;
       readonly tag: string;
       readonly endpoint: string;
     }
-  | { readonly kind: "session-ended"; readonly route: TransparentRoute; readonly tag: string }
+  | { readonly kind: "session-ended"; readonly route: PublicPath; readonly tag: string }
   /** Envoy ignored so many mode_overrides in a row (`missed`) that answers of this backend are sent whole from now on. */
-  | { readonly kind: "override-refused"; readonly route: TransparentRoute; readonly missed: number }
+  | { readonly kind: "override-refused"; readonly route: RouteToBackend; readonly missed: number }
   /** A backend's answer shows that its MCP endpoint is not where the configuration says. */
   | {
       readonly kind: "endpoint-doubtful";
-      readonly route: TransparentRoute;
+      readonly route: RouteToBackend;
       readonly method: string;
       readonly fault: EndpointFault;
     };

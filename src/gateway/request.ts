@@ -5,7 +5,7 @@ import { forward, watchedHeaders } from "../core/forward.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Reply, RequestHead, Verdict } from "../core/http.ts";
 import { answer, type Reject } from "../core/reject.ts";
-import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { RequestPolicy, RouteToBackend } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import { principalTag } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
@@ -16,7 +16,7 @@ import type { RequestScope } from "./scope.ts";
 
 export interface GatewayRequest {
   readonly kind: Exclude<RequestKind["kind"], "reject">;
-  readonly route: TransparentRoute;
+  readonly route: RouteToBackend;
   /** The query with its question mark, or "". */
   readonly query: string;
   readonly headers: HeaderFields;
@@ -95,7 +95,7 @@ const NONE: readonly string[] = [];
 
 /** A request that may be refused: its route is unknown until its head is accepted. */
 interface RefusedRequest extends Pick<GatewayRequest, "scope" | "observe"> {
-  readonly route: TransparentRoute | undefined;
+  readonly route: RouteToBackend | undefined;
 }
 
 /** Answers in place of the backend. */

@@ -9,7 +9,7 @@ import { isRedirect } from "../core/answer-head.ts";
 import { MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { ModeOverrideOutcome, Reply, ResponseHead, StreamedAnswer } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
-import type { TransparentRoute } from "../core/routes.ts";
+import type { RouteToBackend } from "../core/routes.ts";
 import { sessionTag } from "../sessions/id.ts";
 import type { Budget } from "./budget.ts";
 import type { Loss } from "./loss.ts";
@@ -60,7 +60,7 @@ export interface RecoveredAnswerDependencies {
   /** Bounds the bytes of answers to replayed requests. */
   readonly answers: Budget;
   /** Told when Envoy has ignored so many mode_overrides in a row that it is held to refuse them. */
-  readonly overrideRefused: (missed: number, route: TransparentRoute) => void;
+  readonly overrideRefused: (missed: number, route: RouteToBackend) => void;
 }
 
 const FIRST: RecoveredAnswer = { kind: "first" };

@@ -2,7 +2,7 @@
 import type { Labels } from "../core/classify-message.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { StateChangeAt } from "../core/mcp/session-state.ts";
-import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { RequestPolicy, RouteToBackend } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget, Holder, UsedUp } from "./budget.ts";
@@ -17,7 +17,7 @@ export interface SentMessage {
 
 /** A request that was sent into a session. */
 export interface SentRequest {
-  readonly route: TransparentRoute;
+  readonly route: RouteToBackend;
   /** The query with its question mark, or "". */
   readonly query: string;
   readonly headers: HeaderFields;

@@ -4,14 +4,14 @@ import { credentialHeaders } from "../backends/credentials.ts";
 import { assertNever } from "../core/assert-never.ts";
 import { COOKIE, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
-import type { TransparentRoute } from "../core/routes.ts";
+import type { RouteToBackend } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Recovery } from "./recover.ts";
 
 /** A request that has found its session parked. */
 export interface ParkedRequest {
-  readonly route: TransparentRoute;
+  readonly route: RouteToBackend;
   readonly headers: HeaderFields;
   readonly key: SessionKey;
   /** To the parked backend session. */
