@@ -1,12 +1,12 @@
 /** The set-ups that are compared: each an Envoy of its own, with or without a processor, before the same backend. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
 import { freePort, statusOf } from "../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../harness/redis.ts";
+import { temporaryDirectory } from "../harness/temporary.ts";
 import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { bare, undirected } from "./bootstraps.ts";
@@ -122,8 +122,8 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
   const grpcPort = await freePort();
   const httpPort = await freePort();
   const admin = `127.0.0.1:${await freePort()}`;
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-bench-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  // It goes with this process.
+  const directory = temporaryDirectory("bench").path;
   const configFile = join(directory, "mcp-router.yaml");
   writeFileSync(
     configFile,

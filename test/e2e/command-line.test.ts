@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { start, waitFor } from "../../harness/child.ts";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
+import { directoryOfTests } from "../support/directory.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const MAIN = join(ROOT, "src/main.ts");
@@ -17,12 +17,7 @@ routes:
   - { path: /mcp, backends: [one] }
 `;
 
-let directory: string;
-
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
-});
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const directory = directoryOfTests("command-line");
 
 function file(name: string, text: string): string {
   const path = join(directory, name);

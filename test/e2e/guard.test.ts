@@ -1,8 +1,8 @@
 /** admission.guard: Envoy bounds what opens something, ahead of tokens, and nothing else. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { directoryOfTests } from "../support/directory.ts";
 import { type Answer, callMessage, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
@@ -16,12 +16,11 @@ const GUARD = { perSecond: 1, burst: 10 } as const;
 const issuer = createIssuer(ISSUER, "mcp");
 const ada = { authorization: `Bearer ${issuer.token({ sub: "ada" })}` };
 
-let directory: string;
+const directory = directoryOfTests("guard");
 let server: TestServer;
 let stack: Stack;
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-guard-"));
   const jwks = { file: join(directory, "jwks.json") };
   writeFileSync(jwks.file, issuer.jwks);
   server = await startMcpServer("one");
@@ -41,7 +40,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await stack?.stop();
   await server?.close();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 const initialize = (headers: Record<string, string> = {}, path = PATH) =>

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startRedis } from "../../harness/redis.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { startFleet } from "../support/fleet.ts";
 import { callMessage, callTool, initializeMessage, messageOf, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -18,7 +18,7 @@ const issuer = createIssuer(ISSUER, "mcp");
 const forger = createIssuer(ISSUER, "mcp");
 const anHourAgo = Math.floor(Date.now() / 1000) - 3600;
 
-let directory: string;
+const directory = directoryOfTests("identity");
 let server: TestServer;
 let required: Stack;
 let optional: Stack;
@@ -35,7 +35,6 @@ function stackWith(identity: object, rewriteBootstrap?: (bootstrap: string) => s
 }
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-identity-"));
   writeFileSync(join(directory, "jwks.json"), issuer.jwks);
   server = await startMcpServer("one");
   [required, optional] = await Promise.all([stackWith({}), stackWith({ required: false })]);
@@ -45,7 +44,6 @@ afterAll(async () => {
   await required?.stop();
   await optional?.stop();
   await server?.close();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });

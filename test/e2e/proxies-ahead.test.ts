@@ -1,19 +1,19 @@
 /** What stands ahead of Envoy: nginx as it comes, balancers that check health, clients in HTTP/1.0, and what they say of a client. */
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generate } from "selfsigned";
 import { Agent, request } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { directoryOfTests } from "../support/directory.ts";
 import { callMessage, MCP_HEADERS, openResponse, post, send } from "../support/http.ts";
 import { NGINX_MISSING, type RunningNginx, startNginx } from "../support/nginx.ts";
 import { FIRST_EVENT, type PacedBackend, startPacedBackend } from "../support/paced.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
-const directory = mkdtempSync(join(tmpdir(), "mcp-router-proxies-"));
+const directory = directoryOfTests("proxies");
 const tls = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
 
 let backend: PacedBackend;
@@ -25,7 +25,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await backend?.close();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 const stackWith = (gateway: object) => startStack({ backends: { one: [backend.endpoint] }, config: { gateway } });

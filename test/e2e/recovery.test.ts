@@ -1,11 +1,11 @@
 /** A backend loses its sessions, and the client's next request just works. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import {
@@ -211,8 +211,8 @@ function homeOf(servers: readonly TestServer[]): [TestServer, TestServer[]] {
 
 /** The endpoints of the cluster `one` in a file that Envoy watches, as a control plane would tell it of them. */
 function membersFile(servers: readonly TestServer[]) {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-members-"));
-  const file = join(directory, "one.yaml");
+  const directory = temporaryDirectory("members");
+  const file = join(directory.path, "one.yaml");
   const write = (members: readonly TestServer[]) => {
     const lb_endpoints = members.map(({ port }) => ({
       endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } },
@@ -238,7 +238,7 @@ function membersFile(servers: readonly TestServer[]) {
       };
       return stringify(tree, PRINTED);
     },
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    remove: directory.remove,
   };
 }
 

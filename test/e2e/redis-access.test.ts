@@ -1,11 +1,11 @@
 /** How a router enters Redis: TLS, users, passwords, databases; and what it says where it is not let in. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generate } from "selfsigned";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { launchRouter, startFleet } from "../support/fleet.ts";
 import { callTool, openSession } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -17,7 +17,7 @@ const WRONG_PASSWORD = "wr0ng-passw0rd";
 /** What the server's certificate names, and 127.0.0.1 beside it or not. */
 const SERVER_NAME = "redis.test";
 
-const directory = mkdtempSync(join(tmpdir(), "mcp-router-access-"));
+const directory = directoryOfTests("access");
 let backend: TestServer;
 /** Lets in a user with a password. */
 let guarded: RunningRedis;
@@ -51,7 +51,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await Promise.all([guarded?.stop(), encrypted?.stop(), mutual?.stop(), backend?.close()]);
-  rmSync(directory, { recursive: true, force: true });
 });
 
 let owner = new AsyncDisposableStack();

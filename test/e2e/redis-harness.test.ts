@@ -1,12 +1,12 @@
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ConnectionOptions, connect } from "node:tls";
 import { generate } from "selfsigned";
 import { afterEach, expect, test, vi } from "vitest";
 import { redisServerPath, startRedis, startRedisCluster, startSentinel } from "../../harness/redis.ts";
 import { command } from "../../harness/resp.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 
 let owner = new AsyncDisposableStack();
 
@@ -16,9 +16,8 @@ afterEach(async () => {
 });
 
 test("REDIS_SERVER comes before a redis-server on PATH", () => {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
+  const directory = owner.use(temporaryDirectory("path")).path;
   const onPath = join(directory, "redis-server");
-  owner.defer(() => rmSync(directory, { recursive: true }));
   owner.defer(() => void vi.unstubAllEnvs());
   writeFileSync(onPath, "", { mode: 0o755 });
   vi.stubEnv("PATH", directory);

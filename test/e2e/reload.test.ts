@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { accepts, freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { serve } from "../../src/serve.ts";
 import { initializeMessage, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -72,7 +72,8 @@ test("a changed file is taken while serving; a bad one keeps the last good one a
 
 /** A configuration of its own, and the ports that serving it takes. */
 async function ownConfig() {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
+  const { path: directory, remove } = temporaryDirectory("reload");
+  onTestFinished(remove);
   const [grpc, http] = [await freePort(), await freePort()];
   const file = join(directory, "mcp-router.yaml");
   const text = stringify({
@@ -83,11 +84,11 @@ async function ownConfig() {
     routes: [{ path: "/mcp", backends: ["server"] }],
   });
   writeFileSync(file, text);
-  return { file, text, grpc, http, remove: () => rmSync(directory, { recursive: true }) };
+  return { file, text, grpc, http };
 }
 
 test("where the file cannot be watched, the router serves, reloads when told to, and stops", async () => {
-  const { file, text, grpc, http, remove } = await ownConfig();
+  const { file, text, grpc, http } = await ownConfig();
   exhausted.now = true;
   const router = await serve(file, {}).finally(() => {
     exhausted.now = false;
@@ -101,17 +102,14 @@ test("where the file cannot be watched, the router serves, reloads when told to,
 
   expect(await router.stop()).toBe(true);
   expect(await Promise.all([accepts(grpc), accepts(http)])).toEqual([false, false]);
-  remove();
 });
 
 test("a start that fails leaves nothing running", async () => {
-  const { file, grpc, http, remove } = await ownConfig();
+  const { file, grpc, http } = await ownConfig();
   const first = await ownConfig();
   const other = await serve(first.file, {});
   writeFileSync(file, readFileSync(file, "utf8").replace(`:${grpc}`, `:${first.grpc}`));
   await expect(serve(file, {})).rejects.toThrow(`cannot listen on 127.0.0.1:${first.grpc}`);
   expect(await accepts(http)).toBe(false);
   await other.stop();
-  first.remove();
-  remove();
 });

@@ -1,15 +1,15 @@
 import { promises as dns } from "node:dns";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { start, waitFor } from "../../harness/child.ts";
 import { freePort } from "../../harness/ports.ts";
 import { createExtProcServer, type ExtProcServer } from "../../src/ext-proc/server.ts";
 import type { Exchange } from "../../src/gateway/exchange.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { callTool, openSession } from "../support/http.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
 import { startStack } from "../support/stack.ts";
@@ -26,12 +26,7 @@ const definition = loadSync(["envoy/service/ext_proc/v3/external_processor.proto
 const services = grpc.loadPackageDefinition(definition) as any;
 const BODY_LIMIT = 64 * 1024;
 
-let directory: string;
-
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
-});
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const directory = directoryOfTests("server");
 
 const idle: Exchange = {
   closed: () => undefined,

@@ -1,13 +1,13 @@
 /** The router's process lives on, whatever a library rejects or a peer does; and what nobody took at all ends no more than it must. */
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { openSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { type Child, start } from "../../harness/child.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { metricIn, metricsAt } from "../support/metrics.ts";
 import { MAIN, untilReady } from "../support/router.ts";
 
@@ -18,8 +18,7 @@ let owner: AsyncDisposableStack;
 let directory: string;
 beforeEach(() => {
   owner = new AsyncDisposableStack();
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-untaken-"));
-  owner.defer(() => rmSync(directory, { recursive: true, force: true }));
+  directory = owner.use(temporaryDirectory("untaken")).path;
 });
 afterEach(() => owner.disposeAsync());
 

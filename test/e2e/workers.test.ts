@@ -1,11 +1,11 @@
 /** One router of several processes: they share Redis and Envoy spreads requests over them. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { start, waitFor } from "../../harness/child.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { callTool, openSession } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { metricIn, metricsAt } from "../support/metrics.ts";
@@ -17,13 +17,12 @@ const WORKERS = 2;
 /** For what takes well under a second on a machine with nothing else to do. */
 const PATIENCE = { timeout: 60_000 };
 
-let directory: string;
+const directory = directoryOfTests("workers");
 let redis: RunningRedis;
 let server: TestServer;
 let stack: Stack;
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-workers-"));
   redis = await startRedis();
   server = await startMcpServer("one");
   stack = await startStack({
@@ -41,7 +40,6 @@ afterAll(async () => {
   await stack?.stop();
   await server?.close();
   await redis?.stop();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 /** Process ids of the workers that serve a configuration. */

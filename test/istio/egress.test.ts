@@ -1,27 +1,25 @@
 /** istio.router: the port of egress is the router's alone, by the certificates of the mesh. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { request } from "node:https";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hasIstiod, joinMesh } from "../../harness/istiod.ts";
 import { ISTIO_MODES, type IstioMode } from "../../src/envoy-config/istio/mesh.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { callTool, initializeMessage, MCP_HEADERS, openSession, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { EGRESS_SERVICE, type Mesh, startMesh } from "../support/mesh.ts";
 
 const ROUTER = "mcp/mcp-router";
 
+const folder = directoryOfTests("account");
 let server: TestServer;
-let folder: string;
 
 beforeAll(async () => {
   server = await startMcpServer("one");
-  folder = mkdtempSync(join(tmpdir(), "mcp-router-account-"));
 });
 afterAll(async () => {
   await server?.close();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 /** A mesh of whose accounts the test has the certificate of one. */

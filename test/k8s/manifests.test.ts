@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { validateBootstrap } from "../../harness/envoy.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
@@ -24,14 +24,14 @@ if (!hasValidators)
 
 /** What a strict API server would refuse of it: native kinds, those of Istio and of the Gateway API. */
 function schemaErrors(manifests: string): string {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-manifests-"));
+  const { path: directory, remove } = temporaryDirectory("manifests");
   try {
     writeFileSync(join(directory, "manifests.yaml"), manifests);
     const command = [directory, "--local-crds", join(TOOLS, "crds"), "--version", "1.30"];
     const { status, stdout, stderr } = spawnSync(join(TOOLS, "kubectl-validate"), command, { encoding: "utf8" });
     return status === 0 ? "" : stdout + stderr;
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    remove();
   }
 }
 

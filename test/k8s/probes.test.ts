@@ -1,6 +1,5 @@
 /** What the kubelet makes of a router by the probes of its Deployment. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { credentials, makeClientConstructor } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -8,6 +7,7 @@ import { parse, stringify } from "yaml";
 import type { Child } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
+import { directoryOfTests } from "../support/directory.ts";
 import { metricIn, metricsAt } from "../support/metrics.ts";
 import { startRouter } from "../support/router.ts";
 import { manifestsOf, pick, render } from "./render.ts";
@@ -16,14 +16,13 @@ const manifests = manifestsOf(render("base"));
 const [container] = pick(manifests, "Deployment", "mcp-router").spec.template.spec.containers;
 const shipped = parse(pick(manifests, "ConfigMap", "mcp-router").data?.["mcp-router.yaml"] ?? "");
 
-let directory: string;
+const directory = directoryOfTests("probes");
 let router: Child;
 let redisPort: number;
 /** Where the ports of the container are here. */
 const ports = new Map<string | number, number>();
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-probes-"));
   redisPort = await freePort();
   for (const { name, containerPort } of container.ports) {
     const port = await freePort();
@@ -45,7 +44,6 @@ beforeAll(async () => {
 afterAll(async () => {
   router?.signal("SIGCONT");
   await router?.stop();
-  rmSync(directory, { recursive: true, force: true });
 });
 
 /** One try of a probe, as the kubelet makes it. Its default is a second. */

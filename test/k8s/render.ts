@@ -1,9 +1,9 @@
 /** The manifests as `kubectl kustomize` renders them. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const KUBECTL = join(ROOT, ".tools/kubectl/bin/kubectl");
@@ -28,7 +28,7 @@ export function render(directory: string): string {
 
 /** A directory of one's own beside k8s/, which its kustomization calls `../k8s`. */
 export function renderOwn(files: Readonly<Record<string, string>>): string {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-overlay-"));
+  const { path: directory, remove } = temporaryDirectory("overlay");
   try {
     symlinkSync(join(ROOT, "k8s"), join(directory, "k8s"));
     const own = join(directory, "own");
@@ -36,7 +36,7 @@ export function renderOwn(files: Readonly<Record<string, string>>): string {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(own, name), text);
     return renderDirectory(own);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    remove();
   }
 }
 

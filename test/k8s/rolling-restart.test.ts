@@ -2,8 +2,7 @@
  * A rolling restart as the manifests have it: the Deployment's own pause and grace, the Service's name resolved by DNS that
  * repeats itself for as long as CoreDNS does by default, Envoy's bootstrap as it is made from the same configuration.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -12,6 +11,7 @@ import type { Child } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { PRINTED } from "../../src/envoy-config/proto-json.ts";
@@ -54,8 +54,7 @@ let publish: (pods: readonly Pod[]) => void;
 let pods: Pod[];
 
 beforeAll(async () => {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-pods-"));
-  started.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = started.use(temporaryDirectory("pods")).path;
   servers = await Promise.all(["a", "b"].map((name) => startMcpServer(name, { record: false })));
   for (const server of servers) started.defer(() => server.close());
   const redis = await startRedis();

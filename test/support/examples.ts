@@ -1,9 +1,9 @@
 /** Configurations that are written for others, run as they are but for their addresses: free ports of loopback. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { serve } from "../../src/serve.ts";
 
 export interface Example {
@@ -36,12 +36,11 @@ export async function runExample({ config, bootstrap, servers, ports, adminPort 
       .replaceAll("0.0.0.0", "127.0.0.1")
       .replaceAll(/(?<=(?:127\.0\.0\.1:|port_value: |portValue: ))\d+/g, (written) => String(port(Number(written))));
 
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-example-"));
-  const configFile = join(directory, "mcp-router.yaml");
-  writeFileSync(configFile, onLoopback(config));
   // Taken down in reverse: Envoy before the router, which it would miss.
   const started = new AsyncDisposableStack();
-  started.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = started.use(temporaryDirectory("example")).path;
+  const configFile = join(directory, "mcp-router.yaml");
+  writeFileSync(configFile, onLoopback(config));
   try {
     const router = await serve(configFile, { LOG_LEVEL: "error" });
     started.defer(async () => void (await router.stop()));

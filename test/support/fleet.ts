@@ -1,11 +1,11 @@
 /** Several routers, each a process of its own as users run them, and one Envoy that balances over them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import type { Child } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { startRouter, untilReady } from "./router.ts";
@@ -79,8 +79,7 @@ export async function launchRouter(
 
 /** Writes the configurations of routers that will share one Envoy. The stack ends those that run then. */
 async function layOut(size: number, sections: Sections, started: AsyncDisposableStack) {
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-fleet-"));
-  started.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = started.use(temporaryDirectory("fleet")).path;
   const port = await freePort();
   const admin = `127.0.0.1:${await freePort()}`;
   const common = {

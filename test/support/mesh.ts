@@ -1,12 +1,12 @@
 /** The gateway in a mesh for a test: Istio's own control plane, an Envoy that it configures, and the router as a process. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import { start } from "../../harness/child.ts";
 import type { RunningEnvoy } from "../../harness/envoy.ts";
 import { type Account, hasIstiod, type Istiod, joinMesh, startIstiod } from "../../harness/istiod.ts";
 import { freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import type { IstioMode } from "../../src/envoy-config/istio/mesh.ts";
 import { POD_ANNOTATION } from "../../src/envoy-config/istio.ts";
 import { PRINTED } from "../../src/envoy-config/proto-json.ts";
@@ -63,8 +63,7 @@ export async function startMesh(mode: IstioMode, options: MeshOptions): Promise<
   const [port = 0, egressPort = 0, grpc = 0, http = 0, servicePort = 0, egressServicePort = 0] = ports;
   const started = new AsyncDisposableStack();
   try {
-    const directory = mkdtempSync(join(tmpdir(), "mcp-router-mesh-"));
-    started.defer(() => rmSync(directory, { recursive: true, force: true }));
+    const directory = started.use(temporaryDirectory("mesh")).path;
     const write = (name: string, text: string) => {
       writeFileSync(join(directory, name), text);
       return join(directory, name);

@@ -1,10 +1,10 @@
 /** The real nginx ahead of Envoy, as many people run it: NGINX, or the one on PATH. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { start } from "../../harness/child.ts";
 import { accepts, freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 
 /** Debian has it in /usr/sbin, which is not on everybody's PATH. */
 const PROGRAM = [process.env.NGINX ?? "nginx", "/usr/sbin/nginx"].find(
@@ -30,7 +30,7 @@ export interface RunningNginx {
  */
 export async function startNginx(location: string, tls?: { cert: string; key: string }): Promise<RunningNginx> {
   if (PROGRAM === undefined) throw new Error("there is no nginx");
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-nginx-"));
+  const { path: directory, remove } = temporaryDirectory("nginx");
   mkdirSync(join(directory, "logs"));
   const port = await freePort();
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
@@ -46,7 +46,7 @@ http { access_log off; ${temporary.join(" ")}
   const child = start("nginx", PROGRAM, ["-p", directory, "-c", join(directory, "nginx.conf"), "-e", "stderr"]);
   const stop = async () => {
     await child.stop();
-    rmSync(directory, { recursive: true, force: true });
+    remove();
   };
   const ended = child.exited.then((code) => {
     throw new Error(`nginx ended with ${code}: ${child.output()}`);

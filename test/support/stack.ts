@@ -1,11 +1,11 @@
 /** The whole gateway for a test: the router in this process (so that coverage counts) and a real Envoy beside it. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { type AccessEntry, createAccessLog } from "../../harness/access-log.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { type Router, serve } from "../../src/serve.ts";
@@ -41,7 +41,9 @@ export interface StackOptions {
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { backends, routes, config = {}, rewriteBootstrap = (text: string) => text, concurrency = 1 } = options;
   const [port, egressPort, grpcPort, httpPort, adminPort] = await Promise.all(Array.from({ length: 5 }, freePort));
-  const directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
+  // Taken down in reverse: Envoy before the router, which it would miss.
+  const started = new AsyncDisposableStack();
+  const directory = started.use(temporaryDirectory("stack")).path;
   const configFile = join(directory, "mcp-router.yaml");
   const admin = `127.0.0.1:${adminPort}`;
   const sections = {
@@ -61,9 +63,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   writeFileSync(configFile, stringify(merge(sections, config)));
 
   const accessLog = createAccessLog();
-  // Taken down in reverse: Envoy before the router, which it would miss.
-  const started = new AsyncDisposableStack();
-  started.defer(() => rmSync(directory, { recursive: true, force: true }));
   try {
     const router = await serve(configFile, {});
     started.defer(async () => void (await router.stop()));

@@ -1,16 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { missingFiles } from "../../../src/config/files.ts";
 import { readConfigText } from "../../../src/config/read.ts";
+import { directoryOfTests } from "../../support/directory.ts";
 
-let directory: string;
+const directory = directoryOfTests("files");
 beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-files-"));
   writeFileSync(join(directory, "there"), "x");
 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 function look(over: object) {
   const base = { backends: { one: { endpoints: ["h:1"] } }, routes: [{ path: "/mcp", backends: ["one"] }] };

@@ -1,15 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ConfigError, readConfig } from "../../../src/config/read.ts";
+import { directoryOfTests } from "../../support/directory.ts";
 
-let directory: string;
-
-beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
-});
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const directory = directoryOfTests("read");
 
 async function refusal(file: string): Promise<unknown> {
   return readConfig(file).then(

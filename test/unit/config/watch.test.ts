@@ -1,8 +1,8 @@
 import { EventEmitter } from "node:events";
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type TemporaryDirectory, temporaryDirectory } from "../../../harness/temporary.ts";
 import { type Watcher, watchFile } from "../../../src/config/watch.ts";
 
 /** What stands in for Node's own while a test needs it to fail, or to happen at a moment of the test's choice. */
@@ -25,15 +25,15 @@ vi.mock("node:fs/promises", async (original) => {
 /** vitest's own second is too short for a busy machine. */
 const UNHURRIED = { timeout: 20_000 };
 
-let mount: string;
+let mount: TemporaryDirectory;
 let folder: string;
 let file: string;
 let told: string[];
 const watchers: Watcher[] = [];
 
 beforeEach(() => {
-  mount = mkdtempSync(join(tmpdir(), "mcp-router-test-"));
-  folder = join(mount, "config");
+  mount = temporaryDirectory("watch");
+  folder = join(mount.path, "config");
   file = join(folder, "mcp-router.yaml");
   mkdirSync(folder);
   writeFileSync(file, "one");
@@ -45,7 +45,7 @@ afterEach(() => {
   inPlaceOf.watch = undefined;
   inPlaceOf.readFile = undefined;
   vi.useRealTimers();
-  rmSync(mount, { recursive: true, force: true });
+  mount.remove();
 });
 
 /** Never by polling, unless the test says so: the events have to do. */
