@@ -4,6 +4,7 @@ import { type Lease, type Ledger, RESERVATION_MS } from "../../../src/admission/
 import { memoryLedger } from "../../../src/admission/memory.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { UNAVAILABLE, unavailable } from "../../support/unavailable.ts";
 
 const LIFE_MS = 600_000;
 const ANY_NUMBER: AdmissionCaps = {
@@ -17,7 +18,6 @@ const ANY_NUMBER: AdmissionCaps = {
 const committed = { kind: "committed" };
 const left = { kind: "left" };
 const released = { kind: "released" };
-const unavailable = { kind: "unavailable" } as const;
 
 /** Admission by a memory ledger whose clock stands still, parts of which can be made to fail. */
 function open(over: (ledger: Ledger) => Partial<Ledger> = () => ({})) {
@@ -261,18 +261,18 @@ describe("initializes that wait for one backend", () => {
 
 describe("while the ledger is away", () => {
   test("nothing is reserved", async () => {
-    const { reserve } = open(() => ({ hold: async () => unavailable }));
-    expect(await reserve()).toEqual(unavailable);
+    const { reserve } = open(() => ({ hold: unavailable }));
+    expect(await reserve()).toEqual(UNAVAILABLE);
   });
 
   test("nothing is committed, and the slot is taken until there is no session", async () => {
     let away = false;
     const { slot, live } = open((ledger) => ({
-      hold: async (...args) => (away ? unavailable : ledger.hold(...args)),
+      hold: async (...args) => (away ? UNAVAILABLE : ledger.hold(...args)),
     }));
     const one = await slot();
     away = true;
-    expect(await one.commit(LIFE_MS)).toEqual(unavailable);
+    expect(await one.commit(LIFE_MS)).toEqual(UNAVAILABLE);
     expect(await live()).toBe(1);
     expect(await one.commit(LIFE_MS)).toEqual(left);
     one.release();
@@ -280,7 +280,7 @@ describe("while the ledger is away", () => {
   });
 
   test("what cannot be released lapses", async () => {
-    const { slot, live, advance } = open(() => ({ release: async () => unavailable }));
+    const { slot, live, advance } = open(() => ({ release: unavailable }));
     (await slot()).release();
     expect(await live()).toBe(1);
     advance(RESERVATION_MS);

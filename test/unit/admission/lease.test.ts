@@ -5,10 +5,10 @@ import { memoryLedger } from "../../../src/admission/memory.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 
 const LEASE_MS = 1_000;
 const extended = { kind: "extended" };
-const unavailable = async () => ({ kind: "unavailable" }) as const;
 
 /** A session without a lease, on a clock that stands still. */
 async function open(over: { readonly ledger?: Partial<Ledger>; readonly store?: Partial<SessionStore> } = {}) {

@@ -5,6 +5,7 @@ import { type ParkingEvent, parkingLedger } from "../../../src/admission/parking
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, isParked, type SessionStore } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 
 const LIFE_MS = 60_000;
 const IDLE_MS = 10_000;
@@ -114,7 +115,7 @@ describe("a session whose slot went to another", () => {
 
   test("goes on at its backend while the store is away, and is swept when it would have run out", async () => {
     const { begin, takeItsSlot, advance, ledger, told } = open({
-      store: () => ({ park: async () => ({ kind: "unavailable" }) }),
+      store: () => ({ park: unavailable }),
     });
     const lease = await begin("one");
     advance(IDLE_MS);

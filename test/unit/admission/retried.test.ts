@@ -4,8 +4,7 @@ import { memoryLedger } from "../../../src/admission/memory.ts";
 import { retriedReleases } from "../../../src/admission/retried.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../../src/sessions/store.ts";
-
-const unavailable = { kind: "unavailable" } as const;
+import { UNAVAILABLE } from "../../support/unavailable.ts";
 
 /** A ledger that can go away for releases. */
 function open() {
@@ -13,7 +12,7 @@ function open() {
   let away = false;
   const ledger = retriedReleases({
     ...memory,
-    release: async (...args) => (away ? unavailable : memory.release(...args)),
+    release: async (...args) => (away ? UNAVAILABLE : memory.release(...args)),
   });
   const lease: Lease = { key: sessionKey(mintSessionId()), principal: ANONYMOUS };
   return { memory, ledger, lease, goAway: (yes: boolean) => (away = yes) };
@@ -23,8 +22,8 @@ test("a release that could not be done is done by the next sweep", async () => {
   const { memory, ledger, lease, goAway } = open();
   await ledger.hold(lease, 1_000, NO_CAPS, "waiting");
   goAway(true);
-  expect(await ledger.release(lease)).toEqual(unavailable);
-  expect(await ledger.expired(10)).toEqual(unavailable);
+  expect(await ledger.release(lease)).toEqual(UNAVAILABLE);
+  expect(await ledger.expired(10)).toEqual(UNAVAILABLE);
   expect(memory.size.live).toBe(1);
   goAway(false);
   expect(await ledger.expired(10)).toEqual({ kind: "expired", leases: [] });

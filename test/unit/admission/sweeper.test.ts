@@ -6,13 +6,13 @@ import { createSessionEnder, type EndEvent } from "../../../src/backends/end.ts"
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Binding, REAP_GRACE_MS, type SessionStore, touchSlack } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 import { BACKEND } from "../core/policy.ts";
 import { answerWith } from "../recovery/answers.ts";
 
 const LIFESPAN = { idle: 8_000, lifetime: 60_000, unused: 60_000 };
 const LIFE_MS = LIFESPAN.idle + touchSlack(LIFESPAN);
 const INTERVAL_MS = 1_000;
-const unavailable = async () => ({ kind: "unavailable" }) as const;
 
 interface Over {
   readonly ledger?: (ledger: Ledger) => Partial<Ledger>;

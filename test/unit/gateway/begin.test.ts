@@ -5,6 +5,7 @@ import { createBegin } from "../../../src/gateway/begin.ts";
 import type { GatewayRequest } from "../../../src/gateway/request.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import type { SessionStore } from "../../../src/sessions/store.ts";
+import { UNAVAILABLE, unavailable } from "../../support/unavailable.ts";
 import { fields } from "../core/fields.ts";
 import { answerHead, LIFESPAN } from "./open.ts";
 import { gatewayRequest, observed } from "./requests.ts";
@@ -107,7 +108,7 @@ describe("an initialize that has none", () => {
   });
 
   test("is refused while the ledger is away", async () => {
-    const { send, events } = open({ reserved: { kind: "unavailable" } });
+    const { send, events } = open({ reserved: UNAVAILABLE });
     expect(sent(await send()).verdict).toMatchObject({ kind: "reply", status: 503 });
     expect(events).toMatchObject([{ kind: "rejected", reason: "store-unavailable" }]);
   });
@@ -172,7 +173,7 @@ describe("the answer to an initialize", () => {
   });
 
   test.each<[string, Options, string[]]>([
-    ["cannot be stored", { store: { create: async () => ({ kind: "unavailable" }) } }, ["left", "released"]],
+    ["cannot be stored", { store: { create: unavailable } }, ["left", "released"]],
     ["has lost its slot", { commit: EXHAUSTED }, [`committed for ${LIFESPAN.unused}`, "left", "released"]],
   ])("whose session %s is refused, and all is given back", async (_, options, expected) => {
     const { send, fate, store, abandoned } = open({ request: { headers: fields({ ":method": "POST" }) }, ...options });

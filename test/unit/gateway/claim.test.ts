@@ -7,11 +7,10 @@ import type { GatewayRequest } from "../../../src/gateway/request.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { type Session, type SessionStore, touchDueAfter } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 import { POLICY } from "../core/policy.ts";
 import { BINDING, LIFESPAN } from "./open.ts";
 import { gatewayRequest } from "./requests.ts";
-
-const unavailable = async () => ({ kind: "unavailable" }) as const;
 
 /** A store with one session in it, touched just now, and claims on it. */
 async function open(over: Partial<SessionStore> = {}, session: Partial<Session> = {}) {

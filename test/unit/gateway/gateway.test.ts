@@ -6,6 +6,7 @@ import type { Identity } from "../../../src/core/identity.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { mintSessionId, parseSessionId, principalDigest, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 import { claims as claimsOf } from "../core/claims.ts";
 import { fields } from "../core/fields.ts";
 import { BACKEND } from "../core/policy.ts";
@@ -13,7 +14,6 @@ import { LIFESPAN, type OpenOptions, openGateway } from "./open.ts";
 
 /** The rest of an answer's head, where the backend gave it. */
 const ANSWER = { flags: 0, endOfStream: false };
-const unavailable = async () => ({ kind: "unavailable" }) as const;
 const unknown = async () => ({ kind: "unknown" }) as const;
 const call = '{"jsonrpc":"2.0","id":"x","method":"tools/list"}';
 const initialize =

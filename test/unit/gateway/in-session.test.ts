@@ -10,6 +10,7 @@ import { createReplayableRequests, type SentMessage } from "../../../src/recover
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, MAX_STATE_BYTES, NO_STATE, type SessionStore } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 import { BACKEND, POLICY, ROUTE } from "../core/policy.ts";
 import { answerHead, BINDING } from "./open.ts";
 import { gatewayRequest, observed } from "./requests.ts";
@@ -208,7 +209,7 @@ describe("what a backend is told of its session is remembered", () => {
   });
 
   test("and so is what a store that is away does not remember", async () => {
-    const store = { remember: async () => ({ kind: "unavailable" as const }) };
+    const store = { remember: unavailable };
     const { send, events } = await open({ store });
     expect(await send(changing).answer.head(status("200"))).toEqual({ kind: "continue" });
     expect(events).toContainEqual({ kind: "state-not-remembered", reason: "unavailable", route: ROUTE });

@@ -7,6 +7,7 @@ import type { RecoveredAnswer } from "../../../src/recovery/recovered-answer.ts"
 import type { SentMessage, SentRequest, UsedSession } from "../../../src/recovery/replayable.ts";
 import { mintSessionId } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 import { fields } from "../core/fields.ts";
 import { BACKEND, POLICY, ROUTE } from "../core/policy.ts";
 import { answerHead, BINDING, openGateway } from "./open.ts";
@@ -252,8 +253,7 @@ describe("a GET that says what its client heard last", () => {
   });
 
   test("goes on without it where the store could not remember the one before", async () => {
-    const remember = async () => ({ kind: "unavailable" }) as const;
-    const { listen } = await recovered(1, { store: { remember } });
+    const { listen } = await recovered(1, { store: { remember: unavailable } });
     const { exchange } = await listen();
     exchange.responseHeaders(STREAM);
     expect((await listen()).verdict).toMatchObject(beginsAnew);

@@ -4,6 +4,7 @@ import type { Header } from "../../../src/core/http.ts";
 import { memoryLocks } from "../../../src/locks/memory.ts";
 import { sessionTag } from "../../../src/sessions/id.ts";
 import { parkedBinding } from "../../../src/sessions/store.ts";
+import { unavailable } from "../../support/unavailable.ts";
 import type { Answer, Handler } from "../backends/listener.ts";
 import { BACKEND } from "../core/policy.ts";
 import {
@@ -20,7 +21,6 @@ import {
   STEPS,
   silent,
   USED,
-  unavailable,
 } from "./router.ts";
 
 describe("a lost session", () => {

@@ -127,7 +127,6 @@ export async function open({
 }
 
 export const STEPS = ["initialize", "notifications/initialized"];
-export const unavailable = async () => ({ kind: "unavailable" }) as const;
 
 export function rpcError(status: number, code: number, message: string): Answer {
   return { status, body: JSON.stringify({ jsonrpc: "2.0", id: "mcp-router", error: { code, message } }) };

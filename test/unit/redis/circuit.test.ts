@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createRedisCircuit, type RedisEvent } from "../../../src/redis/circuit.ts";
+import { UNAVAILABLE } from "../../support/unavailable.ts";
 
 const TIMEOUT_MS = 1_000;
 
@@ -13,16 +14,14 @@ function opened() {
   return { circuit, events, fail, refuse };
 }
 
-const unavailable = { kind: "unavailable" };
-
 test("what an operation gives goes through", async () => {
   expect(await opened().circuit.run("find", async () => ({ kind: "found" }))).toEqual({ kind: "found" });
 });
 
 test("an operation that fails is unavailable, and after three in a row none is tried", async () => {
   const { circuit, events, fail } = opened();
-  for (let n = 0; n < 3; n++) expect(await fail("read ECONNRESET")).toEqual(unavailable);
-  expect(await circuit.run("find", () => Promise.reject(new Error("tried")))).toEqual(unavailable);
+  for (let n = 0; n < 3; n++) expect(await fail("read ECONNRESET")).toEqual(UNAVAILABLE);
+  expect(await circuit.run("find", () => Promise.reject(new Error("tried")))).toEqual(UNAVAILABLE);
   expect(events).toEqual(["failed", "failed", "failed", "down"]);
 });
 
@@ -31,7 +30,7 @@ describe("an error that Redis answers", () => {
     "to one command stops no others: %s",
     async (message) => {
       const { circuit, events, fail } = opened();
-      for (let n = 0; n < 10; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
+      for (let n = 0; n < 10; n++) expect(await fail(message, "ReplyError")).toEqual(UNAVAILABLE);
       expect(await circuit.run("find", async () => "tried")).toBe("tried");
       expect(events).not.toContain("down");
       expect(events).toContain("refused");
@@ -60,8 +59,8 @@ describe("an error that Redis answers", () => {
     "ERR Error running script (call to f_65fd): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
   ])("to whatever it is asked counts as its absence: %s", async (message) => {
     const { circuit, events, fail } = opened();
-    for (let n = 0; n < 3; n++) expect(await fail(message, "ReplyError")).toEqual(unavailable);
-    expect(await circuit.run("find", async () => "tried")).toEqual(unavailable);
+    for (let n = 0; n < 3; n++) expect(await fail(message, "ReplyError")).toEqual(UNAVAILABLE);
+    expect(await circuit.run("find", async () => "tried")).toEqual(UNAVAILABLE);
     expect(events.at(-1)).toBe("down");
   });
 });
@@ -77,7 +76,7 @@ describe("in time", () => {
     await vi.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
     expect(events).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(await outcome).toEqual(unavailable);
+    expect(await outcome).toEqual(UNAVAILABLE);
     // Nobody waits for it: were it not taken, the process would end by it.
     reject(new Error("Connection is closed."));
     await vi.advanceTimersByTimeAsync(TIMEOUT_MS);
