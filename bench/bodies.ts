@@ -40,6 +40,8 @@ interface Given {
 type Shape = (size: number) => { readonly text: string; readonly headers?: Readonly<Record<string, string>> };
 
 const VERSION = "io.modelcontextprotocol/protocolVersion";
+/** Found out in its last character only, after an escape where names of the envelope part. */
+const ALMOST_VERSION = VERSION.replace("/p", "/\\u0070").replace(/n$/, "m");
 const MODERN = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call" };
 
 /** As most large ones are: records with texts and numbers in them. */
@@ -83,6 +85,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   "our own keys": (size) => call(`${fill('"name":"x",', size)}"z":1`),
   "our own keys, escaped": (size) => call(`${fill('"n\\u0061me":"x",', size)}"z":1`),
   "our own keys in other case": (size) => call(`${fill('"Name":"x",', size)}"z":1`),
+  "our own keys of a message in other case": (size) => message(`"method":"m",${fill('"Method":"x",', size)}"z":1`),
   ids: (size) => message(`"method":"m",${fill('"id":1,', size)}"z":1`),
   "keys of U+0000": (size) => call(`${fill('"name\\u0000":1,', size)}"z":1`),
   "one key": (size) => call(`"${fill("k", size)}":1`),
@@ -100,6 +103,8 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   "a long version in _meta": (size) => call(`"name":"x","_meta":{"${VERSION}":"${fill("\\u0061", size)}"}`),
   "many keys in _meta": (size) => call(`"_meta":{${fill('"k":1,', size)}"z":1}`),
   "escaped keys in _meta": (size) => call(`"_meta":{${fill('"io.modelcontextprotocol/\\u0061":1,', size)}"z":1}`),
+  "keys in _meta that are almost ours, escaped": (size) =>
+    call(`"_meta":{${fill(`"${ALMOST_VERSION}":1,`, size)}"z":1}`),
   "a name in Mcp-Name, in base64": (size) => ({
     ...call(
       `"name":"x","a":"${fill("x", size)}","_meta":{"${VERSION}":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`,

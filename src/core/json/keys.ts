@@ -4,8 +4,6 @@ import * as ascii from "./bytes.ts";
 
 const { BACKSLASH, LETTER_U, QUOTE, ZERO } = ascii;
 
-/** In ASCII the two cases of a letter differ in this bit. */
-const CASE_BIT = 0x20;
 /** Stands for a character that is in no name. */
 const FOREIGN = 0xffff;
 /** Letters beyond ASCII that fold into it (Unicode CaseFolding.txt): the long s, and the Kelvin sign. */
@@ -73,13 +71,13 @@ export class Keys {
     // A character takes at least one byte.
     if (group === undefined || end - start - 2 < group.shortest) return -1;
     const last = end - 1;
-    const through = along(bytes, start + 1, last, group.prefix);
+    const through = along(bytes, start + 1, group.prefix);
     if (through < 0) return -1;
     const { rests } = group;
     if (rests.length === 0) return placeOf(bytes, last, through, group.place);
     for (let i = 0; i < rests.length; i++) {
       const { text, place } = rests[i] ?? NO_REST;
-      const done = along(bytes, through >>> 1, last, text);
+      const done = along(bytes, through >>> 1, text);
       const found = done < 0 ? -1 : placeOf(bytes, last, done | (through & IN_OTHER_CASE), place);
       if (found !== -1) return found;
     }
@@ -132,56 +130,44 @@ const IN_OTHER_CASE = 1;
  * Twice the position behind `text` (ASCII), where it stands at `start`, plus IN_OTHER_CASE where letters of it are in another
  * case; -1 where it does not stand there. Decodes no more than is alike.
  */
-function along(bytes: Buffer, start: number, end: number, text: readonly number[]): number {
-  let differences = 0;
-  for (let i = 0; i < text.length; i++) {
-    // No name has a quote, so this does not pass the end.
-    const byte = bytes[start + i] ?? QUOTE;
-    const difference = byte ^ (text[i] ?? QUOTE);
-    if (difference !== 0 && (difference !== CASE_BIT || !isLetter(byte)))
-      return byte < 0x80 && byte !== BACKSLASH ? -1 : alongDecoded(bytes, start, end, text, i, differences);
-    differences |= difference;
-  }
-  return (start + text.length) * 2 + (differences === 0 ? 0 : IN_OTHER_CASE);
-}
-
-/** Bytes of an escape with LETTER_U. */
-const UNICODE_ESCAPE = 6;
-
-/** Goes on for `along` at character `from` of `text`, where the key has an escape or a character beyond ASCII. */
-function alongDecoded(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  text: readonly number[],
-  from: number,
-  differences: number,
-): number {
-  let otherCase = differences === 0 ? 0 : IN_OTHER_CASE;
-  let at = start + from;
-  for (let i = from; i < text.length; i++) {
-    const wanted = text[i] ?? QUOTE;
-    if (bytes[at] === wanted) {
-      at++;
-      continue;
-    }
-    if (at >= end) return -1;
-    const isUnicodeEscape = bytes[at] === BACKSLASH && bytes[at + 1] === LETTER_U;
-    const read = isUnicodeEscape ? hexAt(bytes, at + 2) : characterAt(bytes, at);
+function along(bytes: Buffer, start: number, text: readonly number[]): number {
+  let at = start;
+  let otherCase = 0;
+  for (let i = 0; ; i++) {
+    const alike = whileAlike(bytes, at, text, i);
+    at += alike - i;
+    i = alike;
+    if (i === text.length) return at * 2 + otherCase;
+    const read = characterAt(bytes, at);
     const character = read & 0xffff;
+    const wanted = text[i] ?? QUOTE;
     if (character !== wanted) {
       if (folded(character) !== folded(wanted)) return -1;
       otherCase = IN_OTHER_CASE;
     }
-    at += isUnicodeEscape ? UNICODE_ESCAPE : read >>> 16;
+    at += read >>> 16;
   }
-  return at * 2 + otherCase;
 }
 
-/** Whether a byte of a character is a letter in ASCII. */
-function isLetter(byte: number): boolean {
-  const lower = byte | CASE_BIT;
-  return lower >= 0x61 && lower <= 0x7a;
+/**
+ * The place in `text` of its first character, from `from` on, that does not stand at `at` and on as its own byte. Compares four a
+ * turn: a body may hold a million keys that begin as a long name does.
+ */
+function whileAlike(bytes: Buffer, at: number, text: readonly number[], from: number): number {
+  const start = at - from;
+  const last = text.length - 3;
+  let i = from;
+  // No name has a quote, so this does not pass the end.
+  while (
+    i < last &&
+    bytes[start + i] === text[i] &&
+    bytes[start + i + 1] === text[i + 1] &&
+    bytes[start + i + 2] === text[i + 2] &&
+    bytes[start + i + 3] === text[i + 3]
+  )
+    i += 4;
+  while (i < text.length && bytes[start + i] === text[i]) i++;
+  return i;
 }
 
 function folded(character: number): number {

@@ -11,12 +11,56 @@ function match(written: string): number {
   return keys.match(bytes, 1, bytes.length - 3);
 }
 
-test.each(NAMES.map((name, place) => [name, place] as const))("%s is known, escaped or not", (name, place) => {
-  expect(match(name)).toBe(place);
-  for (let i = 0; i < name.length; i++) {
-    const escaped = `\\u${name.charCodeAt(i).toString(16).padStart(4, "0")}`;
-    expect(match(name.slice(0, i) + escaped + name.slice(i + 1))).toBe(place);
-  }
+function placesIn(text: string): readonly number[] {
+  return [...Array(text.length).keys()];
+}
+
+/** `text` with the character at `at` replaced. */
+function replaced(text: string, at: number, by: string): string {
+  return text.slice(0, at) + by + text.slice(at + 1);
+}
+
+function escaped(text: string, at: number): string {
+  return replaced(text, at, `\\u${text.charCodeAt(at).toString(16).padStart(4, "0")}`);
+}
+
+describe.each(NAMES.map((name, place) => [name, place] as const))("%s", (name, place) => {
+  const characters = placesIn(name);
+
+  test("is known, whichever of its characters are escaped", () => {
+    expect(match(name)).toBe(place);
+    for (const at of characters) expect(match(escaped(name, at))).toBe(place);
+    expect(match(characters.reduceRight(escaped, name))).toBe(place);
+  });
+
+  test("is not known by all of its characters but one, escaped or not", () => {
+    for (const wrong of characters) {
+      const other = replaced(name, wrong, "+");
+      expect([other, match(other)]).toEqual([other, -1]);
+      for (const at of characters) expect(match(escaped(other, at))).toBe(-1);
+    }
+  });
+
+  test("is not known by its beginning, nor by more than it", () => {
+    for (const end of characters) {
+      const beginning = name.slice(0, end);
+      expect([beginning, match(beginning)]).toEqual([beginning, -1]);
+      // Of as many bytes as the name, or more.
+      for (const at of placesIn(beginning)) expect(match(escaped(beginning, at))).toBe(-1);
+    }
+    expect(match(`${name}s`)).toBe(-1);
+  });
+
+  test("in other case is told, whichever of its letters differ, escaped or not", () => {
+    for (const at of characters) {
+      const letter = name.charAt(at);
+      const upper = letter.toUpperCase();
+      const other = replaced(name, at, upper === letter ? letter.toLowerCase() : upper);
+      const told = other === name ? place : -2 - place;
+      expect([other, match(other)]).toEqual([other, told]);
+      for (const place of characters) expect(match(escaped(other, place))).toBe(told);
+    }
+  });
 });
 
 test("a slash may be escaped in two ways", () => {
@@ -46,6 +90,9 @@ test.each([
   "methods",
   "metho",
   "é",
+  "mé",
+  "m😀",
+  "m\\n",
   "😀",
   "\\n",
   "ethod",
