@@ -1,4 +1,14 @@
-/** The bytes that JSON is written with, in ASCII. */
+/**
+ * The bytes that JSON is written with, in ASCII.
+ *
+ * Files that loop over the bytes of a body import this module whole, and name what they use in a constant of their own:
+ *
+ *   import * as ascii from "./bytes.ts";
+ *   const { QUOTE } = ascii;
+ *
+ * V8 compiles such a constant into the loop as a number. An imported binding it reads from memory at each use: an ordinary
+ * body of 4 MiB then takes 12 ms instead of 7 (Node 24, bench/bodies.ts). The same goes for functions of tokens.ts.
+ */
 
 export const SPACE = 0x20;
 export const QUOTE = 0x22;
