@@ -5,6 +5,7 @@
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import { isSuccess } from "../core/http.ts";
 import { readSessionHeader } from "../core/session-header.ts";
+import type { SessionKey } from "../sessions/id.ts";
 import type { SessionState } from "../sessions/store.ts";
 import type { Answer } from "./client.ts";
 import { keptCookies, withCookies } from "./cookies.ts";
@@ -29,6 +30,7 @@ export interface BeginDependencies {
 
 /** Whose session it is, and what its begin may do. */
 export interface BeginRequest extends Caller {
+  readonly key: SessionKey;
   /** A login that the backend asks for is the client's matter. Otherwise it is a refusal like another. */
   readonly surfacesLogin: boolean;
   /** Endpoint of the session before; undefined where there was none. */
@@ -48,7 +50,7 @@ export interface Turn {
 }
 
 /** Names the client's session at a backend, whichever binding it has. */
-export function sessionAtBackend({ key, backend }: Pick<Caller, "key" | "backend">): string {
+export function sessionAtBackend({ key, backend }: Pick<BeginRequest, "key" | "backend">): string {
   return `${key}/${backend.name}`;
 }
 

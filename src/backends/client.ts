@@ -22,13 +22,15 @@ export interface Destination {
   readonly query: string;
 }
 
+/** Why we call: the access log has it where the headers do not name a client. */
+export type Purpose = "initialize" | "recovery" | "sweep" | "list";
+
 interface Call {
-  /** Why we call: the access log has it where the headers do not name a client. */
-  readonly purpose: "initialize" | "recovery" | "sweep";
+  readonly purpose: Purpose;
   readonly to: Destination;
   /** undefined: in no session, at any endpoint. */
   readonly session: BackendSession | undefined;
-  readonly method: "POST" | "DELETE";
+  readonly method: "POST" | "GET" | "DELETE";
   /** Beside those that the other fields become. */
   readonly headers: readonly Header[];
   readonly body?: string | Uint8Array;

@@ -6,7 +6,7 @@ import { type Header, isSuccess } from "../core/http.ts";
 import type { Backend } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import { createSemaphore, type Semaphore } from "../locks/semaphore.ts";
-import type { Destination, Egress } from "./client.ts";
+import type { Destination, Egress, Purpose } from "./client.ts";
 
 /** How long (ms) one call may take. */
 const END_TIMEOUT_MS = 5_000;
@@ -97,7 +97,7 @@ export function createSessionEnder({ egress, backendOf, observe }: SessionEnderO
 }
 
 /**
- * Ends a session (MCP 2025-11-25, "Session Management": DELETE). An answer 404 (the backend does not know it) or 405 (clients may
+ * Ends a session at once (MCP 2025-11-25, "Session Management": DELETE). Never rejects. An answer 404 (the backend does not know it) or 405 (clients may
  * not end sessions there) is as good as 2xx.
  * @returns why the backend was not told; undefined where it was
  */
@@ -107,11 +107,12 @@ async function endSession(
   session: BackendSession,
   credentials: readonly Header[],
   signal: AbortSignal,
+  purpose: Purpose = "sweep",
 ): Promise<Error | undefined> {
   const bound = AbortSignal.any([signal, AbortSignal.timeout(END_TIMEOUT_MS)]);
   try {
     // No MCP-Protocol-Version: it would have to be the negotiated one. Servers then assume 2025-03-26.
-    const call = { purpose: "sweep", to, session, method: "DELETE", headers: credentials } as const;
+    const call = { purpose, to, session, method: "DELETE", headers: credentials } as const;
     const { status, discard } = await egress.send(call, bound);
     discard();
     const isTold = isSuccess(status) || status === 404 || status === 405;

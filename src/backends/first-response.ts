@@ -4,7 +4,8 @@ import * as z from "zod";
 import { ByteCollector } from "../core/bytes.ts";
 import { namesEventStream } from "../core/http.ts";
 import { parseJson } from "../core/json/parse.ts";
-import { dataOf, EventReader, type SseEvent } from "../core/sse/reader.ts";
+import { placesOf } from "../core/json/places.ts";
+import { dataBytes, EventReader, type SseEvent } from "../core/sse/reader.ts";
 
 const responseShape = z.object({
   /** What we read of an initialize; without it, it is an error or something else. A version is a date, and goes into a header. */
@@ -44,6 +45,53 @@ export async function responseText(contentType: string | undefined, body: Readab
   return (await firstResponseText(contentType, body, limit)).text.slice(0, limit);
 }
 
+/** Bounds on the reading of one response. */
+export interface ResponseLimits {
+  /** Bytes of the body that are read. */
+  readonly bytes: number;
+  /** Nesting of arrays and objects that is read; the outermost is 1. */
+  readonly depth: number;
+}
+
+export type ResponseBytes =
+  /** JSON text, or in place of it whatever a body is that is no event stream. */
+  | { readonly kind: "response"; readonly bytes: Uint8Array }
+  | { readonly kind: "too-large" }
+  /** An event stream that has ended without one. */
+  | { readonly kind: "none" };
+
+/**
+ * Reads the first message that has a result or an error, as it was written, without a byte order mark.
+ * @throws where the body breaks off
+ */
+export async function responseBytes(
+  contentType: string | undefined,
+  body: Readable,
+  limits: ResponseLimits,
+): Promise<ResponseBytes> {
+  const isResponse = (bytes: Uint8Array) => mayBeResponse(bytes, limits.depth);
+  const { kind, bytes } = await readBody(contentType, body, limits.bytes, isResponse);
+  switch (kind) {
+    case "response":
+    case "body":
+      return { kind: "response", bytes: withoutMark(bytes) };
+    case "limit":
+      return { kind: "too-large" };
+    case "none":
+      return { kind };
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** Whether a message has a result or an error. What cannot be read is left to the reader of the response. */
+function mayBeResponse(bytes: Uint8Array, depth: number): boolean {
+  return ["result", "error"].some((member) => {
+    const places = placesOf(bytes, [member], depth);
+    return places.kind !== "found" || places.at.length > 0;
+  });
+}
+
 interface BodyText {
   /** `response`: of an event. `body`: no event stream. `none`: an event stream without a response, or the limit came first. */
   readonly kind: "response" | "body" | "none";
@@ -52,30 +100,48 @@ interface BodyText {
 }
 
 async function firstResponseText(contentType: string | undefined, body: Readable, limit: number): Promise<BodyText> {
-  const reader = namesEventStream(contentType) ? new EventReader(limit) : undefined;
-  const all = new ByteCollector();
-  const wholeText = () => new TextDecoder("utf-8", { ignoreBOM: true }).decode(all.take());
-  // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    const text = reader && firstIn(reader.read(chunk));
-    if (text !== undefined) return { kind: "response", text };
-    all.append(chunk);
-    if (all.length > limit) return { kind: "none", text: wholeText() };
-  }
-  const last = reader?.end();
-  const text = last && firstIn([last]);
-  if (text !== undefined) return { kind: "response", text };
-  return { kind: reader ? "none" : "body", text: wholeText() };
+  const isResponse = (bytes: Uint8Array) => readResponse(textOf(bytes)) !== undefined;
+  const { kind, bytes } = await readBody(contentType, body, limit, isResponse);
+  return { kind: kind === "limit" ? "none" : kind, text: textOf(bytes) };
 }
 
-/** Returns the text of the first response among events. */
-function firstIn(events: readonly SseEvent[] | "too-long"): string | undefined {
-  if (events === "too-long") return undefined;
-  for (const event of events) {
-    const text = dataOf(event);
-    if (text !== undefined && readResponse(text)) return text;
+interface BodyRead {
+  /** `response`: the data of an event. `body`: no event stream. `none`: an event stream without a response. `limit`: it came first. */
+  readonly kind: "response" | "body" | "none" | "limit";
+  /** Where there is no response, what was read. */
+  readonly bytes: Uint8Array;
+}
+
+async function readBody(
+  contentType: string | undefined,
+  body: Readable,
+  limit: number,
+  isResponse: (bytes: Uint8Array) => boolean,
+): Promise<BodyRead> {
+  const reader = namesEventStream(contentType) ? new EventReader(limit) : undefined;
+  const firstIn = (events: readonly SseEvent[] | "too-long") =>
+    events === "too-long" ? undefined : events.map(dataBytes).find((bytes) => bytes !== undefined && isResponse(bytes));
+  const all = new ByteCollector();
+  // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    const bytes = reader && firstIn(reader.read(chunk));
+    if (bytes !== undefined) return { kind: "response", bytes };
+    all.append(chunk);
+    if (all.length > limit) return { kind: "limit", bytes: all.take() };
   }
-  return undefined;
+  const last = reader?.end();
+  const bytes = last && firstIn([last]);
+  if (bytes !== undefined) return { kind: "response", bytes };
+  return { kind: reader ? "none" : "body", bytes: all.take() };
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** Without the byte order mark that some servers write (RFC 8259 §8.1 has readers ignore it). */
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function readResponse(json: string): RpcResponse | undefined {

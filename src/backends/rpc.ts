@@ -1,12 +1,20 @@
 /** Our own JSON-RPC messages to backends (MCP 2025-11-25, "Sending Messages to the Server"). */
 import { randomBytes } from "node:crypto";
-import { MCP_PROTOCOL_VERSION, X_MCP_SESSION } from "../core/headers.ts";
+import { METHOD_NOT_FOUND } from "../core/codes.ts";
+import { EVENT_STREAM, MCP_PROTOCOL_VERSION, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
 import type { BackendSession } from "../core/session.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Answer, Destination, Egress } from "./client.ts";
 import { withCookies } from "./cookies.ts";
-import { firstResponse, type RpcResponse, responseText } from "./first-response.ts";
+import {
+  firstResponse,
+  type ResponseBytes,
+  type ResponseLimits,
+  type RpcResponse,
+  responseBytes,
+  responseText,
+} from "./first-response.ts";
 
 /** Most bytes that are read of an answer for its JSON-RPC response. */
 const LARGEST_RESPONSE = 1024 * 1024;
@@ -19,10 +27,13 @@ const MESSAGE_HEADERS: readonly Header[] = [
   ["accept", "application/json, text/event-stream"],
 ];
 
-/** Where our messages go, and for which client's session. */
+/** What a client must ask for (MCP 2025-11-25, "Listening for Messages from the Server"). */
+const LISTEN_HEADERS: readonly Header[] = [["accept", EVENT_STREAM]];
+
+/** Where our messages go, and for whom. */
 export interface Caller extends Destination {
-  /** The client's session. */
-  readonly key: SessionKey;
+  /** The client's session; undefined: we ask for ourselves. */
+  readonly key: SessionKey | undefined;
   /** The client's headers that go with our calls (credentials.ts). */
   readonly credentials: readonly Header[];
 }
@@ -34,6 +45,9 @@ export interface RpcSession extends BackendSession {
   /** MCP-Protocol-Version of its messages; undefined: they name none. */
   readonly version: string | undefined;
 }
+
+/** A backend that has answered our initialize. One that keeps no sessions has given no session id. */
+type RpcPeer = RpcSession | (Pick<RpcSession, "setCookies" | "version"> & { readonly sessionId: undefined });
 
 interface RpcMessage {
   readonly method: string;
@@ -56,61 +70,104 @@ export interface Rpc {
   /**
    * Sends a request. No two requests have the same id, in whichever session and from whichever router: servers keep requests under
    * way by their ids. `id`: its JSON text.
-   * @param session undefined: outside a session, at any endpoint
+   * @param peer undefined: outside a session, at any endpoint
    */
   request(
     caller: Caller,
-    session: RpcSession | undefined,
+    peer: RpcPeer | undefined,
     message: RpcMessage,
     signal: AbortSignal,
   ): Promise<Received<{ readonly id: string; readonly answer: Answer }>>;
-  notify(caller: Caller, session: RpcSession, message: RpcMessage, signal: AbortSignal): Promise<Received<Answer>>;
+  notify(caller: Caller, peer: RpcPeer, message: RpcMessage, signal: AbortSignal): Promise<Received<Answer>>;
+  /** Answers a request of the backend's. `id`: its JSON text. */
+  respond(
+    caller: Caller,
+    peer: RpcPeer,
+    response: { readonly id: string; readonly outcome: RpcOutcome },
+    signal: AbortSignal,
+  ): Promise<Received<Answer>>;
+  /** Opens the stream on which a backend sends messages of its own (MCP 2025-11-25, "Listening for Messages from the Server"). */
+  listen(caller: Caller, peer: RpcPeer, signal: AbortSignal): Promise<Received<Answer>>;
 }
 
-export function createRpc(egress: Egress): Rpc {
+/** What we answer to a request of a backend's. */
+type RpcOutcome = "done" | "method-unknown";
+
+const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
+  done: '"result":{}',
+  "method-unknown": `"error":{"code":${METHOD_NOT_FOUND},"message":"Method not found"}`,
+};
+
+/** @param purpose of all calls; a recovery's initialize is told from its other calls */
+export function createRpc(egress: Egress, purpose: "recovery" | "list" = "recovery"): Rpc {
   // Several routers may send requests into one session.
   const ids = `mcp-router-${randomBytes(6).toString("base64url")}`;
   let requests = 0;
 
   const send = (
     caller: Caller,
-    session: RpcSession | undefined,
-    { method, params }: RpcMessage,
-    id: string | undefined,
+    peer: RpcPeer | undefined,
+    sent: Sent,
     signal: AbortSignal,
   ): Promise<Received<Answer>> => {
-    const version: Header[] = session?.version === undefined ? [] : [[MCP_PROTOCOL_VERSION, session.version]];
-    const idText = id === undefined ? "" : `"id":${id},`;
-    const paramsText = params === undefined ? "" : `,"params":${params}`;
+    const version: Header[] = peer?.version === undefined ? [] : [[MCP_PROTOCOL_VERSION, peer.version]];
     const call = {
-      purpose: method === "initialize" ? "initialize" : "recovery",
+      purpose: sent.method === "initialize" && purpose === "recovery" ? "initialize" : purpose,
       to: caller,
-      session,
-      method: "POST",
+      session: peer?.sessionId === undefined ? undefined : peer,
+      method: sent.body === undefined ? "GET" : "POST",
       headers: [
-        ...withCookies(caller.credentials, session?.setCookies ?? []),
-        ...MESSAGE_HEADERS,
-        [X_MCP_SESSION, sessionTag(caller.key)],
+        ...withCookies(caller.credentials, peer?.setCookies ?? []),
+        ...(sent.body === undefined ? LISTEN_HEADERS : MESSAGE_HEADERS),
+        ...(caller.key === undefined ? [] : [[X_MCP_SESSION, sessionTag(caller.key)] as const]),
         ...version,
       ],
-      body: `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText}}`,
+      ...(sent.body !== undefined && { body: sent.body }),
     } as const;
     return receive(egress.send(call, signal), signal);
   };
 
   return {
-    async request(caller, session, message, signal) {
+    async request(caller, peer, message, signal) {
       const id = `"${ids}-${++requests}"`;
-      const sent = await send(caller, session, message, id, signal);
+      const sent = await send(caller, peer, messageOf(message, `"id":${id},`), signal);
       return sent.kind === "received" ? { kind: "received", value: { id, answer: sent.value } } : sent;
     },
-    notify: (caller, session, message, signal) => send(caller, session, message, undefined, signal),
+    notify: (caller, peer, message, signal) => send(caller, peer, messageOf(message, ""), signal),
+    respond: (caller, peer, { id, outcome }, signal) =>
+      send(caller, peer, { body: `{"jsonrpc":"2.0","id":${id},${OUTCOMES[outcome]}}` }, signal),
+    listen: (caller, peer, signal) => send(caller, peer, {}, signal),
   };
+}
+
+/** `body`: undefined for a GET. `method`: of a request or notification. */
+interface Sent {
+  readonly body?: string;
+  readonly method?: string;
+}
+
+/** @param idText its member `id` with a comma; "" for a notification */
+function messageOf({ method, params }: RpcMessage, idText: string): Sent {
+  const paramsText = params === undefined ? "" : `,"params":${params}`;
+  return { method, body: `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText}}` };
 }
 
 /** Reads the JSON-RPC response in an answer; undefined where there is none. `signal`: the call's. */
 export function readResponse(answer: Answer, signal: AbortSignal): Promise<Received<RpcResponse | undefined>> {
   return receive(firstResponse(answer.header("content-type"), answer.body, LARGEST_RESPONSE), signal);
+}
+
+/**
+ * Reads the JSON-RPC response in an answer as it was written.
+ * @param limits bytes of the body that are read, and nesting of the messages
+ * @param signal the call's
+ */
+export function readResponseBytes(
+  answer: Answer,
+  limits: ResponseLimits,
+  signal: AbortSignal,
+): Promise<Received<ResponseBytes>> {
+  return receive(responseBytes(answer.header("content-type"), answer.body, limits), signal);
 }
 
 /** Reads the words of an answer that may say something of its session; "" for a 2xx. `signal`: the call's. */

@@ -19,6 +19,7 @@ interface Span {
 }
 
 const LF = 0x0a;
+const LINE_FEED = Uint8Array.of(LF);
 const CR = 0x0d;
 const SPACE = 0x20;
 /** "data:" in ASCII. */
@@ -116,11 +117,24 @@ export function dataSpans({ bytes, start }: SseEvent): readonly Span[] {
 
 /** The data of an event; undefined where it has no `data` line, so that clients ignore it. */
 export function dataOf(event: SseEvent): string | undefined {
-  const spans = dataSpans(event);
-  if (spans.length === 0) return undefined;
+  const bytes = dataBytes(event);
   // The reader has skipped the stream's byte order mark; another one is data.
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return spans.map(({ start, end }) => decoder.decode(event.bytes.subarray(start, end))).join("\n");
+  return bytes && new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}
+
+/** The data of an event as it was written, which may be a part of the event's bytes. */
+export function dataBytes(event: SseEvent): Uint8Array | undefined {
+  const [first, ...others] = dataSpans(event);
+  if (!first) return undefined;
+  const data = event.bytes.subarray(first.start, first.end);
+  if (others.length === 0) return data;
+  const lines = new ByteCollector();
+  lines.append(data);
+  for (const { start, end } of others) {
+    lines.append(LINE_FEED);
+    lines.append(event.bytes.subarray(start, end));
+  }
+  return lines.take();
 }
 
 /** Where the value of a line starts if its field is `data`: one space after the colon is no part of it. */

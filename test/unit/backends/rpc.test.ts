@@ -1,14 +1,22 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createEgress, type Egress } from "../../../src/backends/client.ts";
-import { type Caller, createRpc, type Received, readResponse, readWords } from "../../../src/backends/rpc.ts";
+import {
+  type Caller,
+  createRpc,
+  type Received,
+  readResponse,
+  readResponseBytes,
+  readWords,
+} from "../../../src/backends/rpc.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { BACKEND } from "../core/policy.ts";
 import { type Handler, type Listener, startListener } from "./listener.ts";
 
+const KEY = sessionKey(mintSessionId());
 const CALLER: Caller = {
   backend: BACKEND,
   query: "?a=1",
-  key: sessionKey(mintSessionId()),
+  key: KEY,
   credentials: [["x-user", "ada"]],
 };
 const SESSION = { sessionId: "backend-id", endpoint: "10.0.0.1:80", setCookies: ["LB=2"], version: "2025-06-18" };
@@ -90,7 +98,7 @@ describe("a message of ours", () => {
         "mcp-protocol-version": "2025-06-18",
         "mcp-session-id": "backend-id",
         "x-mcp-endpoint": "10.0.0.1:80",
-        "x-mcp-session": sessionTag(CALLER.key),
+        "x-mcp-session": sessionTag(KEY),
         "x-client-id": "mcp-router/recovery",
         accept: "application/json, text/event-stream",
       },
@@ -110,6 +118,78 @@ describe("a message of ours", () => {
     expect(headers).toMatchObject({ "x-client-id": "mcp-router/initialize" });
     for (const name of ["mcp-session-id", "x-mcp-endpoint", "mcp-protocol-version", "cookie"])
       expect(headers).not.toHaveProperty(name);
+  });
+});
+
+describe("a message in no client's name", () => {
+  const OWN: Caller = { backend: BACKEND, query: "", key: undefined, credentials: [] };
+  const STATELESS = { sessionId: undefined, setCookies: [], version: "2025-06-18" };
+
+  async function openOwn(answer: Handler = () => ({ status: 200 })) {
+    await open(answer);
+    return createRpc(egress, "list");
+  }
+
+  test("says what it is for, and names no client's session", async () => {
+    const rpc = await openOwn();
+    await rpc.request(OWN, undefined, { method: "initialize" }, never);
+    const { headers } = await listener.called("initialize");
+    expect(headers).toMatchObject({ "x-client-id": "mcp-router/list" });
+    expect(headers).not.toHaveProperty("x-mcp-session");
+  });
+
+  test("names the version, also to a backend that keeps no sessions", async () => {
+    const rpc = await openOwn();
+    await rpc.request(OWN, STATELESS, { method: "tools/list" }, never);
+    const { headers } = await listener.called("tools/list");
+    expect(headers).toMatchObject({ "mcp-protocol-version": "2025-06-18" });
+    for (const name of ["mcp-session-id", "x-mcp-endpoint"]) expect(headers).not.toHaveProperty(name);
+  });
+
+  test("listens for the backend's own messages", async () => {
+    const rpc = await openOwn();
+    await rpc.listen(OWN, SESSION, never);
+    const { headers, body } = await listener.called("GET");
+    expect(headers).toMatchObject({ accept: "text/event-stream", "mcp-session-id": "backend-id", cookie: "LB=2" });
+    expect(headers).not.toHaveProperty("content-type");
+    expect(body).toBe("");
+  });
+
+  test.each([
+    ["done", { result: {} }],
+    ["method-unknown", { error: { code: -32601, message: "Method not found" } }],
+  ] as const)("answers a request of the backend's: %s", async (outcome, answer) => {
+    const rpc = await openOwn();
+    await rpc.respond(OWN, SESSION, { id: '"a\\u0062"', outcome }, never);
+    expect(JSON.parse(String(listener.calls[0]?.body))).toEqual({ jsonrpc: "2.0", id: "ab", ...answer });
+  });
+});
+
+describe("the bytes of a response", () => {
+  const LIMITS = { bytes: 200, depth: 4 };
+  const RESULT = '{"jsonrpc":"2.0","id":1,"result":{"n":9007199254740993.0}}';
+  const TOLD = '{"jsonrpc":"2.0","method":"notifications/message"}';
+
+  async function read(type: string, body: string) {
+    const { request } = await open(() => ({ status: 200, headers: { "content-type": type }, body }));
+    const { answer } = received(await request("tools/list"));
+    const bytes = received(await readResponseBytes(answer, LIMITS, never));
+    return bytes.kind === "response" ? Buffer.from(bytes.bytes).toString() : bytes.kind;
+  }
+
+  test.each([
+    ["of JSON are its body", "application/json", RESULT, RESULT],
+    ["come without a byte order mark", "application/json", `\ufeff${RESULT}`, RESULT],
+    ["stand in an event, behind others", "text/event-stream", `data: ${TOLD}\n\ndata: ${RESULT}`, RESULT],
+    ["may be on several lines", "text/event-stream", 'data: {"error":\r\ndata:{}}\r\n\r\n', '{"error":\n{}}'],
+    ["of an error are one too", "text/event-stream", 'data: {"error":{}}\n\n', '{"error":{}}'],
+    ["are whatever a body is, if it is no event stream", "text/html", "<html>", "<html>"],
+    ["that nobody can read are an event's", "text/event-stream", "data: {\n\n", "{"],
+    ["are none where a stream ends without", "text/event-stream", `: hello\n\nevent: x\n\ndata: ${TOLD}\n\n`, "none"],
+    ["may be too many", "application/json", " ".repeat(201), "too-large"],
+    ["may be too many in events", "text/event-stream", `: ${" ".repeat(200)}\n\ndata: ${RESULT}\n\n`, "too-large"],
+  ])("%s", async (_, type, body, expected) => {
+    expect(await read(type, body)).toBe(expected);
   });
 });
 
