@@ -80,7 +80,7 @@ export default {
     only(
       "core-federation",
       "^src/core/federation/",
-      ["^src/core/(json|rpc|sse)/", "^src/core/(http|routes)\\.ts$"],
+      ["^src/core/(json|rpc|sse|mcp)/", "^src/core/(bytes|http|reject|routes)\\.ts$"],
       "what one server of several is made of knows JSON, JSON-RPC and event streams, and nothing of Envoy",
     ),
     only(

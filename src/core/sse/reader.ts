@@ -10,6 +10,8 @@ export interface SseEvent {
   readonly bytes: Uint8Array;
   /** Where its first line starts: after a byte order mark, or after the LF of a CRLF whose CR ended the event before. */
   readonly start: number;
+  /** A part of an event that is longer than the limit. */
+  readonly isPart?: true;
 }
 
 /** A part of an event's bytes: `start` inclusive, `end` exclusive. */
@@ -30,6 +32,7 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 /** Reads one stream. It holds one unfinished event, and looks at each byte a constant number of times. */
 export class EventReader {
   readonly #limit: number;
+  readonly #beyond: "stop" | "pass";
   /** The unfinished event. */
   readonly #held = new ByteCollector();
   /** Where the next byte stands. `after-cr`: at the start of a line, unless it is the LF of a CRLF. */
@@ -38,9 +41,13 @@ export class EventReader {
   #start: number | undefined;
   #isTooLong = false;
 
-  /** @param limit most bytes of one event */
-  constructor(limit: number) {
+  /**
+   * @param limit most bytes of one event that are held
+   * @param beyond what becomes of a longer one. `stop`: nothing more is read. `pass`: it is given in parts, as it comes
+   */
+  constructor(limit: number, beyond: "stop" | "pass" = "stop") {
     this.#limit = limit;
+    this.#beyond = beyond;
   }
 
   /**
@@ -52,17 +59,17 @@ export class EventReader {
     const findLineEnd = lineEndsOf(chunk);
     let begin = 0;
     let at = this.#skipLineFeed(chunk);
-    for (let end = findLineEnd(at); end < chunk.length && !this.#isTooLong; end = findLineEnd(at)) {
+    for (let end = findLineEnd(at); end < chunk.length && !this.#hasStopped; end = findLineEnd(at)) {
       const isBlank = end === at && this.#position === "line-start";
       at = afterLineEnd(chunk, end);
       this.#position = end === chunk.length - 1 && chunk[end] === CR ? "after-cr" : "line-start";
       if (!isBlank) continue;
-      this.#hold(chunk, begin, at, events);
+      this.#hold(events, chunk.subarray(begin, at), true);
       begin = at;
     }
     if (at < chunk.length) this.#position = "in-line";
-    if (begin < chunk.length) this.#hold(chunk, begin, chunk.length);
-    return events.length === 0 && this.#isTooLong ? "too-long" : events;
+    if (begin < chunk.length) this.#hold(events, chunk.subarray(begin), false);
+    return events.length === 0 && this.#hasStopped ? "too-long" : events;
   }
 
   /** Returns the event that the end of the stream cut off, if there is one: some servers do not end their last event. */
@@ -79,20 +86,27 @@ export class EventReader {
     return 1;
   }
 
-  /** Adds bytes to the unfinished event. `ended`: they end it, and it goes there. */
-  #hold(chunk: Uint8Array, begin: number, end: number, ended?: SseEvent[]): void {
-    this.#isTooLong ||= this.#held.length + end - begin > this.#limit;
+  get #hasStopped(): boolean {
+    return this.#isTooLong && this.#beyond === "stop";
+  }
+
+  /** Adds bytes to the unfinished event. `isEnd`: they end it, and it goes to `events`. */
+  #hold(events: SseEvent[], bytes: Uint8Array, isEnd: boolean): void {
+    this.#isTooLong ||= this.#held.length + bytes.length > this.#limit;
     if (this.#isTooLong) {
-      this.#held.take();
+      const held = this.#held.take();
+      if (this.#beyond === "stop") return;
+      if (held.length > 0) events.push({ ...this.#event(held), isPart: true });
+      events.push({ ...this.#event(bytes), isPart: true });
+      this.#isTooLong = !isEnd;
       return;
     }
-    const bytes = chunk.subarray(begin, end);
-    if (ended && this.#held.length === 0) {
-      ended.push(this.#event(bytes));
+    if (isEnd && this.#held.length === 0) {
+      events.push(this.#event(bytes));
       return;
     }
     this.#held.append(bytes);
-    ended?.push(this.#event(this.#held.take()));
+    if (isEnd) events.push(this.#event(this.#held.take()));
   }
 
   #event(bytes: Uint8Array): SseEvent {
