@@ -100,6 +100,7 @@ export class Ended implements AnswerStage {
   readonly #request: GatewayRequest;
   readonly #sessionId: SessionId;
   readonly #binding: Binding;
+  #isAnswered = false;
 
   constructor(dependencies: EndedDependencies, request: GatewayRequest, sessionId: SessionId, binding: Binding) {
     this.#dependencies = dependencies;
@@ -108,17 +109,30 @@ export class Ended implements AnswerStage {
     this.#binding = binding;
   }
 
+  /**
+   * The request has ended. Envoy drops a DELETE whose client has left, perhaps before the backend has it, and nothing else would tell
+   * the backend: the session has no slot and no entry in the store any more.
+   */
+  left(): void {
+    if (!this.#isAnswered) this.#tellAgain();
+  }
+
   head(head: ResponseHead): Decision {
+    this.#isAnswered = true;
     const { headers: answered, endpoint } = head;
     const status = answered.get(":status");
     if (isSuccess(status)) return headForClient(this.#sessionId, head);
     const { route, headers, observe } = this.#request;
-    const { abandon } = this.#dependencies;
     if (endpoint !== undefined && isRedirect(status)) {
       const fault = readRedirect(answered, route.backend.path, endpoint);
       observe({ kind: "endpoint-doubtful", route, method: headers.get(":method") ?? "", fault });
     }
-    if (status !== "404" && status !== "405") void abandon(route.backend.name, this.#binding, headers);
+    if (status !== "404" && status !== "405") this.#tellAgain();
     return SESSION_ENDED;
+  }
+
+  #tellAgain(): void {
+    const { route, headers } = this.#request;
+    void this.#dependencies.abandon(route.backend.name, this.#binding, headers);
   }
 }

@@ -126,7 +126,7 @@ export class TransparentRequests {
 
   async #endSession(request: GatewayRequest): Promise<Step> {
     const { store, ledger } = this.#dependencies;
-    const { route, principal, observe } = request;
+    const { route, principal, scope, observe } = request;
     const own = await this.#claim(request, "never", 0);
     if (own.kind === "unknown" || own.kind === "unavailable") return this.#notClaimed(request, own.kind);
     const { id, key } = own;
@@ -139,8 +139,9 @@ export class TransparentRequests {
     const pin = bindingOf(removed.session, route.backend.name) ?? own.binding;
     // The backend of a parked session was told already.
     if (isParked(pin)) return replied(SESSION_ENDED);
-    const verdict = forwardRequest(request, { labels: undefined, sessionTag: tag, pin });
-    return { kind: "step", verdict, answer: new Ended(this.#dependencies, request, id, pin) };
+    const answer = new Ended(this.#dependencies, request, id, pin);
+    scope.onEnd(() => answer.left());
+    return { kind: "step", verdict: forwardRequest(request, { labels: undefined, sessionTag: tag, pin }), answer };
   }
 
   #notClaimed(request: GatewayRequest, why: "unknown" | "unavailable"): Step {

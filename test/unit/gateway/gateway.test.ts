@@ -279,6 +279,36 @@ describe("the DELETE of a session", () => {
     expect((await ended({ ":status": "503" }, undefined, 0x20)).verdict).toMatchObject(done);
   });
 
+  test("is the router's to tell where its client left before the backend answered", async () => {
+    const { exchange, id, abandoned } = await open();
+    await head(exchange, "DELETE", id);
+    expect(abandoned).toEqual([]);
+    exchange.closed();
+    expect(abandoned).toEqual(["one backend-id"]);
+  });
+
+  test("is the router's to tell where its client left before it was sent", async () => {
+    const removing = Promise.withResolvers<void>();
+    const remove: SessionStore["remove"] = async (key) => {
+      await removing.promise;
+      return opened.store.remove(key);
+    };
+    const opened = await open({ remove });
+    const { exchange, id, key, abandoned } = opened;
+    const verdict = head(exchange, "DELETE", id);
+    exchange.closed();
+    removing.resolve();
+    await verdict;
+    expect(abandoned).toEqual(["one backend-id"]);
+    expect((await opened.store.load(key)).kind).toBe("unknown");
+  });
+
+  test("is not told again when a request ends that was answered", async () => {
+    const { exchange, abandoned } = await ended({ ":status": "200" });
+    exchange.closed();
+    expect(abandoned).toEqual([]);
+  });
+
   test("that is none of ours is its backend's to answer", async () => {
     const { exchange } = await open();
     await head(exchange, "DELETE");
