@@ -3,7 +3,7 @@
 import type { Answer, Destination, Egress } from "../backends/client.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
-import { dataOf, EventReader } from "../core/sse/reader.ts";
+import { dataOf, EventReader, type SseEvent } from "../core/sse/reader.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";
@@ -71,6 +71,9 @@ function isEventStream(answer: Answer): boolean {
   return namesEventStream(answer.header("content-type"));
 }
 
+/** Bytes of the shortest event with a request in it. A backend may send any number of shorter ones, and to parse each takes seconds. */
+const SHORTEST_REQUEST = 'data:{"id":1,"method":""}\n\n'.length;
+
 /** Rejects where the answer holds a request of the server: the server would wait for the client, and the client for the whole. */
 async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
@@ -78,7 +81,7 @@ async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Arr
   // Leaving the loop destroys the rest of the body.
   for await (const piece of limited(answer, limits)) {
     const events = reader?.read(piece) ?? [];
-    if (events !== "too-long" && events.some((event) => isServerRequest(dataOf(event) ?? "")))
+    if (events !== "too-long" && events.some(isServerRequest))
       throw new Error("the server sends a request to a client that gets its answer only as a whole");
     pieces.push(piece);
   }
@@ -86,7 +89,10 @@ async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Arr
 }
 
 /** Whether the data of an event is a JSON-RPC request, or a batch with one in it. */
-function isServerRequest(json: string): boolean {
+function isServerRequest(event: SseEvent): boolean {
+  if (event.bytes.length < SHORTEST_REQUEST) return false;
+  const json = dataOf(event);
+  if (json === undefined) return false;
   try {
     const messages: unknown[] = [JSON.parse(json)].flat();
     return messages.some(

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Reply, StreamedAnswer } from "../../../src/core/http.ts";
 import { type Budget, createBudget, type Holder } from "../../../src/recovery/budget.ts";
 import { replay } from "../../../src/recovery/replay.ts";
@@ -116,6 +116,7 @@ describe("an event stream that must be sent whole", () => {
     ["at once", event(asks)],
     ["after other events", `: hello\r\n\r\n${event(note)}${event(asks)}`],
     ["in a batch", `data: ${JSON.stringify([note, asks])}\n\n`],
+    ["in as few bytes as it takes", 'data:{"id":1,"method":""}\n\n'],
   ])("is given up where the server asks the client something in it, %s, and let go of", async (_, text) => {
     const { body, answered } = unending(text);
     await expect(answered()).rejects.toThrow("sends a request to a client");
@@ -127,6 +128,16 @@ describe("an event stream that must be sent whole", () => {
     const { body, answered } = unending(text);
     body.push(null);
     expect(await bodyOf(await answered())).toBe(text);
+  });
+
+  test("costs no parse for each event that is too short to be a request, since a stream may be made of them", async () => {
+    const text = "\n".repeat(1_000) + "data:1\n\ndata:{}\n\n".repeat(1_000);
+    const { answered } = open({ endOfStream: true, headers: events, body: text });
+    const parse = vi.spyOn(JSON, "parse");
+    onTestFinished(() => parse.mockRestore());
+    const answer = await answered();
+    expect(parse).not.toHaveBeenCalled();
+    expect(await bodyOf(answer)).toBe(text);
   });
 });
 
