@@ -145,6 +145,7 @@ class ExchangeStream implements Stream {
         return this.#exchange.requestHeaders(message);
       case "request_body":
         if (stage === HEAD) throw new Error("request_body came before request_headers");
+        if (stage !== BODY) throw new Error("request_body came twice");
         this.#stage = ANSWER;
         return this.#exchange.requestBody(message.body);
       case "response_headers":

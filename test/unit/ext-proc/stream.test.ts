@@ -175,6 +175,8 @@ describe("what should not happen is answered by 500 and reported, never let thro
     ["an error over the answer", { responseHeaders: throws }, [requestHeaders, responseHeaders]],
     ["a body before its head", {}, [requestBody]],
     ["two heads", {}, [requestHeaders, requestHeaders]],
+    ["two bodies", {}, [requestHeaders, requestBody, requestBody]],
+    ["a body after trailers", {}, [requestHeaders, { phase: "request_trailers" }, requestBody]],
     ["a message that is none", {}, [{ phase: "unreadable", error: broken }]],
     ["a phase that nobody mapped", {}, [{ phase: "new" } as unknown as EnvoyMessage]],
   ])("%s", async (_, over, messages) => {
