@@ -1,6 +1,5 @@
 /** Caps, while all goes well. What becomes of a slot when something fails: slots.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type SessionBackend, startSessionBackend } from "../support/backend.ts";
 import { GATEWAYS, type Gateway } from "../support/gateways.ts";
 import {
   type Answer,
@@ -11,6 +10,7 @@ import {
   openSession,
   post,
 } from "../support/http.ts";
+import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { startStack } from "../support/stack.ts";
 import { stored } from "../support/stored.ts";
 
@@ -36,7 +36,7 @@ describe.each(GATEWAYS)("the cap on all sessions, with %s", (_, startGateway) =>
   const CAP = 100;
   const FLOOD = 500;
   const CALLS = 1_000;
-  let backend: SessionBackend;
+  let backend: SessionServer;
   let gateway: Gateway;
   /** Lets the backend answer the initializes that wait, and those to come. */
   let open: () => void;
@@ -46,7 +46,8 @@ describe.each(GATEWAYS)("the cap on all sessions, with %s", (_, startGateway) =>
     const opened = new Promise<void>((resolve) => {
       open = resolve;
     });
-    backend = await startSessionBackend({ initialize: () => opened });
+    backend = await startSessionServer();
+    backend.before("initialize", () => opened);
     gateway = await startGateway({
       // The default cap, and no other one in its way.
       admission: { waiting: "off" },
@@ -110,7 +111,7 @@ describe.each(GATEWAYS)("the cap on all sessions, with %s", (_, startGateway) =>
 
 describe.each(GATEWAYS)("the cap on the sessions of anonymous callers, with %s", (_, startGateway) => {
   test("leaves room for those with a name, and knows no share where nobody has one", async () => {
-    const backend = await startSessionBackend();
+    const backend = await startSessionServer();
     const sections = {
       admission: { sessions: 6, perPrincipal: 3, waiting: "off" },
       backends: { one: { endpoints: [backend.endpoint] } },
@@ -139,11 +140,11 @@ describe.each(GATEWAYS)("the cap on the sessions of anonymous callers, with %s",
 
 describe.each(GATEWAYS)("the cap on the sessions of one principal, with %s", (_, startGateway) => {
   const CAP = 2;
-  let backend: SessionBackend;
+  let backend: SessionServer;
   let gateway: Gateway;
 
   beforeAll(async () => {
-    backend = await startSessionBackend();
+    backend = await startSessionServer();
     gateway = await startGateway({
       admission: { perPrincipal: CAP },
       identity: { kind: "header", name: "x-user", required: false },
@@ -190,8 +191,9 @@ describe.each(GATEWAYS)("the cap on the sessions of one principal, with %s", (_,
 test("the initializes that wait for one backend are bounded: the next is refused at once, and other backends go on", async () => {
   const WAITING = 2;
   let stalled: Promise<unknown> = new Promise(() => undefined);
-  const slow = await startSessionBackend({ initialize: () => stalled });
-  const sound = await startSessionBackend();
+  const slow = await startSessionServer();
+  slow.before("initialize", () => stalled);
+  const sound = await startSessionServer();
   const stack = await startStack({
     backends: { slow: [slow.endpoint], sound: [sound.endpoint] },
     config: { admission: { waiting: WAITING } },

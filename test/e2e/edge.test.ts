@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type SessionBackend, startSessionBackend } from "../support/backend.ts";
 import { LIMITS_BODIES_BY_CONNECTION } from "../support/envoys.ts";
 import { openHolder } from "../support/hold.ts";
 import {
@@ -15,13 +14,17 @@ import {
   openSession,
   post,
 } from "../support/http.ts";
+import { json } from "../support/scripted-server.ts";
+import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
 
-let backend: SessionBackend;
+let backend: SessionServer;
 beforeAll(async () => {
-  backend = await startSessionBackend();
+  backend = await startSessionServer();
+  // Calls need no session here.
+  backend.unknown(json(200, { jsonrpc: "2.0", id: 1, result: {} }));
 });
 afterAll(() => backend?.close());
 

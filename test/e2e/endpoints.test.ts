@@ -1,8 +1,8 @@
 /** What becomes of answers of backends that show where they are, or that their MCP endpoint is elsewhere. */
 import type { RequestListener } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Backend, startBackend } from "../support/backend.ts";
 import { callMessage, initializeMessage, MCP_HEADERS, post, send } from "../support/http.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const SESSION = "backend-session";
@@ -51,11 +51,11 @@ function begin(response: Parameters<RequestListener>[1], headers: Readonly<Recor
     .end('{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}}');
 }
 
-const backends: Record<string, Backend> = {};
+const backends: Record<string, HttpServer> = {};
 let stack: Stack;
 
 beforeAll(async () => {
-  for (const [name, answer] of Object.entries(answers)) backends[name] = await startBackend(answer);
+  for (const [name, answer] of Object.entries(answers)) backends[name] = await startHttpServer(answer);
   const endpoints = Object.entries(backends).map(([name, { endpoint }]) => [name, [endpoint]]);
   stack = await startStack({ backends: Object.fromEntries(endpoints) });
 });
@@ -140,7 +140,7 @@ describe("the DELETE of a session is answered by a success, whatever its backend
   });
 
   test("or nothing, since it is away", async () => {
-    const away = await startBackend(answers.keeping ?? (() => undefined));
+    const away = await startHttpServer(answers.keeping ?? (() => undefined));
     const own = await startStack({ backends: { keeping: [away.endpoint] } });
     try {
       const { headers } = await post(own.port, "/keeping/mcp", initializeMessage());

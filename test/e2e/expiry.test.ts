@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createAccessLog } from "../../harness/access-log.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
-import { type Backend, type SessionBackend, startBackend, startSessionBackend } from "../support/backend.ts";
 import { type Fleet, launchRouter, startFleet } from "../support/fleet.ts";
 import {
   type Answer,
@@ -16,6 +15,8 @@ import {
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { metricIn, metricsAt } from "../support/metrics.ts";
+import { type HttpServer, silent, startHttpServer } from "../support/scripted-server.ts";
+import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { startStack } from "../support/stack.ts";
 import { letPass, stored } from "../support/stored.ts";
 
@@ -28,17 +29,17 @@ describe("with two routers on one Redis", () => {
   const LIFETIME = 80 * MINUTE;
   let redis: RunningRedis;
   let one: TestServer;
-  let other: SessionBackend;
-  let down: SessionBackend;
-  let failing: Backend;
+  let other: SessionServer;
+  let down: SessionServer;
+  let failing: HttpServer;
   let fleet: Fleet;
 
   beforeAll(async () => {
     redis = await startRedis();
     one = await startMcpServer("one", { json: true });
-    other = await startSessionBackend();
-    down = await startSessionBackend();
-    failing = await startBackend((_, response) => response.writeHead(500).end());
+    other = await startSessionServer();
+    down = await startSessionServer();
+    failing = await startHttpServer((_, response) => response.writeHead(500).end());
     fleet = await startFleet(2, {
       store: { kind: "redis", url: redis.url },
       identity: { kind: "header", name: "x-user", required: false },
@@ -184,7 +185,7 @@ describe("with two routers on one Redis", () => {
 });
 
 test("in the memory of one router a session expires too, its backend is told, and its slot is back", async () => {
-  const server = await startSessionBackend();
+  const server = await startSessionServer();
   const stack = await startStack({
     backends: { one: [server.endpoint] },
     config: {
@@ -199,7 +200,7 @@ test("in the memory of one router a session expires too, its backend is told, an
     const [first] = server.sessions;
     expect((await begin()).status).toBe(503);
     await expect.poll(async () => (await begin()).status).toBe(200);
-    await expect.poll(() => server.ended[0]).toBe(first);
+    await expect.poll(() => server.ended()[0]).toBe(first);
   } finally {
     await stack.stop();
     await server.close();
@@ -208,7 +209,8 @@ test("in the memory of one router a session expires too, its backend is told, an
 
 test("a router that is stopped while a backend takes its time to end sessions stops at once, and cleanly", async () => {
   const redis = await startRedis();
-  const slow = await startSessionBackend({ end: () => new Promise(() => undefined) });
+  const slow = await startSessionServer();
+  slow.on("DELETE", silent);
   const fleet = await startFleet(1, {
     store: { kind: "redis", url: redis.url },
     sessions: { sweep: "100ms" },
@@ -218,7 +220,7 @@ test("a router that is stopped while a backend takes its time to end sessions st
   try {
     for (let n = 0; n < 20; n++) await openSession(fleet.port, "/slow");
     await letPass(redis, 35 * MINUTE);
-    await expect.poll(() => slow.ended.length).toBeGreaterThan(0);
+    await expect.poll(() => slow.ended().length).toBeGreaterThan(0);
     expect(await fleet.routers[0]?.end()).toBe(0);
     const output = fleet.routers[0]?.child.output();
     expect(output).toContain('"clean":true');

@@ -1,6 +1,4 @@
 import { writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startRedis } from "../../harness/redis.ts";
@@ -8,6 +6,7 @@ import { directoryOfTests } from "../support/directory.ts";
 import { startFleet } from "../support/fleet.ts";
 import { callMessage, callTool, initializeMessage, messageOf, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 import { stored } from "../support/stored.ts";
 import { createIssuer } from "../support/tokens.ts";
@@ -239,19 +238,17 @@ describe("where a token is not required", () => {
 });
 
 describe("with the keys at a URL", () => {
-  let keys: Server;
+  let keys: HttpServer;
   let served = issuer.jwks;
   let stack: Stack;
 
   beforeAll(async () => {
-    keys = createServer((_request, response) => response.end(served));
-    await new Promise<void>((resolve) => keys.listen(0, "127.0.0.1", resolve));
-    const { port } = keys.address() as AddressInfo;
-    stack = await stackWith({ jwks: { uri: `http://127.0.0.1:${port}/jwks.json`, refresh: "1s" } });
+    keys = await startHttpServer((_, response) => response.end(served));
+    stack = await stackWith({ jwks: { uri: `${keys.url}/jwks.json`, refresh: "1s" } });
   });
   afterAll(async () => {
     await stack?.stop();
-    keys?.close();
+    await keys?.close();
   });
 
   const statusWith = async (token: string) => (await post(stack.port, PATH, initializeMessage(), bearer(token))).status;

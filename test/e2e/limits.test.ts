@@ -1,19 +1,19 @@
 /** What becomes of heads that are within Envoy's limits only without what the processor writes into them. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Backend, startBackend } from "../support/backend.ts";
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { callMessage, initializeMessage, messageOf, post } from "../support/http.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 /** Envoy's default for the head of an answer, in bytes (max_response_headers_kb). */
 const ANSWER_HEAD = 80 * 1024;
 
-let backend: Backend;
+let backend: HttpServer;
 let stack: Stack;
 
 beforeAll(async () => {
   // Begins a session, with an answer whose head is as large as the request says.
-  backend = await startBackend(({ headers }, response) => {
+  backend = await startHttpServer(({ headers }, response) => {
     const padding = "x".repeat(Number(headers["x-test-padding"] ?? 0));
     response.writeHead(200, { "content-type": "application/json", "mcp-session-id": "b", "x-padding": padding });
     response.end('{"jsonrpc":"2.0","id":1,"result":{}}');

@@ -9,7 +9,6 @@ import { readConfigText } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { lintEnvoy } from "../../src/envoy-config/lint.ts";
 import { PRINTED } from "../../src/envoy-config/proto-json.ts";
-import { type Backend, startBackend } from "../support/backend.ts";
 import { type RunningExample, runExample } from "../support/examples.ts";
 import {
   type Answer,
@@ -23,6 +22,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { abridged, printed, transcriptsOf } from "../support/transcripts.ts";
 
 const example = (name: string) => readFileSync(join(import.meta.dirname, "../../examples/envoy", name), "utf8");
@@ -112,14 +112,14 @@ describe.each([
 ])("beside an app, %s", (_, envoy) => {
   const HOST = { host: "www.example.com" };
   let servers: TestServer[];
-  let app: Backend;
+  let app: HttpServer;
   let gateway: RunningExample;
   let port: number;
 
   beforeAll(async () => {
     servers = [await startMcpServer("first"), await startMcpServer("second")];
     const [first, second] = servers;
-    app = await startBackend(({ url }, response) => {
+    app = await startHttpServer(({ url }, response) => {
       if (url === "/cut") response.destroy();
       else response.writeHead(url === "/nothing" ? 404 : 200, { "content-type": "text/plain" }).end("the app's own");
     });

@@ -1,10 +1,11 @@
 /** At a cap the slot of an idle session goes to a new one, and the idle one goes on when its client comes back. */
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, type ExpectStatic, type TestContext, test } from "vitest";
-import { json, runMessage, startForgetful } from "../support/forgetful.ts";
 import { GATEWAYS } from "../support/gateways.ts";
 import { callTool, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
+import { json } from "../support/scripted-server.ts";
+import { runMessage, startSessionServer } from "../support/session-server.ts";
 import { type StackOptions, startStack } from "../support/stack.ts";
 
 const PATH = "/mcp";
@@ -169,7 +170,7 @@ test.concurrent("a session with a call under way keeps its slot, however long th
   expect,
   onTestFinished,
 }) => {
-  const backend = await startForgetful();
+  const backend = await startSessionServer();
   const stack = await stackOf(onTestFinished, backend, { admission: { sessions: 1, park: PARK, wait: "off" } });
   const path = "/one/mcp";
   const session = await openSession(stack.port, path);
@@ -188,9 +189,9 @@ test.concurrent("a session with a call under way keeps its slot, however long th
   }
   held.release();
   expect((await call).status).toBe(200);
-  expect(backend.methods).not.toContain("DELETE");
+  expect(backend.methods()).not.toContain("DELETE");
   await beginWhenFree(expect, stack.port, path);
-  await expect.poll(() => backend.methods, PATIENT).toContain("DELETE");
+  await expect.poll(() => backend.methods(), PATIENT).toContain("DELETE");
 });
 
 test.concurrent("where lost sessions surface, one that was parked is unknown when its client comes back", async ({
@@ -244,22 +245,22 @@ test.concurrent("a session that was parked goes on with the cookie that its new 
   expect,
   onTestFinished,
 }) => {
-  const backend = await startForgetful();
-  backend.on("initialize", (response, seen) => {
+  const backend = await startSessionServer();
+  backend.on("initialize", ({ body }) => {
     const headers = { "mcp-session-id": backend.begin(), "set-cookie": "LB=second; Path=/" };
     const answer = {
       jsonrpc: "2.0",
-      id: JSON.parse(seen.body.toString()).id,
+      id: JSON.parse(body).id,
       result: { protocolVersion: "2025-11-25" },
     };
-    json(200, answer, headers)(response, seen);
+    return json(200, answer, headers);
   });
   const stack = await stackOf(onTestFinished, backend, { admission: { sessions: 1, park: PARK } });
   const path = "/one/mcp";
   const session = await openSession(stack.port, path);
   await beginWhenFree(expect, stack.port, path);
-  await expect.poll(() => backend.methods, PATIENT).toContain("DELETE");
+  await expect.poll(() => backend.methods(), PATIENT).toContain("DELETE");
   const call = { cookie: "LB=first; mine=1", "mcp-session-id": session };
   expect((await post(stack.port, path, runMessage("again"), call)).status).toBe(200);
-  expect(backend.seen.find(({ method }) => method === "tools/call")?.headers.cookie).toBe("LB=second; mine=1");
+  expect(backend.calls.find(({ method }) => method === "tools/call")?.headers.cookie).toBe("LB=second; mine=1");
 });

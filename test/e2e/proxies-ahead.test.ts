@@ -159,7 +159,7 @@ describe("gateway.health", () => {
       body: JSON.stringify(callMessage("echo")),
     });
     await once(response, "data");
-    expect(backend.path).toBe("/healthz");
+    expect(backend.last()?.url).toBe("/healthz");
     backend.finish();
     response.resume();
     await once(response, "end");
@@ -190,7 +190,9 @@ describe("what proxies ahead say of a client", () => {
     const before = backend.requests;
     const answer = post(stack.port, PATH, callMessage("echo"), FORGED);
     await expect.poll(() => backend.requests, { timeout: 20_000 }).toBeGreaterThan(before);
-    const seen = Object.entries(backend.headers).filter(([name]) => /^x-forwarded-|^forwarded$|^x-real-ip$/.test(name));
+    const seen = Object.entries(backend.last()?.headers ?? {}).filter(([name]) =>
+      /^x-forwarded-|^forwarded$|^x-real-ip$/.test(name),
+    );
     backend.finish();
     await answer;
     await expect.poll(() => stack.accessLog.length, { timeout: 20_000 }).toBe(1);

@@ -1,8 +1,9 @@
 /** Which answers mean that a session is lost, and which go on to the client as they are. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Answerer, type ForgetfulBackend, json, runMessage, startForgetful, text } from "../support/forgetful.ts";
 import { type Answer, messageOf, openSession, post, send } from "../support/http.ts";
+import { json, play, type Script, text } from "../support/scripted-server.ts";
+import { runMessage, type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -14,12 +15,12 @@ const BOUND_MS = 1_000;
 /** Largest body (bytes) that is sent again. */
 const REPLAY_BODY = 1_024;
 
-let backend: ForgetfulBackend;
+let backend: SessionServer;
 let stack: Stack;
 let session: string;
 
 beforeAll(async () => {
-  backend = await startForgetful();
+  backend = await startSessionServer();
   const at = { endpoints: [backend.endpoint], path: "/mcp" };
   stack = await startStack({
     backends: { one: at, hasty: { ...at, timeouts: { call: `${HASTE_MS}ms` } } },
@@ -43,7 +44,7 @@ function call(id: unknown, path = PATH, held = session): Promise<Answer> {
 
 /** What has reached the backend since the session was opened. */
 function since(): string[] {
-  return backend.methods.slice(2);
+  return backend.methods().slice(2);
 }
 
 function count(method: string): number {
@@ -61,15 +62,11 @@ function error(code: number, message: string): object {
   return { jsonrpc: "2.0", error: { code, message }, id: null };
 }
 
-const nothing =
-  (status: number) =>
-  (response: ServerResponse): void => {
-    response.writeHead(status, { "content-length": 0 }).end();
-  };
+const nothing = (status: number): Script => ({ status, headers: { "content-length": 0 } });
 
 const events =
-  (...messages: object[]) =>
-  (response: ServerResponse): void => {
+  (...messages: object[]): Script =>
+  ({ response }) => {
     response.writeHead(200, { "content-type": "text/event-stream" });
     for (const message of messages) response.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
     response.end();
@@ -112,7 +109,7 @@ describe("a session is lost, and recovered, where its server says", () => {
     expect(count("DELETE")).toBe(1);
   });
 
-  test.each<[string, Answerer]>([
+  test.each<[string, Script]>([
     ["404 and nothing", nothing(404)],
     ["404 and no body in chunks", chunked((response) => response.end())],
     ["404 whose body comes when the answer is there", chunked(afterReplay((response) => response.end("late")))],
@@ -135,8 +132,8 @@ describe("a session is lost, and recovered, where its server says", () => {
 });
 
 /** The head of a 404 at once, without a length. */
-function chunked(goOn: (response: ServerResponse) => void): Answerer {
-  return (response) => {
+function chunked(goOn: (response: ServerResponse) => void): Script {
+  return ({ response }) => {
     response.writeHead(404, { "transfer-encoding": "chunked" }).flushHeaders();
     goOn(response);
   };
@@ -165,18 +162,16 @@ function expectUntouched(answer: Answer, { status, contentType, body, headers }:
   expect(answer.headers["content-length"]).toBe(String(Buffer.byteLength(body)));
 }
 
-const saying =
-  ({ status, contentType, body, headers }: ReturnType<typeof odd>) =>
-  (response: ServerResponse): void => {
-    const length = { "content-length": Buffer.byteLength(body) };
-    response.writeHead(status, { ...headers, ...length, "content-type": contentType }).end(body);
-  };
+function saying({ status, contentType, body, headers }: ReturnType<typeof odd>): Script {
+  const length = { "content-length": Buffer.byteLength(body) };
+  return { status, headers: { ...headers, ...length, "content-type": contentType }, body };
+}
 
 /** A call that runs, is answered so, and has its session go with it. */
-function runsAndGoes(answerer: Answerer): Answerer {
-  return (...answering) => {
+function runsAndGoes(script: Script): Script {
+  return (call) => {
     backend.forget();
-    answerer(...answering);
+    return play(script, call);
   };
 }
 
@@ -201,10 +196,10 @@ test.each([
   ["a number", 1],
   ["a long text", "é".repeat(100)],
 ])("a lost session's own answer is known where it repeats an id that is %s", async (_, id) => {
-  const repeats: Answerer = (response, seen) => {
+  const repeats: Script = ({ body }) => {
     // The DELETE of what was replaced has no body.
-    const asked: unknown = seen.body.length > 0 ? JSON.parse(seen.body.toString()).id : undefined;
-    json(404, { ...error(-32001, "Session not found"), id: asked })(response, seen);
+    const asked: unknown = body === "" ? undefined : JSON.parse(body).id;
+    return json(404, { ...error(-32001, "Session not found"), id: asked });
   };
   backend.unknown(repeats);
   backend.forget();
@@ -242,7 +237,7 @@ describe("a session that lives is not begun anew, and its client gets untouched"
     expect(since()).toEqual(["tools/call"]);
   });
 
-  test.each<[string, number, Answerer]>([
+  test.each<[string, number, Script]>([
     ["404 of a method that it does not have", 404, json(404, error(-32601, "Method not found"))],
     ["400 of a method that it does not have", 400, json(400, error(-32601, "Method not found: ping"))],
     ["401 for a request, and for a ping 200", 401, json(200, { jsonrpc: "2.0", id: "mcp-router", result: {} })],
@@ -271,29 +266,32 @@ describe("a session that lives is not begun anew, and its client gets untouched"
   });
 
   test("that it cuts the connection", async () => {
-    backend.on("tools/call", (response) => response.destroy());
+    backend.on("tools/call", ({ response }) => void response.destroy());
     expect(await call(1)).toMatchObject({ status: 503 });
     expect(since()).toEqual(["tools/call"]);
   });
 });
 
 test("a session goes on where its endpoint took no connections just then, and another one answered in its place", async () => {
-  const two = [await startForgetful(), await startForgetful()];
+  const two = [await startSessionServer(), await startSessionServer()];
   const moved = await startStack({ backends: { one: two.map(({ endpoint }) => endpoint) } });
   try {
     const held = await openSession(moved.port, PATH);
-    const [home, other] = two[0]?.methods.includes("initialize") ? two : two.toReversed();
+    const [home, other] = two[0]?.methods().includes("initialize") ? two : two.toReversed();
     if (!home || !other) throw new Error("no server has the session");
-    await home.leave();
+    await home.close();
     // When the other one is asked whether it knows the session, the first one is back, and does.
     const unknown = json(404, error(-32001, "Session not found"));
-    other.unknown((...asked) => void home.comeBack().then(() => unknown(...asked)));
+    other.unknown(async () => {
+      await home.reopen();
+      return unknown;
+    });
     other.on("ping", unknown);
     const answer = await post(moved.port, PATH, runMessage(1), { "mcp-session-id": held });
     expect(answer.status).toBe(200);
     expect([...home.ran, ...other.ran]).toEqual([1]);
     // Nobody will use the old one, which lives on.
-    await expect.poll(() => home.methods).toContain("DELETE");
+    await expect.poll(() => home.methods()).toContain("DELETE");
   } finally {
     await moved.stop();
     for (const each of two) await each.close();
@@ -301,7 +299,7 @@ test("a session goes on where its endpoint took no connections just then, and an
 });
 
 describe("the first answer goes on untouched where a new session", () => {
-  test.each<[string, Answerer]>([
+  test.each<[string, Script]>([
     ["is answered 500", text(500, "no")],
     ["is answered 401", text(401, "no")],
     ["is answered 503 until the time is over", text(503, "no")],
@@ -309,9 +307,12 @@ describe("the first answer goes on untouched where a new session", () => {
     ["is refused by JSON-RPC in an event", events({ jsonrpc: "2.0", id: "mcp-router", error: { code: -32602 } })],
     ["is answered without an id for it", json(200, { jsonrpc: "2.0", id: "mcp-router", result: {} })],
     ["is answered by what is no JSON", text(200, "no")],
-    ["is cut off, again and again", (response) => response.destroy()],
+    ["is cut off, again and again", ({ response }) => void response.destroy()],
     ["is not answered in time", () => undefined],
-    ["is answered, but never to its end", (response) => response.writeHead(200, { "mcp-session-id": "1" }).write("{")],
+    [
+      "is answered, but never to its end",
+      ({ response }) => void response.writeHead(200, { "mcp-session-id": "1" }).write("{"),
+    ],
   ])("%s", async (_, refusal) => {
     const said = { ...odd(404), body: odd(404).body.replace("caf", "no such session: caf") };
     backend.unknown(saying(said));
@@ -340,8 +341,8 @@ describe("the first answer goes on untouched where a new session", () => {
     const headers = { "mcp-session-id": session, authorization: "Bearer ada" };
     expectUntouched(await post(stack.port, PATH, runMessage(1), headers), lost);
     await expect.poll(() => count("DELETE")).toBe(1);
-    const refused = backend.seen.findLast(({ method }) => method === "notifications/initialized");
-    expect(backend.seen.at(-1)?.headers).toMatchObject({
+    const refused = backend.calls.findLast(({ method }) => method === "notifications/initialized");
+    expect(backend.calls.at(-1)?.headers).toMatchObject({
       "mcp-session-id": refused?.headers["mcp-session-id"],
       authorization: "Bearer ada",
     });
@@ -385,20 +386,20 @@ test("all that a recovery sends carries the client's own headers, its query, and
   };
   const sent = { ...own, cookie: "mine=1; LB=old", "x-mcp-endpoint": "127.0.0.1:1", "x-mcp-session": "spoofed" };
   backend.forget();
-  backend.on("initialize", (response, seen) => {
+  backend.on("initialize", () => {
     backend.on("initialize", text(500, "once"));
     const begun = { "mcp-session-id": backend.begin(), "set-cookie": "LB=new; Path=/" };
-    json(200, { jsonrpc: "2.0", id: "mcp-router", result: { protocolVersion: "2025-11-25" } }, begun)(response, seen);
+    return json(200, { jsonrpc: "2.0", id: "mcp-router", result: { protocolVersion: "2025-11-25" } }, begun);
   });
   const answer = await post(stack.port, `${PATH}?key=1`, runMessage(1), { ...sent, "mcp-session-id": session });
   expect(answer.status).toBe(200);
   // The end of the lost session, by the client's own cookies, comes when it will.
   await expect.poll(() => count("DELETE")).toBe(1);
-  expect(backend.seen.find(({ method }) => method === "DELETE")?.headers).toMatchObject({
+  expect(backend.calls.find(({ method }) => method === "DELETE")?.headers).toMatchObject({
     ...own,
     cookie: sent.cookie,
   });
-  const seen = backend.seen.slice(2).filter(({ method }) => method !== "DELETE");
+  const seen = backend.calls.slice(2).filter(({ method }) => method !== "DELETE");
   const methods = seen.map(({ method }) => method);
   expect(methods).toEqual(["tools/call", "ping", "initialize", "notifications/initialized", "tools/call"]);
   for (const [at, { headers, path }] of seen.entries()) {
@@ -408,7 +409,7 @@ test("all that a recovery sends carries the client's own headers, its query, and
     expect(path).toBe("/mcp?key=1");
   }
   // To the backend, the request looks as it did before.
-  const [before, after] = backend.seen
+  const [before, after] = backend.calls
     .filter(({ method }) => method === "tools/call")
     .map(({ headers }) => told(headers));
   expect(after).toEqual(before);
@@ -431,10 +432,11 @@ describe("a recovered answer has the head that the ordinary way gives it", () =>
     ["whole", (headers: OutgoingHttpHeaders) => json(200, result, headers)],
     [
       "as a stream",
-      (headers: OutgoingHttpHeaders) => (response: ServerResponse) =>
-        void response
-          .writeHead(200, { ...headers, "content-type": "text/event-stream" })
-          .end(`data: ${JSON.stringify(result)}\n\n`),
+      (headers: OutgoingHttpHeaders) => ({
+        status: 200,
+        headers: { ...headers, "content-type": "text/event-stream" },
+        body: `data: ${JSON.stringify(result)}\n\n`,
+      }),
     ],
   ])("%s", (_, answering) => {
     test.each<[string, OutgoingHttpHeaders]>([
@@ -478,7 +480,7 @@ test("a request that is sent again is from its client still, as a proxy ahead ha
     backend.forget();
     const answer = await post(behind.port, PATH, runMessage(1), { ...proxied, "mcp-session-id": held });
     expect(answer.status).toBe(200);
-    const calls = backend.seen.filter(({ method }) => method === "tools/call").map(({ headers }) => headers);
+    const calls = backend.calls.filter(({ method }) => method === "tools/call").map(({ headers }) => headers);
     for (const headers of calls) expect(headers).toMatchObject({ "x-forwarded-proto": "https" });
     expect(calls[0]?.["x-forwarded-for"]).toMatch(/^203\.0\.113\.9\b/);
     expect(told(calls[1] ?? {})).toEqual(told(calls[0] ?? {}));
@@ -498,9 +500,7 @@ test("a GET in a session that is lost in other words opens the stream of the new
 
 test("a new session that is lost before it is of use is followed by another", async () => {
   backend.forget();
-  backend.on("notifications/initialized", (response) => {
-    response.writeHead(count("notifications/initialized") === 1 ? 404 : 202).end();
-  });
+  backend.on("notifications/initialized", () => ({ status: count("notifications/initialized") === 1 ? 404 : 202 }));
   expect((await call(1)).status).toBe(200);
   expect(count("initialize")).toBe(2);
   expect(backend.ran).toEqual([1]);
@@ -512,7 +512,7 @@ test("what is said again in a new session is done before the request is sent aga
   await post(stack.port, PATH, subscribe, { "mcp-session-id": session });
   backend.forget();
   let ranBefore = -1;
-  backend.on("resources/subscribe", (response) => {
+  backend.on("resources/subscribe", ({ response }) => {
     response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
     // The head is there, and what the server does takes a while.
     setTimeout(() => {
@@ -538,7 +538,7 @@ test("a second loss, of the request that is sent again, goes on to the client", 
 describe("a call whose second attempt has run, and whose answer", () => {
   test("never comes is not answered by the first one", async () => {
     backend.forget();
-    backend.result((response) => response.destroy());
+    backend.result(({ response }) => void response.destroy());
     const answer = await call("a");
     expect(answer.status).toBe(503);
     expect(messageOf(answer)).toMatchObject({ error: { message: "Backend connection lost" } });
@@ -547,7 +547,7 @@ describe("a call whose second attempt has run, and whose answer", () => {
 
   test("breaks off is not answered by the first one", async () => {
     backend.forget();
-    backend.result((response) => {
+    backend.result(({ response }) => {
       response.writeHead(200, { "content-type": "application/json", "content-length": 100 });
       response.write(".", () => response.destroy());
     });
@@ -564,7 +564,7 @@ describe("a call whose second attempt has run, and whose answer", () => {
   test("cannot come before the client has answered the server is given up: it would wait for it in vain", async () => {
     backend.unknown(nothing(404));
     backend.forget();
-    backend.result((response) => {
+    backend.result(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "roots/list" })}\n\n`);
     });
@@ -575,7 +575,7 @@ describe("a call whose second attempt has run, and whose answer", () => {
 
   test("is a stream that breaks off breaks off for the client", async () => {
     backend.forget();
-    backend.result((response) => {
+    backend.result(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
       response.write("data: {}\n\n", () => response.destroy());
     });
@@ -594,9 +594,9 @@ describe("a body", () => {
     backend.forget();
     const body = message(REPLAY_BODY);
     expect((await post(stack.port, PATH, body, { "mcp-session-id": session })).status).toBe(200);
-    const [first, second] = backend.seen.filter(({ method }) => method === "tools/call");
-    expect(first?.body.toString()).toBe(body);
-    expect(second?.body.toString()).toBe(body);
+    const [first, second] = backend.calls.filter(({ method }) => method === "tools/call");
+    expect(first?.body).toBe(body);
+    expect(second?.body).toBe(body);
   });
 
   test("over limits.replayBody is not, and is counted: the first answer goes on", async () => {
@@ -628,14 +628,14 @@ describe("a backend that is not to be pressed", () => {
     // A backend of its own: what it asks for holds for all of its sessions.
     const begin = () => openSession(stack.port, HASTY);
     const lost = await Promise.all([begin(), begin(), begin()]);
-    backend.on("initialize", (response) => response.writeHead(503, { "retry-after": "60" }).end("{}"));
+    backend.on("initialize", { status: 503, headers: { "retry-after": "60" }, body: "{}" });
     backend.forget();
-    const before = backend.methods.filter((method) => method === "initialize").length;
+    const before = backend.methods().filter((method) => method === "initialize").length;
     for (const [n, held] of lost.entries()) {
       const answer = await call(n, HASTY, held);
       expect(answer).toMatchObject({ status: 404, body: expect.stringContaining("Session not found") });
     }
-    expect(backend.methods.filter((method) => method === "initialize")).toHaveLength(before + 1);
+    expect(backend.methods().filter((method) => method === "initialize")).toHaveLength(before + 1);
     expect(await counted('recovery_seconds_count{backend="hasty",outcome="braked"}')).toBe(2);
   });
 });

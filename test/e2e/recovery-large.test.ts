@@ -7,8 +7,9 @@ import { buffer as consume } from "node:stream/consumers";
 import { finished } from "node:stream/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Fleet, startFleet } from "../support/fleet.ts";
-import { type Answerer, type ForgetfulBackend, runMessage, startForgetful } from "../support/forgetful.ts";
 import { MCP_HEADERS, openResponse, openSession } from "../support/http.ts";
+import type { Script } from "../support/scripted-server.ts";
+import { runMessage, type SessionServer, startSessionServer } from "../support/session-server.ts";
 
 const PATH = "/one/mcp";
 const MIB = 1024 * 1024;
@@ -20,12 +21,12 @@ const CAP = 16 * MIB;
  */
 const SLACK = { router: 32 * MIB, envoy: 16 * MIB } as const;
 
-let backend: ForgetfulBackend;
+let backend: SessionServer;
 /** One router in a process of its own, whose memory is then its own. */
 let fleet: Fleet;
 
 beforeAll(async () => {
-  backend = await startForgetful();
+  backend = await startSessionServer();
   fleet = await startFleet(1, {
     log: { level: "fatal" },
     backends: { one: { endpoints: [backend.endpoint] } },
@@ -39,8 +40,8 @@ afterAll(async () => {
 beforeEach(() => backend.reset());
 
 /** Answers so many bytes, as fast as they are taken. */
-function long(contentType: string, bytes: number): Answerer {
-  return (response) => {
+function long(contentType: string, bytes: number): Script {
+  return ({ response }) => {
     response.writeHead(200, { "content-type": contentType });
     Readable.from(pieces(bytes)).pipe(response);
   };
@@ -140,7 +141,7 @@ describe("a first answer, 404, whose body is long, while another one is streamed
   /** Answers 404 with so many bytes, as fast as they are taken; to the call that is sent again an event, and one when told. */
   function answers(bytes: number): void {
     pushed = 0;
-    backend.unknown((response) => {
+    backend.unknown(({ response }) => {
       response.writeHead(404, { "content-type": "application/octet-stream" });
       const counted = function* () {
         for (const piece of pieces(bytes)) {
@@ -150,8 +151,8 @@ describe("a first answer, 404, whose body is long, while another one is streamed
       };
       Readable.from(counted()).pipe(response);
     });
-    backend.on("ping", (response) => void response.writeHead(404).end());
-    backend.result((response) => {
+    backend.on("ping", { status: 404 });
+    backend.result(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
       goOn = () => response.end("data: 2\n\n");
     });

@@ -2,9 +2,9 @@
 import { expect, test } from "vitest";
 import { MISSES } from "../../src/recovery/mode-override.ts";
 import { startFleet } from "../support/fleet.ts";
-import { runMessage, startForgetful } from "../support/forgetful.ts";
 import { callMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
+import { runMessage, startSessionServer } from "../support/session-server.ts";
 import { startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -16,7 +16,7 @@ async function refusals(port: number): Promise<number> {
 }
 
 test("a few wrong answers in a row are said loudly, and then answers are sent whole: sessions are recovered still", async () => {
-  const backend = await startForgetful();
+  const backend = await startSessionServer();
   const fleet = await startFleet(
     1,
     {
@@ -35,9 +35,7 @@ test("a few wrong answers in a row are said loudly, and then answers are sent wh
       backend.forget();
       return post(fleet.port, PATH, runMessage(id), { "mcp-session-id": held });
     };
-    backend.result((response) => {
-      response.writeHead(200, { "content-type": "text/event-stream" }).end('data: {"id":1}\n\n');
-    });
+    backend.result({ status: 200, headers: { "content-type": "text/event-stream" }, body: 'data: {"id":1}\n\n' });
     // Its head is ours and its body is not: there is no way to know before.
     const wrong = { status: 200, body: expect.stringContaining("Session not found") };
     let calls = 0;

@@ -4,9 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
-import { type ForgetfulBackend, runMessage, startForgetful } from "../support/forgetful.ts";
 import { callMessage, MCP_HEADERS, messageOf, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { runMessage, type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 import { stored } from "../support/stored.ts";
 
@@ -66,12 +66,12 @@ describe("two routers on one Redis", () => {
 });
 
 describe("a client that leaves", () => {
-  let backend: ForgetfulBackend;
+  let backend: SessionServer;
   let stack: Stack;
   let session: string;
 
   beforeAll(async () => {
-    backend = await startForgetful();
+    backend = await startSessionServer();
     stack = await startStack({ backends: { one: [backend.endpoint] } });
   });
   afterAll(async () => {
@@ -99,7 +99,7 @@ describe("a client that leaves", () => {
   }
   const call = (id: unknown) => post(stack.port, PATH, runMessage(id), { "mcp-session-id": session });
   const attempts = (id: unknown) =>
-    backend.seen.filter(({ method, body }) => method === "tools/call" && JSON.parse(body.toString()).id === id).length;
+    backend.calls.filter(({ method, body }) => method === "tools/call" && JSON.parse(body).id === id).length;
 
   test("during the ping ends it at the backend, and its call never runs", async () => {
     backend.forget();
@@ -128,7 +128,7 @@ describe("a client that leaves", () => {
       expect(backend.ran).toEqual([2]);
       expect(attempts(1)).toBe(1);
       // The first one is the client's own.
-      expect(backend.methods.filter((called) => called === "initialize")).toHaveLength(2);
+      expect(backend.methods().filter((called) => called === "initialize")).toHaveLength(2);
       expect(backend.cut).toEqual([]);
     },
   );
@@ -145,7 +145,7 @@ describe("a client that leaves", () => {
 
   test("during the stream of its answer ends it at the backend", async () => {
     backend.forget();
-    backend.result((response) => {
+    backend.result(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" }).write("data: {}\n\n");
     });
     const response = await begin(1).response;
@@ -160,7 +160,7 @@ describe("a client that leaves", () => {
     const initialize = backend.hold("initialize");
     const { response, leave } = begin(1);
     const others = [begin(2), begin(3)];
-    await expect.poll(() => backend.methods.filter((method) => method === "tools/call")).toHaveLength(3);
+    await expect.poll(() => backend.methods().filter((method) => method === "tools/call")).toHaveLength(3);
     await expect.poll(() => initialize.waiting).toBe(1);
     leave();
     await expect(response).rejects.toThrow();
@@ -172,7 +172,7 @@ describe("a client that leaves", () => {
       expect(statusCode).toBe(200);
     }
     expect(backend.ran.toSorted()).toEqual([2, 3]);
-    expect(backend.methods.filter((method) => method === "initialize")).toHaveLength(2);
+    expect(backend.methods().filter((method) => method === "initialize")).toHaveLength(2);
     expect(backend.cut).toEqual([]);
   });
 });

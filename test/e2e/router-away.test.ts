@@ -4,11 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, onTestFailed, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
-import { type SessionBackend, startSessionBackend } from "../support/backend.ts";
 import { keepTheirSessionsWithoutRouter } from "../support/client-promises.ts";
 import { NPM_SDKS } from "../support/clients.ts";
 import { startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, messageOf, openSession, post } from "../support/http.ts";
+import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -17,10 +17,10 @@ const AT_ONCE = 8;
 /** How often a router may take longer than AWAY to start, on a machine that is busy. */
 const TRIES = 10;
 
-let backend: SessionBackend;
+let backend: SessionServer;
 let redis: RunningRedis;
 beforeAll(async () => {
-  [backend, redis] = await Promise.all([startSessionBackend(), startRedis()]);
+  [backend, redis] = await Promise.all([startSessionServer(), startRedis()]);
 });
 afterAll(async () => {
   await backend?.close();

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Backend, startBackend } from "../support/backend.ts";
 import {
   type Answer,
   callMessage,
@@ -14,6 +13,7 @@ import {
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const GATEWAY_ID = /^[A-Za-z0-9_-]{43}$/;
@@ -99,12 +99,12 @@ describe("a session", () => {
 
 describe("a session id that a backend puts on an answer where none belongs", () => {
   const LEAK = "backend-secret";
-  let backend: Backend;
+  let backend: HttpServer;
   let behind: Stack;
 
   beforeAll(async () => {
     // Answers as the request says, with the id on all of them.
-    backend = await startBackend((request, response) => {
+    backend = await startHttpServer((request, response) => {
       const status = Number(request.headers["x-test-status"] ?? 200);
       const type = String(request.headers["x-test-type"] ?? "application/json");
       response.writeHead(status, { "content-type": type, "mcp-session-id": LEAK });

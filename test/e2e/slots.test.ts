@@ -4,7 +4,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { freePort } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { RESERVATION_MS } from "../../src/admission/ledger.ts";
-import { type Backend, type SessionBackend, startBackend, startSessionBackend } from "../support/backend.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
 import { GATEWAYS, type Gateway } from "../support/gateways.ts";
 import {
@@ -16,6 +15,8 @@ import {
   openSession,
   post,
 } from "../support/http.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
+import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { leasesLeft, letPass, stored } from "../support/stored.ts";
 
 /** Well below the reservation: a slot that comes back in it did not run out. */
@@ -44,12 +45,12 @@ describe.each(GATEWAYS)("with %s, after an initialize whose backend", (_, startG
     "answers-404": (_, response) => response.writeHead(404).end(),
     "begins-no-session": (_, response) => response.writeHead(200, { "content-type": "application/json" }).end("{}"),
   };
-  let backends: Readonly<Record<string, Backend>>;
+  let backends: Readonly<Record<string, HttpServer>>;
   let gateway: Gateway;
 
   beforeAll(async () => {
-    const faults = Object.entries(FAULTS).map(async ([name, answer]) => [name, await startBackend(answer)] as const);
-    backends = Object.fromEntries([["sound", await startSessionBackend()] as const, ...(await Promise.all(faults))]);
+    const faults = Object.entries(FAULTS).map(async ([name, answer]) => [name, await startHttpServer(answer)] as const);
+    backends = Object.fromEntries([["sound", await startSessionServer()] as const, ...(await Promise.all(faults))]);
     const endpoints = Object.entries(backends).map(([name, { endpoint }]) => [name, endpoint] as const);
     const all = [...endpoints, ["refuses", `127.0.0.1:${await freePort()}`] as const];
     gateway = await startGateway({
@@ -83,14 +84,16 @@ describe("after an initialize that was sent and not answered", () => {
     resets: (request) => request.socket.resetAndDestroy(),
   };
   let redis: RunningRedis;
-  let sound: SessionBackend;
-  let silent: Readonly<Record<string, Backend>>;
+  let sound: SessionServer;
+  let silent: Readonly<Record<string, HttpServer>>;
   let fleet: Fleet;
 
   beforeAll(async () => {
     redis = await startRedis();
-    sound = await startSessionBackend();
-    const started = Object.entries(SILENCES).map(async ([name, answer]) => [name, await startBackend(answer)] as const);
+    sound = await startSessionServer();
+    const started = Object.entries(SILENCES).map(
+      async ([name, answer]) => [name, await startHttpServer(answer)] as const,
+    );
     silent = Object.fromEntries(await Promise.all(started));
     const all = Object.entries({ sound, ...silent });
     fleet = await startFleet(1, {
@@ -143,14 +146,15 @@ describe("after an initialize that was sent and not answered", () => {
 
 describe("between the reservation of a slot and the beginning of its session", () => {
   let redis: RunningRedis;
-  let backend: SessionBackend;
+  let backend: SessionServer;
   let fleet: Fleet;
   /** What happens while the backend has the initialize. */
   let meanwhile: () => Promise<unknown>;
 
   beforeAll(async () => {
     redis = await startRedis({ persistence: true });
-    backend = await startSessionBackend({ initialize: () => meanwhile() });
+    backend = await startSessionServer();
+    backend.before("initialize", () => meanwhile());
     fleet = await startFleet(1, {
       store: { kind: "redis", url: redis.url },
       admission: { sessions: 1 },
@@ -191,10 +195,10 @@ describe("between the reservation of a slot and the beginning of its session", (
   ])(
     "Redis %s: the client gets 503, the backend is told to forget the session, and the slot runs out",
     async (_, away, back) => {
-      const begun = backend.ended.length;
+      const begun = backend.ended().length;
       meanwhile = away;
       expectUnavailable(await initialize(fleet.port, PATH, "lost"), "lost");
-      await expect.poll(() => backend.ended.length).toBe(begun + 1);
+      await expect.poll(() => backend.ended().length).toBe(begun + 1);
       expect(backend.sessions.size).toBe(0);
       meanwhile = async () => undefined;
       await back();

@@ -12,8 +12,8 @@ import { type BodyRewriter, CONTINUE, type Decision, type Verdict } from "../../
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { createExtProcServer } from "../../src/ext-proc/server.ts";
 import type { Exchange } from "../../src/gateway/exchange.ts";
-import { startBackend } from "../support/backend.ts";
 import { openResponse, post, send } from "../support/http.ts";
+import { startHttpServer } from "../support/scripted-server.ts";
 
 type Mutation = Extract<Verdict, { kind: "mutate" }>;
 
@@ -34,7 +34,7 @@ async function open(
 ) {
   const [port, egress, grpc, admin] = await Promise.all(Array.from({ length: 4 }, freePort));
   const lengths: (string | undefined)[] = [];
-  const backend = await startBackend(async (request, response) => {
+  const backend = await startHttpServer(async (request, response) => {
     lengths.push(request.headers["content-length"]);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);

@@ -2,9 +2,6 @@
  * identity.kind jwt in a mesh: Istio checks the tokens, and the router finds the claims where Istio puts them. An
  * AuthorizationPolicy may ask for more of them.
  */
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { hasIstiod } from "../../harness/istiod.ts";
@@ -21,6 +18,7 @@ import {
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Mesh, type MeshOptions, startMesh } from "../support/mesh.ts";
+import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { claimsPolicy } from "../support/snippets.ts";
 import { createIssuer } from "../support/tokens.ts";
 
@@ -31,22 +29,20 @@ const GUARD = { perSecond: 1, burst: 30 };
 const issuer = createIssuer(ISSUER, "mcp");
 const bearer = (sub: string, by = issuer) => ({ authorization: `Bearer ${by.token({ sub })}` });
 
-let keys: Server;
+let keys: HttpServer;
 let server: TestServer;
 
 beforeAll(async () => {
-  keys = createServer((_, response) => response.end(issuer.jwks)).listen(0, "127.0.0.1");
-  await once(keys, "listening");
+  keys = await startHttpServer((_, response) => response.end(issuer.jwks));
   server = await startMcpServer("one");
 });
 afterAll(async () => {
   await server?.close();
-  keys?.close();
+  await keys?.close();
 });
 
 function meshWithTokens(mode: IstioMode, change?: MeshOptions["change"]): Promise<Mesh> {
-  const { port } = keys.address() as AddressInfo; // A TCP listener has one.
-  const jwks = { uri: `http://127.0.0.1:${port}/jwks` };
+  const jwks = { uri: `${keys.url}/jwks` };
   return startMesh(mode, {
     backends: { one: [server.endpoint] },
     sections: {

@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { hasIstiod } from "../../harness/istiod.ts";
 import { ISTIO_MODES } from "../../src/envoy-config/istio/mesh.ts";
-import { type ForgetfulBackend, runMessage, startForgetful } from "../support/forgetful.ts";
 import {
   callMessage,
   callTool,
@@ -18,6 +17,7 @@ import {
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Mesh, startMesh } from "../support/mesh.ts";
+import { runMessage, type SessionServer, startSessionServer } from "../support/session-server.ts";
 
 const PATH = "/one/mcp";
 const BODY_LIMIT = 64 * 1024;
@@ -167,11 +167,11 @@ describe.skipIf(!hasIstiod).each(ISTIO_MODES)("in mode %s", (mode) => {
 });
 
 describe.skipIf(!hasIstiod).each(ISTIO_MODES)("a backend that loses its sessions, in mode %s", (mode) => {
-  let backend: ForgetfulBackend;
+  let backend: SessionServer;
   let mesh: Mesh;
 
   beforeAll(async () => {
-    backend = await startForgetful();
+    backend = await startSessionServer();
     mesh = await startMesh(mode, { backends: { one: [backend.endpoint] } });
   });
   afterAll(async () => {

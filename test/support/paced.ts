@@ -1,10 +1,9 @@
 /** A backend whose answer is an event stream that goes on when a test says so. */
-import { type Backend, startBackend } from "./backend.ts";
+import type { IncomingMessage } from "node:http";
+import { type HttpServer, startHttpServer } from "./scripted-server.ts";
 
-export interface PacedBackend extends Backend {
-  /** Headers of the last request. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly path: string;
+export interface PacedBackend extends HttpServer {
+  last(): IncomingMessage | undefined;
   /** Ends the stream that is open. */
   finish(): void;
 }
@@ -15,28 +14,13 @@ export const FIRST_EVENT =
 const LAST_EVENT = 'data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n';
 
 export async function startPacedBackend(): Promise<PacedBackend> {
-  let headers: PacedBackend["headers"] = {};
-  let path = "";
+  let last: IncomingMessage | undefined;
   let finish = () => {};
-  const backend = await startBackend((request, response) => {
-    ({ headers } = request);
-    path = request.url ?? "";
+  const backend = await startHttpServer((request, response) => {
+    last = request;
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
     response.write(FIRST_EVENT);
     finish = () => response.end(LAST_EVENT);
   });
-  return {
-    endpoint: backend.endpoint,
-    get requests() {
-      return backend.requests;
-    },
-    get headers() {
-      return headers;
-    },
-    get path() {
-      return path;
-    },
-    finish: () => finish(),
-    close: () => backend.close(),
-  };
+  return Object.assign(backend, { last: () => last, finish: () => finish() });
 }

@@ -1,18 +1,18 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createEgress, type Egress } from "../../../src/backends/client.ts";
+import { type Handler, type ScriptedServer, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
-import { type Handler, type Listener, startListener } from "./listener.ts";
 
 const TO = { backend: BACKEND, query: "?a=1" };
 const SESSION = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
 const never = new AbortController().signal;
 
-let listener: Listener;
+let listener: ScriptedServer;
 let egress: Egress;
 
 async function open(answer: Handler): Promise<void> {
-  listener = await startListener(answer);
-  egress = createEgress(listener.address);
+  listener = await startScriptedServer(answer);
+  egress = createEgress(listener.url);
 }
 
 afterEach(async () => {

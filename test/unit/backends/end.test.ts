@@ -1,9 +1,7 @@
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createEgress, type Egress } from "../../../src/backends/client.ts";
 import { AT_ONCE, createSessionEnder, type EndEvent, MOST_IN_TURN } from "../../../src/backends/end.ts";
+import { type Script, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
 import { answerWith } from "../recovery/answers.ts";
 
@@ -29,29 +27,17 @@ function enderOver(egress: Egress) {
 }
 
 /** Ends sessions at what answers in the place of Envoy. */
-async function open(listener: RequestListener) {
-  const received: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    received.push(request);
-    listener(request, response);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // A TCP listener has one.
-  const egress = createEgress(`http://127.0.0.1:${port}`);
-  const close = async () => {
-    if (!server.listening) return;
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  };
+async function open(script: Script) {
+  const server = await startScriptedServer(script);
+  const egress = createEgress(server.url);
   owner.defer(async () => {
     await egress.close();
-    await close();
+    await server.close();
   });
-  return { ...enderOver(egress), egress, received, close };
+  return { ...enderOver(egress), egress, received: server.calls, close: server.close };
 }
 
-const answering = (status: number) => open((_, response) => response.writeHead(status).end("a few words"));
+const answering = (status: number) => open({ status, body: "a few words" });
 
 /** Ends sessions at backends that answer when the test has them answer. */
 function openHeld(isSlow: (backend: string) => boolean = () => true) {
@@ -86,7 +72,7 @@ test("the end of a session is a DELETE to its path, with all that Envoy and the 
   expect(received).toHaveLength(1);
   expect(received[0]).toMatchObject({
     method: "DELETE",
-    url: "/api/mcp",
+    path: "/api/mcp",
     headers: {
       "x-client-id": "mcp-router/sweep",
       "x-mcp-backend": "one",
@@ -106,7 +92,7 @@ describe("a backend was told", () => {
   });
 
   test("also when its answer goes on and on", async () => {
-    const { ender } = await open((_, response) => {
+    const { ender } = await open(({ response }) => {
       const more = () => response.write("x".repeat(100_000), more);
       response.writeHead(200);
       more();
@@ -139,7 +125,7 @@ describe("a backend was not told", () => {
   test("when it does not answer in time", async () => {
     const time = new AbortController();
     const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(time.signal);
-    const { ender, events } = await open(() => time.abort(new Error("too late")));
+    const { ender, events } = await open(() => void time.abort(new Error("too late")));
     expect(await ender.end("one", session, credentials)).toBe(false);
     expect(events).toMatchObject([{ kind: "not-told", why: { message: "too late" } }]);
     expect(timeout).toHaveBeenCalledOnce();
@@ -162,7 +148,7 @@ describe("a session that may be gone already is ended", () => {
     const { ender, received, events } = await answering(500);
     ender.endIfThere({ backend: BACKEND, query: "?a=1" }, session, credentials);
     await vi.waitFor(() => expect(received).toHaveLength(1));
-    expect(received[0]).toMatchObject({ method: "DELETE", url: "/mcp?a=1" });
+    expect(received[0]).toMatchObject({ method: "DELETE", path: "/mcp?a=1" });
     await settled();
     expect(events).toEqual([]);
   });

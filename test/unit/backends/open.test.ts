@@ -9,8 +9,8 @@ import { memoryLocks } from "../../../src/locks/memory.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Binding } from "../../../src/sessions/store.ts";
+import { type Answer, type Handler, play, type Script, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
-import { type Answer, type Handler, startListener } from "./listener.ts";
 
 const never = new AbortController().signal;
 const STEPS = ["initialize", "notifications/initialized"];
@@ -35,18 +35,16 @@ afterEach(async () => {
 
 interface OpenOptions {
   /** In place of those above. */
-  readonly answers?: Readonly<Record<string, Answer | Handler>>;
+  readonly answers?: Readonly<Record<string, Script>>;
   readonly bindings?: Record<string, Binding>;
 }
 
 /** A client's session, bound to some backends. */
 async function open({ answers = {}, bindings = {} }: OpenOptions = {}) {
-  const listener = await startListener((call) => {
-    const answer = { ...ANSWERS, ...answers }[call.name] ?? { status: 500 };
-    return typeof answer === "function" ? answer(call) : answer;
-  });
+  const scripts: Readonly<Record<string, Script>> = { ...ANSWERS, ...answers };
+  const listener = await startScriptedServer((call) => play(scripts[call.method] ?? { status: 500 }, call));
   owner.defer(() => listener.close());
-  const egress = createEgress(listener.address);
+  const egress = createEgress(listener.url);
   owner.defer(() => egress.close());
   const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
   owner.defer(() => store.close());
@@ -73,7 +71,16 @@ async function open({ answers = {}, bindings = {} }: OpenOptions = {}) {
     rest: async () => true,
     commit: (committed) => void commits.push(committed),
   };
-  return { listener, store, key, commits, names: () => listener.calls.map(({ name }) => name), opener, request, turn };
+  return {
+    listener,
+    store,
+    key,
+    commits,
+    names: () => listener.calls.map(({ method }) => method),
+    opener,
+    request,
+    turn,
+  };
 }
 
 describe("the first session of a client at a backend", () => {

@@ -9,8 +9,8 @@ import {
   readWords,
 } from "../../../src/backends/rpc.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import { type Handler, type ScriptedServer, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
-import { type Handler, type Listener, startListener } from "./listener.ts";
 
 const KEY = sessionKey(mintSessionId());
 const CALLER: Caller = {
@@ -23,12 +23,12 @@ const SESSION = { sessionId: "backend-id", endpoint: "10.0.0.1:80", setCookies: 
 const never = new AbortController().signal;
 const JSON_HEADERS = { "content-type": "application/json" };
 
-let listener: Listener;
+let listener: ScriptedServer;
 let egress: Egress;
 
 async function open(answer: Handler) {
-  listener = await startListener(answer);
-  egress = createEgress(listener.address);
+  listener = await startScriptedServer(answer);
+  egress = createEgress(listener.url);
   const rpc = createRpc(egress);
   return {
     rpc,

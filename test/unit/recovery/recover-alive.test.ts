@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Header } from "../../../src/core/http.ts";
-import type { Answer, Handler } from "../backends/listener.ts";
+import type { Answer, Handler } from "../../support/scripted-server.ts";
 import { type Answers, inEvents, NEW, never, open, RESTARTED, rpcError, STEPS, USED } from "./router.ts";
 
 describe("a session whose requests are answered 401 or 403", () => {
@@ -69,8 +69,8 @@ describe("a session that was found alive after an answer that seldom means a los
   });
 
   test("is probed again with other credentials, where its client was to log in", async () => {
-    const refuses: Handler = ({ name, headers }) =>
-      name === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
+    const refuses: Handler = ({ method, headers }) =>
+      method === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
     const { recovery, loss, names } = await open({ answers: { ping: refuses, initialize: refuses } });
     for (let n = 0; n < 3; n++)
       expect(await recovery.recover({ ...loss, ...asked }, never)).toEqual({ kind: "alive", by: "login" });

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { FREE_DEBT_MS, MOST_DEBT_MS } from "../../../src/core/brake.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, type SessionStore } from "../../../src/sessions/store.ts";
-import type { Answer } from "../backends/listener.ts";
+import type { Answer } from "../../support/scripted-server.ts";
 import { first, HEADERS, NOBODY_THERE, never, open, PARAMS, STEPS, USED } from "./router.ts";
 
 describe("the brake on recovery", () => {

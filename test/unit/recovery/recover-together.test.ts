@@ -3,8 +3,8 @@ import type { Header } from "../../../src/core/http.ts";
 import type { Lock, Locks } from "../../../src/locks/locks.ts";
 import { memoryLocks } from "../../../src/locks/memory.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
-import type { Answer, Handler } from "../backends/listener.ts";
-import { first, HEADERS, NEW, NOBODY_THERE, never, open, RESTARTED, STEPS, silent, USED } from "./router.ts";
+import { type Answer, type Handler, silent } from "../../support/scripted-server.ts";
+import { first, HEADERS, NEW, NOBODY_THERE, never, open, RESTARTED, STEPS, USED } from "./router.ts";
 
 describe("a session that was recovered meanwhile", () => {
   test("is used where the lost one is no longer known, and only the lost one is asked", async () => {
@@ -114,8 +114,8 @@ describe("many requests that meet the loss of one session at once", () => {
   });
 
   test("share no outcome where one has good credentials, and another must log in", async () => {
-    const refuses: Handler = ({ name, headers }) =>
-      name === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
+    const refuses: Handler = ({ method, headers }) =>
+      method === "initialize" && headers.authorization === "Bearer new" ? RESTARTED.initialize : { status: 401 };
     const { recovery, loss } = await open({ answers: { ping: refuses, initialize: refuses } });
     const asked = { ...loss, suspicion: "probe-and-log-in", status: 401 } as const;
     const headers: readonly Header[] = [["authorization", "Bearer new"]];

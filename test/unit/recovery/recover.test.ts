@@ -4,8 +4,8 @@ import type { Header } from "../../../src/core/http.ts";
 import { memoryLocks } from "../../../src/locks/memory.ts";
 import { sessionTag } from "../../../src/sessions/id.ts";
 import { parkedBinding } from "../../../src/sessions/store.ts";
+import { type Answer, type Handler, silent } from "../../support/scripted-server.ts";
 import { unavailable } from "../../support/unavailable.ts";
-import type { Answer, Handler } from "../backends/listener.ts";
 import { BACKEND } from "../core/policy.ts";
 import {
   first,
@@ -19,7 +19,6 @@ import {
   RESTARTED,
   rpcError,
   STEPS,
-  silent,
   USED,
 } from "./router.ts";
 
@@ -96,7 +95,7 @@ describe("a lost session", () => {
     const headers: readonly Header[] = [...HEADERS, ["cookie", "LB=1; mine=1"]];
     const outcome = await recovery.recover({ ...loss, headers }, never);
     expect(outcome).toMatchObject({ kind: "recovered", binding: NEW, setCookies });
-    const calls = listener.calls.filter(({ name }) => name !== "DELETE");
+    const calls = listener.calls.filter(({ method }) => method !== "DELETE");
     expect(calls.map(({ headers: { cookie } }) => cookie)).toEqual([
       "LB=1; mine=1",
       "LB=1; mine=1",
@@ -236,7 +235,7 @@ describe("a lost session", () => {
       answeredBy: parkedBinding(USED).endpoint,
     } as const;
     expect(await recovery.recover(parked, never)).toMatchObject({ kind: "recovered", binding: NEW });
-    expect(listener.calls.map(({ name }) => name)).toEqual(STEPS);
+    expect(listener.calls.map(({ method }) => method)).toEqual(STEPS);
     expect(events).toMatchObject([{ suspicion: "parked", outcome: "recovered", from: "parked" }]);
   });
 
@@ -399,7 +398,7 @@ describe("a recovery fails, and says why:", () => {
     const outcome = await recovery.recover(loss, never);
     expect(outcome).toEqual({ kind: "failed", why, passes });
     expect(events).toMatchObject([{ outcome: "failed", why: describeFailure(why) }]);
-    expect(listener.calls.map(({ name }) => name)).not.toContain("DELETE");
+    expect(listener.calls.map(({ method }) => method)).not.toContain("DELETE");
     expect(await store.load(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
   });
 
@@ -411,7 +410,7 @@ describe("a recovery fails, and says why:", () => {
     expect(await recovery.recover(loss, never)).toEqual({ kind: "failed", why, passes: false });
     expect(events).toMatchObject([{ why: expect.stringContaining("add x-mcp-endpoint") }]);
     await listener.called("DELETE");
-    const ended = listener.calls.find(({ name }) => name === "DELETE");
+    const ended = listener.calls.find(({ method }) => method === "DELETE");
     expect(ended?.headers).toMatchObject({ "mcp-session-id": "new", "x-mcp-endpoint": loss.used.endpoint });
   });
 
@@ -425,7 +424,7 @@ describe("a recovery fails, and says why:", () => {
     expect(await recovery.recover(loss, never)).toEqual({ kind: "store-away" });
     expect(events).toMatchObject([{ outcome: "store-away" }]);
     if (ended.length > 0) await listener.called("DELETE");
-    const deleted = listener.calls.filter(({ name }) => name === "DELETE");
+    const deleted = listener.calls.filter(({ method }) => method === "DELETE");
     expect(deleted.map(({ headers }) => headers["mcp-session-id"])).toEqual(ended);
     expect(await store.load(key)).not.toMatchObject({ session: { bindings: { one: { generation: 2 } } } });
   });

@@ -9,7 +9,7 @@ import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recove
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Session, type SessionStore } from "../../../src/sessions/store.ts";
-import { type Answer, type Handler, startListener } from "../backends/listener.ts";
+import { type Answer, type Handler, play, type Script, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
 
 export const PARAMS = '{"protocolVersion":"2025-11-25","n":9007199254740993}';
@@ -38,14 +38,12 @@ export const RESTARTED: Readonly<Record<string, Answer>> = {
 /** What Envoy says where nobody takes connections. */
 export const NOBODY_THERE: Answer = { status: 503, body: '{"error":{"message":"Backend unavailable"}}' };
 
-export type Answers = Readonly<Record<string, Answer | Handler>>;
-
-export const silent: Handler = () => undefined;
+export type Answers = Readonly<Record<string, Script>>;
 
 /** That many calls answered so, and then as a backend answers that has restarted. */
 export function first(times: number, answer: Answer): Handler {
   let left = times;
-  return (call) => (left-- > 0 ? answer : RESTARTED[call.name]);
+  return (call) => (left-- > 0 ? answer : RESTARTED[call.method]);
 }
 
 let owner = new AsyncDisposableStack();
@@ -70,12 +68,10 @@ export async function open({
   bound = 10_000,
   session,
 }: OpenOptions = {}) {
-  const listener = await startListener((call) => {
-    const answer = { ...RESTARTED, ...answers }[call.name] ?? { status: 500 };
-    return typeof answer === "function" ? answer(call) : answer;
-  });
+  const scripts: Answers = { ...RESTARTED, ...answers };
+  const listener = await startScriptedServer((call) => play(scripts[call.method] ?? { status: 500 }, call));
   owner.defer(() => listener.close());
-  const egress = createEgress(listener.address);
+  const egress = createEgress(listener.url);
   owner.defer(() => egress.close());
   const store = memoryStore({ idle: 60_000, lifetime: 60_000, unused: 60_000 });
   owner.defer(() => store.close());
@@ -121,8 +117,8 @@ export async function open({
   /** What was called, but for the end of the lost session. */
   const names = () =>
     listener.calls
-      .filter(({ name, headers }) => name !== "DELETE" || headers["mcp-session-id"] !== "old")
-      .map(({ name }) => name);
+      .filter(({ method, headers }) => method !== "DELETE" || headers["mcp-session-id"] !== "old")
+      .map(({ method }) => method);
   return { listener, store, key, events, abandoned, recovery, another: () => recoveryOver(store), loss, names };
 }
 
