@@ -29,6 +29,8 @@ const entryShape = z.object({
   upstream: text,
   mcp_method: text,
   mcp_name: text,
+  /** The backend's own name, on a federated route. */
+  mcp_tool: text,
   mcp_client: text,
   backend: text,
   /** `ip:port` that the router pinned the request to. */

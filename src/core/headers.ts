@@ -26,6 +26,12 @@ export const X_MCP_METHOD = "x-mcp-method";
 export const X_MCP_NAME = "x-mcp-name";
 
 /**
+ * The same as the backend itself names it, on a route to several backends, where clients see another name. Set by the processor for
+ * filters and logs.
+ */
+export const X_MCP_TOOL = "x-mcp-tool";
+
+/**
  * The client's name and version as its initialize gives them (`params.clientInfo`), percent-encoded and cut, with a space between.
  * Set by the processor on an initialize; for logs. A claim, never trusted.
  */
@@ -56,6 +62,7 @@ export const INTERNAL_HEADERS = [
   X_MCP_SESSION,
   X_MCP_METHOD,
   X_MCP_NAME,
+  X_MCP_TOOL,
   X_MCP_CLIENT,
   X_MCP_PRINCIPAL,
 ] as const;

@@ -9,6 +9,7 @@ import {
   X_MCP_NAME,
   X_MCP_PRINCIPAL,
   X_MCP_SESSION,
+  X_MCP_TOOL,
 } from "../core/headers.ts";
 import { NO_HEALTH_CHECKS } from "./health.ts";
 import { extension, type Message } from "./proto-json.ts";
@@ -68,6 +69,7 @@ function stdoutLog(listener: string, path: string, client: string): Message {
         upstream: orDash("%UPSTREAM_HOST%"),
         mcp_method: header(X_MCP_METHOD),
         mcp_name: header(X_MCP_NAME),
+        mcp_tool: header(X_MCP_TOOL),
         mcp_client: header(X_MCP_CLIENT),
         backend: header(X_MCP_BACKEND),
         endpoint: header(X_MCP_ENDPOINT),
