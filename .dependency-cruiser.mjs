@@ -149,7 +149,7 @@ export default {
       "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway/exchange\\.ts$", "^src/core/"], "ext-proc → gateway → core"),
-    only("config", "^src/config/", ["^src/core/"], "config knows nothing of what it configures"),
+    only("config", "^src/config/", ["^src/core/", "^src/version\\.ts$"], "config knows nothing of what it configures"),
     only("config-values", "^src/config/values/", ["^src/core/address\\.ts$"], "kinds of value know no section"),
     only(
       "config-schema",

@@ -90,7 +90,8 @@ function findings(exchange: Exchange, entry: AccessEntry, home: Home | undefined
     must("session id for the client", exchange.sessionId, undefined);
     return found;
   }
-  must("backend", entry.backend, config.routes.find(({ path }) => path === exchange.path)?.backend.name);
+  const route = config.routes.find(({ path }) => path === exchange.path);
+  must("backend", entry.backend, route?.kind === "transparent" ? route.backend.name : undefined);
   must("method in Envoy's log", entry.mcp_method, message && "method" in message ? message.method : null);
   must("pin", entry.endpoint, home && what !== "initialize" ? home.endpoint : null);
   must("session in Envoy's log", entry.session, home?.session ?? null);

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import type { AccessEntry } from "../harness/access-log.ts";
 import { runOwning } from "../harness/owner.ts";
 import { canListen } from "../harness/ports.ts";
-import type { BackendConfig } from "../src/config/backends.ts";
 import type { Config } from "../src/config/load.ts";
 import { readConfig } from "../src/config/read.ts";
+import type { FederatedRoute, Route } from "../src/core/routes.ts";
 import { startStack } from "./stack.ts";
 
 const CONFIG = join(import.meta.dirname, "mcp-router.yaml");
@@ -22,11 +22,11 @@ await runOwning(
     console.log(`
 An MCP gateway is up. Its configuration: demo/mcp-router.yaml (change routes and limits while it runs)
 
-${config.routes.map(({ path, backend }) => `  ${url(path)}  →  ${describeBackend(backend)}`).join("\n")}
+${config.routes.map((route) => `  ${url(route.path)}  →  ${describeRoute(route, config)}`).join("\n")}
 
 Put a URL into an MCP client, for example:
 
-${config.routes.map(({ path, backend }) => `  claude mcp add --transport http ${backend.name} ${url(path)}`).join("\n")}
+${config.routes.map((route) => `  claude mcp add --transport http ${nameOf(route)} ${url(route.path)}`).join("\n")}
 
 Metrics: http://${processor.http?.host}:${processor.http?.port}/metrics   Envoy: http://${envoy.admin?.host}:${envoy.admin?.port}/
 What Envoy logs of each request follows. Ctrl-C ends everything.
@@ -54,8 +54,19 @@ async function takenPorts({ gateway, egress, processor, envoy, backends }: Confi
   return taken;
 }
 
-function describeBackend({ name, endpoints }: BackendConfig): string {
-  return `${name}, ${endpoints.length === 1 ? "one endpoint" : `${endpoints.length} endpoints`}`;
+function describeRoute(route: Route, { backends }: Config): string {
+  if (route.kind === "federated") return `${backendsOf(route).join(" and ")} as one server`;
+  const { name } = route.backend;
+  const count = backends.find((backend) => backend.name === name)?.endpoints.length;
+  return `${name}, ${count === 1 ? "one endpoint" : `${count} endpoints`}`;
+}
+
+function nameOf(route: Route): string {
+  return route.kind === "federated" ? backendsOf(route).join("-and-") : route.backend.name;
+}
+
+function backendsOf({ members }: FederatedRoute): string[] {
+  return members.map(({ route }) => route.backend.name);
 }
 
 /** One line for each request of a client. */

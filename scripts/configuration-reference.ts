@@ -51,12 +51,40 @@ The file is YAML 1.2 (or JSON), at most 512 KiB.
 Error messages show no text from \`store\`, and neither the user nor the query of a URL, because these may be secrets.
 `;
 
+const TAIL = `
+## Several servers behind one URL
+
+A route with several backends is federated: clients see one server, with one session, one list of tools, one of prompts and one of
+resources. The router answers what is about the whole (\`initialize\`, the lists). Envoy carries each call to the backend that has
+the tool, and the answer back, as on other routes.
+
+\`\`\`yaml
+backends:
+  files: { endpoints: [10.0.0.1:3001], uris: ["file:///data/*"] }
+  search: { endpoints: [10.0.0.2:3001, 10.0.0.3:3001] }
+routes:
+  - path: /mcp
+    backends: [files, search]
+    tools: { deny: ["files__delete*"] }
+\`\`\`
+
+- Names of tools and prompts begin with the name of their backend: \`files__read\`, \`search__query\`. A name that would be longer than 64
+  characters, or has others than letters, digits, \`_\` and \`-\`, is shortened, and ends with a hash.
+- URIs of resources stay as they are. The backend that lists a URI has it; otherwise the one with a template or a pattern in \`uris\` for it.
+- Where two items of one list have the same name or URI, clients get the one whose backend stands first in \`backends\` of the route.
+- \`tools\`, \`prompts\` and \`resources\` of a route hide items, in lists and for calls. \`deny\` overrides \`allow\`.
+- The router asks a backend for its lists when a client first needs them, and again as \`lists\` says. A backend that does not answer is
+  left out, and the others are served.
+- A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
+  names the backend.
+`;
+
 export function reference(): string {
   const { properties = {}, required = [] } = jsonSchema() as Schema;
   const sections = Object.entries(properties).map(([name, schema]) =>
     section(`## ${name}`, name, schema, required.includes(name)),
   );
-  return HEAD + sections.join("");
+  return HEAD + sections.join("") + TAIL;
 }
 
 /** A heading, what it is about, and a table; where there are several kinds, one for each. */

@@ -1,10 +1,11 @@
 /** Resolves the settings of each backend. Pure. */
 import type { TcpAddress } from "../core/address.ts";
-import type { Backend } from "../core/routes.ts";
+import { compileGlob } from "../core/federation/glob.ts";
+import type { Backend, Member } from "../core/routes.ts";
 import type { RawConfig } from "./schema.ts";
 
-/** One MCP server: one Envoy cluster. Times in ms. */
-export interface BackendConfig extends Backend {
+/** One MCP server: one Envoy cluster, which may be a member of federated routes. Times in ms. */
+export interface BackendConfig extends Backend, Omit<Member, "route"> {
   readonly endpoints: readonly TcpAddress[];
   /** `Host` header for the backend; undefined = the endpoint's address. */
   readonly host: string | undefined;
@@ -28,5 +29,9 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
       initialize: backend.timeouts.initialize ?? timeouts.initialize,
     },
     onSessionLost: backend.onSessionLost,
+    // The names of backends have no underscore: see the schema.
+    prefix: backend.prefix === "off" ? "" : `${name}__`,
+    uris: (backend.uris ?? []).map(compileGlob),
+    lists: backend.lists,
   }));
 }

@@ -1,6 +1,7 @@
 /** Warnings: settings that work and are probably mistakes. Pure. */
 import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
+import { federationCautions } from "./federation-cautions.ts";
 import type { RawConfig } from "./schema.ts";
 
 export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): string[] {
@@ -12,6 +13,7 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...globs(raw),
     ...trustedHeader(raw),
     ...removedHeader(raw),
+    ...federationCautions(raw, backends),
   ];
 }
 

@@ -5,6 +5,7 @@ import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/he
 import { publicPath } from "../core/public-path.ts";
 import type { BackendConfig } from "./backends.ts";
 import { endpointFaults } from "./endpoints.ts";
+import { isFederated } from "./federated.ts";
 import { longestStorePatience } from "./patience.ts";
 import type { RawConfig } from "./schema.ts";
 import { workerAddresses } from "./workers.ts";
@@ -18,6 +19,8 @@ export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]):
     ...sweepTooRare(raw),
     ...waitTooLong(raw),
     ...partsAboveTheirWhole(raw),
+    ...listsTooLate(raw),
+    ...openingTooLong(raw, backends),
     ...listenerClashes(raw),
     ...endpointFaults(raw),
     ...socketBesideName(raw),
@@ -80,6 +83,35 @@ function waitTooLong({ admission: { wait } }: RawConfig): string[] {
     `admission.wait: got ${wait / 1000}s, expected at most ${LONGEST_WAIT / 1000}s: Envoy ends a request that is ` +
       "undecided for longer",
   ];
+}
+
+/** Longest time (ms) for a backend's lists: a client's initialize may wait for them, and clients give up after a minute or less. */
+const LONGEST_LISTS = 30_000;
+
+function listsTooLate({ lists: { refresh, stale, timeout } }: RawConfig): string[] {
+  const errors: string[] = [];
+  if (stale < refresh)
+    errors.push(
+      `lists.stale: got ${stale / 1000}s, expected at least lists.refresh (${refresh / 1000}s), otherwise lists go before the ` +
+        "router asks for them again",
+    );
+  if (timeout > LONGEST_LISTS)
+    errors.push(
+      `lists.timeout: got ${timeout / 1000}s, expected at most ${LONGEST_LISTS / 1000}s: an initialize may wait for it`,
+    );
+  return errors;
+}
+
+/** The first call of a session waits for a session at its backend, and Envoy gives it no more time than the wait for a slot. */
+function openingTooLong({ routes }: RawConfig, backends: readonly BackendConfig[]): string[] {
+  const members = new Set(routes.filter(isFederated).flatMap((route) => route.backends));
+  return backends
+    .filter(({ name, timeouts }) => members.has(name) && timeouts.initialize > LONGEST_WAIT)
+    .map(
+      ({ name, timeouts: { initialize } }) =>
+        `timeouts.initialize of backend ${name}: got ${initialize / 1000}s, expected at most ${LONGEST_WAIT / 1000}s on a ` +
+        "federated route: Envoy ends a call whose backend session is not open soon after",
+    );
 }
 
 /** Limits for one body or answer, and for all of them together. */

@@ -1,11 +1,12 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { Buffer } from "node:buffer";
 import { type Address, fromSameMachine, type TcpAddress } from "../core/address.ts";
+import type { Route } from "../core/routes.ts";
 import { type BackendConfig, backendsOf } from "./backends.ts";
 import { cautions } from "./cautions.ts";
 import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
-import { type RouteConfig, routesTo } from "./routes.ts";
+import { routesTo } from "./routes.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
 import { workerAddresses } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
@@ -24,7 +25,7 @@ export interface Config {
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
   readonly backends: readonly BackendConfig[];
-  readonly routes: readonly RouteConfig[];
+  readonly routes: readonly Route[];
 }
 
 /** Settings of the command line, which override the file. */
@@ -58,7 +59,7 @@ function override(raw: RawConfig, { workers }: Overrides): RawConfig {
 
 function assemble(raw: RawConfig): Loaded {
   const backends = backendsOf(raw);
-  const { routes, errors: routeErrors } = routesTo(backends, raw.routes);
+  const { routes, errors: routeErrors } = routesTo(backends, raw);
   const errors = [...routeErrors, ...crossChecks(raw, backends)];
   if (errors.length > 0) return { ok: false, errors: firstOf(errors) };
   const { gateway, egress, processor, envoy, store, sessions, admission, identity, istio, log, limits } = raw;

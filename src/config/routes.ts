@@ -1,28 +1,24 @@
-/** Resolves the names of backends in routes. Pure. */
+/** Resolves the names of backends in routes, and what kind of route each is. Pure. */
 import { publicPath } from "../core/public-path.ts";
-import type { TransparentRoute } from "../core/routes.ts";
+import type { Route } from "../core/routes.ts";
 import type { BackendConfig } from "./backends.ts";
-import { shown, withoutSecrets } from "./redact.ts";
+import { federatedRoute, isFederated, notFederated } from "./federated.ts";
+import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
-
-/** A public path (core/public-path.ts), transparent to one backend. */
-export interface RouteConfig extends TransparentRoute {
-  readonly backend: BackendConfig;
-}
 
 interface Routes {
   /** The routes without errors. */
-  readonly routes: readonly RouteConfig[];
+  readonly routes: readonly Route[];
   readonly errors: readonly string[];
 }
 
-export function routesTo(backends: readonly BackendConfig[], written: RawConfig["routes"]): Routes {
+export function routesTo(backends: readonly BackendConfig[], raw: Pick<RawConfig, "routes" | "lists">): Routes {
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const listed = [...byName.keys()].join(", ");
-  const routes: RouteConfig[] = [];
+  const routes: Route[] = [];
   const errors: string[] = [];
   const byPath = new Map<string, number>();
-  written.forEach((route, index) => {
+  raw.routes.forEach((route, index) => {
     const where = `routes[${index}]`;
     const found: BackendConfig[] = [];
     for (const name of route.backends) {
@@ -37,15 +33,15 @@ export function routesTo(backends: readonly BackendConfig[], written: RawConfig[
       errors.push(
         `${where}.path: got "${route.path}", which routes[${first}] already has; a trailing slash makes no difference`,
       );
+    if (isFederated(route)) {
+      const made = federatedRoute({ where, path, written: route, backends: found, lists: raw.lists });
+      errors.push(...made.errors);
+      routes.push(made.route);
+      return;
+    }
+    errors.push(...notFederated(where, route));
     const [backend] = found;
-    if (route.backends.length > 1) errors.push(notBuiltYet(`${where}.backends`, route.backends));
-    else if (backend) routes.push({ kind: "transparent", path, sessions: route.sessions, backend });
+    if (backend) routes.push({ kind: "transparent", path, sessions: route.sessions ?? "optional", backend });
   });
   return { routes, errors };
-}
-
-/** A federated route is refused by name and never ignored. */
-function notBuiltYet(where: string, names: readonly string[]): string {
-  const listed = names.map(withoutSecrets).join(", ");
-  return `${where}: got "${listed}", a federated route, which is not supported yet; name one backend for each route`;
 }

@@ -11,6 +11,7 @@ import { gatewaySection } from "./schema/gateway.ts";
 import { identitySection } from "./schema/identity.ts";
 import { istioSection } from "./schema/istio.ts";
 import { limitsSection } from "./schema/limits.ts";
+import { listsSection } from "./schema/lists.ts";
 import { logSection } from "./schema/log.ts";
 import { processorSection } from "./schema/processor.ts";
 import { routesSection } from "./schema/routes.ts";
@@ -30,6 +31,7 @@ const schema = z.strictObject({
   log: logSection,
   timeouts: timeoutsSection,
   limits: limitsSection,
+  lists: listsSection,
   backends: backendsSection,
   routes: routesSection,
 });

@@ -25,8 +25,9 @@ export interface PublicPath {
   readonly sessions: "optional" | "required";
 }
 
-/** A public path, and the backend that its messages go to. */
+/** A public path, and the backend that its messages go to: the only one, or a member of several. */
 export interface RouteToBackend extends PublicPath {
+  readonly kind: "transparent" | "member";
   readonly backend: Backend;
 }
 
@@ -35,8 +36,13 @@ export interface TransparentRoute extends RouteToBackend {
   readonly kind: "transparent";
 }
 
+/** Messages pass to one of several backends, under names of the route's. */
+export interface MemberRoute extends RouteToBackend {
+  readonly kind: "member";
+}
+
 /** One MCP server made of several. */
-interface FederatedRoute extends PublicPath {
+export interface FederatedRoute extends PublicPath {
   readonly kind: "federated";
   /** In the order of the configuration: of two items of one name, that of the first is offered. */
   readonly members: readonly Member[];
@@ -50,8 +56,8 @@ interface FederatedRoute extends PublicPath {
 }
 
 /** A backend of a federated route. */
-interface Member {
-  readonly route: RouteToBackend;
+export interface Member {
+  readonly route: MemberRoute;
   /** Stands before each name that clients see, `files__`; empty where the backend's names are unique by themselves. */
   readonly prefix: string;
   /** URIs that are this backend's, whether it lists them or not. */
@@ -109,6 +115,19 @@ export function longestWaitOf(wait: number, { call }: Backend["timeouts"]): numb
 
 /** How long (ms) Envoy may have to wait for the verdict on an initialize that waits for a slot. */
 export function waitMessageTimeout(wait: number): number {
+  return wait + MESSAGE_TIMEOUT_SLACK_MS;
+}
+
+/**
+ * How long (ms) Envoy may have to wait for the verdict on a request that needs the backends' lists: for those, and then for a slot.
+ * @param wait `admission.wait`; undefined for what needs no slot
+ */
+export function catalogueMessageTimeout({ timeout }: Pick<ListLimits, "timeout">, wait = 0): number {
+  return timeout + wait + MESSAGE_TIMEOUT_SLACK_MS;
+}
+
+/** How long (ms) Envoy may have to wait for the verdict on a request that waits for backends of a route to several. */
+export function memberMessageTimeout(wait: number): number {
   return wait + MESSAGE_TIMEOUT_SLACK_MS;
 }
 

@@ -12,7 +12,13 @@ import {
 } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
-import { longestMessageTimeout, waitMessageTimeout } from "../core/routes.ts";
+import {
+  catalogueMessageTimeout,
+  longestMessageTimeout,
+  memberMessageTimeout,
+  type Route,
+  waitMessageTimeout,
+} from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
 import { duration, extension, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
@@ -58,13 +64,24 @@ export const WRITABLE_HEADERS = ":path|:status|[^:].*";
 export const UNWRITABLE_HEADERS = "host|authorization|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
 
 /** The longest (ms) that the processor may ask Envoy to wait: for a backend, or for the slot of an initialize. */
-export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" | "admission">): number {
-  const { processor, backends, admission } = config;
+export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" | "admission" | "routes">): number {
+  const { processor, backends, admission, routes } = config;
   return Math.max(
     processor.messageTimeout,
     waitMessageTimeout(admission.wait ?? 0),
     ...backends.map(longestMessageTimeout),
+    ...routes.flatMap((route) => federatedMessageTimeouts(route, admission.wait)),
   );
+}
+
+/** For an initialize, and for the first call at a backend. Both may have to wait for the backends' lists. */
+function federatedMessageTimeouts(route: Route, wait: number | undefined): number[] {
+  if (route.kind !== "federated") return [];
+  const openings = route.members.map((member) => member.route.backend.timeouts.initialize);
+  return [
+    catalogueMessageTimeout(route.lists, wait),
+    memberMessageTimeout(route.lists.timeout + Math.max(...openings)),
+  ];
 }
 
 /** @param cluster of the processor; `authority`: the :authority of its calls, by default the cluster's name */

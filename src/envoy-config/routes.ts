@@ -9,7 +9,7 @@ import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
 /**
  * How long (ms) a request whose backend is not decided may be silent: in effect, while Envoy receives its body. Longer than an
- * initialize may wait for a slot (admission.wait).
+ * initialize may wait for a slot (admission.wait), and than a session at a backend may take to open on a federated route.
  */
 const UNDECIDED_IDLE = LONGEST_WAIT + 5_000;
 
@@ -19,9 +19,15 @@ const UNDECIDED_IDLE = LONGEST_WAIT + 5_000;
  */
 const SLOWEST_BODY = 32 * 1024;
 
+/** On a federated route, a request may wait for the backends' lists ahead of a slot or of a session at one backend. */
+function undecidedIdle(routes: Config["routes"]): number {
+  const lists = routes.map((route) => (route.kind === "federated" ? route.lists.timeout : 0));
+  return UNDECIDED_IDLE + Math.max(...lists);
+}
+
 /** How long (ms) a request may be undecided. */
-export function undecidedBound({ body }: Config["limits"]): number {
-  return UNDECIDED_IDLE + Math.ceil(body / SLOWEST_BODY) * 1_000;
+export function undecidedBound({ limits, routes }: Pick<Config, "limits" | "routes">): number {
+  return undecidedIdle(routes) + Math.ceil(limits.body / SLOWEST_BODY) * 1_000;
 }
 
 interface VirtualHostOptions {
@@ -37,7 +43,8 @@ interface VirtualHostOptions {
  * A virtual host for every Host header. The processor names the backend and rewrites :path itself, so routes neither match nor
  * rewrite the path. Envoy repeats no request that it has sent: a repeated POST may run twice.
  */
-export function virtualHost(name: string, { backends, limits }: Config, options: VirtualHostOptions = {}): Message {
+export function virtualHost(name: string, config: Config, options: VirtualHostOptions = {}): Message {
+  const { backends, limits } = config;
   const { retryOnConnectFailure = false, firstRoutes = [], extras = {} } = options;
   return {
     name,
@@ -47,7 +54,7 @@ export function virtualHost(name: string, { backends, limits }: Config, options:
     routes: [
       ...firstRoutes,
       ...backends.flatMap((backend) => backendRoutes(backend, retryOnConnectFailure)),
-      undecidedRoute(limits),
+      undecidedRoute(config),
     ],
   };
 }
@@ -130,11 +137,11 @@ export function routeTimes(bound: number): Message {
   return times(bound, bound);
 }
 
-export function undecidedRoute(limits: Config["limits"]): Message {
+export function undecidedRoute(config: Pick<Config, "limits" | "routes">): Message {
   return {
     name: "undecided",
     match: { prefix: "/" },
-    route: { cluster: UNDECIDED_CLUSTER, ...times(UNDECIDED_IDLE, undecidedBound(limits)) },
+    route: { cluster: UNDECIDED_CLUSTER, ...times(undecidedIdle(config.routes), undecidedBound(config)) },
   };
 }
 

@@ -2,10 +2,13 @@
 import * as z from "zod";
 import { tcpAddress } from "../values/addresses.ts";
 import { backendPath } from "../values/paths.ts";
-import { duration } from "../values/quantities.ts";
-import { text } from "../values/text.ts";
+import { duration, offOnly } from "../values/quantities.ts";
+import { glob, text } from "../values/text.ts";
 
-/** Names become Envoy cluster names, header values and (in federation) tool prefixes, which end with `__`. */
+/**
+ * Names become Envoy cluster names, header values, and what names of tools begin with on federated routes, followed by `__`. No name
+ * has an underscore, so no such prefix begins with another.
+ */
 const name = z
   .string()
   .regex(
@@ -64,6 +67,30 @@ const backend = z.strictObject({
     .describe(
       "What happens when the backend has lost a session. `recover`: the router starts a new session at the backend and " +
         "sends the request again; the client notices nothing. `surface`: the client gets the backend's own answer.",
+    ),
+  prefix: offOnly((written) =>
+    typeof written === "string" ? "the prefix is always the backend's name, with two underscores" : undefined,
+  )
+    .optional()
+    .describe(
+      "On federated routes, the names of tools and prompts begin with the backend's name and two underscores: " +
+        "`files__read`. `off`: they are the backend's own. Of two equal names of a route, clients get the one whose backend " +
+        "stands first.",
+    ),
+  uris: z
+    .array(glob, "expected a list of URIs")
+    .optional()
+    .describe(
+      "On federated routes: resources that belong to this backend although it does not list them. Full URIs, in which `*` " +
+        "stands for any text: `file:///data/*`. Default: none.",
+    ),
+  lists: z
+    .enum(["shared", "principal"])
+    .default("shared")
+    .describe(
+      "On federated routes: whose lists of tools, prompts and resources clients get. `shared`: the router asks for them in a " +
+        "session of its own, once for all clients. `principal`: they depend on who asks, so the router asks in a client's " +
+        "session, with its credentials, and offers the lists to its principal alone.",
     ),
 });
 

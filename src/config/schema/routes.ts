@@ -1,7 +1,36 @@
 /** `routes`: the public paths, and the backends that they lead to. */
 import * as z from "zod";
 import { path } from "../values/paths.ts";
-import { text } from "../values/text.ts";
+import { anyText, glob, text, trueOrFalse } from "../values/text.ts";
+
+/** @param what is filtered; `names`: by what the patterns choose */
+function filter(what: string, names: string) {
+  return z
+    .strictObject({
+      allow: z
+        .array(glob, "expected a list of patterns")
+        .optional()
+        .describe(
+          `Only ${what} that one of these patterns matches are offered. \`*\` stands for any text. Default: all.`,
+        ),
+      deny: z
+        .array(glob, "expected a list of patterns")
+        .optional()
+        .describe(
+          `${capitalized(what)} that one of these patterns matches are not offered, even if \`allow\` has them. Default: none.`,
+        ),
+    })
+    .optional()
+    .describe(
+      `Only on a federated route: which ${what} clients may see and use, by ${names}. The patterns hold for lists and for calls.`,
+    );
+}
+
+function capitalized(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+const NAMES = "the names that clients see (`files__read`)";
 
 const route = z.strictObject({
   path: path.describe(
@@ -11,13 +40,41 @@ const route = z.strictObject({
   backends: z
     .array(text("the name of a backend"), "expected a list of the names of backends")
     .min(1, "expected at least one backend")
-    .describe("Names of backends. Exactly one: routes with several backends (federated routes) are not supported yet."),
+    .describe(
+      "Names of backends. With one, the route passes its messages on. With several, the route is federated: see [Several " +
+        "servers behind one URL](#several-servers-behind-one-url).",
+    ),
+  federated: trueOrFalse
+    .optional()
+    .describe(
+      "`true`: the route is federated, even with one backend, so that no name changes when a second one joins. Default: `true` " +
+        "with several backends, `false` with one.",
+    ),
   sessions: z
     .enum(["optional", "required"])
-    .default("optional")
+    .optional()
     .describe(
       "`required`: the router refuses a legacy message without a session, unless it is an `initialize`. `optional`: it " +
-        "forwards the message.",
+        "forwards the message. Default: `optional`. A federated route always requires sessions.",
+    ),
+  tools: filter("tools", NAMES),
+  prompts: filter("prompts", NAMES),
+  resources: filter("resources", "their URIs, and templates by their text"),
+  instructions: anyText("a text")
+    .optional()
+    .describe(
+      "Only on a federated route: instructions for clients' models, in place of the backends' own. An empty text: none. " +
+        "Default: those of the backends, each under its name.",
+    ),
+  serverInfo: z
+    .strictObject({
+      name: text("a name").optional().describe("Name of the server. Default: `path` without its first slash."),
+      title: text("a title").optional().describe("Name of the server for people. Default: none."),
+      version: text("a version").optional().describe("Version of the server. Default: the router's."),
+    })
+    .optional()
+    .describe(
+      "Only on a federated route: the server that clients are told of. Some clients tell servers apart by its name.",
     ),
 });
 

@@ -44,7 +44,16 @@ export function wholeNumber(min: number, max: number) {
  * YAML 1.1 reads `off`, `Off` and `OFF` as false (https://yaml.org/type/bool.html), so tools that use it (Helm, kustomize, PyYAML) write
  * them as `false`. YAML 1.2 reads them as texts.
  */
-const off = z.union([z.enum(["off", "Off", "OFF"]), z.literal(false)]).transform((): "off" => "off");
+const OFF = ["off", "Off", "OFF", false] as const;
+const off = z.literal(OFF).transform((): "off" => "off");
+
+/** A setting that can only be switched off: `off`, or absent. */
+export function offOnly(hint: Hint) {
+  return z
+    .literal(OFF, expecting("off", hint))
+    .transform((): "off" => "off")
+    .meta({ title: "off" });
+}
 
 const DURATION_OR_OFF = `${DURATION}, or off`;
 const durationOrOffTold = expecting(DURATION_OR_OFF, WITH_UNIT);

@@ -29,6 +29,9 @@ export function text(expected: string) {
   return anyText(expected).min(1, `expected ${expected}`).meta({ title: expected });
 }
 
+/** A pattern of names or URIs (core/federation/glob.ts). */
+export const glob = text('a text, in which "*" stands for any text');
+
 /** `true` or `false`. Tools quote them if they had them as texts. */
 export const trueOrFalse = z.boolean(
   expecting("true or false", (written) =>

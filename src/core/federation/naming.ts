@@ -11,6 +11,8 @@ const UNFIT = /[^A-Za-z0-9_-]/g;
 /** Characters of a hash: 48 bits. */
 const HASH_LENGTH = 8;
 const HASH_MARK = "_";
+/** Longest part in front of a hash, and longest prefix: a longer one would be cut, and might then be another's too. */
+export const LONGEST_PREFIX = LONGEST_NAME - HASH_LENGTH - HASH_MARK.length;
 
 /**
  * The prefix and a backend's own name, where both fit into `[A-Za-z0-9_-]{1,64}`. Otherwise characters that do not fit become `_`,
@@ -19,9 +21,8 @@ const HASH_MARK = "_";
 export function publicName(prefix: string, own: string): string {
   const whole = prefix + own;
   if (whole.length <= LONGEST_NAME && whole.search(UNFIT) < 0) return whole;
-  const room = LONGEST_NAME - HASH_LENGTH - HASH_MARK.length;
   // Not more than fits is looked at: a name may be of any length.
-  const readable = (prefix + own.slice(0, LONGEST_NAME)).replace(UNFIT, "_").slice(0, room);
+  const readable = (prefix + own.slice(0, LONGEST_NAME)).replace(UNFIT, "_").slice(0, LONGEST_PREFIX);
   return readable + HASH_MARK + hashOf(own);
 }
 

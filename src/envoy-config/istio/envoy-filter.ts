@@ -88,10 +88,10 @@ export function egressPatches(place: Place): Message[] {
 }
 
 /** Requests that no processor has decided end in a cluster without endpoints. */
-export function undecidedPatches(context: Context, places: readonly Place[], limits: Config["limits"]): Message[] {
+export function undecidedPatches(context: Context, places: readonly Place[], config: Config): Message[] {
   return [
     { applyTo: "CLUSTER", match: { context }, patch: { operation: "ADD", value: undecidedCluster() } },
-    ...places.map((place) => addRoute(place, undecidedRoute(limits))),
+    ...places.map((place) => addRoute(place, undecidedRoute(config))),
   ];
 }
 

@@ -174,7 +174,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
       routesTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, routeTimes(bound))),
     ),
     ...healthPatches(clients, config.gateway),
-    ...undecidedPatches(CONTEXT, [clients, egress], config.limits),
+    ...undecidedPatches(CONTEXT, [clients, egress], config),
     ...backends.map(({ service }) => backendPatch(CONTEXT, service)),
     processorPatch(CONTEXT, processor),
   ];

@@ -76,7 +76,7 @@ function patches(config: Config, { processor, backend, server }: SidecarMesh): M
     ...egressPatches(egress),
     ...ownRoutes(clients, healthPatches(clients, config.gateway)),
     ...ownRoutes(egress),
-    ...undecidedPatches(CONTEXT, [clients, egress], config.limits),
+    ...undecidedPatches(CONTEXT, [clients, egress], config),
     processorPatch("SIDECAR_OUTBOUND", processor),
   ];
 }

@@ -75,13 +75,13 @@ function proxiesAhead(manager: ProtoView, { gateway: { trustedHops } }: Config):
 }
 
 /** A route without a `timeout` has Envoy's, of 15 s. */
-function slowBodies(route: ProtoView, manager: ProtoView, { limits }: Config): Finding[] {
+function slowBodies(route: ProtoView, manager: ProtoView, config: Config): Finding[] {
   const action = route.get("route");
   const duration = action.get("max_stream_duration.max_stream_duration");
   const others = [manager.get("common_http_protocol_options.max_stream_duration"), manager.get("request_timeout")];
   const bounds = [duration, action.get("timeout"), ...others].map((view) => view.duration ?? 0);
   if (!action.get("timeout").exists || bounds.some((ms) => ms > 0)) return [];
-  const bound = seconds(undecidedBound(limits));
+  const bound = seconds(undecidedBound(config));
   return [found("edge/slow-bodies", duration, `${duration.field} is absent`, { bound })];
 }
 

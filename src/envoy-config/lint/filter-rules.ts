@@ -1,6 +1,6 @@
 /** Rules on the ext_proc filter itself (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../../config/load.ts";
-import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY } from "../../core/mode-override.ts";
+import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
 import { maxMessageTimeout, WRITTEN_HEADERS } from "../ext-proc.ts";
 import { RESPONSE_ATTRIBUTES } from "../names.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
@@ -20,7 +20,7 @@ const GOOD_MESSAGE_TIMEOUT = 5_000;
 export function filterFindings(filter: ProtoView, config: Config): Finding[] {
   return [
     ...processingModeFindings(filter.get("processing_mode")),
-    ...modeOverride(filter),
+    ...modeOverride(filter, config),
     ...failOpen(filter),
     ...messageTimeouts(filter, neededMessageTimeout(config)),
     ...mutationRules(filter.get("mutation_rules")),
@@ -50,22 +50,36 @@ export function processingModeFindings(mode: ProtoView): Finding[] {
   return findings;
 }
 
-function modeOverride(filter: ProtoView): Finding[] {
+function modeOverride(filter: ProtoView, { routes }: Config): Finding[] {
   const allow = filter.get("allow_mode_override");
   if (!allow.isTrue) return [found("mode-override", allow, stated(allow, "false"))];
   const allowed = filter.get("allowed_override_modes");
   const entries = allowed.items();
-  if (entries.length === 0 || entries.some(allowsReplacedBody)) return [];
-  return [
-    found("mode-override/allowed", allowed, `${allowed.field} has no entry for answers that the processor streams`),
-  ];
+  if (entries.length === 0) return [];
+  const findings: Finding[] = [];
+  const isAllowed = (wanted: OverrideMode) => entries.some((mode) => equals(mode, wanted));
+  if (!isAllowed(REPLACED_BODY))
+    findings.push(
+      found("mode-override/allowed", allowed, `${allowed.field} has no entry for answers that the processor streams`),
+    );
+  if (routes.some(({ kind }) => kind === "federated") && !isAllowed(REWRITTEN_BODY))
+    findings.push(
+      found(
+        "mode-override/rewritten",
+        allowed,
+        `${allowed.field} has no entry for answers that the processor rewrites`,
+      ),
+    );
+  return findings;
 }
 
+type OverrideMode = typeof REPLACED_BODY | typeof REWRITTEN_BODY;
+
 /** Envoy compares every mode but request_header_mode. An absent mode is the first of its enum, as proto3 has it. */
-function allowsReplacedBody(mode: ProtoView): boolean {
-  return Object.entries(REPLACED_BODY).every(([field, wanted]) => {
+function equals(mode: ProtoView, wanted: OverrideMode): boolean {
+  return Object.entries(wanted).every(([field, value]) => {
     const names = field.endsWith("body_mode") ? BODY_SEND_MODES : HEADER_SEND_MODES;
-    return field === "request_header_mode" || (mode.get(field).enumIn(names) ?? names[0]) === wanted;
+    return field === "request_header_mode" || (mode.get(field).enumIn(names) ?? names[0]) === value;
   });
 }
 

@@ -5,7 +5,7 @@
 import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
-import { REPLACED_BODY } from "../../core/mode-override.ts";
+import { REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
 import { STREAM_RETRY, WRITABLE_HEADERS } from "../ext-proc.ts";
 import { CONNECTION_IDLE } from "../listeners.ts";
 import {
@@ -38,6 +38,11 @@ function error(breaks: string, fix: string): Mistake {
 
 function warning(breaks: string, fix: string): Mistake {
   return { severity: "warning", breaks, fix };
+}
+
+function addOverride(mode: Readonly<Record<string, string>>): string {
+  const modes = Object.entries(mode).map(([field, value]) => `${field}: ${value}`);
+  return `Add to allowed_override_modes \`{ ${modes.join(", ")} }\`, every mode spelled out.`;
 }
 
 const { retry_on, num_retries, retry_back_off } = STREAM_RETRY;
@@ -93,9 +98,12 @@ export const MISTAKES = {
   ),
   "mode-override/allowed": error(
     "Envoy refuses an override that no entry equals, and an answer that the processor streams would get the old body.",
-    `Add to allowed_override_modes \`{ ${Object.entries(REPLACED_BODY)
-      .map(([field, mode]) => `${field}: ${mode}`)
-      .join(", ")} }\`, every mode spelled out.`,
+    addOverride(REPLACED_BODY),
+  ),
+  "mode-override/rewritten": error(
+    "Envoy refuses an override that no entry equals. On a federated route, a client's answer to a request of a server (sampling, " +
+      "elicitation) would then reach no server.",
+    addOverride(REWRITTEN_BODY),
   ),
   "fail-open/processor-away": error(
     "Requests pass unchecked while the processor is away.",
@@ -115,7 +123,7 @@ export const MISTAKES = {
     "Write `message_timeout: 5s`.",
   ),
   "message-timeout/longest": error(
-    "The recovery of a lost session and its call, or the wait for a slot, may take longer.",
+    "The recovery of a lost session and its call, or the wait for a slot or for the lists of backends, may take longer.",
     "Write `max_message_timeout: <longest>`.",
   ),
   "mutation-rules": error(

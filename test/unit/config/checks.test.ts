@@ -98,6 +98,29 @@ test.each([
   expect(errorsOf({ limits: { [part]: "1MiB", [whole]: "1MiB" } })).toEqual([]);
 });
 
+describe("federated routes", () => {
+  const backends = { one: { endpoints: ["h:1"] }, two: { endpoints: ["h:2"] } };
+  const routes = [{ path: "/mcp", backends: ["one", "two"] }];
+
+  test.each([
+    [{ refresh: "11m" }, "lists.stale: got 600s, expected at least lists.refresh (660s)"],
+    [{ timeout: "31s" }, "lists.timeout: got 31s, expected at most 30s: an initialize may wait for it"],
+  ])("lists that are %j are refused", (lists, error) => {
+    expect(errorsOf({ lists, backends, routes })).toEqual([expect.stringContaining(error)]);
+    expect(errorsOf({ lists: { refresh: "10m", timeout: "30s" }, backends, routes })).toEqual([]);
+  });
+
+  test("a backend session that may take longer to open than Envoy waits is refused, where calls wait for it", () => {
+    const timeouts = { initialize: "41s" };
+    expect(errorsOf({ backends: { ...backends, two: { endpoints: ["h:2"], timeouts } }, routes })).toEqual([
+      "timeouts.initialize of backend two: got 41s, expected at most 40s on a federated route: Envoy ends a call whose backend " +
+        "session is not open soon after",
+    ]);
+    expect(errorsOf({ timeouts })).toEqual([]);
+    expect(errorsOf({ timeouts: { initialize: "40s" }, backends, routes })).toEqual([]);
+  });
+});
+
 test("an interval between sweeps that is longer than expired sessions are kept is refused", () => {
   expect(LONGEST_SWEEP).toBeLessThan(REAP_GRACE_MS);
   expect(errorsOf({ sessions: { sweep: "5m" } })).toEqual([]);

@@ -14,6 +14,9 @@ test("the smallest configuration gets every default", () => {
     timeouts: { call: 10 * minutes, listen: 30 * minutes, connect: 5_000, initialize: 10_000 },
     onSessionLost: "recover",
     origin: "remove",
+    prefix: "one__",
+    uris: [],
+    lists: "shared",
   };
   expect(load()).toEqual({
     gateway: { listen: { host: "0.0.0.0", port: 8080 }, trustedHops: 0 },

@@ -391,6 +391,38 @@ test("the longest message timeout is that of all backends, whatever becomes of t
   expect(parts({ backends, routes, timeouts }).extProc.max_message_timeout).toBe("66s");
 });
 
+describe("with a federated route", () => {
+  const backends = {
+    one: { endpoints: ["127.0.0.1:3001"], timeouts: { initialize: "38s" } },
+    two: { endpoints: ["127.0.0.1:3002"] },
+  };
+  const routes = [{ path: "/mcp", backends: ["one", "two"] }];
+  const undecidedOf = ({ gatewayHost }: ReturnType<typeof parts>) => gatewayHost.routes.at(-1).route;
+
+  test("Envoy waits for the lists of its backends, and then for a slot or for a session at one", () => {
+    const timeouts = { call: "1s" };
+    const longest = (wait: string, lists: string) =>
+      parts({ backends, routes, timeouts, admission: { wait }, lists: { timeout: lists } }).extProc.max_message_timeout;
+    expect(longest("40s", "10s")).toBe("51s");
+    expect(longest("1s", "10s")).toBe("49s");
+  });
+
+  test("Envoy bears with a request for as long before the processor has decided", () => {
+    const { idle_timeout, max_stream_duration } = undecidedOf(parts({ backends, routes, lists: { timeout: "10s" } }));
+    expect(idle_timeout).toBe("55s");
+    expect(max_stream_duration).toEqual({ max_stream_duration: "183s" });
+    expect(undecidedOf(parts()).idle_timeout).toBe("45s");
+  });
+
+  test("each backend has its routes and its cluster, as with routes to one", () => {
+    const { gatewayHost, clusterOf } = parts({ backends, routes });
+    expect(gatewayHost.routes.map(({ name }: Json) => name)).toEqual(
+      expect.arrayContaining(["one/call", "two/call", "one/listen", "two/listen"]),
+    );
+    expect([clusterOf("one"), clusterOf("two")]).not.toContain(undefined);
+  });
+});
+
 test("Envoy allows both overrides of an answer's body: another in its place, and the same rewritten as it passes", () => {
   expect(parts().extProc.allowed_override_modes).toMatchObject([
     { request_body_mode: "NONE", response_body_mode: "FULL_DUPLEX_STREAMED", response_trailer_mode: "SEND" },

@@ -22,6 +22,18 @@ function field(what: string, path: string, value: unknown, message: string, seve
 
 const MODE = "processing_mode";
 const LISTENERS = "static_resources.listeners";
+const ROUTES = [{ path: "/mcp", backends: ["files", "search"] }];
+const FEDERATED = configOf({
+  backends: { files: { endpoints: ["127.0.0.1:3001"] }, search: { endpoints: ["127.0.0.1:3002"] } },
+  routes: ROUTES,
+});
+const FEDERATED_SURFACING = configOf({
+  backends: {
+    files: { endpoints: ["127.0.0.1:3001"], onSessionLost: "surface" },
+    search: { endpoints: ["127.0.0.1:3002"], onSessionLost: "surface" },
+  },
+  routes: ROUTES,
+});
 const SURFACING = configOf({
   backends: { files: { endpoints: ["127.0.0.1:3001"], onSessionLost: "surface" } },
   routes: [{ path: "/mcp", backends: ["files"] }],
@@ -133,6 +145,21 @@ export const FILTER_CASES = {
     good("without the override for a body that is rewritten, which no route uses", ({ extProc }) =>
       extProc.allowed_override_modes.pop(),
     ),
+    wrong(
+      "without it, which a federated route uses",
+      ({ extProc }) => extProc.allowed_override_modes.pop(),
+      [error(`${EXT_PROC}.allowed_override_modes`, "response_body_mode: STREAMED")],
+      { config: FEDERATED },
+    ),
+    wrong(
+      "with an override of another kind alone",
+      set("extProc", "allowed_override_modes", [{ response_body_mode: "BUFFERED" }]),
+      [
+        error(`${EXT_PROC}.allowed_override_modes`, "response_body_mode: FULL_DUPLEX_STREAMED"),
+        error(`${EXT_PROC}.allowed_override_modes`, "response_body_mode: STREAMED"),
+      ],
+      { config: FEDERATED },
+    ),
   ],
   "fail-open": [
     field("with failure mode allow", "failure_mode_allow", true, "Write `failure_mode_allow: false`"),
@@ -158,6 +185,12 @@ export const FILTER_CASES = {
       },
     ),
     good("with more than it needs", set("extProc", "max_message_timeout", "7200s")),
+    wrong(
+      "with too little time for the lists of a federated route, and then for a slot",
+      set("extProc", "max_message_timeout", "41s"),
+      [error(`${EXT_PROC}.max_message_timeout`, "Write `max_message_timeout: 46s`")],
+      { config: FEDERATED_SURFACING },
+    ),
   ],
   "mutation-rules": [
     field("without rewriting", "mutation_rules", { disallow_all: true }, ":path"),

@@ -1,0 +1,106 @@
+/** Routes to several backends. Pure. */
+
+import type { NameFilter } from "../core/federation/filter.ts";
+import { compileGlob } from "../core/federation/glob.ts";
+import { MOST_PLACES } from "../core/federation/ids.ts";
+import { LONGEST_NAME, LONGEST_PREFIX } from "../core/federation/naming.ts";
+import { publicPath } from "../core/public-path.ts";
+import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
+import { VERSION } from "../version.ts";
+import type { BackendConfig } from "./backends.ts";
+import { withoutSecrets } from "./redact.ts";
+import type { RawConfig } from "./schema.ts";
+
+type Written = RawConfig["routes"][number];
+
+/** Settings that mean nothing where messages only pass. */
+const OF_FEDERATED = ["tools", "prompts", "resources", "instructions", "serverInfo"] as const;
+
+export function isFederated({ federated, backends }: Pick<Written, "federated" | "backends">): boolean {
+  return federated ?? backends.length > 1;
+}
+
+/** Errors of a route that is not federated. */
+export function notFederated(where: string, route: Written): string[] {
+  const errors: string[] = [];
+  if (route.backends.length > 1)
+    errors.push(
+      `${where}.federated: got false with ${route.backends.length} backends, expected true (the default with several), or one ` +
+        "backend: without federation, all messages go to one backend",
+    );
+  for (const setting of OF_FEDERATED)
+    if (route[setting] !== undefined)
+      errors.push(`${where}.${setting}: is only for a federated route; set federated: true, or remove it`);
+  return errors;
+}
+
+interface Parts {
+  /** Path of the route in the file, for errors. */
+  readonly where: string;
+  readonly path: string;
+  readonly written: Written;
+  readonly backends: readonly BackendConfig[];
+  readonly lists: RawConfig["lists"];
+}
+
+export function federatedRoute({ where, path, written, backends, lists }: Parts): {
+  readonly route: FederatedRoute;
+  readonly errors: readonly string[];
+} {
+  const { sessions, tools, prompts, resources, instructions, serverInfo: named } = written;
+  const errors = [...twice(where, written.backends), ...tooMany(where, backends), ...withoutRoom(where, backends)];
+  if (sessions === "optional")
+    errors.push(
+      `${where}.sessions: got "optional", expected "required", or remove it: a federated route always requires sessions, which ` +
+        "the gateway itself begins",
+    );
+  const route: FederatedRoute = {
+    kind: "federated",
+    path,
+    sessions: "required",
+    members: backends.map((backend) => memberOf(path, backend)),
+    filters: { tools: filterOf(tools), prompts: filterOf(prompts), resources: filterOf(resources) },
+    instructions,
+    serverInfo: { name: named?.name ?? serverName(path), title: named?.title, version: named?.version ?? VERSION },
+    lists,
+  };
+  return { route, errors };
+}
+
+function memberOf(path: string, backend: BackendConfig): Member {
+  const { prefix, uris, lists } = backend;
+  const route: MemberRoute = { kind: "member", path, sessions: "required", backend };
+  return { route, prefix, uris, lists };
+}
+
+function filterOf(written: Written["tools"]): NameFilter {
+  return { allow: written?.allow?.map(compileGlob), deny: (written?.deny ?? []).map(compileGlob) };
+}
+
+/** By default no two routes have one name: clients may tell servers apart by it. */
+export function serverName(written: string): string {
+  const path = publicPath(written);
+  return path === "/" ? path : path.slice(1);
+}
+
+function twice(where: string, names: readonly string[]): string[] {
+  const again = new Set(names.filter((name, index) => names.indexOf(name) < index));
+  return [...again].map(
+    (name) => `${where}.backends: got "${withoutSecrets(name)}" twice, expected each backend once: it has one place`,
+  );
+}
+
+function tooMany(where: string, backends: readonly BackendConfig[]): string[] {
+  if (backends.length <= MOST_PLACES) return [];
+  return [`${where}.backends: got ${backends.length} backends, expected at most ${MOST_PLACES}`];
+}
+
+function withoutRoom(where: string, backends: readonly BackendConfig[]): string[] {
+  return backends
+    .filter(({ prefix }) => prefix.length > LONGEST_PREFIX)
+    .map(
+      ({ name, prefix }) =>
+        `${where}.backends: got "${name}", whose prefix leaves ${LONGEST_NAME - prefix.length} of ${LONGEST_NAME} characters ` +
+        `for the names of its tools; expected a name of at most ${LONGEST_PREFIX - 2} characters, or prefix: off`,
+    );
+}

@@ -1,0 +1,120 @@
+/** Warnings on federated routes: settings without effect, and names that collide. Pure. */
+import { LONGEST_NAME } from "../core/federation/naming.ts";
+import type { BackendConfig } from "./backends.ts";
+import { isFederated, serverName } from "./federated.ts";
+import { shown } from "./redact.ts";
+import type { RawConfig } from "./schema.ts";
+
+export function federationCautions(raw: RawConfig, backends: readonly BackendConfig[]): string[] {
+  const routes = federatedRoutes(raw, backends);
+  return [
+    ...settingsWithoutEffect(raw, routes),
+    ...routes.flatMap((route) => [...unprefixed(route), ...sharedUris(raw, route), ...idlePatterns(route)]),
+    ...oneServerName(routes),
+    ...listsOfNobody(raw, routes),
+  ];
+}
+
+interface Federated {
+  /** Path of the route in the file. */
+  readonly where: string;
+  readonly written: RawConfig["routes"][number];
+  readonly members: readonly BackendConfig[];
+}
+
+function federatedRoutes({ routes }: RawConfig, backends: readonly BackendConfig[]): Federated[] {
+  return routes.flatMap((written, index) => {
+    if (!isFederated(written)) return [];
+    const members = backends.filter(({ name }) => written.backends.includes(name));
+    return [{ where: `routes[${index}]`, written, members }];
+  });
+}
+
+function settingsWithoutEffect({ backends }: RawConfig, routes: readonly Federated[]): string[] {
+  const members = new Set(routes.flatMap(({ written }) => written.backends));
+  return Object.entries(backends).flatMap(([name, { prefix, uris, lists }]) => {
+    if (members.has(name)) return [];
+    const set = [prefix && "prefix", uris && "uris", lists === "principal" && "lists"].filter(Boolean);
+    return set.map(
+      (setting) => `backends.${name}.${setting}: has no effect, since no federated route has this backend`,
+    );
+  });
+}
+
+/** Prefixes keep names apart. Names without one are apart from them too, unless a backend imitates a prefix. */
+function unprefixed({ where, members }: Federated): string[] {
+  const names = members.filter(({ prefix }) => prefix === "").map(({ name }) => name);
+  if (names.length < 2) return [];
+  return [
+    `${where}.backends: ${names.join(", ")} have prefix: off, so their names may collide; clients get the one whose backend ` +
+      "stands first in the route",
+  ];
+}
+
+function sharedUris({ backends }: RawConfig, { where, written }: Federated): string[] {
+  const owners = new Map<string, string>();
+  return written.backends.flatMap((name) =>
+    (backends[name]?.uris ?? []).flatMap((uri) => {
+      const first = owners.get(uri);
+      if (first === undefined) owners.set(uri, name);
+      return first === undefined || first === name
+        ? []
+        : [
+            `${where}.backends: ${first} and ${name} both have ${shown(uri, [])} in uris; ${first}, which stands first, has it`,
+          ];
+    }),
+  );
+}
+
+/** Patterns of names that no tool or prompt of the route can have, which are misspelt. */
+function idlePatterns({ where, written, members }: Federated): string[] {
+  const prefixes = members.map(({ prefix }) => prefix);
+  return (["tools", "prompts"] as const).flatMap((kind) =>
+    (["allow", "deny"] as const).flatMap((list) =>
+      (written[kind]?.[list] ?? []).flatMap((pattern) => {
+        const why = whyIdle(pattern, prefixes);
+        return why === undefined ? [] : [`${where}.${kind}.${list}: ${shown(pattern, [])} matches no name: ${why}`];
+      }),
+    ),
+  );
+}
+
+/** What no name has that clients see, nor the patterns' asterisk. */
+const UNFIT = /[^A-Za-z0-9_*-]/;
+
+function whyIdle(pattern: string, prefixes: readonly string[]): string | undefined {
+  if (UNFIT.test(pattern) || pattern.replaceAll("*", "").length > LONGEST_NAME)
+    return `names have only letters, digits, "_" and "-", at most ${LONGEST_NAME}`;
+  const star = pattern.indexOf("*");
+  const head = star < 0 ? pattern : pattern.slice(0, star);
+  const isPossible = (prefix: string) =>
+    star < 0
+      ? head.startsWith(prefix) && head.length > prefix.length
+      : head.startsWith(prefix) || prefix.startsWith(head);
+  return prefixes.some(isPossible) ? undefined : `all names of this route begin with ${prefixes.join(" or ")}`;
+}
+
+/** Clients may tell servers apart by this name alone, and keep one of two. */
+function oneServerName(routes: readonly Federated[]): string[] {
+  const firsts = new Map<string, string>();
+  return routes.flatMap(({ where, written }) => {
+    const name = written.serverInfo?.name ?? serverName(written.path);
+    const first = firsts.get(name);
+    if (first === undefined) firsts.set(name, where);
+    return first === undefined
+      ? []
+      : [
+          `${where}.serverInfo.name: ${shown(name, [])} is the name of ${first} too; some clients take the two for one server`,
+        ];
+  });
+}
+
+function listsOfNobody({ identity }: RawConfig, routes: readonly Federated[]): string[] {
+  if (identity.kind !== "none") return [];
+  const names = routes.flatMap(({ members }) => members.filter(({ lists }) => lists === "principal"));
+  return [...new Set(names.map(({ name }) => name))].map(
+    (name) =>
+      `backends.${name}.lists: principal without identity: no caller has a principal, so the router asks for the lists in each ` +
+      "session",
+  );
+}
