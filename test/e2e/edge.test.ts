@@ -14,6 +14,7 @@ import {
   openSession,
   post,
 } from "../support/http.ts";
+import { resultMessage } from "../support/messages.ts";
 import { json } from "../support/scripted-server.ts";
 import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
@@ -24,7 +25,7 @@ let backend: SessionServer;
 beforeAll(async () => {
   backend = await startSessionServer();
   // Calls need no session here.
-  backend.unknown(json(200, { jsonrpc: "2.0", id: 1, result: {} }));
+  backend.unknown(json(200, resultMessage(1)));
 });
 afterAll(() => backend?.close());
 

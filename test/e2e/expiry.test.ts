@@ -14,6 +14,7 @@ import {
   post,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { notificationMessage } from "../support/messages.ts";
 import { metricIn, metricsAt } from "../support/metrics.ts";
 import { type HttpServer, silent, startHttpServer } from "../support/scripted-server.ts";
 import { type SessionServer, startSessionServer } from "../support/session-server.ts";
@@ -86,7 +87,7 @@ describe("with two routers on one Redis", () => {
     [
       "a notification",
       (session) => {
-        const notification = { jsonrpc: "2.0", method: "notifications/roots/list_changed" };
+        const notification = notificationMessage("notifications/roots/list_changed");
         return post(fleet.port, "/one", notification, { "mcp-session-id": session });
       },
     ],

@@ -4,6 +4,7 @@ import { describe, type ExpectStatic, type TestContext, test } from "vitest";
 import { GATEWAYS } from "../support/gateways.ts";
 import { callTool, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
+import { notificationMessage, requestMessage, resultMessage } from "../support/messages.ts";
 import { json } from "../support/scripted-server.ts";
 import { runMessage, startSessionServer } from "../support/session-server.ts";
 import { type StackOptions, startStack } from "../support/stack.ts";
@@ -29,7 +30,7 @@ async function beginWhenFree(
     return answer.status;
   };
   await expect.poll(begin, PATIENT).toBe(200);
-  await post(port, path, { jsonrpc: "2.0", method: "notifications/initialized" }, { ...headers, "mcp-session-id": id });
+  await post(port, path, notificationMessage("notifications/initialized"), { ...headers, "mcp-session-id": id });
   return id;
 }
 
@@ -175,12 +176,7 @@ test.concurrent("a session with a call under way keeps its slot, however long th
   const path = "/one/mcp";
   const session = await openSession(stack.port, path);
   const held = backend.hold("tools/call");
-  const call = post(
-    stack.port,
-    path,
-    { jsonrpc: "2.0", id: "long", method: "tools/call", params: { name: "run", arguments: {} } },
-    { "mcp-session-id": session },
-  );
+  const call = post(stack.port, path, runMessage("long"), { "mcp-session-id": session });
   await expect.poll(() => held.waiting, PATIENT).toBe(1);
   // Twice as long as it takes to park one that is idle.
   for (let n = 0; n < 24; n++) {
@@ -207,7 +203,7 @@ test.concurrent("where lost sessions surface, one that was parked is unknown whe
   const session = await openSession(stack.port, path);
   await beginWhenFree(expect, stack.port, path);
   await expect.poll(() => server.sessions.size, PATIENT).toBe(1);
-  const answer = await post(stack.port, path, { jsonrpc: "2.0", id: 1, method: "ping" }, { "mcp-session-id": session });
+  const answer = await post(stack.port, path, requestMessage("ping"), { "mcp-session-id": session });
   expect(answer.status).toBe(404);
 });
 
@@ -248,11 +244,7 @@ test.concurrent("a session that was parked goes on with the cookie that its new 
   const backend = await startSessionServer();
   backend.on("initialize", ({ body }) => {
     const headers = { "mcp-session-id": backend.begin(), "set-cookie": "LB=second; Path=/" };
-    const answer = {
-      jsonrpc: "2.0",
-      id: JSON.parse(body).id,
-      result: { protocolVersion: "2025-11-25" },
-    };
+    const answer = resultMessage(JSON.parse(body).id, { protocolVersion: "2025-11-25" });
     return json(200, answer, headers);
   });
   const stack = await stackOf(onTestFinished, backend, { admission: { sessions: 1, park: PARK } });

@@ -3,6 +3,7 @@ import { parse, stringify } from "yaml";
 import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { callMessage, initializeMessage, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, type StackOptions, startStack } from "../support/stack.ts";
 
@@ -177,7 +178,7 @@ describe.each<[string, StackOptions["rewriteBootstrap"]]>([
     const session = await openSession(behind.port, "/mcp", HOSTILE);
     const inSession = { ...HOSTILE, "mcp-session-id": session };
     await post(behind.port, "/mcp", callMessage("whoami"), inSession);
-    await post(behind.port, "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/list" }, inSession);
+    await post(behind.port, "/mcp", requestMessage("tools/list"), inSession);
     expect(told()).toEqual([
       ["POST", { ...toAny, "x-mcp-session": tag, "x-mcp-method": "initialize", "x-mcp-client": "test 1" }],
       ["POST", { ...pinned(), "x-mcp-method": "notifications/initialized" }],

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Answer, messageOf, openSession, post, send } from "../support/http.ts";
+import { errorMessage, requestMessage, resultMessage, SESSION_NOT_FOUND } from "../support/messages.ts";
 import { json, play, type Script, text } from "../support/scripted-server.ts";
 import { runMessage, type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
@@ -58,10 +59,6 @@ async function counted(metric: string): Promise<number> {
   return Number(line?.split(" ").at(-1) ?? 0);
 }
 
-function error(code: number, message: string): object {
-  return { jsonrpc: "2.0", error: { code, message }, id: null };
-}
-
 const nothing = (status: number): Script => ({ status, headers: { "content-length": 0 } });
 
 const events =
@@ -74,26 +71,29 @@ const events =
 
 describe("a session is lost, and recovered, where its server says", () => {
   test.each([
-    ["404 by JSON-RPC (TypeScript)", json(404, error(-32001, "Session not found"))],
-    ["404 by JSON-RPC (Python)", json(404, { ...error(-32600, "Session not found"), id: "server-error" })],
+    ["404 by JSON-RPC (TypeScript)", json(404, SESSION_NOT_FOUND)],
+    ["404 by JSON-RPC (Python)", json(404, errorMessage(-32600, "Session not found", "server-error"))],
     ["404 by JSON that is no JSON-RPC (Java)", json(404, { jsonRpcError: { message: "Session not found: 1" } })],
     ["404 in text (Go)", text(404, "session not found\n")],
     ["404 in text (Rust)", text(404, "Not Found: Session not found")],
     ["404 and nothing", nothing(404)],
     [
       "400 No valid session ID (TypeScript's examples)",
-      json(400, error(-32000, "Bad Request: No valid session ID provided")),
+      json(400, errorMessage(-32000, "Bad Request: No valid session ID provided")),
     ],
     ["400 No valid session ID, in text (Python)", text(400, "Bad Request: No valid session ID provided")],
-    ["400 not initialized (TypeScript)", json(400, error(-32000, "Bad Request: Server not initialized"))],
+    ["400 not initialized (TypeScript)", json(400, errorMessage(-32000, "Bad Request: Server not initialized"))],
     ["400 Session ID required (Rust)", text(400, "Bad Request: Session ID is required")],
-    ["400 invalid session ID", json(400, error(-32600, "Invalid session ID: 1"))],
-    ["400 Session expired", json(400, error(-32000, "Bad Request: Session expired"))],
+    ["400 invalid session ID", json(400, errorMessage(-32600, "Invalid session ID: 1"))],
+    ["400 Session expired", json(400, errorMessage(-32000, "Bad Request: Session expired"))],
     ["410 and nothing", nothing(410)],
     ["401 in text (Rust of before)", text(401, "Unauthorized: Session not found")],
-    ["401 as of a token (mcp-proxy)", json(401, error(-32000, "Unauthorized"), { "www-authenticate": "Bearer" })],
-    ["403 mismatch", json(403, error(-32001, "Mcp-Session-Id principal mismatch"))],
-    ["503 of its own", json(503, error(-32001, "Service Unavailable: MCP session is unknown on this instance"))],
+    [
+      "401 as of a token (mcp-proxy)",
+      json(401, errorMessage(-32000, "Unauthorized"), { "www-authenticate": "Bearer" }),
+    ],
+    ["403 mismatch", json(403, errorMessage(-32001, "Mcp-Session-Id principal mismatch"))],
+    ["503 of its own", json(503, errorMessage(-32001, "Service Unavailable: MCP session is unknown on this instance"))],
   ])("%s", async (_, words) => {
     backend.unknown(words);
     backend.forget();
@@ -186,7 +186,7 @@ describe("a call that ran, and whose session went with it, is not sent again whe
     expect(since()).toEqual(["tools/call", "ping", "initialize", "notifications/initialized"]);
     expect(backend.ran).toEqual([1]);
     // The session goes on.
-    backend.result(json(200, { jsonrpc: "2.0", id: 2, result: {} }));
+    backend.result(json(200, resultMessage(2)));
     expect((await call(2)).status).toBe(200);
     expect(backend.ran).toEqual([1, 2]);
   });
@@ -199,7 +199,7 @@ test.each([
   const repeats: Script = ({ body }) => {
     // The DELETE of what was replaced has no body.
     const asked: unknown = body === "" ? undefined : JSON.parse(body).id;
-    return json(404, { ...error(-32001, "Session not found"), id: asked });
+    return json(404, { ...SESSION_NOT_FOUND, id: asked });
   };
   backend.unknown(repeats);
   backend.forget();
@@ -208,7 +208,7 @@ test.each([
 });
 
 describe("a session that lives is not begun anew, and its client gets untouched", () => {
-  const words = error(-32000, "Bad Request: No valid session ID provided");
+  const words = errorMessage(-32000, "Bad Request: No valid session ID provided");
 
   test.each([
     ["a tool's own 404", odd(404)],
@@ -238,9 +238,9 @@ describe("a session that lives is not begun anew, and its client gets untouched"
   });
 
   test.each<[string, number, Script]>([
-    ["404 of a method that it does not have", 404, json(404, error(-32601, "Method not found"))],
-    ["400 of a method that it does not have", 400, json(400, error(-32601, "Method not found: ping"))],
-    ["401 for a request, and for a ping 200", 401, json(200, { jsonrpc: "2.0", id: "mcp-router", result: {} })],
+    ["404 of a method that it does not have", 404, json(404, errorMessage(-32601, "Method not found"))],
+    ["400 of a method that it does not have", 400, json(400, errorMessage(-32601, "Method not found: ping"))],
+    ["401 for a request, and for a ping 200", 401, json(200, resultMessage("mcp-router"))],
     ["503 for whatever it is asked", 503, text(503, "overloaded")],
   ])("where a server answers %s", async (_, status, ping) => {
     const said = odd(status);
@@ -281,7 +281,7 @@ test("a session goes on where its endpoint took no connections just then, and an
     if (!home || !other) throw new Error("no server has the session");
     await home.close();
     // When the other one is asked whether it knows the session, the first one is back, and does.
-    const unknown = json(404, error(-32001, "Session not found"));
+    const unknown = json(404, SESSION_NOT_FOUND);
     other.unknown(async () => {
       await home.reopen();
       return unknown;
@@ -303,9 +303,9 @@ describe("the first answer goes on untouched where a new session", () => {
     ["is answered 500", text(500, "no")],
     ["is answered 401", text(401, "no")],
     ["is answered 503 until the time is over", text(503, "no")],
-    ["is refused by JSON-RPC", json(200, { jsonrpc: "2.0", id: "mcp-router", error: { code: -32602, message: "no" } })],
+    ["is refused by JSON-RPC", json(200, errorMessage(-32602, "no", "mcp-router"))],
     ["is refused by JSON-RPC in an event", events({ jsonrpc: "2.0", id: "mcp-router", error: { code: -32602 } })],
-    ["is answered without an id for it", json(200, { jsonrpc: "2.0", id: "mcp-router", result: {} })],
+    ["is answered without an id for it", json(200, resultMessage("mcp-router"))],
     ["is answered by what is no JSON", text(200, "no")],
     ["is cut off, again and again", ({ response }) => void response.destroy()],
     ["is not answered in time", () => undefined],
@@ -389,7 +389,7 @@ test("all that a recovery sends carries the client's own headers, its query, and
   backend.on("initialize", () => {
     backend.on("initialize", text(500, "once"));
     const begun = { "mcp-session-id": backend.begin(), "set-cookie": "LB=new; Path=/" };
-    return json(200, { jsonrpc: "2.0", id: "mcp-router", result: { protocolVersion: "2025-11-25" } }, begun);
+    return json(200, resultMessage("mcp-router", { protocolVersion: "2025-11-25" }), begun);
   });
   const answer = await post(stack.port, `${PATH}?key=1`, runMessage(1), { ...sent, "mcp-session-id": session });
   expect(answer.status).toBe(200);
@@ -416,7 +416,7 @@ test("all that a recovery sends carries the client's own headers, its query, and
 });
 
 describe("a recovered answer has the head that the ordinary way gives it", () => {
-  const result = { jsonrpc: "2.0", id: 1, result: {} };
+  const result = resultMessage(1);
   /** Of an answer what differs from one to the next, or says how its body came. */
   const passing = new Set([
     "date",
@@ -447,7 +447,7 @@ describe("a recovered answer has the head that the ordinary way gives it", () =>
       ["80 headers", Object.fromEntries(Array.from({ length: 80 }, (_, n) => [`x-of-${n}`, "1"]))],
       ["headers of one hop", { connection: "x-nominated", "x-nominated": "1", "keep-alive": "timeout=5" }],
     ])("with %s", async (_, headers) => {
-      backend.unknown(json(404, error(-32001, "Session not found"), { "x-first": "1", "set-cookie": "first=1" }));
+      backend.unknown(json(404, SESSION_NOT_FOUND, { "x-first": "1", "set-cookie": "first=1" }));
       backend.result(answering(headers));
       const direct = await call(1);
       expect(direct.status).toBe(200);
@@ -507,8 +507,7 @@ test("a new session that is lost before it is of use is followed by another", as
 });
 
 test("what is said again in a new session is done before the request is sent again", async () => {
-  const params = { uri: "test://resource" };
-  const subscribe = { jsonrpc: "2.0", id: 1, method: "resources/subscribe", params };
+  const subscribe = requestMessage("resources/subscribe", { uri: "test://resource" });
   await post(stack.port, PATH, subscribe, { "mcp-session-id": session });
   backend.forget();
   let ranBefore = -1;
@@ -517,7 +516,7 @@ test("what is said again in a new session is done before the request is sent aga
     // The head is there, and what the server does takes a while.
     setTimeout(() => {
       ranBefore = backend.ran.length;
-      response.end(`data: ${JSON.stringify({ jsonrpc: "2.0", id: "mcp-router", result: {} })}\n\n`);
+      response.end(`data: ${JSON.stringify(resultMessage("mcp-router"))}\n\n`);
     }, 50);
   });
   expect((await call(2)).status).toBe(200);
@@ -528,7 +527,7 @@ test("what is said again in a new session is done before the request is sent aga
 });
 
 test("a second loss, of the request that is sent again, goes on to the client", async () => {
-  backend.on("tools/call", json(404, error(-32001, "lost again")));
+  backend.on("tools/call", json(404, errorMessage(-32001, "lost again")));
   backend.forget();
   expect(await call(1)).toMatchObject({ status: 404 });
   expect(count("tools/call")).toBe(2);
@@ -566,7 +565,7 @@ describe("a call whose second attempt has run, and whose answer", () => {
     backend.forget();
     backend.result(({ response }) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(`data: ${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "roots/list" })}\n\n`);
+      response.write(`data: ${JSON.stringify(requestMessage("roots/list"))}\n\n`);
     });
     expect(await call("a")).toMatchObject({ status: 502, body: expect.stringContaining('"id":"a"') });
     expect(backend.ran).toEqual(["a"]);

@@ -20,6 +20,7 @@ import {
   post,
 } from "../support/http.ts";
 import { RESOURCE, startMcpServer, type TestServer, type TestServerOptions } from "../support/mcp-server.ts";
+import { notificationMessage, requestMessage } from "../support/messages.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 const PATH = "/one/mcp";
@@ -249,7 +250,7 @@ describe("after a restart of its server", () => {
   });
 
   const say = (method: string, params?: object) =>
-    post(stack.port, PATH, { jsonrpc: "2.0", id: method, method, params }, { "mcp-session-id": session });
+    post(stack.port, PATH, requestMessage(method, params, method), { "mcp-session-id": session });
   const methods = () => methodsAt(server);
 
   /** Opens the GET stream as clients do: again after as long as the server says, if it ends. */
@@ -288,7 +289,7 @@ describe("after a restart of its server", () => {
 
   test("a notification arrives in the new session", async () => {
     await restart();
-    const message = { jsonrpc: "2.0", method: "notifications/roots/list_changed" };
+    const message = notificationMessage("notifications/roots/list_changed");
     const answer = await post(stack.port, PATH, message, { "mcp-session-id": session });
     expect(answer).toMatchObject({ status: 202, body: "" });
     // The DELETE of the lost session may come after it.

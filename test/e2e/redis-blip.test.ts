@@ -6,6 +6,7 @@ import { NPM_SDKS } from "../support/clients.ts";
 import { startFleet } from "../support/fleet.ts";
 import { type Answer, callMessage, initializeMessage, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { notificationMessage, resultMessage } from "../support/messages.ts";
 
 const PATH = "/mcp";
 const AWAY_MS = 2_000;
@@ -86,7 +87,7 @@ describe.concurrent("away for two seconds", () => {
     const { port, redis } = gateway;
     const [one, other] = [await openSession(port, PATH), await openSession(port, PATH)];
     await redis.kill();
-    const notification = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } };
+    const notification = notificationMessage("notifications/cancelled", { requestId: 1 });
     const all = [
       post(port, PATH, notification, { "mcp-session-id": one }),
       send({ port, path: PATH, method: "DELETE", headers: { "mcp-session-id": other } }),
@@ -118,8 +119,8 @@ describe.concurrent("away for long", () => {
     const headers = { "mcp-session-id": session };
     const others = [
       await post(port, PATH, initializeMessage()),
-      await post(port, PATH, { jsonrpc: "2.0", method: "notifications/cancelled" }, headers),
-      await post(port, PATH, { jsonrpc: "2.0", id: 1, result: {} }, headers),
+      await post(port, PATH, notificationMessage("notifications/cancelled"), headers),
+      await post(port, PATH, resultMessage(1), headers),
       await send({ port, path: PATH, headers: { ...headers, accept: "text/event-stream" } }),
       await send({ port, path: PATH, method: "DELETE", headers }),
     ];

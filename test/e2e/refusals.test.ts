@@ -14,6 +14,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
@@ -270,7 +271,7 @@ describe("the size of a body", () => {
   });
 
   test("params of an initialize that a session will not keep get 413 with the id", async () => {
-    const message = { jsonrpc: "2.0", id: 7, method: "initialize", params: { padding: "x".repeat(LIMIT - 200) } };
+    const message = requestMessage("initialize", { padding: "x".repeat(LIMIT - 200) }, 7);
     const small = await startStack({
       backends: { server: [server.endpoint] },
       routes: [{ path: "/mcp", backends: ["server"] }],
@@ -349,7 +350,7 @@ describe("a route whose sessions are required", () => {
 
   test("takes an initialize, and the modern era, which has no sessions", async () => {
     expect((await post(stack.port, "/strict", initializeMessage())).status).toBe(200);
-    const answer = await post(stack.port, "/strict", modernList(7), modernHeaders("tools/list"));
+    const answer = await post(stack.port, "/strict", modernMessage("tools/list", {}, 7), modernHeaders("tools/list"));
     expect(answer.status).toBe(200);
   });
 });
@@ -361,7 +362,11 @@ describe("a modern request whose headers do not match its body gets 400 -32020 w
     ["no method", { "mcp-protocol-version": "2026-07-28" }],
     ["no version", { "mcp-method": "tools/list" }],
   ])("%s", async (_, headers) => {
-    expectRefusal(await post(stack.port, "/mcp", modernList(7), headers), { status: 400, code: -32020, id: "7" });
+    expectRefusal(await post(stack.port, "/mcp", modernMessage("tools/list", {}, 7), headers), {
+      status: 400,
+      code: -32020,
+      id: "7",
+    });
   });
 });
 
@@ -384,13 +389,4 @@ function sendRaw(text: string): Promise<string> {
     socket.on("error", () => undefined);
     socket.on("close", () => resolve(received));
   });
-}
-
-function modernList(id: number): object {
-  const meta = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-  };
-  return { jsonrpc: "2.0", id, method: "tools/list", params: { _meta: meta } };
 }

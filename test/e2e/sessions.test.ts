@@ -12,6 +12,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { notificationMessage, requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
@@ -46,10 +47,10 @@ describe("a session", () => {
     expect(id).toMatch(GATEWAY_ID);
     const headers = { "mcp-session-id": id };
     const known = backendIds();
-    answers.push(await post(stack.port, "/many/mcp", { jsonrpc: "2.0", method: "notifications/initialized" }, headers));
+    answers.push(await post(stack.port, "/many/mcp", notificationMessage("notifications/initialized"), headers));
     answers.push(await post(stack.port, "/many/mcp", callMessage("echo", { text: "x" }), headers));
     answers.push(await post(stack.port, "/many/mcp", callMessage("no-such-tool"), headers));
-    answers.push(await post(stack.port, "/many/mcp", { jsonrpc: "2.0", id: 1, method: "no/such" }, headers));
+    answers.push(await post(stack.port, "/many/mcp", requestMessage("no/such"), headers));
     answers.push(await post(stack.port, "/many/mcp", [callMessage("echo", { text: "x" })], headers));
     answers.push(await send({ port: stack.port, path: "/many/mcp", method: "DELETE", headers }));
 
@@ -216,23 +217,13 @@ describe("the modern era", () => {
 });
 
 test("an initialize that the backend refuses begins no session", async () => {
-  const answer = await post(stack.port, "/many/mcp", {
-    jsonrpc: "2.0",
-    id: 1,
-    method: "initialize",
-    params: { bad: true },
-  });
+  const answer = await post(stack.port, "/many/mcp", requestMessage("initialize", { bad: true }));
   expect(answer.headers).not.toHaveProperty("mcp-session-id");
 });
 
 test("Envoy's access log tells which client an initialize is from, by its body and by no header", async () => {
   const params = { protocolVersion: "2025-11-25", capabilities: {} };
-  const initialize = (more: object) => ({
-    jsonrpc: "2.0",
-    id: 1,
-    method: "initialize",
-    params: { ...params, ...more },
-  });
+  const initialize = (more: object) => requestMessage("initialize", { ...params, ...more });
   const named = initialize({ clientInfo: { name: 'Agent "é"\r\n', version: "2.0.1" } });
   const send = (agent: string, path: string, body: object, headers = {}) =>
     post(stack.port, path, body, { "user-agent": agent, "x-mcp-client": "spoofed", ...headers });

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { callTool, events, MCP_HEADERS, openResponse, openSession } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { requestMessage } from "../support/messages.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 /** A server behind a gateway, and a session on it. */
@@ -29,12 +30,11 @@ async function closeLine(line: Line | undefined): Promise<void> {
 
 /** Calls the tool `steps`, whose event stream goes on when `server.step()` says so. */
 function startSteps({ stack, session }: Line, count: number, id: number): Promise<IncomingMessage> {
-  const message = {
-    jsonrpc: "2.0",
+  const message = requestMessage(
+    "tools/call",
+    { name: "steps", arguments: { count }, _meta: { progressToken: id } },
     id,
-    method: "tools/call",
-    params: { name: "steps", arguments: { count }, _meta: { progressToken: id } },
-  };
+  );
   return openResponse({
     port: stack.port,
     method: "POST",

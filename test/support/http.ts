@@ -2,6 +2,7 @@
 
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
 import { createParser } from "eventsource-parser";
+import { notificationMessage, requestMessage } from "./messages.ts";
 
 export interface Sent {
   readonly port: number;
@@ -114,11 +115,11 @@ let nextId = 1;
 
 export function initializeMessage(id: unknown = nextId++): object {
   const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } };
-  return { jsonrpc: "2.0", id, method: "initialize", params };
+  return requestMessage("initialize", params, id);
 }
 
 export function callMessage(name: string, args: object = {}, id: unknown = nextId++): object {
-  return { jsonrpc: "2.0", id, method: "tools/call", params: { name, arguments: args } };
+  return requestMessage("tools/call", { name, arguments: args }, id);
 }
 
 /** Opens a session and gives its id. */
@@ -126,7 +127,7 @@ export async function openSession(port: number, path: string, headers: Sent["hea
   const answer = await post(port, path, initializeMessage(), headers);
   const id = answer.headers["mcp-session-id"];
   if (answer.status !== 200 || typeof id !== "string") throw new Error(`no session: ${answer.status} ${answer.body}`);
-  await post(port, path, { jsonrpc: "2.0", method: "notifications/initialized" }, { ...headers, "mcp-session-id": id });
+  await post(port, path, notificationMessage("notifications/initialized"), { ...headers, "mcp-session-id": id });
   return id;
 }
 

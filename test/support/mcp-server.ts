@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, McpServer } from "@modelcontextprotocol/server";
 import * as z from "zod";
+import { SESSION_NOT_FOUND } from "./messages.ts";
 
 /** One HTTP request as it arrived. */
 interface Received {
@@ -111,10 +112,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
     if (typeof id === "string") named.add(id);
     const transport = typeof id === "string" ? transports.get(id) : await open();
     if (transport) await transport.handleRequest(request, response, parsed);
-    else
-      response
-        .writeHead(404, { "content-type": "application/json" })
-        .end(JSON.stringify({ jsonrpc: "2.0", error: { code: -32001, message: "Session not found" }, id: null }));
+    else response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify(SESSION_NOT_FOUND));
   });
   http.keepAliveTimeout = 60_000;
   // Of a thousand connections at once none may wait for a retransmitted SYN: Node's default backlog is 511.

@@ -1,4 +1,5 @@
 /** Requests of the modern era (MCP 2026-07-28): no session, an envelope in `params._meta`, headers that repeat the body. */
+import { requestMessage } from "./messages.ts";
 
 const VERSION = "2026-07-28";
 
@@ -10,7 +11,7 @@ const ENVELOPE = {
 
 /** A request with its envelope. */
 export function modernMessage(method: string, params: object = {}, id: unknown = 1): object {
-  return { jsonrpc: "2.0", id, method, params: { ...params, _meta: ENVELOPE } };
+  return requestMessage(method, { ...params, _meta: ENVELOPE }, id);
 }
 
 /** Its standard request headers; `name` is the tool, prompt or resource that the body names. */

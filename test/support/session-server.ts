@@ -3,6 +3,7 @@
  * wants it said.
  */
 import { randomUUID } from "node:crypto";
+import { requestMessage, resultMessage, SESSION_NOT_FOUND } from "./messages.ts";
 import {
   type Call,
   json,
@@ -44,10 +45,10 @@ export interface SessionServer extends ScriptedServer {
 
 /** A call of its tool. */
 export function runMessage(id: unknown): object {
-  return { jsonrpc: "2.0", id, method: "tools/call", params: { name: TOOL, arguments: {} } };
+  return requestMessage("tools/call", { name: TOOL, arguments: {} }, id);
 }
 
-const NOT_FOUND = json(404, { jsonrpc: "2.0", error: { code: -32001, message: "Session not found" }, id: null });
+const NOT_FOUND = json(404, SESSION_NOT_FOUND);
 
 export async function startSessionServer(): Promise<SessionServer> {
   const sessions = new Set<string>();
@@ -66,8 +67,7 @@ export async function startSessionServer(): Promise<SessionServer> {
   const usual = ({ method, headers, body }: Call): Script => {
     const id = idOf(body);
     if (method === "initialize") {
-      const result = { protocolVersion: "2025-11-25" };
-      return json(200, { jsonrpc: "2.0", id, result }, { "mcp-session-id": begin() });
+      return json(200, resultMessage(id, { protocolVersion: "2025-11-25" }), { "mcp-session-id": begin() });
     }
     const session = headers["mcp-session-id"];
     if (typeof session !== "string" || !sessions.has(session)) return unknown;
@@ -76,9 +76,9 @@ export async function startSessionServer(): Promise<SessionServer> {
       return text(200, "");
     }
     if (id === undefined) return text(202, "");
-    if (method !== "tools/call") return json(200, { jsonrpc: "2.0", id, result: {} });
+    if (method !== "tools/call") return json(200, resultMessage(id));
     ran.push(id);
-    return result ?? json(200, { jsonrpc: "2.0", id, result: { ran: id } });
+    return result ?? json(200, resultMessage(id, { ran: id }));
   };
 
   const server = await startScriptedServer((call) => play(scripts.get(call.method) ?? usual(call), call));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { classifyMessage } from "../../../src/core/classify-message.ts";
+import { notificationMessage, requestMessage, resultMessage } from "../../support/messages.ts";
 import { fields } from "./fields.ts";
 import { POLICY } from "./policy.ts";
 
@@ -11,7 +12,7 @@ function decideOn(body: unknown, headers: Record<string, string> = {}) {
   return classifyMessage(Buffer.from(text), fields(headers), limits);
 }
 
-const message = (method: string, params?: object, id: unknown = 7) => ({ jsonrpc: "2.0", id, method, params });
+const message = (method: string, params?: object, id: unknown = 7) => requestMessage(method, params, id);
 const modernMeta = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
   "io.modelcontextprotocol/clientCapabilities": {},
@@ -28,11 +29,8 @@ describe("a legacy message", () => {
   });
 
   test.each([
-    [
-      { jsonrpc: "2.0", method: "notifications/x" },
-      { method: "notifications/x", name: undefined },
-    ],
-    [{ jsonrpc: "2.0", id: 1, result: {} }, none],
+    [notificationMessage("notifications/x"), { method: "notifications/x", name: undefined }],
+    [resultMessage(1), none],
     [[message("ping"), message("ping")], { method: "ping", name: undefined }],
   ])("%j carries no id of the client's to echo", (body, labels) => {
     expect(decideOn(body)).toEqual({ kind: "legacy", id: undefined, labels });
@@ -45,12 +43,8 @@ describe("a batch", () => {
     ["whose messages say the same tells it", [call("a"), call("a")], { method: "tools/call", name: "a" }],
     ["of two names tells of none of them", [call("a"), call("b")], { method: "batch", name: undefined }],
     ["of two methods tells of none of them", [call("a"), message("ping")], { method: "batch", name: undefined }],
-    [
-      "of a call and a response is told too",
-      [call("a"), { jsonrpc: "2.0", id: 1, result: {} }],
-      { method: "batch", name: undefined },
-    ],
-    ["of responses has nothing to tell", [{ jsonrpc: "2.0", id: 1, result: {} }], none],
+    ["of a call and a response is told too", [call("a"), resultMessage(1)], { method: "batch", name: undefined }],
+    ["of responses has nothing to tell", [resultMessage(1)], none],
   ])("%s", (_, batch, labels) => {
     expect(decideOn(batch)).toEqual({ kind: "legacy", id: undefined, labels });
   });
@@ -99,7 +93,7 @@ describe("an initialize", () => {
 
 describe("what a server may take for an initialize has a slot or is refused:", () => {
   const params = { protocolVersion: "2025-11-25" };
-  const noId = { jsonrpc: "2.0", method: "initialize", params };
+  const noId = notificationMessage("initialize", params);
   const modernHeaders = { "mcp-protocol-version": "2026-07-28", "mcp-method": "initialize" };
 
   test.each([
@@ -108,7 +102,7 @@ describe("what a server may take for an initialize has a slot or is refused:", (
     ["in a batch, without an id", [noId]],
     ["in a batch behind others, without an id", [message("ping"), noId]],
     ["in other case", message("Initialize", params)],
-    ["in upper case, as a notification", { jsonrpc: "2.0", method: "INITIALIZE" }],
+    ["in upper case, as a notification", notificationMessage("INITIALIZE")],
     ["with space behind it", message("initialize ", params)],
     ["with a line break before it", message("\ninitialize", params)],
     ["with a space beyond ASCII", message("initialize\u00a0", params)],
@@ -157,8 +151,8 @@ describe.each(["logging/setLevel", "resources/subscribe", "resources/unsubscribe
   });
 
   test.each([
-    ["without an id", { jsonrpc: "2.0", method, params }],
-    ["in a batch without an id", [message("ping"), { jsonrpc: "2.0", method, params }]],
+    ["without an id", notificationMessage(method, params)],
+    ["in a batch without an id", [message("ping"), notificationMessage(method, params)]],
     ["in other case", message(method.toUpperCase(), params)],
     ["in a letter that folds into one of its own", message(method.replace(/[sS]/, "\u017f"), params)],
     ["in an i without its dot", message(method.replace("i", "\u0131"), params)],

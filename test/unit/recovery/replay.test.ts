@@ -5,6 +5,7 @@ import { type Budget, createBudget, type Holder } from "../../../src/recovery/bu
 import { replay } from "../../../src/recovery/replay.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { notificationMessage, requestMessage, resultMessage } from "../../support/messages.ts";
 import { fields } from "../core/fields.ts";
 import { BACKEND } from "../core/policy.ts";
 import { type AnswerOptions, answerWith, egressWith } from "./answers.ts";
@@ -101,9 +102,9 @@ describe("an answer is sent whole", () => {
 
 describe("an event stream that must be sent whole", () => {
   const event = (...messages: object[]) => messages.map((message) => `data: ${JSON.stringify(message)}\n\n`).join("");
-  const note = { jsonrpc: "2.0", method: "notifications/progress", params: { text: "é" } };
-  const asks = { jsonrpc: "2.0", id: 1, method: "sampling/createMessage" };
-  const result = { jsonrpc: "2.0", id: 1, result: { method: "x", id: 1 } };
+  const note = notificationMessage("notifications/progress", { text: "é" });
+  const asks = requestMessage("sampling/createMessage");
+  const result = resultMessage(1, { method: "x", id: 1 });
 
   /** Of an answer that does not end: it comes in pieces of one byte. */
   function unending(text: string) {

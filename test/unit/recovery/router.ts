@@ -9,6 +9,7 @@ import { createRecovery, type RecoveryEvent } from "../../../src/recovery/recove
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type Session, type SessionStore } from "../../../src/sessions/store.ts";
+import { errorMessage } from "../../support/messages.ts";
 import { type Answer, type Handler, play, type Script, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
 
@@ -125,7 +126,7 @@ export async function open({
 export const STEPS = ["initialize", "notifications/initialized"];
 
 export function rpcError(status: number, code: number, message: string): Answer {
-  return { status, body: JSON.stringify({ jsonrpc: "2.0", id: "mcp-router", error: { code, message } }) };
+  return { status, body: JSON.stringify(errorMessage(code, message, "mcp-router")) };
 }
 
 export function inEvents({ status, body }: Answer): Answer {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { classify, classifyBatch, type StandardHeaders } from "../../../../src/core/mcp/era.ts";
 import type { Message } from "../../../../src/core/rpc/message.ts";
 import { readBody } from "../../../../src/core/rpc/read.ts";
+import { notificationMessage, requestMessage, resultMessage } from "../../../support/messages.ts";
 
 const VERSION = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
@@ -20,11 +21,11 @@ function messageOf(json: unknown): Message {
 const LONGEST_NAME = 300;
 
 function request(method: string, params?: object): Message {
-  return messageOf({ jsonrpc: "2.0", id: 1, method, params });
+  return messageOf(requestMessage(method, params));
 }
 
 function notification(method: string, params?: object): Message {
-  return messageOf({ jsonrpc: "2.0", method, params });
+  return messageOf(notificationMessage(method, params));
 }
 
 function modern(method: string, params: object = {}): Message {
@@ -62,7 +63,7 @@ describe("legacy", () => {
     ["an initialize whose claim is no string", request("initialize", { _meta: { ...ENVELOPE, [VERSION]: 5 } }), {}],
     ["a notification", notification("notifications/initialized"), {}],
     ["a notification with a legacy header", notification("n"), { protocolVersion: LEGACY, mcpMethod: "other" }],
-    ["a response", messageOf({ jsonrpc: "2.0", id: 1, result: {} }), { protocolVersion: MODERN }],
+    ["a response", messageOf(resultMessage(1)), { protocolVersion: MODERN }],
   ])("%s", (_, message, headers) => {
     expect(eraOf(message, headers)).toBe("legacy");
   });
@@ -233,7 +234,7 @@ describe("Mcp-Name", () => {
 
 describe("a batch", () => {
   const ping = request("ping");
-  const response = messageOf({ jsonrpc: "2.0", id: 1, result: {} });
+  const response = messageOf(resultMessage(1));
 
   test("of legacy messages is legacy", () => {
     expect(classifyBatch([ping, notification("n"), response, request("m", { _meta: {} })])).toEqual({ era: "legacy" });
