@@ -239,6 +239,7 @@ describe("the access log", () => {
     await post(stack.gateway, "/public/mcp?token=secret-3", "{}", {
       ...secrets,
       "x-mcp-name": "forged",
+      "x-mcp-tool": "forged",
       "x-mcp-client": "forged",
       "x-client-id": "me",
     });
@@ -247,6 +248,7 @@ describe("the access log", () => {
       "x-mcp-backend": "named",
       "x-mcp-method": "tools/call",
       "x-mcp-name": 'say "hi"\\',
+      "x-mcp-tool": "say",
     });
     const [gateway, egress] = await stack.logged(2);
     expect(gateway).toEqual({
@@ -267,6 +269,7 @@ describe("the access log", () => {
       upstream: "-",
       mcp_method: "-",
       mcp_name: "-",
+      mcp_tool: "-",
       mcp_client: "-",
       backend: "-",
       endpoint: "-",
@@ -283,6 +286,7 @@ describe("the access log", () => {
       upstream: stack.endpoints.first,
       mcp_method: "tools/call",
       mcp_name: 'say "hi"\\',
+      mcp_tool: "say",
       backend: "named",
       endpoint: "-",
     });

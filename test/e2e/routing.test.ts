@@ -15,6 +15,7 @@ const HOSTILE = {
   "x-mcp-session": "forged",
   "x-mcp-method": "initialize",
   "x-mcp-name": "forged",
+  "x-mcp-tool": "forged",
   "x-mcp-client": "forged",
   "x-client-id": "mcp-router/recovery",
 } as const;
