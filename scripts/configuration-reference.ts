@@ -68,6 +68,8 @@ routes:
     tools: { deny: ["files__delete*"] }
 \`\`\`
 
+[A longer example](../examples/federated/mcp-router.yaml) has most of the settings.
+
 - Names of tools and prompts begin with the name of their backend: \`files__read\`, \`search__query\`. A name that would be longer than 64
   characters, or has others than letters, digits, \`_\` and \`-\`, is shortened, and ends with a hash.
 - URIs of resources stay as they are. The backend that lists a URI has it; otherwise the one with a template or a pattern in \`uris\` for it.
