@@ -99,8 +99,12 @@ interface BodyText {
   readonly text: string;
 }
 
+/** Bytes of the shortest response. A backend may send any number of events with less in them, and to parse each takes long. */
+const SHORTEST_RESPONSE = '{"error":0}'.length;
+
 async function firstResponseText(contentType: string | undefined, body: Readable, limit: number): Promise<BodyText> {
-  const isResponse = (bytes: Uint8Array) => readResponse(textOf(bytes)) !== undefined;
+  const isResponse = (bytes: Uint8Array) =>
+    bytes.length >= SHORTEST_RESPONSE && readResponse(textOf(bytes)) !== undefined;
   const { kind, bytes } = await readBody(contentType, body, limit, isResponse);
   return { kind: kind === "limit" ? "none" : kind, text: textOf(bytes) };
 }

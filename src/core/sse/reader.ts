@@ -129,15 +129,19 @@ export function dataSpans({ bytes, start }: SseEvent): readonly Span[] {
   return spans;
 }
 
+/** One for all events: to make one takes longer than to use it. The reader has skipped the stream's byte order mark; another one is data. */
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** The data of an event; undefined where it has no `data` line, so that clients ignore it. */
 export function dataOf(event: SseEvent): string | undefined {
   const bytes = dataBytes(event);
-  // The reader has skipped the stream's byte order mark; another one is data.
-  return bytes && new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  return bytes && UTF8.decode(bytes);
 }
 
 /** The data of an event as it was written, which may be a part of the event's bytes. */
 export function dataBytes(event: SseEvent): Uint8Array | undefined {
+  // A stream may be made of blank lines: that costs one look.
+  if (event.bytes.length < DATA.length - 1) return undefined;
   const [first, ...others] = dataSpans(event);
   if (!first) return undefined;
   const data = event.bytes.subarray(first.start, first.end);

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { firstResponse } from "../../../src/backends/first-response.ts";
 
 const JSON_TYPE = "application/json";
@@ -57,6 +57,21 @@ describe("the answer is found", () => {
     expect(await read(JSON_TYPE, error)).toEqual({});
     expect(await read(EVENTS, `data: ${error}\n\n`)).toEqual({});
   });
+});
+
+test.each(['data:{"error":0}', 'data:{"error":0}\r\r'])(
+  "a response of as few bytes as it takes is one: %j",
+  async (text) => {
+    expect(await read(EVENTS, text)).toEqual({});
+  },
+);
+
+test("an event that is too short to be a response costs no parse, since a stream may be made of them", async () => {
+  const text = "\n".repeat(100) + "data:1\n\ndata:{}\n\n".repeat(20);
+  const parse = vi.spyOn(JSON, "parse");
+  onTestFinished(() => parse.mockRestore());
+  expect(await read(EVENTS, text)).toBeUndefined();
+  expect(parse).not.toHaveBeenCalled();
 });
 
 test("an event stream is read no further than the answer, and let go of", async () => {
