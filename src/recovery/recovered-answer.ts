@@ -23,10 +23,11 @@ import { replay } from "./replay.ts";
 import type { ReplayableRequest, SentMessage } from "./replayable.ts";
 import { replayHeaders } from "./sent-headers.ts";
 
-/** Whether an answer looks like that of a lost session. Envoy's flags are read only where they may say something: with a 503. */
-export function suspectAnswer({ headers, flags, endpoint }: ResponseHead): Suspicion | undefined {
-  const status = headers.get(":status");
-  return suspect(status, status === "503" ? flags : 0, endpoint);
+/** Whether an answer looks like that of a lost session. */
+export function suspectAnswer(head: ResponseHead): Suspicion | undefined {
+  const status = head.headers.get(":status");
+  // Envoy's flags are looked for where they are asked for, and only with a 503 they may say something.
+  return suspect(status, status === "503" ? head.flags : 0, head.endpoint);
 }
 
 /** What the client gets. */

@@ -129,6 +129,21 @@ describe("an answer raises no suspicion", () => {
   test.each(["401", "403", "404", "503"])("where one of Envoy's filters gave it: %s", (status) => {
     expect(suspectAnswer(head(status, { endpoint: undefined }))).toBeUndefined();
   });
+
+  test("Envoy's flags are read with a 503 only: most answers are not searched for them", () => {
+    const reads: string[] = [];
+    const headOf = (status: string): ResponseHead => ({
+      ...head(status),
+      get flags() {
+        reads.push(status);
+        return 0;
+      },
+    });
+
+    for (const status of ["200", "404", "502", "503"]) suspectAnswer(headOf(status));
+
+    expect(reads).toEqual(["503"]);
+  });
 });
 
 describe("where a lost session cannot be looked after, for the store is away", () => {
