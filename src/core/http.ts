@@ -16,12 +16,17 @@ export interface HeaderFields {
 /** Names of headers to look for, in lower case. */
 export class HeaderNames {
   readonly names: readonly string[];
-  /** Bit n is set where a name has the length n, modulo 32. A header of another length matches no name. */
-  readonly lengths: number;
+  /** By the lowest five bits of their lengths. */
+  readonly #byLength: readonly (readonly string[])[];
 
   constructor(names: readonly string[]) {
     this.names = names;
-    this.lengths = names.reduce((bits, { length }) => bits | (1 << (length & 31)), 0);
+    this.#byLength = Array.from({ length: 32 }, (_, bits) => names.filter(({ length }) => (length & 31) === bits));
+  }
+
+  /** Those that a header's name of this length may be: mostly none, and seldom more than one. */
+  ofLength(length: number): readonly string[] {
+    return this.#byLength[length & 31] ?? this.names;
   }
 }
 

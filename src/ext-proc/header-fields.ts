@@ -52,11 +52,10 @@ export class WireHeaderFields implements HeaderFields {
     return value;
   }
 
-  present({ names, lengths }: HeaderNames): readonly string[] {
+  present(names: HeaderNames): readonly string[] {
     let found: string[] | undefined;
     for (const { nameStart, nameEnd } of this.#places) {
-      if ((lengths & (1 << ((nameEnd - nameStart) & 31))) === 0) continue;
-      for (const name of names) {
+      for (const name of names.ofLength(nameEnd - nameStart)) {
         if (!equals(this.#bytes, nameStart, nameEnd, name) || found?.includes(name)) continue;
         found ??= [];
         found.push(name);
