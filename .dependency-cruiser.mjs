@@ -62,6 +62,18 @@ export default {
       ["^src/core/", "^src/locks/(locks|semaphore)\\.ts$", "^src/sessions/(store|id)\\.ts$"],
       "what we do at a backend ourselves knows the contracts of sessions and locks",
     ),
+    only(
+      "federation",
+      "^src/federation/",
+      ["^src/core/", "^src/backends/", "^src/locks/semaphore\\.ts$", "^src/sessions/(store|id)\\.ts$"],
+      "federation knows what we do at a backend ourselves, and nothing of Envoy and HTTP servers",
+    ),
+    only(
+      "federation-events",
+      "^src/federation/events\\.ts$",
+      ["^src/core/"],
+      "what happens in the catalogue is told by itself",
+    ),
     only("locks", "^src/locks/", ["^src/redis/circuit\\.ts$"], "locks know nothing of what they guard"),
     only("contract-of-locks", "^src/locks/(locks|semaphore)\\.ts$", [], "a contract knows no implementation"),
     only("core-json", "^src/core/json/", [], "bytes of JSON, nothing of JSON-RPC and MCP"),

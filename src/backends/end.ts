@@ -101,7 +101,7 @@ export function createSessionEnder({ egress, backendOf, observe }: SessionEnderO
  * not end sessions there) is as good as 2xx.
  * @returns why the backend was not told; undefined where it was
  */
-async function endSession(
+export async function endSession(
   egress: Egress,
   to: Destination,
   session: BackendSession,

@@ -47,7 +47,7 @@ export interface RpcSession extends BackendSession {
 }
 
 /** A backend that has answered our initialize. One that keeps no sessions has given no session id. */
-type RpcPeer = RpcSession | (Pick<RpcSession, "setCookies" | "version"> & { readonly sessionId: undefined });
+export type RpcPeer = RpcSession | (Pick<RpcSession, "setCookies" | "version"> & { readonly sessionId: undefined });
 
 interface RpcMessage {
   readonly method: string;

@@ -67,7 +67,7 @@ export interface Member {
 }
 
 /** Bounds on what the router asks backends for their lists. Times in ms. */
-interface ListLimits {
+export interface ListLimits {
   /** Age of a list after which it is asked for again. */
   readonly refresh: number;
   /** How long the last list of a backend is offered that does not answer. */

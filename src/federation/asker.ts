@@ -1,0 +1,58 @@
+/** Asks backends for lists that depend on who asks: in the client's own session, with its credentials. */
+import type { Egress } from "../backends/client.ts";
+import { type Caller, createRpc, type RpcPeer } from "../backends/rpc.ts";
+import type { Member } from "../core/routes.ts";
+import { createSemaphore, type Semaphore } from "../locks/semaphore.ts";
+import { askLists, listsOf } from "./ask.ts";
+import type { Ask, Asked, Source } from "./source.ts";
+
+/** Clients' sessions in which one backend is asked at once. */
+export const ASKED_AT_ONCE = 8;
+
+/** A client's own session at a backend, to ask for lists in. */
+export interface AskSession {
+  readonly caller: Caller;
+  readonly peer: RpcPeer;
+}
+
+/** Who asks. */
+export interface Asker {
+  /** Digest of the principal; of a client without one its session's key. */
+  readonly principal: string;
+  /** The client's own session at a member. undefined: there is none. */
+  open(member: Member, signal: AbortSignal): Promise<AskSession | undefined>;
+}
+
+const NO_SESSION: Asked = { kind: "failed", failure: { reason: "no-session" } };
+const LATE: Asked = { kind: "failed", failure: { reason: "timeout" } };
+
+/** Asks a member in the name of a client. `shared`: where the member says which lists it has. */
+export type AskFor = (asker: Asker, member: Member, shared: Source | undefined) => Ask;
+
+export function createAskFor(egress: Egress): AskFor {
+  const rpc = createRpc(egress, "list");
+  /** By backend: these come from the configuration, so they are few. */
+  const turns = new Map<string, Semaphore>();
+
+  return (asker, member, shared) => async (limits, signal) => {
+    const { name } = member.route.backend;
+    const turn = turns.get(name) ?? createSemaphore(ASKED_AT_ONCE);
+    turns.set(name, turn);
+    const release = await turn.acquire(signal);
+    if (!release) return LATE;
+    try {
+      const session = await asker.open(member, signal);
+      if (!session) return NO_SESSION;
+      await shared?.ready();
+      const lists = await askLists({ rpc, ...session, limits }, listsOf(shared?.offering.offer), signal);
+      return { kind: "answered", offer: undefined, lists };
+    } catch (error) {
+      return {
+        kind: "failed",
+        failure: { reason: "broken", error: error instanceof Error ? error.message : String(error) },
+      };
+    } finally {
+      release();
+    }
+  };
+}

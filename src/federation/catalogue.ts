@@ -1,0 +1,203 @@
+/**
+ * What the backends of routes to several offer. One for each process: however many clients there are, a backend is asked once in
+ * `lists.refresh` for what it offers to everybody. A backend that is away costs the others nothing.
+ */
+import type { Egress } from "../backends/client.ts";
+import type { FederatedRoute, Member, RequestPolicy } from "../core/routes.ts";
+import type { AskLimits } from "./ask.ts";
+import { type Asker, type AskFor, createAskFor } from "./asker.ts";
+import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import type { CatalogueEvent } from "./events.ts";
+import { NOTHING_KNOWN, type Offering } from "./kept-lists.ts";
+import { createListsByPrincipal, type ListsOfPrincipal, viewFor } from "./lists-by-principal.ts";
+import { backendReport, type CatalogueReport, routeReport } from "./report.ts";
+import { type RouteCatalogue, RouteView } from "./route-view.ts";
+import { SharedLists, sourceName } from "./shared-lists.ts";
+import { Source } from "./source.ts";
+
+/** ms between two looks at what nobody uses any more. */
+const LOOK_EVERY_MS = 10_000;
+/** How long (ms) the end lets backends answer that are being asked: a session that has just begun would stay there. */
+const STOP_GRACE_MS = 1_000;
+
+export interface Catalogue {
+  /**
+   * What is known now. Has backends asked where that is due, and does not wait for them. Cheap: each request asks.
+   * @param asker undefined: members whose lists are by principal offer nothing
+   */
+  view(route: FederatedRoute, asker: Asker | undefined): RouteCatalogue;
+  /**
+   * undefined: each member has answered or failed once. Otherwise resolves when that is so, at the latest after `lists.timeout`.
+   * Never rejects.
+   */
+  ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
+  /** For operators. Has nothing asked. */
+  report(): CatalogueReport;
+  /** Ends the router's own sessions. */
+  close(): Promise<void>;
+}
+
+export interface CatalogueDependencies {
+  readonly egress: Egress;
+  /** The configuration in force. */
+  readonly policy: () => RequestPolicy;
+  /** The router's own version, which backends are told. */
+  readonly version: string;
+  readonly observe: (event: CatalogueEvent) => void;
+  readonly clock?: Clock;
+}
+
+export function createCatalogue({ clock = SYSTEM_CLOCK, ...dependencies }: CatalogueDependencies): Catalogue {
+  return new BackendCatalogue({ ...dependencies, clock });
+}
+
+/** A route, whose members' names are made once. */
+interface KnownRoute {
+  readonly members: readonly KnownMember[];
+  readonly limits: AskLimits;
+  readonly view: RouteView;
+}
+
+interface KnownMember {
+  readonly name: string;
+  readonly member: Member;
+}
+
+class BackendCatalogue implements Catalogue {
+  readonly #dependencies: Required<CatalogueDependencies>;
+  readonly #stopping = new AbortController();
+  readonly #shared: SharedLists;
+  readonly #byPrincipal = createListsByPrincipal();
+  readonly #askFor: AskFor;
+  readonly #routes = new WeakMap<FederatedRoute, KnownRoute>();
+  /** The configuration that was in force at the last look. */
+  #policy: RequestPolicy | undefined;
+  /** Ends the looks; undefined: there is nothing to look after. */
+  #stopLooking: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(dependencies: Required<CatalogueDependencies>) {
+    this.#dependencies = dependencies;
+    this.#shared = new SharedLists({ ...dependencies, stopping: this.#stopping.signal });
+    this.#askFor = createAskFor(dependencies.egress);
+  }
+
+  view(route: FederatedRoute, asker: Asker | undefined): RouteCatalogue {
+    const known = this.#known(route);
+    const shared = this.#demand(known);
+    const own = asker && this.#demandFor(asker, known);
+    const view = own ? viewFor(own, route, this.#dependencies.observe) : known.view;
+    return view.of(...sight(known, shared, own));
+  }
+
+  ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined {
+    const known = this.#known(route);
+    const shared = this.#demand(known);
+    const own = asker && this.#demandFor(asker, known);
+    const owned = known.members.flatMap(({ name }) => own?.sources.get(name) ?? []);
+    const waits = [...shared, ...owned].flatMap((source) => source?.ready() ?? []);
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
+  report(): CatalogueReport {
+    const now = this.#dependencies.clock.now();
+    const routes = [...this.#dependencies.policy().routes.values()].filter((route) => route.kind === "federated");
+    return {
+      backends: Array.from(this.#shared.all(), (shared) => backendReport(shared, now)),
+      byPrincipal: this.#byPrincipal.size,
+      routes: routes.map((route) => {
+        const known = this.#known(route);
+        return routeReport(route, known.view.of(...sight(known, this.#peek(known), undefined)));
+      }),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#stopLooking?.();
+    this.#byPrincipal.trim(() => false);
+    const cancel = this.#dependencies.clock.after(STOP_GRACE_MS, () => this.#stopping.abort());
+    await this.#shared.close();
+    cancel();
+    this.#stopping.abort();
+  }
+
+  #known(route: FederatedRoute): KnownRoute {
+    const known = this.#routes.get(route);
+    if (known) return known;
+    const members = route.members.map((member) => ({ name: sourceName(member), member }));
+    const { policy, observe } = this.#dependencies;
+    const limits = { ...route.lists, depth: policy().limits.depth };
+    const made = { members, limits, view: new RouteView(route, observe) };
+    this.#routes.set(route, made);
+    return made;
+  }
+
+  /** Has the members asked what they offer to everybody. Returns their sources, in order. */
+  #demand(known: KnownRoute): readonly (Source | undefined)[] {
+    const { members, limits } = known;
+    if (this.#isClosed) return this.#peek(known);
+    if (this.#policy !== this.#dependencies.policy()) this.#look();
+    return members.map(({ name, member }) => this.#shared.demand(name, member, limits));
+  }
+
+  #peek({ members }: KnownRoute): readonly (Source | undefined)[] {
+    return members.map(({ name }) => this.#shared.peek(name));
+  }
+
+  /** Has members asked whose lists depend on who asks. Returns what the principal is offered; undefined where there are none. */
+  #demandFor(asker: Asker, { members, limits }: KnownRoute): ListsOfPrincipal | undefined {
+    if (this.#isClosed || members.every(({ member }) => member.lists === "shared")) return undefined;
+    const own = this.#byPrincipal.of(asker.principal);
+    for (const { name, member } of members) {
+      if (member.lists === "shared") continue;
+      const source = own.sources.get(name) ?? this.#sourceFor(member);
+      own.sources.set(name, source);
+      source.demand(limits, this.#askFor(asker, member, this.#shared.peek(name)));
+    }
+    return own;
+  }
+
+  #sourceFor({ route, prefix }: Member): Source {
+    const { clock, observe } = this.#dependencies;
+    return new Source({
+      backend: route.backend.name,
+      prefix,
+      shared: false,
+      clock,
+      observe,
+      stopping: this.#stopping.signal,
+      onSettled: () => this.#byPrincipal.shrink(),
+    });
+  }
+
+  /** Lets go of what no route leads to any more, and of what nobody has used for long; and looks again in a while. */
+  #look(): void {
+    this.#stopLooking?.();
+    const policy = this.#dependencies.policy();
+    this.#policy = policy;
+    const wanted = new Set<string>();
+    for (const route of policy.routes.values())
+      if (route.kind === "federated") for (const { name } of this.#known(route).members) wanted.add(name);
+    this.#shared.look((name) => wanted.has(name));
+    this.#byPrincipal.trim((name) => wanted.has(name));
+    this.#stopLooking = this.#dependencies.clock.after(LOOK_EVERY_MS, () => this.#look());
+  }
+}
+
+/** What each member says of itself, and what lists it offers: to everybody, or to one principal. */
+function sight(
+  { members }: KnownRoute,
+  shared: readonly (Source | undefined)[],
+  own: ListsOfPrincipal | undefined,
+): readonly [offers: (member: number) => Offering, lists: (member: number) => Offering] {
+  const offers = (n: number) => shared[n]?.offering ?? NOTHING_KNOWN;
+  return [
+    offers,
+    (n) => {
+      const known = members[n];
+      if (known?.member.lists !== "principal") return offers(n);
+      return own?.sources.get(known.name)?.offering ?? NOTHING_KNOWN;
+    },
+  ];
+}

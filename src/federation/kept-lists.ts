@@ -1,0 +1,133 @@
+/** What a backend has said that it offers, and for how long that holds. */
+import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
+import { type Listing, listingOf, sameListing } from "../core/federation/listing.ts";
+import type { ListOutcomes, ListRead } from "./ask.ts";
+import type { AskFailure, CatalogueEvent, Cut } from "./events.ts";
+import { type Offer, sameOffer } from "./offer.ts";
+
+type Listings = Readonly<Partial<Record<ListKind, Listing>>>;
+
+/** What a backend offers, as far as it is known. The same object until something changes. */
+export interface Offering {
+  readonly offer: Offer | undefined;
+  readonly listings: Listings;
+  /** Whether all lists are there that the backend has. */
+  readonly known: boolean;
+}
+
+export const NOTHING_KNOWN: Offering = { offer: undefined, listings: {}, known: false };
+
+/** What a backend has answered. `offer`: undefined where it was not asked. */
+export interface Answered {
+  readonly kind: "answered";
+  readonly offer: Offer | undefined;
+  readonly lists: ListOutcomes;
+}
+
+export interface Taken {
+  readonly changed: boolean;
+  /** The first list that was not answered. */
+  readonly failed: { readonly list: ListKind; readonly failure: AskFailure } | undefined;
+}
+
+export interface KeptListsOptions {
+  readonly backend: string;
+  /** Of the names that clients see. */
+  readonly prefix: string;
+  /** Whether these are the lists of all clients, whose numbers are told. */
+  readonly shared: boolean;
+  readonly observe: (event: CatalogueEvent) => void;
+}
+
+/** When a list was answered last, and how. */
+interface LastAnswer {
+  readonly at: number;
+  readonly cut: Cut | undefined;
+}
+
+export class KeptLists {
+  readonly #options: KeptListsOptions;
+  /** By list, and when the backend said last what it is. */
+  readonly #answers = new Map<ListKind | "offer", LastAnswer>();
+  #offering = NOTHING_KNOWN;
+
+  constructor(options: KeptListsOptions) {
+    this.#options = options;
+  }
+
+  get offering(): Offering {
+    return this.#offering;
+  }
+
+  /** Bytes of all lists. */
+  get size(): number {
+    return ALL_LISTS.reduce((sum, kind) => sum + (this.#offering.listings[kind]?.size ?? 0), 0);
+  }
+
+  lastAnswer(kind: ListKind): LastAnswer | undefined {
+    return this.#answers.get(kind);
+  }
+
+  /** Keeps an answer. A list that failed stays as it was, until it expires. */
+  take({ offer, lists }: Answered, now: number): Taken {
+    const listings: Partial<Record<ListKind, Listing>> = {};
+    let failed: Taken["failed"];
+    for (const kind of ALL_LISTS) {
+      const before = this.#offering.listings[kind];
+      const outcome = lists.get(kind);
+      if (outcome?.kind === "listed") {
+        const listing = this.#listed(kind, outcome.read, before);
+        this.#answers.set(kind, { at: now, cut: outcome.read.cut });
+        listings[kind] = listing;
+      } else if (outcome) {
+        failed ??= { list: kind, failure: outcome.kind === "failed" ? outcome.failure : { reason: "no-session" } };
+        if (before) listings[kind] = before;
+      } else this.#answers.delete(kind);
+      this.#tellChange(kind, before, listings[kind]);
+    }
+    this.#answers.set("offer", { at: now, cut: undefined });
+    const known = [...lists.keys()].every((kind) => listings[kind]);
+    return { changed: this.#set({ offer, listings, known }), failed };
+  }
+
+  /** Lets go of what was answered at `oldest` or before. */
+  expire(oldest: number): void {
+    const { backend, observe } = this.#options;
+    for (const [kind, { at }] of this.#answers) {
+      if (at > oldest) continue;
+      this.#answers.delete(kind);
+      const { offer, listings } = this.#offering;
+      if (kind === "offer") this.#set({ offer: undefined, listings, known: false });
+      else {
+        const { [kind]: expired, ...others } = listings;
+        this.#set({ offer, listings: others, known: false });
+        if (expired) observe({ kind: "expired", backend, list: kind });
+      }
+    }
+  }
+
+  #listed(list: ListKind, { items, leftOut, cut }: ListRead, before: Listing | undefined): Listing {
+    const { backend, prefix, shared, observe } = this.#options;
+    const listing = listingOf(list, prefix, items, leftOut);
+    const { duplicates } = listing;
+    if (shared) observe({ kind: "listed", backend, list, items: listing.items.length, leftOut, duplicates, cut });
+    return before && sameListing(before, listing) ? before : listing;
+  }
+
+  #tellChange(list: ListKind, before: Listing | undefined, after: Listing | undefined): void {
+    const items = after?.items.length ?? 0;
+    const isChange = before !== after && items + (before?.items.length ?? 0) > 0;
+    if (isChange) this.#options.observe({ kind: "changed", backend: this.#options.backend, list, items });
+  }
+
+  /** Returns whether it is something else than before. */
+  #set({ offer, listings, known }: Offering): boolean {
+    const before = this.#offering;
+    const isSame =
+      before.known === known &&
+      sameOffer(before.offer, offer) &&
+      ALL_LISTS.every((kind) => before.listings[kind] === listings[kind]);
+    if (!isSame) this.#offering = { offer, listings, known };
+    return !isSame;
+  }
+}

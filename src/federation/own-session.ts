@@ -1,0 +1,96 @@
+/** Asks a backend for what it offers to everybody, in a session of the router's own that lasts as long as the catalogue is used. */
+import type { Egress } from "../backends/client.ts";
+import { type Caller, createRpc, type Rpc } from "../backends/rpc.ts";
+import type { Backend } from "../core/routes.ts";
+import { type AskLimits, askLists, listsOf } from "./ask.ts";
+import { type BegunOwn, beginOwn, endOwn, type OwnPeer } from "./begin-own.ts";
+import type { Clock } from "./clock.ts";
+import { listen } from "./listen.ts";
+import type { Asked } from "./source.ts";
+
+/** How often a session is begun at most for one asking, where each is lost. */
+const BEGINNINGS = 2;
+
+export interface OwnSessionDependencies {
+  readonly egress: Egress;
+  readonly clock: Clock;
+  /** The router's own version. */
+  readonly version: string;
+}
+
+export interface OwnSessionOptions {
+  readonly backend: Backend;
+  /** `offer`: the backend's lists are asked in clients' sessions, and this one is only for what the backend says of itself. */
+  readonly asks: "lists" | "offer";
+  readonly onChanged: () => void;
+}
+
+const LATE = { kind: "failed", failure: { reason: "timeout" } } as const;
+
+interface Held extends OwnPeer {
+  readonly listening: AbortController;
+}
+
+export class OwnSession {
+  readonly #dependencies: OwnSessionDependencies & { readonly rpc: Rpc };
+  readonly #options: OwnSessionOptions;
+  readonly #caller: Caller;
+  #held: Held | undefined;
+
+  constructor(dependencies: OwnSessionDependencies, options: OwnSessionOptions) {
+    this.#dependencies = { ...dependencies, rpc: createRpc(dependencies.egress, "list") };
+    this.#options = options;
+    this.#caller = { backend: options.backend, query: "", key: undefined, credentials: [] };
+  }
+
+  /** Asks for everything that the backend has. Not to be called again before it has ended or its signal has come. Never rejects. */
+  async ask(limits: AskLimits, signal: AbortSignal): Promise<Asked> {
+    const { rpc } = this.#dependencies;
+    const caller = this.#caller;
+    for (let begun = 1; begun <= BEGINNINGS; begun++) {
+      const own = this.#held ? { kind: "begun" as const, ...this.#held } : await this.#begin(limits, signal);
+      if (own.kind === "failed") return own;
+      const { peer, offer } = own;
+      if (this.#options.asks === "offer") {
+        await endOwn(this.#dependencies.egress, caller, peer);
+        return { kind: "answered", offer, lists: new Map() };
+      }
+      const lists = await askLists({ rpc, caller, peer, limits }, listsOf(offer), signal);
+      if (signal.aborted) return LATE;
+      if (![...lists.values()].some(({ kind }) => kind === "lost")) return { kind: "answered", offer, lists };
+      this.#letGo();
+    }
+    return { kind: "failed", failure: { reason: "lost-at-once" } };
+  }
+
+  /** Ends the session, and stops listening in it. Never rejects. */
+  async end(): Promise<void> {
+    const held = this.#letGo();
+    if (held) await endOwn(this.#dependencies.egress, this.#caller, held.peer);
+  }
+
+  async #begin(limits: AskLimits, signal: AbortSignal): Promise<BegunOwn> {
+    const own = await beginOwn(this.#dependencies, this.#caller, limits.depth, signal);
+    if (own.kind === "begun" && signal.aborted) {
+      await endOwn(this.#dependencies.egress, this.#caller, own.peer);
+      return LATE;
+    }
+    // A backend that keeps no sessions is asked anew each time what it has: nothing else would show that it was replaced.
+    if (own.kind === "failed" || own.peer.sessionId === undefined || this.#options.asks === "offer") return own;
+    const listening = new AbortController();
+    const { rpc, clock } = this.#dependencies;
+    const { peer, offer } = own;
+    this.#held = { peer, offer, listening };
+    const { refresh, depth } = limits;
+    const { onChanged } = this.#options;
+    void listen({ rpc, caller: this.#caller, peer, clock, refresh, depth, onChanged }, listening.signal);
+    return own;
+  }
+
+  #letGo(): Held | undefined {
+    const held = this.#held;
+    this.#held = undefined;
+    held?.listening.abort();
+    return held;
+  }
+}

@@ -1,0 +1,81 @@
+/** Merges what the backends of one route offer, and keeps the result until something of it changes. */
+import type { ListKind } from "../core/federation/kinds.ts";
+import { type MergedList, mergeLists } from "../core/federation/merge.ts";
+import type { FederatedRoute } from "../core/routes.ts";
+import type { CatalogueEvent } from "./events.ts";
+import type { Offering } from "./kept-lists.ts";
+import type { Offer } from "./offer.ts";
+
+/** What a route offers, as far as it is known. The same object until something changes. */
+export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
+  /** What each member says of itself; undefined: it has not answered. */
+  readonly offers: readonly (Offer | undefined)[];
+  /** By member, whether all its lists are there. */
+  readonly known: readonly boolean[];
+}
+
+interface Made {
+  /** By member: what it says of itself, and what lists it offers. */
+  readonly from: readonly (readonly [offer: Offering, lists: Offering])[];
+  readonly catalogue: RouteCatalogue;
+}
+
+export class RouteView {
+  readonly #route: FederatedRoute;
+  readonly #observe: (event: CatalogueEvent) => void;
+  #made: Made | undefined;
+
+  constructor(route: FederatedRoute, observe: (event: CatalogueEvent) => void) {
+    this.#route = route;
+    this.#observe = observe;
+  }
+
+  /**
+   * @param offerOf what a member says of itself
+   * @param listsOf what lists a member offers
+   */
+  of(offerOf: (member: number) => Offering, listsOf: (member: number) => Offering): RouteCatalogue {
+    const made = this.#made;
+    // Asked for each request, and nearly always nothing has changed.
+    const isSame = made?.from.every(([offer, lists], n) => offer === offerOf(n) && lists === listsOf(n));
+    if (made && isSame) return made.catalogue;
+    const from = this.#route.members.map((_, n) => [offerOf(n), listsOf(n)] as const);
+    const merge = (kind: ListKind) => this.#merge(kind, from);
+    const catalogue: RouteCatalogue = {
+      tools: merge("tools"),
+      prompts: merge("prompts"),
+      resources: merge("resources"),
+      templates: merge("templates"),
+      offers: from.map(([{ offer }]) => offer),
+      known: from.map(([, { known }]) => known),
+    };
+    this.#made = { from, catalogue };
+    return catalogue;
+  }
+
+  /** Merges one list, unless it is made of the same as before. */
+  #merge(kind: ListKind, from: Made["from"]): MergedList {
+    const listings = from.map(([, lists]) => lists.listings[kind]);
+    const before = this.#made?.catalogue[kind];
+    const isSame = this.#made?.from.every(([, lists], n) => lists.listings[kind] === listings[n]);
+    if (before && isSame) return before;
+    const { filters } = this.#route;
+    const filter = kind === "templates" ? filters.resources : filters[kind];
+    const merged = mergeLists(kind, listings, filter);
+    this.#tellCollisions(merged, before?.collisions.length ?? 0);
+    return merged;
+  }
+
+  #tellCollisions({ kind, collisions }: MergedList, before: number): void {
+    const [first] = collisions;
+    if (!first && before === 0) return;
+    const nameOf = (member: number) => this.#route.members[member]?.route.backend.name ?? "";
+    this.#observe({
+      kind: "collisions",
+      route: this.#route.path,
+      list: kind,
+      number: collisions.length,
+      first: first && { key: first.key, kept: nameOf(first.kept), leftOut: nameOf(first.leftOut) },
+    });
+  }
+}

@@ -1,0 +1,87 @@
+/** What each backend offers to everybody, asked for in the router's own sessions. */
+import type { Member } from "../core/routes.ts";
+import type { AskLimits } from "./ask.ts";
+import { OwnSession, type OwnSessionDependencies } from "./own-session.ts";
+import { type Ask, Source, type SourceOptions } from "./source.ts";
+
+/** A backend, and the session in which it is asked. */
+export interface SharedList {
+  readonly member: Member;
+  readonly source: Source;
+  readonly session: OwnSession;
+  readonly ask: Ask;
+}
+
+export type SharedListsDependencies = OwnSessionDependencies & Pick<SourceOptions, "observe" | "stopping">;
+
+/** Names of backends in the catalogue: what is asked of one depends on all of this. */
+export function sourceName({ route: { backend }, prefix, lists }: Member): string {
+  return JSON.stringify([backend.name, backend.path, prefix, lists]);
+}
+
+export class SharedLists {
+  readonly #dependencies: SharedListsDependencies;
+  readonly #all = new Map<string, SharedList>();
+  /** What was let go of, and still ends its session. */
+  readonly #ending = new Set<Promise<void>>();
+
+  constructor(dependencies: SharedListsDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** @param name the member's (`sourceName`) */
+  demand(name: string, member: Member, limits: AskLimits): Source {
+    let shared = this.#all.get(name);
+    if (!shared) {
+      shared = this.#begin(member);
+      this.#all.set(name, shared);
+    }
+    shared.source.demand(limits, shared.ask);
+    return shared.source;
+  }
+
+  peek(name: string): Source | undefined {
+    return this.#all.get(name)?.source;
+  }
+
+  all(): Iterable<SharedList> {
+    return this.#all.values();
+  }
+
+  /** Lets go of backends that nobody has used for long, and of those that are not wanted any more. */
+  look(isWanted: (name: string) => boolean): void {
+    for (const [name, shared] of this.#all) {
+      shared.source.expire();
+      if (isWanted(name) && !shared.source.isUnused()) continue;
+      this.#all.delete(name);
+      const ending = this.#end(shared).finally(() => this.#ending.delete(ending));
+      this.#ending.add(ending);
+      const { backend } = shared.member.route;
+      const isThere = [...this.#all.values()].some(({ member }) => member.route.backend.name === backend.name);
+      if (!isThere) this.#dependencies.observe({ kind: "released", backend: backend.name });
+    }
+  }
+
+  /** Ends all sessions. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#ending, ...[...this.#all.values()].map((shared) => this.#end(shared))]);
+  }
+
+  #begin(member: Member): SharedList {
+    const { backend } = member.route;
+    const { clock, observe, stopping } = this.#dependencies;
+    const { prefix } = member;
+    const source = new Source({ backend: backend.name, prefix, shared: true, clock, observe, stopping });
+    const session = new OwnSession(this.#dependencies, {
+      backend,
+      asks: member.lists === "shared" ? "lists" : "offer",
+      onChanged: () => source.wake(),
+    });
+    return { member, source, session, ask: (limits, signal) => session.ask(limits, signal) };
+  }
+
+  async #end({ source, session }: SharedList): Promise<void> {
+    await source.close();
+    await session.end();
+  }
+}

@@ -1,0 +1,203 @@
+import { describe, expect, test } from "vitest";
+import type { Member } from "../../../src/core/routes.ts";
+import { ASKED_AT_ONCE, type Asker, type AskSession } from "../../../src/federation/asker.ts";
+import { MOST_BYTES, MOST_PRINCIPALS } from "../../../src/federation/lists-by-principal.ts";
+import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import {
+  type Call,
+  createServer,
+  LISTS,
+  memberOf,
+  openCatalogue,
+  policyOf,
+  result,
+  routeOf,
+  settle,
+} from "./backends.ts";
+
+const KEY = sessionKey(mintSessionId());
+
+/** A client whose session at each member is `its-<principal>`. */
+function askerOf(principal: string, over: Partial<Asker> = {}): Asker {
+  return {
+    principal,
+    open: async ({ route: { backend } }: Member): Promise<AskSession> => ({
+      caller: { backend, query: "", key: KEY, credentials: [["authorization", `Bearer ${principal}`]] },
+      peer: { sessionId: `its-${principal}`, endpoint: "10.0.0.1:80", setCookies: [], version: "2025-03-26" },
+    }),
+    ...over,
+  };
+}
+
+/** A server that lists a tool of the session that asks; in the router's own there is nothing to see. */
+function open() {
+  const server = createServer({
+    capabilities: { tools: {} },
+    answers: { "tools/list": ({ session }: Call) => result({ tools: [{ name: String(session) }] }) },
+  });
+  const opened = openCatalogue({ own: server, files: createServer() }, [
+    memberOf("own", { lists: "principal" }),
+    memberOf("files"),
+  ]);
+  const { catalogue, route } = opened;
+  const namesFor = (asker: Asker | undefined, of = route) =>
+    catalogue.view(of, asker).tools.items.map(({ item }) => item.key);
+  return {
+    ...opened,
+    server,
+    namesFor,
+    async demandFor(asker: Asker) {
+      catalogue.view(route, asker);
+      await settle();
+      return namesFor(asker);
+    },
+  };
+}
+
+describe("lists that depend on who asks", () => {
+  test("are asked for in the client's session with its credentials, and are that principal's alone", async () => {
+    const { demandFor, namesFor, callsOf, catalogue, route } = open();
+    expect(await demandFor(askerOf("ada"))).toEqual(["files__search", "own__its-ada"]);
+    expect(await demandFor(askerOf("bob"))).toEqual(["files__search", "own__its-bob"]);
+    expect(namesFor(askerOf("ada"))).toEqual(["files__search", "own__its-ada"]);
+    expect(namesFor(undefined)).toEqual(["files__search"]);
+    expect(catalogue.view(route, undefined).known).toEqual([false, true]);
+    expect(callsOf("tools/list", "own").map(({ headers, session }) => [headers.authorization, session])).toEqual([
+      ["Bearer ada", "its-ada"],
+      ["Bearer bob", "its-bob"],
+    ]);
+    expect(callsOf("tools/list", "own")[0]).toMatchObject({
+      purpose: "list",
+      headers: { "x-mcp-session": sessionTag(KEY), "mcp-protocol-version": "2025-03-26" },
+    });
+  });
+
+  test("are asked for once in lists.refresh for each", async () => {
+    const { demandFor, clock, callsOf } = open();
+    for (let n = 0; n < 100; n++) await demandFor(askerOf("ada"));
+    expect(callsOf("tools/list", "own")).toHaveLength(1);
+    await clock.pass(LISTS.refresh);
+    await demandFor(askerOf("ada"));
+    expect(callsOf("tools/list", "own")).toHaveLength(2);
+  });
+
+  test("are not asked for by the router itself, which only asks what the backend is, and keeps no session there", async () => {
+    const { demandFor, callsOf, server, catalogue, route } = open();
+    await demandFor(askerOf("ada"));
+    expect(callsOf("initialize", "own")).toHaveLength(1);
+    expect(callsOf("GET", "own")).toEqual([]);
+    expect(server.sessions.size).toBe(0);
+    expect(catalogue.view(route, undefined).offers[0]?.capabilities.has("tools")).toBe(true);
+  });
+
+  test("are all asked for, where the backend tells nobody else what it has", async () => {
+    const { demandFor, server, callsOf, catalogue, route } = open();
+    server.answers = { ...server.answers, initialize: () => ({ status: 401 }) };
+    const asker = askerOf("ada");
+    await demandFor(asker);
+    expect(callsOf("tools/list", "own")).toHaveLength(1);
+    expect(callsOf("resources/templates/list", "own")).toHaveLength(1);
+    expect(catalogue.view(route, asker).offers[0]).toBeUndefined();
+  });
+
+  test("show the same object until something changes", async () => {
+    const { demandFor, clock, catalogue, route } = open();
+    const asker = askerOf("ada");
+    await demandFor(asker);
+    const before = catalogue.view(route, asker);
+    await clock.pass(LISTS.refresh);
+    await demandFor(asker);
+    expect(catalogue.view(route, askerOf("ada"))).toBe(before);
+  });
+
+  test.each([
+    ["there is no session", async () => undefined, { reason: "no-session" }],
+    ["the session cannot be opened", () => Promise.reject(new Error("no")), { reason: "broken", error: "no" }],
+    ["it is thrown", () => Promise.reject("text"), { reason: "broken", error: "text" }],
+  ])("fail for that principal alone where %s", async (_, openSession, failure) => {
+    const { demandFor, events, namesFor, clock, callsOf } = open();
+    expect(await demandFor(askerOf("ada", { open: openSession }))).toEqual(["files__search"]);
+    expect(events).toContainEqual(expect.objectContaining({ kind: "failed", backend: "own", failure }));
+    // The client's session may be gone: nobody asks in it without being asked.
+    await clock.pass(LISTS.refresh);
+    expect(callsOf("tools/list", "own")).toEqual([]);
+    expect(await demandFor(askerOf("ada"))).toEqual(["files__search", "own__its-ada"]);
+    expect(namesFor(undefined)).toEqual(["files__search"]);
+  });
+
+  test("fail where the client's session is lost", async () => {
+    const { demandFor, server, events } = open();
+    server.answers = { "tools/list": () => ({ status: 404, body: "Session not found" }) };
+    await demandFor(askerOf("ada"));
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: "failed", backend: "own", failure: { reason: "no-session" } }),
+    );
+  });
+
+  test("are waited for as others are, no longer than lists.timeout", async () => {
+    const { catalogue, route, clock } = open();
+    const asker = askerOf("ada", { open: () => new Promise(() => undefined) });
+    const ready = catalogue.ready(route, asker);
+    await clock.pass(LISTS.timeout);
+    await ready;
+    expect(catalogue.ready(route, asker)).toBeUndefined();
+  });
+
+  test("are asked for in few sessions at once", async () => {
+    const { catalogue, route, clock, events } = open();
+    let opened = 0;
+    const stuck = (n: number) =>
+      askerOf(`p${n}`, {
+        open: (_, signal) => {
+          opened++;
+          return new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
+        },
+      });
+    for (let n = 0; n < 100; n++) catalogue.view(route, stuck(n));
+    await settle();
+    expect(opened).toBe(ASKED_AT_ONCE);
+    await clock.pass(LISTS.timeout);
+    const failed = events.filter((event) => event.kind === "failed" && event.backend === "own");
+    expect(failed).toHaveLength(100);
+  });
+
+  test("are those of so many principals at most; who used them longest ago is asked for again", async () => {
+    const { demandFor, catalogue, route, callsOf } = open();
+    await demandFor(askerOf("first"));
+    await demandFor(askerOf("second"));
+    await demandFor(askerOf("first"));
+    for (let n = 2; n <= MOST_PRINCIPALS; n++) catalogue.view(route, askerOf(`p${n}`));
+    await expect.poll(() => callsOf("tools/list", "own").length).toBe(MOST_PRINCIPALS + 1);
+    expect(catalogue.report().byPrincipal.principals).toBe(MOST_PRINCIPALS);
+    await demandFor(askerOf("first"));
+    expect(callsOf("tools/list", "own")).toHaveLength(MOST_PRINCIPALS + 1);
+    await demandFor(askerOf("second"));
+    expect(callsOf("tools/list", "own")).toHaveLength(MOST_PRINCIPALS + 2);
+  });
+
+  test("are so many bytes at most", async () => {
+    const { server, catalogue, route, clock } = open();
+    const description = "x".repeat(MOST_BYTES / 4);
+    server.answers = { ...server.answers, "tools/list": () => result({ tools: [{ name: "t", description }] }) };
+    const large = routeOf(route.members, { lists: { ...LISTS, bytes: MOST_BYTES } });
+    for (let n = 0; n < 5; n++) {
+      catalogue.view(large, askerOf(`p${n}`));
+      await clock.pass(1);
+    }
+    expect(catalogue.report().byPrincipal.principals).toBe(3);
+    expect(catalogue.report().byPrincipal.bytes).toBeLessThanOrEqual(MOST_BYTES);
+  });
+
+  test("are let go of when they are not used, and when no route leads to the backend", async () => {
+    const { demandFor, catalogue, clock, config } = open();
+    await demandFor(askerOf("ada"));
+    await clock.pass(LISTS.stale + 20_000);
+    expect(catalogue.report().byPrincipal).toEqual({ principals: 0, bytes: 0 });
+    await demandFor(askerOf("ada"));
+    expect(catalogue.report().byPrincipal.principals).toBe(1);
+    const left = routeOf([memberOf("files")]);
+    config.policy = policyOf(left);
+    catalogue.view(left, askerOf("ada"));
+    expect(catalogue.report().byPrincipal.principals).toBe(0);
+  });
+});
