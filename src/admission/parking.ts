@@ -5,7 +5,7 @@
  */
 import type { BackendSession } from "../core/session.ts";
 import type { Session, SessionStore } from "../sessions/store.ts";
-import { isParked } from "../sessions/store.ts";
+import { heldBy } from "../sessions/store.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 import { NO_CAPS } from "./ledger.ts";
 
@@ -65,7 +65,10 @@ export function parkingLedger({ ledger, store, tell, recovers, observe }: Parkin
   };
 
   const endAtBackends = ({ bindings }: Session) => {
-    for (const [backend, binding] of Object.entries(bindings)) if (!isParked(binding)) tell(backend, binding);
+    for (const [backend, binding] of Object.entries(bindings)) {
+      const held = heldBy(binding);
+      if (held) tell(backend, held);
+    }
   };
 
   return {

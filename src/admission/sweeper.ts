@@ -5,7 +5,7 @@
 import type { Header } from "../core/http.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { SessionKey } from "../sessions/id.ts";
-import { isParked, type Session, type SessionStore } from "../sessions/store.ts";
+import { heldBy, type Session, type SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
 
@@ -127,13 +127,14 @@ async function endAtBackends(
   failing: Set<string>,
 ): Promise<void> {
   for (const [backend, binding] of Object.entries(bindings)) {
-    // The backend was told when the session was parked.
-    if (isParked(binding)) continue;
+    // A backend was told of a session when that was parked.
+    const held = heldBy(binding);
+    if (!held) continue;
     if (failing.has(backend)) {
       observe({ kind: "not-told", backend, why: "given-up" });
       continue;
     }
     // A backend that is down costs a timeout per call, which must not hold up the others.
-    if (!(await end(backend, binding, NO_CREDENTIALS))) failing.add(backend);
+    if (!(await end(backend, held, NO_CREDENTIALS))) failing.add(backend);
   }
 }

@@ -6,4 +6,6 @@ export interface BackendSession {
   readonly sessionId: string;
   /** `ip:port` of the endpoint that holds it. */
   readonly endpoint: string;
+  /** MCP-Protocol-Version of its messages; undefined: that of the client's. */
+  readonly version?: string | undefined;
 }

@@ -94,8 +94,8 @@ function readOperations({ now, live }: Sessions, touchAfter: number): Pick<Sessi
       const view = {
         owner,
         route,
-        binding: bindingOf(session, backend),
-        listening: remembered?.get(backend)?.listening,
+        binding: backend === undefined ? undefined : bindingOf(session, backend),
+        listening: backend === undefined ? undefined : remembered?.get(backend)?.listening,
       };
       return { kind: "found", session: view, touchDue: now() - touchedAt > touchAfter };
     },
@@ -128,7 +128,7 @@ function lifeOperations(
       if (!entry) return { kind: "unknown" };
       entry.touchedAt = now();
       entry.expiresAt = Math.min(entry.touchedAt + idle + slack, entry.endsAt);
-      const binding = bindingOf(entry.session, backend);
+      const binding = backend === undefined ? undefined : bindingOf(entry.session, backend);
       return { kind: "touched", expiresIn: entry.expiresAt - entry.touchedAt, binding };
     },
 

@@ -8,7 +8,7 @@
  * | r            | path of the route                                                            |
  * | p            | protocol version that the client requested; absent if it named none          |
  * | i            | JSON text of the initialize's params                                         |
- * | b:<backend>  | binding: generation, endpoint (or `parked`) and backend session id, separated by spaces |
+ * | b:<backend>  | binding: generation, endpoint (or `parked`, `sessionless`) and backend session id, separated by spaces; behind the endpoint `;` and the protocol version, where the backend has its own |
  * | l:<backend>  | params of the last logging/setLevel                                          |
  * | u:<backend>:<uri> | params of the resources/subscribe                                       |
  * | g:<backend>  | generation of the binding on which the client last opened its GET stream     |
@@ -161,13 +161,13 @@ export function bindingField(backend: string): string {
   return `${BINDING}${backend}`;
 }
 
-export function writeBinding({ generation, endpoint, sessionId }: Binding): string {
-  return `${generation} ${endpoint} ${sessionId}`;
+export function writeBinding({ generation, endpoint, sessionId, version }: Binding): string {
+  return `${generation} ${endpoint}${version === undefined ? "" : `;${version}`} ${sessionId}`;
 }
 
 /** A backend's session id should be visible ASCII (MCP 2025-11-25, "Session Management") but may hold spaces, so it comes last. */
 export function readBinding(text: string): Binding | undefined {
-  const [, generation, endpoint, sessionId] = /^(\d+) (\S+) (.+)$/s.exec(text) ?? [];
+  const [, generation, endpoint, version, sessionId] = /^(\d+) ([^\s;]+)(?:;(\S+))? (.+)$/s.exec(text) ?? [];
   if (endpoint === undefined || sessionId === undefined) return undefined;
-  return { generation: Number(generation), endpoint, sessionId };
+  return { generation: Number(generation), endpoint, sessionId, ...(version !== undefined && { version }) };
 }

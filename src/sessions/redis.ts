@@ -36,6 +36,7 @@ import {
   MAX_SUBSCRIPTIONS,
   PARKED,
   REAP_GRACE_MS,
+  SESSIONLESS,
   type SessionStore,
   touchDueAfter,
   touchSlack,
@@ -50,6 +51,9 @@ export interface RedisStoreOptions extends Lifespan {
   /** Called with the reason when the record of a session cannot be read. */
   readonly onUnreadable: (why: string) => void;
 }
+
+/** No backend has this name, so no field has it. */
+const NO_BACKEND = "";
 
 const UNAVAILABLE = { kind: "unavailable" } as const;
 const UNKNOWN = { kind: "unknown" } as const;
@@ -117,7 +121,12 @@ function readOperations(
   return {
     find: (key, backend) =>
       circuit.run("find", async () => {
-        const answer = await scripts.mcprFind(keyOf(key), touchAfter, bindingField(backend), listeningField(backend));
+        const answer = await scripts.mcprFind(
+          keyOf(key),
+          touchAfter,
+          bindingField(backend ?? NO_BACKEND),
+          listeningField(backend ?? NO_BACKEND),
+        );
         if (answer === null) return UNKNOWN;
         const [touchDue, ...fields] = answer as [number, ...ViewFields]; // As the script answers.
         const found = readable(readView(fields));
@@ -150,7 +159,12 @@ function lifeOperations(
 
     touch: (key, backend) =>
       circuit.run("touch", async () => {
-        const answer = await scripts.mcprTouch(keyOf(key), idle + slack, REAP_GRACE_MS, bindingField(backend));
+        const answer = await scripts.mcprTouch(
+          keyOf(key),
+          idle + slack,
+          REAP_GRACE_MS,
+          bindingField(backend ?? NO_BACKEND),
+        );
         if (answer === null) return UNKNOWN;
         const [expiresIn, bound] = answer as [number, string | null]; // As the script answers.
         const binding = bound === null ? undefined : readBinding(bound);
@@ -182,7 +196,7 @@ function bindingOperations({ scripts, circuit, keyOf, readable }: Sessions): Pic
   return {
     park: (key, unused) =>
       circuit.run("park", async () => {
-        const answer = await scripts.mcprPark(keyOf(key), LAYOUT, Math.ceil(unused), BINDING, PARKED);
+        const answer = await scripts.mcprPark(keyOf(key), LAYOUT, Math.ceil(unused), BINDING, PARKED, SESSIONLESS);
         if (answer === null) return UNKNOWN;
         const [done, ...rest] = answer as [0, number] | [1, ...string[]]; // As the script answers.
         if (done === 0) return { kind: "used" as const, expiresIn: Number(rest[0]) };

@@ -36,8 +36,29 @@ export function isParked({ endpoint }: Pick<Binding, "endpoint">): boolean {
   return endpoint === PARKED;
 }
 
+/** A sessionless binding stays: its backend has nothing to end. */
 export function parkedBinding(binding: Binding): Binding {
-  return { ...binding, endpoint: PARKED };
+  return isSessionless(binding) ? binding : { ...binding, endpoint: PARKED };
+}
+
+/**
+ * Stands for the endpoint in the binding to a backend that was initialized and has begun no session: requests go to any of its
+ * endpoints, without a session id. Only on routes to several backends; elsewhere the client has no session then.
+ */
+export const SESSIONLESS = "sessionless";
+
+export function isSessionless({ endpoint }: Pick<Binding, "endpoint">): boolean {
+  return endpoint === SESSIONLESS;
+}
+
+/** @param version that the backend agreed on */
+export function withoutSession(version: string | undefined): BackendSession {
+  return { sessionId: SESSIONLESS, endpoint: SESSIONLESS, version };
+}
+
+/** The backend session of a binding; undefined where the backend holds none. */
+export function heldBy(binding: Binding): BackendSession | undefined {
+  return isParked(binding) || isSessionless(binding) ? undefined : binding;
 }
 
 /** The part of a session that a request needs. `binding` and `listening`: for the request's backend. */
@@ -140,10 +161,11 @@ export interface SessionStore {
   /**
    * Reads the part of a live session that a request for this backend needs. The cost does not grow with the remembered state.
    * Does not slide the expiry: `touchDue` says whether the caller should.
+   * @param backend undefined: the request goes to none
    */
   find(
     key: SessionKey,
-    backend: string,
+    backend: string | undefined,
   ): Promise<{ kind: "found"; session: SessionView; touchDue: boolean } | Unknown | Unavailable>;
 
   /** Reads a whole live session, for its recovery. Does not slide its expiry. */
@@ -155,12 +177,12 @@ export interface SessionStore {
    */
   touch(
     key: SessionKey,
-    backend: string,
+    backend: string | undefined,
   ): Promise<{ kind: "touched"; expiresIn: number; binding: Binding | undefined } | Unknown | Unavailable>;
 
   /**
-   * Parks a live session that was not touched for `idle` ms: each of its bindings becomes a parked one (`isParked`) of the same
-   * generation. `session`: the session before that. `used`: it was touched since, is unchanged, and lives for `expiresIn` ms.
+   * Parks a live session that was not touched for `idle` ms: each of its bindings becomes a parked one (`parkedBinding`) of the
+   * same generation. `session`: the session before that. `used`: it was touched since, is unchanged, and lives for `expiresIn` ms.
    */
   park(
     key: SessionKey,

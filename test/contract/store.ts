@@ -6,6 +6,7 @@ import {
   ANONYMOUS,
   type Binding,
   isParked,
+  isSessionless,
   type Lifespan,
   MAX_STATE_BYTES,
   MAX_SUBSCRIPTIONS,
@@ -16,6 +17,7 @@ import {
   type SessionStore,
   type StateChange,
   touchSlack,
+  withoutSession,
 } from "../../src/sessions/store.ts";
 import type { Opened } from "./open.ts";
 
@@ -112,6 +114,27 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         expect(await store.find(key, "two")).toEqual(view(two, 2));
         for (const backend of ["three", "tw", "constructor", "__proto__"])
           expect(await store.find(key, backend)).toEqual(view(undefined, undefined));
+      });
+
+      test("tells of no binding where a request goes to no backend", async () => {
+        await create();
+        const view = { owner: session.owner, route: session.route, binding: undefined, listening: undefined };
+        expect(await store.find(key, undefined)).toMatchObject({ kind: "found", session: view });
+        expect(await store.touch(key, undefined)).toMatchObject({ kind: "touched", binding: undefined });
+      });
+
+      test("tells of the version that a backend speaks, and of a backend that has begun no session", async () => {
+        await create();
+        const own = { sessionId: "with spaces in it", endpoint: "[::1]:80", version: "2025-03-26" };
+        await store.bind(key, "own", 0, own);
+        await store.bind(key, "none", 0, withoutSession("2025-06-18"));
+        await store.bind(key, "old", 0, withoutSession(undefined));
+        expect(await store.find(key, "own")).toMatchObject({ session: { binding: { ...own, generation: 1 } } });
+        expect(await store.find(key, "none")).toMatchObject({ session: { binding: withoutSession("2025-06-18") } });
+        const old = await store.find(key, "old");
+        expect(old).toMatchObject({ session: { binding: { generation: 1 } } });
+        expect(old.kind === "found" && old.session.binding && isSessionless(old.session.binding)).toBe(true);
+        expect(old.kind === "found" && old.session.binding?.version).toBeUndefined();
       });
 
       test("tells of the binding as it is now", async () => {
@@ -254,6 +277,14 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           one: { generation: 1 },
           two: { generation: 12, sessionId: two.sessionId },
         });
+      });
+
+      test("leaves a binding without a session as it is: there is nothing to end at that backend", async () => {
+        const none = { ...withoutSession("2025-06-18"), generation: 1 };
+        const own = { ...two, version: "2025-03-26" };
+        await store.create(key, { ...session, bindings: { none, own } });
+        await store.park(key, SLACK);
+        expect(await store.load(key)).toMatchObject({ session: { bindings: { none, own: parkedBinding(own) } } });
       });
 
       test("leaves one alone that was touched since", async () => {

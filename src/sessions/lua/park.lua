@@ -4,6 +4,7 @@
 -- ARGV[2]  ms without a touch from which the session counts as idle
 -- ARGV[3]  prefix of the fields of bindings
 -- ARGV[4]  the mark
+-- ARGV[5]  the mark of a binding without a session, which is left as it is
 -- Answers  { 1, field, value, field, value, … } parked, with the fields before that;
 --          { 0, ms that it lives } in use or of another layout, unchanged; nil: no such session
 local layout, touched, expires = unpack(redis.call('HMGET', KEYS[1], 'v', 't', 'x'))
@@ -16,8 +17,8 @@ end
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   if string.sub(fields[i], 1, #ARGV[3]) == ARGV[3] then
-    local generation, rest = string.match(fields[i + 1], '^(%d+) %S+ (.+)$')
-    if generation then redis.call('HSET', KEYS[1], fields[i], generation .. ' ' .. ARGV[4] .. ' ' .. rest) end
+    local generation, endpoint, rest = string.match(fields[i + 1], '^(%d+) ([^ ;]+)(.+)$')
+    if generation and endpoint ~= ARGV[5] then redis.call('HSET', KEYS[1], fields[i], generation .. ' ' .. ARGV[4] .. rest) end
   end
 end
 table.insert(fields, 1, 1)
