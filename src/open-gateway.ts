@@ -7,6 +7,9 @@ import { startSweeper } from "./admission/sweeper.ts";
 import { createEgress, type Egress } from "./backends/client.ts";
 import { credentialHeaders } from "./backends/credentials.ts";
 import { createSessionEnder, type SessionEnder } from "./backends/end.ts";
+import { createSessionOpener } from "./backends/open.ts";
+import { createRpc } from "./backends/rpc.ts";
+import { createTurns } from "./backends/turns.ts";
 import type { Config } from "./config/load.ts";
 import { formatAddress } from "./core/address.ts";
 import { lookEvery } from "./core/parking.ts";
@@ -45,7 +48,15 @@ export function openGateway(parts: GatewayParts): Gateway {
   started.defer(() => egress.close());
   const atCap = capObserver(log, () => inForce.policy.admission.sessions);
   const { ender, ledger, inUse } = startUpkeep(parts, egress, atCap);
-  const recovery = createRecovery({ store, locks, egress, ender, observe: recoveryObserver(metrics, log) });
+  const rpc = createRpc(egress);
+  const opener = createSessionOpener({ store, locks, rpc, ender });
+  const recovery = createRecovery({
+    rpc,
+    opener,
+    turns: createTurns(),
+    ender,
+    observe: recoveryObserver(metrics, log),
+  });
   const observer = requestObserver(metrics, log, atCap);
   return createGateway({
     policy: () => inForce.policy,

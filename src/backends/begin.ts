@@ -54,7 +54,11 @@ export function sessionAtBackend({ key, backend }: Pick<BeginRequest, "key" | "b
   return `${key}/${backend.name}`;
 }
 
-type Begun = { readonly kind: "begun"; readonly session: RpcSession } | NotOpened;
+type Begun =
+  | { readonly kind: "begun"; readonly session: RpcSession }
+  /** The backend has answered, and named no session. */
+  | { readonly kind: "sessionless"; readonly version: string | undefined }
+  | NotOpened;
 
 type Confirmed = { readonly kind: "confirmed" } | { readonly kind: "lost" } | { readonly kind: "login" } | NoAnswer;
 
@@ -157,8 +161,9 @@ export class Beginning {
     const given = readSessionHeader(fields.join(", "));
     if (given.kind !== "one") {
       const result = await this.#result(answer);
-      const reason = given.kind === "none" ? "no-session" : "several-sessions";
-      return result.kind === "result" ? { kind: "refused", why: { reason } } : result;
+      if (result.kind !== "result") return result;
+      if (given.kind === "none") return { kind: "sessionless", version: result.version };
+      return { kind: "refused", why: { reason: "several-sessions" } };
     }
     const { endpoint } = answer;
     const { lastEndpoint } = this.#request;

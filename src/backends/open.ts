@@ -3,8 +3,9 @@
  * Over all routers one at a time opens it, by a lock; should a lock be lost, the store binds only the first.
  */
 import { BEGINNING_MS, FREE_DEBT_MS } from "../core/brake.ts";
+import type { BackendSession } from "../core/session.ts";
 import type { Lock, Locks } from "../locks/locks.ts";
-import { bindingOf, type Session, type SessionStore } from "../sessions/store.ts";
+import { bindingOf, type Session, type SessionStore, withoutSession } from "../sessions/store.ts";
 import { type BeginDependencies, Beginning, type BeginRequest, sessionAtBackend, type Turn } from "./begin.ts";
 import type { NotOpened, Opened } from "./opened.ts";
 import { createRetryPauses } from "./retry-after.ts";
@@ -26,6 +27,11 @@ export interface OpenRequest extends BeginRequest {
   readonly expected: number;
   /** MCP-Protocol-Version that the client speaks: the backend must speak it too. undefined: any. */
   readonly version: string | undefined;
+  /**
+   * The backend is one of several behind the client's URL: it may speak a version of its own, and may begin no session. Default: it
+   * is the only one.
+   */
+  readonly ofSeveral?: boolean | undefined;
 }
 
 export interface SessionOpener {
@@ -126,6 +132,7 @@ class Opening {
   async #begin(session: Session): Promise<Opened> {
     for (let tries = 1; ; tries++) {
       const begun = await this.#beginning.initialize(session.initializeParams);
+      if (begun.kind === "sessionless") return this.#bindWithoutSession(begun.version);
       if (begun.kind !== "begun") return begun;
       const outcome = await this.#complete(session, begun.session);
       if (outcome.kind !== "lost") return outcome;
@@ -151,23 +158,34 @@ class Opening {
   }
 
   async #confirmAndBind(session: Session, begun: RpcSession): Promise<Opened | { readonly kind: "lost" }> {
-    const { key, backend, expected, version } = this.#request;
+    const { version, ofSeveral } = this.#request;
     const counted = await this.#count(BEGINNING_MS);
     if (counted.kind !== "granted" && counted.kind !== "early") return counted;
-    if (version !== undefined && begun.version !== undefined && begun.version !== version)
+    if (!ofSeveral && version !== undefined && begun.version !== undefined && begun.version !== version)
       return { kind: "refused", why: { reason: "version", backend: begun.version, client: version } };
     const confirmed = await this.#beginning.confirm(begun);
     if (confirmed.kind !== "confirmed") return confirmed;
-    const state = session.remembered?.get(backend.name);
+    const state = session.remembered?.get(this.#request.backend.name);
     const restored = state && (await this.#beginning.restore(state, begun));
     if (restored && restored.kind !== "restored") return restored;
     const { sessionId, endpoint, setCookies } = begun;
-    const bound = await this.#dependencies.store.bind(key, backend.name, expected, { sessionId, endpoint });
+    const own = ofSeveral && begun.version !== undefined ? { version: begun.version } : undefined;
+    const debt = counted.kind === "granted" ? counted.debt : 0;
+    return this.#bind({ sessionId, endpoint, ...own }, setCookies, debt);
+  }
+
+  /** Remembers that the backend has no sessions. Where it gets a request, it answers that as it answers anybody. */
+  async #bindWithoutSession(version: string | undefined): Promise<Opened> {
+    if (!this.#request.ofSeveral) return { kind: "refused", why: { reason: "no-session" } };
+    return this.#bind(withoutSession(version), [], 0);
+  }
+
+  async #bind(to: BackendSession, setCookies: readonly string[], debt: number): Promise<Opened> {
+    const { key, backend, expected } = this.#request;
+    const bound = await this.#dependencies.store.bind(key, backend.name, expected, to);
     switch (bound.kind) {
-      case "bound": {
-        const debt = counted.kind === "granted" ? counted.debt : 0;
+      case "bound":
         return { kind: "opened", binding: bound.binding, setCookies, debt };
-      }
       case "conflict":
         return bound.binding ? { kind: "joined", binding: bound.binding } : SESSION_ENDED;
       case "unknown":

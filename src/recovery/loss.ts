@@ -1,7 +1,9 @@
 /** A request that was answered as one in a lost session is. */
 import { hash } from "node:crypto";
 import type { Destination } from "../backends/client.ts";
-import type { Header } from "../core/http.ts";
+import { MCP_PROTOCOL_VERSION } from "../core/headers.ts";
+import type { Header, HeaderFields } from "../core/http.ts";
+import type { RouteToBackend } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
 import type { Suspicion } from "./lost.ts";
@@ -18,8 +20,15 @@ export interface Loss extends Destination {
   readonly answeredBy: string;
   /** The client's headers that go with our calls in its name (backends/credentials.ts). */
   readonly headers: readonly Header[];
-  /** MCP-Protocol-Version of the request; undefined where it named none. */
+  /** MCP-Protocol-Version of the request at the backend; undefined where it named none. */
   readonly version: string | undefined;
+  /** The backend is one of several behind the client's URL. Default: it is the only one. */
+  readonly ofSeveral?: boolean;
+}
+
+/** MCP-Protocol-Version of a request at its backend: the client's, or the one that a backend of several has agreed on. */
+export function versionAt(kind: RouteToBackend["kind"], headers: HeaderFields, used: Binding): string | undefined {
+  return kind === "member" ? used.version : headers.get(MCP_PROTOCOL_VERSION);
 }
 
 /** Names the backend's session that the request was sent into. */

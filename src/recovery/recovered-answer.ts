@@ -6,13 +6,12 @@ import type { Egress } from "../backends/client.ts";
 import { withCookies } from "../backends/cookies.ts";
 import { credentialHeaders } from "../backends/credentials.ts";
 import { isRedirect } from "../core/answer-head.ts";
-import { MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { ModeOverrideOutcome, Reply, ResponseHead, StreamedAnswer } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import type { RouteToBackend } from "../core/routes.ts";
 import { sessionTag } from "../sessions/id.ts";
 import type { Budget } from "./budget.ts";
-import type { Loss } from "./loss.ts";
+import { type Loss, versionAt } from "./loss.ts";
 import { type Suspicion, suspect } from "./lost.ts";
 import { mayHaveRun } from "./may-have-run.ts";
 import type { ModeOverrideHealth } from "./mode-override.ts";
@@ -81,7 +80,7 @@ export function createRecoveredAnswers(dependencies: RecoveredAnswerDependencies
 }
 
 function lossOf({ request, session }: ReplayableRequest, head: ResponseHead, suspicion: Suspicion): Loss {
-  const { backend } = request.route;
+  const { kind, backend } = request.route;
   return {
     suspicion,
     status: Number(head.headers.get(":status")),
@@ -91,7 +90,8 @@ function lossOf({ request, session }: ReplayableRequest, head: ResponseHead, sus
     used: session.binding,
     answeredBy: head.endpoint ?? session.binding.endpoint,
     headers: credentialHeaders(request.headers, backend.origin),
-    version: request.headers.get(MCP_PROTOCOL_VERSION),
+    version: versionAt(kind, request.headers, session.binding),
+    ofSeveral: kind === "member",
   };
 }
 
@@ -149,7 +149,10 @@ async function sendAgain(
   const again = {
     to: { backend, query },
     binding,
-    headers: withCookies(replayHeaders(headers, backend.origin, sessionTag(request.key), message.labels), setCookies),
+    headers: withCookies(
+      replayHeaders(headers, backend.origin, sessionTag(request.key), message.labels, binding.version),
+      setCookies,
+    ),
     body: message.body,
     sessionId: request.session.id,
     setCookies,

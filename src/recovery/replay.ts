@@ -4,7 +4,7 @@ import type { Answer, Destination, Egress } from "../backends/client.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
 import { dataOf, EventReader, type SseEvent } from "../core/sse/reader.ts";
-import type { Binding } from "../sessions/store.ts";
+import { type Binding, heldBy } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";
 
@@ -47,7 +47,7 @@ const WHOLE_ANSWER = 64 * 1024;
 export async function replay(egress: Egress, request: Replay, signal: AbortSignal): Promise<Reply | StreamedAnswer> {
   const { to, binding, headers, body, sessionId, first, mayStream, onModeOverride } = request;
   const answer = await egress.send(
-    { purpose: "recovery", to, session: binding, method: "POST", headers, body },
+    { purpose: "recovery", to, session: heldBy(binding), method: "POST", headers, body },
     signal,
   );
   const set = replayedHead(answer.headers, sessionId, request.setCookies);

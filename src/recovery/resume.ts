@@ -2,11 +2,12 @@
 import { withCookies } from "../backends/cookies.ts";
 import { credentialHeaders } from "../backends/credentials.ts";
 import { assertNever } from "../core/assert-never.ts";
-import { COOKIE, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
+import { COOKIE } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { RouteToBackend } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
+import { versionAt } from "./loss.ts";
 import type { Recovery } from "./recover.ts";
 
 /** A request that has found its session parked. */
@@ -44,7 +45,8 @@ export function createResume(recovery: Recovery): Resume {
       used: binding,
       answeredBy: binding.endpoint,
       headers: credentialHeaders(headers, route.backend.origin),
-      version: headers.get(MCP_PROTOCOL_VERSION),
+      version: versionAt(route.kind, headers, binding),
+      ofSeveral: route.kind === "member",
     } as const;
     const outcome = await recovery.recover(loss, signal);
     switch (outcome.kind) {

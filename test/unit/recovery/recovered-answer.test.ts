@@ -191,6 +191,7 @@ describe("the answer of a lost session", () => {
         answeredBy,
         headers: [["authorization", "Bearer ada"]],
         version: "2025-06-18",
+        ofSeveral: false,
       },
     ]);
   });

@@ -1,7 +1,10 @@
 /** Routers in one process with one session, whose backend has restarted: they recover it as the tests ask. */
 import { afterEach } from "vitest";
 import { createEgress } from "../../../src/backends/client.ts";
-import { createSessionEnder } from "../../../src/backends/end.ts";
+import { createSessionEnder, type SessionEnder } from "../../../src/backends/end.ts";
+import { createSessionOpener } from "../../../src/backends/open.ts";
+import { createRpc } from "../../../src/backends/rpc.ts";
+import { createTurns } from "../../../src/backends/turns.ts";
 import type { Header } from "../../../src/core/http.ts";
 import type { Locks } from "../../../src/locks/locks.ts";
 import { memoryLocks } from "../../../src/locks/memory.ts";
@@ -89,20 +92,16 @@ export async function open({
   const abandoned: string[] = [];
   const backend = { ...BACKEND, timeouts: { ...BACKEND.timeouts, initialize: bound } };
   const ender = createSessionEnder({ egress, backendOf: () => backend, observe: () => undefined });
-  const recoveryOver = (sessions: SessionStore) =>
-    createRecovery({
-      store: sessions,
-      locks,
-      egress,
-      ender: {
-        ...ender,
-        end(name, session, credentials) {
-          abandoned.push(session.sessionId);
-          return ender.end(name, session, credentials);
-        },
-      },
-      observe: (event) => void events.push(event),
-    });
+  const end: SessionEnder["end"] = (name, session, credentials) => {
+    abandoned.push(session.sessionId);
+    return ender.end(name, session, credentials);
+  };
+  const recoveryOver = (sessions: SessionStore) => {
+    const rpc = createRpc(egress);
+    const opener = createSessionOpener({ store: sessions, locks, rpc, ender: { ...ender, end } });
+    const observe = (event: RecoveryEvent) => void events.push(event);
+    return createRecovery({ rpc, opener, turns: createTurns(), ender, observe });
+  };
   const loss = {
     suspicion: "probe" as const,
     status: 404,

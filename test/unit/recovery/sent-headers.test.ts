@@ -102,4 +102,13 @@ describe("of the client's headers", () => {
       ["cookie", "b"],
     ]);
   });
+
+  test("names the version that a backend of several has agreed on, in place of the client's", () => {
+    const headers = fields({ ":method": "POST", "mcp-protocol-version": "2025-11-25", authorization: "Bearer ada" });
+    expect(replayHeaders(headers, "remove", "tag", undefined, "2025-03-26")).toEqual([
+      ["authorization", "Bearer ada"],
+      ["mcp-protocol-version", "2025-03-26"],
+      ["x-mcp-session", "tag"],
+    ]);
+  });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createInFlight, type Waiters } from "../../../src/recovery/in-flight.ts";
+import { createInFlight, type Waiters } from "../../../src/backends/in-flight.ts";
 
 const never = new AbortController().signal;
 
