@@ -7,15 +7,19 @@ import { startSweeper } from "./admission/sweeper.ts";
 import { createEgress, type Egress } from "./backends/client.ts";
 import { credentialHeaders } from "./backends/credentials.ts";
 import { createSessionEnder, type SessionEnder } from "./backends/end.ts";
+import { createFirstSessions } from "./backends/first-session.ts";
 import { createSessionOpener } from "./backends/open.ts";
 import { createRpc } from "./backends/rpc.ts";
 import { createTurns } from "./backends/turns.ts";
 import type { Config } from "./config/load.ts";
 import { formatAddress } from "./core/address.ts";
 import { lookEvery } from "./core/parking.ts";
+import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
+import { createFanOut } from "./federation/fan-out.ts";
 import type { Gateway } from "./gateway/exchange.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type AtCap, capObserver } from "./observe/cap.ts";
+import { memberObserver } from "./observe/members.ts";
 import { recoveryObserver } from "./observe/recoveries.ts";
 import { requestObserver } from "./observe/requests.ts";
 import { sweepObserver } from "./observe/sweeps.ts";
@@ -29,6 +33,7 @@ import type { ConfigInForce } from "./reload.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { VERSION } from "./version.ts";
 
 export interface GatewayParts {
   /** The configuration that the process was started with. */
@@ -50,13 +55,10 @@ export function openGateway(parts: GatewayParts): Gateway {
   const { ender, ledger, inUse } = startUpkeep(parts, egress, atCap);
   const rpc = createRpc(egress);
   const opener = createSessionOpener({ store, locks, rpc, ender });
-  const recovery = createRecovery({
-    rpc,
-    opener,
-    turns: createTurns(),
-    ender,
-    observe: recoveryObserver(metrics, log),
-  });
+  const turns = createTurns();
+  const recovery = createRecovery({ rpc, opener, turns, ender, observe: recoveryObserver(metrics, log) });
+  const observeMember = memberObserver(metrics, log);
+  const catalogue = openCatalogue(parts, egress);
   const observer = requestObserver(metrics, log, atCap);
   return createGateway({
     policy: () => inForce.policy,
@@ -65,6 +67,9 @@ export function openGateway(parts: GatewayParts): Gateway {
     admission: createAdmission(ledger),
     inUse,
     resume: createResume(recovery),
+    openFirst: createFirstSessions({ opener, turns, observe: observeMember }),
+    catalogue,
+    fanOut: createFanOut({ store, egress, observe: observeMember }),
     replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
     recovered: createRecoveredAnswers({
       recovery,
@@ -108,4 +113,15 @@ function startUpkeep(
   const inUse = createInUse({ store, ledger, every: () => lookEvery(inForce.policy.admission.parking, idle) });
   started.defer(() => inUse.stop());
   return { ender, ledger, inUse };
+}
+
+function openCatalogue({ inForce, started }: GatewayParts, egress: Egress): Catalogue {
+  const catalogue = createCatalogue({
+    egress,
+    policy: () => inForce.policy,
+    version: VERSION,
+    observe: () => undefined,
+  });
+  started.defer(() => catalogue.close());
+  return catalogue;
 }

@@ -22,7 +22,7 @@ export interface FirstSessionDependencies {
   readonly observe: (event: FirstSessionEvent) => void;
 }
 
-export type FirstSessionRequest = Pick<OpenRequest, "backend" | "query" | "key" | "credentials">;
+type FirstSessionRequest = Pick<OpenRequest, "backend" | "query" | "key" | "credentials">;
 
 /**
  * Requests of one client's session that come at once wait for the same opening. It is broken off where all of them have left, unless

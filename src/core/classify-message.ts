@@ -19,6 +19,8 @@ import { readBody } from "./rpc/read.ts";
 export interface Labels {
   readonly method: string | undefined;
   readonly name: string | undefined;
+  /** On a route to several backends: the backend's own name of the tool, prompt or resource. */
+  readonly tool?: string;
   /** On an initialize: what the client calls itself. */
   readonly client?: string;
 }
@@ -38,10 +40,16 @@ export type MessageKind =
       readonly kind: "legacy";
       readonly id: string | undefined;
       readonly labels: Labels;
+      readonly body: Body;
       readonly stateChanges?: readonly StateChangeAt[];
     }
   /** Modern: stateless. */
-  | { readonly kind: "modern"; readonly id: string | undefined; readonly labels: Labels }
+  | {
+      readonly kind: "modern";
+      readonly id: string | undefined;
+      readonly labels: Labels;
+      readonly body: Body;
+    }
   | { readonly kind: "reject"; readonly id: string | undefined; readonly reject: Reject };
 
 const NO_LABELS: Labels = { method: undefined, name: undefined };
@@ -65,13 +73,11 @@ export function classifyMessage(
   }
   return body.kind === "batch"
     ? classifyBatchMessages(body, limits)
-    : classifySingleMessage(body.message, bytes, headers, limits);
+    : classifySingleMessage(body, bytes, headers, limits);
 }
 
-function classifyBatchMessages(
-  { messages }: Extract<Body, { kind: "batch" }>,
-  limits: RequestPolicy["limits"],
-): MessageKind {
+function classifyBatchMessages(body: Extract<Body, { kind: "batch" }>, limits: RequestPolicy["limits"]): MessageKind {
+  const { messages } = body;
   const era = classifyBatch(messages);
   if (era.era !== "legacy") return refuse(undefined, { reason: "invalid-request", detail: era.detail });
   for (const message of messages) {
@@ -84,15 +90,16 @@ function classifyBatchMessages(
   const labels = agree ? labelsOf(first, limits) : BATCH_LABELS;
   if (typeof labels === "string") return refuse(undefined, { reason: "invalid-request", detail: labels });
   const stateChanges = stateChangesOf(messages);
-  return { kind: "legacy", id: undefined, labels, ...(stateChanges && { stateChanges }) };
+  return { kind: "legacy", id: undefined, labels, body, ...(stateChanges && { stateChanges }) };
 }
 
 function classifySingleMessage(
-  message: Message,
-  body: Uint8Array,
+  body: Extract<Body, { kind: "single" }>,
+  bytes: Uint8Array,
   headers: HeaderFields,
   limits: RequestPolicy["limits"],
 ): MessageKind {
+  const { message } = body;
   const id = message.kind === "request" ? message.id : undefined;
   const fault = methodFault(message, limits);
   if (fault !== undefined) return refuse(id, { reason: "invalid-request", detail: fault, id });
@@ -104,7 +111,7 @@ function classifySingleMessage(
   });
   if (era.era === "mismatch") return refuse(id, { reason: "header-mismatch", detail: era.detail, id });
   if (era.era === "invalid-envelope") return refuse(id, { reason: "invalid-envelope", detail: era.detail, id });
-  if (message.kind === "response") return { kind: era.era, id, labels: NO_LABELS };
+  if (message.kind === "response") return { kind: era.era, id, labels: NO_LABELS, body };
 
   if (era.era === "modern" && isOfSessions(message.method)) return refuse(id, { reason: "method-unknown", id });
   const labels = labelsOf(message, limits);
@@ -113,12 +120,12 @@ function classifySingleMessage(
     const { params } = message;
     if (!params) return refuse(id, { reason: "invalid-request", detail: "initialize needs params", id });
     if (params.end - params.start > limits.initialize) return refuse(id, { reason: "body-too-large", id });
-    const client = clientLabel(body, params, limits.depth);
+    const client = clientLabel(bytes, params, limits.depth);
     const all = client === undefined ? labels : { ...labels, client };
     return { kind: "initialize", id, labels: all, params, protocolVersion: params.protocolVersion };
   }
   const change = era.era === "legacy" ? stateChangeOf(message) : undefined;
-  return { kind: era.era, id, labels, ...(change && { stateChanges: [change] }) };
+  return { kind: era.era, id, labels, body, ...(change && { stateChanges: [change] }) };
 }
 
 /** MCP 2025-03-26, lifecycle: "The initialize request MUST NOT be part of a JSON-RPC batch". */

@@ -7,6 +7,7 @@ export const METHOD_NOT_FOUND = -32601;
 export const INVALID_PARAMS = -32602;
 export const INTERNAL_ERROR = -32603;
 export const HEADER_MISMATCH = -32020;
+export const UNSUPPORTED_VERSION = -32022;
 export const SESSION_NOT_FOUND = -32001;
 /** The first of the codes that JSON-RPC leaves to servers. */
 export const SERVER_BUSY = -32000;
@@ -22,6 +23,8 @@ export const BACKEND_UNAVAILABLE = "Backend unavailable";
 
 /** Methods of the MCP endpoint: for `Allow` (RFC 9110 §10.2.1), and for the preflights of browsers. */
 export const ENDPOINT_METHODS = "GET, POST, DELETE";
+/** The same of a route that has no stream for a GET. */
+export const METHODS_WITHOUT_STREAM = "POST, DELETE";
 
 /** How the code details (%RESPONSE_CODE_DETAILS%) of each reply of the processor begin. Envoy's local reply mappers pass those by. */
 export const REPLY_DETAILS_PREFIX = "mcp_";
@@ -34,4 +37,8 @@ export const REPLY_DETAILS = {
   recovered: "mcp_recovered",
   /** A client's lost stream, which the client opens again in the recovered session. */
   reconnect: "mcp_reconnect",
+  /** On a route to several backends: the gateway's own answer to a request. */
+  answered: "mcp_answered",
+  /** On a route to several backends: the gateway has taken a notification or a response. */
+  accepted: "mcp_accepted",
 } as const;

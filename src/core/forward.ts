@@ -3,6 +3,7 @@ import type { Labels } from "./classify-message.ts";
 import {
   INTERNAL_HEADERS,
   LAST_EVENT_ID,
+  MCP_PROTOCOL_VERSION,
   MCP_SESSION_ID,
   ORIGIN,
   OWN_CLIENT_ID_PREFIX,
@@ -15,6 +16,7 @@ import {
   X_MCP_NAME,
   X_MCP_PRINCIPAL,
   X_MCP_SESSION,
+  X_MCP_TOOL,
 } from "./headers.ts";
 import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } from "./http.ts";
 import type { Backend } from "./routes.ts";
@@ -32,6 +34,8 @@ export interface Destination {
   readonly principalTag: string | undefined;
   /** The backend's session and its endpoint; undefined where any endpoint will do. */
   readonly pin: BackendSession | undefined;
+  /** MCP-Protocol-Version, where the backend has agreed on one of its own; undefined: the client's goes on. */
+  readonly version: string | undefined;
 }
 
 const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
@@ -82,7 +86,7 @@ export function strip(spoofed: readonly string[]): Verdict {
  * those that belong to a lost session
  */
 export function forward(
-  { backend, query, labels, sessionTag, principalTag, pin }: Destination,
+  { backend, query, labels, sessionTag, principalTag, pin, version }: Destination,
   headersToRemove: readonly string[],
 ): Verdict {
   const set: Header[] = [
@@ -90,6 +94,7 @@ export function forward(
     [X_MCP_BACKEND, backend.name],
   ];
   if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
+  if (version !== undefined) set.push([MCP_PROTOCOL_VERSION, version]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
   describeTo(set, sessionTag, labels);
   const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
@@ -101,5 +106,6 @@ export function describeTo(headers: Header[], sessionTag: string | undefined, la
   if (sessionTag !== undefined) headers.push([X_MCP_SESSION, sessionTag]);
   if (labels?.method !== undefined) headers.push([X_MCP_METHOD, labels.method]);
   if (labels?.name !== undefined) headers.push([X_MCP_NAME, labels.name]);
+  if (labels?.tool !== undefined) headers.push([X_MCP_TOOL, labels.tool]);
   if (labels?.client !== undefined) headers.push([X_MCP_CLIENT, labels.client]);
 }

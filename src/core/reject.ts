@@ -10,13 +10,16 @@ import {
   INVALID_PARAMS,
   INVALID_REQUEST,
   METHOD_NOT_FOUND,
+  METHODS_WITHOUT_STREAM,
   PARSE_ERROR,
   REPLY_DETAILS_PREFIX,
   SERVER_BUSY,
   SESSION_NOT_FOUND,
+  UNSUPPORTED_VERSION,
 } from "./codes.ts";
 import type { Header, Reply } from "./http.ts";
 import { BEARER_CHALLENGE } from "./identity.ts";
+import { SESSION_VERSIONS } from "./mcp/versions.ts";
 
 /** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
 export type Reject =
@@ -47,6 +50,24 @@ export type Reject =
   | { readonly reason: "answer-lost"; readonly id?: Id }
   /** The backend of a parked session cannot begin another one now. */
   | { readonly reason: "backend-unavailable"; readonly id?: Id }
+  /** One of several backends has failed one request. `status`: of its answer, where there was one. */
+  | {
+      readonly reason: "backend-failed";
+      readonly backend: string;
+      readonly why: string;
+      readonly status?: number | undefined;
+      readonly id?: Id;
+    }
+  /** No backend of the route offers what the request names, or clients of the route may not use it. */
+  | { readonly reason: "not-offered"; readonly what: OfferedKind; readonly name: string; readonly id?: Id }
+  /** No backend of the route is known to have such a method. */
+  | { readonly reason: "method-not-offered"; readonly id?: Id }
+  /** The params of a request that the gateway answers itself. */
+  | { readonly reason: "invalid-params"; readonly detail: string; readonly id?: Id }
+  /** The route has no stream for a GET. */
+  | { readonly reason: "no-stream" }
+  /** A request of an era that the route does not speak. `requested`: the version that it names. */
+  | { readonly reason: "version-unsupported"; readonly requested: string | undefined; readonly id?: Id }
   /** The backend answered with a redirect. Some clients would follow it around the gateway. */
   | { readonly reason: "backend-redirects"; readonly id?: Id }
   /** The backend gave different session ids for one session. */
@@ -56,6 +77,8 @@ export type Reject =
 export type RejectReason = Reject["reason"];
 
 type Id = string | undefined;
+
+type OfferedKind = "tool" | "prompt" | "resource" | "request";
 
 /** The router's log alone says where to: that is the backend's own address. */
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
@@ -116,6 +139,25 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 400, HEADER_MISMATCH, `Header mismatch: ${reject.detail}`, reject.id);
     case "invalid-envelope":
       return jsonRpcError(reason, 400, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
+    // In band: some clients end a session at another status, or give all servers of a URL up.
+    case "backend-failed": {
+      const { backend, why, status } = reject;
+      const data = JSON.stringify({ backend, status });
+      return jsonRpcError(reason, 200, INTERNAL_ERROR, `Backend ${backend} failed: ${why}`, reject.id, [], data);
+    }
+    case "not-offered":
+      return jsonRpcError(reason, 200, INVALID_PARAMS, `Unknown ${reject.what}: ${shownName(reject.name)}`, reject.id);
+    case "method-not-offered":
+      return jsonRpcError(reason, 200, METHOD_NOT_FOUND, "Method not found", reject.id);
+    case "invalid-params":
+      return jsonRpcError(reason, 200, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
+    case "no-stream":
+      return plain(reason, 405, "Method Not Allowed", [["allow", METHODS_WITHOUT_STREAM]]);
+    // A client of both eras then begins a session (MCP 2026-07-28, "Error codes").
+    case "version-unsupported": {
+      const data = JSON.stringify({ supported: SESSION_VERSIONS, requested: reject.requested ?? "" });
+      return jsonRpcError(reason, 400, UNSUPPORTED_VERSION, "Unsupported protocol version", reject.id, [], data);
+    }
     case "store-unavailable":
       if (reject.inBand && reject.id !== undefined) {
         const data = `{"retryAfterMs":${STORE_RETRY_AFTER_MS}}`;
@@ -152,6 +194,13 @@ function jsonRpcError(
   const dataMember = data === undefined ? "" : `,"data":${data}`;
   const body = `{"jsonrpc":"2.0",${idMember}"error":{"code":${code},"message":${JSON.stringify(message)}${dataMember}}}`;
   return reply(reason, status, "application/json", body, headers);
+}
+
+/** Most characters of a client's own text in an answer. */
+const LONGEST_SHOWN = 200;
+
+function shownName(name: string): string {
+  return name.length > LONGEST_SHOWN ? `${name.slice(0, LONGEST_SHOWN)}…` : name;
 }
 
 function plain(reason: RejectReason, status: number, text: string, headers: readonly Header[] = []): Reply {

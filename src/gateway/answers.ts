@@ -4,8 +4,10 @@
  */
 import { headForClient, isRedirect, readRedirect } from "../core/answer-head.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
+import { COOKIE } from "../core/headers.ts";
 import {
   type Decision,
+  type Header,
   type HeaderFields,
   isSuccess,
   type Reply,
@@ -86,6 +88,15 @@ export const SESSION_ENDED: Reply = {
   details: REPLY_DETAILS.sessionEnded,
 };
 
+/** A notification or response that the gateway has taken (MCP 2025-11-25, "Sending Messages to the Server"). */
+export const ACCEPTED: Reply = { kind: "reply", status: 202, headers: [], body: "", details: REPLY_DETAILS.accepted };
+
+/** The gateway's own answer to a request. `body`: a JSON-RPC response. */
+export function answered(body: string | Uint8Array, headers: readonly Header[] = []): Reply {
+  const all: readonly Header[] = [["content-type", "application/json"], ...headers];
+  return { kind: "reply", status: 200, headers: all, body, details: REPLY_DETAILS.answered };
+}
+
 export interface EndedDependencies {
   /** Tells a backend to end a session, with the credentials among the headers of the request. */
   readonly abandon: (backend: string, ended: Binding, headers: HeaderFields) => Promise<boolean>;
@@ -135,4 +146,11 @@ export class Ended implements AnswerStage {
     const { route, headers } = this.#request;
     void this.#dependencies.abandon(route.backend.name, this.#binding, headers);
   }
+}
+
+/** Has the request carry the cookies that its new backend session was given. */
+export function withCookie(step: Step, cookie: string | undefined): Step {
+  const { verdict } = step;
+  if (verdict.kind !== "mutate" || cookie === undefined) return step;
+  return { ...step, verdict: { ...verdict, set: [...verdict.set, [COOKIE, cookie]] } };
 }

@@ -1,27 +1,19 @@
 /** Begins a session: a slot for it, the backend's answer to its initialize, and its entry in the store; or all is given back. */
-import type { Admission, NotCommitted, Reserved, Slot } from "../admission/admission.ts";
-import type { CapName } from "../admission/ledger.ts";
+import type { Admission, Slot } from "../admission/admission.ts";
 import { type EndpointFault, headForClient, readInitializeAnswer } from "../core/answer-head.ts";
 import type { MessageKind } from "../core/classify-message.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import { type Decision, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
 import { textOf } from "../core/json/span.ts";
-import type { Reject, RejectReason } from "../core/reject.ts";
 import { isUnanswered } from "../core/response-flags.ts";
-import { longestWaitOf, waitMessageTimeout } from "../core/routes.ts";
+import { longestWaitOf } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import { readSessionHeader } from "../core/session-header.ts";
 import { mintSessionId, type SessionId, type SessionKey, sessionKey, sessionTag } from "../sessions/id.ts";
 import { FIRST_GENERATION, type SessionStore } from "../sessions/store.ts";
-import {
-  type AnswerStage,
-  type DeferredStep,
-  type EndedDependencies,
-  refuseRedirect,
-  replied,
-  type Step,
-} from "./answers.ts";
+import { type AnswerStage, type DeferredStep, type EndedDependencies, refuseRedirect, type Step } from "./answers.ts";
 import { forwardRequest, type GatewayRequest, refuse } from "./request.ts";
+import { notAdmitted, withSlot } from "./slot.ts";
 
 export interface BeginDependencies extends EndedDependencies {
   readonly store: SessionStore;
@@ -49,14 +41,6 @@ interface NewSession {
   readonly slot: Slot;
 }
 
-/** Why an initialize is refused, by the cap that refuses it. */
-const EXHAUSTED = {
-  sessions: "sessions-exhausted",
-  perPrincipal: "principal-exhausted",
-  anonymous: "anonymous-exhausted",
-  waiting: "initializes-exhausted",
-} as const satisfies Record<CapName | "waiting", RejectReason>;
-
 const NO_UPSTREAM_ADDRESS =
   "Envoy does not say which endpoint answered an initialize: " +
   "add upstream.address to response_attributes (`mcp-router check --envoy` tells more)";
@@ -64,46 +48,24 @@ const NO_UPSTREAM_ADDRESS =
 export function createBegin(dependencies: BeginDependencies): BeginSession {
   const { admission } = dependencies;
   return async (request, { params, protocolVersion, labels }, body) => {
-    const { route, principal, policy, scope, observe } = request;
+    const { route, policy, scope, observe } = request;
     const id = mintSessionId();
     const key = sessionKey(id);
     // Read now: the body must not stay in memory while the initialize waits.
     const initializeParams = textOf(body, params);
-    const send = (reserved: Reserved): Step => {
-      if (reserved.kind !== "reserved") return replied(refuse(notAdmitted(reserved, request), request));
-      const { slot } = reserved;
+    const { name: at, timeouts } = route.backend;
+    const { wait } = policy.admission;
+    const longest = wait && longestWaitOf(wait, timeouts);
+    return withSlot(admission, request, { key, at, longest }, (slot): Step => {
       // A backend that was sent the initialize may begin a session, whoever leaves. Here nothing was sent yet.
       if (scope.over) slot.release();
       else scope.onEnd(() => slot.leave());
       observe({ kind: "forwarded", route, how: "initialize" });
-      const verdict = forwardRequest(request, { labels, sessionTag: sessionTag(key), pin: undefined });
+      const verdict = forwardRequest(request, { labels, sessionTag: sessionTag(key), binding: undefined });
       const session = { id, key, initializeParams, protocolVersion, slot };
       return { kind: "step", verdict, answer: new BeginsSession(dependencies, request, session) };
-    };
-    const lease = { key, principal: principal.digest };
-    const caps = policy.admission;
-    const reserved = await admission.reserve(lease, route.backend.name, caps);
-    if (reserved.kind !== "exhausted" || scope.over) return send(reserved);
-    const longest = caps.wait && longestWaitOf(caps.wait, route.backend.timeouts);
-    const wait = admission.wait(lease, route.backend.name, { ...caps, wait: longest }, reserved);
-    if (!wait) return send(reserved);
-    scope.onEnd(() => wait.leave());
-    return { kind: "deferred", messageTimeout: waitMessageTimeout(wait.longest), step: wait.outcome.then(send) };
+    });
   };
-}
-
-function notAdmitted(why: NotCommitted, { id, policy }: GatewayRequest): Reject {
-  if (why.kind !== "exhausted") return { reason: "store-unavailable", id };
-  return { reason: EXHAUSTED[why.by], retryAfter: retryAfter(why.freeIn, policy.admission.retryAfter), id };
-}
-
-/**
- * Seconds until there may be a slot, at least one.
- * @param freeIn ms until then; undefined where nobody knows
- * @param longest `admission.retryAfter`
- */
-function retryAfter(freeIn: number | undefined, longest: number): number {
-  return freeIn === undefined ? longest : Math.min(longest, Math.max(1, Math.ceil(freeIn / 1_000)));
 }
 
 /** The answer to an initialize. */

@@ -3,6 +3,7 @@ import { extendLease, returnToSlot } from "../admission/lease.ts";
 import type { Ledger } from "../admission/ledger.ts";
 import type { OutageWait } from "../core/outage-wait.ts";
 import { mayUse } from "../core/ownership.ts";
+import type { PublicPath } from "../core/routes.ts";
 import type { SessionId, SessionKey } from "../sessions/id.ts";
 import { type Binding, isParked, type SessionStore } from "../sessions/store.ts";
 import type { GatewayRequest } from "./request.ts";
@@ -19,8 +20,13 @@ export interface OwnSession {
   readonly listening: number | undefined;
 }
 
+/** A session that the request may use, and that has no binding to the backend that was asked for. */
+export interface UnboundSession extends Pick<OwnSession, "id" | "key"> {
+  readonly kind: "unbound";
+}
+
 /** `unknown`: there is no such session, or it is of another route or principal: a leaked id must not tell which. */
-type Claim = OwnSession | { readonly kind: "unknown" } | { readonly kind: "unavailable" };
+type Claim = OwnSession | UnboundSession | { readonly kind: "unknown" } | { readonly kind: "unavailable" };
 
 const UNKNOWN = { kind: "unknown" } as const;
 const UNAVAILABLE = { kind: "unavailable" } as const;
@@ -36,53 +42,66 @@ export interface ClaimDependencies {
   readonly ledger: Ledger;
 }
 
-/** @param bytes that the request keeps in memory while it waits for a store that is away */
-export type ClaimSession = (request: GatewayRequest, slides: Slides, bytes: number) => Promise<Claim>;
+/**
+ * @param backend whose binding the request needs; undefined: it goes to none
+ * @param bytes that the request keeps in memory while it waits for a store that is away
+ */
+export type ClaimSession = (
+  request: GatewayRequest<PublicPath>,
+  backend: string | undefined,
+  slides: Slides,
+  bytes: number,
+) => Promise<Claim>;
 
 export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession {
-  return async (request, slides, bytes) => {
+  return async (request, backend, slides, bytes) => {
     const { session: named, route, principal, scope } = request;
     if (named.kind !== "named") return UNKNOWN;
     const { id, key } = named;
-    let found = await named.found;
+    const find = () => store.find(key, backend);
+    let found = await (named.found ?? find());
     let wait: OutageWait | undefined;
     if (found.kind === "unavailable") {
       wait = waitFor(scope, store, bytes);
-      found = await askAgain(scope, wait, () => store.find(key, route.backend.name));
+      found = await askAgain(scope, wait, find);
     }
     if (found.kind !== "found") return found;
     const { session, touchDue } = found;
+    if (!mayUse(session, route, principal.digest)) return UNKNOWN;
     let { binding } = session;
-    if (!binding || !mayUse(session, route, principal.digest)) return UNKNOWN;
-    if (slides === "always" || (slides === "when-due" && (touchDue || isParked(binding)))) {
-      const touched = await touch(request, { key, owner: session.owner, binding, wait, bytes });
-      if ("kind" in touched) return touched;
-      binding = touched;
+    if (slides === "always" || (slides === "when-due" && (touchDue || (binding && isParked(binding))))) {
+      const touched = await touch(request, { key, owner: session.owner, backend, binding, wait, bytes });
+      if (touched.kind !== "touched") return touched;
+      binding = touched.binding;
     }
+    if (!binding) return { kind: "unbound", id, key };
     return { kind: isParked(binding) ? "parked" : "live", id, key, binding, listening: session.listening };
   };
 
   /** Slides the session's expiry, and gives one that was parked a slot again. Returns the binding as it is now. */
   async function touch(
-    { route, policy, scope }: GatewayRequest,
-    { key, owner, binding: found, wait, bytes }: Touched,
-  ): Promise<Binding | typeof UNKNOWN | typeof UNAVAILABLE> {
-    const ask = () => store.touch(key, route.backend.name);
+    { policy, scope }: GatewayRequest<PublicPath>,
+    { key, owner, backend, binding: found, wait, bytes }: Touched,
+  ): Promise<
+    { readonly kind: "touched"; readonly binding: Binding | undefined } | typeof UNKNOWN | typeof UNAVAILABLE
+  > {
+    const ask = () => store.touch(key, backend);
     let touched = await ask();
     if (touched.kind === "unavailable") touched = await askAgain(scope, wait ?? waitFor(scope, store, bytes), ask);
     if (touched.kind === "unknown") return UNKNOWN;
     // A store that takes no writes costs a live session nothing: it lives for about idle yet, and its next request tries again.
-    if (touched.kind === "unavailable") return isParked(found) ? UNAVAILABLE : found;
+    if (touched.kind === "unavailable")
+      return found && isParked(found) ? UNAVAILABLE : { kind: "touched", binding: found };
     // The session may have been parked since it was found. After this touch it is not.
     const { binding, expiresIn } = touched;
     const lease = { key, principal: owner };
     if (!binding || !isParked(binding)) {
       // Not waited for: the sweeper takes a lease again that runs out early.
       void extendLease(ledger, store, lease, expiresIn);
-      return binding ?? UNKNOWN;
+      return touched;
     }
     const { kind } = await returnToSlot(ledger, store, lease, expiresIn, policy.admission);
-    if (kind === "returned") return binding;
+    if (kind === "returned") return touched;
     return kind === "ended" ? UNKNOWN : UNAVAILABLE;
   }
 }
@@ -91,7 +110,8 @@ export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession 
 interface Touched {
   readonly key: SessionKey;
   readonly owner: string;
-  readonly binding: Binding;
+  readonly backend: string | undefined;
+  readonly binding: Binding | undefined;
   /** The one that the search for the session has used. */
   readonly wait: OutageWait | undefined;
   readonly bytes: number;

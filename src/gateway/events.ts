@@ -27,7 +27,8 @@ export type RequestEvent =
       readonly kind: "session-created";
       readonly route: PublicPath;
       readonly tag: string;
-      readonly endpoint: string;
+      /** undefined: on a route to several backends, none of them has begun a session yet. */
+      readonly endpoint: string | undefined;
     }
   | { readonly kind: "session-ended"; readonly route: PublicPath; readonly tag: string }
   /** Envoy ignored so many mode_overrides in a row (`missed`) that answers of this backend are sent whole from now on. */

@@ -56,7 +56,7 @@ export function createSendInSession(dependencies: InSessionDependencies): SendIn
     }
     observe({ kind: "forwarded", route, how: "session" });
     const isNewStream = message === undefined && binding.generation > listening;
-    const sent = { labels: message?.labels, sessionTag: sessionTag(key), pin: binding };
+    const sent = { labels: message?.labels, sessionTag: sessionTag(key), binding };
     return {
       kind: "step",
       verdict: forwardRequest(request, sent, isNewStream ? staleResumption(headers) : undefined),
@@ -128,7 +128,7 @@ class InSession implements AnswerStage {
   }
 
   #remember(message: SentMessage): Promise<void> {
-    return rememberState(this.#dependencies, this.#request, this.#session, message);
+    return rememberState(this.#dependencies, this.#request, this.#session.key, message);
   }
 
   /** Events that the client gets from now on are of the session as it is: its next GET may resume from them. */

@@ -13,16 +13,17 @@ export type NamedSession =
       readonly kind: "named";
       readonly id: SessionId;
       readonly key: SessionKey;
-      readonly found: Promise<Found>;
+      /** undefined: it is not looked for yet. */
+      readonly found: Promise<Found> | undefined;
     };
 
 const NONE: NamedSession = { kind: "none" };
 const MALFORMED: NamedSession = { kind: "malformed" };
 
-export type SessionFinder = Pick<SessionStore, "find">;
+export type FindSession = (key: SessionKey) => Promise<Found>;
 
 /** Reads `mcp-session-id`, and starts to look for the session. An id that cannot be ours costs no look-up. */
-export function lookUpSession(text: string | undefined, backend: string, store: SessionFinder): NamedSession {
+export function readNamedSession(text: string | undefined, find: FindSession | undefined): NamedSession {
   if (text === undefined) return NONE;
   let id = parseSessionId(text);
   if (id === undefined) {
@@ -32,8 +33,8 @@ export function lookUpSession(text: string | undefined, backend: string, store: 
   }
   if (id === undefined) return MALFORMED;
   const key = sessionKey(id);
-  const found = store.find(key, backend);
+  const found = find?.(key);
   // A store promises not to reject. One that breaks the promise while nobody waits for it must not end the process.
-  found.catch(() => undefined);
+  found?.catch(() => undefined);
   return { kind: "named", id, key, found };
 }

@@ -2,8 +2,8 @@
 import { textOf } from "../core/json/span.ts";
 import type { StateChangeAt } from "../core/mcp/session-state.ts";
 import type { SentMessage } from "../recovery/replayable.ts";
+import type { SessionKey } from "../sessions/id.ts";
 import type { SessionStore, StateChange } from "../sessions/store.ts";
-import type { OwnSession } from "./claim.ts";
 import type { GatewayRequest } from "./request.ts";
 
 export interface RememberDependencies {
@@ -16,9 +16,9 @@ export interface RememberDependencies {
  */
 export async function rememberState(
   { store }: RememberDependencies,
-  { route, observe }: GatewayRequest,
-  { key }: OwnSession,
-  { stateChanges = [], body }: SentMessage,
+  { route, observe }: Pick<GatewayRequest, "route" | "observe">,
+  key: SessionKey,
+  { stateChanges = [], body }: Pick<SentMessage, "stateChanges" | "body">,
 ): Promise<void> {
   // At once: the changes of a batch travel together, in their order.
   const outcomes = await Promise.all(

@@ -5,25 +5,26 @@ import { forward, watchedHeaders } from "../core/forward.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Reply, RequestHead, Verdict } from "../core/http.ts";
 import { answer, type Reject } from "../core/reject.ts";
-import type { RequestPolicy, RouteToBackend } from "../core/routes.ts";
-import type { BackendSession } from "../core/session.ts";
-import { principalTag } from "../sessions/id.ts";
-import { ANONYMOUS } from "../sessions/store.ts";
+import type { PublicPath, RequestPolicy, RouteToBackend } from "../core/routes.ts";
+import { principalTag as tagOfPrincipal } from "../sessions/id.ts";
+import { ANONYMOUS, type Binding, heldBy } from "../sessions/store.ts";
 import type { RequestObserver } from "./events.ts";
-import { lookUpSession, type NamedSession, type SessionFinder } from "./named-session.ts";
+import { type FindSession, type NamedSession, readNamedSession } from "./named-session.ts";
 import { type Principal, principalOf } from "./principal.ts";
 import type { RequestScope } from "./scope.ts";
 
-export interface GatewayRequest {
+export interface GatewayRequest<On extends PublicPath = RouteToBackend> {
   readonly kind: Exclude<RequestKind["kind"], "reject">;
-  readonly route: RouteToBackend;
+  readonly route: On;
   /** The query with its question mark, or "". */
   readonly query: string;
   readonly headers: HeaderFields;
   /** Names of headers that say what only the gateway may say. Envoy removes a message's before its body comes. */
   readonly spoofed: readonly string[];
-  /** Names of headers that must not reach the backend as the client sent them. */
+  /** Names of headers that no backend gets as the client sent them. */
   readonly headersToRemove: readonly string[];
+  /** Names of headers that tell of the calling page: a backend gets them where its `origin` says so. */
+  readonly page: readonly string[];
   readonly principal: Principal;
   /** The session that the request names. */
   readonly session: NamedSession;
@@ -36,25 +37,27 @@ export interface GatewayRequest {
 }
 
 /** The route of a request, by its head, and its observer. */
-export type AcceptedHead = Pick<GatewayRequest, "kind" | "route" | "query" | "observe">;
+export type AcceptedHead<On extends PublicPath> = Pick<GatewayRequest<On>, "kind" | "route" | "query" | "observe">;
 
-/** Knows the principal, and starts to look for the session that the request names. */
-export function acceptRequest(
+/**
+ * Knows the principal, and reads which session the request names.
+ * @param find starts to look for that session; undefined: it is looked for once its backend is known
+ */
+export function acceptRequest<On extends PublicPath>(
   head: RequestHead,
-  { kind, route, query, observe }: AcceptedHead,
+  { kind, route, query, observe }: AcceptedHead<On>,
   policy: RequestPolicy,
   scope: RequestScope,
-  store: SessionFinder,
-): GatewayRequest | "unauthenticated" {
+  find: FindSession | undefined,
+): GatewayRequest<On> | "unauthenticated" {
   const { headers } = head;
   const principal = principalOf(head, policy.identity, query);
   if (principal === "unauthenticated") return principal;
   const { spoofed, page } = watchedHeaders(headers);
   const sessionId = headers.get(MCP_SESSION_ID);
-  const session = lookUpSession(sessionId, route.backend.name, store);
+  const session = readNamedSession(sessionId, find);
   const headersToRemove = kind === "message" ? [] : [...spoofed];
   if (sessionId !== undefined) headersToRemove.push(MCP_SESSION_ID);
-  if (route.backend.origin === "remove") headersToRemove.push(...page);
   return {
     kind,
     route,
@@ -62,6 +65,7 @@ export function acceptRequest(
     headers,
     spoofed,
     headersToRemove,
+    page,
     principal,
     session,
     id: undefined,
@@ -77,25 +81,28 @@ interface Sent {
   /** `x-mcp-session`; undefined outside a session. */
   readonly sessionTag: string | undefined;
   /** undefined: any endpoint will do. */
-  readonly pin: BackendSession | undefined;
+  readonly binding: Binding | undefined;
 }
 
 /** Sends the request to its backend. */
 export function forwardRequest(
-  { route, query, principal, headersToRemove }: GatewayRequest,
-  { labels, sessionTag, pin }: Sent,
+  { route: { backend }, query, principal, headersToRemove, page }: GatewayRequest,
+  { labels, sessionTag, binding }: Sent,
   alsoRemove: readonly string[] = NONE,
 ): Verdict {
-  const tag = principal.digest === ANONYMOUS ? undefined : principalTag(principal.digest);
-  const destination = { backend: route.backend, query, labels, sessionTag, principalTag: tag, pin };
-  return forward(destination, alsoRemove.length === 0 ? headersToRemove : [...headersToRemove, ...alsoRemove]);
+  const principalTag = principal.digest === ANONYMOUS ? undefined : tagOfPrincipal(principal.digest);
+  const pin = binding && heldBy(binding);
+  const destination = { backend, query, labels, sessionTag, principalTag, pin, version: binding?.version };
+  const hidden = backend.origin === "remove" ? page : NONE;
+  if (hidden.length + alsoRemove.length === 0) return forward(destination, headersToRemove);
+  return forward(destination, [...headersToRemove, ...hidden, ...alsoRemove]);
 }
 
 const NONE: readonly string[] = [];
 
 /** A request that may be refused: its route is unknown until its head is accepted. */
 interface RefusedRequest extends Pick<GatewayRequest, "scope" | "observe"> {
-  readonly route: RouteToBackend | undefined;
+  readonly route: PublicPath | undefined;
 }
 
 /** Answers in place of the backend. */

@@ -1,18 +1,19 @@
 /** Requests of a route that leads to one backend: initialize, in a session, outside sessions, GET and DELETE. */
 import { assertNever } from "../core/assert-never.ts";
-import type { Labels, MessageKind } from "../core/classify-message.ts";
-import { COOKIE } from "../core/headers.ts";
+import type { Labels } from "../core/classify-message.ts";
 import type { RequestHead } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
-import { type RequestPolicy, resumptionMessageTimeout } from "../core/routes.ts";
+import { type RequestPolicy, resumptionMessageTimeout, type TransparentRoute } from "../core/routes.ts";
 import type { SentMessage } from "../recovery/replayable.ts";
 import type { Resume } from "../recovery/resume.ts";
 import { sessionTag } from "../sessions/id.ts";
 import { bindingOf, isParked } from "../sessions/store.ts";
-import { type DeferredStep, Ended, replied, SESSION_ENDED, type Step, Unpinned } from "./answers.ts";
+import type { MessageOf, RequestsOn } from "./accepted.ts";
+import { type DeferredStep, Ended, replied, SESSION_ENDED, type Step, Unpinned, withCookie } from "./answers.ts";
 import { type BeginDependencies, type BeginSession, createBegin } from "./begin.ts";
 import { type ClaimDependencies, type ClaimSession, createClaim, type OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
+import { notClaimed } from "./owning.ts";
 import { type AcceptedHead, acceptRequest, forwardRequest, type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf, type RequestScope } from "./scope.ts";
 
@@ -21,10 +22,7 @@ export interface TransparentDependencies extends BeginDependencies, ClaimDepende
   readonly resume: Resume;
 }
 
-type MessageOf<Kind extends MessageKind["kind"]> = Extract<MessageKind, { kind: Kind }>;
-
-/** One function for each kind of request. */
-export class TransparentRequests {
+export class TransparentRequests implements RequestsOn<TransparentRoute> {
   readonly #dependencies: TransparentDependencies;
   readonly #claim: ClaimSession;
   readonly #send: SendInSession;
@@ -39,8 +37,9 @@ export class TransparentRequests {
   }
 
   /** Takes an accepted head, and starts to look for the session that it names. */
-  accept(head: RequestHead, accepted: AcceptedHead, policy: RequestPolicy, scope: RequestScope) {
-    return acceptRequest(head, accepted, policy, scope, this.#dependencies.store);
+  accept(head: RequestHead, accepted: AcceptedHead<TransparentRoute>, policy: RequestPolicy, scope: RequestScope) {
+    const { backend } = accepted.route;
+    return acceptRequest(head, accepted, policy, scope, (key) => this.#dependencies.store.find(key, backend.name));
   }
 
   /** A legacy message other than initialize. */
@@ -79,13 +78,14 @@ export class TransparentRequests {
 
   #unpinned(request: GatewayRequest, how: "sessionless" | "modern", labels: Labels | undefined): Step {
     request.observe({ kind: "forwarded", route: request.route, how });
-    const verdict = forwardRequest(request, { labels, sessionTag: undefined, pin: undefined });
+    const verdict = forwardRequest(request, { labels, sessionTag: undefined, binding: undefined });
     return { kind: "step", verdict, answer: new Unpinned(request) };
   }
 
   /** @param message undefined for a GET */
   async #inSession(request: GatewayRequest, message: SentMessage | undefined): Promise<Step | DeferredStep> {
-    const claimed = await this.#claim(request, message ? "when-due" : "always", message?.body.length ?? 0);
+    const { name } = request.route.backend;
+    const claimed = await this.#claim(request, name, message ? "when-due" : "always", message?.body.length ?? 0);
     switch (claimed.kind) {
       case "live":
         return this.#send(request, claimed, message);
@@ -93,7 +93,9 @@ export class TransparentRequests {
         return this.#resume(request, claimed, message);
       case "unknown":
       case "unavailable":
-        return this.#notClaimed(request, claimed.kind);
+        return notClaimed(request, claimed.kind);
+      case "unbound":
+        return notClaimed(request, "unknown");
       default:
         return assertNever(claimed);
     }
@@ -102,7 +104,7 @@ export class TransparentRequests {
   /** Sends a request into a session that was parked, once that has another backend session. */
   #resume(request: GatewayRequest, own: OwnSession, message: SentMessage | undefined): Step | DeferredStep {
     const { route, headers, id, scope } = request;
-    if (route.backend.onSessionLost === "surface") return this.#notClaimed(request, "unknown");
+    if (route.backend.onSessionLost === "surface") return notClaimed(request, "unknown");
     const { key, binding } = own;
     const resumed = this.#dependencies.resume({ route, headers, key, binding }, abortSignalOf(scope));
     const step = resumed.then((outcome): Step => {
@@ -112,9 +114,9 @@ export class TransparentRequests {
           return withCookie(this.#send(request, live, message), outcome.cookie);
         }
         case "none":
-          return this.#notClaimed(request, "unknown");
+          return notClaimed(request, "unknown");
         case "store-away":
-          return this.#notClaimed(request, "unavailable");
+          return notClaimed(request, "unavailable");
         case "backend-away":
           return this.#refused(request, { reason: "backend-unavailable", id });
         default:
@@ -127,11 +129,12 @@ export class TransparentRequests {
   async #endSession(request: GatewayRequest): Promise<Step> {
     const { store, ledger } = this.#dependencies;
     const { route, principal, scope, observe } = request;
-    const own = await this.#claim(request, "never", 0);
-    if (own.kind === "unknown" || own.kind === "unavailable") return this.#notClaimed(request, own.kind);
+    const own = await this.#claim(request, route.backend.name, "never", 0);
+    if (own.kind === "unavailable") return notClaimed(request, "unavailable");
+    if (own.kind === "unknown" || own.kind === "unbound") return notClaimed(request, "unknown");
     const { id, key } = own;
     const removed = await store.remove(key);
-    if (removed.kind !== "removed") return this.#notClaimed(request, removed.kind);
+    if (removed.kind !== "removed") return notClaimed(request, removed.kind);
     await ledger.release({ key, principal: principal.digest });
     const tag = sessionTag(key);
     observe({ kind: "session-ended", route, tag });
@@ -141,24 +144,11 @@ export class TransparentRequests {
     if (isParked(pin)) return replied(SESSION_ENDED);
     const answer = new Ended(this.#dependencies, request, id, pin);
     scope.onEnd(() => answer.left());
-    return { kind: "step", verdict: forwardRequest(request, { labels: undefined, sessionTag: tag, pin }), answer };
-  }
-
-  #notClaimed(request: GatewayRequest, why: "unknown" | "unavailable"): Step {
-    const { id } = request;
-    if (why === "unknown") return this.#refused(request, { reason: "session-unknown", id });
-    // A batch has no one id to answer by.
-    return this.#refused(request, { reason: "store-unavailable", id, inBand: id !== undefined });
+    const verdict = forwardRequest(request, { labels: undefined, sessionTag: tag, binding: pin });
+    return { kind: "step", verdict, answer };
   }
 
   #refused(request: GatewayRequest, reject: Reject): Step {
     return replied(refuse(reject, request));
   }
-}
-
-/** Has the request carry the cookies that its new backend session was given. */
-function withCookie(step: Step, cookie: string | undefined): Step {
-  const { verdict } = step;
-  if (verdict.kind !== "mutate" || cookie === undefined) return step;
-  return { ...step, verdict: { ...verdict, set: [...verdict.set, [COOKIE, cookie]] } };
 }

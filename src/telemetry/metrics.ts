@@ -42,6 +42,8 @@ interface SessionMetrics {
   recovered(backend: string, outcome: string, seconds: number): void;
   /** A backend could not be told that one of its sessions ended. */
   backendNotTold(backend: string): void;
+  /** The first session of a client at one of several backends was opened, or was not. */
+  memberSession(backend: string, outcome: string): void;
 }
 
 interface StoreMetrics {
@@ -157,6 +159,12 @@ function sessionMetrics(registry: Registry): SessionMetrics {
     "Ended sessions of which a backend could not be told",
     ["backend"],
   );
+  const members = counterIn(
+    registry,
+    "member_sessions_total",
+    "First sessions of clients at a backend of a federated route, by outcome",
+    ["backend", "outcome"],
+  );
   return {
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
@@ -172,6 +180,7 @@ function sessionMetrics(registry: Registry): SessionMetrics {
     },
     recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
     backendNotTold: (backend) => notTold.inc({ backend }),
+    memberSession: (backend, outcome) => members.inc({ backend, outcome }),
   };
 }
 

@@ -28,6 +28,12 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "session-ambiguous": "the backend answers an initialize with different session ids",
   "backend-unavailable":
     "the backend of a parked session is unavailable, or currently refuses to begin another session",
+  "backend-failed": "one of several backends failed a request; the answer names it",
+  "not-offered": "no backend of the route lists what the request names, or routes[] denies it",
+  "method-not-offered": "a method that a route to several backends does not know",
+  "invalid-params": "a request that the router answers itself has wrong params; the answer tells the fault",
+  "no-stream": "a GET on a route to several backends",
+  "version-unsupported": "a request without sessions (MCP 2026-07-28) on a route that has them only",
   "backend-redirects": "the backend redirects: see backends.*.path",
   internal: "a fault of the router, logged beside this line",
 };

@@ -62,6 +62,7 @@ async function open(
       sessionTag: undefined,
       principalTag: undefined,
       pin: undefined,
+      version: undefined,
     },
     [],
   );

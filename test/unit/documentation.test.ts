@@ -146,6 +146,12 @@ describe("the table of errors in docs/operations.md", () => {
     "answer-lost": answer({ reason: "answer-lost", id }),
     "session-ambiguous": answer({ reason: "session-ambiguous", id }),
     "backend-unavailable": answer({ reason: "backend-unavailable", id }),
+    "backend-failed": answer({ reason: "backend-failed", backend: "files", why: "status 500", id }),
+    "not-offered": answer({ reason: "not-offered", what: "tool", name: "files__read", id }),
+    "method-not-offered": answer({ reason: "method-not-offered", id }),
+    "invalid-params": answer({ reason: "invalid-params", detail, id }),
+    "no-stream": answer({ reason: "no-stream" }),
+    "version-unsupported": answer({ reason: "version-unsupported", requested: "2026-07-28", id }),
     "backend-redirects": answer({ reason: "backend-redirects", id }),
     internal: answer({ reason: "internal", id }),
   };

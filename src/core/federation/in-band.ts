@@ -33,7 +33,7 @@ export function errorInBand(id: string, otherwise: string): BodyRewriter {
 }
 
 /** Whether a text is a JSON-RPC 2.0 error in answer to the request. */
-function isErrorTo(id: string, text: string): boolean {
+export function isErrorTo(id: string, text: string): boolean {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const { jsonrpc, error, id: answered } = value as Readonly<Record<string, unknown>>; // Safe: an object that is no array.

@@ -8,7 +8,7 @@ import { createRpc } from "../../../src/backends/rpc.ts";
 import { memoryLocks } from "../../../src/locks/memory.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { ANONYMOUS, type Binding } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, type Binding, withoutSession } from "../../../src/sessions/store.ts";
 import { type Answer, type Handler, play, type Script, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
 
@@ -112,6 +112,36 @@ describe("the first session of a client at a backend", () => {
     const { opener, request, turn, names } = await open({ answers: { initialize } });
     expect(await opener.open(request, turn)).toEqual({ kind: "refused", why: { reason: "no-endpoint" } });
     expect(names()).toEqual(["initialize"]);
+  });
+});
+
+describe("a session at one of several backends", () => {
+  const ofSeveral = { ofSeveral: true };
+
+  test("is bound with the version that the backend has agreed on, whichever the client speaks", async () => {
+    const { opener, request, turn, listener } = await open();
+    const binding = { ...NEW, version: "2025-06-18" };
+    const opened = await opener.open({ ...request, ...ofSeveral, version: "2025-11-25" }, turn);
+    expect(opened).toMatchObject({ kind: "opened", binding });
+    expect(listener.calls[1]?.headers).toMatchObject({ "mcp-protocol-version": "2025-06-18" });
+  });
+
+  test("is none where the backend begins none, and that is remembered with its version", async () => {
+    const { "mcp-session-id": _, ...headers } = ANSWERS.initialize?.headers ?? {};
+    const initialize = { status: 200, headers, body: ANSWERS.initialize?.body ?? "" };
+    const { opener, request, turn, names, store, key } = await open({ answers: { initialize } });
+    const binding = { ...withoutSession("2025-06-18"), generation: 1 };
+    expect(await opener.open({ ...request, ...ofSeveral }, turn)).toMatchObject({ kind: "opened", binding });
+    expect(await opener.open({ ...request, ...ofSeveral }, turn)).toMatchObject({ kind: "joined", binding });
+    expect(await store.load(key)).toMatchObject({ session: { bindings: { one: binding } } });
+    expect(names()).toEqual(["initialize"]);
+  });
+
+  test("is a refusal where the only backend begins none", async () => {
+    const { "mcp-session-id": _, ...headers } = ANSWERS.initialize?.headers ?? {};
+    const initialize = { status: 200, headers, body: ANSWERS.initialize?.body ?? "" };
+    const { opener, request, turn } = await open({ answers: { initialize } });
+    expect(await opener.open(request, turn)).toEqual({ kind: "refused", why: { reason: "no-session" } });
   });
 });
 

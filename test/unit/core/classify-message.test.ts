@@ -12,6 +12,9 @@ function decideOn(body: unknown, headers: Record<string, string> = {}) {
   return classifyMessage(Buffer.from(text), fields(headers), limits);
 }
 
+/** The messages that were read go on with the decision: what they hold is tested where they are read. */
+const read = expect.objectContaining({ kind: expect.stringMatching(/^(?:single|batch)$/) });
+
 const message = (method: string, params?: object, id: unknown = 7) => requestMessage(method, params, id);
 const modernMeta = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -25,6 +28,7 @@ describe("a legacy message", () => {
       kind: "legacy",
       id: "9007199254740993",
       labels: { method: "tools/call", name: "a%20b%25" },
+      body: read,
     });
   });
 
@@ -33,7 +37,7 @@ describe("a legacy message", () => {
     [resultMessage(1), none],
     [[message("ping"), message("ping")], { method: "ping", name: undefined }],
   ])("%j carries no id of the client's to echo", (body, labels) => {
-    expect(decideOn(body)).toEqual({ kind: "legacy", id: undefined, labels });
+    expect(decideOn(body)).toEqual({ kind: "legacy", id: undefined, labels, body: read });
   });
 });
 
@@ -46,7 +50,7 @@ describe("a batch", () => {
     ["of a call and a response is told too", [call("a"), resultMessage(1)], { method: "batch", name: undefined }],
     ["of responses has nothing to tell", [resultMessage(1)], none],
   ])("%s", (_, batch, labels) => {
-    expect(decideOn(batch)).toEqual({ kind: "legacy", id: undefined, labels });
+    expect(decideOn(batch)).toEqual({ kind: "legacy", id: undefined, labels, body: read });
   });
 
   test("with a name too long for a header is refused", () => {
@@ -195,6 +199,7 @@ describe("a modern message", () => {
       kind: "modern",
       id: "7",
       labels: { method: "tools/list", name: undefined },
+      body: read,
     });
   });
 

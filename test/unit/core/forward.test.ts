@@ -12,6 +12,7 @@ const unpinned = {
   sessionTag: undefined,
   principalTag: undefined,
   pin: undefined,
+  version: undefined,
 };
 
 test("a request without copies of our headers goes on untouched", () => {
@@ -40,9 +41,10 @@ test.each([
 test("a request in a session is sent to its backend, endpoint and session", () => {
   const pin = { sessionId: "backend-id", endpoint: "10.0.0.1:80" };
   const labels = { method: "tools/call", name: "echo" };
-  const verdict = forward({ backend: BACKEND, query: "?q", labels, sessionTag: "tag", principalTag: "who", pin }, [
-    "mcp-session-id",
-  ]);
+  const verdict = forward(
+    { backend: BACKEND, query: "?q", labels, sessionTag: "tag", principalTag: "who", pin, version: undefined },
+    ["mcp-session-id"],
+  );
   expect(verdict).toEqual({
     kind: "mutate",
     set: [
@@ -79,5 +81,18 @@ test("a request outside a session takes no endpoint, session or label of the cli
     ],
     remove: [...INTERNAL_HEADERS.filter((name) => name !== "x-mcp-backend"), "mcp-session-id"],
     clearRoute: true,
+  });
+});
+
+test("a request to one of several backends names the version that the backend speaks, and the backend's own tool", () => {
+  const labels = { method: "tools/call", name: "files__read", tool: "read" };
+  const verdict = forward({ ...unpinned, labels, version: "2025-03-26" }, ["x-mcp-tool"]);
+  expect(verdict).toMatchObject({
+    set: expect.arrayContaining([
+      ["mcp-protocol-version", "2025-03-26"],
+      ["x-mcp-name", "files__read"],
+      ["x-mcp-tool", "read"],
+    ]),
+    remove: [],
   });
 });

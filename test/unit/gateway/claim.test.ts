@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { NO_CAPS } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
 import { createClaim } from "../../../src/gateway/claim.ts";
-import { lookUpSession } from "../../../src/gateway/named-session.ts";
+import { readNamedSession } from "../../../src/gateway/named-session.ts";
 import type { GatewayRequest } from "../../../src/gateway/request.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
@@ -34,7 +34,7 @@ async function open(over: Partial<SessionStore> = {}, session: Partial<Session> 
   const requestOf = (named: string | undefined = id, more: Partial<GatewayRequest> = {}) =>
     gatewayRequest({
       principal: { digest: "ada", claim: () => undefined },
-      session: lookUpSession(named, "one", store),
+      session: readNamedSession(named, (key) => store.find(key, "one")),
       ...more,
     });
   return { claim, store: memory, ledger, id, key, requestOf, advance: (ms: number) => (now += ms) };
@@ -43,7 +43,7 @@ async function open(over: Partial<SessionStore> = {}, session: Partial<Session> 
 describe("a claim of a session", () => {
   test("gives its binding to its owner, on its route", async () => {
     const { claim, requestOf, id, key } = await open();
-    expect(await claim(requestOf().request, "when-due", 0)).toEqual({
+    expect(await claim(requestOf().request, "one", "when-due", 0)).toEqual({
       kind: "live",
       id,
       key,
@@ -52,13 +52,33 @@ describe("a claim of a session", () => {
     });
   });
 
+  test("tells that it has no binding to the backend, or that none was asked for", async () => {
+    const { claim, requestOf, id, key } = await open({}, { bindings: {} });
+    expect(await claim(requestOf().request, "one", "always", 0)).toEqual({ kind: "unbound", id, key });
+    const bound = await open();
+    const { request } = bound.requestOf();
+    expect(
+      await bound.claim({ ...request, session: readNamedSession(bound.id, undefined) }, undefined, "when-due", 0),
+    ).toEqual({
+      kind: "unbound",
+      id: bound.id,
+      key: bound.key,
+    });
+  });
+
+  test("looks for a session that nobody has looked for yet", async () => {
+    const { claim, requestOf, id } = await open();
+    const { request } = requestOf();
+    const unasked = { ...request, session: readNamedSession(id, undefined) };
+    expect(await claim(unasked, "one", "when-due", 0)).toMatchObject({ kind: "live", binding: BINDING });
+  });
+
   test.each<[string, Partial<Session>]>([
     ["of another principal", { owner: "bob" }],
     ["of another route", { route: "/other" }],
-    ["without a binding to the backend", { bindings: {} }],
   ])("%s is unknown", async (_, session) => {
     const { claim, requestOf } = await open({}, session);
-    expect(await claim(requestOf().request, "always", 0)).toEqual({ kind: "unknown" });
+    expect(await claim(requestOf().request, "one", "always", 0)).toEqual({ kind: "unknown" });
   });
 
   test.each([
@@ -66,12 +86,12 @@ describe("a claim of a session", () => {
     ["no id of ours", "backend-id"],
   ])("that names %s is unknown", async (_, named) => {
     const { claim, requestOf } = await open();
-    expect(await claim(requestOf(named).request, "always", 0)).toEqual({ kind: "unknown" });
+    expect(await claim(requestOf(named).request, "one", "always", 0)).toEqual({ kind: "unknown" });
   });
 
   test("on a store that is away is unavailable", async () => {
     const { claim, requestOf } = await open({ find: unavailable, outageWait: () => noWait });
-    expect(await claim(requestOf().request, "always", 0)).toEqual({ kind: "unavailable" });
+    expect(await claim(requestOf().request, "one", "always", 0)).toEqual({ kind: "unavailable" });
   });
 
   const noWait = { retry: async () => false, cancel: () => undefined };
@@ -87,7 +107,7 @@ describe("a claim of a session", () => {
         return { retry: async () => true, cancel: () => undefined };
       },
     });
-    expect(await claim(requestOf().request, "always", 42)).toMatchObject({ kind: "live" });
+    expect(await claim(requestOf().request, "one", "always", 42)).toMatchObject({ kind: "live" });
     expect([left, asked]).toEqual([{ find: -1, touch: -1 }, [42]]);
   });
 
@@ -98,7 +118,7 @@ describe("a claim of a session", () => {
       outageWait: () => ({ retry: () => waiting.promise, cancel: () => waiting.resolve(false) }),
     });
     const { request, scope } = requestOf();
-    const claimed = claim(request, "always", 0);
+    const claimed = claim(request, "one", "always", 0);
     scope.end();
     expect(await claimed).toEqual({ kind: "unavailable" });
   });
@@ -121,13 +141,13 @@ describe("a claim slides the session's expiry", () => {
       },
     });
     advance(ms);
-    expect(await claim(requestOf().request, slides, 0)).toMatchObject({ kind: "live" });
+    expect(await claim(requestOf().request, "one", slides, 0)).toMatchObject({ kind: "live" });
     expect(touches).toBe(isTouched ? 1 : 0);
   });
 
   test("and its lease's", async () => {
     const { claim, requestOf, ledger } = await open();
-    await claim(requestOf().request, "always", 0);
+    await claim(requestOf().request, "one", "always", 0);
     expect(ledger.size.live).toBe(1);
   });
 
@@ -136,12 +156,12 @@ describe("a claim slides the session's expiry", () => {
       touch: unavailable,
       outageWait: () => ({ retry: async () => false, cancel: () => undefined }),
     });
-    expect(await claim(requestOf().request, "always", 0)).toMatchObject({ kind: "live", binding: BINDING });
+    expect(await claim(requestOf().request, "one", "always", 0)).toMatchObject({ kind: "live", binding: BINDING });
   });
 
   test("and finds out that it has ended meanwhile", async () => {
     const { claim, requestOf } = await open({ touch: async () => ({ kind: "unknown" }) });
-    expect(await claim(requestOf().request, "always", 0)).toEqual({ kind: "unknown" });
+    expect(await claim(requestOf().request, "one", "always", 0)).toEqual({ kind: "unknown" });
   });
 });
 
@@ -154,7 +174,7 @@ describe("a claim of a parked session", () => {
 
   test("gives it a slot again", async () => {
     const { claim, requestOf, ledger } = await park();
-    expect(await claim(requestOf().request, "when-due", 0)).toMatchObject({
+    expect(await claim(requestOf().request, "one", "when-due", 0)).toMatchObject({
       kind: "parked",
       binding: { generation: 1 },
     });
@@ -166,7 +186,7 @@ describe("a claim of a parked session", () => {
     for (let n = 0; n < 2; n++)
       await ledger.hold({ key: sessionKey(mintSessionId()), principal: "bob" }, LIFESPAN.idle, NO_CAPS, "used");
     const policy = { ...POLICY, admission: { ...POLICY.admission, sessions: 1 } };
-    expect(await claim(requestOf(undefined, { policy }).request, "when-due", 0)).toEqual({ kind: "unknown" });
+    expect(await claim(requestOf(undefined, { policy }).request, "one", "when-due", 0)).toEqual({ kind: "unknown" });
     expect(await store.find(key, "one")).toEqual({ kind: "unknown" });
   });
 
@@ -175,12 +195,12 @@ describe("a claim of a parked session", () => {
       touch: unavailable,
       outageWait: () => ({ retry: async () => false, cancel: () => undefined }),
     });
-    expect(await claim(requestOf().request, "when-due", 0)).toEqual({ kind: "unavailable" });
+    expect(await claim(requestOf().request, "one", "when-due", 0)).toEqual({ kind: "unavailable" });
   });
 
   test("takes no slot for its end", async () => {
     const { claim, requestOf, ledger } = await park();
-    expect(await claim(requestOf().request, "never", 0)).toMatchObject({ kind: "parked" });
+    expect(await claim(requestOf().request, "one", "never", 0)).toMatchObject({ kind: "parked" });
     expect(ledger.size.live).toBe(0);
   });
 });

@@ -3,9 +3,11 @@ import { type AdmissionCaps, createAdmission } from "../../../src/admission/admi
 import type { Use } from "../../../src/admission/in-use.ts";
 import type { Ledger } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
+import type { Opened } from "../../../src/backends/opened.ts";
 import type { HeaderFields, ResponseHead } from "../../../src/core/http.ts";
 import type { Identity } from "../../../src/core/identity.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
+import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import type { RequestEvent } from "../../../src/gateway/events.ts";
 import { createGateway } from "../../../src/gateway/gateway.ts";
 import type { RecoveredAnswers } from "../../../src/recovery/recovered-answer.ts";
@@ -16,6 +18,7 @@ import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore, type StateChange } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
+import { catalogueOf } from "./catalogue.ts";
 
 /** Where the session is. */
 export const BINDING = { sessionId: "backend-id", endpoint: "10.0.0.1:80", generation: 1 };
@@ -36,7 +39,13 @@ export interface OpenOptions {
   /** Default: nothing is kept. */
   readonly replayable?: ReplayableRequests;
   readonly recovered?: RecoveredAnswers;
+  /** What comes of the first session at one of several backends. Default: it is aborted. */
+  readonly openFirst?: (backend: string) => Promise<Opened>;
+  /** Default: backends of federated routes offer nothing. */
+  readonly catalogue?: Catalogue;
 }
+
+const emptyCatalogue = catalogueOf([]);
 
 /** The session has no lease. */
 export async function openGateway({
@@ -49,6 +58,8 @@ export async function openGateway({
   resume,
   replayable = { keep: () => ({ kind: "not-replayable", reason: "too-large" }) },
   recovered = { answer: async () => ({ kind: "first" }) },
+  openFirst = async () => ({ kind: "aborted" }),
+  catalogue = emptyCatalogue,
 }: OpenOptions = {}) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
@@ -68,6 +79,8 @@ export async function openGateway({
   const resumed: ParkedRequest[] = [];
   const abandoned: string[] = [];
   const abandonedFor: HeaderFields[] = [];
+  const opened: string[] = [];
+  const told: string[] = [];
   const events: RequestEvent[] = [];
   const gateway = createGateway({
     policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
@@ -78,6 +91,16 @@ export async function openGateway({
     resume: async (request, signal) => {
       resumed.push(request);
       return resume?.(signal) ?? { kind: "none" };
+    },
+    openFirst: async (request) => {
+      opened.push(request.backend.name);
+      return openFirst(request.backend.name);
+    },
+    catalogue,
+    fanOut: {
+      async tell({ key: of, method }) {
+        told.push(`${method} ${of === key ? "own" : of}`);
+      },
     },
     replayable,
     recovered,
@@ -98,6 +121,8 @@ export async function openGateway({
     events,
     uses,
     resumed,
+    opened,
+    told,
     abandoned,
     abandonedFor,
     /** What the store was asked to remember. */

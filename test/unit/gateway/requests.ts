@@ -15,6 +15,7 @@ export function gatewayRequest(over: Partial<GatewayRequest> = {}) {
     headers: fields({ ":method": "POST", ":path": "/mcp" }),
     spoofed: [],
     headersToRemove: [],
+    page: [],
     principal: { digest: ANONYMOUS, claim: () => undefined },
     session: { kind: "none" },
     id: "7",

@@ -28,7 +28,15 @@ function fields(over: Readonly<Record<string, string | undefined>>): string[] {
 
 test("what was written is read", () => {
   const visible = fc.stringMatching(/^[\x21-\x7e]{1,40}$/);
-  const binding = fc.record({ sessionId: visible, endpoint: visible, generation: fc.integer({ min: 1 }) });
+  const binding = fc.record(
+    {
+      sessionId: visible,
+      endpoint: fc.stringMatching(/^[\x21-\x3a\x3c-\x7e]{1,40}$/),
+      generation: fc.integer({ min: 1 }),
+      version: fc.stringMatching(/^[\w.-]{1,32}$/),
+    },
+    { requiredKeys: ["sessionId", "endpoint", "generation"] },
+  );
   const backend = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
   const uri = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom("a:b:c", "__proto__", ":", ""));
   const told = fc

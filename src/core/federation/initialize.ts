@@ -1,0 +1,89 @@
+/** The answer to an initialize on a route to several backends. Pure. */
+import { parseJson } from "../json/parse.ts";
+import { agreedVersion } from "../mcp/versions.ts";
+import type { FederatedRoute } from "../routes.ts";
+
+/** What a backend says of itself in the result of an initialize. */
+export interface Offer {
+  /** Protocol version that it speaks with us. */
+  readonly version: string | undefined;
+  /** JSON texts of its capabilities, by name. */
+  readonly capabilities: ReadonlyMap<string, string>;
+  readonly instructions: string | undefined;
+}
+
+/** Most characters of the backends' instructions together: they go into each agent's context. */
+const LONGEST_INSTRUCTIONS = 32_000;
+
+/** Lists that the gateway answers whatever is behind it, so it names them also where no backend has said anything yet. */
+const ALWAYS: readonly string[] = ["tools", "prompts", "resources"];
+
+/** Capabilities whose members are names of others': what any backend has, the route has. */
+const KEYED: readonly string[] = ["experimental", "extensions"];
+
+/** Members of a capability that need the stream of a GET. */
+const NEEDS_STREAM: readonly string[] = ["listChanged", "subscribe"];
+
+/** Capabilities that need requests which the gateway does not carry to several backends. */
+const NOT_CARRIED: readonly string[] = ["tasks"];
+
+/**
+ * JSON text of the result (MCP 2025-11-25, "Initialization").
+ * @param requested version of the client
+ * @param offers by member; undefined where a backend has not answered
+ */
+export function initializeResult(
+  route: FederatedRoute,
+  offers: readonly (Offer | undefined)[],
+  requested: string | undefined,
+): string {
+  const { name, title, version } = route.serverInfo;
+  const serverInfo = { name, ...(title !== undefined && { title }), version };
+  const instructions = route.instructions ?? instructionsOf(route, offers);
+  return JSON.stringify({
+    protocolVersion: agreedVersion(requested),
+    capabilities: capabilitiesOf(offers),
+    serverInfo,
+    ...(instructions !== "" && { instructions }),
+  });
+}
+
+type Capabilities = Record<string, Record<string, unknown>>;
+
+/** All that a backend alone has; of several what any of them has, and the gateway can deliver. */
+function capabilitiesOf(offers: readonly (Offer | undefined)[]): Capabilities {
+  const all: Capabilities = Object.create(null);
+  for (const offer of offers) {
+    for (const [name, text] of offer?.capabilities ?? []) {
+      if (offers.length > 1 && NOT_CARRIED.includes(name)) continue;
+      const given = objectIn(text);
+      const kept = offers.length > 1 && !KEYED.includes(name) ? deliverable(given) : given;
+      // The first backend's word holds: the others' are for the same thing.
+      all[name] = { ...kept, ...all[name] };
+    }
+    if (!offer) for (const name of ALWAYS) all[name] ??= {};
+  }
+  return all;
+}
+
+function deliverable(capability: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(capability).filter(([member]) => !NEEDS_STREAM.includes(member)));
+}
+
+function objectIn(text: string): Record<string, unknown> {
+  const value = parseJson(text);
+  // Safe: an object that is no array.
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+/** The backends' own instructions, each under its name. A backend alone needs no heading. */
+function instructionsOf({ members }: FederatedRoute, offers: readonly (Offer | undefined)[]): string {
+  const parts = members.flatMap(({ route, prefix }, member) => {
+    const text = offers[member]?.instructions;
+    if (text === undefined || text.trim() === "") return [];
+    const names = prefix === "" ? "" : ` (names begin with ${prefix})`;
+    return members.length === 1 ? [text] : [`# ${route.backend.name}${names}\n\n${text}`];
+  });
+  const all = parts.join("\n\n");
+  return all.length > LONGEST_INSTRUCTIONS ? `${all.slice(0, LONGEST_INSTRUCTIONS)}…` : all;
+}

@@ -1,0 +1,186 @@
+/** Which backend of several a message is for, and what of it must be changed for that. Pure. */
+
+import { placesOf } from "../json/places.ts";
+import { type Edit, jsonString } from "../json/rewrite.ts";
+import { type StringAt, textOf } from "../json/span.ts";
+import { textAt } from "../json/text-at.ts";
+import { leadOf } from "../mcp/treatments.ts";
+import type { Reject } from "../reject.ts";
+import type { FederatedRoute } from "../routes.ts";
+import type { Message } from "../rpc/message.ts";
+import { allows } from "./filter.ts";
+import { ownerOfId } from "./ids.ts";
+import type { MergedList } from "./merge.ts";
+import { memberOfUri } from "./uri-owner.ts";
+
+/** What the backends of a route offer, as far as it is known. */
+export interface RouteLists {
+  readonly tools: MergedList;
+  readonly prompts: MergedList;
+  readonly resources: MergedList;
+  readonly templates: MergedList;
+  /** By member: whether the backend has said what it offers. */
+  readonly known: readonly boolean[];
+}
+
+export interface Owner {
+  /** Place of the backend in the route. */
+  readonly member: number;
+  /** The backend's own name of what the message is about; undefined where it is about nothing named. */
+  readonly own: string | undefined;
+  /** In the message's bytes. */
+  readonly edits: readonly Edit[];
+  /** Whether the backend's requests to the client get other ids: several backends may use the same. */
+  readonly relays: boolean;
+}
+
+export type Lead =
+  | { readonly kind: "owner"; readonly owner: Owner }
+  /** Without the id of the request. */
+  | {
+      readonly kind: "refused";
+      readonly reject: Reject & {
+        readonly reason: "not-offered" | "method-not-offered" | "invalid-params" | "invalid-request";
+      };
+    };
+
+type Called = Exclude<Message, { kind: "response" }>;
+
+/** @param bytes of the body that the message is in, alone */
+export function leadOfCall(
+  called: Called,
+  bytes: Uint8Array,
+  route: FederatedRoute,
+  lists: RouteLists,
+  deepest: number,
+): Lead {
+  switch (leadOf(called.method)) {
+    case "name":
+      return byName(called, route, lists);
+    case "uri":
+      return byUri(called.params?.uri, route, lists);
+    case "ref":
+      return byRef(bytes, route, lists, deepest);
+    case "progressToken":
+      return bySpan(bytes, ["params", "progressToken"], route, deepest);
+    default:
+      // Of several backends none is known to have begun the task.
+      return onlyOwner(route) ?? { kind: "refused", reject: { reason: "method-not-offered" } };
+  }
+}
+
+/** The owner of the request that a client answers; refused where no backend has asked it. */
+export function leadOfResponse(bytes: Uint8Array, route: FederatedRoute, deepest: number): Lead {
+  return bySpan(bytes, ["id"], route, deepest);
+}
+
+function byName({ method, params }: Called, route: FederatedRoute, lists: RouteLists): Lead {
+  const name = params?.name;
+  if (!name) return wrongParams("params.name must be a string");
+  const isPrompt = method === "prompts/get";
+  const owner = ownerOfName(route, lists, isPrompt ? "prompts" : "tools", name);
+  return owner ? found(owner) : notOffered(isPrompt ? "prompt" : "tool", name.value);
+}
+
+function byUri(uri: StringAt | undefined, route: FederatedRoute, lists: RouteLists): Lead {
+  if (!uri) return wrongParams("params.uri must be a string");
+  const owner = ownerOfUri(route, lists, uri.value);
+  return owner ? found(owner) : notOffered("resource", uri.value);
+}
+
+/** completion/complete: `ref` names a prompt, or a resource or template by its URI. */
+function byRef(bytes: Uint8Array, route: FederatedRoute, lists: RouteLists, deepest: number): Lead {
+  const name = textAt(bytes, ["params", "ref", "name"], deepest);
+  const uri = textAt(bytes, ["params", "ref", "uri"], deepest);
+  if (name.kind === "text" && uri.kind === "absent") {
+    const owner = ownerOfName(route, lists, "prompts", name.text);
+    return owner ? found(owner) : notOffered("prompt", name.text.value);
+  }
+  if (uri.kind === "text" && name.kind === "absent") {
+    const offered = lists.templates.find(uri.text.value);
+    const owner = offered
+      ? { member: offered.member, own: uri.text.value, edits: [], relays: relays(route) }
+      : ownerOfUri(route, lists, uri.text.value);
+    return owner ? found(owner) : notOffered("resource", uri.text.value);
+  }
+  return wrongParams("params.ref must name a prompt, or the URI of a resource");
+}
+
+/** An id that a backend's request was given on its way to the client. */
+function bySpan(bytes: Uint8Array, path: readonly string[], route: FederatedRoute, deepest: number): Lead {
+  const only = onlyOwner(route);
+  if (only) return only;
+  const places = placesOf(bytes, path, deepest);
+  const [span, ...others] = places.kind === "found" ? places.at : [];
+  const owned = span && others.length === 0 ? ownerOfId(textOf(bytes, span)) : undefined;
+  if (!span || !owned || owned.place >= route.members.length) return notOffered("request", "");
+  return found({ member: owned.place, own: undefined, edits: [{ ...span, text: owned.id }], relays: true });
+}
+
+/** The owner of a tool or prompt; undefined where no backend offers it, or the route hides it. */
+function ownerOfName(
+  route: FederatedRoute,
+  lists: RouteLists,
+  kind: "tools" | "prompts",
+  name: StringAt,
+): Owner | undefined {
+  const offered = lists[kind].find(name.value);
+  if (offered) return named(route, offered.member, offered.item.own, name);
+  return allows(route.filters[kind], name.value) ? ownerByPrefix(route, lists, name) : undefined;
+}
+
+/** Where a backend has not said yet what it offers, the prefix decides, and the backend says whether it knows the name. */
+function ownerByPrefix(route: FederatedRoute, { known }: RouteLists, name: StringAt): Owner | undefined {
+  const candidates = route.members
+    .map(({ prefix }, member) => ({ prefix, member }))
+    .filter(({ prefix, member }) => !known[member] && isPrefixOf(prefix, name.value))
+    .toSorted((one, other) => other.prefix.length - one.prefix.length);
+  const [first] = candidates;
+  return first && named(route, first.member, name.value.slice(first.prefix.length), name);
+}
+
+function isPrefixOf(prefix: string, name: string): boolean {
+  return name.length > prefix.length && name.startsWith(prefix);
+}
+
+function named(route: FederatedRoute, member: number, own: string, name: StringAt): Owner {
+  const edits = own === name.value ? [] : [{ start: name.start, end: name.end, text: jsonString(own) }];
+  return { member, own, edits, relays: relays(route) };
+}
+
+/** The owner of a resource; undefined where none is known, or the route hides it. URIs stay as they are. */
+function ownerOfUri(route: FederatedRoute, lists: RouteLists, uri: string): Owner | undefined {
+  if (!allows(route.filters.resources, uri)) return undefined;
+  const patterns = route.members.map(({ uris }) => uris);
+  const { resources, templates, known } = lists;
+  const only = route.members.length === 1 ? 0 : undefined;
+  const member = memberOfUri(uri, { resources, templates, patterns }) ?? only ?? onlyUnknown(known);
+  return member === undefined ? undefined : { member, own: uri, edits: [], relays: relays(route) };
+}
+
+/** The only backend that has not said yet what it offers. */
+function onlyUnknown(known: readonly boolean[]): number | undefined {
+  const first = known.indexOf(false);
+  return first < 0 || known.lastIndexOf(false) !== first ? undefined : first;
+}
+
+function onlyOwner(route: FederatedRoute): Lead | undefined {
+  if (route.members.length !== 1) return undefined;
+  return found({ member: 0, own: undefined, edits: [], relays: false });
+}
+
+function relays({ members }: FederatedRoute): boolean {
+  return members.length > 1;
+}
+
+function found(owner: Owner): Lead {
+  return { kind: "owner", owner };
+}
+
+function notOffered(what: Extract<Reject, { reason: "not-offered" }>["what"], name: string): Lead {
+  return { kind: "refused", reject: { reason: "not-offered", what, name } };
+}
+
+function wrongParams(detail: string): Lead {
+  return { kind: "refused", reject: { reason: "invalid-params", detail } };
+}

@@ -1,0 +1,217 @@
+/**
+ * Requests of a route that leads to several backends. What each method comes to stands in docs/internals/mcp-methods.md: the
+ * gateway answers it, one backend gets it, or all do.
+ */
+import type { Ledger } from "../admission/ledger.ts";
+import { assertNever } from "../core/assert-never.ts";
+import { type ListKind, listKindOf } from "../core/federation/kinds.ts";
+import { listAnswer } from "../core/federation/page.ts";
+import type { RequestHead } from "../core/http.ts";
+import { textAt } from "../core/json/text-at.ts";
+import { isLogLevel } from "../core/mcp/log-levels.ts";
+import { stateChangeOf } from "../core/mcp/session-state.ts";
+import { treatmentOf } from "../core/mcp/treatments.ts";
+import type { Reject } from "../core/reject.ts";
+import { type FederatedRoute, memberMessageTimeout, type RequestPolicy } from "../core/routes.ts";
+import type { Message } from "../core/rpc/message.ts";
+import type { Asker } from "../federation/asker.ts";
+import type { Catalogue } from "../federation/catalogue.ts";
+import { type FanOut, TELL_TIMEOUT_MS } from "../federation/fan-out.ts";
+import type { RouteCatalogue } from "../federation/route-view.ts";
+import { sessionTag } from "../sessions/id.ts";
+import { heldBy, type SessionStore } from "../sessions/store.ts";
+import type { MessageOf, RequestsOn } from "./accepted.ts";
+import {
+  ACCEPTED,
+  answered,
+  type DeferredStep,
+  type EndedDependencies,
+  type NextStep,
+  replied,
+  SESSION_ENDED,
+  type Step,
+} from "./answers.ts";
+import { askerOf, asksByPrincipal } from "./asker.ts";
+import { type BeginFederatedDependencies, createBeginFederated, responseText } from "./begin-federated.ts";
+import { type ClaimDependencies, type ClaimSession, createClaim } from "./claim.ts";
+import { notClaimed, owning } from "./owning.ts";
+import { rememberState } from "./remember.ts";
+import { type AcceptedHead, acceptRequest, type GatewayRequest, refuse } from "./request.ts";
+import type { RequestScope } from "./scope.ts";
+import { ToMember, type ToMemberDependencies } from "./to-member.ts";
+
+export interface FederatedDependencies
+  extends BeginFederatedDependencies,
+    ClaimDependencies,
+    EndedDependencies,
+    ToMemberDependencies {
+  readonly store: SessionStore;
+  readonly ledger: Ledger;
+  readonly catalogue: Catalogue;
+  readonly fanOut: FanOut;
+}
+
+type Request = GatewayRequest<FederatedRoute>;
+
+/** A message other than a response, and the bytes that it is. */
+interface Called {
+  readonly called: Exclude<Message, { kind: "response" }>;
+  readonly bytes: Uint8Array;
+}
+
+export class FederatedRequests implements RequestsOn<FederatedRoute> {
+  readonly #dependencies: FederatedDependencies;
+  readonly #claim: ClaimSession;
+  readonly #toMember: ToMember;
+  readonly initialize: RequestsOn<FederatedRoute>["initialize"];
+
+  constructor(dependencies: FederatedDependencies) {
+    this.#dependencies = dependencies;
+    this.#claim = createClaim(dependencies);
+    this.#toMember = new ToMember(dependencies, this.#claim);
+    this.initialize = createBeginFederated(dependencies);
+  }
+
+  accept(head: RequestHead, accepted: AcceptedHead<FederatedRoute>, policy: RequestPolicy, scope: RequestScope) {
+    return acceptRequest(head, accepted, policy, scope, undefined);
+  }
+
+  message(request: Request, { body, labels }: MessageOf<"legacy">, bytes: Uint8Array): NextStep {
+    if (request.session.kind === "none") return refused(request, { reason: "session-required", id: request.id });
+    if (body.kind === "batch")
+      return this.#knowing(request, (lists) => this.#toMember.batch(request, body, lists, labels, bytes));
+    const called = body.message;
+    if (called.kind === "response") return this.#toMember.response(request, bytes);
+    const treatment = treatmentOf(called.method);
+    switch (treatment) {
+      case "ours":
+        return this.#ours(request, { called, bytes });
+      case "all":
+        return this.#all(request, { called, bytes });
+      case "one":
+        return this.#knowing(request, (lists) => this.#toMember.call(request, called, lists, labels, bytes));
+      case "drop":
+        return owning(this.#claim, request, () => replied(ACCEPTED));
+      case "unknown":
+        return this.#toMember.unknown(request, called, labels, bytes);
+      default:
+        return assertNever(treatment);
+    }
+  }
+
+  /** A client of both eras begins a session then. */
+  modern(request: Request, { body }: MessageOf<"modern">): Step {
+    const meta = body.kind === "single" && body.message.kind !== "response" ? body.message.params?.meta : undefined;
+    const requested = meta?.protocolVersion ?? undefined;
+    return refused(request, { reason: "version-unsupported", requested, id: request.id });
+  }
+
+  listen(request: Request): NextStep {
+    if (request.session.kind === "none") return refused(request, { reason: "session-required" });
+    return this.#toMember.listen(request) ?? refused(request, { reason: "no-stream" });
+  }
+
+  async end(request: Request): Promise<Step> {
+    const { store, ledger, abandon } = this.#dependencies;
+    const { route, principal, headers, observe } = request;
+    const own = await this.#claim(request, undefined, "never", 0);
+    if (own.kind === "unknown" || own.kind === "unavailable") return notClaimed(request, own.kind);
+    const removed = await store.remove(own.key);
+    if (removed.kind !== "removed") return notClaimed(request, removed.kind);
+    await ledger.release({ key: own.key, principal: principal.digest });
+    observe({ kind: "session-ended", route, tag: sessionTag(own.key) });
+    // Not waited for: the client's session has ended, whatever a backend says.
+    for (const [backend, binding] of Object.entries(removed.session.bindings))
+      if (heldBy(binding)) void abandon(backend, binding, headers);
+    return replied(SESSION_ENDED);
+  }
+
+  /** What the gateway answers itself, from what it knows of the backends. */
+  #ours(request: Request, { called, bytes }: Called): NextStep {
+    // Nobody waits for the answer to a notification.
+    if (called.kind === "notification") return owning(this.#claim, request, () => replied(ACCEPTED));
+    const kind = listKindOf(called.method);
+    if (kind)
+      return this.#knowing(request, (lists) =>
+        owning(this.#claim, request, () => this.#list(request, kind, lists, bytes)),
+      );
+    return owning(this.#claim, request, () =>
+      called.method === "ping"
+        ? replied(answered(responseText(request.id, "{}")))
+        : refused(request, { reason: "method-not-offered", id: request.id }),
+    );
+  }
+
+  #list(request: Request, kind: ListKind, lists: RouteCatalogue, bytes: Uint8Array): Step {
+    const { route, id, policy } = request;
+    const cursor = textAt(bytes, ["params", "cursor"], policy.limits.depth);
+    const after = cursor.kind === "text" ? cursor.text.value : undefined;
+    const body = cursor.kind === "wrong" ? "bad-cursor" : listAnswer(id, lists[kind], after, route.lists.page);
+    if (body === "bad-cursor") return refused(request, { reason: "invalid-params", detail: UNKNOWN_CURSOR, id });
+    return replied(answered(body));
+  }
+
+  /** What every backend gets that holds a session of the client's. Others learn what they must know when theirs is opened. */
+  #all(request: Request, message: Called): NextStep {
+    const { called } = message;
+    if (called.kind === "request") return this.#setLevel(request, message);
+    return owning(this.#claim, request, ({ key }) => {
+      // Each backend was told when its session was opened.
+      if (called.method !== "notifications/initialized") void this.#tell(request, key, message);
+      return replied(ACCEPTED);
+    });
+  }
+
+  async #setLevel(request: Request, message: Called): Promise<Step | DeferredStep> {
+    const { route, id, policy } = request;
+    const { called, bytes } = message;
+    const level = textAt(bytes, ["params", "level"], policy.limits.depth);
+    const claimed = await this.#claim(request, undefined, "when-due", bytes.length);
+    if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
+    if (level.kind !== "text" || !isLogLevel(level.text.value))
+      return refused(request, { reason: "invalid-params", detail: UNKNOWN_LEVEL, id });
+    const change = stateChangeOf(called);
+    const sent = { body: bytes, stateChanges: change && [change] };
+    const { key } = claimed;
+    const told = Promise.all([
+      this.#tell(request, key, message),
+      ...route.members.map((member) =>
+        rememberState(this.#dependencies, { route: member.route, observe: request.observe }, key, sent),
+      ),
+    ]);
+    const step = told.then(() => replied(answered(responseText(id, "{}"))));
+    return { kind: "deferred", messageTimeout: memberMessageTimeout(TELL_TIMEOUT_MS), step };
+  }
+
+  #tell({ route, query, headers }: Request, key: Parameters<FanOut["tell"]>[0]["key"], { called, bytes }: Called) {
+    return this.#dependencies.fanOut.tell({ route, key, query, headers, method: called.method, body: bytes });
+  }
+
+  /** Goes on with what the backends offer, once they have said so, or the time for that is over. */
+  #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep): NextStep {
+    if (!asksByPrincipal(request.route)) return this.#asking(request, undefined, go);
+    return this.#claim(request, undefined, "never", 0).then((claimed) => {
+      if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
+      return this.#asking(request, askerOf(request, claimed.key, this.#toMember.sessions), go);
+    });
+  }
+
+  #asking(request: Request, asker: Asker | undefined, go: (lists: RouteCatalogue) => NextStep): NextStep {
+    const { catalogue } = this.#dependencies;
+    const { route } = request;
+    const ready = catalogue.ready(route, asker);
+    if (!ready) return go(catalogue.view(route, asker));
+    const step = ready
+      .then(() => go(catalogue.view(route, asker)))
+      .then((next) => (next.kind === "step" ? next : next.step));
+    const longest = Math.max(...route.members.map((member) => member.route.backend.timeouts.initialize));
+    return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };
+  }
+}
+
+const UNKNOWN_CURSOR = "params.cursor is none of this server's";
+const UNKNOWN_LEVEL = "params.level must be one of debug, info, notice, warning, error, critical, alert, emergency";
+
+function refused(request: Request, reject: Reject): Step {
+  return replied(refuse(reject, request));
+}

@@ -1,0 +1,126 @@
+/**
+ * The answer of one backend of several. A failure of the backend is that of one request, in band: some clients end their session at
+ * a status that is no success, or give all servers of a URL up (docs/internals/sessions-in-the-wild.md).
+ */
+
+import { errorInBand, isErrorTo } from "../core/federation/in-band.ts";
+import {
+  type BodyRewriter,
+  type Decision,
+  isSuccess,
+  namesEventStream,
+  type Reply,
+  type ResponseHead,
+  type StreamedAnswer,
+  type Verdict,
+} from "../core/http.ts";
+import { answer } from "../core/reject.ts";
+import { ACCEPTED, type AnswerStage } from "./answers.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
+
+/** Makes what rewrites the events of an answer; undefined where they pass as they are. */
+export type MakeRelay = (() => BodyRewriter) | undefined;
+
+export class MemberAnswer implements AnswerStage {
+  readonly #request: GatewayRequest;
+  readonly #inner: AnswerStage;
+  readonly #relay: MakeRelay;
+
+  /** @param inner deals with the answer as on a route to one backend */
+  constructor(request: GatewayRequest, inner: AnswerStage, relay: MakeRelay) {
+    this.#request = request;
+    this.#inner = inner;
+    this.#relay = relay;
+  }
+
+  head(head: ResponseHead): Decision {
+    const decision = this.#inner.head(head);
+    if (decision instanceof Promise)
+      return decision.then((settled) =>
+        settled.kind === "deferred" ? this.#later(settled, head) : this.#own(settled, head),
+      );
+    return decision.kind === "deferred" ? this.#later(decision, head) : this.#own(decision, head);
+  }
+
+  #later(deferred: Extract<Decision, { kind: "deferred" }>, head: ResponseHead): Decision {
+    return { ...deferred, verdict: deferred.verdict.then((verdict) => this.#own(verdict, head)) };
+  }
+
+  #own(verdict: Verdict, head: ResponseHead): Verdict {
+    switch (verdict.kind) {
+      case "reply":
+        return isSuccess(verdict.status) ? verdict : this.#replied(verdict);
+      case "stream":
+        return isSuccess(verdict.status) ? this.#streamed(verdict) : this.#failed(verdict.status);
+      case "continue":
+      case "mutate":
+        return isSuccess(head.headers.get(":status")) ? this.#passed(verdict, head) : this.#unsuccessful(verdict, head);
+      default:
+        return verdict;
+    }
+  }
+
+  /** The gateway's own answer, or a short one to a request that was sent again. */
+  #replied(reply: Reply): Verdict {
+    const { id } = this.#request;
+    const text = typeof reply.body === "string" ? reply.body : Buffer.from(reply.body).toString();
+    return id !== undefined && isErrorTo(id, text) ? { ...reply, status: 200 } : this.#failed(reply.status);
+  }
+
+  #streamed(answered: StreamedAnswer): Verdict {
+    const type = answered.set.find(([name]) => name === "content-type")?.[1];
+    const relay = namesEventStream(type) ? this.#relay?.() : undefined;
+    return relay ? { ...answered, body: through(relay, answered.body) } : answered;
+  }
+
+  #passed(verdict: Extract<Verdict, { kind: "continue" | "mutate" }>, { headers, endOfStream }: ResponseHead): Verdict {
+    if (endOfStream || !this.#relay || !namesEventStream(headers.get("content-type"))) return verdict;
+    const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
+    return { kind: "rewrite", set, remove, rewriter: this.#relay() };
+  }
+
+  /** The backend's words are known only after its head: those that are an error to this request go on. */
+  #unsuccessful(
+    verdict: Extract<Verdict, { kind: "continue" | "mutate" }>,
+    { headers, endOfStream }: ResponseHead,
+  ): Verdict {
+    const { id, route } = this.#request;
+    const status = Number(headers.get(":status"));
+    const isReadable =
+      headers.get("content-encoding") === undefined && /\bjson\b/i.test(headers.get("content-type") ?? "");
+    if (id === undefined || endOfStream || !isReadable) return this.#failed(status);
+    const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
+    const { body } = answer({
+      reason: "backend-failed",
+      backend: route.backend.name,
+      why: `status ${status}`,
+      status,
+      id,
+    });
+    return {
+      kind: "rewrite",
+      set: [...set, [":status", "200"], ["content-type", "application/json"]],
+      remove: [...remove, "retry-after", "www-authenticate"],
+      rewriter: errorInBand(id, String(body)),
+    };
+  }
+
+  #failed(status: number): Verdict {
+    const { id, route } = this.#request;
+    // Nobody waits for the answer to a notification, or to a response.
+    if (id === undefined) return ACCEPTED;
+    return refuse(
+      { reason: "backend-failed", backend: route.backend.name, why: `status ${status}`, status, id },
+      this.#request,
+    );
+  }
+}
+
+async function* through(relay: BodyRewriter, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of body) {
+    const written = relay.write(chunk);
+    if (written.length > 0) yield written;
+  }
+  const rest = relay.end();
+  if (rest.length > 0) yield rest;
+}

@@ -1,0 +1,125 @@
+/** The session of a client at one of several backends: there, resumed, or opened now that the client needs it. */
+import { withCookies } from "../backends/cookies.ts";
+import { credentialHeaders } from "../backends/credentials.ts";
+import type { OpenFirstSession } from "../backends/first-session.ts";
+import { describeFailure, type Opened } from "../backends/opened.ts";
+import { assertNever } from "../core/assert-never.ts";
+import { COOKIE } from "../core/headers.ts";
+import type { Reject } from "../core/reject.ts";
+import { type MemberRoute, resumptionMessageTimeout } from "../core/routes.ts";
+import type { Resume, Resumed } from "../recovery/resume.ts";
+import type { SessionKey } from "../sessions/id.ts";
+import { type Binding, isParked } from "../sessions/store.ts";
+import { ACCEPTED, type DeferredStep, replied, type Step, withCookie } from "./answers.ts";
+import type { OwnSession, UnboundSession } from "./claim.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
+import { abortSignalOf } from "./scope.ts";
+
+export interface MemberSessionDependencies {
+  readonly openFirst: OpenFirstSession;
+  /** Begins another backend session for one that was parked. */
+  readonly resume: Resume;
+}
+
+/** Sends a request into the session. */
+type Send = (session: OwnSession) => Step;
+
+export interface MemberSessions {
+  /** Sends a request into the session that it has claimed. */
+  send(request: GatewayRequest<MemberRoute>, claimed: OwnSession | UnboundSession, send: Send): Step | DeferredStep;
+  /** The session of a client whose request has claimed it, for calls of our own. */
+  find(request: GatewayRequest<MemberRoute>, key: SessionKey, signal: AbortSignal): Promise<AtMember>;
+}
+
+/** The session at the backend, or why there is none. */
+type AtMember =
+  | { readonly kind: "open"; readonly binding: Binding; readonly cookie: string | undefined }
+  | { readonly kind: "none"; readonly why: string }
+  | { readonly kind: "store-away" };
+
+export function createMemberSessions({ openFirst, resume }: MemberSessionDependencies): MemberSessions {
+  async function resumed(
+    { route, headers }: GatewayRequest<MemberRoute>,
+    { key, binding }: Pick<OwnSession, "key" | "binding">,
+    signal: AbortSignal,
+  ): Promise<AtMember> {
+    return resumedAt(await resume({ route, headers, key, binding }, signal));
+  }
+
+  async function find(request: GatewayRequest<MemberRoute>, key: SessionKey, signal: AbortSignal): Promise<AtMember> {
+    const { route, query, headers } = request;
+    const credentials = credentialHeaders(headers, route.backend.origin);
+    const outcome = await openFirst({ backend: route.backend, query, key, credentials }, signal);
+    if (outcome.kind === "joined" && isParked(outcome.binding))
+      return resumed(request, { key, binding: outcome.binding }, signal);
+    return openedAt(outcome, credentials);
+  }
+
+  return {
+    find,
+    send(request, claimed, send) {
+      if (claimed.kind === "live") return send(claimed);
+      const signal = abortSignalOf(request.scope);
+      const { timeouts } = request.route.backend;
+      const { id, key } = claimed;
+      const finding = claimed.kind === "unbound" ? find(request, key, signal) : resumed(request, claimed, signal);
+      const step = finding.then((at): Step => {
+        if (at.kind !== "open") return replied(notOpen(request, at));
+        return withCookie(send({ kind: "live", id, key, binding: at.binding, listening: undefined }), at.cookie);
+      });
+      return { kind: "deferred", messageTimeout: resumptionMessageTimeout(timeouts), step };
+    },
+  };
+}
+
+function notOpen(request: GatewayRequest<MemberRoute>, at: Exclude<AtMember, { kind: "open" }>) {
+  const { id, route } = request;
+  // Nobody waits for the answer to a notification, or to a response.
+  if (id === undefined) return ACCEPTED;
+  const reject: Reject =
+    at.kind === "store-away"
+      ? { reason: "store-unavailable", id, inBand: true }
+      : { reason: "backend-failed", backend: route.backend.name, why: at.why, id };
+  return refuse(reject, request);
+}
+
+function resumedAt(resumed: Resumed): AtMember {
+  switch (resumed.kind) {
+    case "resumed":
+      return { kind: "open", binding: resumed.binding, cookie: resumed.cookie };
+    case "none":
+      return { kind: "none", why: "it refuses to begin another session" };
+    case "backend-away":
+      return { kind: "none", why: "it is unavailable" };
+    case "store-away":
+      return { kind: "store-away" };
+    default:
+      return assertNever(resumed);
+  }
+}
+
+function openedAt(opened: Opened, credentials: Parameters<typeof withCookies>[0]): AtMember {
+  switch (opened.kind) {
+    case "opened": {
+      const sent = withCookies(credentials, opened.setCookies);
+      const cookie = sent === credentials ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
+      return { kind: "open", binding: opened.binding, cookie };
+    }
+    case "joined":
+      return { kind: "open", binding: opened.binding, cookie: undefined };
+    case "braked":
+      return { kind: "none", why: "it begins no session for a moment" };
+    case "login":
+      return { kind: "none", why: "it asks for a login" };
+    case "refused":
+      return { kind: "none", why: describeFailure(opened.why) };
+    case "unavailable":
+      return opened.what === "store" ? { kind: "store-away" } : { kind: "none", why: describeFailure(opened.why) };
+    case "aborted":
+      return { kind: "none", why: "it begins no session within timeouts.initialize" };
+    case "broken":
+      return { kind: "none", why: "it cannot be reached" };
+    default:
+      return assertNever(opened);
+  }
+}

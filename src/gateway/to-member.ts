@@ -1,0 +1,193 @@
+/** Sends messages of a route that leads to several backends to the one backend that each is for. */
+import type { Labels } from "../core/classify-message.ts";
+import { ownersOf } from "../core/federation/batch.ts";
+import { type Lead, leadOfCall, leadOfResponse, type Owner, type RouteLists } from "../core/federation/owner.ts";
+import { createRelay } from "../core/federation/relay.ts";
+import { headerValue } from "../core/header-value.ts";
+import { rewrite } from "../core/json/rewrite.ts";
+import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
+import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
+import type { Body, Message } from "../core/rpc/message.ts";
+import { readBody } from "../core/rpc/read.ts";
+import type { FanOut } from "../federation/fan-out.ts";
+import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
+import type { ClaimSession, OwnSession } from "./claim.ts";
+import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
+import { MemberAnswer } from "./member-answer.ts";
+import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
+import { notClaimed, owning } from "./owning.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
+
+export interface ToMemberDependencies extends InSessionDependencies, MemberSessionDependencies {
+  readonly fanOut: FanOut;
+}
+
+type Request = GatewayRequest<FederatedRoute>;
+type AtMember = GatewayRequest<MemberRoute>;
+type Called = Exclude<Message, { kind: "response" }>;
+
+/** What is sent, and in which session it must be already: an answer to a server is for the session that asked. */
+interface Sent {
+  readonly bytes: Uint8Array;
+  readonly labels: Labels;
+  readonly stateChanges: readonly StateChangeAt[] | undefined;
+  readonly opens: boolean;
+}
+
+const NO_LABELS: Labels = { method: undefined, name: undefined };
+
+export class ToMember {
+  readonly #dependencies: ToMemberDependencies;
+  readonly #claim: ClaimSession;
+  readonly #send: SendInSession;
+  readonly sessions: MemberSessions;
+
+  constructor(dependencies: ToMemberDependencies, claim: ClaimSession) {
+    this.#dependencies = dependencies;
+    this.#claim = claim;
+    this.#send = createSendInSession(dependencies);
+    this.sessions = createMemberSessions(dependencies);
+  }
+
+  /** A request or notification that one backend gets. */
+  call(request: Request, called: Called, lists: RouteLists, labels: Labels, bytes: Uint8Array): NextStep {
+    const { route, policy } = request;
+    const lead = leadOfCall(called, bytes, route, lists, policy.limits.depth);
+    return this.#toOwner(request, lead, labels, bytes, stateChangesOf([called]));
+  }
+
+  /** The client's answer to a request of a server. */
+  response(request: Request, bytes: Uint8Array): NextStep {
+    const lead = leadOfResponse(bytes, request.route, request.policy.limits.depth);
+    if (lead.kind === "refused") return this.#accept(request);
+    return this.#to(request, lead.owner, { bytes, labels: NO_LABELS, stateChanges: undefined, opens: false });
+  }
+
+  /** A batch goes to one backend as it is, or to all. */
+  batch(
+    request: Request,
+    body: Extract<Body, { kind: "batch" }>,
+    lists: RouteLists,
+    labels: Labels,
+    bytes: Uint8Array,
+  ): NextStep {
+    const { route, policy } = request;
+    const owners = ownersOf(body.messages, bytes, route, lists, policy.limits.depth);
+    switch (owners.kind) {
+      case "refused":
+        return owning(this.#claim, request, () => replied(refuse(owners.reject, request)));
+      case "all":
+        return owning(this.#claim, request, ({ key }) => {
+          const { query, headers } = request;
+          void this.#dependencies.fanOut.tell({ route, key, query, headers, method: "batch", body: bytes });
+          return replied(ACCEPTED);
+        });
+      case "owner":
+        return this.#toOwner(request, owners, labels, bytes, stateChangesOf(body.messages));
+      default:
+        return owners satisfies never;
+    }
+  }
+
+  /** A method that nobody here knows: a backend that is alone is asked. */
+  unknown(request: Request, called: Called, labels: Labels, bytes: Uint8Array): NextStep {
+    if (request.route.members.length === 1)
+      return this.#to(request, ONLY, { bytes, labels, stateChanges: undefined, opens: true });
+    if (called.kind === "notification") return this.#accept(request);
+    return owning(this.#claim, request, () =>
+      replied(refuse({ reason: "method-not-offered", id: request.id }, request)),
+    );
+  }
+
+  /** A GET: the stream of a backend that is alone. undefined: there is none. */
+  listen(request: Request): NextStep | undefined {
+    const [only, ...others] = request.route.members;
+    if (!only || others.length > 0) return undefined;
+    return this.#listenAt({ ...request, route: only.route });
+  }
+
+  async #listenAt(request: AtMember): Promise<Step | DeferredStep> {
+    const claimed = await this.#claim(request, request.route.backend.name, "always", 0);
+    if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
+    return this.sessions.send(request, claimed, (session) => {
+      const { verdict, answer } = this.#send(request, session, undefined);
+      return { kind: "step", verdict, answer: new MemberAnswer(request, answer, undefined) };
+    });
+  }
+
+  #toOwner(
+    request: Request,
+    lead: Lead,
+    labels: Labels,
+    bytes: Uint8Array,
+    stateChanges: readonly StateChangeAt[] | undefined,
+  ): NextStep {
+    if (lead.kind === "refused") return this.#refuse(request, lead);
+    const { owner } = lead;
+    const named = owner.own === undefined ? undefined : headerValue(owner.own, request.policy.limits.name);
+    const all = named === undefined ? labels : { ...labels, tool: named };
+    return this.#to(request, owner, { bytes, labels: all, stateChanges, opens: true });
+  }
+
+  #refuse(request: Request, { reject }: Extract<Lead, { kind: "refused" }>): NextStep {
+    // Nobody waits for the answer to a notification.
+    if (request.id === undefined) return this.#accept(request);
+    return owning(this.#claim, request, () => replied(refuse({ ...reject, id: request.id }, request)));
+  }
+
+  #accept(request: Request): NextStep {
+    return owning(this.#claim, request, () => replied(ACCEPTED));
+  }
+
+  async #to(request: Request, owner: Owner, sent: Sent): Promise<Step | DeferredStep> {
+    const member = memberAt(request.route, owner);
+    const at: AtMember = { ...request, route: member.route };
+    const claimed = await this.#claim(at, member.route.backend.name, "when-due", sent.bytes.length);
+    if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(at, claimed.kind);
+    // The session that has asked is gone, and with it the one who waits for the answer.
+    if (!sent.opens && claimed.kind !== "live") return replied(ACCEPTED);
+    const message = messageFor(owner, sent, request.policy.limits);
+    return this.sessions.send(at, claimed, (session) => this.#into(at, session, owner, message));
+  }
+
+  #into(request: AtMember, session: OwnSession, owner: Owner, message: Rewritten): Step {
+    const { verdict, answer } = this.#send(request, session, message);
+    const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
+    const relay = owner.relays ? () => createRelay(owner.member, request.policy.limits.depth) : undefined;
+    return {
+      kind: "step",
+      verdict: isChanged ? { ...verdict, body: message.body } : verdict,
+      answer: new MemberAnswer(request, answer, relay),
+    };
+  }
+}
+
+/** What of a message its backend gets. */
+interface Rewritten {
+  readonly body: Uint8Array;
+  readonly labels: Labels;
+  readonly stateChanges: readonly StateChangeAt[] | undefined;
+}
+
+function messageFor(owner: Owner, sent: Sent, limits: GatewayRequest["policy"]["limits"]): Rewritten {
+  const { bytes, labels, stateChanges } = sent;
+  if (owner.edits.length === 0) return { body: bytes, labels, stateChanges };
+  const body = rewrite(bytes, owner.edits);
+  // The params of what changes a session's state may have moved.
+  return { body, labels, stateChanges: stateChanges && stateChangesIn(readBody(body, limits)) };
+}
+
+/** Names are changed in calls alone, so only a batch has both. */
+function stateChangesIn(body: ReturnType<typeof readBody>): readonly StateChangeAt[] | undefined {
+  return body.kind === "batch" ? stateChangesOf(body.messages) : undefined;
+}
+
+/** A backend that is alone gets what nobody here knows. */
+const ONLY: Owner = { member: 0, own: undefined, edits: [], relays: false };
+
+function memberAt({ members }: FederatedRoute, { member }: Owner): Member {
+  const found = members[member];
+  // Owners are made of the same route's members.
+  if (!found) throw new Error(`the route has no member ${member}`);
+  return found;
+}
