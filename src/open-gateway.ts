@@ -15,7 +15,9 @@ import type { Config } from "./config/load.ts";
 import { formatAddress } from "./core/address.ts";
 import { lookEvery } from "./core/parking.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
+import type { CatalogueEvent } from "./federation/events.ts";
 import { createFanOut } from "./federation/fan-out.ts";
+import { createListeners, type Listeners } from "./federation/listeners.ts";
 import type { Gateway } from "./gateway/exchange.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type AtCap, capObserver } from "./observe/cap.ts";
@@ -30,6 +32,7 @@ import { createRecoveredAnswers } from "./recovery/recovered-answer.ts";
 import { createReplayableRequests } from "./recovery/replayable.ts";
 import { createResume } from "./recovery/resume.ts";
 import type { ConfigInForce } from "./reload.ts";
+import type { SessionKey } from "./sessions/id.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -46,7 +49,13 @@ export interface GatewayParts {
   readonly started: AsyncDisposableStack;
 }
 
-export function openGateway(parts: GatewayParts): Gateway {
+export interface OpenedGateway {
+  readonly gateway: Gateway;
+  /** Streams of the gateway's own. */
+  readonly listeners: Listeners;
+}
+
+export function openGateway(parts: GatewayParts): OpenedGateway {
   const { config, inForce, shared, metrics, log, started } = parts;
   const { store, locks } = shared;
   const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
@@ -58,9 +67,12 @@ export function openGateway(parts: GatewayParts): Gateway {
   const turns = createTurns();
   const recovery = createRecovery({ rpc, opener, turns, ender, observe: recoveryObserver(metrics, log) });
   const observeMember = memberObserver(metrics, log);
-  const catalogue = openCatalogue(parts, egress);
+  const listeners = openListeners(parts, inUse);
+  const catalogue = openCatalogue(parts, egress, (event) => {
+    if (event.kind === "changed") listeners.changed(event.backend, event.list);
+  });
   const observer = requestObserver(metrics, log, atCap);
-  return createGateway({
+  const gateway = createGateway({
     policy: () => inForce.policy,
     store,
     ledger,
@@ -83,6 +95,7 @@ export function openGateway(parts: GatewayParts): Gateway {
     // Metrics and log lines relate no events to each other, so all requests share one observer.
     observe: { request: () => observer },
   });
+  return { gateway, listeners };
 }
 
 /** What keeps sessions, slots and backend sessions in step beside requests. */
@@ -115,13 +128,26 @@ function startUpkeep(
   return { ender, ledger, inUse };
 }
 
-function openCatalogue({ inForce, started }: GatewayParts, egress: Egress): Catalogue {
-  const catalogue = createCatalogue({
-    egress,
-    policy: () => inForce.policy,
-    version: VERSION,
-    observe: () => undefined,
-  });
+function openCatalogue(
+  { inForce, started }: GatewayParts,
+  egress: Egress,
+  observe: (event: CatalogueEvent) => void,
+): Catalogue {
+  const catalogue = createCatalogue({ egress, policy: () => inForce.policy, version: VERSION, observe });
   started.defer(() => catalogue.close());
   return catalogue;
+}
+
+function openListeners({ inForce, started }: GatewayParts, inUse: InUse): Listeners {
+  const listeners = createListeners({
+    routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
+    use({ key, owner }) {
+      // Safe: a processor has written the key of a session.
+      const use = { key: key as SessionKey, principal: owner, backend: undefined };
+      inUse.begin(use);
+      return () => inUse.end(use);
+    },
+  });
+  started.defer(() => listeners.close());
+  return listeners;
 }

@@ -2,9 +2,10 @@
 import type { Config, Overrides } from "./config/load.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
-import { workerAddress } from "./config/workers.ts";
+import { workerAddress, workerPort } from "./config/workers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
+import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { openGateway } from "./open-gateway.ts";
@@ -84,7 +85,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   try {
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const gateway = openGateway({ config, inForce, shared, metrics, log, started });
+    const { gateway, listeners } = openGateway({ config, inForce, shared, metrics, log, started });
     const server = createExtProcServer({ gateway, bodyLimit: config.limits.body, reportFault: requestFault(log) });
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
@@ -92,7 +93,14 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     });
     if (http)
       started.adopt(await serveHealth(http, { ...metrics, readiness, fault: healthFault(log) }), (it) => it.close());
+    const { streams } = config.processor;
+    if (streams) {
+      const address = workerPort(streams.listen, worker ?? 0);
+      started.adopt(await serveStreams(address, { open: listeners.open, fault: streamFault(log) }), (it) => it.close());
+    }
     await server.listen(listen);
+    // Their clients come back, to a router that is not stopping.
+    started.defer(() => listeners.close());
     started.defer(async () => {
       // A failed start has served no requests.
       clean = await server.drain(stage === "starting" ? 0 : config.processor.drain);
@@ -136,6 +144,10 @@ function requestFault(log: Logger): (error: unknown) => void {
       { err: error },
       "a request failed inside the router and was answered with 500, or its answer was cut off",
     );
+}
+
+function streamFault(log: Logger): (error: unknown) => void {
+  return (error) => log.error(errorLine(error), "a stream of the gateway's own was not opened");
 }
 
 function healthFault(log: Logger): (error: unknown) => void {

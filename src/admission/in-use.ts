@@ -12,7 +12,8 @@ export interface Use {
   readonly key: SessionKey;
   /** The owner of the session, as `Session.owner`. */
   readonly principal: string;
-  readonly backend: string;
+  /** undefined: it goes to none. */
+  readonly backend: string | undefined;
 }
 
 export interface InUse {

@@ -8,7 +8,7 @@ import { endpointFaults } from "./endpoints.ts";
 import { isFederated } from "./federated.ts";
 import { longestStorePatience } from "./patience.ts";
 import type { RawConfig } from "./schema.ts";
-import { workerAddresses } from "./workers.ts";
+import { workerAddresses, workerPorts } from "./workers.ts";
 
 export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]): string[] {
   return [
@@ -150,6 +150,7 @@ function listenerClashes(raw: RawConfig): string[] {
       worker === 0 ? "processor.listen" : `worker ${worker} of processor.workers`,
       address,
     ]),
+    ...workerStreams(raw.processor),
     ["processor.http", raw.processor.http],
     ["envoy.admin", raw.envoy.admin],
   ];
@@ -165,6 +166,14 @@ function listenerClashes(raw: RawConfig): string[] {
     else taken.push({ ...address, setting });
   }
   return errors;
+}
+
+function workerStreams({ streams, workers }: RawConfig["processor"]): [string, TcpAddress][] {
+  if (!streams) return [];
+  return workerPorts(streams.listen, workers).map((address, worker) => [
+    worker === 0 ? "processor.streams.listen" : `the streams of worker ${worker} of processor.workers`,
+    address,
+  ]);
 }
 
 function clash(a: TcpAddress, b: TcpAddress): boolean {

@@ -41,9 +41,11 @@ interface Parts {
   readonly written: Written;
   readonly backends: readonly BackendConfig[];
   readonly lists: RawConfig["lists"];
+  /** Whether the gateway has streams of its own. */
+  readonly streams: boolean;
 }
 
-export function federatedRoute({ where, path, written, backends, lists }: Parts): {
+export function federatedRoute({ where, path, written, backends, lists, streams }: Parts): {
   readonly route: FederatedRoute;
   readonly errors: readonly string[];
 } {
@@ -63,8 +65,14 @@ export function federatedRoute({ where, path, written, backends, lists }: Parts)
     instructions,
     serverInfo: { name: named?.name ?? serverName(path), title: named?.title, version: named?.version ?? VERSION },
     lists,
+    stream: streamOf(backends, streams),
   };
   return { route, errors };
+}
+
+function streamOf(backends: readonly BackendConfig[], streams: boolean): FederatedRoute["stream"] {
+  if (backends.length === 1) return "backend";
+  return streams ? "own" : "none";
 }
 
 function memberOf(path: string, backend: BackendConfig): Member {

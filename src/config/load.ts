@@ -8,14 +8,18 @@ import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
 import { routesTo } from "./routes.ts";
 import { parseShape, type RawConfig } from "./schema.ts";
-import { workerAddresses } from "./workers.ts";
+import { workerAddresses, workerPorts } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
 
 /** A whole, checked configuration. Times in ms, sizes in bytes. */
 export interface Config {
   readonly gateway: RawConfig["gateway"];
   readonly egress: { readonly listen: TcpAddress; readonly address: TcpAddress };
-  readonly processor: Omit<RawConfig["processor"], "endpoints"> & { readonly endpoints: readonly Address[] };
+  readonly processor: Omit<RawConfig["processor"], "endpoints" | "streams"> & {
+    readonly endpoints: readonly Address[];
+    /** undefined: there are no streams of the gateway's own. */
+    readonly streams: { readonly listen: TcpAddress; readonly endpoints: readonly TcpAddress[] } | undefined;
+  };
   readonly envoy: RawConfig["envoy"];
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
@@ -69,6 +73,10 @@ function assemble(raw: RawConfig): Loaded {
     processor: {
       ...processor,
       endpoints: processor.endpoints ?? workerAddresses(processor.listen, processor.workers),
+      streams: processor.streams && {
+        listen: processor.streams.listen,
+        endpoints: processor.streams.endpoints ?? workerPorts(processor.streams.listen, processor.workers),
+      },
     },
     envoy,
     store,

@@ -12,7 +12,11 @@ interface Routes {
   readonly errors: readonly string[];
 }
 
-export function routesTo(backends: readonly BackendConfig[], raw: Pick<RawConfig, "routes" | "lists">): Routes {
+export function routesTo(
+  backends: readonly BackendConfig[],
+  raw: Pick<RawConfig, "routes" | "lists" | "processor">,
+): Routes {
+  const streams = raw.processor.streams !== undefined;
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const listed = [...byName.keys()].join(", ");
   const routes: Route[] = [];
@@ -34,7 +38,7 @@ export function routesTo(backends: readonly BackendConfig[], raw: Pick<RawConfig
         `${where}.path: got "${route.path}", which routes[${first}] already has; a trailing slash makes no difference`,
       );
     if (isFederated(route)) {
-      const made = federatedRoute({ where, path, written: route, backends: found, lists: raw.lists });
+      const made = federatedRoute({ where, path, written: route, backends: found, lists: raw.lists, streams });
       errors.push(...made.errors);
       routes.push(made.route);
       return;

@@ -1,5 +1,5 @@
 /** Addresses of a router's worker processes. Each has its own, so that Envoy distributes requests over them. */
-import type { Address } from "../core/address.ts";
+import type { Address, TcpAddress } from "../core/address.ts";
 
 export const MAX_WORKERS = 64;
 
@@ -13,4 +13,13 @@ export function workerAddress(listen: Address, worker: number): Address {
 
 export function workerAddresses(listen: Address, workers: number): Address[] {
   return Array.from({ length: workers }, (_, worker) => workerAddress(listen, worker));
+}
+
+/** The same of what has only ports. */
+export function workerPort(listen: TcpAddress, worker: number): TcpAddress {
+  return { ...listen, port: listen.port + worker };
+}
+
+export function workerPorts(listen: TcpAddress, workers: number): TcpAddress[] {
+  return Array.from({ length: workers }, (_, worker) => workerPort(listen, worker));
 }

@@ -16,11 +16,13 @@ import {
   X_MCP_NAME,
   X_MCP_PRINCIPAL,
   X_MCP_SESSION,
+  X_MCP_STREAM,
   X_MCP_TOOL,
 } from "./headers.ts";
 import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } from "./http.ts";
 import type { Backend } from "./routes.ts";
 import type { BackendSession } from "./session.ts";
+import { STREAMS, type StreamOf, writeStreamOf } from "./streams.ts";
 
 /** Where a request goes, and the session that its headers name. */
 export interface Destination {
@@ -97,6 +99,18 @@ export function forward(
   if (version !== undefined) set.push([MCP_PROTOCOL_VERSION, version]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
   describeTo(set, sessionTag, labels);
+  const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
+  return { kind: "mutate", set, remove, clearRoute: true };
+}
+
+/** Sends a GET to the gateway's own stream for the session. */
+export function toOwnStream(of: StreamOf, tag: string, headersToRemove: readonly string[]): Verdict {
+  const set: Header[] = [
+    [":path", "/"],
+    [X_MCP_BACKEND, STREAMS],
+    [X_MCP_STREAM, writeStreamOf(of)],
+  ];
+  describeTo(set, tag, undefined);
   const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
 }

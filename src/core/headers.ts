@@ -52,6 +52,12 @@ export const X_MCP_PATH = "x-mcp-path";
 /** Who calls: `mcp-router/<purpose>` on the processor's own calls, so that logs tell them from clients'. Never trusted. */
 export const X_CLIENT_ID = "x-client-id";
 
+/**
+ * The session whose stream a GET asks for (streams.ts). Set by the processor where the stream is the gateway's own; read by the
+ * processor that Envoy sends it to.
+ */
+export const X_MCP_STREAM = "x-mcp-stream";
+
 /** How `x-client-id` of our own calls begins. A client may say who it is, but not that it is us. */
 export const OWN_CLIENT_ID_PREFIX = "mcp-router/";
 
@@ -65,6 +71,7 @@ export const INTERNAL_HEADERS = [
   X_MCP_TOOL,
   X_MCP_CLIENT,
   X_MCP_PRINCIPAL,
+  X_MCP_STREAM,
 ] as const;
 
 // Headers in which proxies ahead of Envoy (gateway.trustedHops) describe a client. Servers and frameworks trust them.

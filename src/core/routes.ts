@@ -53,6 +53,11 @@ export interface FederatedRoute extends PublicPath {
   /** What clients are told of the server that they talk to. */
   readonly serverInfo: { readonly name: string; readonly title: string | undefined; readonly version: string };
   readonly lists: ListLimits;
+  /**
+   * What answers a client's GET. `backend`: the only one, whose stream passes. `own`: the gateway, which tells of changed lists.
+   * `none`: nobody.
+   */
+  readonly stream: "backend" | "own" | "none";
 }
 
 /** A backend of a federated route. */

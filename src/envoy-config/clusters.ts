@@ -5,6 +5,7 @@ import type { Config } from "../config/load.ts";
 import type { Jwks } from "../config/schema/identity.ts";
 import { type Address, formatAddress, type TcpAddress } from "../core/address.ts";
 import { X_MCP_ENDPOINT } from "../core/headers.ts";
+import { STREAMS } from "../core/streams.ts";
 import {
   HTTP_PROTOCOL_OPTIONS,
   JWKS_CLUSTER,
@@ -77,6 +78,7 @@ export function clusters(config: Config): Message[] {
     ...config.backends.map(backendCluster),
     processorCluster(config),
     undecidedCluster(),
+    ...(config.processor.streams ? [streamsCluster(config.processor.streams.endpoints)] : []),
     ...(identity.kind === "jwt" && identity.jwks.kind === "uri" ? [jwksCluster(identity.jwks)] : []),
   ];
 }
@@ -226,6 +228,22 @@ export function processorProtocol(): Message {
   };
 }
 
+/** The gateway's own streams. Any processor writes any session's. */
+function streamsCluster(endpoints: readonly TcpAddress[]): Message {
+  return {
+    name: STREAMS,
+    ...discovery(endpoints),
+    connect_timeout: duration(PROCESSOR_CONNECT),
+    lb_policy: "LEAST_REQUEST",
+    circuit_breakers: { thresholds: [BACKEND_CIRCUIT_BREAKERS] },
+    ...(mayBeSeveral(endpoints) && { outlier_detection: backendOutlierDetection() }),
+    load_assignment: {
+      cluster_name: STREAMS,
+      endpoints: [{ lb_endpoints: endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) }],
+    },
+  };
+}
+
 function jwksCluster({ uri, ca }: Extract<Jwks, { kind: "uri" }>): Message {
   const address = { host: uri.host, port: uri.port };
   return {
@@ -249,7 +267,7 @@ export function undecidedCluster(): Message {
 }
 
 /** Whether there may be several hosts. A name may resolve to several, as that of a headless Service in Kubernetes does. */
-export function mayBeSeveral(addresses: readonly Address[]): boolean {
+export function mayBeSeveral(addresses: readonly (TcpAddress | Address)[]): boolean {
   return addresses.length > 1 || !addresses.every(isResolved);
 }
 

@@ -12,7 +12,7 @@ import { localRateLimitFilter } from "./local-rate-limit.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER, ROUTER_TYPE } from "./names.ts";
 import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
-import { virtualHost } from "./routes.ts";
+import { streamsRoute, virtualHost } from "./routes.ts";
 
 /** How long (ms) a client may take to send the head of a request. */
 const REQUEST_HEADERS_TIMEOUT = 10_000;
@@ -64,10 +64,15 @@ function gatewayListener(config: Config): Message {
     ],
     virtualHost: {
       retryOnConnectFailure: true,
-      ...(health !== undefined && { firstRoutes: [healthRoute(health)] }),
+      firstRoutes: [...(health === undefined ? [] : [healthRoute(health)]), ...ownStreams(config)],
       extras: { ...clientResponseHeaders(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
     },
   });
+}
+
+function ownStreams({ processor, backends }: Config): Message[] {
+  if (!processor.streams) return [];
+  return [streamsRoute(Math.max(...backends.map(({ timeouts }) => timeouts.listen)))];
 }
 
 /**

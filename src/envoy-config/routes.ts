@@ -4,6 +4,7 @@ import type { BackendConfig } from "../config/backends.ts";
 import { LONGEST_WAIT } from "../config/checks.ts";
 import type { Config } from "../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
+import { STREAMS } from "../core/streams.ts";
 import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
@@ -107,6 +108,16 @@ export function backendRoutes(
     match: { prefix: "/", headers: headers.map(headerMatcher) },
     route: { ...action, ...routeTimes(bound), ...(retry && { retry_policy: CONNECT_RETRY }) },
   }));
+}
+
+/** The route to the gateway's own streams. */
+export function streamsRoute(listen: number): Message {
+  const headers = [{ name: X_MCP_BACKEND, exact: STREAMS }];
+  return {
+    name: STREAMS,
+    match: { prefix: "/", headers: headers.map(headerMatcher) },
+    route: { cluster: STREAMS, ...routeTimes(listen), retry_policy: CONNECT_RETRY },
+  };
 }
 
 function actionFor({ name, host }: BackendConfig): Message {

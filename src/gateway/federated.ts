@@ -6,6 +6,7 @@ import type { Ledger } from "../admission/ledger.ts";
 import { assertNever } from "../core/assert-never.ts";
 import { type ListKind, listKindOf } from "../core/federation/kinds.ts";
 import { listAnswer } from "../core/federation/page.ts";
+import { toOwnStream } from "../core/forward.ts";
 import type { RequestHead } from "../core/http.ts";
 import { textAt } from "../core/json/text-at.ts";
 import { isLogLevel } from "../core/mcp/log-levels.ts";
@@ -27,6 +28,7 @@ import {
   type DeferredStep,
   type EndedDependencies,
   type NextStep,
+  NOT_SENT,
   replied,
   SESSION_ENDED,
   type Step,
@@ -108,7 +110,28 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
 
   listen(request: Request): NextStep {
     if (request.session.kind === "none") return refused(request, { reason: "session-required" });
-    return this.#toMember.listen(request) ?? refused(request, { reason: "no-stream" });
+    switch (request.route.stream) {
+      case "backend":
+        return this.#toMember.listen(request);
+      case "own":
+        return this.#listen(request);
+      case "none":
+        return refused(request, { reason: "no-stream" });
+      default:
+        return assertNever(request.route.stream);
+    }
+  }
+
+  /** Envoy sends the GET to a processor, which writes the stream (http/streams.ts). */
+  async #listen(request: Request): Promise<Step> {
+    const { route, principal, headersToRemove, page, observe } = request;
+    const claimed = await this.#claim(request, undefined, "always", 0);
+    if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
+    const { key } = claimed;
+    observe({ kind: "forwarded", route, how: "session" });
+    const of = { key, owner: principal.digest, path: route.path };
+    const verdict = toOwnStream(of, sessionTag(key), [...headersToRemove, ...page]);
+    return { kind: "step", verdict, answer: NOT_SENT };
   }
 
   async end(request: Request): Promise<Step> {

@@ -99,14 +99,9 @@ export class ToMember {
     );
   }
 
-  /** A GET: the stream of a backend that is alone. undefined: there is none. */
-  listen(request: Request): NextStep | undefined {
-    const [only, ...others] = request.route.members;
-    if (!only || others.length > 0) return undefined;
-    return this.#listenAt({ ...request, route: only.route });
-  }
-
-  async #listenAt(request: AtMember): Promise<Step | DeferredStep> {
+  /** A GET: the stream of a backend that is alone. */
+  async listen(of: Request): Promise<Step | DeferredStep> {
+    const request: AtMember = { ...of, route: memberAt(of.route, ONLY).route };
     const claimed = await this.#claim(request, request.route.backend.name, "always", 0);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
     return this.sessions.send(request, claimed, (session) => {

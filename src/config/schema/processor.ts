@@ -26,6 +26,25 @@ export const processorSection = z
       .describe(
         "Addresses of the processors that Envoy distributes requests over. Default: the workers of this router.",
       ),
+    streams: z
+      .strictObject({
+        listen: tcpAddress
+          .prefault("127.0.0.1:50151")
+          .describe(
+            "Address on which the processor serves these streams over HTTP. Worker n listens on the port plus n.",
+          ),
+        endpoints: z
+          .array(tcpAddress, "expected a list of addresses")
+          .min(1, "expected at least one address")
+          .optional()
+          .describe("Addresses of these streams for Envoy. Default: the workers of this router."),
+      })
+      .optional()
+      .describe(
+        "Event streams of the gateway's own, for clients of federated routes with several backends: they tell a client that the " +
+          "tools, prompts or resources of the route have changed. Only Envoy may reach the address. Default: no such streams; a " +
+          "GET on such a route gets 405.",
+      ),
     messageTimeout: duration
       .prefault("5s")
       .describe(

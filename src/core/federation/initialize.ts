@@ -21,8 +21,8 @@ const ALWAYS: readonly string[] = ["tools", "prompts", "resources"];
 /** Capabilities whose members are names of others': what any backend has, the route has. */
 const KEYED: readonly string[] = ["experimental", "extensions"];
 
-/** Members of a capability that need the stream of a GET. */
-const NEEDS_STREAM: readonly string[] = ["listChanged", "subscribe"];
+/** What a backend says on the stream of a GET: several backends have none that leads to the client. */
+const ON_STREAM: readonly string[] = ["listChanged", "subscribe"];
 
 /** Capabilities that need requests which the gateway does not carry to several backends. */
 const NOT_CARRIED: readonly string[] = ["tasks"];
@@ -42,7 +42,7 @@ export function initializeResult(
   const instructions = route.instructions ?? instructionsOf(route, offers);
   return JSON.stringify({
     protocolVersion: agreedVersion(requested),
-    capabilities: capabilitiesOf(offers),
+    capabilities: capabilitiesOf(route, offers),
     serverInfo,
     ...(instructions !== "" && { instructions }),
   });
@@ -51,7 +51,7 @@ export function initializeResult(
 type Capabilities = Record<string, Record<string, unknown>>;
 
 /** All that a backend alone has; of several what any of them has, and the gateway can deliver. */
-function capabilitiesOf(offers: readonly (Offer | undefined)[]): Capabilities {
+function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | undefined)[]): Capabilities {
   const all: Capabilities = Object.create(null);
   for (const offer of offers) {
     for (const [name, text] of offer?.capabilities ?? []) {
@@ -63,11 +63,13 @@ function capabilitiesOf(offers: readonly (Offer | undefined)[]): Capabilities {
     }
     if (!offer) for (const name of ALWAYS) all[name] ??= {};
   }
+  // The gateway asks for the lists again and again, so it knows of changes that a backend does not tell.
+  if (stream === "own") for (const name of ALWAYS) if (all[name]) all[name] = { ...all[name], listChanged: true };
   return all;
 }
 
 function deliverable(capability: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(capability).filter(([member]) => !NEEDS_STREAM.includes(member)));
+  return Object.fromEntries(Object.entries(capability).filter(([member]) => !ON_STREAM.includes(member)));
 }
 
 function objectIn(text: string): Record<string, unknown> {

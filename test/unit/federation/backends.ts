@@ -231,6 +231,7 @@ export function routeOf(members: readonly Member[], over: Partial<FederatedRoute
     filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
     instructions: undefined,
     serverInfo: { name: "all", title: undefined, version: "1" },
+    stream: "none",
     lists: LISTS,
     ...over,
   };

@@ -1,0 +1,92 @@
+/** The gateway's own streams: clients of several servers behind one URL hear that what they offer has changed. */
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { freePort } from "../../harness/ports.ts";
+import { describedServer } from "../support/described-server.ts";
+import { startMcpServer } from "../support/mcp-server.ts";
+import { startStack } from "../support/stack.ts";
+
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+/** Two servers behind one URL, of which one changes what it says of its tool. */
+async function open() {
+  const changing = await describedServer("first");
+  owner.defer(() => changing.close());
+  const other = await startMcpServer("other");
+  owner.defer(() => other.close());
+  const stack = await startStack({
+    backends: { changing: [changing.endpoint], other: [other.endpoint] },
+    routes: [{ path: "/mcp", backends: ["changing", "other"] }],
+    config: {
+      processor: { streams: { listen: `127.0.0.1:${await freePort()}` } },
+      lists: { refresh: "500ms", stale: "10m" },
+    },
+  });
+  owner.defer(() => stack.stop());
+  const connect = async () => {
+    const client = new Client({ name: "test", version: "1" });
+    const heard: string[] = [];
+    client.setNotificationHandler("notifications/tools/list_changed", ({ method }) => void heard.push(method));
+    await client.connect(new StreamableHTTPClientTransport(new URL(stack.url("/mcp"))));
+    owner.defer(() => client.close());
+    const described = async () => {
+      const { tools } = await client.listTools();
+      return tools.find(({ name }) => name === "changing__tool")?.description;
+    };
+    return { client, heard, described };
+  };
+  return { changing, other, stack, connect };
+}
+
+describe("when a server changes only what it says of a tool", () => {
+  test("each client hears of it once, and gets the new text", async () => {
+    const { changing, other, connect } = await open();
+    const clients = await Promise.all([connect(), connect(), connect()]);
+    for (const { client, described } of clients) {
+      expect(client.getServerCapabilities()?.tools).toEqual({ listChanged: true });
+      expect(await described()).toBe("first");
+    }
+    changing.describe("second");
+    await vi.waitFor(
+      async () => {
+        // A client that uses the route has the router ask again.
+        await clients[0]?.described();
+        for (const { heard } of clients) expect(heard).toHaveLength(1);
+      },
+      { timeout: 20_000, interval: 100 },
+    );
+    for (const { described } of clients) expect(await described()).toBe("second");
+    for (const { heard } of clients) expect(heard).toHaveLength(1);
+    // Only the router's own session is there to ask for lists.
+    expect(other.sessions.size).toBe(1);
+  });
+});
+
+test("a second stream of a session ends the first", async () => {
+  const { stack, connect } = await open();
+  const { client } = await connect();
+  const transport = client.transport as StreamableHTTPClientTransport; // It was connected by one.
+  const headers = { accept: "text/event-stream", "mcp-session-id": transport.sessionId ?? "" };
+  const first = await fetch(stack.url("/mcp"), { headers });
+  expect(first.status).toBe(200);
+  expect(first.headers.get("content-type")).toBe("text/event-stream");
+  const second = await fetch(stack.url("/mcp"), { headers });
+  await first.text();
+  expect(second.status).toBe(200);
+  await second.body?.cancel();
+});
+
+test("nobody opens a stream of a session that is not there, or passes by the gateway", async () => {
+  const { stack } = await open();
+  const accept = "text/event-stream";
+  const guessed = await fetch(stack.url("/mcp"), { headers: { accept, "mcp-session-id": "x".repeat(43) } });
+  expect(guessed.status).toBe(404);
+  const spoofed = await fetch(stack.url("/mcp"), {
+    headers: { accept, "x-mcp-backend": "mcp_streams", "x-mcp-stream": "key..%2Fmcp" },
+  });
+  expect(spoofed.status).toBe(400);
+});

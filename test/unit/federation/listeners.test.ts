@@ -1,0 +1,130 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  BURST_MS,
+  COMMENT_MS,
+  createListeners,
+  MOST_UNREAD,
+  type StreamSink,
+} from "../../../src/federation/listeners.ts";
+import { federatedRoute, memberOf } from "../gateway/catalogue.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function start() {
+  const routes = [
+    federatedRoute([memberOf("files"), memberOf("git")], { path: "/all" }),
+    federatedRoute([memberOf("git"), memberOf("mail")], { path: "/some" }),
+  ];
+  const uses: string[] = [];
+  const listeners = createListeners({
+    routes: () => routes,
+    use({ key }) {
+      uses.push(key);
+      return () => void uses.splice(uses.indexOf(key), 1);
+    },
+  });
+  /** A client's stream, and what it has heard. */
+  const listen = (key: string, path = "/all", unread = 0) => {
+    let text = "";
+    let state: "open" | "ended" | "cut" = "open";
+    const sink: StreamSink = {
+      unread,
+      write: (bytes) => (text += Buffer.from(bytes).toString()),
+      end() {
+        state = "ended";
+        left();
+      },
+      cut() {
+        state = "cut";
+        left();
+      },
+    };
+    const left = listeners.open({ key, owner: "", path }, sink);
+    const heard = () => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
+    return { left, heard, text: () => text, state: () => state };
+  };
+  return { listeners, listen, uses };
+}
+
+describe("a stream of the gateway's own", () => {
+  test("begins at once, so that its client sees it open, and is kept alive by comments", () => {
+    const { listen } = start();
+    const { text } = listen("a");
+    expect(text()).toBe(":\n\n");
+    vi.advanceTimersByTime(COMMENT_MS);
+    expect(text()).toBe(":\n\n:\n\n");
+  });
+
+  test("tells once of a burst of changes of a list", () => {
+    const { listeners, listen } = start();
+    const { heard, text } = listen("a");
+    for (let n = 0; n < 5; n++) listeners.changed("files", "tools");
+    listeners.changed("git", "tools");
+    listeners.changed("files", "resources");
+    listeners.changed("files", "templates");
+    expect(heard()).toEqual([]);
+    vi.advanceTimersByTime(BURST_MS);
+    expect(heard()).toEqual(["notifications/tools/list_changed", "notifications/resources/list_changed"]);
+    expect(text()).toContain("event: message\n");
+    vi.advanceTimersByTime(10 * BURST_MS);
+    listeners.changed("files", "prompts");
+    vi.advanceTimersByTime(BURST_MS);
+    expect(heard().slice(2)).toEqual(["notifications/prompts/list_changed"]);
+  });
+
+  test("tells of the backends of its own route alone", () => {
+    const { listeners, listen } = start();
+    const all = listen("a", "/all");
+    const some = listen("b", "/some");
+    const gone = listen("c", "/gone");
+    listeners.changed("mail", "tools");
+    vi.advanceTimersByTime(BURST_MS);
+    listeners.changed("git", "prompts");
+    vi.advanceTimersByTime(BURST_MS);
+    expect(all.heard()).toEqual(["notifications/prompts/list_changed"]);
+    expect(some.heard()).toEqual(["notifications/tools/list_changed", "notifications/prompts/list_changed"]);
+    expect(gone.heard()).toEqual([]);
+  });
+
+  test("ends where its session opens another one, which goes on", () => {
+    const { listeners, listen, uses } = start();
+    const first = listen("a");
+    const second = listen("a");
+    expect(first.state()).toBe("ended");
+    expect(listeners.size).toBe(1);
+    listeners.changed("files", "tools");
+    vi.advanceTimersByTime(BURST_MS);
+    expect(second.heard()).toHaveLength(1);
+    expect(uses).toEqual(["a"]);
+  });
+
+  test("counts as use of its session until its client has left", () => {
+    const { listeners, listen, uses } = start();
+    const one = listen("a");
+    listen("b");
+    expect(uses).toEqual(["a", "b"]);
+    one.left();
+    one.left();
+    expect(uses).toEqual(["b"]);
+    expect(listeners.size).toBe(1);
+  });
+
+  test("is cut where its client reads nothing", () => {
+    const { listeners, listen } = start();
+    const slow = listen("a", "/all", MOST_UNREAD);
+    listeners.changed("files", "tools");
+    vi.advanceTimersByTime(BURST_MS);
+    expect(slow.state()).toBe("cut");
+    expect(listeners.size).toBe(0);
+  });
+
+  test("ends with the process", () => {
+    const { listeners, listen } = start();
+    const { state } = listen("a");
+    listeners.changed("files", "tools");
+    listeners.close();
+    expect(state()).toBe("ended");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
