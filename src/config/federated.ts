@@ -92,7 +92,12 @@ export function serverName(written: string): string {
 }
 
 function twice(where: string, names: readonly string[]): string[] {
-  const again = new Set(names.filter((name, index) => names.indexOf(name) < index));
+  const seen = new Set<string>();
+  const again = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) again.add(name);
+    seen.add(name);
+  }
   return [...again].map(
     (name) => `${where}.backends: got "${withoutSecrets(name)}" twice, expected each backend once: it has one place`,
   );

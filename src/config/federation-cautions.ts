@@ -23,9 +23,10 @@ interface Federated {
 }
 
 function federatedRoutes({ routes }: RawConfig, backends: readonly BackendConfig[]): Federated[] {
+  const byName = new Map(backends.map((backend) => [backend.name, backend]));
   return routes.flatMap((written, index) => {
     if (!isFederated(written)) return [];
-    const members = backends.filter(({ name }) => written.backends.includes(name));
+    const members = written.backends.flatMap((name) => byName.get(name) ?? []);
     return [{ where: `routes[${index}]`, written, members }];
   });
 }
