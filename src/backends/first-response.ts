@@ -69,7 +69,7 @@ export async function responseBytes(
   body: Readable,
   limits: ResponseLimits,
 ): Promise<ResponseBytes> {
-  const isResponse = (bytes: Uint8Array) => mayBeResponse(bytes, limits.depth);
+  const isResponse = (bytes: Uint8Array) => isObject(bytes) && mayBeResponse(bytes, limits.depth);
   const { kind, bytes } = await readBody(contentType, body, limits.bytes, isResponse);
   switch (kind) {
     case "response":
@@ -83,6 +83,19 @@ export async function responseBytes(
       return kind satisfies never;
   }
 }
+
+/**
+ * Whether it begins as a JSON object does. Other events are no messages: servers send one without data first, so that a client may
+ * resume by its id, and pings of any text.
+ */
+function isObject(bytes: Uint8Array): boolean {
+  const first = bytes.find((byte) => !JSON_SPACE.has(byte));
+  return first === OPENING_BRACE;
+}
+
+const OPENING_BRACE = 0x7b;
+/** RFC 8259 §2. */
+const JSON_SPACE: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
 /** Whether a message has a result or an error. What cannot be read is left to the reader of the response. */
 function mayBeResponse(bytes: Uint8Array, depth: number): boolean {

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { firstResponse } from "../../../src/backends/first-response.ts";
+import { firstResponse, responseBytes } from "../../../src/backends/first-response.ts";
 
 const JSON_TYPE = "application/json";
 const EVENTS = "text/event-stream; charset=utf-8";
@@ -116,4 +116,30 @@ test("a body that breaks off is an error of the caller's", async () => {
     throw new Error("reset");
   }
   await expect(firstResponse(EVENTS, Readable.from(broken()), LIMIT)).rejects.toThrow("reset");
+});
+
+describe("the bytes of a response are read", () => {
+  const LIMITS = { bytes: LIMIT, depth: 8 };
+  const bytesOf = async (...chunks: readonly string[]) => {
+    const read = await responseBytes(EVENTS, body(...chunks), LIMITS);
+    return read.kind === "response" ? Buffer.from(read.bytes).toString() : read.kind;
+  };
+
+  test.each([
+    ["an event without data, by whose id a client may resume", "id: 1\ndata: \n\n"],
+    ["a ping of any text", "event: ping\ndata: 2026-01-01T00:00:00Z\n\n"],
+    ["a ping that is JSON", 'data: {"type":"heartbeat"}\n\n'],
+    ["a notification", 'data: {"jsonrpc":"2.0","method":"notifications/message","params":{}}\n\n'],
+  ])("after %s", async (_, event) => {
+    expect(await bytesOf(event, `data:  ${RESULT}\n\n`)).toBe(` ${RESULT}`);
+  });
+
+  test("though it cannot be read: whoever reads it says why", async () => {
+    const deep = `{"result":${"[".repeat(9)}${"]".repeat(9)}}`;
+    expect(await bytesOf(`data: ${deep}\n\n`)).toBe(deep);
+  });
+
+  test("and there is none in a stream of other events", async () => {
+    expect(await bytesOf("data: \n\n", "data: waiting for it\n\n")).toBe("none");
+  });
 });
