@@ -182,6 +182,18 @@ export default {
       ["^src/config/values/", "^src/config/(fault|workers)\\.ts$", "^src/core/address\\.ts$"],
       "a section of the schema knows no other, and none of what is made of it",
     ),
+    only(
+      "check",
+      "^src/check/",
+      [
+        "^src/core/",
+        "^src/config/(load|policy)\\.ts$",
+        "^src/backends/client\\.ts$",
+        "^src/federation/(catalogue|report)\\.ts$",
+        "^src/version\\.ts$",
+      ],
+      "a check of what runs asks as the router does",
+    ),
     only("envoy-config", "^src/envoy-config/", ["^src/config/", "^src/core/"], "made from our configuration alone"),
     only(
       "observe",

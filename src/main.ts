@@ -8,10 +8,14 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { askBackends } from "./check/live.ts";
+import { liveFindings } from "./check/live-report.ts";
 import { missingFiles } from "./config/files.ts";
+import type { Config } from "./config/load.ts";
 import { ConfigError, readConfig } from "./config/read.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
 import { parseYaml } from "./config/yaml.ts";
+import { formatAddress } from "./core/address.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
@@ -58,14 +62,16 @@ program
   .addOption(configOption())
   .addOption(workersOption())
   .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON", fromCallersFolder)
-  .action(async ({ config: file, workers, envoy }: { config: string; workers?: number; envoy?: string }) => {
+  .option("--live", "ask the backends of federated routes, through the running Envoy, and print what clients would see")
+  .action(async ({ config: file, workers, envoy, live }: CheckOptions) => {
     const { config, warnings } = await readConfig(file, { workers });
     const missing = await missingFiles(config);
     for (const warning of [...warnings, ...missing.warnings]) say(`warning: ${file}: ${warning}`);
     if (missing.errors.length > 0) throw new ConfigError(file, missing.errors);
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
-    if (findings.some(({ severity }) => severity === "error")) {
+    const isLiveOk = live === undefined || (await checkLive(file, config));
+    if (findings.some(({ severity }) => severity === "error") || !isLiveOk) {
       process.exitCode = 1;
       return;
     }
@@ -106,6 +112,28 @@ try {
   process.exitCode = 1;
   if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${error.file}: ${line}`);
   else say(`error: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+interface CheckOptions {
+  readonly config: string;
+  readonly workers?: number;
+  readonly envoy?: string;
+  readonly live?: true;
+}
+
+/** Prints what clients of federated routes would see. Returns whether all of it is in order. */
+async function checkLive(file: string, config: Config): Promise<boolean> {
+  const federated = config.routes.filter((route) => route.kind === "federated");
+  if (federated.length === 0) {
+    say(`warning: ${file}: no route is federated, so no backend was asked`);
+    return true;
+  }
+  const report = await askBackends(config, federated);
+  const { text, errors, warnings } = liveFindings(report, federated, formatAddress(config.egress.address));
+  for (const warning of warnings) say(`warning: ${file}: ${warning}`);
+  for (const error of errors) say(`error: ${file}: ${error}`);
+  print(text);
+  return errors.length === 0;
 }
 
 function configOption(): Option {

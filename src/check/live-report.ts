@@ -1,0 +1,121 @@
+/** What `mcp-router check --live` says of the backends' answers. Pure. */
+import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
+import type { FederatedRoute } from "../core/routes.ts";
+import type { CatalogueReport } from "../federation/report.ts";
+import { printable } from "./printable.ts";
+
+export interface LiveFindings {
+  /** For each federated route, what clients would see. */
+  readonly text: string;
+  /** Backends that do not answer, and names that collide. */
+  readonly errors: readonly string[];
+  /** What backends offer and no client sees. */
+  readonly warnings: readonly string[];
+}
+
+type BackendReport = CatalogueReport["backends"][number];
+type RouteReport = CatalogueReport["routes"][number];
+
+/** @param egress where the backends were asked: the address of Envoy's egress listener */
+export function liveFindings(
+  { backends, routes }: CatalogueReport,
+  configured: readonly FederatedRoute[],
+  egress: string,
+): LiveFindings {
+  const described = configured.flatMap((route) => {
+    const report = routes.find(({ path }) => path === route.path);
+    if (!report) return [];
+    const members = route.members.map((member) => member.route.backend.name);
+    return describeRoute(
+      report,
+      members.flatMap((name) => backends.find(({ backend }) => backend === name) ?? []),
+    );
+  });
+  return {
+    text: described.join("\n"),
+    errors: [...backends.flatMap((backend) => unanswered(backend, egress)), ...routes.flatMap(collisions)],
+    warnings: backends.flatMap(leftOut),
+  };
+}
+
+function describeRoute(route: RouteReport, backends: readonly BackendReport[]): string {
+  const lines = [route.path, ...backends.map((backend) => `  ${backend.backend}: ${describeBackend(backend)}`)];
+  for (const kind of ALL_LISTS) {
+    const items = route[kind].map(({ key, backend }) => [printable(key), backend] as const);
+    if (items.length === 0) continue;
+    const width = Math.max(...items.map(([key]) => key.length));
+    lines.push(`  ${kind}:`, ...items.map(([key, backend]) => `    ${key.padEnd(width)}  ${backend}`));
+  }
+  if (route.hidden > 0) lines.push(`  hidden by the route's filters: ${route.hidden}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** A backend may answer for some of its lists alone. */
+function answers({ version, offered, asked }: BackendReport): "all" | "in part" | "nothing" {
+  if (asked?.failure === null) return "all";
+  return version !== undefined || Object.keys(offered).length > 0 ? "in part" : "nothing";
+}
+
+function describeBackend(report: BackendReport): string {
+  const { version, serverInfo, lists, offered } = report;
+  if (answers(report) === "nothing") return "does not answer";
+  const says = [serverName(serverInfo), version && `protocol ${printable(version)}`];
+  if (lists === "principal")
+    return [...says, "its lists depend on who asks, and are not shown"].filter(Boolean).join(", ");
+  const counts = ALL_LISTS.flatMap((kind) => {
+    const list = offered[kind];
+    return list ? [`${list.items} ${list.items === 1 ? kind.slice(0, -1) : kind}`] : [];
+  });
+  return [...says, counts.length > 0 ? counts.join(", ") : "no lists"].filter(Boolean).join(", ");
+}
+
+/** Name and version as the backend says them, which may be anything. */
+function serverName(serverInfo: unknown): string | undefined {
+  if (typeof serverInfo !== "object" || serverInfo === null) return undefined;
+  const { name, version }: { name?: unknown; version?: unknown } = serverInfo;
+  const words = [name, version].filter((word) => typeof word === "string" && word !== "");
+  return words.length > 0 ? printable(words.join(" ")) : undefined;
+}
+
+function unanswered(report: BackendReport, egress: string): string[] {
+  const answered = answers(report);
+  if (answered === "all") return [];
+  const { backend, asked } = report;
+  const why = printable(asked?.failure ?? "it was not asked");
+  const what = answered === "in part" ? "answers only in part" : "does not answer";
+  return [`backend ${backend} ${what} through ${egress} (egress): ${why}`];
+}
+
+function collisions({ path, collisions: all }: RouteReport): string[] {
+  return all.map(
+    ({ list, key, kept, leftOut: other }) =>
+      `${path}: two ${list} are called "${printable(key)}": clients get that of ${kept}, and not that of ${other}`,
+  );
+}
+
+/** Items that no client sees, whatever the route. */
+function leftOut({ backend, offered }: BackendReport): string[] {
+  return ALL_LISTS.flatMap((kind) => {
+    const list = offered[kind];
+    if (!list) return [];
+    const warnings: string[] = [];
+    const warn = (what: string) => warnings.push(`backend ${backend}: ${what}`);
+    if (list.leftOut > 0) warn(`${counted(list.leftOut, kind)} left out: without a name or URI, or no objects`);
+    if (list.duplicates > 0) warn(`${counted(list.duplicates, kind)} left out: the list has the name already`);
+    if (list.cut) warn(`its ${kind} are cut off after ${list.items}: ${CUTS[list.cut]}`);
+    return warnings;
+  });
+}
+
+type Cut = NonNullable<NonNullable<BackendReport["offered"][ListKind]>["cut"]>;
+
+const CUTS: Readonly<Record<Cut, string>> = {
+  cursor: "its list has no end, since a cursor came again",
+  pages: "the list has more pages than lists.pages",
+  bytes: "the list is larger than lists.bytes",
+  items: "the list has more items than the router keeps",
+};
+
+function counted(number: number, kind: ListKind): string {
+  return number === 1 ? `1 of its ${kind} is` : `${number} of its ${kind} are`;
+}

@@ -1,0 +1,88 @@
+/** `mcp-router check --live` through a real Envoy. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { RESOURCE, startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type Stack, type StackOptions, startStack } from "../support/stack.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
+
+let one: TestServer;
+let two: TestServer;
+
+beforeAll(async () => {
+  one = await startMcpServer("one");
+  two = await startMcpServer("two", { sessions: "none" });
+});
+
+afterAll(async () => {
+  await one?.close();
+  await two?.close();
+});
+
+/** Not the synchronous one: the servers are in this process. */
+function checkLive(configFile: string): Promise<{ status: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [MAIN, "check", "--config", configFile, "--live"], (error, stdout, stderr) => {
+      resolve({ status: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
+    });
+  });
+}
+
+test("shows what clients would see, asked through Envoy, and ends the sessions in which it asked", async () => {
+  // Both have it.
+  const resources = { deny: [RESOURCE] };
+  const stack = await stackOf({ one: [one.endpoint], two: [two.endpoint] }, { resources });
+  const { status, stdout, stderr } = await checkLive(stack.configFile);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(stdout).toMatch(/^\/mcp\n {2}one: one \S+, protocol 2025-11-25, \d+ tools/);
+  expect(stdout).toContain("    one__whoami ");
+  expect(stdout).toContain("    two__whoami ");
+  expect(stdout).toContain("  hidden by the route's filters: 2\n");
+  expect(stdout).toMatch(new RegExp(`${stack.configFile}: ok\n$`));
+  await expect.poll(() => one.sessions.size).toBe(0);
+  const asked = stack.accessLog.filter(({ client_id }) => client_id === "mcp-router/list");
+  expect(asked.every(({ listener }) => listener === "egress")).toBe(true);
+});
+
+test("exits with 1 where names collide, and shows who has them", async () => {
+  const stack = await stackOf({
+    one: { endpoints: [one.endpoint], prefix: "off" },
+    two: { endpoints: [two.endpoint], prefix: "off" },
+  });
+  const { status, stdout, stderr } = await checkLive(stack.configFile);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/: \/mcp: two tools are called "whoami": clients get that of one, and not that of two\n/);
+  expect(stdout).toMatch(/^ {4}whoami +one$/m);
+  expect(stdout).not.toContain(": ok");
+});
+
+test("exits with 1 where a backend does not answer, and shows the others", async () => {
+  const stack = await stackOf({ one: [one.endpoint], two: ["127.0.0.1:9"] });
+  const { status, stdout, stderr } = await checkLive(stack.configFile);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^error: \S+: backend two does not answer through 127\.0\.0\.1:\d+ \(egress\): /m);
+  expect(stdout).toContain("  two: does not answer\n");
+  expect(stdout).toContain("    one__whoami ");
+});
+
+test("exits with 1 where Envoy is not there", async () => {
+  const stack = await stackOf({ one: [one.endpoint], two: [two.endpoint] });
+  await stack.envoy.stop();
+  const { status, stderr } = await checkLive(stack.configFile);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/backend one does not answer .*ECONNREFUSED/);
+});
+
+test("asks nobody where no route is federated", async () => {
+  const stack = await stackOf({ one: [one.endpoint] });
+  const { status, stdout, stderr } = await checkLive(stack.configFile);
+  expect({ status, stdout }).toEqual({ status: 0, stdout: `${stack.configFile}: ok\n` });
+  expect(stderr).toMatch(/no route is federated, so no backend was asked/);
+});
+
+async function stackOf(backends: StackOptions["backends"], route: object = {}): Promise<Stack> {
+  const stack = await startStack({ backends, routes: [{ path: "/mcp", backends: Object.keys(backends), ...route }] });
+  onTestFinished(() => stack.stop());
+  return stack;
+}
