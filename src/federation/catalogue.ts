@@ -101,7 +101,7 @@ class BackendCatalogue implements Catalogue {
 
   report(): CatalogueReport {
     const now = this.#dependencies.clock.now();
-    const routes = [...this.#dependencies.policy().routes.values()].filter((route) => route.kind === "federated");
+    const routes = federatedRoutes(this.#dependencies.policy());
     return {
       backends: Array.from(this.#shared.all(), (shared) => backendReport(shared, now)),
       byPrincipal: this.#byPrincipal.size,
@@ -174,15 +174,21 @@ class BackendCatalogue implements Catalogue {
   /** Lets go of what no route leads to any more, and of what nobody has used for long; and looks again in a while. */
   #look(): void {
     this.#stopLooking?.();
-    const policy = this.#dependencies.policy();
-    this.#policy = policy;
-    const wanted = new Set<string>();
-    for (const route of policy.routes.values())
-      if (route.kind === "federated") for (const { name } of this.#known(route).members) wanted.add(name);
+    const { policy, clock, observe } = this.#dependencies;
+    const before = federatedRoutes(this.#policy);
+    this.#policy = policy();
+    const now = federatedRoutes(this.#policy);
+    const paths = new Set(now.map(({ path }) => path));
+    for (const { path } of before) if (!paths.has(path)) observe({ kind: "route-gone", route: path });
+    const wanted = new Set(now.flatMap((route) => this.#known(route).members.map(({ name }) => name)));
     this.#shared.look((name) => wanted.has(name));
     this.#byPrincipal.trim((name) => wanted.has(name));
-    this.#stopLooking = this.#dependencies.clock.after(LOOK_EVERY_MS, () => this.#look());
+    this.#stopLooking = clock.after(LOOK_EVERY_MS, () => this.#look());
   }
+}
+
+function federatedRoutes(policy: RequestPolicy | undefined): readonly FederatedRoute[] {
+  return Array.from(policy?.routes.values() ?? []).filter((route) => route.kind === "federated");
 }
 
 /** What each member says of itself, and what lists it offers: to everybody, or to one principal. */

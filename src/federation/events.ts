@@ -29,23 +29,31 @@ export type AskFailure =
  */
 export type Cut = "cursor" | "pages" | "bytes" | "items";
 
+/** `shared`: of lists that are everybody's, and not one principal's. */
 export type CatalogueEvent =
   /** A backend was asked, and has answered everything. */
-  | { readonly kind: "asked"; readonly backend: string; readonly ms: number }
+  | { readonly kind: "asked"; readonly backend: string; readonly shared: boolean; readonly ms: number }
   /** `list`: the first one that failed; undefined where no session could be begun. */
   | {
       readonly kind: "failed";
       readonly backend: string;
+      readonly shared: boolean;
       readonly list: ListKind | undefined;
       readonly failure: AskFailure;
       readonly ms: number;
     }
-  /** One list was answered. Only of lists that all clients share. */
+  /** One list was answered. Only of lists that are everybody's. */
   | ({ readonly kind: "listed" } & ListCounts)
   /** What a backend offers is another than before. */
-  | { readonly kind: "changed"; readonly backend: string; readonly list: ListKind; readonly items: number }
+  | {
+      readonly kind: "changed";
+      readonly backend: string;
+      readonly shared: boolean;
+      readonly list: ListKind;
+      readonly items: number;
+    }
   /** A backend's list is no longer offered, since it was not answered again within `lists.stale`. */
-  | { readonly kind: "expired"; readonly backend: string; readonly list: ListKind }
+  | { readonly kind: "expired"; readonly backend: string; readonly shared: boolean; readonly list: ListKind }
   /** Items of one name or URI, of two backends of a route: the first backend's is offered. `number`: 0 where there are none any more. */
   | {
       readonly kind: "collisions";
@@ -55,7 +63,9 @@ export type CatalogueEvent =
       readonly first: { readonly key: string; readonly kept: string; readonly leftOut: string } | undefined;
     }
   /** The catalogue has let go of a backend that no route leads to, or that nobody has used for long. */
-  | { readonly kind: "released"; readonly backend: string };
+  | { readonly kind: "released"; readonly backend: string }
+  /** There is no such route any more. */
+  | { readonly kind: "route-gone"; readonly route: string };
 
 interface ListCounts {
   readonly backend: string;

@@ -92,7 +92,7 @@ export class KeptLists {
 
   /** Lets go of what was answered at `oldest` or before. */
   expire(oldest: number): void {
-    const { backend, observe } = this.#options;
+    const { backend, shared, observe } = this.#options;
     for (const [kind, { at }] of this.#answers) {
       if (at > oldest) continue;
       this.#answers.delete(kind);
@@ -101,7 +101,7 @@ export class KeptLists {
       else {
         const { [kind]: expired, ...others } = listings;
         this.#set({ offer, listings: others, known: false });
-        if (expired) observe({ kind: "expired", backend, list: kind });
+        if (expired) observe({ kind: "expired", backend, shared, list: kind });
       }
     }
   }
@@ -117,7 +117,8 @@ export class KeptLists {
   #tellChange(list: ListKind, before: Listing | undefined, after: Listing | undefined): void {
     const items = after?.items.length ?? 0;
     const isChange = before !== after && items + (before?.items.length ?? 0) > 0;
-    if (isChange) this.#options.observe({ kind: "changed", backend: this.#options.backend, list, items });
+    const { backend, shared, observe } = this.#options;
+    if (isChange) observe({ kind: "changed", backend, shared, list, items });
   }
 
   /** Returns whether it is something else than before. */

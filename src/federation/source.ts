@@ -145,7 +145,7 @@ export class Source {
   }
 
   async #run({ limits, ask }: Demand, woken: boolean): Promise<void> {
-    const { clock, stopping, backend, observe, onSettled } = this.#options;
+    const { clock, stopping, backend, shared, observe, onSettled } = this.#options;
     const began = clock.now();
     const late: Asked = { kind: "failed", failure: { reason: "timeout" } };
     const bound = { ms: limits.timeout, signal: stopping };
@@ -156,10 +156,10 @@ export class Source {
     const isNews = taken?.changed ?? false;
     this.#progress = { asking: undefined, last: { at, failure: failure && describeAskFailure(failure) } };
     this.#planAfter(failure, { limits, at, hasPause: woken && !isNews });
+    const ms = at - began;
     // What we cut off ourselves is no failure of the backend's.
-    if (!failure) observe({ kind: "asked", backend, ms: at - began });
-    else if (!stopping.aborted)
-      observe({ kind: "failed", backend, list: taken?.failed?.list, failure, ms: at - began });
+    if (!failure) observe({ kind: "asked", backend, shared, ms });
+    else if (!stopping.aborted) observe({ kind: "failed", backend, shared, list: taken?.failed?.list, failure, ms });
     this.#settled.resolve();
     onSettled?.();
   }

@@ -1,4 +1,7 @@
-/** Health and metrics over HTTP: `/healthz` (alive), `/readyz` (accepts requests) and `/metrics` (Prometheus). */
+/**
+ * Health, metrics and the catalogue over HTTP: `/healthz` (alive), `/readyz` (accepts requests), `/metrics` (Prometheus) and
+ * `/catalogue` (what the backends of routes to several offer, as JSON).
+ */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { paced } from "../telemetry/paced.ts";
 import { type HttpServer, serveHttp } from "./server.ts";
@@ -15,11 +18,13 @@ export interface HealthSource {
   /** Metrics in Prometheus's text format. */
   render(): Promise<string>;
   readonly contentType: string;
+  /** JSON text of what backends offer; undefined: nobody can tell at the moment. */
+  catalogue(): Promise<string | undefined>;
   /** Called with an error that was answered with 500. */
   fault(error: unknown): void;
 }
 
-/** Shortest pause (ms) between two renderings of the metrics. Scrapes in between share one, so many scrapers do not delay requests. */
+/** Shortest pause (ms) between two renderings of the metrics, and of the catalogue. Those who ask in between share one, so many do not delay requests. */
 const RENDER_PAUSE_MS = 100;
 
 /** Methods that every path allows, for the header `Allow` (RFC 9110 §15.5.6). */
@@ -31,6 +36,7 @@ export function serveHealth(
   source: HealthSource,
 ): Promise<HttpServer> {
   const render = paced(() => source.render(), RENDER_PAUSE_MS);
+  const catalogue = paced(() => source.catalogue(), RENDER_PAUSE_MS);
   const answer = async ({ method = "", url }: IncomingMessage, response: ServerResponse): Promise<void> => {
     const say = (status: number, text: string, headers: OutgoingHttpHeaders = {}) =>
       void response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers }).end(text);
@@ -44,8 +50,13 @@ export function serveHealth(
       }
       case "/metrics":
         return say(200, await render(), { "content-type": source.contentType });
+      case "/catalogue": {
+        const text = await catalogue();
+        if (text === undefined) return say(503, "no worker answers\n");
+        return say(200, text, { "content-type": "application/json" });
+      }
       default:
-        return say(404, "try /healthz, /readyz or /metrics\n");
+        return say(404, "try /healthz, /readyz, /metrics or /catalogue\n");
     }
   };
   return serveHttp(address, answer, source.fault);

@@ -236,7 +236,7 @@ describe("a backend that fails", () => {
       await clock.pass(LISTS.refresh);
     }
     expect(await demand()).toEqual([]);
-    expect(events).toContainEqual({ kind: "expired", backend: "files", list: "tools" });
+    expect(events).toContainEqual({ kind: "expired", backend: "files", shared: true, list: "tools" });
     expect(catalogue.view(route, undefined)).toMatchObject({ known: [false] });
   });
 
@@ -282,8 +282,8 @@ describe("what changes", () => {
     const changes = () => events.splice(0).filter(({ kind }) => kind === "changed");
     await demand();
     expect(changes()).toEqual([
-      { kind: "changed", backend: "files", list: "tools", items: 1 },
-      { kind: "changed", backend: "files", list: "prompts", items: 1 },
+      { kind: "changed", backend: "files", shared: true, list: "tools", items: 1 },
+      { kind: "changed", backend: "files", shared: true, list: "prompts", items: 1 },
     ]);
     await clock.pass(LISTS.refresh);
     await demand();
@@ -293,7 +293,7 @@ describe("what changes", () => {
     await clock.pass(LISTS.refresh);
     await demand();
     await settle();
-    expect(changes()).toEqual([{ kind: "changed", backend: "files", list: "tools", items: 1 }]);
+    expect(changes()).toEqual([{ kind: "changed", backend: "files", shared: true, list: "tools", items: 1 }]);
   });
 
   test("is shown by another object, and nothing else is", async () => {
@@ -323,7 +323,7 @@ describe("what changes", () => {
     await clock.pass(LISTS.refresh);
     await demand();
     expect(await demand()).toEqual([]);
-    expect(events).toContainEqual({ kind: "changed", backend: "files", list: "tools", items: 0 });
+    expect(events).toContainEqual({ kind: "changed", backend: "files", shared: true, list: "tools", items: 0 });
     expect(catalogue.view(route, undefined).known).toEqual([true]);
   });
 });
@@ -442,12 +442,13 @@ describe("the router's own sessions are ended", () => {
     const [files, other] = [createServer(), createServer()];
     const { demand, catalogue, config, clock, events, callsOf } = openCatalogue({ files, other });
     await demand();
-    const left = routeOf([memberOf("other")]);
+    const left = routeOf([memberOf("other")], { path: "/left" });
     config.policy = policyOf(left);
     catalogue.view(left, undefined);
     await settle();
     expect([files.sessions.size, other.sessions.size]).toEqual([0, 1]);
     expect(events).toContainEqual({ kind: "released", backend: "files" });
+    expect(events).toContainEqual({ kind: "route-gone", route: "/all" });
     expect(namesIn(catalogue, left)).toEqual(["other__search"]);
     expect(callsOf("initialize", "other")).toHaveLength(1);
     await clock.pass(LISTS.refresh);

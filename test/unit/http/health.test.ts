@@ -16,6 +16,7 @@ async function open(over: Partial<HealthSource> = {}) {
     readiness: () => ({ ready: true, troubles: [] }),
     render: async () => "metrics\n",
     contentType: "text/plain; version=0.0.4",
+    catalogue: async () => "{}",
     fault: (error) => faults.push(error),
     ...over,
   };
@@ -34,7 +35,7 @@ async function open(over: Partial<HealthSource> = {}) {
   return { ask, faults };
 }
 
-describe.each(["/healthz", "/readyz", "/metrics", "/other"])("%s", (path) => {
+describe.each(["/healthz", "/readyz", "/metrics", "/catalogue", "/other"])("%s", (path) => {
   test.each(["PUT", "POST", "DELETE", "TRACE", "OPTIONS", "PATCH"])("takes no %s", async (method) => {
     const { ask } = await open();
     const answer = await ask(path, method);
@@ -56,6 +57,14 @@ test.each([
 ])("readiness of %j", async (readiness, status, body) => {
   const { ask } = await open({ readiness: async () => readiness });
   expect(await ask("/readyz")).toMatchObject({ status, body });
+});
+
+test.each([
+  ['{"backends":[]}', 200, "application/json", '{"backends":[]}'],
+  [undefined, 503, "text/plain; charset=utf-8", "no worker answers\n"],
+])("the catalogue is told as JSON: %j", async (text, status, type, body) => {
+  const { ask } = await open({ catalogue: async () => text });
+  expect(await ask("/catalogue?x")).toMatchObject({ status, headers: { "content-type": type }, body });
 });
 
 test("metrics are rendered once for all who ask meanwhile", async () => {
