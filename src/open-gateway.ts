@@ -21,6 +21,7 @@ import { createListeners, type Listeners } from "./federation/listeners.ts";
 import type { Gateway } from "./gateway/exchange.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type AtCap, capObserver } from "./observe/cap.ts";
+import { catalogueObserver } from "./observe/catalogue.ts";
 import { memberObserver } from "./observe/members.ts";
 import { recoveryObserver } from "./observe/recoveries.ts";
 import { requestObserver } from "./observe/requests.ts";
@@ -53,6 +54,7 @@ export interface OpenedGateway {
   readonly gateway: Gateway;
   /** Streams of the gateway's own. */
   readonly listeners: Listeners;
+  readonly catalogue: Pick<Catalogue, "report">;
 }
 
 export function openGateway(parts: GatewayParts): OpenedGateway {
@@ -68,9 +70,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   const recovery = createRecovery({ rpc, opener, turns, ender, observe: recoveryObserver(metrics, log) });
   const observeMember = memberObserver(metrics, log);
   const listeners = openListeners(parts, inUse);
-  const catalogue = openCatalogue(parts, egress, (event) => {
-    if (event.kind === "changed") listeners.changed(event.backend, event.list);
-  });
+  const catalogue = openCatalogue(parts, egress, listeners);
   const observer = requestObserver(metrics, log, atCap);
   const gateway = createGateway({
     policy: () => inForce.policy,
@@ -95,7 +95,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     // Metrics and log lines relate no events to each other, so all requests share one observer.
     observe: { request: () => observer },
   });
-  return { gateway, listeners };
+  return { gateway, listeners, catalogue };
 }
 
 /** What keeps sessions, slots and backend sessions in step beside requests. */
@@ -129,10 +129,17 @@ function startUpkeep(
 }
 
 function openCatalogue(
-  { inForce, started }: GatewayParts,
+  { inForce, metrics, log, started }: GatewayParts,
   egress: Egress,
-  observe: (event: CatalogueEvent) => void,
+  listeners: Pick<Listeners, "changed">,
 ): Catalogue {
+  const report = catalogueObserver(metrics, log);
+  const observe = (event: CatalogueEvent) => {
+    report(event);
+    // What one principal is offered is nothing to the others.
+    const isChange = event.kind === "changed" || event.kind === "expired";
+    if (isChange && event.shared) listeners.changed(event.backend, event.list);
+  };
   const catalogue = createCatalogue({ egress, policy: () => inForce.policy, version: VERSION, observe });
   started.defer(() => catalogue.close());
   return catalogue;

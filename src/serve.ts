@@ -28,6 +28,8 @@ export interface Router extends Served {
   reload(): Promise<void>;
   /** Readiness and metrics, for a primary. */
   report(): Promise<Report>;
+  /** JSON text of what backends offer, for a primary; undefined: no worker tells it. */
+  catalogue(): Promise<string | undefined>;
   /**
    * Refuses new connections, lets requests under way finish within `processor.drain`, and releases everything. Resolves to whether
    * all of them finished.
@@ -85,14 +87,15 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   try {
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const { gateway, listeners } = openGateway({ config, inForce, shared, metrics, log, started });
+    const { gateway, listeners, catalogue } = openGateway({ config, inForce, shared, metrics, log, started });
     const server = createExtProcServer({ gateway, bodyLimit: config.limits.body, reportFault: requestFault(log) });
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? []].flat(),
     });
-    if (http)
-      started.adopt(await serveHealth(http, { ...metrics, readiness, fault: healthFault(log) }), (it) => it.close());
+    const offers = async () => JSON.stringify(catalogue.report());
+    const source = { ...metrics, readiness, catalogue: offers, fault: healthFault(log) };
+    if (http) started.adopt(await serveHealth(http, source), (it) => it.close());
     const { streams } = config.processor;
     if (streams) {
       const address = workerPort(streams.listen, worker ?? 0);
@@ -118,6 +121,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       untaken: untakenObserver(metrics, log),
       reload: () => watcher.check(),
       report: async () => ({ ...readiness(), metrics: await metrics.snapshot() }),
+      catalogue: offers,
       stop() {
         stage = "stopping";
         return letGo(start, started, () => clean);
@@ -170,10 +174,9 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     // Released last: during the drain probes must see that the router is not ready.
-    if (http)
-      started.adopt(await serveHealth(http, { ...metrics, readiness, render, fault: healthFault(log) }), (server) =>
-        server.close(),
-      );
+    const catalogue = async () => workers?.catalogue();
+    const source = { ...metrics, readiness, render, catalogue, fault: healthFault(log) };
+    if (http) started.adopt(await serveHealth(http, source), (it) => it.close());
     workers = await startWorkers({ file, text, workers: count, drain, environment, metrics, log });
     started.defer(async () => {
       clean = (await workers?.stop()) ?? true;
@@ -183,6 +186,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
       untaken: untakenObserver(metrics, log),
       reload: async () => workers?.reload(),
       report: async () => ({ ...(await readiness()), metrics: await metrics.snapshot() }),
+      catalogue,
       stop() {
         stopping = true;
         return letGo(start, started, () => clean);

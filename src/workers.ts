@@ -18,10 +18,16 @@ export interface Report extends Readiness {
 }
 
 /** Messages of a worker to the primary, over their IPC channel. */
-type FromWorker = { readonly kind: "serving" } | ({ readonly kind: "report" } & Report);
+type FromWorker =
+  | { readonly kind: "serving" }
+  | ({ readonly kind: "report" } & Report)
+  /** `text`: JSON. */
+  | { readonly kind: "catalogue"; readonly text: string | undefined };
 
 /** Messages of the primary to a worker. The first is `start`, with the configuration that the primary was started with. */
-type ToWorker = { readonly kind: "start"; readonly text: string } | { readonly kind: "report" | "reload" | "stop" };
+type ToWorker =
+  | { readonly kind: "start"; readonly text: string }
+  | { readonly kind: "report" | "catalogue" | "reload" | "stop" };
 
 /** How long (ms) the primary waits for a worker's report. A stuck worker never sends one. */
 const REPORT_TIMEOUT_MS = 1_000;
@@ -57,6 +63,8 @@ export interface Workers {
   reports(): Promise<readonly Report[]>;
   /** Ready if one worker is: Envoy's health checks find out which ones. */
   readiness(): Promise<Readiness>;
+  /** JSON text of what backends offer, as the first worker that answers in time knows it. Each worker asks them itself. */
+  catalogue(): Promise<string | undefined>;
   /** Drains and ends all workers. Resolves to whether all their requests finished. */
   stop(): Promise<boolean>;
 }
@@ -85,6 +93,13 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
       const asked = all.map(async (worker) => (await worker.report())?.ready || Promise.reject(new Error("not ready")));
       const ready = await Promise.any(asked).catch(() => false);
       return { ready, troubles: [...new Set(all.flatMap((worker) => worker.troubles))] };
+    },
+    async catalogue() {
+      for (const worker of all) {
+        const text = await worker.catalogue();
+        if (text !== undefined) return text;
+      }
+      return undefined;
     },
     stop,
   };
@@ -133,21 +148,30 @@ class Worker {
   /** Shared by simultaneous callers: each report costs the worker about as much as some requests. */
   readonly report = paced(() => this.#ask(), REPORT_PAUSE_MS);
 
+  async catalogue(): Promise<string | undefined> {
+    return (await this.#answer("catalogue"))?.text;
+  }
+
   async #ask(): Promise<Report | undefined> {
+    this.#last = await this.#answer("report");
+    return this.#last;
+  }
+
+  /** Asks the worker; undefined where it does not answer in time. */
+  async #answer<Kind extends "report" | "catalogue">(
+    kind: Kind,
+  ): Promise<Extract<FromWorker, { kind: Kind }> | undefined> {
     const child = this.#process;
     if (!child?.connected) return undefined;
     const signal = AbortSignal.timeout(REPORT_TIMEOUT_MS);
-    this.tell({ kind: "report" });
+    this.tell({ kind });
     try {
       for (;;) {
         // Safe: the sender is `serveForPrimary` below.
         const [message] = (await once(child, "message", { signal })) as [FromWorker];
-        if (message.kind !== "report") continue;
-        this.#last = message;
-        return message;
+        if (isOf(message, kind)) return message;
       }
     } catch {
-      this.#last = undefined;
       return undefined;
     }
   }
@@ -188,10 +212,18 @@ class Worker {
   }
 }
 
+function isOf<Kind extends FromWorker["kind"]>(
+  message: FromWorker,
+  kind: Kind,
+): message is Extract<FromWorker, { kind: Kind }> {
+  return message.kind === kind;
+}
+
 /** The router of a worker, as the primary controls it. */
 export interface WorkerRouter extends Served {
   reload(): Promise<void>;
   report(): Promise<Report>;
+  catalogue(): Promise<string | undefined>;
   stop(): Promise<boolean>;
 }
 
@@ -228,6 +260,9 @@ export async function serveForPrimary(serve: (text: string) => Promise<WorkerRou
         return;
       case "report":
         send({ kind, ...(await router.report()) });
+        return;
+      case "catalogue":
+        send({ kind, text: await router.catalogue() });
         return;
       case "reload":
         return router.reload();

@@ -48,6 +48,20 @@ describe("two servers behind one URL", () => {
     expect(client.getServerVersion()?.name).toBe("mcp");
   });
 
+  test("and an operator sees whose each tool is", async () => {
+    await connect();
+    const answer = await fetch(`http://127.0.0.1:${stack.httpPort}/catalogue`);
+    const { backends, routes } = JSON.parse(await answer.text());
+    expect(backends).toMatchObject([
+      { backend: "files", path: "/mcp", prefix: "files__", asked: { failure: null } },
+      { backend: "git", path: "/mcp", prefix: "git__", asked: { failure: null } },
+    ]);
+    // Both have the same resource.
+    const collision = { list: "resources", key: "test://resource", kept: "files", leftOut: "git" };
+    expect(routes).toMatchObject([{ path: PATH, hidden: 0, collisions: [collision] }]);
+    expect(routes[0].tools).toContainEqual({ key: "git__echo", backend: "git" });
+  });
+
   test("get the calls that name them, each in a session of its own", async () => {
     const client = await connect();
     const who = async (name: string) => {

@@ -82,6 +82,12 @@ test("each takes requests, of any session, and the metrics are those of all", as
   expect(metricIn(text, "store_up")).toBe(WORKERS);
 });
 
+test("what the backends of routes to several offer, one of them tells", async () => {
+  const answer = await fetch(`http://127.0.0.1:${stack.httpPort}/catalogue`);
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toEqual({ backends: [], byPrincipal: { principals: 0, bytes: 0 }, routes: [] });
+});
+
 test("what one of them knows to be wrong, their primary says", async () => {
   const ready = async () => (await fetch(`http://127.0.0.1:${stack.httpPort}/readyz`)).text();
   const open = () => openSession(stack.port, PATH).catch(() => undefined);

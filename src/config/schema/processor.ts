@@ -11,7 +11,9 @@ export const processorSection = z
       .describe("Address on which the processor serves ext_proc (gRPC): `host:port` or `unix:/absolute/path`."),
     http: tcpAddress
       .optional()
-      .describe("Address of the HTTP server for health checks and metrics. Default: no such server."),
+      .describe(
+        "Address of the HTTP server for health checks, metrics and the catalogue (/catalogue). Default: no such server.",
+      ),
     workers: wholeNumber(1, MAX_WORKERS)
       .default(1)
       .describe(
