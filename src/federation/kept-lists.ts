@@ -50,6 +50,8 @@ export class KeptLists {
   /** By list, and when the backend said last what it is. */
   readonly #answers = new Map<ListKind | "offer", LastAnswer>();
   #offering = NOTHING_KNOWN;
+  /** When the oldest of the answers came. */
+  #oldest = Number.POSITIVE_INFINITY;
 
   constructor(options: KeptListsOptions) {
     this.#options = options;
@@ -86,12 +88,14 @@ export class KeptLists {
       this.#tellChange(kind, before, listings[kind]);
     }
     this.#answers.set("offer", { at: now, cut: undefined });
+    this.#findOldest();
     const known = [...lists.keys()].every((kind) => listings[kind]);
     return { changed: this.#set({ offer, listings, known }), failed };
   }
 
-  /** Lets go of what was answered at `oldest` or before. */
+  /** Lets go of what was answered at `oldest` or before. Cheap where that is nothing: each request asks. */
   expire(oldest: number): void {
+    if (this.#oldest > oldest) return;
     const { backend, shared, observe } = this.#options;
     for (const [kind, { at }] of this.#answers) {
       if (at > oldest) continue;
@@ -104,6 +108,11 @@ export class KeptLists {
         if (expired) observe({ kind: "expired", backend, shared, list: kind });
       }
     }
+    this.#findOldest();
+  }
+
+  #findOldest(): void {
+    this.#oldest = Math.min(...[...this.#answers.values()].map(({ at }) => at));
   }
 
   #listed(list: ListKind, { items, leftOut, cut }: ListRead, before: Listing | undefined): Listing {

@@ -80,7 +80,7 @@ export interface Scripted {
 /** undefined: no answer ever comes. An Error: the connection breaks. */
 export type Script = (call: Call) => Scripted | Error | undefined | Promise<Scripted | Error | undefined>;
 
-function scriptedEgress(script: Script) {
+export function scriptedEgress(script: Script) {
   const calls: Call[] = [];
   const egress: Egress = {
     async send({ purpose, to, session, method, headers, body }, signal) {
