@@ -1,6 +1,6 @@
 /** Reads one page of a backend's list. No more of an item is read than its name: everything else goes through as it is. Pure. */
 import { isUtf8 } from "node:buffer";
-import { CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET } from "../json/bytes.ts";
+import { CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../json/bytes.ts";
 import { Keys } from "../json/keys.ts";
 import { Scanner } from "../json/scan.ts";
 import type { Span } from "../json/span.ts";
@@ -30,7 +30,7 @@ export type ListPage =
   /** It is no answer to a request for a list. */
   | { readonly kind: "unreadable"; readonly why: string };
 
-/** Characters of a key or cursor that are decoded. An item with a longer key is left out: no request could name it. */
+/** Characters of a key that are decoded. An item with a longer key is left out: no request could name it. */
 const LONGEST_KEY = 8 * 1024;
 /** Characters of an error's message that are kept. */
 const LONGEST_MESSAGE = 500;
@@ -71,6 +71,14 @@ function withoutMark(bytes: Uint8Array): Uint8Array {
 
 function unreadable(why: string): ListPage {
   return { kind: "unreadable", why };
+}
+
+/** Past the value at the cursor. Gives it where it is a string, of any length: a cursor that is cut would lead elsewhere. */
+function wholeString(scanner: Scanner): string | undefined {
+  const isString = scanner.peek() === QUOTE;
+  const text = scanner.raw();
+  // What was scanned is well-formed, so this does not throw.
+  return isString && !scanner.broken ? String(JSON.parse(text)) : undefined;
 }
 
 class PageReader {
@@ -114,7 +122,7 @@ class PageReader {
     let nextCursor: string | undefined;
     const { result } = this.#keys;
     for (let at = scanner.firstMember(result); at >= 0; at = scanner.nextMember(result)) {
-      if (at !== 0) nextCursor = scanner.stringIfAny()?.value;
+      if (at !== 0) nextCursor = wholeString(scanner);
       else if (scanner.peek() === OPEN_BRACKET) {
         lists++;
         leftOut += this.#items(items);

@@ -61,7 +61,9 @@ describe("a page of a backend's list", () => {
   });
 
   test("tells where the next one begins, and that an empty cursor is the end", () => {
-    expect(page(result([], ',"nextCursor":"x"'))).toMatchObject({ nextCursor: "x" });
+    expect(page(result([], ',"nextCursor":"\\u0078"'))).toMatchObject({ nextCursor: "x" });
+    const long = "c".repeat(100_000);
+    expect(page(result([], `,"nextCursor":"${long}"`))).toMatchObject({ nextCursor: long });
     for (const end of ["", ',"nextCursor":""', ',"nextCursor":null', ',"nextCursor":7'])
       expect(page(result([], end))).toMatchObject({ kind: "page", nextCursor: undefined });
   });
@@ -95,6 +97,11 @@ describe("a page of a backend's list", () => {
     expect(page(body)).toMatchObject(expected);
   });
 
+  test("may hold spaces around its items, which are no part of them", () => {
+    const items = itemsOf('{ "result" : { "tools" : [ {"name":"a"} , {"name":"b" }\n] } }');
+    expect(items.map(({ bytes }) => text(bytes))).toEqual(['{"name":"a"}', '{"name":"b" }']);
+  });
+
   test("that is not UTF-8 is none", () => {
     expect(readListPage(Buffer.from([0x7b, 0xff, 0x7d]), "tools", DEEPEST)).toMatchObject({ kind: "unreadable" });
   });
@@ -117,6 +124,17 @@ describe("a listing", () => {
         expect(listed.own).toBe(name);
       }),
     );
+  });
+
+  test.each([
+    ["half a surrogate pair", '"\\ud800"', "\ud800"],
+    ["control characters", '"a\\u0000\\n\\u007f"', "a\0\n\x7f"],
+    ["8,192 characters", `"${"é".repeat(8_192)}"`, "é".repeat(8_192)],
+  ])("gives an item a name that all clients take, whose own has %s", (_, written, own) => {
+    const [listed] = listingOf("tools", "files__", itemsOf(result([`{"name":${written},"x":1.0}`])), 0).items;
+    expect(listed?.own).toBe(own);
+    expect(listed?.key).toMatch(/^files__[A-Za-z0-9_-]{1,57}$/);
+    expect(text(listed?.bytes ?? new Uint8Array())).toBe(`{"name":"${listed?.key}","x":1.0}`);
   });
 
   test("is sorted, keeps the first of two items of one name, and counts what it leaves out", () => {
