@@ -1,17 +1,32 @@
 /** Rewrites the ids of a backend's own requests in its answer to a client, as that passes. Pure. */
 import { Buffer } from "node:buffer";
 import type { BodyRewriter } from "../http.ts";
-import { placesOf } from "../json/places.ts";
+import { isDigit, MINUS, OPEN_BRACKET, QUOTE, SPACE } from "../json/bytes.ts";
+import { parseJson } from "../json/parse.ts";
+import { EACH, type Path, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
-import { dataSpans, EventReader, type SseEvent } from "../sse/reader.ts";
+import { dataBytes, dataSpans, EventReader, type SseEvent } from "../sse/reader.ts";
 import { idForClient } from "./ids.ts";
+import { MethodWatch } from "./method-watch.ts";
 
-/** Most bytes of an event that are held. A longer one passes as it is: no server asks a client by so much. */
+/** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
 const LONGEST_EVENT = 4 * 1024 * 1024;
 
-/** What an event must hold to be a request of the server, or to cancel one. Most are results, and need no more than this look. */
-const METHOD = Buffer.from('"method"');
+/** A stream of blank lines has an event at each byte. */
+const SHORTEST_REQUEST = 'data:{"id":0,"method":""}'.length;
+
+/** Stands in any event that is a request, or cancels one, by any spelling. Most are results, and need no more than this look. */
+const MAY_NAME_METHOD = /"method|\\u/i;
+
+/**
+ * Stands in place of a request whose ids cannot be rewritten. With its own id it could be answered by the client, and that answer
+ * would go to another backend, as if that one had asked.
+ */
+const LEFT_OUT = Buffer.from(": a message of the server that cannot be read is left out\n\n");
+/** Ends an event that is cut off, so that it is no JSON. */
+const CUT_OFF = Buffer.from("\n\n");
+const NOTHING = new Uint8Array(0);
 
 /**
  * @param place of the backend in its route
@@ -19,7 +34,8 @@ const METHOD = Buffer.from('"method"');
  */
 export function createRelay(place: number, deepest: number): BodyRewriter {
   const reader = new EventReader(LONGEST_EVENT, "pass");
-  const pass = (event: SseEvent) => (event.isPart ? event.bytes : relayed(event, place, deepest));
+  const passPart = longEvents();
+  const pass = (event: SseEvent) => (event.part ? passPart(event) : relayed(event, place, deepest));
   return {
     write(chunk) {
       const events = reader.read(chunk);
@@ -28,39 +44,109 @@ export function createRelay(place: number, deepest: number): BodyRewriter {
     },
     end() {
       const last = reader.end();
-      return last ? pass(last) : new Uint8Array(0);
+      return last ? pass(last) : NOTHING;
     },
   };
 }
 
-/** An event whose data is on one line, as servers write it. Another one passes as it is, and so does what is no JSON. */
-function relayed(event: SseEvent, place: number, deepest: number): Uint8Array {
-  const [data, ...others] = dataSpans(event);
-  if (!data || others.length > 0) return event.bytes;
-  const text = event.bytes.subarray(data.start, data.end);
-  if (!Buffer.from(text.buffer, text.byteOffset, text.byteLength).includes(METHOD)) return event.bytes;
-  const edits = editsOf(text, place, deepest).map(({ start, end, text: id }) => ({
-    start: start + data.start,
-    end: end + data.start,
-    text: id,
-  }));
-  return edits.length === 0 ? event.bytes : rewrite(event.bytes, edits);
+/** Passes the parts of long events, and cuts off one that turns out to be no result. */
+function longEvents(): (part: SseEvent) => Uint8Array {
+  let watch = new MethodWatch();
+  let state: "new" | "passing" | "cut" = "new";
+  return ({ bytes, start, part }) => {
+    const before = state;
+    if (before !== "cut") state = watch.sees(bytes.subarray(start)) ? "cut" : "passing";
+    const isCut = state === "cut";
+    if (part === "last") {
+      watch = new MethodWatch();
+      state = "new";
+    }
+    if (!isCut) return bytes;
+    if (before === "new") return leftOut(bytes, start);
+    return before === "passing" ? CUT_OFF : NOTHING;
+  };
 }
 
-function editsOf(text: Uint8Array, place: number, deepest: number): Edit[] {
-  const only = (...path: readonly string[]): Span | undefined => {
-    const places = placesOf(text, path, deepest);
-    return places.kind === "found" && places.at.length === 1 ? places.at[0] : undefined;
-  };
-  const edit = (span: Span): Edit => ({ ...span, text: idForClient(place, textOf(text, span)) });
-  const method = only("method");
-  if (!method) return [];
-  const id = only("id");
-  if (id) {
-    // The server waits for the client's answer, and hears of its progress by this token.
-    const token = only("params", "_meta", "progressToken");
-    return token ? [edit(id), edit(token)] : [edit(id)];
+function relayed(event: SseEvent, place: number, deepest: number): Uint8Array {
+  const { bytes, start } = event;
+  if (bytes.length < SHORTEST_REQUEST) return bytes;
+  const data = dataBytes(event);
+  if (!data || !MAY_NAME_METHOD.test(latin1(data))) return bytes;
+  const edits = editsOf(data, place, deepest);
+  if (!edits) return new MethodWatch().sees(bytes.subarray(start)) ? leftOut(bytes, start) : bytes;
+  return edits.length === 0 ? bytes : rewrite(bytes, inEvent(event, edits));
+}
+
+/** What stands in front of the first line ends the event before. */
+function leftOut(bytes: Uint8Array, start: number): Uint8Array {
+  return Buffer.concat([bytes.subarray(0, start), LEFT_OUT]);
+}
+
+function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
+}
+
+/**
+ * Moves edits of the data to where that stands in the event. No id has a line end in it, so each is on one line.
+ * @param edits in their order
+ */
+function inEvent(event: SseEvent, edits: readonly Edit[]): readonly Edit[] {
+  const lines = dataSpans(event).values();
+  let line = lines.next().value ?? { start: 0, end: 0 };
+  /** From a place in the data to that in the event. */
+  let by = line.start;
+  return edits.map(({ start, end, text }) => {
+    while (end + by > line.end) {
+      // One line feed in the data stands for all that is between two lines.
+      const dataAt = line.end - by + 1;
+      const next = lines.next().value;
+      if (!next) break;
+      line = next;
+      by = line.start - dataAt;
+    }
+    return { start: start + by, end: end + by, text };
+  });
+}
+
+/** Of a message, or of each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
+function editsOf(data: Uint8Array, place: number, deepest: number): readonly Edit[] | undefined {
+  const first = data.find((byte) => byte > SPACE);
+  const messages = placesOf(data, first === OPEN_BRACKET ? [EACH] : [], deepest);
+  if (messages.kind !== "found") return undefined;
+  const edits: Edit[] = [];
+  for (const message of messages.at) {
+    const ids = idsIn(data.subarray(message.start, message.end), deepest);
+    if (!ids) return undefined;
+    for (const id of ids) {
+      const span = { start: id.start + message.start, end: id.end + message.start };
+      edits.push({ ...span, text: idForClient(place, textOf(data, span)) });
+    }
   }
-  const cancelled = textOf(text, method) === '"notifications/cancelled"' ? only("params", "requestId") : undefined;
-  return cancelled ? [edit(cancelled)] : [];
+  return edits;
+}
+
+/** The ids of a message that are the backend's own, in their order. undefined: another parser may see others. */
+function idsIn(message: Uint8Array, deepest: number): readonly Span[] | undefined {
+  const find = (...path: Path): Span | "none" | "unclear" => {
+    const places = placesOf(message, path, deepest);
+    return places.kind === "found" ? (places.at[0] ?? "none") : "unclear";
+  };
+  const method = find("method");
+  if (method === "none") return [];
+  if (method === "unclear") return undefined;
+  const id = find("id");
+  // The server waits for the client's answer to a request, and hears of its progress by this token.
+  const places = id === "none" ? [] : [id, find("params", "_meta", "progressToken")];
+  if (parseJson(textOf(message, method)) === "notifications/cancelled") places.push(find("params", "requestId"));
+  const ids: Span[] = [];
+  for (const at of places) {
+    if (at === "unclear") return undefined;
+    if (at !== "none" && isId(message[at.start])) ids.push(at);
+  }
+  return ids.toSorted((one, other) => one.start - other.start);
+}
+
+/** Whether a value that begins so is a string or a number: others are no ids, to nobody. */
+function isId(byte: number | undefined): boolean {
+  return byte === QUOTE || byte === MINUS || (byte !== undefined && isDigit(byte));
 }

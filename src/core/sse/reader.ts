@@ -10,8 +10,8 @@ export interface SseEvent {
   readonly bytes: Uint8Array;
   /** Where its first line starts: after a byte order mark, or after the LF of a CRLF whose CR ended the event before. */
   readonly start: number;
-  /** A part of an event that is longer than the limit. */
-  readonly isPart?: true;
+  /** It is a part of an event that is longer than the limit; `last`: that event ends with it. */
+  readonly part?: "more" | "last";
 }
 
 /** A part of an event's bytes: `start` inclusive, `end` exclusive. */
@@ -96,8 +96,8 @@ export class EventReader {
     if (this.#isTooLong) {
       const held = this.#held.take();
       if (this.#beyond === "stop") return;
-      if (held.length > 0) events.push({ ...this.#event(held), isPart: true });
-      events.push({ ...this.#event(bytes), isPart: true });
+      if (held.length > 0) events.push({ ...this.#event(held), part: "more" });
+      events.push({ ...this.#event(bytes), part: isEnd ? "last" : "more" });
       this.#isTooLong = !isEnd;
       return;
     }

@@ -125,6 +125,17 @@ describe("an event that is longer than the limit", () => {
     }
   });
 
+  test("is given in parts where it may pass, the last of which says so", () => {
+    const reader = new EventReader(LIMIT, "pass");
+    const bytes = Buffer.from(`${long}${long}data: b\n\n`);
+    const events = [500, 1_500, bytes.length].flatMap((end, n) => {
+      const read = reader.read(bytes.subarray([0, 500, 1_500][n], end));
+      return read === "too-long" ? [] : read;
+    });
+    expect(events.map(({ part }) => part)).toEqual(["more", "last", "more", "last", undefined]);
+    expect(bytesIn({ events, rest: undefined }).equals(bytes)).toBe(true);
+  });
+
   test("is none where it has just as many bytes", () => {
     expect(readChunks([Buffer.from(long)], long.length).events).toHaveLength(1);
     expect(readChunks([Buffer.from(long)], long.length - 1).tooLongAt).toBe(0);

@@ -1,0 +1,158 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
+import { createRelay } from "../../../../src/core/federation/relay.ts";
+import { dataOf, EventReader } from "../../../../src/core/sse/reader.ts";
+
+const PLACE = 2;
+const REQUEST = '{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"n":9007199254740993}}';
+const RELAYED = REQUEST.replace('"id":0', '"id":2');
+const LEFT_OUT = ": a message of the server that cannot be read is left out\n\n";
+const MIB = 1024 * 1024;
+
+function relay(stream: string, cuts: readonly number[] = []): string {
+  const bytes = Buffer.from(stream);
+  const rewriter = createRelay(PLACE, 100);
+  const pieces: Uint8Array[] = [];
+  let at = 0;
+  for (const cut of [...cuts, bytes.length]) {
+    pieces.push(rewriter.write(bytes.subarray(at, cut)));
+    at = cut;
+  }
+  return Buffer.concat([...pieces, rewriter.end()]).toString();
+}
+
+const event = (...lines: readonly string[]) => `${lines.map((line) => `data: ${line}\n`).join("")}\n`;
+
+describe("the relay of a backend's events", () => {
+  test("gives a request of the backend an id that says whose it is, and changes nothing else", () => {
+    const stream = `: hello\nid: 1\nevent: message\nretry: 5\ndata: ${REQUEST}\n\n`;
+    expect(relay(stream)).toBe(stream.replace('"id":0', '"id":2'));
+  });
+
+  test("leaves results, errors, notifications and other events as they are", () => {
+    const stream = [
+      'data: {"jsonrpc":"2.0","id":0,"result":{"method":"x","text":"\\u00e9"}}\n\n',
+      'data: {"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\\"method\\""}}\r\n\r\n',
+      'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"data":1,"_meta":{"progressToken":1}}}\r\r',
+      'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"requestId":0,"progressToken":1}}\n\n',
+      'data: {"id":0,"result":{"method":NaN,"text":"\\u0022method\\u0022:"}}\n\n',
+      'data: no "method" JSON\n\n',
+      'data: [{"id":0,"result":{"method":1}}]\n\n',
+      'data: {"id":null,"method":"ping"}\n\n',
+      "retry: 100\n\n",
+    ].join("");
+    expect(relay(stream)).toBe(stream);
+  });
+
+  test("changes the token by which the backend hears of progress, and the id that it cancels", () => {
+    const asks = '{"id":"a","method":"sampling/createMessage","params":{"_meta":{"progressToken":7}}}';
+    const cancels = '{"method":"notifications/cancelled","params":{"requestId":0}}';
+    const escaped = '{"method":"notifications\\/cancelled","params":{"requestId":0}}';
+    expect(relay(event(asks) + event(cancels) + event(escaped))).toBe(
+      event(asks.replace('"a"', idForClient(PLACE, '"a"')).replace(":7", `:${idForClient(PLACE, "7")}`)) +
+        event(cancels.replace(":0", ":2")) +
+        event(escaped.replace(":0", ":2")),
+    );
+  });
+
+  test("gives every id back as it was written, in a message that is written in any way", () => {
+    const id = fc.oneof(
+      fc.constantFrom("-1", "1.0", "1e3", "-0", "9007199254740993", '""', '"\\u0061"'),
+      fc.string({ unit: "grapheme" }).map((text) => JSON.stringify(text)),
+    );
+    fc.assert(
+      fc.property(id, fc.json(), fc.boolean(), (own, params, isPretty) => {
+        const members = ['"method": "x/y"', `"params": ${params}`, `"id" : ${own}`, '"jsonrpc": "2.0"'];
+        const lines = isPretty ? ["{", ...members.map((one, n) => (n < 3 ? `${one},` : one)), "}"] : [`{${members}}`];
+        const relayed = relay(event(...lines));
+        const at = relayed.lastIndexOf('"id" : ') + '"id" : '.length;
+        const given = /^(?:"[^"]*"|\d+)/.exec(relayed.slice(at))?.[0] ?? "";
+        expect(ownerOfId(given)).toEqual({ place: PLACE, id: own });
+        expect(relayed.slice(0, at) + own + relayed.slice(at + given.length)).toBe(event(...lines));
+      }),
+    );
+  });
+
+  test("changes each request of a batch", () => {
+    const batch = `[ ${REQUEST},{"id":0,"result":{}} , ${REQUEST}]`;
+    expect(relay(event(batch))).toBe(event(batch.replaceAll('"id":0,"method"', '"id":2,"method"')));
+    const lines = ["[", ...Array.from({ length: 20_000 }, () => `${REQUEST},`), "{}]"];
+    // Looked for from the first line on for each request, this would take minutes.
+    expect(relay(event(...lines)) === event(...lines).replaceAll('"id":0', '"id":2')).toBe(true);
+  });
+
+  test("finds a method that is written with escapes", () => {
+    expect(relay(event('{"id":0,"m\\u0065thod":"ping"}'))).toBe(event('{"id":2,"m\\u0065thod":"ping"}'));
+  });
+
+  test.each([
+    ["two ids", '{"id":0,"id":1,"method":"ping"}'],
+    ["an id that some parsers take for it", '{"ID":0,"method":"ping"}'],
+    ["two methods", '{"id":0,"method":"ping","method":"ping"}'],
+    ["a method that some parsers take for it", '{"id":0,"Method":"ping"}'],
+    ["the same with escapes", '{"id":0,"METHO\\u0044":"ping"}'],
+    ["the same up to U+0000", '{"id":0,"method\\u0000x":"ping"}'],
+    ["two tokens", '{"id":0,"method":"ping","params":{"_meta":{"progressToken":1,"progressToken":2}}}'],
+    ["a number that only some parsers take", '{"id":0,"params":{"x":NaN},"method":"ping"}'],
+    ["more containers than are read", `{"params":${"[".repeat(200)}${"]".repeat(200)},"id":0,"method" : "ping"}`],
+    ["one such message in a batch", '[{"id":0,"result":{}},{"id":0,"id":1,"method":"ping"}]'],
+  ])("leaves a request out that has %s: its answer would go to another backend", (_, message) => {
+    expect(relay(event(message) + event(REQUEST))).toBe(LEFT_OUT + event(RELAYED));
+  });
+
+  test("comes to the same wherever the stream is cut", () => {
+    for (const end of ["\n", "\r", "\r\n"]) {
+      const pretty = `data: {${end}data: "id":0,${end}: x${end}data: "method":"ping"}${end}${end}`;
+      const stream = `\ufeff: c${end}id: 7${end}data: ${REQUEST}${end}${end}data: {"id":1,"result":{}}${end}${end}${pretty}`;
+      const whole = relay(stream);
+      expect(whole).toBe(stream.replaceAll('"id":0', '"id":2'));
+      for (let cut = 1; cut < Buffer.byteLength(stream); cut++) expect(relay(stream, [cut])).toBe(whole);
+    }
+  });
+
+  test("leaves a request out wherever the stream is cut, and nothing beside it", () => {
+    for (const end of ["\n", "\r", "\r\n"]) {
+      const asks = `id: 8${end}data: {"id":0,"id":0,"method":"ping"}${end}${end}`;
+      const stream = `data: a${end}${end}${asks}data: b${end}${end}`;
+      for (let cut = 1; cut < stream.length; cut++) {
+        const events = new EventReader(MIB).read(Buffer.from(relay(stream, [cut])));
+        if (events === "too-long") throw new Error(events);
+        expect(events.map(dataOf).filter((data) => data !== undefined)).toEqual(["a", "b"]);
+      }
+    }
+  });
+
+  test("changes an event that the end of the stream has cut off too", () => {
+    expect(relay(`data: ${REQUEST}`)).toBe(`data: ${RELAYED}`);
+  });
+});
+
+describe("an event that is longer than the relay holds", () => {
+  const blob = "x".repeat(5 * MIB);
+  const cuts = [MIB, 4.5 * MIB];
+
+  test.each([
+    ["a result", `{"id":0,"result":{"method":"${blob}"}}`],
+    ["a result of many lines", `{"id":0,\ndata: "result":{\ndata: "method":"${blob}","x":"\\"}}"}}`],
+    ["a batch of results", `[{"id":0,"result":"${blob}"},{"id":1,"result":{"method":"method"}}]`],
+  ])("passes as it is: %s", (_, message) => {
+    const stream = event(message) + event(REQUEST);
+    expect(relay(stream, cuts) === event(message) + event(RELAYED)).toBe(true);
+  });
+
+  test("is left out where it is a request", () => {
+    const long = event(`{"method":"sampling/createMessage","params":"${blob}","id":0}`);
+    expect(relay(long + long + event(REQUEST), cuts)).toBe(LEFT_OUT + LEFT_OUT + event(RELAYED));
+  });
+
+  test.each([
+    ["at its end", '"method":"ping"}'],
+    ["on another line", '\n: "\nevent: {\ndata: "method":"ping"}'],
+    ["in a spelling of its own", '"\\u006dethod" :"ping"}'],
+  ])("is cut off where it turns out to be a request %s", (_, end) => {
+    const relayed = relay(event(`{"id":0,"params":"${blob}",${end}`) + event(REQUEST), [...cuts, 5 * MIB]);
+    expect(relayed.endsWith(`xxx\n\n${event(RELAYED)}`)).toBe(true);
+    expect(relayed).not.toContain("ping");
+  });
+});
