@@ -130,7 +130,7 @@ function partsAboveTheirWhole({ limits }: RawConfig): string[] {
   });
 }
 
-function workerContradictions({ store, processor: { listen, workers } }: RawConfig): string[] {
+function workerContradictions({ store, processor: { listen, workers, streams } }: RawConfig): string[] {
   const errors: string[] = [];
   if (workers > 1 && store.kind === "memory")
     errors.push(
@@ -139,6 +139,8 @@ function workerContradictions({ store, processor: { listen, workers } }: RawConf
     );
   if (listen.kind === "tcp" && listen.port + workers - 1 > HIGHEST_PORT)
     errors.push(`processor.workers: got ${workers}, which needs ports above ${HIGHEST_PORT}`);
+  if (streams && streams.listen.port + workers - 1 > HIGHEST_PORT)
+    errors.push(`processor.workers: got ${workers}, whose streams need ports above ${HIGHEST_PORT}`);
   return errors;
 }
 

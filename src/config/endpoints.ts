@@ -3,7 +3,7 @@
 import { formatAddress, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
-import { workerAddresses } from "./workers.ts";
+import { workerAddresses, workerPorts } from "./workers.ts";
 
 export function endpointFaults(raw: RawConfig): string[] {
   const listeners = listenersOf(raw);
@@ -48,6 +48,11 @@ function listenersOf({ gateway, egress, processor, envoy, istio }: RawConfig): L
     ...workerAddresses(processor.listen, processor.workers).map((address) => ({
       setting: "processor.listen",
       address: address.kind === "tcp" ? address : undefined,
+      why: NO_SERVER,
+    })),
+    ...(processor.streams ? workerPorts(processor.streams.listen, processor.workers) : []).map((address) => ({
+      setting: "processor.streams.listen",
+      address,
       why: NO_SERVER,
     })),
   ];

@@ -9,6 +9,7 @@ export function federationCautions(raw: RawConfig, backends: readonly BackendCon
   const routes = federatedRoutes(raw, backends);
   return [
     ...settingsWithoutEffect(raw, routes),
+    ...streamsWithoutEffect(raw, routes),
     ...routes.flatMap((route) => [...unprefixed(route), ...sharedUris(raw, route), ...idlePatterns(route)]),
     ...oneServerName(routes),
     ...listsOfNobody(raw, routes),
@@ -40,6 +41,11 @@ function settingsWithoutEffect({ backends }: RawConfig, routes: readonly Federat
       (setting) => `backends.${name}.${setting}: has no effect, since no federated route has this backend`,
     );
   });
+}
+
+function streamsWithoutEffect({ processor }: RawConfig, routes: readonly Federated[]): string[] {
+  if (!processor.streams || routes.some(({ members }) => members.length > 1)) return [];
+  return ["processor.streams: has no effect, since no route has several backends"];
 }
 
 /** Prefixes keep names apart. Names without one are apart from them too, unless a backend imitates a prefix. */

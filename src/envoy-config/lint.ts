@@ -13,6 +13,7 @@ import { pathFindings } from "./lint/path-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { gatewayRouteFindings } from "./lint/route-rules.ts";
+import { streamFindings } from "./lint/stream-rules.ts";
 import { type HttpListener, type Topology, topologyOf } from "./lint/topology.ts";
 
 export type { Finding } from "./lint/finding.ts";
@@ -57,6 +58,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, topology, config),
     ...gatewayRouteFindings(gateway, topology, config),
+    ...streamFindings(gateway, topology, config),
     ...pathFindings(gateway, topology, config),
     ...otherRouteFindings(gateway, topology, config),
     ...localReplyFindings(manager),

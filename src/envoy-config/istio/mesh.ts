@@ -138,7 +138,7 @@ function isService({ host }: TcpAddress): boolean {
 }
 
 /** Settings that Istio provides in another way, or not at all. */
-function notInMesh({ backends, gateway, egress, identity, istio }: Config, mode: IstioMode): string[] {
+function notInMesh({ backends, gateway, egress, processor, identity, istio }: Config, mode: IstioMode): string[] {
   const errors: string[] = [];
   for (const { name, tls } of backends)
     if (tls)
@@ -147,6 +147,10 @@ function notInMesh({ backends, gateway, egress, identity, istio }: Config, mode:
     errors.push(
       `egress.address: got ${formatAddress(egress.address)}, expected the service by which the router reaches port ` +
         `${egress.listen.port} of ${mode === "gateway" ? "the gateway, such as mcp-gateway" : "the backend, such as everything"}.mcp.svc.cluster.local:${egress.listen.port}`,
+    );
+  if (processor.streams)
+    errors.push(
+      "processor.streams: is not for Istio yet; remove it, and a GET on a route to several backends gets 405",
     );
   if (mode === "sidecar" && gateway.tls)
     errors.push("gateway.tls: is not for sidecars, whose TLS is the mesh's; remove it");

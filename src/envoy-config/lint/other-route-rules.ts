@@ -3,6 +3,7 @@ import type { Config } from "../../config/load.ts";
 import { overrideOf, switchesOn } from "./bypass-rules.ts";
 import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
+import { isForStreams } from "./stream-rules.ts";
 import { type HttpListener, isEmpty, mcpRoutes, type Topology, targets } from "./topology.ts";
 
 /** Routes that lead somewhere, are not MCP's, and whose requests Envoy asks the processor about. */
@@ -25,7 +26,7 @@ export function otherRouteFindings(
     return host
       .get("routes")
       .items()
-      .filter(({ path }) => !ours.some((one) => one.path === path))
+      .filter((route) => !isForStreams(route) && !ours.some((one) => one.path === route.path))
       .filter((route) => !leadsNowhere(route) && isAsked([route, host, manager.get("route_config")]))
       .map((route) =>
         found(

@@ -117,9 +117,10 @@ function leadsTo(route: ProtoView, backend: string, { backendOf }: Topology): bo
   );
 }
 
-function timeFindings(
+/** How long the route lets such a request take. */
+export function timeFindings(
   route: ProtoView,
-  { kind, bound: ms }: RequestToBackend,
+  { kind, bound: ms }: Pick<RequestToBackend, "kind" | "bound">,
   manager: ProtoView,
   { sessions }: Config,
 ): Finding[] {

@@ -6,6 +6,7 @@ import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
+import { STREAMS } from "../../core/streams.ts";
 import { STREAM_RETRY, WRITABLE_HEADERS } from "../ext-proc.ts";
 import { CONNECTION_IDLE } from "../listeners.ts";
 import {
@@ -237,6 +238,15 @@ export const MISTAKES = {
   "backend-cluster/not-pinned": error(
     "Requests reach endpoints that do not know the session.",
     `Use the policy \`override_host\` with \`override_host_sources: [{ header: ${X_MCP_ENDPOINT} }]\`.`,
+  ),
+  "streams/route": error(
+    "On a route to several backends, a client's GET gets 503: `processor.streams` needs a route.",
+    `Add \`{ match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: ${STREAMS} } }] }, ` +
+      `route: { cluster: ${STREAMS}, timeout: 0s } }\`, as \`mcp-router envoy\` prints it.`,
+  ),
+  "streams/cluster": error(
+    "On a route to several backends, a client's GET gets 503.",
+    `Add the cluster \`${STREAMS}\` as \`mcp-router envoy\` prints it.`,
   ),
   "route-timeout": error("Envoy cuts off the answer after that time, mid-stream or not.", "Write `timeout: 0s`."),
   "route-timeout/idle": warning(

@@ -159,6 +159,10 @@ describe("workers", () => {
     [{ processor: { workers: 0 } }, "processor.workers: got 0, expected a whole number from 1 to 64"],
     [{ store: redis, processor: { workers: 2, listen: "127.0.0.1:65535" } }, "processor.workers: got 2, which needs"],
     [
+      { store: redis, processor: { workers: 2, streams: { listen: "127.0.0.1:65535" } } },
+      "processor.workers: got 2, whose streams need",
+    ],
+    [
       { store: redis, processor: { workers: 3, listen: "127.0.0.1:8079" } },
       "worker 1 of processor.workers: got 127.0.0.1:8080, but gateway.listen already listens on 0.0.0.0:8080",
     ],

@@ -26,6 +26,14 @@ test("settings of a backend that no federated route has are warned of", () => {
   );
 });
 
+test("streams are warned of where no route has several backends", () => {
+  const processor = { streams: {} };
+  expect(warnings({ files: {} }, {}, { processor })).toEqual([
+    "processor.streams: has no effect, since no route has several backends",
+  ]);
+  expect(warnings({ files: {}, search: {} }, {}, { processor })).toEqual([]);
+});
+
 test("two backends without a prefix in one route are warned of, since their names may collide", () => {
   const off = { prefix: "off" };
   expect(warnings({ files: off, search: {}, notes: off })).toEqual([

@@ -27,6 +27,7 @@ describe("an endpoint that is Envoy or the router itself is refused:", () => {
     ["gateway.listen", "0.0.0.0:8080", {}],
     ["egress.listen", "127.0.0.1:8081", {}],
     ["egress.listen", "localhost:8081", {}],
+    ["processor.streams.listen", "127.0.0.1:50151", { processor: { streams: {} } }],
     ["egress.address", "envoy:8081", { egress: { listen: "0.0.0.0:8081", address: "envoy:8081" } }],
     ["processor.listen", "localhost:50051", {}],
     ["processor.listen", "127.0.0.1:50052", { processor: { workers: 2 }, store: { kind: "redis", url: "redis://r" } }],

@@ -370,6 +370,7 @@ describe("mode gateway", () => {
       { backends: { everything: { endpoints: ["x.y.z:1"], tls: { sni: "x" } } }, routes: [ROUTE] },
       "backends.everything.tls: is not for Istio",
     ],
+    [{ processor: { ...COMMON.processor, streams: {} } }, "processor.streams: is not for Istio yet; remove it"],
     [
       {
         gateway: { ...COMMON.gateway, tls: { cert: "/c", key: "/k" } },

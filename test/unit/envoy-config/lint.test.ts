@@ -12,6 +12,7 @@ import { CLUSTER_CASES } from "./lint/cluster-cases.ts";
 import { EDGE_CASES } from "./lint/edge-cases.ts";
 import { FILTER_CASES } from "./lint/filter-cases.ts";
 import { ROUTE_CASES } from "./lint/route-cases.ts";
+import { STREAM_CASES } from "./lint/stream-cases.ts";
 
 const CASES: Readonly<Record<Rule, readonly Case[]>> = {
   ...FILTER_CASES,
@@ -19,6 +20,7 @@ const CASES: Readonly<Record<Rule, readonly Case[]>> = {
   ...CLUSTER_CASES,
   ...ROUTE_CASES,
   ...EDGE_CASES,
+  ...STREAM_CASES,
 };
 // Object.entries and Object.keys give the keys of these records, and TypeScript calls them text.
 const BY_RULE = Object.entries(CASES) as [Rule, readonly Case[]][];
@@ -77,6 +79,11 @@ describe("a generated bootstrap", () => {
     ["with a Unix socket", { processor: { listen: "unix:/run/mcp.sock" } }],
     ["with several processors", { processor: { endpoints: ["10.0.0.1:50051", "router.internal:50051"] } }],
     ["on IPv6", { gateway: { listen: "[::]:8080" }, egress: { listen: "[::1]:8081" } }],
+    ["with a federated route", { routes: [{ path: "/mcp", backends: ["everything", "files"] }] }],
+    [
+      "with a federated route and streams of its own",
+      { processor: { streams: {} }, routes: [{ path: "/mcp", backends: ["everything", "files"] }] },
+    ],
     ["with an admin listener", { envoy: { admin: "127.0.0.1:9901" } }],
     ["with origins of browsers", { gateway: { origins: ["https://app.example", "http://localhost:5173"] } }],
     ["with keys of tokens at a URL", { identity: { ...JWT, jwks: { uri: "https://issuer.example/jwks" } } }],

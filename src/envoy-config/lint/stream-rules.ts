@@ -1,0 +1,47 @@
+/** Rules on the gateway's own streams (`processor.streams`): how Envoy sends a client's GET to them. */
+import type { Config } from "../../config/load.ts";
+import { X_MCP_BACKEND } from "../../core/headers.ts";
+import { STREAMS } from "../../core/streams.ts";
+import { type Finding, found } from "./finding.ts";
+import { chooseRoute } from "./match.ts";
+import type { ProtoView } from "./proto-view.ts";
+import { timeFindings } from "./route-rules.ts";
+import { backendRoutes, GET, type HttpListener, type Topology, targets, wantedBackend } from "./topology.ts";
+
+/** Whether a route is for the gateway's own streams. */
+export function isForStreams(route: ProtoView): boolean {
+  return wantedBackend(route) === STREAMS;
+}
+
+export function streamFindings(http: HttpListener, topology: Topology, config: Config): Finding[] {
+  const isUsed = config.routes.some((route) => route.kind === "federated" && route.stream === "own");
+  if (!config.processor.streams || !isUsed) return [];
+  return http.virtualHosts
+    .filter((host) => backendRoutes(host, topology).length > 0)
+    .flatMap((host) => ofVirtualHost(host, http, topology, config));
+}
+
+function ofVirtualHost(host: ProtoView, { manager }: HttpListener, topology: Topology, config: Config): Finding[] {
+  const route = chooseRoute(host, { path: "/", headers: { ...GET, [X_MCP_BACKEND]: STREAMS } });
+  if (!route || !leadsToStreams(route))
+    return [found("streams/route", host.get("routes"), "The routes take a GET for the gateway's own streams nowhere")];
+  const bound = Math.max(...config.backends.map(({ timeouts }) => timeouts.listen));
+  return [
+    ...timeFindings(route, { kind: "a GET for the gateway's own streams", bound }, manager, config),
+    ...unknownClusters(route, topology),
+  ];
+}
+
+function leadsToStreams(route: ProtoView): boolean {
+  return isForStreams(route) || route.get("route.cluster_header").text?.toLowerCase() === X_MCP_BACKEND;
+}
+
+function unknownClusters(route: ProtoView, { bootstrap, clusters, cluster }: Topology): Finding[] {
+  if (bootstrap.get("dynamic_resources.cds_config").exists) return [];
+  const byHeader = route.get("route.cluster_header");
+  if (byHeader.exists && !clusters.some((one) => one.get("name").text === STREAMS))
+    return [found("streams/cluster", byHeader, `${STREAMS} is no cluster of this file`)];
+  return targets(route.get("route"))
+    .filter(({ text }) => cluster(text) === undefined)
+    .map((target) => found("streams/cluster", target, `${target.text} is no cluster of this file`));
+}
