@@ -10,7 +10,6 @@ import { type BeginDependencies, Beginning, type BeginRequest, sessionAtBackend,
 import type { NotOpened, Opened } from "./opened.ts";
 import { createRetryPauses } from "./retry-after.ts";
 import { ABORTED, type RpcSession } from "./rpc.ts";
-import { sleep } from "./sleep.ts";
 
 /** How long (ms) the lock of an opening lasts, and how often it is renewed: another router soon takes over from one that died. */
 const LOCK_MS = 2_000;
@@ -83,7 +82,7 @@ class Opening {
       if (asked.kind !== "asked") return asked;
       if (asked.outcome.kind === "acquired") return await this.#whileLocked(asked.outcome.lock);
       // Another router is at it.
-      if (!(await sleep(POLL_MS, this.#turn.signal))) return ABORTED;
+      if (!(await this.#turn.rest(POLL_MS))) return ABORTED;
     }
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Turn } from "../../../src/backends/begin.ts";
 import { createEgress } from "../../../src/backends/client.ts";
@@ -68,7 +69,7 @@ async function open({ answers = {}, bindings = {} }: OpenOptions = {}) {
   const turn: Turn = {
     signal: never,
     bound: never,
-    rest: async () => true,
+    rest: (ms) => pause(ms, true),
     commit: (committed) => void commits.push(committed),
   };
   return {
@@ -98,6 +99,21 @@ describe("the first session of a client at a backend", () => {
     expect(opened.map(({ kind }) => kind).toSorted()).toEqual([...Array(9).fill("joined"), "opened"]);
     expect(opened).toMatchObject(Array(10).fill({ binding: NEW }));
     expect(names()).toEqual(STEPS);
+  });
+
+  test("leaves its turn to others where another router opens it, and is that one's", async () => {
+    const { promise: goOn, resolve: answer } = Promise.withResolvers<void>();
+    const initialize: Script = () => goOn.then(() => ANSWERS.initialize);
+    const { opener, request, turn, listener } = await open({ answers: { initialize } });
+    const first = opener.open(request, turn);
+    await listener.called("initialize");
+    // The second one's turn ends when it is left to others.
+    const rest: Turn["rest"] = (ms) => {
+      answer();
+      return turn.rest(ms);
+    };
+    expect(await opener.open(request, { ...turn, rest })).toEqual({ kind: "joined", binding: NEW });
+    expect((await first).kind).toBe("opened");
   });
 
   test("is the one that is there already", async () => {
