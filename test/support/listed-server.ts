@@ -1,7 +1,8 @@
 /** A scripted MCP server that has sessions, and lists what a test says, byte for byte. */
 import { ALL_LISTS, LIST_KINDS, type ListKind } from "../../src/core/federation/kinds.ts";
+import { X_CLIENT_ID } from "../../src/core/headers.ts";
 import { resultMessage } from "./messages.ts";
-import { json, type Script } from "./scripted-server.ts";
+import { type Call, json, type Script } from "./scripted-server.ts";
 import { type SessionServer, startSessionServer } from "./session-server.ts";
 
 /** JSON texts of items, by page. */
@@ -9,18 +10,30 @@ type Pages = readonly (readonly string[])[];
 
 export type Lists = Readonly<Partial<Record<ListKind, Pages>>>;
 
-/** A server whose initialize names what it lists. Everything else it says is a session server's. */
-export async function startListedServer(lists: Lists): Promise<SessionServer> {
+/**
+ * A server whose initialize names what it lists. Everything else it says is a session server's.
+ * @param ahead what it waits for before it answers an initialize
+ */
+export async function startListedServer(
+  lists: Lists,
+  ahead: (call: Call) => Promise<unknown> | undefined = () => undefined,
+): Promise<SessionServer> {
   const server = await startSessionServer();
   const listed = ALL_LISTS.filter((kind) => lists[kind]);
   const capabilities = Object.fromEntries(listed.map((kind) => [LIST_KINDS[kind].capability, {}]));
-  server.on("initialize", ({ body }) =>
-    json(200, resultMessage(JSON.parse(body).id, { protocolVersion: "2025-11-25", capabilities }), {
+  server.on("initialize", async (call) => {
+    await ahead(call);
+    return json(200, resultMessage(JSON.parse(call.body).id, { protocolVersion: "2025-11-25", capabilities }), {
       "mcp-session-id": server.begin(),
-    }),
-  );
+    });
+  });
   for (const kind of listed) server.on(LIST_KINDS[kind].method, pagesOf(kind, lists[kind] ?? []));
   return server;
+}
+
+/** Whether a call is the router's own, by which it learns what a server lists. */
+export function isOwn({ headers }: Call): boolean {
+  return headers[X_CLIENT_ID] === "mcp-router/list";
 }
 
 function pagesOf(kind: ListKind, pages: Pages): Script {
