@@ -35,7 +35,9 @@ export function ownersOf(
   const [first, ...others] = owners;
   if (!first) return { kind: "all" };
   if (others.some(({ member }) => member !== first.member)) return NOT_FOR_ONE;
-  return { kind: "owner", owner: { ...first, own: undefined, edits: owners.flatMap(({ edits }) => edits) } };
+  // A batch that is about one thing is told to Envoy by that name: two brackets must not get a call past a policy.
+  const own = others.every((other) => other.own === first.own) ? first.own : undefined;
+  return { kind: "owner", owner: { ...first, own, edits: owners.flatMap(({ edits }) => edits) } };
 }
 
 const NOT_FOR_ONE: BatchOwners = {

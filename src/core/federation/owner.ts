@@ -11,6 +11,7 @@ import type { Message } from "../rpc/message.ts";
 import { allows } from "./filter.ts";
 import { ownerOfId } from "./ids.ts";
 import type { MergedList } from "./merge.ts";
+import { publicName } from "./naming.ts";
 import { memberOfUri } from "./uri-owner.ts";
 
 /** What the backends of a route offer, as far as it is known. */
@@ -129,18 +130,23 @@ function ownerOfName(
   return allows(route.filters[kind], name.value) ? ownerByPrefix(route, lists, name) : undefined;
 }
 
-/** Where a backend has not said yet what it offers, the prefix decides, and the backend says whether it knows the name. */
+/**
+ * Where a backend has not said yet what it offers, the prefix decides, and the backend says whether it knows the name. Not by a
+ * name that no client was ever offered: under its public one the route may hide the same tool.
+ */
 function ownerByPrefix(route: FederatedRoute, { known }: RouteLists, name: StringAt): Owner | undefined {
   const candidates = route.members
     .map(({ prefix }, member) => ({ prefix, member }))
-    .filter(({ prefix, member }) => !known[member] && isPrefixOf(prefix, name.value))
+    .filter(({ prefix, member }) => !known[member] && isNameUnder(prefix, name.value))
     .toSorted((one, other) => other.prefix.length - one.prefix.length);
   const [first] = candidates;
   return first && named(route, first.member, name.value.slice(first.prefix.length), name);
 }
 
-function isPrefixOf(prefix: string, name: string): boolean {
-  return name.length > prefix.length && name.startsWith(prefix);
+function isNameUnder(prefix: string, name: string): boolean {
+  return (
+    name.length > prefix.length && name.startsWith(prefix) && publicName(prefix, name.slice(prefix.length)) === name
+  );
 }
 
 function named(route: FederatedRoute, member: number, own: string, name: StringAt): Owner {

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import { idForClient } from "../../../src/core/federation/ids.ts";
+import { publicName } from "../../../src/core/federation/naming.ts";
 import type { Decision, Verdict } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import type { Asker } from "../../../src/federation/asker.ts";
@@ -264,6 +265,16 @@ describe("a tool's call", () => {
     expect(await post(gateway.open(), id, request("tools/call", '{"name":"git__new"}'))).toMatchObject({
       kind: "reply",
     });
+  });
+
+  test("of a backend that has not said yet what it offers is none by a name that no client was offered", async () => {
+    const hidden = publicName("files__", "admin.wipe");
+    const filters = { ...TWO.filters, tools: { allow: undefined, deny: [compileGlob("files__admin_*")] } };
+    const { gateway, id } = await open({ route: { ...TWO, filters }, offered: [undefined, OFFERED[1]] });
+    for (const name of [hidden, "files__admin.wipe", `files__${"long".repeat(20)}`]) {
+      const verdict = await post(gateway.open(), id, request("tools/call", `{"name":"${name}"}`));
+      expect(shown(verdict)).toMatchObject(inBand(-32602, `Unknown tool: ${name}`));
+    }
   });
 
   test("without a name is refused", async () => {
@@ -635,6 +646,22 @@ describe("a batch", () => {
     expect(await store.load(key)).toMatchObject({
       session: { remembered: new Map([["files", { subscriptions: new Map([["file:///x", '{"uri":"file:///x"}']]) }]]) },
     });
+  });
+
+  test("of calls of one tool names that to Envoy as its backend does, as a call alone", async () => {
+    const { exchange, gateway, id } = await open();
+    for (const body of [
+      call("files__read"),
+      `[${call("files__read")}]`,
+      `[${call("files__read")},${call("files__read")}]`,
+    ])
+      expect(await post(gateway.open(), id, body)).toMatchObject({
+        set: expect.arrayContaining([["x-mcp-tool", "read"]]),
+      });
+    const several = await post(exchange, id, `[${call("files__read")},${call(publicName("files__", "a.b"))}]`);
+    if (several.kind !== "mutate") throw new Error(several.kind);
+    expect(several.set).toContainEqual(["x-mcp-method", "batch"]);
+    expect(several.set.map(([name]) => name)).not.toContain("x-mcp-tool");
   });
 
   test("of notifications goes to all", async () => {
