@@ -27,8 +27,8 @@ export async function extendLease(
 const CAP_FOR_RETURNS = 2;
 
 /**
- * Gives a parked session a slot again, for `ms`: the slot of an idle session, or one above the caps. If there is none even so, the
- * session has `ended`: it holds nothing at its backend.
+ * Keeps the slot of a session for `ms`, and gives one that was parked a slot again: that of an idle session, or one above the caps.
+ * If there is none even so, the session has `ended`: a parked one holds nothing at its backends.
  */
 export async function returnToSlot(
   ledger: Ledger,

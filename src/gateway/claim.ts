@@ -5,7 +5,7 @@ import type { OutageWait } from "../core/outage-wait.ts";
 import { mayUse } from "../core/ownership.ts";
 import type { PublicPath } from "../core/routes.ts";
 import type { SessionId, SessionKey } from "../sessions/id.ts";
-import { type Binding, isParked, type SessionStore } from "../sessions/store.ts";
+import { type Binding, heldBy, isParked, type SessionStore } from "../sessions/store.ts";
 import type { GatewayRequest } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
 
@@ -95,14 +95,15 @@ export function createClaim({ store, ledger }: ClaimDependencies): ClaimSession 
     // The session may have been parked since it was found. After this touch it is not.
     const { binding, expiresIn } = touched;
     const lease = { key, principal: owner };
-    if (!binding || !isParked(binding)) {
+    if (binding && heldBy(binding)) {
       // Not waited for: the sweeper takes a lease again that runs out early.
       void extendLease(ledger, store, lease, expiresIn);
       return touched;
     }
+    // Of a session without a backend session here only the ledger knows whether it was parked.
     const { kind } = await returnToSlot(ledger, store, lease, expiresIn, policy.admission);
-    if (kind === "returned") return touched;
-    return kind === "ended" ? UNKNOWN : UNAVAILABLE;
+    if (kind === "ended") return UNKNOWN;
+    return kind === "unavailable" && binding && isParked(binding) ? UNAVAILABLE : touched;
   }
 }
 

@@ -6,7 +6,7 @@ import { readNamedSession } from "../../../src/gateway/named-session.ts";
 import type { GatewayRequest } from "../../../src/gateway/request.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
-import { type Session, type SessionStore, touchDueAfter } from "../../../src/sessions/store.ts";
+import { type Session, type SessionStore, touchDueAfter, withoutSession } from "../../../src/sessions/store.ts";
 import { unavailable } from "../../support/unavailable.ts";
 import { POLICY } from "../core/policy.ts";
 import { BINDING, LIFESPAN } from "./open.ts";
@@ -188,6 +188,27 @@ describe("a claim of a parked session", () => {
     const policy = { ...POLICY, admission: { ...POLICY.admission, sessions: 1 } };
     expect(await claim(requestOf(undefined, { policy }).request, "one", "when-due", 0)).toEqual({ kind: "unknown" });
     expect(await store.find(key, "one")).toEqual({ kind: "unknown" });
+  });
+
+  test.each<[string, Partial<Session>, string | undefined]>([
+    ["that has no backend session yet", { bindings: {} }, "one"],
+    ["whose backend has no sessions", { bindings: { one: { ...withoutSession(undefined), generation: 1 } } }, "one"],
+    ["by what goes to no backend", {}, undefined],
+  ])("%s takes no slot beyond those that parked ones may take", async (_, session, backend) => {
+    const { claim, store, ledger, id, key, requestOf } = await open({}, session);
+    const lease = { key, principal: "ada" };
+    await ledger.hold(lease, 60_000, NO_CAPS, "used");
+    const caps = { ...NO_CAPS, sessions: 1 };
+    const policy = { ...POLICY, admission: { ...POLICY.admission, ...caps } };
+    const { request } = requestOf(undefined, { policy, session: readNamedSession(id, undefined) });
+    expect(await claim(request, backend, "always", 0)).not.toEqual({ kind: "unknown" });
+    // Its slot goes to others.
+    await ledger.release(lease);
+    await store.park(key, 0);
+    for (const other of ["a", "b"])
+      await ledger.hold({ key: sessionKey(mintSessionId()), principal: other }, 60_000, NO_CAPS, "used");
+    expect(await claim(request, backend, "always", 0)).toEqual({ kind: "unknown" });
+    expect(await ledger.count()).toMatchObject({ live: 2 });
   });
 
   test("is unavailable where it cannot be touched", async () => {
