@@ -8,7 +8,16 @@ import { envoyGatewayPatches } from "../../scripts/envoy-gateway-patches.ts";
 import { translationMark, translatorInput } from "../../scripts/envoy-gateway-translate.ts";
 import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { type RunningExample, runExample } from "../support/examples.ts";
-import { callMessage, callTool, endSession, messageOf, openResponse, openSession, post } from "../support/http.ts";
+import {
+  callMessage,
+  callTool,
+  endSession,
+  messageOf,
+  openResponse,
+  openSession,
+  post,
+  send,
+} from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { printed, transcriptsOf } from "../support/transcripts.ts";
 import { manifestsOf, pick, render } from "./render.ts";
@@ -42,13 +51,13 @@ test.each([
 
 test("the router lets in the Envoys that ask it, and those of the egress Gateway let in the router, and nobody else", () => {
   const manifests = manifestsOf(render("overlays/envoy-gateway"));
-  const from = (matchLabels: unknown, port: number) => ({
+  const from = (matchLabels: unknown, ...ports: number[]) => ({
     from: [{ podSelector: { matchLabels } }],
-    ports: [{ port }],
+    ports: ports.map((port) => ({ port })),
   });
   const asking = pick(manifests, "EnvoyProxy", "mcp-gateway").spec.provider.kubernetes.envoyDeployment.pod.labels;
   const router = pick(manifests, "NetworkPolicy", "mcp-router").spec;
-  expect(router.ingress.filter((rule: Json) => rule.ports[0].port === 50051)).toEqual([from(asking, 50051)]);
+  expect(router.ingress.filter((rule: Json) => rule.ports[0].port === 50051)).toEqual([from(asking, 50051, 50151)]);
   const egress = pick(manifests, "Gateway", "mcp-egress");
   expect(pick(manifests, "NetworkPolicy", "mcp-gateway-egress").spec).toMatchObject({
     // Envoy Gateway's label of the pods that it makes for a Gateway.
@@ -74,6 +83,7 @@ const PODS: Readonly<Record<string, readonly number[]>> = {
   "10.96.0.1:3001": [3001, 3011],
   "10.96.0.2:3002": [3002],
   "10.96.0.3:50051": [50051],
+  "10.96.0.3:50151": [50151],
 };
 
 /** With pods on loopback in place of Services, as Envoy Gateway has them from EndpointSlices. */
@@ -93,8 +103,12 @@ function withPods(text: string): string {
 /** The router's configuration, with sessions in memory, and Envoy on its own machine. */
 function configBesideEnvoy(): string {
   const { store: _, egress, processor, ...config } = parse(read("k8s/base/mcp-router.yaml"));
-  const { listen, http } = processor;
-  return stringify({ ...config, egress: { listen: egress.listen }, processor: { listen, http } });
+  const { listen, http, streams } = processor;
+  return stringify({
+    ...config,
+    egress: { listen: egress.listen },
+    processor: { listen, http, streams: { listen: streams.listen } },
+  });
 }
 
 describe("in one Envoy with the router", () => {
@@ -110,7 +124,7 @@ describe("in one Envoy with the router", () => {
       config: configBesideEnvoy(),
       bootstrap: withPods(unlogged(bootstrap)),
       servers: { 3001: first ?? 0, 3011: second ?? 0, 3002: memory ?? 0 },
-      ports: [8080, 8081, 50051, 9090, 9901],
+      ports: [8080, 8081, 50051, 50151, 9090, 9901],
       adminPort: 19000,
     });
     port = gateway.port(8080);
@@ -142,6 +156,23 @@ describe("in one Envoy with the router", () => {
       expect(ended.status).toBe(404);
     }
     expect(servers.every(({ requests }) => requests > 0)).toBe(true);
+  });
+
+  test("both servers are one behind one URL, with a stream of the router's own", async () => {
+    const session = await openSession(port, "/all/mcp", HOST);
+    const headers = { ...HOST, "mcp-session-id": session, accept: "text/event-stream" };
+    const stream = await openResponse({ port, path: "/all/mcp", headers });
+    expect(stream).toMatchObject({ statusCode: 200, headers: { "content-type": "text/event-stream" } });
+    stream.destroy();
+    expect(await callTool(port, "/all/mcp", session, "everything__whoami", {}, HOST)).toMatch(/first|second/);
+    expect(await callTool(port, "/all/mcp", session, "memory__whoami", {}, HOST)).toContain("memory");
+    const ended = await send({
+      port,
+      path: "/all/mcp",
+      method: "DELETE",
+      headers: { ...HOST, "mcp-session-id": session },
+    });
+    expect(ended.status).toBe(204);
   });
 
   test("a session that its server lost is recovered, through the egress Gateway", async () => {

@@ -156,9 +156,11 @@ describe.each(["overlays/envoy", "overlays/example", "overlays/istio-gateway", "
         pick(manifests, "Deployment", deployment)
           .spec.template.spec.containers[0].ports.map(({ containerPort }: { containerPort: number }) => containerPort)
           .toSorted();
-      expect(ports("mcp-router")).toEqual([processor.http, processor.listen].map(portOf).toSorted());
+      const { streams } = processor;
+      const ofRouter = [processor.http, processor.listen, ...(streams ? [streams.listen] : [])];
+      expect(ports("mcp-router")).toEqual(ofRouter.map(portOf).toSorted());
       expect(ports("mcp-gateway")).toEqual([gateway.listen, egress.listen].map(portOf).toSorted());
-      for (const address of [...processor.endpoints, egress.address]) {
+      for (const address of [...processor.endpoints, ...(streams?.endpoints ?? []), egress.address]) {
         const [service = "", namespace] = "host" in address ? address.host.split(".") : [];
         expect(namespace).toBe("mcp");
         const { spec } = pick(manifests, "Service", service);
@@ -181,6 +183,8 @@ describe.each(["overlays/envoy", "overlays/example", "overlays/istio-gateway", "
 
     test("only Envoy reaches ext_proc and the servers, and only the router reaches egress and Redis", () => {
       expect(whoReaches("mcp-router", portOf(processor.listen))).toEqual(["mcp-gateway"]);
+      if (processor.streams)
+        expect(whoReaches("mcp-router", portOf(processor.streams.listen))).toEqual(["mcp-gateway"]);
       expect(whoReaches("mcp-gateway", portOf(egress.listen))).toEqual(["mcp-router"]);
       expect(whoReaches("mcp-gateway", portOf(gateway.listen))).toEqual(["anybody"]);
       if (named(deployments).includes("redis")) expect(whoReaches("redis", 6379)).toEqual(["mcp-router"]);
