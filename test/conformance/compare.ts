@@ -1,28 +1,51 @@
-/** Two runs of the suite, scenario by scenario and check by check. No I/O. */
+/** Runs of the suite over several ways to one server, scenario by scenario and check by check. No I/O. */
+import { type KnownDifference, knownDifference } from "./known.ts";
 import type { Check, Requirements, Results, Scenario } from "./suite.ts";
 
-/** How one scenario came out. Without a gateway's run there is nothing to differ from. */
-export interface Row {
-  readonly scenario: Scenario;
-  readonly direct: readonly Check[] | undefined;
-  readonly gateway: readonly Check[] | undefined;
-  /** A required scenario that did not pass, directly or through the gateway. */
-  readonly failed: boolean;
-  /** What is not the same in both runs, a line for each check. */
-  readonly differences: readonly string[];
+/** How the suite reached the server: `direct`, or through a route of the gateway. */
+export interface Run {
+  readonly way: string;
+  readonly results: Results;
 }
 
-/** @param gateway absent when only the direct run was asked for */
-export function compare({ scenarios }: Requirements, direct: Results, gateway?: Results): Row[] {
+/** How one scenario came out, in the order of the runs. */
+export interface Row {
+  readonly scenario: Scenario;
+  readonly outcomes: readonly Outcome[];
+}
+
+export interface Outcome {
+  readonly way: string;
+  readonly checks: readonly Check[] | undefined;
+  /** A required scenario that did not pass. */
+  readonly failed: boolean;
+  /** What is not as in the first run, one for each check. */
+  readonly differences: readonly Difference[];
+}
+
+export interface Difference {
+  readonly text: string;
+  /** Absent: it should not be. */
+  readonly known: KnownDifference | undefined;
+}
+
+/** Compares each run with the first one. */
+export function compare({ scenarios }: Requirements, [first, ...others]: readonly [Run, ...Run[]]): Row[] {
   return scenarios.map((scenario) => {
-    const runs = [direct, ...(gateway ? [gateway] : [])].map((results) => results.get(scenario.name));
-    return {
-      scenario,
-      direct: direct.get(scenario.name),
-      gateway: gateway?.get(scenario.name),
-      failed: scenario.notScored === undefined && !runs.every(passed),
-      differences: gateway ? differences(direct.get(scenario.name), gateway.get(scenario.name)) : [],
+    const direct = first.results.get(scenario.name);
+    const outcome = ({ way, results }: Run): Outcome => {
+      const checks = results.get(scenario.name);
+      return {
+        way,
+        checks,
+        failed: scenario.notScored === undefined && !passed(checks),
+        differences: differences(direct, checks).map(({ id, text }) => ({
+          text,
+          known: id === undefined ? undefined : knownDifference(way, scenario.name, id),
+        })),
+      };
     };
+    return { scenario, outcomes: [first, ...others].map(outcome) };
   });
 }
 
@@ -32,24 +55,31 @@ function passed(checks: readonly Check[] | undefined): boolean {
   return checks.every(({ status }) => status !== "FAILURE" && status !== "WARNING");
 }
 
+interface Changed {
+  /** Absent where the whole scenario did not run. */
+  readonly id?: string;
+  readonly text: string;
+}
+
 /** Ids repeat within a scenario, so the nth check of an id is compared with the nth of the same id. */
-function differences(direct: readonly Check[] | undefined, gateway: readonly Check[] | undefined): string[] {
-  if (!direct || !gateway) {
-    if (direct === gateway) return [];
-    return [direct ? "did not run through the gateway" : "did not run directly"];
+function differences(direct: readonly Check[] | undefined, other: readonly Check[] | undefined): Changed[] {
+  if (!direct || !other) {
+    if (direct === other) return [];
+    return [{ text: direct ? "did not run" : "did not run directly" }];
   }
-  const [left, right] = [byId(direct), byId(gateway)];
-  const lines: string[] = [];
+  const [left, right] = [byId(direct), byId(other)];
+  const changed: Changed[] = [];
   for (const id of new Set([...left.keys(), ...right.keys()])) {
     const [before, after] = [left.get(id) ?? [], right.get(id) ?? []];
     for (let index = 0; index < Math.max(before.length, after.length); index++) {
-      const [one, other] = [before[index], after[index]];
-      if (one?.status === other?.status) continue;
-      const reason = other?.errorMessage ?? one?.errorMessage;
-      lines.push(`${id}: ${one?.status ?? "absent"} → ${other?.status ?? "absent"}${reason ? ` (${reason})` : ""}`);
+      const [one, two] = [before[index], after[index]];
+      if (one?.status === two?.status) continue;
+      const reason = two?.errorMessage ?? one?.errorMessage;
+      const text = `${id}: ${one?.status ?? "absent"} → ${two?.status ?? "absent"}${reason ? ` (${reason})` : ""}`;
+      changed.push({ id, text });
     }
   }
-  return lines;
+  return changed;
 }
 
 function byId(checks: readonly Check[]): Map<string, Check[]> {

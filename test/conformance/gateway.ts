@@ -10,35 +10,54 @@ import { accepts, freePort } from "../../harness/ports.ts";
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const LOGGED_LINES = 30;
 
+/** Its routes to the server under test. */
+export const ROUTES = { transparent: "/mcp", federated: "/federated/mcp", beside: "/beside/mcp" } as const;
+
 export interface Gateway {
-  /** Where clients reach the backend through it. */
-  readonly url: string;
+  /** Where clients reach the server under test by a route. */
+  url(route: keyof typeof ROUTES): string;
   /** The last lines that router and Envoy logged, to see why something differs. */
   log(): string;
 }
 
+/** Ports of MCP servers on 127.0.0.1, path /mcp. */
+export interface ServerPorts {
+  readonly tested: number;
+  /** Of another server, which is beside it on one of the routes. */
+  readonly other: number;
+}
+
 /**
- * Starts router and Envoy in front of one backend; `owner` stops them.
+ * Starts router and Envoy in front of the servers; `owner` stops them.
  * @param directory for the configuration file
- * @param backendPort of an MCP server on 127.0.0.1, path /mcp
  */
 export async function startGateway(
   owner: AsyncDisposableStack,
   directory: string,
-  backendPort: number,
+  { tested, other }: ServerPorts,
 ): Promise<Gateway> {
-  const [listen, egress, processor, admin] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [listen, egress, processor, streams, admin] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const file = join(directory, "mcp-router.yaml");
+  // Without a prefix, since the suite asks for tools and prompts by name.
   writeFileSync(
     file,
     `gateway:   { listen: "127.0.0.1:${listen}", hosts: [127.0.0.1, localhost] }
 egress:    { listen: "127.0.0.1:${egress}" }
-processor: { listen: "127.0.0.1:${processor}" }
+processor: { listen: "127.0.0.1:${processor}", streams: { listen: "127.0.0.1:${streams}" } }
 envoy:     { admin: "127.0.0.1:${admin}" }
 backends:
-  fixture: { endpoints: ["127.0.0.1:${backendPort}"], path: /mcp }
+  tested: { endpoints: ["127.0.0.1:${tested}"], prefix: off }
+  other:  { endpoints: ["127.0.0.1:${other}"] }
 routes:
-  - { path: /mcp, backends: [fixture] }
+  - { path: ${ROUTES.transparent}, backends: [tested] }
+  - { path: ${ROUTES.federated}, backends: [tested], federated: true }
+  - { path: ${ROUTES.beside}, backends: [tested, other] }
 `,
   );
 
@@ -49,7 +68,7 @@ routes:
   const envoy = await startEnvoy(await printBootstrap(file), `127.0.0.1:${admin}`);
   owner.defer(async () => void (await envoy.stop()));
   return {
-    url: `http://127.0.0.1:${listen}/mcp`,
+    url: (route) => `http://127.0.0.1:${listen}${ROUTES[route]}`,
     log: () => [router, envoy].map(({ name, output }) => `${name}:\n${lastLines(output())}`).join("\n"),
   };
 }
