@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { BENCH_ENDPOINT, callAnswer, FORGET_PATH, PROTOCOL_VERSION } from "./wire.ts";
+import { BENCH_ENDPOINT, callAnswer, FORGET_PATH, PROTOCOL_VERSION, toolsAnswer } from "./wire.ts";
 
 /** What is read of a request. The load alone calls us, so its shape is known. */
 interface Call {
@@ -43,6 +43,10 @@ function reply(
     send(response, sessions.delete(String(request.headers["mcp-session-id"])) ? 200 : 404, "", {});
     return;
   }
+  if (request.method === "GET") {
+    send(response, 405, "", {});
+    return;
+  }
   const { id, method, params } = JSON.parse(body) as Call;
   if (method === "initialize") {
     const session = randomUUID();
@@ -57,6 +61,7 @@ function reply(
   const client = sessions.get(session);
   if (client === undefined) send(response, 404, `no session ${session} at ${endpoint}`, {});
   else if (id === undefined) send(response, 202, "", {});
+  else if (method === "tools/list") send(response, 200, toolsAnswer(id), {});
   // Like the SDK's servers we repeat the id on every answer, which gives a router something to put right.
   else send(response, 200, callAnswer(id, client), { "mcp-session-id": session });
 }

@@ -1,7 +1,8 @@
 /**
  * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router, one with
- * our router and a Redis. Then what the worst bodies cost it, what its sessions cost, what recovering a lost one costs, and what
- * a flood of initializes does to them: bodies.ts, sessions.ts, recovery.ts, flood.ts.
+ * our router and a Redis. Then what the worst bodies cost it, what its sessions cost, what several servers behind one URL cost, what
+ * recovering a lost session costs, and what a flood of initializes does to them: bodies.ts, sessions.ts, federation.ts, recovery.ts,
+ * flood.ts.
  *
  * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is in
  * ratios. Ends with 1 when an answer was wrong or a target is missed.
@@ -15,8 +16,8 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Child, start } from "../harness/child.ts";
 import { envoyVersion } from "../harness/envoy.ts";
-import type { LoadJob, LoadResult } from "./load-job.ts";
 import { residentMiB } from "./process-stats.ts";
+import { putUnderLoad } from "./put-under-load.ts";
 import { type Measured, report, type Targets } from "./report.ts";
 import { type Setup, startBackend, startBare, startNoop, startRouter, startRouterWithRedis } from "./setups.ts";
 
@@ -66,7 +67,7 @@ try {
   setups.push(await startRouter(backend, {}), await startRouterWithRedis(backend));
   for (const tree of options.against) setups.push(await startRouter(backend, { name: basename(tree), tree }));
 
-  const results = await putUnderLoad(setups);
+  const results = await putUnderLoad(setups, { ...LOAD, ...effort });
   const measured = setups.map((setup, n): Measured => {
     const result = results[n];
     if (!result) throw new Error(`the load has no result for ${setup.name}`);
@@ -86,8 +87,9 @@ try {
 
 await runPart("bodies", join(import.meta.dirname, "bodies.ts"));
 await runPart("sessions", "--expose-gc", join(import.meta.dirname, "sessions.ts"));
-for (const name of ["recovery", "flood"])
-  await runPart(name, join(import.meta.dirname, `${name}.ts`), ...(options.quick ? ["--quick"] : []));
+const quick = options.quick ? ["--quick"] : [];
+await runPart("federation", "--expose-gc", join(import.meta.dirname, "federation.ts"), ...quick);
+for (const name of ["recovery", "flood"]) await runPart(name, join(import.meta.dirname, `${name}.ts`), ...quick);
 
 /** A process of its own, with a verdict of its own. */
 async function runPart(name: string, ...args: string[]): Promise<void> {
@@ -99,32 +101,4 @@ async function stop(): Promise<void> {
   await Promise.all(setups.map((setup) => setup.stop()));
   await backend.stop();
   await part?.stop();
-}
-
-async function putUnderLoad(setups: readonly Setup[]): Promise<readonly LoadResult[]> {
-  const targets = setups.map(({ name, port, clientPins, envoy, processor, redis }) => {
-    const store = redis && { pid: redis.pid, url: redis.url };
-    return { name, port, clientPins, envoyPid: envoy.pid, processorPid: processor?.pid, redis: store };
-  });
-  const job: LoadJob = { ...LOAD, ...effort, targets };
-  const answer = Promise.withResolvers<readonly LoadResult[]>();
-  let output = "";
-  const load = start(
-    "load",
-    process.execPath,
-    [join(import.meta.dirname, "load.ts"), JSON.stringify(job)],
-    {},
-    (chunk) => {
-      output += chunk;
-      // Safe: load.ts wrote it, from the same tree, as its last line; what stands before is a warning of Node's.
-      if (output.endsWith("]\n")) answer.resolve(JSON.parse(output.trimEnd().split("\n").at(-1) ?? "") as LoadResult[]);
-    },
-  );
-  // A process may be reported as ended before the last of its output has come: only a failure ends the wait.
-  void load.exited.then((code) => {
-    if (code !== 0) answer.reject(new Error(`the load failed:\n${load.output()}`));
-  });
-  const result = await answer.promise;
-  await load.exited;
-  return result;
 }

@@ -32,12 +32,13 @@ export async function openSession(
   const { status, headers, text } = await initialize(agent, port, client);
   const id = headers["mcp-session-id"];
   const endpoint = headers[BENCH_ENDPOINT];
-  if (status !== 200 || typeof id !== "string" || typeof endpoint !== "string")
+  // On a route to several backends no endpoint has answered.
+  if (status !== 200 || typeof id !== "string" || (clientPins && typeof endpoint !== "string"))
     throw new Error(`initialize was answered with ${status}: ${text}`);
   return {
     client,
     id,
-    headers: { ...HEADERS, "mcp-session-id": id, ...(clientPins && { [X_MCP_ENDPOINT]: endpoint }) },
+    headers: { ...HEADERS, "mcp-session-id": id, ...(clientPins && { [X_MCP_ENDPOINT]: String(endpoint) }) },
   };
 }
 
@@ -46,15 +47,34 @@ export function initialize(agent: Agent, port: number, client: string): Promise<
   return post(agent, port, HEADERS, initializeRequest(client));
 }
 
-/** Calls a tool. Gives what is wrong with the answer, or undefined. */
+/** Asks for the tools. Gives the bytes of the answer, and the cursor of the next page. */
+export async function listTools(
+  agent: Agent,
+  port: number,
+  session: ClientSession,
+  cursor?: string,
+): Promise<{ readonly bytes: number; readonly next: string | undefined }> {
+  const params = cursor === undefined ? "{}" : `{"cursor":"${cursor}"}`;
+  const body = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":${params}}`;
+  const { status, text } = await post(agent, port, session.headers, body);
+  if (status !== 200 || !text.startsWith('{"jsonrpc":"2.0","id":1,"result":{"tools":[{'))
+    throw new Error(`tools/list was answered with ${status}: ${text.slice(0, 200)}`);
+  return { bytes: text.length, next: /"nextCursor":"([\w-]+)"\}\}$/.exec(text)?.[1] };
+}
+
+/**
+ * Calls a tool. Gives what is wrong with the answer, or undefined.
+ * @param tool as clients of the set-up see it
+ */
 export async function callTool(
   agent: Agent,
   port: number,
   session: ClientSession,
   id: number,
+  tool?: string,
 ): Promise<string | undefined> {
   try {
-    const { status, headers, text } = await post(agent, port, session.headers, callRequest(id));
+    const { status, headers, text } = await post(agent, port, session.headers, callRequest(id, tool));
     if (status !== 200) return `request ${id}: status ${status}: ${text}`;
     if (text !== callAnswer(id, session.client)) return `request ${id} of ${session.client}: ${text}`;
     // Not the backend's: a client that takes it on would leave its session.

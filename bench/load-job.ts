@@ -7,6 +7,8 @@ export interface LoadTarget {
   readonly port: number;
   /** The client names its session's endpoint to Envoy: for set-ups without a router. */
   readonly clientPins: boolean;
+  /** The tool as clients see it. Default: as the backend names it. */
+  readonly tool?: string | undefined;
   /** Processes whose CPU time is measured. */
   readonly envoyPid: number;
   readonly processorPid: number | undefined;

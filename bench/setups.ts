@@ -10,13 +10,15 @@ import { temporaryDirectory } from "../harness/temporary.ts";
 import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { bare, undirected } from "./bootstraps.ts";
-import { FORGET_PATH, MCP_PATH } from "./wire.ts";
+import { FORGET_PATH, MCP_PATH, TOOL } from "./wire.ts";
 
 export interface Setup {
   readonly name: string;
   /** Envoy's port for clients. */
   readonly port: number;
   readonly clientPins: boolean;
+  /** The tool as clients see it, where that is another name than the backend's. */
+  readonly tool?: string;
   readonly envoy: Child;
   /** The ext_proc server. */
   readonly processor: Child | undefined;
@@ -107,6 +109,20 @@ export function startRouter(backend: Backend, options: RouterOptions): Promise<S
 /** The same with its sessions in a Redis on this machine. */
 export async function startRouterWithRedis(backend: Backend, options: RouterOptions = {}): Promise<Setup> {
   return startRouter(backend, { name: "router, Redis", ...options, redis: await startRedis() });
+}
+
+/** Envoy with our router, and as many backends behind one URL as there are endpoints. */
+export async function startFederated({ endpoints, ...backend }: Backend, options: RouterOptions = {}): Promise<Setup> {
+  const names = endpoints.map((_, n) => `backend-${n}`);
+  const backends = Object.fromEntries(
+    endpoints.map((endpoint, n) => [names[n], { endpoints: [endpoint], path: MCP_PATH }]),
+  );
+  const sections = { backends, routes: [{ path: MCP_PATH, backends: names, federated: true }] };
+  const setup = await startRouter(
+    { endpoints, ...backend },
+    { name: "federated", ...options, sections: { ...sections, ...options.sections } },
+  );
+  return { ...setup, tool: `${names[0]}__${TOOL}` };
 }
 
 interface Differences {

@@ -98,7 +98,7 @@ export class Target {
     const id = ++this.answers;
     const session = this.#sessions[id % this.#sessions.length];
     if (!session) throw new Error("no sessions");
-    const flaw = await callTool(this.#agent, this.#target.port, session, id);
+    const flaw = await callTool(this.#agent, this.#target.port, session, id, this.#target.tool);
     if (flaw === undefined) return;
     this.wrong++;
     this.firstWrong ??= flaw;

@@ -32,9 +32,27 @@ export function initializeRequest(client: string): string {
   return `{"jsonrpc":"2.0","id":0,"method":"initialize","params":${initializeParams(client)}}`;
 }
 
+/** The tool that the load calls, as the backend names it. */
+export const TOOL = "echo";
+
+/** Tools that the backend lists, and bytes of each: what a large server has. */
+export const TOOLS = 100;
+const TOOL_BYTES = 1_000;
+
+/** The answer to a tools/list. The router's own ids are texts. */
+export function toolsAnswer(id: number | string): string {
+  const tools = Array.from({ length: TOOLS }, (_, n) => tool(n === 0 ? TOOL : `tool_${n}`));
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"tools":[${tools.join(",")}]}}`;
+}
+
+function tool(name: string): string {
+  const head = `{"name":"${name}","inputSchema":{"type":"object"},"description":"`;
+  return `${head}${"x".repeat(TOOL_BYTES - head.length - 2)}"}`;
+}
+
 /** A tools/call of about 250 bytes. */
-export function callRequest(id: number): string {
-  const head = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo","arguments":{"count":3,"text":"`;
+export function callRequest(id: number, name = TOOL): string {
+  const head = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${name}","arguments":{"count":3,"text":"`;
   const tail = `"},"_meta":{"progressToken":${id}}}}`;
   return head + "x".repeat(REQUEST_BYTES - head.length - tail.length) + tail;
 }

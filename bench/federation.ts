@@ -1,0 +1,163 @@
+/**
+ * What several servers behind one URL cost: a call beside the same call on a transparent route, in turns of one run; and the list
+ * of ten servers with a hundred tools of 1 KB each. A process of its own: `node bench/federation.ts [--quick]`. Ends with 1 when an
+ * answer was wrong or a target is missed.
+ */
+import { Agent } from "node:http";
+import { parseArgs } from "node:util";
+import { runOwning } from "../harness/owner.ts";
+import { ALL_NAMES } from "../src/core/federation/filter.ts";
+import { readListPage } from "../src/core/federation/list-page.ts";
+import { listingOf } from "../src/core/federation/listing.ts";
+import { mergeLists } from "../src/core/federation/merge.ts";
+import { listAnswer } from "../src/core/federation/page.ts";
+import { listTools, openSession } from "./client.ts";
+import { putUnderLoad } from "./put-under-load.ts";
+import { type Setup, startBackend, startFederated, startRouter } from "./setups.ts";
+import { median, percentile, ratioOfMeans } from "./statistics.ts";
+import { TOOLS, toolsAnswer } from "./wire.ts";
+
+const TARGETS = {
+  /** Processor CPU of a call, as a multiple of that on a transparent route. */
+  call: 1.15,
+  /** ms of the processor for the answer of one list of all servers, at the median. */
+  list: 5,
+  /** Bytes of memory of the merged lists, as a multiple of the backends' own bytes. */
+  memory: 1.5,
+} as const;
+
+const SERVERS = 10;
+const LOAD = { sessions: 32, atOnce: 64, counted: 0, paced: { turns: 0, requests: 0, perSecond: 1 } } as const;
+const FULL = { warmUp: 4_000, full: { turns: 60, requests: 1_000 } } as const;
+const QUICK = { warmUp: 3_000, full: { turns: 20, requests: 750 } } as const;
+const LISTS = { warmUp: 20, requests: 300 } as const;
+
+const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
+const effort = { ...LOAD, ...(options.quick ? QUICK : FULL) };
+
+await runOwning(async (owner) => {
+  const calls = await measureCalls(owner);
+  const memory = measureMemory();
+  const inProcess = measureAnswers();
+  const lists = await measureLists(owner);
+  const verdict = (met: boolean, target: string) => `target ${target}: ${met ? "met" : "MISSED"}`;
+  const met = {
+    call: calls.ratio.value <= TARGETS.call,
+    list: inProcess <= TARGETS.list,
+    memory: memory <= TARGETS.memory,
+  };
+  console.log(
+    [
+      "",
+      `several servers behind one URL (${effort.full.turns} turns of ${effort.full.requests} calls, ${LOAD.atOnce} at once)`,
+      `  processor CPU of a call, federated ÷ transparent  ${calls.ratio.value.toFixed(2)} ` +
+        `(${calls.ratio.low.toFixed(2)}–${calls.ratio.high.toFixed(2)})  ${verdict(met.call, `≤ ${TARGETS.call}`)}`,
+      `  wrong answers                                     ${calls.wrong}`,
+      `tools/list of ${SERVERS} servers with ${TOOLS} tools of 1 KB`,
+      `  made in the processor, p50 ms                     ${inProcess.toFixed(2)}  ${verdict(met.list, `≤ ${TARGETS.list}`)}`,
+      `  through Envoy, one at a time, p50 ms              ${lists.alone.toFixed(1)}`,
+      `  through Envoy, ${LOAD.atOnce} at once, p50 ms                 ${lists.atOnce.toFixed(1)}`,
+      `  bytes of a whole list, pages                      ${lists.bytes}, ${lists.pages}`,
+      `  memory of the lists ÷ their bytes                 ${memory.toFixed(2)}  ${verdict(met.memory, `≤ ${TARGETS.memory}`)}`,
+    ].join("\n"),
+  );
+  return calls.wrong === 0 && met.call && met.list && met.memory;
+});
+
+async function measureCalls(owner: AsyncDisposableStack) {
+  const backend = await startBackend(2);
+  owner.defer(() => backend.stop());
+  const transparent = await startRouter(
+    { ...backend, endpoints: backend.endpoints.slice(0, 1) },
+    { name: "transparent" },
+  );
+  owner.defer(() => transparent.stop());
+  const federated = await startFederated(backend);
+  owner.defer(() => federated.stop());
+  const [one, several] = await putUnderLoad([transparent, federated], effort);
+  if (!one || !several) throw new Error("the load has no result");
+  const cpu = ({ full }: typeof one) => full.map(({ processorCpu = Number.NaN }) => processorCpu);
+  await Promise.all([transparent.stop(), federated.stop()]);
+  for (const { firstWrong } of [one, several]) if (firstWrong !== undefined) console.log(`  ${firstWrong}`);
+  return { ratio: ratioOfMeans(cpu(several), cpu(one)), wrong: one.wrong + several.wrong };
+}
+
+async function measureLists(owner: AsyncDisposableStack) {
+  const backend = await startBackend(SERVERS);
+  owner.defer(() => backend.stop());
+  const setup = await startFederated(backend);
+  owner.defer(() => setup.stop());
+  const agent = new Agent({ keepAlive: true, maxSockets: LOAD.atOnce });
+  const session = await openSession(agent, setup.port, "client", false);
+  const whole = await walk(agent, setup, session);
+  const timed = async (atOnce: number, requests: number) => {
+    const latencies: number[] = [];
+    let left = requests;
+    const worker = async () => {
+      while (left-- > 0) {
+        const sent = performance.now();
+        await listTools(agent, setup.port, session);
+        latencies.push(performance.now() - sent);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    return percentile(latencies, 0.5);
+  };
+  await timed(1, LISTS.warmUp);
+  const alone = await timed(1, LISTS.requests);
+  const atOnce = await timed(LOAD.atOnce, 4 * LISTS.requests);
+  agent.destroy();
+  return { alone, atOnce, ...whole };
+}
+
+async function walk(agent: Agent, { port }: Setup, session: Awaited<ReturnType<typeof openSession>>) {
+  let bytes = 0;
+  let pages = 0;
+  let cursor: string | undefined;
+  do {
+    const page = await listTools(agent, port, session, cursor);
+    bytes += page.bytes;
+    pages++;
+    cursor = page.next;
+  } while (cursor !== undefined);
+  return { bytes, pages };
+}
+
+function mergedLists() {
+  const text = Buffer.from(toolsAnswer(1));
+  const listings = Array.from({ length: SERVERS }, (_, n) => {
+    const page = readListPage(text, "tools", 100);
+    if (page.kind !== "page") throw new Error(page.kind);
+    return listingOf("tools", `backend-${n}__`, page.items, page.leftOut);
+  });
+  return { merged: mergeLists("tools", listings, ALL_NAMES), bytes: SERVERS * text.length };
+}
+
+/** ms of the processor for one answer, at the median, with all items on one page. */
+function measureAnswers(): number {
+  const { merged } = mergedLists();
+  const times: number[] = [];
+  for (let n = 0; n < LISTS.requests; n++) {
+    const begun = performance.now();
+    const answer = listAnswer("1", merged, undefined, Number.POSITIVE_INFINITY);
+    times.push(performance.now() - begun);
+    if (answer === "bad-cursor") throw new Error(answer);
+  }
+  return median(times);
+}
+
+/** Heap and buffers of the lists of all servers, as a multiple of the bytes that the servers sent. */
+function measureMemory(): number {
+  const used = () => {
+    global.gc?.();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  // What V8 makes of the code in its first runs is no memory of the lists.
+  for (let run = 0; run < 3; run++) mergedLists();
+  const before = used();
+  const kept = mergedLists();
+  const after = used();
+  if (kept.merged.items.length !== SERVERS * TOOLS) throw new Error("items are missing");
+  return (after - before) / kept.bytes;
+}
