@@ -81,6 +81,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     resume: createResume(recovery),
     openFirst: createFirstSessions({ opener, turns, observe: observeMember }),
     catalogue,
+    endStream: listeners.end,
     fanOut: createFanOut({ store, egress, observe: observeMember }),
     replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
     recovered: createRecoveredAnswers({
@@ -148,9 +149,9 @@ function openCatalogue(
 function openListeners({ inForce, started }: GatewayParts, inUse: InUse): Listeners {
   const listeners = createListeners({
     routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
-    use({ key, owner }) {
+    use({ key, owner }, gone) {
       // Safe: a processor has written the key of a session.
-      const use = { key: key as SessionKey, principal: owner, backend: undefined };
+      const use = { key: key as SessionKey, principal: owner, backend: undefined, gone };
       inUse.begin(use);
       return () => inUse.end(use);
     },

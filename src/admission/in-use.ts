@@ -14,6 +14,8 @@ export interface Use {
   readonly principal: string;
   /** undefined: it goes to none. */
   readonly backend: string | undefined;
+  /** Called where a look finds that the session is gone: what the gateway itself keeps open for it ends. */
+  readonly gone?: () => void;
 }
 
 export interface InUse {
@@ -38,13 +40,20 @@ export function createInUse({ store, ledger, every }: InUseOptions): InUse {
   let looking = Promise.resolve();
   let stopped = false;
 
-  const keep = async ({ key, principal, backend }: Use) => {
+  const keep = async (of: readonly [Use, ...Use[]]) => {
+    const [{ key, principal, backend }] = of;
     const touched = await store.touch(key, backend);
     if (touched.kind === "touched") await extendLease(ledger, store, { key, principal }, touched.expiresIn);
+    if (touched.kind === "unknown") for (const { gone } of of) gone?.();
   };
   const look = () => {
-    const bySession = new Map<SessionKey, Use>();
-    for (const use of uses) if (lasting.has(use)) bySession.set(use.key, use);
+    const bySession = new Map<SessionKey, [Use, ...Use[]]>();
+    for (const use of uses) {
+      if (!lasting.has(use)) continue;
+      const others = bySession.get(use.key);
+      if (others) others.push(use);
+      else bySession.set(use.key, [use]);
+    }
     lasting = new Set(uses);
     looking = Promise.all(Array.from(bySession.values(), keep)).then(() => undefined);
     void looking.then(plan);

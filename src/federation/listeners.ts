@@ -27,6 +27,8 @@ export interface StreamSink {
 export interface Listeners {
   /** Begins a session's stream; one that it has already ends. Returns what is to be called when the client has left. */
   open(of: StreamOf, sink: StreamSink): () => void;
+  /** The session has ended, and with it its stream. */
+  end(key: string): void;
   /** What a backend offers has changed. */
   changed(backend: string, list: ListKind): void;
   /** Ends all streams: their clients come back elsewhere. */
@@ -37,8 +39,11 @@ export interface Listeners {
 export interface ListenersDependencies {
   /** The routes in force. */
   readonly routes: () => Iterable<FederatedRoute>;
-  /** Told of a stream while it is open: it counts as use of its session. Returns its end. */
-  readonly use: (of: StreamOf) => () => void;
+  /**
+   * Told of a stream while it is open: it counts as use of its session. Returns its end. `gone`: to be called where there is no such
+   * session any more, which another router may have ended.
+   */
+  readonly use: (of: StreamOf, gone: () => void) => () => void;
 }
 
 interface Listener {
@@ -86,7 +91,7 @@ export function createListeners({ routes, use }: ListenersDependencies): Listene
       // A client that connects again may be ahead of the end of its last stream.
       byKey.get(of.key)?.sink.end();
       let isOpen = true;
-      const endUse = use(of);
+      const endUse = use(of, () => sink.end());
       const listener: Listener = {
         of,
         sink,
@@ -100,6 +105,9 @@ export function createListeners({ routes, use }: ListenersDependencies): Listene
       comments ??= setInterval(comment, COMMENT_MS).unref();
       sink.write(COMMENT);
       return () => forget(listener);
+    },
+    end(key) {
+      byKey.get(key)?.sink.end();
     },
     changed(backend, list) {
       const paths = new Set<string>();

@@ -19,7 +19,7 @@ import type { Asker } from "../federation/asker.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
 import { type FanOut, TELL_TIMEOUT_MS } from "../federation/fan-out.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
-import { sessionTag } from "../sessions/id.ts";
+import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { heldBy, type SessionStore } from "../sessions/store.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
 import {
@@ -51,6 +51,8 @@ export interface FederatedDependencies
   readonly ledger: Ledger;
   readonly catalogue: Catalogue;
   readonly fanOut: FanOut;
+  /** Ends the session's stream of the gateway's own, where this process writes it. */
+  readonly endStream: (key: SessionKey) => void;
 }
 
 type Request = GatewayRequest<FederatedRoute>;
@@ -135,7 +137,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   }
 
   async end(request: Request): Promise<Step> {
-    const { store, ledger, abandon } = this.#dependencies;
+    const { store, ledger, endStream, abandon } = this.#dependencies;
     const { route, principal, headers, observe } = request;
     const own = await this.#claim(request, undefined, "never", 0);
     if (own.kind === "unknown" || own.kind === "unavailable") return notClaimed(request, own.kind);
@@ -143,6 +145,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     if (removed.kind !== "removed") return notClaimed(request, removed.kind);
     await ledger.release({ key: own.key, principal: principal.digest });
     observe({ kind: "session-ended", route, tag: sessionTag(own.key) });
+    endStream(own.key);
     // Not waited for: the client's session has ended, whatever a backend says.
     for (const [backend, binding] of Object.entries(removed.session.bindings))
       if (heldBy(binding)) void abandon(backend, binding, headers);

@@ -2,6 +2,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { formatAddress } from "../core/address.ts";
 
+/**
+ * Largest head (bytes) of a request. Envoy passes on heads of up to 60 KiB (max_request_headers_kb) and adds some headers of its own;
+ * Node's 16 KiB would refuse the stream of a client that has many cookies.
+ */
+const LARGEST_HEAD = 64 * 1024;
+
 export interface HttpServer {
   close(): Promise<void>;
 }
@@ -19,7 +25,7 @@ export async function serveHttp(
   answer: Answer,
   fault: (error: unknown) => void,
 ): Promise<HttpServer> {
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
     answer(request, response).catch((error: unknown) => {
       fault(error);
       if (!response.headersSent) response.writeHead(500);

@@ -35,7 +35,12 @@ export function serveStreams(address: TcpAddress, source: StreamSource): Promise
       }
       // A quiet stream is no fault of the client's.
       request.socket.setTimeout(0);
-      response.writeHead(200, { "content-type": EVENT_STREAM, "cache-control": "no-cache, no-transform" });
+      // Without a close Envoy would keep the connection for another stream, which may come just as Node gives the connection up.
+      response.writeHead(200, {
+        "content-type": EVENT_STREAM,
+        "cache-control": "no-cache, no-transform",
+        connection: "close",
+      });
       const left = source.open(of, {
         get unread() {
           return response.writableLength;

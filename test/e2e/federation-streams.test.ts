@@ -80,6 +80,28 @@ test("a second stream of a session ends the first", async () => {
   await second.body?.cancel();
 });
 
+test("a stream ends with its session", async () => {
+  const { stack, connect } = await open();
+  const { client } = await connect();
+  const transport = client.transport as StreamableHTTPClientTransport; // It was connected by one.
+  const headers = { accept: "text/event-stream", "mcp-session-id": transport.sessionId ?? "" };
+  const stream = await fetch(stack.url("/mcp"), { headers });
+  const ended = await fetch(stack.url("/mcp"), { method: "DELETE", headers });
+  expect(ended.status).toBe(204);
+  expect(await stream.text()).toBe(":\n\n");
+});
+
+test("a client with as many headers as Envoy takes gets its stream", async () => {
+  const { stack, connect } = await open();
+  const { client } = await connect();
+  const transport = client.transport as StreamableHTTPClientTransport; // It was connected by one.
+  const cookies = Array.from({ length: 12 }, (_, n) => `c${n}=${"x".repeat(4_000)}`).join("; ");
+  const headers = { accept: "text/event-stream", "mcp-session-id": transport.sessionId ?? "", cookie: cookies };
+  const stream = await fetch(stack.url("/mcp"), { headers });
+  expect(stream.status).toBe(200);
+  await stream.body?.cancel();
+});
+
 test("nobody opens a stream of a session that is not there, or passes by the gateway", async () => {
   const { stack } = await open();
   const accept = "text/event-stream";

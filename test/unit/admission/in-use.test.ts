@@ -86,3 +86,17 @@ test("one that has ended meanwhile is let be, and nothing is looked for after a 
   await store.close();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test("what the gateway keeps open for a session that is gone hears of that", async () => {
+  const { inUse, use, store, key } = await open();
+  let gone = 0;
+  const stream = { ...use(), gone: () => void gone++ };
+  inUse.begin(stream);
+  inUse.begin(use());
+  await vi.advanceTimersByTimeAsync(3 * EVERY_MS);
+  expect(gone).toBe(0);
+  await store.remove(key);
+  await vi.advanceTimersByTimeAsync(EVERY_MS);
+  expect(gone).toBe(1);
+  await inUse.stop();
+});

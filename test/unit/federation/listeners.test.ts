@@ -17,10 +17,12 @@ function start() {
     federatedRoute([memberOf("git"), memberOf("mail")], { path: "/some" }),
   ];
   const uses: string[] = [];
+  const goneOf = new Map<string, () => void>();
   const listeners = createListeners({
     routes: () => routes,
-    use({ key }) {
+    use({ key }, gone) {
       uses.push(key);
+      goneOf.set(key, gone);
       return () => void uses.splice(uses.indexOf(key), 1);
     },
   });
@@ -44,7 +46,7 @@ function start() {
     const heard = () => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
     return { left, heard, text: () => text, state: () => state };
   };
-  return { listeners, listen, uses };
+  return { listeners, listen, uses, goneOf };
 }
 
 describe("a stream of the gateway's own", () => {
@@ -54,6 +56,19 @@ describe("a stream of the gateway's own", () => {
     expect(text()).toBe(":\n\n");
     vi.advanceTimersByTime(COMMENT_MS);
     expect(text()).toBe(":\n\n:\n\n");
+  });
+
+  test("ends with its session, whichever router has ended that", () => {
+    const { listeners, listen, uses, goneOf } = start();
+    const [own, other] = [listen("a"), listen("b")];
+    listeners.end("a");
+    listeners.end("nobody's");
+    expect(own.state()).toBe("ended");
+    expect(other.state()).toBe("open");
+    goneOf.get("b")?.();
+    expect(other.state()).toBe("ended");
+    expect(uses).toEqual([]);
+    expect(listeners.size).toBe(0);
   });
 
   test("tells once of a burst of changes of a list", () => {

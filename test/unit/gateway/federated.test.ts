@@ -754,10 +754,11 @@ describe("the end of a session", () => {
       none: { ...withoutSession(undefined), generation: 1 },
       parked: { ...AT_FILES, endpoint: PARKED },
     };
-    const { exchange, id, key, store, abandoned } = await open({ bindings });
+    const { exchange, id, key, store, abandoned, ended } = await open({ bindings });
     expect(await settled(head(exchange, "DELETE", id))).toMatchObject({ kind: "reply", status: 204 });
     expect(await store.load(key)).toEqual({ kind: "unknown" });
     expect(abandoned).toEqual(["files files-1", "git git-1"]);
+    expect(ended).toEqual([key]);
   });
 
   test("that is none of the client's is a 404", async () => {

@@ -81,6 +81,7 @@ export async function openGateway({
   const abandonedFor: HeaderFields[] = [];
   const opened: string[] = [];
   const told: string[] = [];
+  const ended: string[] = [];
   const events: RequestEvent[] = [];
   const gateway = createGateway({
     policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
@@ -97,6 +98,7 @@ export async function openGateway({
       return openFirst(request.backend.name);
     },
     catalogue,
+    endStream: (of) => void ended.push(of),
     fanOut: {
       async tell({ key: of, method }) {
         told.push(`${method} ${of === key ? "own" : of}`);
@@ -123,6 +125,8 @@ export async function openGateway({
     resumed,
     opened,
     told,
+    /** Keys of sessions whose streams were to end. */
+    ended,
     abandoned,
     abandonedFor,
     /** What the store was asked to remember. */
