@@ -11,6 +11,15 @@ import { type Binding, bindingOf, heldBy, type SessionStore } from "../sessions/
 /** How long (ms) a backend may take for one message. */
 export const TELL_TIMEOUT_MS = 5_000;
 
+/**
+ * Messages of one client's session that one backend may be sent at once, and messages of all clients. Nobody waits for most of them,
+ * so a client could have any number of them held in memory for a slow backend. Those beyond are not told.
+ */
+export const MOST_OF_SESSION = 16;
+export const MOST_AT_BACKEND = 256;
+/** Bytes of all messages that are held at once. */
+export const MOST_BYTES = 32 * 1024 * 1024;
+
 interface Told {
   readonly route: FederatedRoute;
   readonly key: SessionKey;
@@ -43,6 +52,8 @@ export interface FanOutDependencies {
 }
 
 export function createFanOut({ store, egress, observe }: FanOutDependencies): FanOut {
+  const take = createRoom();
+
   async function tellOne(message: Told, { route: { backend } }: Member, binding: Binding): Promise<void> {
     const { query, key, headers, method, body } = message;
     const session = heldBy(binding);
@@ -51,13 +62,17 @@ export function createFanOut({ store, egress, observe }: FanOutDependencies): Fa
     if (session.version !== undefined) sent.push([MCP_PROTOCOL_VERSION, session.version]);
     sent.push([X_MCP_SESSION, sessionTag(key)], [X_MCP_METHOD, method]);
     const call = { purpose: "fan-out", to: { backend, query }, session, method: "POST", headers: sent, body } as const;
+    const release = take(backend.name, key, body.length);
     const failed = (why: string) => observe({ kind: "not-told-of-message", backend: backend.name, method, why });
+    if (!release) return failed(TOO_MANY);
     try {
       const answer = await egress.send(call, AbortSignal.timeout(TELL_TIMEOUT_MS));
       answer.discard();
       if (!isSuccess(answer.status)) failed(`status ${answer.status}`);
     } catch (error) {
       failed(error instanceof Error ? error.message : String(error));
+    } finally {
+      release();
     }
   }
 
@@ -73,5 +88,32 @@ export function createFanOut({ store, egress, observe }: FanOutDependencies): Fa
         }),
       );
     },
+  };
+}
+
+const TOO_MANY = "too many messages are under way";
+
+/** Counts what is under way. The returned function takes room for one message, and gives its release; undefined: there is none. */
+function createRoom(): (backend: string, key: SessionKey, bytes: number) => (() => void) | undefined {
+  const counts = new Map<string, number>();
+  let held = 0;
+  const count = (name: string) => counts.get(name) ?? 0;
+  const add = (name: string, by: number) => {
+    const sum = count(name) + by;
+    if (sum === 0) counts.delete(name);
+    else counts.set(name, sum);
+  };
+  return (backend, key, bytes) => {
+    // No name of a backend has a slash.
+    const ofSession = `${key}/${backend}`;
+    if (count(backend) >= MOST_AT_BACKEND || count(ofSession) >= MOST_OF_SESSION || held + bytes > MOST_BYTES)
+      return undefined;
+    const change = (by: number) => {
+      add(backend, by);
+      add(ofSession, by);
+      held += by * bytes;
+    };
+    change(1);
+    return () => change(-1);
   };
 }

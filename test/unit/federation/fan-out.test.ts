@@ -1,7 +1,13 @@
 import { Readable } from "node:stream";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Egress } from "../../../src/backends/client.ts";
-import { createFanOut, type FanOutEvent } from "../../../src/federation/fan-out.ts";
+import {
+  createFanOut,
+  type FanOutEvent,
+  MOST_AT_BACKEND,
+  MOST_BYTES,
+  MOST_OF_SESSION,
+} from "../../../src/federation/fan-out.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, PARKED, withoutSession } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
@@ -27,13 +33,16 @@ const SESSION = {
 type Call = Parameters<Egress["send"]>[0];
 
 /** @param answers status by backend; an error where the call fails */
-function start(answers: Readonly<Record<string, number | Error>> = {}, found: "loaded" | "unavailable" = "loaded") {
+function start(
+  answers: Readonly<Record<string, number | Error | Promise<number>>> = {},
+  found: "loaded" | "unavailable" = "loaded",
+) {
   const calls: Call[] = [];
   const events: FanOutEvent[] = [];
   const egress: Egress = {
     async send(call) {
       calls.push(call);
-      const answer = answers[call.to.backend.name] ?? 202;
+      const answer = await (answers[call.to.backend.name] ?? 202);
       if (answer instanceof Error) throw answer;
       const body = Readable.from([]);
       return {
@@ -60,7 +69,8 @@ function start(answers: Readonly<Record<string, number | Error>> = {}, found: "l
   const body = Buffer.from(
     '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9007199254740993}}',
   );
-  const tell = () => fanOut.tell({ route, key, query: "?a=1", headers, method: "notifications/cancelled", body });
+  const tell = (of = key, sent: Uint8Array = body) =>
+    fanOut.tell({ route, key: of, query: "?a=1", headers, method: "notifications/cancelled", body: sent });
   return { tell, calls, events, body };
 }
 
@@ -94,5 +104,49 @@ describe("a message that all backends get", () => {
     const { tell, calls } = start({}, "unavailable");
     await tell();
     expect(calls).toEqual([]);
+  });
+
+  describe("at a backend that does not answer", () => {
+    const TOO_MANY = "too many messages are under way";
+    const slow = () => {
+      const answered = Promise.withResolvers<number>();
+      return { ...start({ files: answered.promise }), answer: () => answered.resolve(202) };
+    };
+    const atFiles = (calls: readonly Call[]) => calls.filter(({ to }) => to.backend.name === "files").length;
+
+    test("is one of so many of a session", async () => {
+      const { tell, calls, events, answer } = slow();
+      const told = Array.from({ length: 1_000 }, () => tell());
+      const refused = () => events.filter(({ backend }) => backend === "files");
+      await vi.waitFor(() => expect(refused()).toHaveLength(1_000 - MOST_OF_SESSION));
+      expect(atFiles(calls)).toBe(MOST_OF_SESSION);
+      expect(refused()[0]).toMatchObject({ kind: "not-told-of-message", why: TOO_MANY });
+      answer();
+      await Promise.all(told);
+      await tell();
+      expect(atFiles(calls)).toBe(MOST_OF_SESSION + 1);
+    });
+
+    test("is one of so many of all sessions", async () => {
+      const { tell, calls, answer } = slow();
+      const told = Array.from({ length: 1_000 }, () => tell(sessionKey(mintSessionId())));
+      await vi.waitFor(() => expect(calls.length).toBeGreaterThan(MOST_AT_BACKEND));
+      expect(atFiles(calls)).toBe(MOST_AT_BACKEND);
+      answer();
+      await Promise.all(told);
+    });
+
+    test("is not held beyond so many bytes", async () => {
+      const { tell, calls, events, answer } = slow();
+      const large = Buffer.alloc(MOST_BYTES / 4);
+      const told = Array.from({ length: 100 }, () => tell(sessionKey(mintSessionId()), large));
+      await vi.waitFor(() => expect(events.length).toBeGreaterThan(90));
+      expect(atFiles(calls)).toBeLessThanOrEqual(4);
+      answer();
+      await Promise.all(told);
+      const before = calls.length;
+      await tell();
+      expect(calls).toHaveLength(before + 2);
+    });
   });
 });
