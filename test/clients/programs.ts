@@ -1,8 +1,9 @@
 /**
  * Clients of the official SDKs of other languages. Each is a program in a folder beside this file: it takes a URL, connects, and
- * says `{connected}`; for a line `{tool, arguments}` on its stdin it calls a tool, and answers `{content, session}` or `{error}`
- * on its stdout, where it also says `{heard}` for each log message and `{progress}` for each step of a call. The end of its stdin
- * ends its session, and the program.
+ * says `{connected}`. Each line of its stdin has an `id` and something to `do`, as TestClient has it; it does them at the same time,
+ * and answers each with `{id, answer, session}` or `{id, error}` on its stdout, where it also says `{heard}` for each log message,
+ * `{progress}` for each step of a call, and `{changed}` when it is told of another list of tools. The end of its stdin ends its
+ * session, and the program.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -43,10 +44,11 @@ function unless(made: string, toolchain: string): string | undefined {
 /** What a program says in a line. */
 type Line =
   | { readonly connected: true }
-  | { readonly content: unknown; readonly session: string | undefined }
-  | { readonly error: string }
+  | { readonly id: number; readonly answer: unknown; readonly session: string | undefined }
+  | { readonly id: number; readonly error: string }
   | { readonly heard: unknown }
-  | { readonly progress: number };
+  | { readonly progress: number }
+  | { readonly changed: true };
 
 /** How long a program may take to end its session and itself, in ms. */
 const CLOSE_MS = 10_000;
@@ -58,25 +60,28 @@ async function connectProgram(
 ): Promise<TestClient> {
   const heard: unknown[] = [];
   const progress: number[] = [];
+  let changes = 0;
   let sessionId: string | undefined;
-  /** Those that wait for `connected`, then for their calls, in their order. */
-  const waiting: PromiseWithResolvers<unknown>[] = [];
-  const wait = () => {
-    const one = Promise.withResolvers<unknown>();
-    waiting.push(one);
-    return one.promise;
+  const connected = Promise.withResolvers<void>();
+  /** What waits for an answer, by its id. */
+  const waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  const settle = (id: number, go: (one: PromiseWithResolvers<unknown>) => void) => {
+    const one = waiting.get(id);
+    waiting.delete(id);
+    if (one) go(one);
   };
   const read = (line: Line) => {
     if ("heard" in line) heard.push(line.heard);
     else if ("progress" in line) progress.push(line.progress);
-    else if ("error" in line) waiting.shift()?.reject(new Error(line.error));
-    else if ("content" in line) {
+    else if ("changed" in line) changes++;
+    else if ("connected" in line) connected.resolve();
+    else if ("error" in line) settle(line.id, ({ reject }) => reject(new Error(line.error)));
+    else {
       sessionId = line.session;
-      waiting.shift()?.resolve(line.content);
-    } else waiting.shift()?.resolve(undefined);
+      settle(line.id, ({ resolve }) => resolve(line.answer));
+    }
   };
   let rest = "";
-  const connected = wait();
   const child = start(
     command,
     command,
@@ -92,29 +97,48 @@ async function connectProgram(
   let ended: Error | undefined;
   void child.exited.then(() => {
     ended = new Error(`the client has ended:\n${child.output()}`);
-    for (const one of waiting) one.reject(ended);
+    connected.reject(ended);
+    for (const one of waiting.values()) one.reject(ended);
   });
   // A call that meets the end of the program fails by that, not by the broken pipe.
   child.stdin?.on("error", () => undefined);
-  await connected;
+  await connected.promise;
+  let asked = 0;
+  const ask = (what: string, members: object = {}): Promise<unknown> => {
+    if (ended) return Promise.reject(ended);
+    const id = asked++;
+    const one = Promise.withResolvers<unknown>();
+    waiting.set(id, one);
+    child.stdin?.write(`${JSON.stringify({ id, do: what, ...members })}\n`);
+    return one.promise;
+  };
+  const close = async () => {
+    child.stdin?.end();
+    const timer = setTimeout(() => child.signal("SIGKILL"), CLOSE_MS);
+    const code = await child.exited;
+    clearTimeout(timer);
+    if (code !== 0) throw new Error(`the client ended with ${code}:\n${child.output()}`);
+  };
+  // Each program answers as its line above says.
+  const texts = async (answer: Promise<unknown>) => (await answer) as readonly string[];
   return {
-    call: async (tool, args) => {
-      if (ended) throw ended;
-      const answer = wait();
-      child.stdin?.write(`${JSON.stringify({ tool, arguments: args })}\n`);
-      return answer;
-    },
+    call: (name, args) => ask("call", { name, arguments: args }),
+    abandon: async (name, args) => void (await ask("abandon", { name, arguments: args })),
+    tools: () => texts(ask("tools")),
+    prompt: (name, args) => ask("prompt", { name, arguments: args }),
+    read: (uri) => ask("read", { uri }),
+    complete: (name, argument, value) => texts(ask("complete", { name, argument, value })),
+    setLevel: async (level) => void (await ask("level", { level })),
+    ping: async () => void (await ask("ping")),
     get sessionId() {
       return sessionId;
     },
     heard,
     progress,
-    close: async () => {
-      child.stdin?.end();
-      const timer = setTimeout(() => child.signal("SIGKILL"), CLOSE_MS);
-      const code = await child.exited;
-      clearTimeout(timer);
-      if (code !== 0) throw new Error(`the client ended with ${code}:\n${child.output()}`);
+    get changes() {
+      return changes;
     },
+    close,
+    end: close,
   };
 }

@@ -46,6 +46,8 @@ export interface TestServerOptions {
   readonly record?: boolean;
   /** ms after which a resources/subscribe is answered. Default: at once. */
   readonly subscribing?: number;
+  /** Registers what the server of a session offers beside its own tools. */
+  readonly offer?: (server: McpServer) => void;
 }
 
 /** The one resource that there is to subscribe to: the tool `update` tells of it those who have. */
@@ -63,7 +65,7 @@ interface Bench {
  * asks for, `announce` and `update`, which show on the GET stream, and `steps`, which reports progress at each `step()`.
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
-  const { port = 0, sessions: sessionMode = "required", json = false, record = true, subscribing = 0 } = options;
+  const { port = 0, sessions: sessionMode = "required", json = false, record = true, subscribing = 0, offer } = options;
   const received: Received[] = [];
   let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
@@ -73,7 +75,11 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
   const ran: string[] = [];
   const bench: Bench = { ran, subscribing, nextStep: () => new Promise<void>((resolve) => waiting.push(resolve)) };
 
-  const makeServer = () => serverWithTools(name, bench);
+  const makeServer = () => {
+    const server = serverWithTools(name, bench);
+    offer?.(server);
+    return server;
+  };
   const modern = toNodeHandler(createMcpHandler(makeServer, { legacy: "reject" }));
 
   const open = async () => {
