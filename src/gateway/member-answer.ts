@@ -2,8 +2,8 @@
  * The answer of one backend of several. A failure of the backend is that of one request, in band: some clients end their session at
  * a status that is no success, or give all servers of a URL up (docs/internals/sessions-in-the-wild.md).
  */
-
-import { errorInBand, isErrorTo } from "../core/federation/in-band.ts";
+import { REPLY_DETAILS } from "../core/codes.ts";
+import { errorInBand, errorTo } from "../core/federation/in-band.ts";
 import {
   type BodyRewriter,
   type Decision,
@@ -15,19 +15,19 @@ import {
   type Verdict,
 } from "../core/http.ts";
 import { answer } from "../core/reject.ts";
-import { ACCEPTED, type AnswerStage } from "./answers.ts";
-import { type GatewayRequest, refuse } from "./request.ts";
+import type { AnswerStage } from "./answers.ts";
+import { failedAt, type MemberRequest } from "./member-failure.ts";
 
 /** Makes what rewrites the events of an answer; undefined where they pass as they are. */
 export type MakeRelay = (() => BodyRewriter) | undefined;
 
 export class MemberAnswer implements AnswerStage {
-  readonly #request: GatewayRequest;
+  readonly #request: MemberRequest;
   readonly #inner: AnswerStage;
   readonly #relay: MakeRelay;
 
   /** @param inner deals with the answer as on a route to one backend */
-  constructor(request: GatewayRequest, inner: AnswerStage, relay: MakeRelay) {
+  constructor(request: MemberRequest, inner: AnswerStage, relay: MakeRelay) {
     this.#request = request;
     this.#inner = inner;
     this.#relay = relay;
@@ -51,7 +51,9 @@ export class MemberAnswer implements AnswerStage {
       case "reply":
         return isSuccess(verdict.status) ? verdict : this.#replied(verdict);
       case "stream":
-        return isSuccess(verdict.status) ? this.#streamed(verdict) : this.#failed(verdict.status);
+        return isSuccess(verdict.status)
+          ? this.#streamed(verdict)
+          : failedAt(this.#request, `status ${verdict.status}`, verdict.status);
       case "continue":
       case "mutate":
         return isSuccess(head.headers.get(":status")) ? this.#passed(verdict, head) : this.#unsuccessful(verdict, head);
@@ -64,7 +66,13 @@ export class MemberAnswer implements AnswerStage {
   #replied(reply: Reply): Verdict {
     const { id } = this.#request;
     const text = typeof reply.body === "string" ? reply.body : Buffer.from(reply.body).toString();
-    return id !== undefined && isErrorTo(id, text) ? { ...reply, status: 200 } : this.#failed(reply.status);
+    const error = id === undefined ? undefined : errorTo(id, text);
+    if (!error) return failedAt(this.#request, `status ${reply.status}`, reply.status);
+    if (reply.details === REPLY_DETAILS.recovered) return { ...reply, status: 200 };
+    // Our own words do not say which backend it was. The refusal has been counted.
+    const { backend } = this.#request.route;
+    const named = answer({ reason: "backend-failed", backend: backend.name, why: error.message, id });
+    return { ...named, details: reply.details };
   }
 
   #streamed(answered: StreamedAnswer): Verdict {
@@ -88,7 +96,7 @@ export class MemberAnswer implements AnswerStage {
     const status = Number(headers.get(":status"));
     const isReadable =
       headers.get("content-encoding") === undefined && /\bjson\b/i.test(headers.get("content-type") ?? "");
-    if (id === undefined || endOfStream || !isReadable) return this.#failed(status);
+    if (id === undefined || endOfStream || !isReadable) return failedAt(this.#request, `status ${status}`, status);
     const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
     const { body } = answer({
       reason: "backend-failed",
@@ -103,16 +111,6 @@ export class MemberAnswer implements AnswerStage {
       remove: [...remove, "retry-after", "www-authenticate"],
       rewriter: errorInBand(id, String(body)),
     };
-  }
-
-  #failed(status: number): Verdict {
-    const { id, route } = this.#request;
-    // Nobody waits for the answer to a notification, or to a response.
-    if (id === undefined) return ACCEPTED;
-    return refuse(
-      { reason: "backend-failed", backend: route.backend.name, why: `status ${status}`, status, id },
-      this.#request,
-    );
   }
 }
 

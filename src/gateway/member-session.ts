@@ -5,13 +5,13 @@ import type { OpenFirstSession } from "../backends/first-session.ts";
 import { describeFailure, type Opened } from "../backends/opened.ts";
 import { assertNever } from "../core/assert-never.ts";
 import { COOKIE } from "../core/headers.ts";
-import type { Reject } from "../core/reject.ts";
 import { type MemberRoute, resumptionMessageTimeout } from "../core/routes.ts";
 import type { Resume, Resumed } from "../recovery/resume.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { type Binding, isParked } from "../sessions/store.ts";
 import { ACCEPTED, type DeferredStep, replied, type Step, withCookie } from "./answers.ts";
 import type { OwnSession, UnboundSession } from "./claim.ts";
+import { failedAt, type MemberRequest } from "./member-failure.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
 
@@ -26,7 +26,7 @@ type Send = (session: OwnSession) => Step;
 
 export interface MemberSessions {
   /** Sends a request into the session that it has claimed. */
-  send(request: GatewayRequest<MemberRoute>, claimed: OwnSession | UnboundSession, send: Send): Step | DeferredStep;
+  send(request: MemberRequest, claimed: OwnSession | UnboundSession, send: Send): Step | DeferredStep;
   /** The session of a client whose request has claimed it, for calls of our own. */
   find(request: GatewayRequest<MemberRoute>, key: SessionKey, signal: AbortSignal): Promise<AtMember>;
 }
@@ -72,15 +72,13 @@ export function createMemberSessions({ openFirst, resume }: MemberSessionDepende
   };
 }
 
-function notOpen(request: GatewayRequest<MemberRoute>, at: Exclude<AtMember, { kind: "open" }>) {
-  const { id, route } = request;
-  // Nobody waits for the answer to a notification, or to a response.
-  if (id === undefined) return ACCEPTED;
-  const reject: Reject =
-    at.kind === "store-away"
-      ? { reason: "store-unavailable", id, inBand: true }
-      : { reason: "backend-failed", backend: route.backend.name, why: at.why, id };
-  return refuse(reject, request);
+function notOpen(request: MemberRequest, at: Exclude<AtMember, { kind: "open" }>) {
+  if (at.kind === "none") return failedAt(request, at.why);
+  const { kind, id, batch } = request;
+  const isAwaited = kind === "listen" || id !== undefined || (batch?.length ?? 0) > 0;
+  // A batch has no one id to answer by.
+  const reject = { reason: "store-unavailable", id, inBand: id !== undefined } as const;
+  return isAwaited ? refuse(reject, request) : ACCEPTED;
 }
 
 function resumedAt(resumed: Resumed): AtMember {

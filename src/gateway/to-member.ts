@@ -6,7 +6,7 @@ import { createRelay } from "../core/federation/relay.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
-import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
+import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
@@ -14,6 +14,7 @@ import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer } from "./member-answer.ts";
+import { type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
@@ -23,7 +24,6 @@ export interface ToMemberDependencies extends InSessionDependencies, MemberSessi
 }
 
 type Request = GatewayRequest<FederatedRoute>;
-type AtMember = GatewayRequest<MemberRoute>;
 type Called = Exclude<Message, { kind: "response" }>;
 
 /** What is sent, and in which session it must be already: an answer to a server is for the session that asked. */
@@ -32,9 +32,18 @@ interface Sent {
   readonly labels: Labels;
   readonly stateChanges: readonly StateChangeAt[] | undefined;
   readonly opens: boolean;
+  readonly batch: MemberRequest["batch"];
 }
 
-const NO_LABELS: Labels = { method: undefined, name: undefined };
+/** The client's answer to a server. */
+const RESPONSE = {
+  labels: { method: undefined, name: undefined },
+  stateChanges: undefined,
+  opens: false,
+  batch: undefined,
+};
+/** A message of one backend's that changes nothing that is remembered. */
+const SINGLE = { stateChanges: undefined, opens: true, batch: undefined };
 
 export class ToMember {
   readonly #dependencies: ToMemberDependencies;
@@ -53,14 +62,14 @@ export class ToMember {
   call(request: Request, called: Called, lists: RouteLists, labels: Labels, bytes: Uint8Array): NextStep {
     const { route, policy } = request;
     const lead = leadOfCall(called, bytes, route, lists, policy.limits.depth);
-    return this.#toOwner(request, lead, labels, bytes, stateChangesOf([called]));
+    return this.#toOwner(request, lead, { ...SINGLE, bytes, labels, stateChanges: stateChangesOf([called]) });
   }
 
   /** The client's answer to a request of a server. */
   response(request: Request, bytes: Uint8Array): NextStep {
     const lead = leadOfResponse(bytes, request.route, request.policy.limits.depth);
     if (lead.kind === "refused") return this.#accept(request);
-    return this.#to(request, lead.owner, { bytes, labels: NO_LABELS, stateChanges: undefined, opens: false });
+    return this.#to(request, lead.owner, { ...RESPONSE, bytes });
   }
 
   /** A batch goes to one backend as it is, or to all. */
@@ -82,8 +91,17 @@ export class ToMember {
           void this.#dependencies.fanOut.tell({ route, key, query, headers, method: "batch", body: bytes });
           return replied(ACCEPTED);
         });
-      case "owner":
-        return this.#toOwner(request, owners, labels, bytes, stateChangesOf(body.messages));
+      case "owner": {
+        const { messages } = body;
+        const batch = waitingIn(messages);
+        return this.#toOwner(request, owners, {
+          bytes,
+          labels,
+          stateChanges: stateChangesOf(messages),
+          opens: true,
+          batch,
+        });
+      }
       default:
         return owners satisfies never;
     }
@@ -91,8 +109,7 @@ export class ToMember {
 
   /** A method that nobody here knows: a backend that is alone is asked. */
   unknown(request: Request, called: Called, labels: Labels, bytes: Uint8Array): NextStep {
-    if (request.route.members.length === 1)
-      return this.#to(request, ONLY, { bytes, labels, stateChanges: undefined, opens: true });
+    if (request.route.members.length === 1) return this.#to(request, ONLY, { ...SINGLE, bytes, labels });
     if (called.kind === "notification") return this.#accept(request);
     return owning(this.#claim, request, () =>
       replied(refuse({ reason: "method-not-offered", id: request.id }, request)),
@@ -101,27 +118,22 @@ export class ToMember {
 
   /** A GET: the stream of a backend that is alone. */
   async listen(of: Request): Promise<Step | DeferredStep> {
-    const request: AtMember = { ...of, route: memberAt(of.route, ONLY).route };
+    const request: MemberRequest = { ...of, route: memberAt(of.route, ONLY).route, batch: undefined };
     const claimed = await this.#claim(request, request.route.backend.name, "always", 0);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
     return this.sessions.send(request, claimed, (session) => {
+      // What it says to that is no answer to a message: some servers have no such stream.
       const { verdict, answer } = this.#send(request, session, undefined);
-      return { kind: "step", verdict, answer: new MemberAnswer(request, answer, undefined) };
+      return { kind: "step", verdict, answer };
     });
   }
 
-  #toOwner(
-    request: Request,
-    lead: Lead,
-    labels: Labels,
-    bytes: Uint8Array,
-    stateChanges: readonly StateChangeAt[] | undefined,
-  ): NextStep {
+  #toOwner(request: Request, lead: Lead, sent: Sent): NextStep {
     if (lead.kind === "refused") return this.#refuse(request, lead);
     const { owner } = lead;
-    const named = owner.own === undefined ? undefined : headerValue(owner.own, request.policy.limits.name);
-    const all = named === undefined ? labels : { ...labels, tool: named };
-    return this.#to(request, owner, { bytes, labels: all, stateChanges, opens: true });
+    const tool = owner.own === undefined ? undefined : headerValue(owner.own, request.policy.limits.name);
+    const labels = tool === undefined ? sent.labels : { ...sent.labels, tool };
+    return this.#to(request, owner, { ...sent, labels });
   }
 
   #refuse(request: Request, { reject }: Extract<Lead, { kind: "refused" }>): NextStep {
@@ -136,7 +148,7 @@ export class ToMember {
 
   async #to(request: Request, owner: Owner, sent: Sent): Promise<Step | DeferredStep> {
     const member = memberAt(request.route, owner);
-    const at: AtMember = { ...request, route: member.route };
+    const at: MemberRequest = { ...request, route: member.route, batch: sent.batch };
     const claimed = await this.#claim(at, member.route.backend.name, "when-due", sent.bytes.length);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(at, claimed.kind);
     // The session that has asked is gone, and with it the one who waits for the answer.
@@ -145,7 +157,7 @@ export class ToMember {
     return this.sessions.send(at, claimed, (session) => this.#into(at, session, owner, message));
   }
 
-  #into(request: AtMember, session: OwnSession, owner: Owner, message: Rewritten): Step {
+  #into(request: MemberRequest, session: OwnSession, owner: Owner, message: Rewritten): Step {
     const { verdict, answer } = this.#send(request, session, message);
     const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
     const relay = owner.relays ? () => createRelay(owner.member, request.policy.limits.depth) : undefined;

@@ -26,17 +26,24 @@ export function errorInBand(id: string, otherwise: string): BodyRewriter {
     },
     end() {
       const bytes = body.take();
-      const isOwn = !tooLarge && isErrorTo(id, new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
-      return isOwn ? bytes : new TextEncoder().encode(otherwise);
+      const own = tooLarge ? undefined : errorTo(id, new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
+      return own ? bytes : new TextEncoder().encode(otherwise);
     },
   };
 }
 
-/** Whether a text is a JSON-RPC 2.0 error in answer to the request. */
-export function isErrorTo(id: string, text: string): boolean {
-  const value = parseJson(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { jsonrpc, error, id: answered } = value as Readonly<Record<string, unknown>>; // Safe: an object that is no array.
-  const isError = jsonrpc === "2.0" && typeof error === "object" && error !== null;
-  return isError && JSON.stringify(answered) === JSON.stringify(parseJson(id));
+/** The JSON-RPC 2.0 error to the request that a text is; undefined where it is none. */
+export function errorTo(id: string, text: string): { readonly message: string } | undefined {
+  const value = objectIn(parseJson(text));
+  const error = objectIn(value?.error);
+  if (!value || !error || value.jsonrpc !== "2.0") return undefined;
+  if (JSON.stringify(value.id) !== JSON.stringify(parseJson(id))) return undefined;
+  return { message: typeof error.message === "string" ? error.message : "" };
+}
+
+function objectIn(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  // Safe: an object that is no array.
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : undefined;
 }

@@ -365,6 +365,23 @@ describe("a backend without a session of the client's", () => {
     expect(shown(verdict)).toMatchObject(inBand(-32603, `Backend git failed: ${why}`));
   });
 
+  test("costs each call of a batch", async () => {
+    const { exchange, id } = await open({ openFirst: async () => ({ kind: "aborted" }) });
+    const batch = ["1", "2"].map((of) => request("tools/call", '{"name":"git__log"}', of));
+    const verdict = shown(await post(exchange, id, `[${batch.join(",")}]`));
+    if (verdict.kind !== "reply") throw new Error(verdict.kind);
+    expect(JSON.parse(String(verdict.body))).toMatchObject(
+      [1, 2].map((of) => ({ id: of, error: { data: { backend: "git" } } })),
+    );
+    expect(verdict.status).toBe(200);
+  });
+
+  test("is told a client that waits for a stream", async () => {
+    const route = federatedRoute([memberOf("git")]);
+    const { exchange, id } = await open({ route, openFirst: async () => ({ kind: "aborted" }) });
+    expect(await settled(head(exchange, "GET", id))).toMatchObject({ kind: "reply", status: 503 });
+  });
+
   test("costs one call while the store is away", async () => {
     const { exchange, id } = await open({ openFirst: async () => ({ kind: "unavailable", what: "store" }) });
     expect(shown(await post(exchange, id, call))).toMatchObject(inBand(-32603, "Session store unavailable"));
@@ -469,6 +486,13 @@ describe("what the gateway answers", () => {
       kind: "mutate",
       set: expect.arrayContaining([["mcp-session-id", "files-1"]]),
     });
+  });
+
+  test.each(["200", "405", "500"])("what a backend that is alone says to that passes: %s", async (status) => {
+    const { exchange, id } = await open({ route: federatedRoute([memberOf("files")]) });
+    await settled(head(exchange, "GET", id));
+    const answer = answerHead({ ":status": status, "content-type": "text/plain" });
+    expect(await settled(exchange.responseHeaders(answer))).toEqual({ kind: "continue" });
   });
 
   test("a client of the modern era is told that there are sessions here", async () => {
@@ -724,9 +748,29 @@ describe("the answer of one backend of several", () => {
     expect(await answered({ ":status": "500", "content-type": "text/html" }, progress)).toMatchObject({ status: 202 });
   });
 
-  test("that redirects is an error of this call", async () => {
-    const verdict = await answered({ ":status": "307", location: "http://10.0.0.9/" });
-    expect(shown(verdict)).toMatchObject({ status: 200, body: expect.stringContaining("Backend redirects") });
+  test("that redirects is an error of this call, and names the backend", async () => {
+    const verdict = shown(await answered({ ":status": "307", location: "http://10.0.0.9/" }));
+    expect(verdict).toMatchObject({
+      status: 200,
+      body: expect.stringMatching(/"message":"Backend files failed: Backend redirects.*"data":{"backend":"files"}/),
+      details: "mcp_backend_redirects",
+    });
+  });
+
+  test("to a batch is, where it is no success, the error of each call in it", async () => {
+    const { exchange, id } = await open();
+    const cancelled = '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}';
+    const calls = ["9007199254740993", '"a"'].map((of) => request("tools/call", '{"name":"files__read"}', of));
+    await post(exchange, id, `[${calls.join(",")},${cancelled}]`);
+    const head = answerHead({ ":status": "503", "content-type": "application/json" });
+    const verdict = shown(await settled(exchange.responseHeaders(head)));
+    const error =
+      '"error":{"code":-32603,"message":"Backend files failed: status 503","data":{"backend":"files","status":503}}';
+    expect(verdict).toMatchObject({
+      kind: "reply",
+      status: 200,
+      body: `[{"jsonrpc":"2.0","id":9007199254740993,${error}},{"jsonrpc":"2.0","id":"a",${error}}]`,
+    });
   });
 
   test("as events has the ids of the backend's own requests changed", async () => {
