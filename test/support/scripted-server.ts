@@ -55,7 +55,7 @@ export async function startHttpServer(answer: RequestListener): Promise<HttpServ
 
 /** A request as it arrived, with its whole body. */
 export interface Call {
-  /** Of JSON-RPC; without a body, that of HTTP. */
+  /** Of JSON-RPC, or "batch"; without a body, that of HTTP. */
   readonly method: string;
   /** With its query. */
   readonly path: string;
@@ -113,7 +113,8 @@ export async function startScriptedServer(script: Script): Promise<ScriptedServe
     // The caller may go before its body is whole: nobody is there to be answered.
     const body = await readAll(request).catch(() => undefined);
     if (body === undefined) return;
-    const method = body === "" ? String(request.method) : JSON.parse(body).method;
+    const message = body === "" ? { method: request.method } : JSON.parse(body);
+    const method = Array.isArray(message) ? "batch" : message.method;
     const call = { method, path: request.url ?? "", headers: request.headers, body, response, aborted };
     response.on("close", () => {
       if (response.writableEnded) return;
