@@ -138,7 +138,7 @@ function openCatalogue(
   const observe = (event: CatalogueEvent) => {
     report(event);
     // What one principal is offered is nothing to the others.
-    const isChange = event.kind === "changed" || event.kind === "expired";
+    const isChange = event.kind === "changed" || (event.kind === "expired" && event.why === "failing");
     if (isChange && event.shared) listeners.changed(event.backend, event.list);
   };
   const catalogue = createCatalogue({ egress, policy: () => inForce.policy, version: VERSION, observe });

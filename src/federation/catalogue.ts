@@ -27,8 +27,8 @@ export interface Catalogue {
    */
   view(route: FederatedRoute, asker: Asker | undefined): RouteCatalogue;
   /**
-   * undefined: each member has answered or failed once. Otherwise resolves when that is so, at the latest after `lists.timeout`.
-   * Never rejects.
+   * undefined: each member has answered or failed once, and lately. Otherwise resolves when that is so, at the latest after
+   * `lists.timeout`. Never rejects.
    */
   ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
   /** For operators. Has nothing asked. */

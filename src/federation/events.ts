@@ -29,6 +29,9 @@ export type AskFailure =
  */
 export type Cut = "cursor" | "pages" | "bytes" | "items";
 
+/** Why a list was not answered again: the backend fails, or no client has needed the list. */
+export type Expiry = "failing" | "unused";
+
 /** `shared`: of lists that are everybody's, and not one principal's. */
 export type CatalogueEvent =
   /** A backend was asked, and has answered everything. */
@@ -53,7 +56,13 @@ export type CatalogueEvent =
       readonly items: number;
     }
   /** A backend's list is no longer offered, since it was not answered again within `lists.stale`. */
-  | { readonly kind: "expired"; readonly backend: string; readonly shared: boolean; readonly list: ListKind }
+  | {
+      readonly kind: "expired";
+      readonly backend: string;
+      readonly shared: boolean;
+      readonly list: ListKind;
+      readonly why: Expiry;
+    }
   /** Items of one name or URI, of two backends of a route: the first backend's is offered. `number`: 0 where there are none any more. */
   | {
       readonly kind: "collisions";

@@ -2,7 +2,7 @@
 import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
 import { type Listing, listingOf, sameListing } from "../core/federation/listing.ts";
 import type { ListOutcomes, ListRead } from "./ask.ts";
-import type { AskFailure, CatalogueEvent, Cut } from "./events.ts";
+import type { AskFailure, CatalogueEvent, Cut, Expiry } from "./events.ts";
 import { type Offer, sameOffer } from "./offer.ts";
 
 type Listings = Readonly<Partial<Record<ListKind, Listing>>>;
@@ -93,9 +93,12 @@ export class KeptLists {
     return { changed: this.#set({ offer, listings, known }), failed };
   }
 
-  /** Lets go of what was answered at `oldest` or before. Cheap where that is nothing: each request asks. */
-  expire(oldest: number): void {
-    if (this.#oldest > oldest) return;
+  /**
+   * Lets go of what was answered at `oldest` or before. Cheap where that is nothing: each request asks.
+   * @returns whether there was any
+   */
+  expire(oldest: number, why: Expiry): boolean {
+    if (this.#oldest > oldest) return false;
     const { backend, shared, observe } = this.#options;
     for (const [kind, { at }] of this.#answers) {
       if (at > oldest) continue;
@@ -105,10 +108,11 @@ export class KeptLists {
       else {
         const { [kind]: expired, ...others } = listings;
         this.#set({ offer, listings: others, known: false });
-        if (expired) observe({ kind: "expired", backend, shared, list: kind });
+        if (expired) observe({ kind: "expired", backend, shared, list: kind, why });
       }
     }
     this.#findOldest();
+    return true;
   }
 
   #findOldest(): void {

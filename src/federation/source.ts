@@ -56,6 +56,8 @@ interface Progress {
   /** Resolves when what is being asked has ended; undefined: nothing is being asked. */
   readonly asking: Promise<void> | undefined;
   readonly last: LastAsking | undefined;
+  /** What clients wait for: the end of an asking. undefined: they do not wait. */
+  readonly awaited: PromiseWithResolvers<void> | undefined;
 }
 
 /** `due` of a backend that is asked no more. */
@@ -66,8 +68,7 @@ const nothing = () => undefined;
 export class Source {
   readonly #options: SourceOptions;
   readonly #kept: KeptLists;
-  readonly #settled = Promise.withResolvers<void>();
-  #progress: Progress = { asking: undefined, last: undefined };
+  #progress: Progress = { asking: undefined, last: undefined, awaited: Promise.withResolvers() };
   #plan: Plan = { due: Number.NEGATIVE_INFINITY, pause: 0, woken: false, cancel: nothing };
   #demand: Demand | undefined;
 
@@ -96,9 +97,12 @@ export class Source {
     if (at >= this.#plan.due) this.#start();
   }
 
-  /** Resolves when the backend has answered or failed once; undefined where it has. */
+  /**
+   * Resolves when the backend has answered or failed; undefined where it has, and clients get what is known. The lists of a backend
+   * that nobody has asked for `lists.stale` are waited for like its first ones: an empty list would deny what it offers.
+   */
   ready(): Promise<void> | undefined {
-    return this.#progress.last ? undefined : this.#settled.promise;
+    return this.#progress.awaited?.promise;
   }
 
   /** The backend says that its lists have changed. It is asked again soon, and less and less often where they have not. */
@@ -110,7 +114,12 @@ export class Source {
 
   /** Lets go of lists that were not answered again within `lists.stale`. */
   expire(): void {
-    if (this.#demand) this.#kept.expire(this.#options.clock.now() - this.#demand.limits.stale);
+    if (!this.#demand || this.#plan.due === NEVER) return;
+    const { last, awaited } = this.#progress;
+    const why = last?.failure === undefined ? "unused" : "failing";
+    const hasExpired = this.#kept.expire(this.#options.clock.now() - this.#demand.limits.stale, why);
+    if (hasExpired && why === "unused" && !awaited)
+      this.#progress = { ...this.#progress, awaited: Promise.withResolvers() };
   }
 
   /** Whether nobody has wanted to know for so long that the lists would be too old. */
@@ -125,6 +134,7 @@ export class Source {
     this.#plan.cancel();
     this.#plan = { due: NEVER, pause: 0, woken: true, cancel: nothing };
     await this.#progress.asking;
+    this.#release();
   }
 
   #start(): void {
@@ -154,14 +164,24 @@ export class Source {
     const taken = asked.kind === "answered" ? this.#kept.take(asked, at) : undefined;
     const failure = asked.kind === "failed" ? asked.failure : taken?.failed?.failure;
     const isNews = taken?.changed ?? false;
-    this.#progress = { asking: undefined, last: { at, failure: failure && describeAskFailure(failure) } };
+    this.#progress = {
+      ...this.#progress,
+      asking: undefined,
+      last: { at, failure: failure && describeAskFailure(failure) },
+    };
     this.#planAfter(failure, { limits, at, hasPause: woken && !isNews });
     const ms = at - began;
     // What we cut off ourselves is no failure of the backend's.
     if (!failure) observe({ kind: "asked", backend, shared, ms });
     else if (!stopping.aborted) observe({ kind: "failed", backend, shared, list: taken?.failed?.list, failure, ms });
-    this.#settled.resolve();
+    this.#release();
     onSettled?.();
+  }
+
+  /** Clients wait no longer. */
+  #release(): void {
+    this.#progress.awaited?.resolve();
+    this.#progress = { ...this.#progress, awaited: undefined };
   }
 
   #planAfter(

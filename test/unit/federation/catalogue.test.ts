@@ -236,8 +236,22 @@ describe("a backend that fails", () => {
       await clock.pass(LISTS.refresh);
     }
     expect(await demand()).toEqual([]);
-    expect(events).toContainEqual({ kind: "expired", backend: "files", shared: true, list: "tools" });
+    expect(events).toContainEqual({ kind: "expired", backend: "files", shared: true, list: "tools", why: "failing" });
     expect(catalogue.view(route, undefined)).toMatchObject({ known: [false] });
+  });
+
+  test("is waited for again where nobody has needed its lists for lists.stale", async () => {
+    const { demand, clock, events, catalogue, route } = openCatalogue({ files: createServer() });
+    await demand();
+    await clock.pass(LISTS.refresh - 1);
+    await demand();
+    await clock.pass(LISTS.stale - LISTS.refresh + 1);
+    const ready = catalogue.ready(route, undefined);
+    expect(ready).toBeInstanceOf(Promise);
+    await ready;
+    expect(namesIn(catalogue, route)).toEqual(["files__search"]);
+    expect(catalogue.ready(route, undefined)).toBeUndefined();
+    expect(events).toContainEqual(expect.objectContaining({ kind: "expired", list: "tools", why: "unused" }));
   });
 
   test.each<[string, Script, string]>([

@@ -107,8 +107,10 @@ describe("a list", () => {
   test("that expires is warned of, and of a principal it is no news", async () => {
     const { observe, lines, counted } = open();
     observe(listed);
-    for (const shared of [true, false]) observe({ kind: "expired", backend: "one", shared, list: "tools" });
-    expect(lines).toMatchObject([{ level: 40, backend: "one", list: "tools" }]);
+    const expired = { kind: "expired", backend: "one", list: "tools" } as const;
+    for (const shared of [true, false]) observe({ ...expired, shared, why: "failing" });
+    observe({ ...expired, shared: true, why: "unused" });
+    expect(lines).toMatchObject([{ level: 40, backend: "one", list: "tools" }, { level: 20 }]);
     expect(await counted()).toContain('mcp_router_list_items{backend="one",list="tools"} 0');
   });
 
