@@ -24,10 +24,10 @@ RUN := npm run --silent
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(GATEWAY) ## Run real MCP clients through Envoy to real MCP servers, and say what each request met
+demo: $(GATEWAY) $(PYTHON_SERVER) ## Run real MCP clients through Envoy to real MCP servers, and say what each request met
 	@$(RUN) demo
 
-run: $(GATEWAY) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP client of yours
+run: $(GATEWAY) $(PYTHON_SERVER) ## Keep the demo's gateway up on 127.0.0.1:8080, for an MCP client of yours
 	@$(RUN) run
 
 install: $(TEST_TOOLS) ## Install packages into node_modules/, and what `make test` needs into .tools/

@@ -11,8 +11,9 @@ import { freePort } from "../harness/ports.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 import { auditAll } from "./audit.ts";
 import { createJournal, type Journal } from "./journal.ts";
-import { playAll, until } from "./scenario.ts";
+import { playAll } from "./scenario.ts";
 import { type Stack, startStack } from "./stack.ts";
+import { until } from "./stage.ts";
 import { drawTable } from "./table.ts";
 
 const TEMPLATE = join(import.meta.dirname, "mcp-router.yaml");
@@ -30,9 +31,12 @@ await runOwning(async (owner) => {
 
   const started = performance.now();
   const seconds = () => ((performance.now() - started) / 1_000).toFixed(1);
-  console.log("Starting two backends (3 × server-everything; server-memory behind mcp-proxy), mcp-router and Envoy …");
+  console.log(
+    "Starting three backends (3 × server-everything; server-memory behind mcp-proxy; mcp-server-time, in Python), mcp-router and Envoy …",
+  );
   const stack = await startStack(owner, await configOnFreePorts(owner));
   console.log(`… all up after ${seconds()} s. Clients of the official SDK use the gateway at ${stack.url("/").host} …`);
+  for (const [backend, why] of stack.missing) console.log(`The demo goes on without the backend "${backend}": ${why}.`);
 
   const journal = createJournal();
   const failures = await play(stack, journal);
@@ -49,10 +53,12 @@ async function play(stack: Stack, journal: Journal): Promise<string[]> {
   const find = (tag: string) => stack.accessLog.entries.find((entry) => entry.client_id === tag);
   const failures = await playAll({
     journal,
-    paths: { everything: "/everything/mcp", memory: "/memory/mcp" },
+    paths: { everything: "/everything/mcp", memory: "/memory/mcp", all: "/mcp" },
+    backends: stack.config.backends.map(({ name }) => name).filter((name) => !stack.missing.has(name)),
     oneWorker: true,
     url: stack.url,
-    restartServer: stack.restartServer,
+    killServer: stack.killServer,
+    startServer: stack.startServer,
     logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
   });
   // A request that is missing is found in the report.

@@ -8,6 +8,9 @@ import { readConfig } from "../src/config/read.ts";
 import type { FederatedRoute, Route } from "../src/core/routes.ts";
 import { startStack } from "./stack.ts";
 
+/** Writes `a, b and c`. */
+const LIST = new Intl.ListFormat("en-GB");
+
 const CONFIG = join(import.meta.dirname, "mcp-router.yaml");
 
 await runOwning(
@@ -17,18 +20,18 @@ await runOwning(
       throw new Error(`${taken.join("\n       ")}\nStop what listens there, or put other ports into ${CONFIG}`);
 
     console.log("Starting …");
-    const { config, url } = await startStack(owner, CONFIG, log);
+    const { config, url, missing } = await startStack(owner, CONFIG, log);
     const { processor, envoy } = config;
     console.log(`
 An MCP gateway is up. Its configuration: demo/mcp-router.yaml (change routes and limits while it runs)
 
 ${config.routes.map((route) => `  ${url(route.path)}  →  ${describeRoute(route, config)}`).join("\n")}
-
+${[...missing].map(([backend, why]) => `\n  The backend "${backend}" is away: ${why}.\n`).join("")}
 Put a URL into an MCP client, for example:
 
 ${config.routes.map((route) => `  claude mcp add --transport http ${nameOf(route)} ${url(route.path)}`).join("\n")}
 
-Metrics: http://${processor.http?.host}:${processor.http?.port}/metrics   Envoy: http://${envoy.admin?.host}:${envoy.admin?.port}/
+Metrics: http://${processor.http?.host}:${processor.http?.port}/metrics, what the backends offer: /catalogue   Envoy: http://${envoy.admin?.host}:${envoy.admin?.port}/
 What Envoy logs of each request follows. Ctrl-C ends everything.
 `);
     await new Promise(() => undefined);
@@ -44,6 +47,7 @@ async function takenPorts({ gateway, egress, processor, envoy, backends }: Confi
     ["egress.listen", egress.listen],
     ["processor.listen", processor.listen],
     ["processor.http", processor.http],
+    ["processor.streams.listen", processor.streams?.listen],
     ["envoy.admin", envoy.admin],
     ...backends.flatMap(({ name, endpoints }) => endpoints.map((endpoint) => [`backends.${name}`, endpoint] as const)),
   ] as const;
@@ -55,14 +59,14 @@ async function takenPorts({ gateway, egress, processor, envoy, backends }: Confi
 }
 
 function describeRoute(route: Route, { backends }: Config): string {
-  if (route.kind === "federated") return `${backendsOf(route).join(" and ")} as one server`;
+  if (route.kind === "federated") return `${LIST.format(backendsOf(route))} as one server`;
   const { name } = route.backend;
   const count = backends.find((backend) => backend.name === name)?.endpoints.length;
   return `${name}, ${count === 1 ? "one endpoint" : `${count} endpoints`}`;
 }
 
 function nameOf(route: Route): string {
-  return route.kind === "federated" ? backendsOf(route).join("-and-") : route.backend.name;
+  return route.kind === "federated" ? "all" : route.backend.name;
 }
 
 function backendsOf({ members }: FederatedRoute): string[] {

@@ -1,42 +1,11 @@
 /** What the demo's clients do, each kind of request once, and what they must get. Nothing here knows that a gateway is there. */
-import {
-  type CallToolResult,
-  Client,
-  type ClientOptions,
-  StreamableHTTPClientTransport,
-} from "@modelcontextprotocol/client";
-import type { AccessEntry } from "../harness/access-log.ts";
-import { MCP_SESSION_ID } from "../src/core/headers.ts";
-import { check, type Exchange, type Journal } from "./journal.ts";
-
-/** What is said of a request that waits for its answer longer than this, in ms: it failed. */
-const PATIENCE = 10_000;
+import type { Client } from "@modelcontextprotocol/client";
+import { check } from "./journal.ts";
+import { manyServers } from "./many-servers.ts";
+import { connect, eventStream, type OnStage, PATIENCE, type Play, post, refused, textOf, until } from "./stage.ts";
 
 /** Seconds and steps of the tool that takes its time. */
 const SLOW = { duration: 1, steps: 5 };
-
-export interface Play {
-  readonly journal: Journal;
-  /** The route to each server. There is more than one instance of server-everything, and PORT in its environment tells them apart. */
-  readonly paths: { readonly everything: string; readonly memory: string };
-  /** Whether Envoy runs one worker thread, and so places sessions in turn: each of several would take turns by itself. */
-  readonly oneWorker: boolean;
-  url(path: string): URL;
-  /** Kills the server at an endpoint and starts it again, without its sessions. */
-  restartServer(endpoint: string): Promise<void>;
-  /** What Envoy logged of a request, once it has ended. */
-  logged(exchange: Exchange): Promise<AccessEntry>;
-}
-
-interface OnStage extends Play {
-  /** Closes the scene's clients at its end, also where it failed. */
-  readonly clients: AsyncDisposableStack;
-}
-
-interface Connected {
-  readonly client: Client;
-  readonly transport: StreamableHTTPClientTransport;
-}
 
 interface Scene {
   readonly title: string;
@@ -66,6 +35,7 @@ const SCENES: readonly Scene[] = [
   { title: "dave: the other route, to the other backend", run: theOtherRoute },
   { title: "erin: protocol 2026-07-28, without a session", run: modern },
   { title: "frank: the server is killed in the middle of a session, and comes back without it", run: throughARestart },
+  { title: "grace: several servers behind one URL, of which one is killed and comes back", run: manyServers },
   { title: "mallory: what the gateway refuses by itself", run: refusals },
 ];
 
@@ -174,7 +144,8 @@ async function throughARestart(play: OnStage): Promise<void> {
   await eventStream(journal, "frank");
   await whereAmI(play, "frank", client);
   const { upstream } = await play.logged(journal.last("frank", "initialize"));
-  await play.restartServer(upstream ?? "");
+  await play.killServer(upstream ?? "");
+  await play.startServer(upstream ?? "");
 
   const echo = textOf(await client.callTool({ name: "echo", arguments: { message: "still there?" } }));
   const call = journal.last("frank", "tools/call echo");
@@ -228,78 +199,4 @@ async function refusals(play: OnStage): Promise<void> {
   await post(play, "mallory", paths.everything, '{"jsonrpc": "2.0", "id": 1, "method": ');
   refused(journal.last("mallory"), 400, -32700, undefined);
   check(journal.last("mallory"), true, "no JSON");
-}
-
-async function connect(
-  { journal, url, clients }: OnStage,
-  name: string,
-  path: string,
-  options: ClientOptions = {},
-): Promise<Connected> {
-  const client = new Client({ name, version: "1.0.0" }, options);
-  const transport = new StreamableHTTPClientTransport(url(path), {
-    fetch: journal.fetchAs(name),
-    // A GET stream that ends with its server is not opened again: when, would be another thing each time.
-    reconnectionOptions: {
-      maxRetries: 0,
-      initialReconnectionDelay: 1_000,
-      maxReconnectionDelay: 1_000,
-      reconnectionDelayGrowFactor: 1,
-    },
-  });
-  clients.defer(() => client.close());
-  await client.connect(transport, { timeout: PATIENCE });
-  if (transport.sessionId !== undefined) check(journal.last(name, "initialize"), true, "a session begins");
-  return { client, transport };
-}
-
-/** Waits for the stream that the SDK opens after an initialize, and does not wait for itself. */
-async function eventStream(journal: Journal, client: string): Promise<Exchange> {
-  const open = () =>
-    journal.exchanges.find((one) => one.client === client && one.verb === "GET" && one.status !== undefined);
-  return until(open, `${client}'s GET stream`);
-}
-
-/** Sends a message that no SDK would. */
-async function post(
-  { journal, url }: Play,
-  client: string,
-  path: string,
-  body: string | object,
-  sessionId?: string,
-): Promise<void> {
-  const response = await journal.fetchAs(client)(url(path), {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      ...(sessionId !== undefined && { [MCP_SESSION_ID]: sessionId }),
-    },
-    body: typeof body === "string" ? body : JSON.stringify(body),
-  });
-  await response.text();
-}
-
-/** The gateway must have refused this itself, by a JSON-RPC error that carries the request's id. */
-function refused(exchange: Exchange, status: number, code: number, id: string | number | undefined): void {
-  exchange.expected = status;
-  exchange.refused = true;
-  const message = exchange.arrivals.at(-1)?.message;
-  const right = message !== undefined && "error" in message && message.error.code === code && message.id === id;
-  check(exchange, right, `error ${code}${id === undefined ? "" : ` for id ${JSON.stringify(id)}`}`, message);
-}
-
-function textOf({ content }: CallToolResult): string {
-  return content.map((block) => (block.type === "text" ? block.text : "")).join("\n");
-}
-
-/** Polls until there is something. */
-export async function until<T>(look: () => T | undefined | false, what: string): Promise<T> {
-  const deadline = performance.now() + PATIENCE;
-  for (;;) {
-    const found = look();
-    if (found) return found;
-    if (performance.now() > deadline) throw new Error(`no ${what} within ${PATIENCE} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

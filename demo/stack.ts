@@ -1,5 +1,6 @@
-/** All that the demo runs, each as a user would start it: two backends, the router by its command line, the real Envoy. */
+/** All that the demo runs, each as a user would start it: three backends, the router by its command line, the real Envoy. */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type AccessEntry, type AccessLog, createAccessLog } from "../harness/access-log.ts";
@@ -16,6 +17,8 @@ const PACKAGES = join(import.meta.dirname, "../node_modules");
 const EVERYTHING = join(PACKAGES, "@modelcontextprotocol/server-everything/dist/index.js");
 const MEMORY = join(PACKAGES, "@modelcontextprotocol/server-memory/dist/index.js");
 const MCP_PROXY = join(PACKAGES, "mcp-proxy/dist/bin/mcp-proxy.mjs");
+const TIME = join(import.meta.dirname, "python/time_server.py");
+const PYTHON_PACKAGES = join(import.meta.dirname, "../.tools/python-server");
 
 /** Envoy writes its log in blocks; this often, in ms, it writes what it has (default 10 s). */
 const LOG_FLUSH = 100;
@@ -25,8 +28,12 @@ export interface Stack {
   /** Where clients reach a route. */
   url(path: string): URL;
   readonly accessLog: AccessLog;
-  /** Kills the server at an endpoint (`ip:port`) and starts it again; resolves when it is back. It has forgotten its sessions. */
-  restartServer(endpoint: string): Promise<void>;
+  /** Backends whose server cannot run here, each with the reason. */
+  readonly missing: ReadonlyMap<string, string>;
+  /** Kills the server at an endpoint (`ip:port`). */
+  killServer(endpoint: string): Promise<void>;
+  /** Starts the server at an endpoint again; resolves when it is back. It has forgotten its sessions. */
+  startServer(endpoint: string): Promise<void>;
   /** The end of what each process wrote, to see why something failed. */
   output(): string;
 }
@@ -58,11 +65,18 @@ export async function startStack(
     await waitFor(child, () => accepts(port));
   };
   const endpoints = config.backends.flatMap(({ name, endpoints }) => endpoints.map(({ port }) => ({ name, port })));
+  const at = (endpoint: string) => {
+    const found = endpoints.find(({ port }) => endpoint === `127.0.0.1:${port}`);
+    if (!found) throw new Error(`no server of the demo is at ${endpoint}`);
+    return found;
+  };
+  const missing = missingServers();
+  const runnable = endpoints.filter(({ name }) => !missing.has(name));
 
   // All at once: each takes a second, most of it to load.
   const [bootstrap] = await Promise.all([
     mcpRouter("envoy", "--config", configFile),
-    ...endpoints.map(({ name, port }) => startServer(name, port)),
+    ...runnable.map(({ name, port }) => startServer(name, port)),
     startRouter(configFile, `http://${formatAddress(http)}/readyz`, own),
   ]);
   const accessLog = createAccessLog(onEntry);
@@ -76,13 +90,15 @@ export async function startStack(
     config,
     url: (path) => new URL(path, `http://${formatAddress(listen)}`),
     accessLog,
-    async restartServer(endpoint) {
-      const at = endpoints.find(({ port }) => endpoint === `127.0.0.1:${port}`);
-      if (!at) throw new Error(`no server of the demo is at ${endpoint}`);
-      const child = servers.get(at.port);
+    missing,
+    async killServer(endpoint) {
+      const child = servers.get(at(endpoint).port);
       child?.signal("SIGKILL");
       await child?.exited;
-      await startServer(at.name, at.port);
+    },
+    async startServer(endpoint) {
+      const { name, port } = at(endpoint);
+      await startServer(name, port);
     },
     output: () => children.map(({ name, output }) => `--- ${name} ---\n${output().slice(-4_000)}`).join("\n"),
   };
@@ -91,6 +107,14 @@ export async function startStack(
 async function startRouter(configFile: string, readyz: string, own: (child: Child) => Child): Promise<void> {
   const router = own(start("mcp-router serve", process.execPath, [MCP_ROUTER, "serve", "--config", configFile]));
   await waitFor(router, async () => (await statusOf(readyz)) === 200);
+}
+
+/** What cannot run here: `make demo` installs the packages wherever it can. */
+function missingServers(): ReadonlyMap<string, string> {
+  if (existsSync(PYTHON_PACKAGES)) return new Map();
+  return new Map([
+    ["time", "mcp-server-time wants Python 3.11 or newer with pip; then make demo and make run install it"],
+  ]);
 }
 
 /** The server behind one endpoint of a backend. */
@@ -103,6 +127,10 @@ function startBackend(backend: string, port: number, directory: string): Child {
       const memory = { MEMORY_FILE_PATH: join(directory, "memory.jsonl") };
       return server(`server-memory :${port}`, [...proxy, "--", process.execPath, MEMORY], memory);
     }
+    case "time":
+      return start(`mcp-server-time :${port}`, "python3", [TIME, `${port}`], {
+        env: { PATH: process.env.PATH, PYTHONPATH: PYTHON_PACKAGES },
+      });
     default:
       throw new Error(`the demo has no server for the backend "${backend}"`);
   }

@@ -36,6 +36,8 @@ ISTIOD_BINARY := $(if $(ISTIOD),,$(call with_go,.tools/istiod/istiod))
 # Clients of other SDKs than npm's. pip installs for the version of Python that runs it.
 PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 PYTHON_CLIENTS := $(addsuffix $(PYTHON_VERSION),$(if $(PYTHON_VERSION),.tools/python-client/.python- .tools/python-v1-client/.python-))
+# The demo's server in Python; without Python the demo goes on without it.
+PYTHON_SERVER := $(addsuffix $(PYTHON_VERSION),$(if $(PYTHON_VERSION),.tools/python-server/.python-))
 GO_CLIENT := $(call with_go,.tools/go-client)
 
 # What the Makefile's targets need.
@@ -138,8 +140,8 @@ $(MANIFEST_SCHEMAS):
 	chmod -R u+w .tools/k8s/crds
 	@touch $@
 
-define INSTALL_PYTHON_CLIENT
-@echo 'Installing an MCP SDK for Python into $(@D)/ …'
+define INSTALL_PYTHON_PACKAGES
+@echo 'Installing $(1) into $(@D)/ …'
 @rm -rf $(@D).partial && mkdir -p .tools
 @$(PIP_INSTALL) --only-binary=:all: --target $(@D).partial --requirement $<
 @touch $(@D).partial/$(@F)
@@ -147,7 +149,10 @@ define INSTALL_PYTHON_CLIENT
 endef
 
 .tools/python-client/.python-%: test/clients/python/requirements.txt
-	$(INSTALL_PYTHON_CLIENT)
+	$(call INSTALL_PYTHON_PACKAGES,an MCP SDK for Python)
 
 .tools/python-v1-client/.python-%: test/clients/python-v1/requirements.txt
-	$(INSTALL_PYTHON_CLIENT)
+	$(call INSTALL_PYTHON_PACKAGES,an MCP SDK for Python)
+
+.tools/python-server/.python-%: demo/python/requirements.txt
+	$(call INSTALL_PYTHON_PACKAGES,mcp-server-time of PyPI)

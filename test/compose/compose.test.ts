@@ -6,7 +6,8 @@ import { DockerComposeEnvironment, type StartedDockerComposeEnvironment, Wait } 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { auditAll } from "../../demo/audit.ts";
 import { createJournal } from "../../demo/journal.ts";
-import { playAll, until } from "../../demo/scenario.ts";
+import { playAll } from "../../demo/scenario.ts";
+import { until } from "../../demo/stage.ts";
 import { createAccessLog } from "../../harness/access-log.ts";
 import { statusOf } from "../../harness/ports.ts";
 import { readConfig } from "../../src/config/read.ts";
@@ -32,6 +33,10 @@ const CONFIG = join(ROOT, "envoy/compose/mcp-router.yaml");
 const SERVICES = ["envoy", "router-1", "router-2", "redis", "everything-1", "everything-2", "memory"];
 /** By the port of an endpoint, which each server has to itself. */
 const SERVERS: Readonly<Record<string, string>> = { 3001: "everything-1", 3002: "everything-2", 3003: "memory" };
+
+function serviceAt(endpoint: string): string {
+  return SERVERS[endpoint.split(":")[1] ?? ""] ?? "";
+}
 
 let environment: StartedDockerComposeEnvironment | undefined;
 
@@ -66,14 +71,14 @@ test("the demo's clients get what they get without containers, over a killed ser
   try {
     const failures = await playAll({
       journal,
-      paths: { everything: "/mcp", memory: "/memory/mcp" },
+      paths: { everything: "/mcp", memory: "/memory/mcp", all: "/all/mcp" },
+      backends: ["everything", "memory"],
       oneWorker: false,
       url: (path) => new URL(path, `http://127.0.0.1:${PORT}`),
-      restartServer: async (endpoint) => {
-        const service = SERVERS[endpoint.split(":")[1] ?? ""] ?? "";
-        const server = await container(service);
-        await server.kill();
-        await server.start();
+      killServer: async (endpoint) => void (await (await container(serviceAt(endpoint))).kill()),
+      startServer: async (endpoint) => {
+        const service = serviceAt(endpoint);
+        await (await container(service)).start();
         await healthy(service);
       },
       logged: ({ tag }) => until(() => find(tag), `entry for ${tag} in Envoy's log`),
