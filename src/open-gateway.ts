@@ -82,6 +82,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     openFirst: createFirstSessions({ opener, turns, observe: observeMember }),
     catalogue,
     endStream: listeners.end,
+    rpc: createRpc(egress, "list"),
     fanOut: createFanOut({ store, egress, observe: observeMember }),
     replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
     recovered: createRecoveredAnswers({

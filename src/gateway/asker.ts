@@ -1,7 +1,7 @@
 /** Who asks for the lists of a route, where a backend's depend on that. */
 import { credentialHeaders } from "../backends/credentials.ts";
-import type { FederatedRoute } from "../core/routes.ts";
-import type { Asker } from "../federation/asker.ts";
+import type { FederatedRoute, Member } from "../core/routes.ts";
+import type { Asker, AskSession } from "../federation/asker.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { heldBy } from "../sessions/store.ts";
 import type { MemberSessions } from "./member-session.ts";
@@ -19,15 +19,24 @@ export function askerOf(
 ): Asker {
   return {
     principal: request.principal.digest || key,
-    async open({ route }, signal) {
-      const at = await sessions.find({ ...request, route }, key, signal);
-      if (at.kind !== "open") return undefined;
-      const { backend } = route;
-      const credentials = credentialHeaders(request.headers, backend.origin);
-      const caller = { backend, query: request.query, key, credentials };
-      const session = heldBy(at.binding);
-      const said = { setCookies: [], version: at.binding.version };
-      return { caller, peer: session ? { ...session, ...said } : { ...said, sessionId: undefined } };
-    },
+    open: (member, signal) => askSessionOf(request, member, key, sessions, signal),
   };
+}
+
+/** The client's own session at a backend, for calls of ours. undefined: there is none. */
+export async function askSessionOf(
+  request: GatewayRequest<FederatedRoute>,
+  { route }: Member,
+  key: SessionKey,
+  sessions: Pick<MemberSessions, "find">,
+  signal: AbortSignal,
+): Promise<AskSession | undefined> {
+  const at = await sessions.find({ ...request, route }, key, signal);
+  if (at.kind !== "open") return undefined;
+  const { backend } = route;
+  const credentials = credentialHeaders(request.headers, backend.origin);
+  const caller = { backend, query: request.query, key, credentials };
+  const session = heldBy(at.binding);
+  const said = { setCookies: [], version: at.binding.version };
+  return { caller, peer: session ? { ...session, ...said } : { ...said, sessionId: undefined } };
 }

@@ -1,16 +1,24 @@
 /** Sends messages of a route that leads to several backends to the one backend that each is for. */
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
-import { type Lead, leadOfCall, leadOfResponse, type Owner, type RouteLists } from "../core/federation/owner.ts";
+import {
+  type Lead,
+  leadOfCall,
+  leadOfResponse,
+  type Owner,
+  ownerOfAsked,
+  type RouteLists,
+} from "../core/federation/owner.ts";
 import { createRelay } from "../core/federation/relay.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
-import type { FederatedRoute, Member } from "../core/routes.ts";
+import { type FederatedRoute, type Member, memberMessageTimeout } from "../core/routes.ts";
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
 import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
+import { type AskOwnerDependencies, askOwner } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer } from "./member-answer.ts";
@@ -18,8 +26,9 @@ import { type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
+import { abortSignalOf } from "./scope.ts";
 
-export interface ToMemberDependencies extends InSessionDependencies, MemberSessionDependencies {
+export interface ToMemberDependencies extends InSessionDependencies, MemberSessionDependencies, AskOwnerDependencies {
   readonly fanOut: FanOut;
 }
 
@@ -62,13 +71,32 @@ export class ToMember {
   call(request: Request, called: Called, lists: RouteLists, labels: Labels, bytes: Uint8Array): NextStep {
     const { route, policy } = request;
     const lead = leadOfCall(called, bytes, route, lists, policy.limits.depth);
-    return this.#toOwner(request, lead, { ...SINGLE, bytes, labels, stateChanges: stateChangesOf([called]) });
+    const sent = { ...SINGLE, bytes, labels, stateChanges: stateChangesOf([called]) };
+    return lead.kind === "ask" ? this.#ask(request, lead, sent) : this.#toOwner(request, lead, sent);
+  }
+
+  /** Sends a request to the backend that has its resource, once one has said so. */
+  #ask(request: Request, asked: Extract<Lead, { kind: "ask" }>, sent: Sent): NextStep {
+    const { route, scope, id } = request;
+    const longest = Math.max(...route.members.map((member) => member.route.backend.timeouts.initialize));
+    const find = async (): Promise<Step> => {
+      const claimed = await this.#claim(request, undefined, "when-due", sent.bytes.length);
+      if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
+      const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
+      const member = await askOwner(this.#dependencies, this.sessions, request, claimed.key, asked, signal);
+      if (member === undefined)
+        return replied(refuse({ reason: "not-offered", what: "resource", name: asked.uri, id }, request));
+      const owner = ownerOfAsked(route, member, asked.uri);
+      const next = await this.#toOwner(request, { kind: "owner", owner }, sent);
+      return next.kind === "step" ? next : next.step;
+    };
+    return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step: find() };
   }
 
   /** The client's answer to a request of a server. */
   response(request: Request, bytes: Uint8Array): NextStep {
     const lead = leadOfResponse(bytes, request.route, request.policy.limits.depth);
-    if (lead.kind === "refused") return this.#accept(request);
+    if (lead.kind !== "owner") return this.#accept(request);
     return this.#to(request, lead.owner, { ...RESPONSE, bytes });
   }
 
@@ -128,7 +156,7 @@ export class ToMember {
     });
   }
 
-  #toOwner(request: Request, lead: Lead, sent: Sent): NextStep {
+  #toOwner(request: Request, lead: Exclude<Lead, { kind: "ask" }>, sent: Sent): NextStep {
     if (lead.kind === "refused") return this.#refuse(request, lead);
     const { owner } = lead;
     const tool = owner.own === undefined ? undefined : headerValue(owner.own, request.policy.limits.name);

@@ -5,7 +5,7 @@ import type { Message } from "../rpc/message.ts";
 import { type Lead, leadOfCall, type Owner, type RouteLists } from "./owner.ts";
 
 /** `all`: it holds only notifications that every backend gets. */
-export type BatchOwners = Lead | { readonly kind: "all" };
+export type BatchOwners = Exclude<Lead, { kind: "ask" }> | { readonly kind: "all" };
 
 const NOT_ONE = "a batch on this route must be for one server, and of methods that a server answers";
 
@@ -29,6 +29,7 @@ export function ownersOf(
     const isNamed = treatment === "one" && (message.params?.name ?? message.params?.uri) !== undefined;
     if (!isNamed) return NOT_FOR_ONE;
     const lead = leadOfCall(message, bytes, route, lists, deepest);
+    if (lead.kind === "ask") return NOT_FOR_ONE;
     if (lead.kind === "refused") return lead;
     owners.push(lead.owner);
   }

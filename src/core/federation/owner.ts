@@ -10,6 +10,7 @@ import type { FederatedRoute } from "../routes.ts";
 import type { Message } from "../rpc/message.ts";
 import { allows } from "./filter.ts";
 import { ownerOfId } from "./ids.ts";
+import type { Offer } from "./initialize.ts";
 import type { MergedList } from "./merge.ts";
 import { publicName } from "./naming.ts";
 import { memberOfUri } from "./uri-owner.ts";
@@ -22,6 +23,8 @@ export interface RouteLists {
   readonly templates: MergedList;
   /** By member: whether the backend has said what it offers. */
   readonly known: readonly boolean[];
+  /** By member: what the backend can do, where it has said so. */
+  readonly offers: readonly (Pick<Offer, "capabilities"> | undefined)[];
 }
 
 export interface Owner {
@@ -37,6 +40,8 @@ export interface Owner {
 
 export type Lead =
   | { readonly kind: "owner"; readonly owner: Owner }
+  /** A resource that nobody lists: the backends that may have it are to be asked, in this order. */
+  | { readonly kind: "ask"; readonly uri: string; readonly members: readonly number[] }
   /** Without the id of the request. */
   | {
       readonly kind: "refused";
@@ -86,7 +91,21 @@ function byName({ method, params }: Called, route: FederatedRoute, lists: RouteL
 function byUri(uri: StringAt | undefined, route: FederatedRoute, lists: RouteLists): Lead {
   if (!uri) return wrongParams("params.uri must be a string");
   const owner = ownerOfUri(route, lists, uri.value);
-  return owner ? found(owner) : notOffered("resource", uri.value);
+  if (owner) return found(owner);
+  const members = allows(route.filters.resources, uri.value) ? mayHaveResources(lists) : [];
+  return members.length > 0 ? { kind: "ask", uri: uri.value, members } : notOffered("resource", uri.value);
+}
+
+/** Places of the backends that have resources, or have not said whether they do. */
+function mayHaveResources({ offers }: RouteLists): readonly number[] {
+  return offers.flatMap((offer, member) =>
+    offer === undefined || offer.capabilities.has("resources") ? [member] : [],
+  );
+}
+
+/** What a message is for that a backend gets for a URI of its own. */
+export function ownerOfAsked(route: FederatedRoute, member: number, uri: string): Owner {
+  return { member, own: uri, edits: [], relays: relays(route) };
 }
 
 /** completion/complete: `ref` names a prompt, or a resource or template by its URI. */

@@ -1,4 +1,6 @@
+import { Readable } from "node:stream";
 import { describe, expect, test, vi } from "vitest";
+import type { Answer } from "../../../src/backends/client.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import { idForClient } from "../../../src/core/federation/ids.ts";
 import { publicName } from "../../../src/core/federation/naming.ts";
@@ -440,6 +442,98 @@ describe("what one backend is asked", () => {
     const { exchange, id } = await open({ route });
     const verdict = await post(exchange, id, request(method, '{"taskId":"x"}'));
     expect(verdict).toMatchObject({ kind: "mutate", set: expect.arrayContaining([["x-mcp-backend", "files"]]) });
+  });
+});
+
+describe("a resource that nobody lists", () => {
+  const resources = new Map([["resources", "{}"]]);
+  const offered: readonly Offered[] = [
+    { offer: { capabilities: resources } },
+    { offer: { capabilities: new Map([["tools", "{}"]]) } },
+    { offer: { capabilities: resources } },
+    { offer: { capabilities: resources } },
+  ];
+  const route = federatedRoute(["files", "git", "memo", "mail"].map((name) => memberOf(name)));
+  const bindings = Object.fromEntries(
+    ["files", "memo", "mail"].map((name) => [name, { sessionId: `${name}-1`, endpoint: "10.0.0.1:80", generation: 1 }]),
+  );
+  const RESULT = '{"jsonrpc":"2.0","id":1,"result":{"contents":[]}}';
+  const ERROR = '{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"not found"}}';
+
+  /** @param answers by backend: status and body; undefined: the call fails */
+  async function openAsked(
+    answers: Readonly<Record<string, readonly [number, string] | undefined>>,
+    over: Options = {},
+  ) {
+    const asked: string[] = [];
+    const rpc: NonNullable<OpenOptions["rpc"]> = {
+      async request({ backend }, peer, { method, params }) {
+        asked.push(`${backend.name} ${peer?.sessionId} ${method} ${params}`);
+        const [status, body] = answers[backend.name] ?? [];
+        if (status === undefined) return { kind: "broken", error: "socket", passes: true };
+        const answer: Answer = {
+          status,
+          header: (name) => (name === "content-type" ? "application/json" : undefined),
+          headers: [],
+          endpoint: undefined,
+          body: Readable.from([Buffer.from(body ?? "")]),
+          discard: () => undefined,
+        };
+        return { kind: "received", value: { id: "1", answer } };
+      },
+    };
+    const openFirst: OpenOptions["openFirst"] = async (name) => {
+      const binding = bindings[name];
+      return binding ? { kind: "joined", binding } : { kind: "aborted" };
+    };
+    return { ...(await open({ route, offered, bindings, rpc, openFirst, ...over })), asked };
+  }
+  const read = request("resources/read", '{"uri":"memo:\\u00e9"}');
+
+  test("is asked for in the route's order, of those that have resources, and read where it is", async () => {
+    const { exchange, id, asked } = await openAsked({ files: [200, ERROR], memo: [200, RESULT], mail: [200, RESULT] });
+    expect(await post(exchange, id, read)).toMatchObject({
+      kind: "mutate",
+      set: expect.arrayContaining([["x-mcp-backend", "memo"]]),
+    });
+    expect(asked).toEqual([
+      'files files-1 resources/read {"uri":"memo:é"}',
+      'memo memo-1 resources/read {"uri":"memo:é"}',
+    ]);
+  });
+
+  test("is nobody's where each refuses, fails, or answers with something else", async () => {
+    const { exchange, id, asked } = await openAsked({ files: [404, ERROR], memo: undefined, mail: [200, "<html>"] });
+    expect(shown(await post(exchange, id, read))).toMatchObject(inBand(-32602, "Unknown resource: memo:é"));
+    expect(asked).toHaveLength(3);
+  });
+
+  test("that is larger than what is read of it is there", async () => {
+    const large = RESULT.replace("[]", `["${"x".repeat(100_000)}"]`);
+    const { exchange, id } = await openAsked({ files: [200, large] });
+    expect(await post(exchange, id, read)).toMatchObject({
+      set: expect.arrayContaining([["x-mcp-backend", "files"]]),
+    });
+  });
+
+  test("is not asked for where the route hides it, or the session is not the client's", async () => {
+    const filters = { ...route.filters, resources: { allow: undefined, deny: [compileGlob("memo:*")] } };
+    const hidden = await openAsked({ files: [200, RESULT] }, { route: { ...route, filters } });
+    expect(shown(await post(hidden.exchange, hidden.id, read))).toMatchObject(
+      inBand(-32602, "Unknown resource: memo:é"),
+    );
+    expect(hidden.asked).toEqual([]);
+    const stranger = await openAsked({ files: [200, RESULT] });
+    expect(await post(stranger.exchange, mintSessionId(), read)).toMatchObject({ kind: "reply", status: 404 });
+    expect(stranger.asked).toEqual([]);
+  });
+
+  test("has Envoy wait for as long as a session may take to open", async () => {
+    const { exchange, id } = await openAsked({ files: [200, RESULT] });
+    head(exchange, "POST", id);
+    const decision = await exchange.requestBody(Buffer.from(read));
+    expect(decision).toMatchObject({ kind: "deferred", messageTimeout: 11_000 });
+    await settled(decision);
   });
 });
 

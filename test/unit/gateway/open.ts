@@ -4,6 +4,7 @@ import type { Use } from "../../../src/admission/in-use.ts";
 import type { Ledger } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
 import type { Opened } from "../../../src/backends/opened.ts";
+import { ABORTED, type Rpc } from "../../../src/backends/rpc.ts";
 import type { HeaderFields, ResponseHead } from "../../../src/core/http.ts";
 import type { Identity } from "../../../src/core/identity.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
@@ -43,6 +44,8 @@ export interface OpenOptions {
   readonly openFirst?: (backend: string) => Promise<Opened>;
   /** Default: backends of federated routes offer nothing. */
   readonly catalogue?: Catalogue;
+  /** Calls of the gateway's own. Default: none is answered. */
+  readonly rpc?: Pick<Rpc, "request">;
 }
 
 const emptyCatalogue = catalogueOf([]);
@@ -60,6 +63,7 @@ export async function openGateway({
   recovered = { answer: async () => ({ kind: "first" }) },
   openFirst = async () => ({ kind: "aborted" }),
   catalogue = emptyCatalogue,
+  rpc = { request: async () => ABORTED },
 }: OpenOptions = {}) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
@@ -99,6 +103,7 @@ export async function openGateway({
     },
     catalogue,
     endStream: (of) => void ended.push(of),
+    rpc,
     fanOut: {
       async tell({ key: of, method }) {
         told.push(`${method} ${of === key ? "own" : of}`);
