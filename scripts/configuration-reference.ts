@@ -83,6 +83,10 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - With \`processor.streams\`, the event stream of a client's GET tells it when a list has changed.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
+
+Not yet: protocol version 2026-07-28, which such a route refuses so that a client of both begins a session; and on a route with several
+backends what a server sends on the stream of a GET (requests to the client, updates of resources), or has left of a call's event
+stream that it ended early. What a server sends while it answers a call reaches the client.
 `;
 
 export function reference(): string {

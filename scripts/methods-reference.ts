@@ -11,7 +11,8 @@ import { METHODS, type Method } from "../src/core/mcp/methods.ts";
 const HEAD = `# The methods of MCP, and one URL for many servers
 
 What one route to several servers does with each message. \`make generate\` makes this page from
-[the table](../../src/core/mcp/methods.ts). Such routes are not built yet; a route to one server passes every message on unchanged.
+[the table](../../src/core/mcp/methods.ts). A federated route does so for the versions up to 2025-11-25; it does not speak 2026-07-28
+yet. A route to one server passes every message on unchanged.
 
 - **begin**: the gateway opens sessions for it at the servers.
 - **ours**: the gateway answers it, from the answers of all servers.
