@@ -53,7 +53,7 @@ export interface GatewayParts {
 export interface OpenedGateway {
   readonly gateway: Gateway;
   /** Streams of the gateway's own. */
-  readonly listeners: Listeners;
+  readonly streams: Pick<Listeners, "open" | "close">;
   readonly catalogue: Pick<Catalogue, "report">;
 }
 
@@ -97,7 +97,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     // Metrics and log lines relate no events to each other, so all requests share one observer.
     observe: { request: () => observer },
   });
-  return { gateway, listeners, catalogue };
+  return { gateway, streams: streamsOf(parts, listeners, catalogue), catalogue };
 }
 
 /** What keeps sessions, slots and backend sessions in step beside requests. */
@@ -133,7 +133,7 @@ function startUpkeep(
 function openCatalogue(
   { inForce, metrics, log, started }: GatewayParts,
   egress: Egress,
-  listeners: Pick<Listeners, "changed">,
+  listeners: Pick<Listeners, "changed" | "paths">,
 ): Catalogue {
   const report = catalogueObserver(metrics, log);
   const observe = (event: CatalogueEvent) => {
@@ -142,13 +142,14 @@ function openCatalogue(
     const isChange = event.kind === "changed" || (event.kind === "expired" && event.why === "failing");
     if (isChange && event.shared) listeners.changed(event.backend, event.list);
   };
-  const catalogue = createCatalogue({ egress, policy: () => inForce.policy, version: VERSION, observe });
+  const heardOn = listeners.paths;
+  const catalogue = createCatalogue({ egress, policy: () => inForce.policy, version: VERSION, observe, heardOn });
   started.defer(() => catalogue.close());
   return catalogue;
 }
 
-function openListeners({ inForce, started }: GatewayParts, inUse: InUse): Listeners {
-  const listeners = createListeners({
+function openListeners({ inForce }: GatewayParts, inUse: InUse): Listeners {
+  return createListeners({
     routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
     use({ key, owner }, gone) {
       // Safe: a processor has written the key of a session.
@@ -157,6 +158,16 @@ function openListeners({ inForce, started }: GatewayParts, inUse: InUse): Listen
       return () => inUse.end(use);
     },
   });
-  started.defer(() => listeners.close());
-  return listeners;
+}
+
+/** Another router may have served the client so far. From the first stream on, this one knows what the route offers. */
+function streamsOf({ inForce }: GatewayParts, listeners: Listeners, catalogue: Catalogue): OpenedGateway["streams"] {
+  return {
+    open(of, sink) {
+      const route = inForce.policy.routes.get(of.path);
+      if (route?.kind === "federated") catalogue.view(route, undefined);
+      return listeners.open(of, sink);
+    },
+    close: listeners.close,
+  };
 }

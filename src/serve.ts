@@ -87,7 +87,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   try {
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const { gateway, listeners, catalogue } = openGateway({ config, inForce, shared, metrics, log, started });
+    const { gateway, streams, catalogue } = openGateway({ config, inForce, shared, metrics, log, started });
     const server = createExtProcServer({ gateway, bodyLimit: config.limits.body, reportFault: requestFault(log) });
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
@@ -96,14 +96,14 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     const offers = async () => JSON.stringify(catalogue.report());
     const source = { ...metrics, readiness, catalogue: offers, fault: healthFault(log) };
     if (http) started.adopt(await serveHealth(http, source), (it) => it.close());
-    const { streams } = config.processor;
-    if (streams) {
-      const address = workerPort(streams.listen, worker ?? 0);
-      started.adopt(await serveStreams(address, { open: listeners.open, fault: streamFault(log) }), (it) => it.close());
+    const { listen: streamsAt } = config.processor.streams ?? {};
+    if (streamsAt) {
+      const address = workerPort(streamsAt, worker ?? 0);
+      started.adopt(await serveStreams(address, { open: streams.open, fault: streamFault(log) }), (it) => it.close());
     }
     await server.listen(listen);
     // Their clients come back, to a router that is not stopping.
-    started.defer(() => listeners.close());
+    started.defer(() => streams.close());
     started.defer(async () => {
       // A failed start has served no requests.
       clean = await server.drain(stage === "starting" ? 0 : config.processor.drain);

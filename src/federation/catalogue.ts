@@ -44,11 +44,21 @@ export interface CatalogueDependencies {
   /** The router's own version, which backends are told. */
   readonly version: string;
   readonly observe: (event: CatalogueEvent) => void;
+  /** Paths of routes whose clients have a stream open: they are told of changes, though they ask for nothing. Default: none. */
+  readonly heardOn?: () => ReadonlySet<string>;
   readonly clock?: Clock;
 }
 
-export function createCatalogue({ clock = SYSTEM_CLOCK, ...dependencies }: CatalogueDependencies): Catalogue {
-  return new BackendCatalogue({ ...dependencies, clock });
+export function createCatalogue({
+  clock = SYSTEM_CLOCK,
+  heardOn = nowhere,
+  ...dependencies
+}: CatalogueDependencies): Catalogue {
+  return new BackendCatalogue({ ...dependencies, heardOn, clock });
+}
+
+function nowhere(): ReadonlySet<string> {
+  return new Set();
 }
 
 /** A route, whose members' names are made once. */
@@ -135,9 +145,12 @@ class BackendCatalogue implements Catalogue {
 
   /** Has the members asked what they offer to everybody. Returns their sources, in order. */
   #demand(known: KnownRoute): readonly (Source | undefined)[] {
-    const { members, limits } = known;
     if (this.#isClosed) return this.#peek(known);
     if (this.#policy !== this.#dependencies.policy()) this.#look();
+    return this.#demandShared(known);
+  }
+
+  #demandShared({ members, limits }: KnownRoute): readonly Source[] {
     return members.map(({ name, member }) => this.#shared.demand(name, member, limits));
   }
 
@@ -174,12 +187,14 @@ class BackendCatalogue implements Catalogue {
   /** Lets go of what no route leads to any more, and of what nobody has used for long; and looks again in a while. */
   #look(): void {
     this.#stopLooking?.();
-    const { policy, clock, observe } = this.#dependencies;
+    const { policy, clock, observe, heardOn } = this.#dependencies;
     const before = federatedRoutes(this.#policy);
     this.#policy = policy();
     const now = federatedRoutes(this.#policy);
     const paths = new Set(now.map(({ path }) => path));
     for (const { path } of before) if (!paths.has(path)) observe({ kind: "route-gone", route: path });
+    const heard = heardOn();
+    for (const route of now) if (heard.has(route.path)) this.#demandShared(this.#known(route));
     const wanted = new Set(now.flatMap((route) => this.#known(route).members.map(({ name }) => name)));
     this.#shared.look((name) => wanted.has(name));
     this.#byPrincipal.trim((name) => wanted.has(name));

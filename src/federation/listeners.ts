@@ -34,6 +34,8 @@ export interface Listeners {
   /** Ends all streams: their clients come back elsewhere. */
   close(): void;
   readonly size: number;
+  /** Paths of the routes that have streams. */
+  paths(): ReadonlySet<string>;
 }
 
 export interface ListenersDependencies {
@@ -87,6 +89,7 @@ export function createListeners({ routes, use }: ListenersDependencies): Listene
     get size() {
       return byKey.size;
     },
+    paths: () => new Set(Array.from(byKey.values(), ({ of }) => of.path)),
     open(of, sink) {
       // A client that connects again may be ahead of the end of its last stream.
       byKey.get(of.key)?.sink.end();

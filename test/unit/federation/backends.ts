@@ -251,12 +251,13 @@ export function openCatalogue(
   const clock = createTestClock();
   const events: CatalogueEvent[] = [];
   const { egress, calls } = scriptedEgress((call) => backends[call.backend]?.script(call));
-  const config = { policy: policyOf(route) };
+  const config = { policy: policyOf(route), heard: new Set<string>() };
   const catalogue = createCatalogue({
     egress,
     policy: () => config.policy,
     version: "1.2.3",
     observe: (event) => void events.push(event),
+    heardOn: () => config.heard,
     clock,
   });
   return {

@@ -68,6 +68,27 @@ describe("a backend is asked", () => {
     expect(callsOf("initialize")).toHaveLength(1);
   });
 
+  test("again while clients listen for changes, though none of them asks for anything", async () => {
+    const server = createServer();
+    const { demand, clock, config, events, route, callsOf } = openCatalogue({ files: server });
+    await demand();
+    config.heard.add(route.path);
+    for (let passed = 0; passed < 2 * LISTS.stale; passed += LISTS.refresh) {
+      await clock.pass(LISTS.refresh);
+      await settle();
+    }
+    server.tools = ["read"];
+    events.length = 0;
+    await clock.pass(2 * LISTS.refresh);
+    await settle();
+    expect(events).toContainEqual(expect.objectContaining({ kind: "changed", list: "tools" }));
+    expect(callsOf("initialize")).toHaveLength(1);
+    config.heard.clear();
+    await clock.pass(2 * LISTS.stale);
+    await settle();
+    expect(events).toContainEqual({ kind: "released", backend: "files" });
+  });
+
   test("once for all routes that lead to it", async () => {
     const { config, catalogue, route, callsOf } = openCatalogue({ files: createServer() });
     const other = routeOf(route.members, { path: "/other" });

@@ -58,6 +58,15 @@ describe("a stream of the gateway's own", () => {
     expect(text()).toBe(":\n\n:\n\n");
   });
 
+  test("is known by its route while it is open", () => {
+    const { listeners, listen } = start();
+    const { left } = listen("a");
+    listen("b", "/some");
+    expect(listeners.paths()).toEqual(new Set(["/all", "/some"]));
+    left();
+    expect(listeners.paths()).toEqual(new Set(["/some"]));
+  });
+
   test("ends with its session, whichever router has ended that", () => {
     const { listeners, listen, uses, goneOf } = start();
     const [own, other] = [listen("a"), listen("b")];
