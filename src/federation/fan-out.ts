@@ -78,11 +78,16 @@ export function createFanOut({ store, egress, observe }: FanOutDependencies): Fa
 
   return {
     async tell(message) {
-      const loaded = await store.load(message.key);
+      const { key, route, method } = message;
+      const loaded = await store.load(key);
+      // Which of them have a session of the client's, nobody can tell.
+      if (loaded.kind === "unavailable")
+        for (const { route: at } of route.members)
+          observe({ kind: "not-told-of-message", backend: at.backend.name, method, why: "the session store is away" });
       if (loaded.kind !== "loaded") return;
       const { session } = loaded;
       await Promise.all(
-        message.route.members.map(async (member) => {
+        route.members.map(async (member) => {
           const binding = bindingOf(session, member.route.backend.name);
           if (binding) await tellOne(message, member, binding);
         }),

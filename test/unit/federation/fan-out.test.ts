@@ -100,10 +100,16 @@ describe("a message that all backends get", () => {
     ]);
   });
 
-  test("goes nowhere while the store is away", async () => {
-    const { tell, calls } = start({}, "unavailable");
+  test("goes nowhere while the store is away, and that is told", async () => {
+    const { tell, calls, events } = start({}, "unavailable");
     await tell();
     expect(calls).toEqual([]);
+    expect(events).toContainEqual({
+      kind: "not-told-of-message",
+      backend: "files",
+      method: "notifications/cancelled",
+      why: "the session store is away",
+    });
   });
 
   describe("at a backend that does not answer", () => {
