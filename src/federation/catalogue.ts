@@ -138,7 +138,7 @@ class BackendCatalogue implements Catalogue {
     const members = route.members.map((member) => ({ name: sourceName(member), member }));
     const { policy, observe } = this.#dependencies;
     const limits = { ...route.lists, depth: policy().limits.depth };
-    const made = { members, limits, view: new RouteView(route, observe) };
+    const made = { members, limits, view: new RouteView(route, observe, true) };
     this.#routes.set(route, made);
     return made;
   }

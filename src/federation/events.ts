@@ -67,6 +67,7 @@ export type CatalogueEvent =
   | {
       readonly kind: "collisions";
       readonly route: string;
+      readonly shared: boolean;
       readonly list: ListKind;
       readonly number: number;
       readonly first: { readonly key: string; readonly kept: string; readonly leftOut: string } | undefined;

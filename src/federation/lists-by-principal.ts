@@ -81,7 +81,7 @@ export function viewFor(
 ): RouteView {
   const known = views.get(route);
   if (known) return known;
-  const view = new RouteView(route, observe);
+  const view = new RouteView(route, observe, false);
   views.set(route, view);
   return view;
 }

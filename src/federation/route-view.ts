@@ -23,11 +23,14 @@ interface Made {
 export class RouteView {
   readonly #route: FederatedRoute;
   readonly #observe: (event: CatalogueEvent) => void;
+  readonly #shared: boolean;
   #made: Made | undefined;
 
-  constructor(route: FederatedRoute, observe: (event: CatalogueEvent) => void) {
+  /** @param shared `false`: it is what one principal sees */
+  constructor(route: FederatedRoute, observe: (event: CatalogueEvent) => void, shared: boolean) {
     this.#route = route;
     this.#observe = observe;
+    this.#shared = shared;
   }
 
   /**
@@ -73,6 +76,7 @@ export class RouteView {
     this.#observe({
       kind: "collisions",
       route: this.#route.path,
+      shared: this.#shared,
       list: kind,
       number: collisions.length,
       first: first && { key: first.key, kept: nameOf(first.kept), leftOut: nameOf(first.leftOut) },

@@ -113,8 +113,9 @@ function listObserver(
         return log.warn(line, "a backend's list is no longer offered: it was not answered for lists.stale");
       }
       case "collisions": {
-        const { route, list, number, first } = event;
-        metrics.listCollisions(route, list, number);
+        const { route, shared, list, number, first } = event;
+        // Principals see different numbers.
+        if (shared) metrics.listCollisions(route, list, number);
         if (!first || !isDue(`${route} ${list}`)) return;
         return log.warn(
           { route, list, items: number, first },

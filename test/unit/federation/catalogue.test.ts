@@ -375,6 +375,7 @@ describe("the lists of several backends", () => {
     expect(collisions()).toEqual([
       {
         kind: "collisions",
+        shared: true,
         route: "/all",
         list: "tools",
         number: 1,

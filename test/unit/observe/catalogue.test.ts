@@ -125,9 +125,10 @@ describe("a list", () => {
 test("items of one name are warned of, once a minute for each list, and gauged until there are none or the route is gone", async () => {
   const { observe, lines, counted } = open();
   const first = { key: "search", kept: "one", leftOut: "two" };
-  const collisions = { kind: "collisions", route: "/all", list: "tools", number: 2, first } as const;
+  const collisions = { kind: "collisions", route: "/all", shared: true, list: "tools", number: 2, first } as const;
   observe(collisions);
   observe(collisions);
+  observe({ ...collisions, shared: false, number: 3 });
   expect(lines).toMatchObject([{ level: 40, route: "/all", list: "tools", items: 2, first }]);
   expect(await counted()).toEqual(['mcp_router_list_collisions{route="/all",list="tools"} 2']);
   observe({ ...collisions, number: 0, first: undefined });
