@@ -4,6 +4,7 @@
  */
 import type { Ledger } from "../admission/ledger.ts";
 import { assertNever } from "../core/assert-never.ts";
+import type { Labels } from "../core/classify-message.ts";
 import { type ListKind, listKindOf } from "../core/federation/kinds.ts";
 import { listAnswer } from "../core/federation/page.ts";
 import { toOwnStream } from "../core/forward.ts";
@@ -89,7 +90,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     const treatment = treatmentOf(called.method);
     switch (treatment) {
       case "ours":
-        return this.#ours(request, { called, bytes });
+        return this.#ours(request, { called, bytes }, labels);
       case "all":
         return this.#all(request, { called, bytes });
       case "one":
@@ -153,7 +154,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   }
 
   /** What the gateway answers itself, from what it knows of the backends. */
-  #ours(request: Request, { called, bytes }: Called): NextStep {
+  #ours(request: Request, { called, bytes }: Called, labels: Labels): NextStep {
     // Nobody waits for the answer to a notification.
     if (called.kind === "notification") return owning(this.#claim, request, () => replied(ACCEPTED));
     const kind = listKindOf(called.method);
@@ -161,11 +162,8 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
       return this.#knowing(request, (lists) =>
         owning(this.#claim, request, () => this.#list(request, kind, lists, bytes)),
       );
-    return owning(this.#claim, request, () =>
-      called.method === "ping"
-        ? replied(answered(responseText(request.id, "{}")))
-        : refused(request, { reason: "method-not-offered", id: request.id }),
-    );
+    if (called.method !== "ping") return this.#toMember.unknown(request, called, labels, bytes);
+    return owning(this.#claim, request, () => replied(answered(responseText(request.id, "{}"))));
   }
 
   #list(request: Request, kind: ListKind, lists: RouteCatalogue, bytes: Uint8Array): Step {

@@ -437,7 +437,7 @@ describe("what one backend is asked", () => {
     },
   );
 
-  test.each(["tasks/get", "vendor/method"])("%s goes to a backend that is alone", async (method) => {
+  test.each(["tasks/get", "tasks/list", "vendor/method"])("%s goes to a backend that is alone", async (method) => {
     const route = federatedRoute([memberOf("files")]);
     const { exchange, id } = await open({ route });
     const verdict = await post(exchange, id, request(method, '{"taskId":"x"}'));
