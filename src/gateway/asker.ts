@@ -1,5 +1,7 @@
 /** Who asks for the lists of a route, where a backend's depend on that. */
 import { credentialHeaders } from "../backends/credentials.ts";
+import { COOKIE } from "../core/headers.ts";
+import type { Header } from "../core/http.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { Asker, AskSession } from "../federation/asker.ts";
 import type { SessionKey } from "../sessions/id.ts";
@@ -34,7 +36,10 @@ export async function askSessionOf(
   const at = await sessions.find({ ...request, route }, key, signal);
   if (at.kind !== "open") return undefined;
   const { backend } = route;
-  const credentials = credentialHeaders(request.headers, backend.origin);
+  const sent = credentialHeaders(request.headers, backend.origin);
+  const { cookie } = at;
+  const credentials: readonly Header[] =
+    cookie === undefined ? sent : [...sent.filter(([name]) => name !== COOKIE), [COOKIE, cookie]];
   const caller = { backend, query: request.query, key, credentials };
   const session = heldBy(at.binding);
   const said = { setCookies: [], version: at.binding.version };

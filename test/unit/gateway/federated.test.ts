@@ -642,13 +642,18 @@ describe("a backend whose lists depend on who asks", () => {
 
   test("is asked in the client's own session, with its credentials", async () => {
     const binding = { sessionId: "git-1", endpoint: "10.0.0.2:80", generation: 1, version: "2025-06-18" };
-    const openFirst = async () => ({ kind: "opened", binding, setCookies: [], debt: 0 }) as const;
+    const openFirst = async () => ({ kind: "opened", binding, setCookies: ["lb=2; Path=/"], debt: 0 }) as const;
     const { asker, key } = await asked("ada", { openFirst });
     const [, git] = route.members;
     if (!asker || !git) throw new Error("nobody asks");
     const session = await asker.open(git, new AbortController().signal);
+    // A balancer leads to the session by the cookie that it has set.
+    const credentials = expect.arrayContaining([
+      ["authorization", "Bearer ada"],
+      ["cookie", "lb=2"],
+    ]);
     expect(session).toMatchObject({
-      caller: { backend: { name: "git" }, key, credentials: expect.arrayContaining([["authorization", "Bearer ada"]]) },
+      caller: { backend: { name: "git" }, key, credentials },
       peer: { sessionId: "git-1", endpoint: "10.0.0.2:80", version: "2025-06-18" },
     });
   });
