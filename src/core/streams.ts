@@ -1,4 +1,4 @@
-/** How the processor sends a client's GET to a stream of the gateway's own. Pure. */
+/** The gateway's own streams: how the processor sends a client's GET there, and what is written to one. Pure. */
 import type { PublicPath } from "./routes.ts";
 
 /**
@@ -14,6 +14,17 @@ export interface StreamOf {
   readonly owner: string;
   /** Public path of its route. */
   readonly path: PublicPath["path"];
+}
+
+/** Where the bytes of such a stream go. */
+export interface StreamSink {
+  /** Bytes that were written and are not taken yet. */
+  readonly unread: number;
+  write(bytes: Uint8Array): void;
+  /** Ends the stream as a server that is done does. */
+  end(): void;
+  /** Cuts the stream off. */
+  cut(): void;
 }
 
 const WRITTEN = /^([\w-]{1,128})\.([\w-]{0,128})\.(\S{1,8192})$/;

@@ -7,11 +7,11 @@ import { saysSessionUnknown } from "../backends/session-words.ts";
 import { METHOD_NOT_FOUND } from "../core/codes.ts";
 import { ALL_LISTS, LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { type RawItem, readListPage } from "../core/federation/list-page.ts";
+import type { Offer } from "../core/federation/offer.ts";
 import { isSuccess } from "../core/http.ts";
 import { jsonString } from "../core/json/rewrite.ts";
 import type { ListLimits } from "../core/routes.ts";
 import type { AskFailure, Cut } from "./events.ts";
-import type { Offer } from "./offer.ts";
 
 /** Most items of one list: each costs memory beside its bytes. */
 export const MOST_ITEMS = 50_000;

@@ -4,13 +4,13 @@ import { keptCookies, withCookies } from "../backends/cookies.ts";
 import { endSession } from "../backends/end.ts";
 import { type Caller, type Rpc, type RpcPeer, readResponseBytes, readWords } from "../backends/rpc.ts";
 import { readSaid } from "../backends/said.ts";
+import { type Offer, readOffer } from "../core/federation/offer.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import { isSuccess } from "../core/http.ts";
 import { jsonString } from "../core/json/rewrite.ts";
 import { readSessionHeader } from "../core/session-header.ts";
 import { failureOf, NO_RESPONSE, statusFailure } from "./ask.ts";
 import type { AskFailure } from "./events.ts";
-import { type Offer, readOffer } from "./offer.ts";
 
 /** The last revision that has sessions. */
 const VERSION = "2025-11-25";

@@ -1,9 +1,9 @@
 /** What a backend has said that it offers, and for how long that holds. */
 import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
 import { type Listing, listingOf, sameListing } from "../core/federation/listing.ts";
+import { type Offer, sameOffer } from "../core/federation/offer.ts";
 import type { ListOutcomes, ListRead } from "./ask.ts";
 import type { AskFailure, CatalogueEvent, Cut, Expiry } from "./events.ts";
-import { type Offer, sameOffer } from "./offer.ts";
 
 type Listings = Readonly<Partial<Record<ListKind, Listing>>>;
 

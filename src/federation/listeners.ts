@@ -4,7 +4,7 @@
  */
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import type { FederatedRoute } from "../core/routes.ts";
-import type { StreamOf } from "../core/streams.ts";
+import type { StreamOf, StreamSink } from "../core/streams.ts";
 
 /** How long (ms) changes are collected: a server that restarts changes all of its lists. */
 export const BURST_MS = 100;
@@ -12,17 +12,6 @@ export const BURST_MS = 100;
 export const COMMENT_MS = 15_000;
 /** Bytes that a client may leave unread before its stream is cut. It opens another one, and asks for the lists anew. */
 export const MOST_UNREAD = 64 * 1024;
-
-/** Where a stream's bytes go. */
-export interface StreamSink {
-  /** Bytes that were written and are not taken yet. */
-  readonly unread: number;
-  write(bytes: Uint8Array): void;
-  /** Ends the stream as a server that is done does. */
-  end(): void;
-  /** Cuts the stream off. */
-  cut(): void;
-}
 
 export interface Listeners {
   /** Begins a session's stream; one that it has already ends. Returns what is to be called when the client has left. */

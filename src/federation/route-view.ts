@@ -1,10 +1,10 @@
 /** Merges what the backends of one route offer, and keeps the result until something of it changes. */
 import type { ListKind } from "../core/federation/kinds.ts";
 import { type MergedList, mergeLists } from "../core/federation/merge.ts";
+import type { Offer } from "../core/federation/offer.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { CatalogueEvent } from "./events.ts";
 import type { Offering } from "./kept-lists.ts";
-import type { Offer } from "./offer.ts";
 
 /** What a route offers, as far as it is known. The same object until something changes. */
 export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {

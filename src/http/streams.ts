@@ -4,20 +4,12 @@
  */
 import type { TcpAddress } from "../core/address.ts";
 import { EVENT_STREAM, X_MCP_STREAM } from "../core/headers.ts";
-import { readStreamOf, type StreamOf } from "../core/streams.ts";
+import { readStreamOf, type StreamOf, type StreamSink } from "../core/streams.ts";
 import { type HttpServer, serveHttp } from "./server.ts";
-
-/** Where a stream's bytes go. */
-interface Sink {
-  readonly unread: number;
-  write(bytes: Uint8Array): void;
-  end(): void;
-  cut(): void;
-}
 
 export interface StreamSource {
   /** Begins the stream of a session. Returns what is to be called when the client has left. */
-  open(of: StreamOf, sink: Sink): () => void;
+  open(of: StreamOf, sink: StreamSink): () => void;
   /** Called with an error that was answered with 500. */
   fault(error: unknown): void;
 }
@@ -33,8 +25,6 @@ export function serveStreams(address: TcpAddress, source: StreamSource): Promise
         response.writeHead(404, { "content-type": "text/plain; charset=utf-8" }).end("a stream is opened by Envoy\n");
         return;
       }
-      // A quiet stream is no fault of the client's.
-      request.socket.setTimeout(0);
       // Without a close Envoy would keep the connection for another stream, which may come just as Node gives the connection up.
       response.writeHead(200, {
         "content-type": EVENT_STREAM,

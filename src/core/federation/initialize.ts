@@ -2,15 +2,7 @@
 import { parseJson } from "../json/parse.ts";
 import { agreedVersion } from "../mcp/versions.ts";
 import type { FederatedRoute } from "../routes.ts";
-
-/** What a backend says of itself in the result of an initialize. */
-export interface Offer {
-  /** Protocol version that it speaks with us. */
-  readonly version: string | undefined;
-  /** JSON texts of its capabilities, by name. */
-  readonly capabilities: ReadonlyMap<string, string>;
-  readonly instructions: string | undefined;
-}
+import type { Offer } from "./offer.ts";
 
 /** Most characters of the backends' instructions together: they go into each agent's context. */
 const LONGEST_INSTRUCTIONS = 32_000;

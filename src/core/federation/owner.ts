@@ -10,9 +10,9 @@ import type { FederatedRoute } from "../routes.ts";
 import type { Message } from "../rpc/message.ts";
 import { allows } from "./filter.ts";
 import { ownerOfId } from "./ids.ts";
-import type { Offer } from "./initialize.ts";
 import type { MergedList } from "./merge.ts";
 import { publicName } from "./naming.ts";
+import type { Offer } from "./offer.ts";
 import { memberOfUri } from "./uri-owner.ts";
 
 /** What the backends of a route offer, as far as it is known. */

@@ -1,11 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import {
-  BURST_MS,
-  COMMENT_MS,
-  createListeners,
-  MOST_UNREAD,
-  type StreamSink,
-} from "../../../src/federation/listeners.ts";
+import type { StreamSink } from "../../../src/core/streams.ts";
+import { BURST_MS, COMMENT_MS, createListeners, MOST_UNREAD } from "../../../src/federation/listeners.ts";
 import { federatedRoute, memberOf } from "../gateway/catalogue.ts";
 
 beforeEach(() => void vi.useFakeTimers());

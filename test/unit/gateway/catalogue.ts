@@ -4,9 +4,9 @@ import type { ListKind } from "../../../src/core/federation/kinds.ts";
 import { readListPage } from "../../../src/core/federation/list-page.ts";
 import { type Listing, listingOf } from "../../../src/core/federation/listing.ts";
 import { mergeLists } from "../../../src/core/federation/merge.ts";
+import type { Offer } from "../../../src/core/federation/offer.ts";
 import type { FederatedRoute, Member } from "../../../src/core/routes.ts";
 import type { Catalogue } from "../../../src/federation/catalogue.ts";
-import type { Offer } from "../../../src/federation/offer.ts";
 import { BACKEND } from "../core/policy.ts";
 
 /** What a backend offers. undefined: it has not said so. */

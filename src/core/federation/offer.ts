@@ -1,7 +1,7 @@
 /** Reads what a backend says of itself in its answer to an initialize (MCP 2025-11-25, "Initialization"). Pure. */
-import { parseJson } from "../core/json/parse.ts";
-import { placesOf } from "../core/json/places.ts";
-import { textOf } from "../core/json/span.ts";
+import { parseJson } from "../json/parse.ts";
+import { placesOf } from "../json/places.ts";
+import { textOf } from "../json/span.ts";
 
 export interface Offer {
   /** Protocol version that it speaks with us. */
