@@ -131,6 +131,9 @@ export function catalogueMessageTimeout({ timeout }: Pick<ListLimits, "timeout">
   return timeout + wait + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
+/** How long (ms) a backend may take for a message that all backends of a route get. */
+export const TELL_TIMEOUT_MS = 5_000;
+
 /** How long (ms) Envoy may have to wait for the verdict on a request that waits for backends of a route to several. */
 export function memberMessageTimeout(wait: number): number {
   return wait + MESSAGE_TIMEOUT_SLACK_MS;

@@ -17,6 +17,7 @@ import {
   longestMessageTimeout,
   memberMessageTimeout,
   type Route,
+  TELL_TIMEOUT_MS,
   waitMessageTimeout,
 } from "../core/routes.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, PROCESSOR_CLUSTER, RESPONSE_ATTRIBUTES } from "./names.ts";
@@ -74,13 +75,14 @@ export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" 
   );
 }
 
-/** For an initialize, and for the first call at a backend. Both may have to wait for the backends' lists. */
+/** For an initialize and the first call at a backend, which may have to wait for the backends' lists; and for what all are told. */
 function federatedMessageTimeouts(route: Route, wait: number | undefined): number[] {
   if (route.kind !== "federated") return [];
   const openings = route.members.map((member) => member.route.backend.timeouts.initialize);
   return [
     catalogueMessageTimeout(route.lists, wait),
     memberMessageTimeout(route.lists.timeout + Math.max(...openings)),
+    memberMessageTimeout(TELL_TIMEOUT_MS),
   ];
 }
 

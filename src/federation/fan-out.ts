@@ -4,12 +4,9 @@ import type { Egress } from "../backends/client.ts";
 import { clientHeaders } from "../backends/credentials.ts";
 import { MCP_PROTOCOL_VERSION, X_MCP_METHOD, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, type HeaderFields, isSuccess } from "../core/http.ts";
-import type { FederatedRoute, Member } from "../core/routes.ts";
+import { type FederatedRoute, type Member, TELL_TIMEOUT_MS } from "../core/routes.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import { type Binding, bindingOf, heldBy, type SessionStore } from "../sessions/store.ts";
-
-/** How long (ms) a backend may take for one message. */
-export const TELL_TIMEOUT_MS = 5_000;
 
 /**
  * Messages of one client's session that one backend may be sent at once, and messages of all clients. Nobody waits for most of them,

@@ -407,6 +407,19 @@ describe("with a federated route", () => {
     expect(longest("1s", "10s")).toBe("49s");
   });
 
+  test("Envoy waits for each backend to take a message that all get", () => {
+    const short = { call: "1s", initialize: "1s" };
+    const both = { one: { ...backends.one, timeouts: short }, two: { ...backends.two, timeouts: short } };
+    const parted = parts({
+      backends: both,
+      routes,
+      timeouts: short,
+      lists: { timeout: "1s" },
+      admission: { wait: "1s" },
+    });
+    expect(parted.extProc.max_message_timeout).toBe("6s");
+  });
+
   test("Envoy bears with a request for as long before the processor has decided", () => {
     const { idle_timeout, max_stream_duration } = undecidedOf(parts({ backends, routes, lists: { timeout: "10s" } }));
     expect(idle_timeout).toBe("55s");
