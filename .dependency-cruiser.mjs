@@ -125,6 +125,15 @@ export default {
       ],
       "the slot of a session that begins knows nothing of backends",
     ),
+    {
+      name: "gateway-transparent",
+      comment: "a route to one backend knows nothing of several",
+      severity: "error",
+      from: { path: "^src/gateway/(transparent|begin|in-session|remember|claim)\\.ts$" },
+      to: {
+        path: "^src/(core/)?federation/|^src/gateway/(federated|begin-federated|to-member|member-[a-z]+|ask-owner|asker)\\.ts$",
+      },
+    },
     only("contract-of-gateway", "^src/gateway/exchange\\.ts$", ["^src/core/"], "adapters know this contract alone"),
     only("gateway-scope", "^src/gateway/scope\\.ts$", [], "the lifetime of a request knows nothing of what it ends"),
     only(
@@ -212,7 +221,7 @@ export default {
       ],
       "observers map the events of others to metrics and log lines",
     ),
-    only("http", "^src/http/", ["^src/core/", "^src/telemetry/"], "HTTP for operators knows nothing of what it serves"),
+    only("http", "^src/http/", ["^src/core/", "^src/telemetry/"], "HTTP servers know nothing of what they serve"),
     only("telemetry", "^src/telemetry/", ["^src/core/"], "telemetry knows nothing of what it reports"),
     {
       name: "implementations-are-chosen-in-one-place",

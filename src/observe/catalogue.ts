@@ -107,9 +107,9 @@ function listObserver(
       case "expired": {
         const { backend, shared, list, why } = event;
         if (!shared) return;
-        metrics.listed(backend, list, { items: 0, leftOut: 0, cut: false });
         const line = { backend, list };
         if (why === "unused") return log.debug(line, "a backend's list was not needed for lists.stale");
+        metrics.listed(backend, list, { items: 0, leftOut: 0, cut: false });
         return log.warn(line, "a backend's list is no longer offered: it was not answered for lists.stale");
       }
       case "collisions": {

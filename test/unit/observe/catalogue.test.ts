@@ -109,9 +109,16 @@ describe("a list", () => {
     observe(listed);
     const expired = { kind: "expired", backend: "one", list: "tools" } as const;
     for (const shared of [true, false]) observe({ ...expired, shared, why: "failing" });
-    observe({ ...expired, shared: true, why: "unused" });
-    expect(lines).toMatchObject([{ level: 40, backend: "one", list: "tools" }, { level: 20 }]);
+    expect(lines).toMatchObject([{ level: 40, backend: "one", list: "tools" }]);
     expect(await counted()).toContain('mcp_router_list_items{backend="one",list="tools"} 0');
+  });
+
+  test("that nobody needed for long keeps its number, and nobody is warned", async () => {
+    const { observe, lines, counted } = open();
+    observe(listed);
+    observe({ kind: "expired", backend: "one", shared: true, list: "tools", why: "unused" });
+    expect(lines).toMatchObject([{ level: 20, backend: "one", list: "tools" }]);
+    expect(await counted()).not.toContain('mcp_router_list_items{backend="one",list="tools"} 0');
   });
 
   test("has no number any more where its backend was let go of", async () => {
