@@ -50,6 +50,11 @@ export function listsOf(offer: Offer | undefined): readonly ListKind[] {
   return offer ? ALL_LISTS.filter((kind) => offer.capabilities.has(LIST_KINDS[kind].capability)) : ALL_LISTS;
 }
 
+/** Whether the backend does not know the session that it was asked in. */
+export function isLost(lists: ListOutcomes): boolean {
+  return [...lists.values()].some(({ kind }) => kind === "lost");
+}
+
 /** Asks for several lists at once. Never rejects. */
 export async function askLists(asking: Asking, kinds: readonly ListKind[], signal: AbortSignal): Promise<ListOutcomes> {
   return new Map(

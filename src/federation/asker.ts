@@ -3,7 +3,7 @@ import type { Egress } from "../backends/client.ts";
 import { type Caller, createRpc, type RpcPeer } from "../backends/rpc.ts";
 import type { Member } from "../core/routes.ts";
 import { createSemaphore, type Semaphore } from "../locks/semaphore.ts";
-import { askLists, listsOf } from "./ask.ts";
+import { askLists, isLost, listsOf } from "./ask.ts";
 import type { Ask, Asked, Source } from "./source.ts";
 
 /** Clients' sessions in which one backend is asked at once. */
@@ -13,6 +13,8 @@ export const ASKED_AT_ONCE = 8;
 export interface AskSession {
   readonly caller: Caller;
   readonly peer: RpcPeer;
+  /** Begins another session in place of this one, which the backend seems to have lost. undefined: there is none. */
+  replace(signal: AbortSignal): Promise<AskSession | undefined>;
 }
 
 /** Who asks. */
@@ -44,8 +46,11 @@ export function createAskFor(egress: Egress): AskFor {
       const session = await asker.open(member, signal);
       if (!session) return NO_SESSION;
       await shared?.ready();
-      const lists = await askLists({ rpc, ...session, limits }, listsOf(shared?.offering.offer), signal);
-      return { kind: "answered", offer: undefined, lists };
+      const kinds = listsOf(shared?.offering.offer);
+      const ask = ({ caller, peer }: AskSession) => askLists({ rpc, caller, peer, limits }, kinds, signal);
+      const lists = await ask(session);
+      const another = isLost(lists) ? await session.replace(signal) : undefined;
+      return { kind: "answered", offer: undefined, lists: another ? await ask(another) : lists };
     } catch (error) {
       return {
         kind: "failed",

@@ -2,7 +2,7 @@
 import type { Egress } from "../backends/client.ts";
 import { type Caller, createRpc, type Rpc } from "../backends/rpc.ts";
 import type { Backend } from "../core/routes.ts";
-import { type AskLimits, askLists, listsOf } from "./ask.ts";
+import { type AskLimits, askLists, isLost, listsOf } from "./ask.ts";
 import { type BegunOwn, beginOwn, endOwn, type OwnPeer } from "./begin-own.ts";
 import type { Clock } from "./clock.ts";
 import { listen } from "./listen.ts";
@@ -57,7 +57,7 @@ export class OwnSession {
       }
       const lists = await askLists({ rpc, caller, peer, limits }, listsOf(offer), signal);
       if (signal.aborted) return LATE;
-      if (![...lists.values()].some(({ kind }) => kind === "lost")) return { kind: "answered", offer, lists };
+      if (!isLost(lists)) return { kind: "answered", offer, lists };
       this.#letGo();
     }
     return { kind: "failed", failure: { reason: "lost-at-once" } };

@@ -5,8 +5,7 @@ import { placesOf } from "../core/json/places.ts";
 import { jsonString } from "../core/json/rewrite.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
-import { askSessionOf } from "./asker.ts";
-import type { MemberSessions } from "./member-session.ts";
+import { type AskedSessions, askSessionOf } from "./asker.ts";
 import type { GatewayRequest } from "./request.ts";
 
 /** Bytes of an answer that are read: a resource that is larger is there. */
@@ -26,7 +25,7 @@ export interface AskedResource {
 /** Resolves to the place of the first backend that gives the resource; undefined where none does before the signal. Never rejects. */
 export async function askOwner(
   { rpc }: AskOwnerDependencies,
-  sessions: Pick<MemberSessions, "find">,
+  sessions: AskedSessions,
   request: GatewayRequest<FederatedRoute>,
   key: SessionKey,
   { uri, members }: AskedResource,

@@ -17,7 +17,7 @@ import { abortSignalOf } from "./scope.ts";
 
 export interface MemberSessionDependencies {
   readonly openFirst: OpenFirstSession;
-  /** Begins another backend session for one that was parked. */
+  /** Begins another backend session for one that was parked or lost. */
   readonly resume: Resume;
 }
 
@@ -27,6 +27,12 @@ type Send = (session: OwnSession) => Step;
 export interface MemberSessions {
   /** Sends a request into the session that it has claimed. */
   send(request: MemberRequest, claimed: OwnSession | UnboundSession, send: Send): Step | DeferredStep;
+  /** Begins another session for one that the backend seems to have lost. */
+  replace(
+    request: GatewayRequest<MemberRoute>,
+    lost: Pick<OwnSession, "key" | "binding">,
+    signal: AbortSignal,
+  ): Promise<AtMember>;
   /** The session of a client whose request has claimed it, for calls of our own. */
   find(request: GatewayRequest<MemberRoute>, key: SessionKey, signal: AbortSignal): Promise<AtMember>;
 }
@@ -42,8 +48,9 @@ export function createMemberSessions({ openFirst, resume }: MemberSessionDepende
     { route, headers }: GatewayRequest<MemberRoute>,
     { key, binding }: Pick<OwnSession, "key" | "binding">,
     signal: AbortSignal,
+    why: "parked" | "lost" = "parked",
   ): Promise<AtMember> {
-    return resumedAt(await resume({ route, headers, key, binding }, signal));
+    return resumedAt(await resume({ route, headers, key, binding, why }, signal));
   }
 
   async function find(request: GatewayRequest<MemberRoute>, key: SessionKey, signal: AbortSignal): Promise<AtMember> {
@@ -57,6 +64,7 @@ export function createMemberSessions({ openFirst, resume }: MemberSessionDepende
 
   return {
     find,
+    replace: (request, lost, signal) => resumed(request, lost, signal, "lost"),
     send(request, claimed, send) {
       if (claimed.kind === "live") return send(claimed);
       const signal = abortSignalOf(request.scope);

@@ -106,7 +106,7 @@ export class TransparentRequests implements RequestsOn<TransparentRoute> {
     const { route, headers, id, scope } = request;
     if (route.backend.onSessionLost === "surface") return notClaimed(request, "unknown");
     const { key, binding } = own;
-    const resumed = this.#dependencies.resume({ route, headers, key, binding }, abortSignalOf(scope));
+    const resumed = this.#dependencies.resume({ route, headers, key, binding, why: "parked" }, abortSignalOf(scope));
     const step = resumed.then((outcome): Step => {
       switch (outcome.kind) {
         case "resumed": {

@@ -1,4 +1,4 @@
-/** Begins another backend session for a parked one, before a request of that session is sent anywhere. */
+/** Begins another backend session in place of one that is of no use, before a request of that session is sent anywhere. */
 import { withCookies } from "../backends/cookies.ts";
 import { credentialHeaders } from "../backends/credentials.ts";
 import { assertNever } from "../core/assert-never.ts";
@@ -10,13 +10,15 @@ import type { Binding } from "../sessions/store.ts";
 import { versionAt } from "./loss.ts";
 import type { Recovery } from "./recover.ts";
 
-/** A request that has found its session parked. */
-export interface ParkedRequest {
+/** A request, and a backend session that it cannot be sent into. */
+export interface ResumeRequest {
   readonly route: RouteToBackend;
   readonly headers: HeaderFields;
   readonly key: SessionKey;
-  /** To the parked backend session. */
+  /** To that session. */
   readonly binding: Binding;
+  /** `lost`: the backend has answered a call of ours as if it did not know the session. It is asked once more. */
+  readonly why: "parked" | "lost";
 }
 
 export type Resumed =
@@ -26,19 +28,23 @@ export type Resumed =
       /** Value of the request's `cookie`, where the new session has set one (backends/cookies.ts). */
       readonly cookie: string | undefined;
     }
-  /** The backend refuses to begin another session. */
+  /** The backend refuses to begin another session, or knows the old one. */
   | { readonly kind: "none" }
-  /** The session store or the backend is away: a later request may resume the parked session. */
+  /** The session store or the backend is away: a later request may resume the session. */
   | { readonly kind: "store-away" | "backend-away" };
 
 /** Never rejects. */
-export type Resume = (request: ParkedRequest, signal: AbortSignal) => Promise<Resumed>;
+export type Resume = (request: ResumeRequest, signal: AbortSignal) => Promise<Resumed>;
+
+const SUSPICIONS = {
+  parked: { suspicion: "parked", status: 0 },
+  lost: { suspicion: "probe", status: 404 },
+} as const;
 
 export function createResume(recovery: Recovery): Resume {
-  return async ({ route, headers, key, binding }, signal) => {
+  return async ({ route, headers, key, binding, why }, signal) => {
     const loss = {
-      suspicion: "parked",
-      status: 0,
+      ...SUSPICIONS[why],
       key,
       backend: route.backend,
       query: "",

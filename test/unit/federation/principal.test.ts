@@ -12,21 +12,25 @@ import {
   policyOf,
   result,
   routeOf,
+  type Script,
   settle,
 } from "./backends.ts";
 
 const KEY = sessionKey(mintSessionId());
 
-/** A client whose session at each member is `its-<principal>`. */
+/** A client whose session at each member is `its-<principal>`, and another in its place `its-other-<principal>`. */
 function askerOf(principal: string, over: Partial<Asker> = {}): Asker {
-  return {
-    principal,
-    open: async ({ route: { backend } }: Member): Promise<AskSession> => ({
-      caller: { backend, query: "", key: KEY, credentials: [["authorization", `Bearer ${principal}`]] },
-      peer: { sessionId: `its-${principal}`, endpoint: "10.0.0.1:80", setCookies: [], version: "2025-03-26" },
-    }),
-    ...over,
-  };
+  const sessionAt = (member: Member, sessionId: string): AskSession => ({
+    caller: {
+      backend: member.route.backend,
+      query: "",
+      key: KEY,
+      credentials: [["authorization", `Bearer ${principal}`]],
+    },
+    peer: { sessionId, endpoint: "10.0.0.1:80", setCookies: [], version: "2025-03-26" },
+    replace: async () => (sessionId === `its-${principal}` ? sessionAt(member, `its-other-${principal}`) : undefined),
+  });
+  return { principal, open: async (member) => sessionAt(member, `its-${principal}`), ...over };
 }
 
 /** A server that lists a tool of the session that asks; in the router's own there is nothing to see. */
@@ -72,6 +76,27 @@ describe("lists that depend on who asks", () => {
     });
   });
 
+  test("are asked for in another session where the client's is lost, and no third one is begun", async () => {
+    const { server, demandFor, events, callsOf } = open();
+    const lost: Script = ({ session }) =>
+      session === "its-ada" || session?.endsWith("bob")
+        ? { status: 404, body: "Session not found" }
+        : result({ tools: [{ name: String(session) }] });
+    server.answers = { "tools/list": lost };
+    expect(await demandFor(askerOf("ada"))).toEqual(["files__search", "own__its-other-ada"]);
+    expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);
+    expect(await demandFor(askerOf("bob"))).toEqual(["files__search"]);
+    expect(callsOf("tools/list", "own").map(({ session }) => session)).toEqual([
+      "its-ada",
+      "its-other-ada",
+      "its-bob",
+      "its-other-bob",
+    ]);
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: "failed", list: "tools", failure: { reason: "no-session" } }),
+    );
+  });
+
   test("are asked for once in lists.refresh for each", async () => {
     const { demandFor, clock, callsOf } = open();
     for (let n = 0; n < 100; n++) await demandFor(askerOf("ada"));
@@ -93,6 +118,7 @@ describe("lists that depend on who asks", () => {
   test("are all asked for, where the backend tells nobody else what it has", async () => {
     const { demandFor, server, callsOf, catalogue, route } = open();
     server.answers = { ...server.answers, initialize: () => ({ status: 401 }) };
+    server.sessions.add("its-ada");
     const asker = askerOf("ada");
     await demandFor(asker);
     expect(callsOf("tools/list", "own")).toHaveLength(1);

@@ -658,6 +658,24 @@ describe("a backend whose lists depend on who asks", () => {
     });
   });
 
+  test("is asked in another session in place of one that it seems to have lost", async () => {
+    const binding = { sessionId: "git-1", endpoint: "10.0.0.2:80", generation: 1 };
+    const another = { sessionId: "git-2", endpoint: "10.0.0.3:80", generation: 2 };
+    const { asker, key, resumed } = await asked("ada", {
+      openFirst: async () => ({ kind: "joined", binding }),
+      resume: async () => ({ kind: "resumed", binding: another, cookie: undefined }),
+    });
+    const [, git] = route.members;
+    if (!asker || !git) throw new Error("nobody asks");
+    const signal = new AbortController().signal;
+    const session = await asker.open(git, signal);
+    expect(await session?.replace(signal)).toMatchObject({ peer: { sessionId: "git-2", endpoint: "10.0.0.3:80" } });
+    expect(resumed).toMatchObject([{ key, binding, why: "lost", route: { backend: { name: "git" } } }]);
+    const backend = { ...git.route.backend, onSessionLost: "surface" as const };
+    const surfacing = await asker.open({ ...git, route: { ...git.route, backend } }, signal);
+    expect(await surfacing?.replace(signal)).toBeUndefined();
+  });
+
   test("that begins no session is asked without one, and one that cannot be opened is not asked", async () => {
     const [, git] = route.members;
     if (!git) throw new Error("no member");

@@ -13,7 +13,7 @@ import type { RequestEvent } from "../../../src/gateway/events.ts";
 import { createGateway } from "../../../src/gateway/gateway.ts";
 import type { RecoveredAnswers } from "../../../src/recovery/recovered-answer.ts";
 import type { ReplayableRequests } from "../../../src/recovery/replayable.ts";
-import type { ParkedRequest, Resumed } from "../../../src/recovery/resume.ts";
+import type { Resumed, ResumeRequest } from "../../../src/recovery/resume.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { ANONYMOUS, type SessionStore, type StateChange } from "../../../src/sessions/store.ts";
@@ -80,7 +80,7 @@ export async function openGateway({
   const ledger = memoryLedger({ now: () => now });
   const used = { ...ledger, ...overLedger?.(ledger) };
   const uses = new Set<Use>();
-  const resumed: ParkedRequest[] = [];
+  const resumed: ResumeRequest[] = [];
   const abandoned: string[] = [];
   const abandonedFor: HeaderFields[] = [];
   const opened: string[] = [];

@@ -17,6 +17,7 @@ type Loss = Parameters<Recovery["recover"]>[0];
 async function resume(
   outcome: Awaited<ReturnType<Recovery["recover"]>>,
   headers: Readonly<Record<string, string>> = {},
+  why: "parked" | "lost" = "parked",
 ) {
   const asked: Loss[] = [];
   const recover: Recovery["recover"] = async (loss) => {
@@ -29,8 +30,14 @@ async function resume(
     "mcp-protocol-version": "2025-06-18",
     ...headers,
   });
-  return { resumed: await createResume({ recover })({ route: ROUTE, headers: all, key, binding }, never), asked };
+  return { resumed: await createResume({ recover })({ route: ROUTE, headers: all, key, binding, why }, never), asked };
 }
+
+test("one that the backend seems to have lost is asked for first", async () => {
+  const { resumed, asked } = await resume({ kind: "recovered", binding: another, listenAgain: 100 }, {}, "lost");
+  expect(resumed).toMatchObject({ kind: "resumed", binding: another });
+  expect(asked).toMatchObject([{ suspicion: "probe", status: 404, used: binding }]);
+});
 
 test("a parked session is begun anew by the client's own headers, without asking for the one that was ended", async () => {
   const { resumed, asked } = await resume({ kind: "recovered", binding: another, listenAgain: 100 });
