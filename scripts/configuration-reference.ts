@@ -75,7 +75,8 @@ with 1 if a server does not answer, or if two items of one list have the same na
 
 - Names of tools and prompts begin with the name of their backend: \`files__read\`, \`search__query\`. A name that would be longer than 64
   characters, or has others than letters, digits, \`_\` and \`-\`, is shortened, and ends with a hash.
-- URIs of resources stay as they are. The backend that lists a URI has it; otherwise the one with a template or a pattern in \`uris\` for it.
+- URIs of resources stay as they are. The backend that lists a URI has it; otherwise the one with a pattern in \`uris\` for it, or else with a
+  template.
 - Where two items of one list have the same name or URI, clients get the one whose backend stands first in \`backends\` of the route.
 - \`tools\`, \`prompts\` and \`resources\` of a route hide items, in lists and for calls. \`deny\` overrides \`allow\`.
 - The router asks a backend for its lists when a client first needs them, and again as \`lists\` says. A backend that does not answer is

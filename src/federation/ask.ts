@@ -6,15 +6,12 @@ import { readSaid } from "../backends/said.ts";
 import { saysSessionUnknown } from "../backends/session-words.ts";
 import { METHOD_NOT_FOUND } from "../core/codes.ts";
 import { ALL_LISTS, LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
-import { type RawItem, readListPage } from "../core/federation/list-page.ts";
+import { MOST_ITEMS, type RawItem, readListPage } from "../core/federation/list-page.ts";
 import type { Offer } from "../core/federation/offer.ts";
 import { isSuccess } from "../core/http.ts";
 import { jsonString } from "../core/json/rewrite.ts";
 import type { ListLimits } from "../core/routes.ts";
 import type { AskFailure, Cut } from "./events.ts";
-
-/** Most items of one list: each costs memory beside its bytes. */
-export const MOST_ITEMS = 50_000;
 
 /** Whom lists are asked from, and in which session. */
 export interface Asking {

@@ -19,6 +19,7 @@ export interface RawItem {
 export type ListPage =
   | {
       readonly kind: "page";
+      /** At most one beyond MOST_ITEMS, which shows that there are more. */
       readonly items: readonly RawItem[];
       /** Number of items that have no key, or more than one that another parser may read. */
       readonly leftOut: number;
@@ -29,6 +30,9 @@ export type ListPage =
   | { readonly kind: "error"; readonly code: number | undefined; readonly message: string }
   /** It is no answer to a request for a list. */
   | { readonly kind: "unreadable"; readonly why: string };
+
+/** Most items of one list: each costs memory beside its bytes. */
+export const MOST_ITEMS = 50_000;
 
 /** Characters of a key that are decoded. An item with a longer key is left out: no request could name it. */
 const LONGEST_KEY = 8 * 1024;
@@ -141,6 +145,10 @@ class PageReader {
     let leftOut = 0;
     if (!scanner.enter(CLOSE_BRACKET)) return 0;
     do {
+      if (items.length > MOST_ITEMS) {
+        scanner.skip();
+        continue;
+      }
       const item = this.#item();
       if (item) items.push(item);
       else leftOut++;

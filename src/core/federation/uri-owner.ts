@@ -10,14 +10,17 @@ interface Known {
   readonly patterns: readonly (readonly Glob[])[];
 }
 
-/** Place of the backend in the route: by the lists, then by the templates, then by the patterns; undefined where none says so. */
+/**
+ * Place of the backend in the route: by the lists, then by the patterns, then by the templates; undefined where none says so. A
+ * template is its backend's claim, and may be of any URI: it takes none that the configuration gives to another one.
+ */
 export function memberOfUri(uri: string, { resources, templates, patterns }: Known): number | undefined {
   const listed = resources.find(uri);
   if (listed) return listed.member;
-  const members = templates.items
-    .filter(({ item }) => matchesGlob(templateGlob(item.own), uri))
-    .map(({ member }) => member);
-  if (members.length > 0) return Math.min(...members);
   const byPattern = patterns.findIndex((globs) => globs.some((glob) => matchesGlob(glob, uri)));
-  return byPattern < 0 ? undefined : byPattern;
+  if (byPattern >= 0) return byPattern;
+  let first: number | undefined;
+  for (const { item, member } of templates.items)
+    if ((first === undefined || member < first) && matchesGlob(templateGlob(item.own), uri)) first = member;
+  return first;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MOST_ITEMS } from "../../../src/federation/ask.ts";
+import { MOST_ITEMS } from "../../../src/core/federation/list-page.ts";
 import { type Call, createServer, LISTS, openCatalogue, result, rpcError, type Script, settle } from "./backends.ts";
 
 /** A server whose tools come on pages: each has a tool of its own and the next page's cursor. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { ALL_NAMES } from "../../../../src/core/federation/filter.ts";
 import { compileGlob } from "../../../../src/core/federation/glob.ts";
 import { ALL_LISTS, LIST_KINDS, listKindOf } from "../../../../src/core/federation/kinds.ts";
-import { type RawItem, readListPage } from "../../../../src/core/federation/list-page.ts";
+import { MOST_ITEMS, type RawItem, readListPage } from "../../../../src/core/federation/list-page.ts";
 import { type Listing, listingOf, sameListing } from "../../../../src/core/federation/listing.ts";
 import { mergeLists } from "../../../../src/core/federation/merge.ts";
 import { listAnswer } from "../../../../src/core/federation/page.ts";
@@ -36,6 +36,16 @@ describe("the lists", () => {
 });
 
 describe("a page of a backend's list", () => {
+  test("of the shortest items keeps no more of them than a list may have, and one that shows it", () => {
+    const many = Array.from({ length: 3 * MOST_ITEMS }, (_, n) => `{"name":"${n}"}`);
+    expect(page(result(many, ',"nextCursor":"on"'))).toMatchObject({
+      items: { length: MOST_ITEMS + 1 },
+      leftOut: 0,
+      nextCursor: "on",
+    });
+    expect(page(result([...many, "{"]))).toMatchObject({ kind: "unreadable" });
+  });
+
   test("gives each item with its name, in the backend's own bytes", () => {
     const odd = '{ "n" : 9007199254740993, "name":"a\\u0062", "x":-0, "x":1.0 , "annotations":{"readOnlyHint":false}}';
     const [item] = itemsOf(result([odd]));

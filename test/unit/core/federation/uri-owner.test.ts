@@ -51,7 +51,18 @@ describe("a URI", () => {
   });
 
   test("is of the first backend with a template that it may be made of", () => {
-    expect(owner("memo:x", { uris: ["*"] }, { templates: ["{any}"] }, { templates: ["memo:{x}"] })).toBe(1);
+    expect(owner("memo:x", {}, { templates: ["{any}"] }, { templates: ["memo:{x}"] })).toBe(1);
+    expect(owner("memo:x", {}, { templates: ["{z}"] }, { templates: ["memo:{a}"] }, { templates: ["{a}"] })).toBe(1);
+  });
+
+  test("is taken by no backend's template from the one that the configuration gives it to", () => {
+    expect(owner("memo:x", { templates: ["{+any}"] }, { uris: ["memo:*"] })).toBe(1);
+  });
+
+  test("finds its owner among any number of templates", () => {
+    const templates = Array.from({ length: 50_000 }, (_, n) => `{t${n}}`);
+    const others = [1, 2, 3].map((of) => ({ templates: templates.map((template) => `${template}{${of}}`) }));
+    expect(owner("memo:x", {}, { templates }, ...others)).toBe(1);
   });
 
   test("is of the first backend with a pattern for it, if nobody lists it", () => {
