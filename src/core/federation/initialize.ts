@@ -76,8 +76,22 @@ function instructionsOf({ members }: FederatedRoute, offers: readonly (Offer | u
     const text = offers[member]?.instructions;
     if (text === undefined || text.trim() === "") return [];
     const names = prefix === "" ? "" : ` (names begin with ${prefix})`;
-    return members.length === 1 ? [text] : [`# ${route.backend.name}${names}\n\n${text}`];
+    return [members.length === 1 ? text : `# ${route.backend.name}${names}\n\n${text}`];
   });
-  const all = parts.join("\n\n");
-  return all.length > LONGEST_INSTRUCTIONS ? `${all.slice(0, LONGEST_INSTRUCTIONS)}…` : all;
+  const longest = fairShare(parts, LONGEST_INSTRUCTIONS);
+  const cut = parts.map((part) => (part.length > longest ? `${part.slice(0, longest)}…` : part));
+  // Half a surrogate pair, a backend's own or of a cut: some clients' parsers refuse the whole answer for it.
+  return cut.join("\n\n").toWellFormed();
+}
+
+/** The length at which texts must be cut to be so many characters together: what short ones leave is for the long ones. */
+function fairShare(texts: readonly string[], most: number): number {
+  let left = most;
+  let others = texts.length;
+  for (const length of texts.map((text) => text.length).toSorted((one, other) => one - other)) {
+    if (length * others > left) return Math.floor(left / others);
+    left -= length;
+    others--;
+  }
+  return most;
 }

@@ -30,6 +30,12 @@ const CAPABILITIES = [
   "experimental",
 ] as const;
 
+/**
+ * Most characters of one capability. Each client's initialize is answered with those of all backends: a backend must not make that
+ * large. A larger one is left out.
+ */
+const LONGEST_CAPABILITY = 16 * 1024;
+
 /** A version is a date, and goes into a header. */
 const VERSION = /^[\w.-]{1,32}$/;
 /** Characters of an error's message that are kept. */
@@ -55,7 +61,8 @@ export function readOffer(response: Uint8Array, deepest: number): OfferRead {
   const capabilities = new Map<string, string>();
   for (const name of CAPABILITIES) {
     const capability = text("result", "capabilities", name);
-    if (objectOf(capability)) capabilities.set(name, capability ?? "");
+    if (capability !== undefined && capability.length <= LONGEST_CAPABILITY && objectOf(capability))
+      capabilities.set(name, capability);
   }
   const serverInfo = text("result", "serverInfo");
   return {

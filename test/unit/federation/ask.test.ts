@@ -18,6 +18,13 @@ function paged(cursorAfter: (cursor: string | undefined) => string | undefined) 
   return { server, cursors, ...openCatalogue({ files: server }) };
 }
 
+test("a capability of more than 16 KiB is left out: each client's initialize is answered with all of them", async () => {
+  const server = createServer({ capabilities: { tools: {}, extensions: { "a/x": "x".repeat(20_000) } } });
+  const { demand, catalogue, route } = openCatalogue({ files: server });
+  await demand();
+  expect([...(catalogue.view(route, undefined).offers[0]?.capabilities.keys() ?? [])]).toEqual(["tools"]);
+});
+
 describe("all pages of a list are read", () => {
   test("by the cursors as the backend gives them", async () => {
     const second = 'é "\\ \u{1f600}';

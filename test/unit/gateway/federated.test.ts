@@ -141,6 +141,20 @@ describe("an initialize", () => {
     );
   });
 
+  test("tells something of each backend, and nothing that a parser may refuse, however much one says of its use", async () => {
+    const offered: readonly Offered[] = [
+      { offer: { instructions: `${"😀".repeat(500_000)}` } },
+      { offer: { instructions: "Commit last.\ud83d" } },
+    ];
+    const { exchange } = await open({ offered });
+    const verdict = await post(exchange, undefined, initialize);
+    const { result } = JSON.parse(verdict.kind === "reply" ? String(verdict.body) : "");
+    expect(result.instructions).toContain("# git (names begin with git__)\n\nCommit last.");
+    expect(result.instructions).toContain("# files");
+    expect(result.instructions.length).toBeLessThan(32_010);
+    expect(result.instructions.isWellFormed()).toBe(true);
+  });
+
   test("promises lists of a backend that has not answered yet", async () => {
     const { exchange } = await open({ offered: [{}, undefined] });
     const verdict = await post(exchange, undefined, initialize);
