@@ -1,5 +1,5 @@
 /** Reads one page of a backend's list. No more of an item is read than its name: everything else goes through as it is. Pure. */
-import { isUtf8 } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
 import { CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../json/bytes.ts";
 import { Keys } from "../json/keys.ts";
 import { Scanner } from "../json/scan.ts";
@@ -21,7 +21,7 @@ export type ListPage =
       readonly kind: "page";
       /** At most one beyond MOST_ITEMS, which shows that there are more. */
       readonly items: readonly RawItem[];
-      /** Number of items that have no key, or more than one that another parser may read. */
+      /** Number of items that have no key, or more than one that another parser may read, or that some parsers refuse. */
       readonly leftOut: number;
       /** undefined: this is the last page. A legacy server may say so by an empty text. */
       readonly nextCursor: string | undefined;
@@ -39,17 +39,35 @@ const LONGEST_KEY = 8 * 1024;
 /** Characters of an error's message that are kept. */
 const LONGEST_MESSAGE = 500;
 
+/** Stands in a text that may hold half a surrogate pair. UTF-8 itself has none. */
+const MAY_BE_HALVED = [Buffer.from("\\ud"), Buffer.from("\\uD")];
+/** Half a pair as JSON.stringify writes it. Another backslash in front of this one would make it plain text. */
+const HALVED = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+
+/** Whether an item holds half a surrogate pair: to some clients' parsers an error, which costs them the lists of all backends. */
+function isHalved({ bytes, keyAt }: RawItem, isRenamed: boolean): boolean {
+  const json = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (!MAY_BE_HALVED.some((mark) => json.includes(mark))) return false;
+  // A name becomes one that all clients take.
+  const text = isRenamed
+    ? `${json.toString("utf8", 0, keyAt.start)}""${json.toString("utf8", keyAt.end)}`
+    : json.toString();
+  return HALVED.test(JSON.stringify(JSON.parse(text)));
+}
+
 const RESPONSE_KEYS = new Keys(["result", "error"]);
 const ERROR_KEYS = new Keys(["code", "message"]);
 
 interface KindKeys {
   readonly result: Keys;
   readonly item: Keys;
+  /** Clients see other keys than the backend's own. */
+  readonly isRenamed: boolean;
 }
 
 function keysOf(kind: ListKind): KindKeys {
   const { member, key } = LIST_KINDS[kind];
-  return { result: new Keys([member, "nextCursor"]), item: new Keys([key]) };
+  return { result: new Keys([member, "nextCursor"]), item: new Keys([key]), isRenamed: key === "name" };
 }
 
 const KEYS: Readonly<Record<ListKind, KindKeys>> = {
@@ -176,7 +194,9 @@ class PageReader {
     scanner.lookalike = elsewhere;
     if (isAmbiguous || !key || key.value === "" || key.value.length > LONGEST_KEY) return undefined;
     const bytes = this.#bytes.subarray(start, scanner.at);
-    return { key: key.value, bytes, keyAt: { start: key.start - start, end: key.end - start } };
+    const item = { key: key.value, bytes, keyAt: { start: key.start - start, end: key.end - start } };
+    // What was read of broken JSON is thrown away in the end.
+    return !scanner.broken && isHalved(item, this.#keys.isRenamed) ? undefined : item;
   }
 
   #error(): ListPage {

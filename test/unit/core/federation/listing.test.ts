@@ -36,6 +36,18 @@ describe("the lists", () => {
 });
 
 describe("a page of a backend's list", () => {
+  test("leaves out an item with half a surrogate pair, which some clients' parsers refuse a whole answer for", () => {
+    const halves = ['{"name":"a","d":"\\ud83d"}', '{"name":"b","\\uDE00":[1]}', '{"name":"c","d":"\\\\\\uD83D x"}'];
+    const whole = ['{"name":"d","d":"\\ud83d\\uDE00"}', '{"name":"e","d":"\\\\ud83d"}', '{"name":"f","d":"\\udata"}'];
+    expect(page(result([...halves, ...whole.slice(0, 2)]))).toMatchObject({
+      leftOut: 3,
+      items: [{ key: "d" }, { key: "e" }],
+    });
+    expect(page(result(whole))).toMatchObject({ kind: "unreadable" });
+    const uris = '{"result":{"resources":[{"uri":"a:\\ud83d"},{"uri":"b:\\ud83d\\ude00"}]}}';
+    expect(page(uris, "resources")).toMatchObject({ leftOut: 1, items: [{ key: "b:\u{1f600}" }] });
+  });
+
   test("of the shortest items keeps no more of them than a list may have, and one that shows it", () => {
     const many = Array.from({ length: 3 * MOST_ITEMS }, (_, n) => `{"name":"${n}"}`);
     expect(page(result(many, ',"nextCursor":"on"'))).toMatchObject({
