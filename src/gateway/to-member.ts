@@ -1,6 +1,7 @@
 /** Sends messages of a route that leads to several backends to the one backend that each is for. */
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
+import { TAG_BITS } from "../core/federation/ids.ts";
 import {
   type Lead,
   leadOfCall,
@@ -8,15 +9,17 @@ import {
   type Owner,
   ownerOfAsked,
   type RouteLists,
+  type TagOf,
 } from "../core/federation/owner.ts";
 import { createRelay } from "../core/federation/relay.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
-import { type FederatedRoute, type Member, memberMessageTimeout } from "../core/routes.ts";
+import { type FederatedRoute, type Member, memberMessageTimeout, type PublicPath } from "../core/routes.ts";
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
+import { backendTag } from "../sessions/id.ts";
 import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
 import { type AskOwnerDependencies, askOwner } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
@@ -70,7 +73,7 @@ export class ToMember {
   /** A request or notification that one backend gets. */
   call(request: Request, called: Called, lists: RouteLists, labels: Labels, bytes: Uint8Array): NextStep {
     const { route, policy } = request;
-    const lead = leadOfCall(called, bytes, route, lists, policy.limits.depth);
+    const lead = leadOfCall(called, bytes, route, lists, tagsOf(request), policy.limits.depth);
     const sent = { ...SINGLE, bytes, labels, stateChanges: stateChangesOf([called]) };
     return lead.kind === "ask" ? this.#ask(request, lead, sent) : this.#toOwner(request, lead, sent);
   }
@@ -95,7 +98,7 @@ export class ToMember {
 
   /** The client's answer to a request of a server. */
   response(request: Request, bytes: Uint8Array): NextStep {
-    const lead = leadOfResponse(bytes, request.route, request.policy.limits.depth);
+    const lead = leadOfResponse(bytes, request.route, tagsOf(request), request.policy.limits.depth);
     if (lead.kind !== "owner") return this.#accept(request);
     return this.#to(request, lead.owner, { ...RESPONSE, bytes });
   }
@@ -109,7 +112,7 @@ export class ToMember {
     bytes: Uint8Array,
   ): NextStep {
     const { route, policy } = request;
-    const owners = ownersOf(body.messages, bytes, route, lists, policy.limits.depth);
+    const owners = ownersOf(body.messages, bytes, route, lists, tagsOf(request), policy.limits.depth);
     switch (owners.kind) {
       case "refused":
         return owning(this.#claim, request, () => replied(refuse(owners.reject, request)));
@@ -188,7 +191,10 @@ export class ToMember {
   #into(request: MemberRequest, session: OwnSession, owner: Owner, message: Rewritten): Step {
     const { verdict, answer } = this.#send(request, session, message);
     const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
-    const relay = owner.relays ? () => createRelay(owner.member, request.policy.limits.depth) : undefined;
+    const tag = () => tagsOf(request)(request.route.backend.name);
+    const relay = owner.relays
+      ? () => createRelay({ place: owner.member, tag: tag() }, request.policy.limits.depth)
+      : undefined;
     return {
       kind: "step",
       verdict: isChanged ? { ...verdict, body: message.body } : verdict,
@@ -215,6 +221,11 @@ function messageFor(owner: Owner, sent: Sent, limits: GatewayRequest["policy"]["
 /** Names are changed in calls alone, so only a batch has both. */
 function stateChangesIn(body: ReturnType<typeof readBody>): readonly StateChangeAt[] | undefined {
   return body.kind === "batch" ? stateChangesOf(body.messages) : undefined;
+}
+
+function tagsOf({ session }: GatewayRequest<PublicPath>): TagOf {
+  // Whoever names no session is refused before a tag matters.
+  return (backend) => (session.kind === "named" ? backendTag(session.key, backend, TAG_BITS) : 0);
 }
 
 /** A backend that is alone gets what nobody here knows. */

@@ -36,6 +36,14 @@ export function sessionTag(key: SessionKey): string {
   return key.slice(0, TAG_LENGTH);
 }
 
+/**
+ * A number of so many bits (32 at most) for a backend in a session. It is the same in each router, and no backend can know one: they
+ * see no more of a session's key than its tag.
+ */
+export function backendTag(key: SessionKey, backend: string, bits: number): number {
+  return hash("sha256", `${key}/${backend}`, "buffer").readUInt32BE(0) >>> (32 - bits);
+}
+
 /** Identifies a principal, given its digest, in `x-mcp-principal` and in logs. */
 export function principalTag(digest: string): string {
   return digest.slice(0, TAG_LENGTH);

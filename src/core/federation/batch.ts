@@ -2,7 +2,7 @@
 import { treatmentOf } from "../mcp/treatments.ts";
 import type { FederatedRoute } from "../routes.ts";
 import type { Message } from "../rpc/message.ts";
-import { type Lead, leadOfCall, type Owner, type RouteLists } from "./owner.ts";
+import { type Lead, leadOfCall, type Owner, type RouteLists, type TagOf } from "./owner.ts";
 
 /** `all`: it holds only notifications that every backend gets. */
 export type BatchOwners = Exclude<Lead, { kind: "ask" }> | { readonly kind: "all" };
@@ -15,6 +15,7 @@ export function ownersOf(
   bytes: Uint8Array,
   route: FederatedRoute,
   lists: RouteLists,
+  tagOf: TagOf,
   deepest: number,
 ): BatchOwners {
   const owners: Owner[] = [];
@@ -28,7 +29,7 @@ export function ownersOf(
     // Its place in the batch is not known for what stands deeper than a name or URI.
     const isNamed = treatment === "one" && (message.params?.name ?? message.params?.uri) !== undefined;
     if (!isNamed) return NOT_FOR_ONE;
-    const lead = leadOfCall(message, bytes, route, lists, deepest);
+    const lead = leadOfCall(message, bytes, route, lists, tagOf, deepest);
     if (lead.kind === "ask") return NOT_FOR_ONE;
     if (lead.kind === "refused") return lead;
     owners.push(lead.owner);

@@ -1,39 +1,57 @@
 /**
  * Ids of the requests that backends send to a client: whose a request is stands in its id, so that any router can send the answer
- * home. Some clients take only integers, others only `[A-Za-z0-9_-]` in texts. Pure.
+ * home. A tag that no backend knows proves it: an id that a backend has made up by itself, and that reaches the client in whatever
+ * way, leads nowhere. Some clients take only integers, others only `[A-Za-z0-9_-]` in texts. Pure.
  */
 import { Buffer } from "node:buffer";
 
 /** Backends of one route that can be told apart in an id. */
 export const MOST_PLACES = 256;
 
+/** Bits of a tag. With a place they leave 25 bits for an id that is to stay an integer. */
+export const TAG_BITS = 20;
+const MOST_OWNERS = MOST_PLACES * 2 ** TAG_BITS;
+
+/** Whose a request is. */
+export interface IdOwner {
+  /** Of the backend in its route, below MOST_PLACES. */
+  readonly place: number;
+  /** Of this backend and this client's session, of TAG_BITS. */
+  readonly tag: number;
+}
+
 /** A JSON number without a sign, point or exponent: the only ones that stay integers in every client. */
 const INTEGER = /^(?:0|[1-9][0-9]{0,15})$/;
-const TEXT = /^"s([0-9]{1,3})-([A-Za-z0-9_-]*)"$/;
+const TEXT = /^"s([0-9]{1,9})-([A-Za-z0-9_-]*)"$/;
 
 /**
  * The id that a client gets for a backend's. An integer stays one while it has room; every other id becomes a text.
- * @param place of the backend in its route, below MOST_PLACES
  * @param id JSON text
  * @returns JSON text
  */
-export function idForClient(place: number, id: string): string {
-  const integer = INTEGER.test(id) ? Number(id) * MOST_PLACES + place : Number.NaN;
+export function idForClient({ place, tag }: IdOwner, id: string): string {
+  const owner = tag * MOST_PLACES + place;
+  const integer = INTEGER.test(id) ? Number(id) * MOST_OWNERS + owner : Number.NaN;
   if (Number.isSafeInteger(integer)) return String(integer);
-  return `"s${place}-${Buffer.from(id).toString("base64url")}"`;
+  return `"s${owner}-${Buffer.from(id).toString("base64url")}"`;
 }
 
 /** The backend's own id for one that a client sends back; undefined where it is none of ours. */
-export function ownerOfId(id: string): { readonly place: number; readonly id: string } | undefined {
+export function ownerOfId(id: string): (IdOwner & { readonly id: string }) | undefined {
   if (INTEGER.test(id)) {
     const integer = Number(id);
     if (!Number.isSafeInteger(integer)) return undefined;
-    const place = integer % MOST_PLACES;
-    return { place, id: String((integer - place) / MOST_PLACES) };
+    const owner = integer % MOST_OWNERS;
+    return { ...ownerIn(owner), id: String((integer - owner) / MOST_OWNERS) };
   }
-  const [, place, coded] = TEXT.exec(id) ?? [];
-  if (place === undefined || coded === undefined) return undefined;
-  const own = Buffer.from(coded, "base64url").toString();
+  const [, owner, coded] = TEXT.exec(id) ?? [];
+  if (owner === undefined || coded === undefined || Number(owner) >= MOST_OWNERS) return undefined;
+  const own = { ...ownerIn(Number(owner)), id: Buffer.from(coded, "base64url").toString() };
   // Another spelling of an id is none that a client was given.
-  return idForClient(Number(place), own) === id ? { place: Number(place), id: own } : undefined;
+  return idForClient(own, own.id) === id ? own : undefined;
+}
+
+function ownerIn(owner: number): IdOwner {
+  const place = owner % MOST_PLACES;
+  return { place, tag: (owner - place) / MOST_PLACES };
 }

@@ -50,6 +50,9 @@ export type Lead =
       };
     };
 
+/** The tag (ids.ts) of a backend in the client's session. */
+export type TagOf = (backend: string) => number;
+
 type Called = Exclude<Message, { kind: "response" }>;
 
 /** @param bytes of the body that the message is in, alone */
@@ -58,6 +61,7 @@ export function leadOfCall(
   bytes: Uint8Array,
   route: FederatedRoute,
   lists: RouteLists,
+  tagOf: TagOf,
   deepest: number,
 ): Lead {
   switch (leadOf(called.method)) {
@@ -68,7 +72,7 @@ export function leadOfCall(
     case "ref":
       return byRef(bytes, route, lists, deepest);
     case "progressToken":
-      return bySpan(bytes, ["params", "progressToken"], route, deepest);
+      return bySpan(bytes, ["params", "progressToken"], route, tagOf, deepest);
     default:
       // Of several backends none is known to have begun the task.
       return onlyOwner(route) ?? { kind: "refused", reject: { reason: "method-not-offered" } };
@@ -76,8 +80,8 @@ export function leadOfCall(
 }
 
 /** The owner of the request that a client answers; refused where no backend has asked it. */
-export function leadOfResponse(bytes: Uint8Array, route: FederatedRoute, deepest: number): Lead {
-  return bySpan(bytes, ["id"], route, deepest);
+export function leadOfResponse(bytes: Uint8Array, route: FederatedRoute, tagOf: TagOf, deepest: number): Lead {
+  return bySpan(bytes, ["id"], route, tagOf, deepest);
 }
 
 function byName({ method, params }: Called, route: FederatedRoute, lists: RouteLists): Lead {
@@ -127,13 +131,21 @@ function byRef(bytes: Uint8Array, route: FederatedRoute, lists: RouteLists, deep
 }
 
 /** An id that a backend's request was given on its way to the client. */
-function bySpan(bytes: Uint8Array, path: readonly string[], route: FederatedRoute, deepest: number): Lead {
+function bySpan(
+  bytes: Uint8Array,
+  path: readonly string[],
+  route: FederatedRoute,
+  tagOf: TagOf,
+  deepest: number,
+): Lead {
   const only = onlyOwner(route);
   if (only) return only;
   const places = placesOf(bytes, path, deepest);
   const [span, ...others] = places.kind === "found" ? places.at : [];
   const owned = span && others.length === 0 ? ownerOfId(textOf(bytes, span)) : undefined;
-  if (!span || !owned || owned.place >= route.members.length) return notOffered("request", "");
+  const backend = owned && route.members[owned.place]?.route.backend.name;
+  // The backends of the route may have changed places since it asked.
+  if (!span || !owned || backend === undefined || tagOf(backend) !== owned.tag) return notOffered("request", "");
   return found({ member: owned.place, own: undefined, edits: [{ ...span, text: owned.id }], relays: true });
 }
 

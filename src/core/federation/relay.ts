@@ -7,7 +7,7 @@ import { EACH, type Path, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
 import { dataBytes, dataSpans, EventReader, type SseEvent } from "../sse/reader.ts";
-import { idForClient } from "./ids.ts";
+import { type IdOwner, idForClient } from "./ids.ts";
 import { MethodWatch } from "./method-watch.ts";
 
 /** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
@@ -29,13 +29,13 @@ const CUT_OFF = Buffer.from("\n\n");
 const NOTHING = new Uint8Array(0);
 
 /**
- * @param place of the backend in its route
+ * @param owner the backend
  * @param deepest nesting of arrays and objects that is read; the outermost is 1
  */
-export function createRelay(place: number, deepest: number): BodyRewriter {
+export function createRelay(owner: IdOwner, deepest: number): BodyRewriter {
   const reader = new EventReader(LONGEST_EVENT, "pass");
   const passPart = longEvents();
-  const pass = (event: SseEvent) => (event.part ? passPart(event) : relayed(event, place, deepest));
+  const pass = (event: SseEvent) => (event.part ? passPart(event) : relayed(event, owner, deepest));
   return {
     write(chunk) {
       const events = reader.read(chunk);
@@ -67,12 +67,12 @@ function longEvents(): (part: SseEvent) => Uint8Array {
   };
 }
 
-function relayed(event: SseEvent, place: number, deepest: number): Uint8Array {
+function relayed(event: SseEvent, owner: IdOwner, deepest: number): Uint8Array {
   const { bytes, start } = event;
   if (bytes.length < SHORTEST_REQUEST) return bytes;
   const data = dataBytes(event);
   if (!data || !MAY_NAME_METHOD.test(latin1(data))) return bytes;
-  const edits = editsOf(data, place, deepest);
+  const edits = editsOf(data, owner, deepest);
   if (!edits) return new MethodWatch().sees(bytes.subarray(start)) ? leftOut(bytes, start) : bytes;
   return edits.length === 0 ? bytes : rewrite(bytes, inEvent(event, edits));
 }
@@ -109,7 +109,7 @@ function inEvent(event: SseEvent, edits: readonly Edit[]): readonly Edit[] {
 }
 
 /** Of a message, or of each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
-function editsOf(data: Uint8Array, place: number, deepest: number): readonly Edit[] | undefined {
+function editsOf(data: Uint8Array, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
   const first = data.find((byte) => byte > SPACE);
   const messages = placesOf(data, first === OPEN_BRACKET ? [EACH] : [], deepest);
   if (messages.kind !== "found") return undefined;
@@ -119,7 +119,7 @@ function editsOf(data: Uint8Array, place: number, deepest: number): readonly Edi
     if (!ids) return undefined;
     for (const id of ids) {
       const span = { start: id.start + message.start, end: id.end + message.start };
-      edits.push({ ...span, text: idForClient(place, textOf(data, span)) });
+      edits.push({ ...span, text: idForClient(owner, textOf(data, span)) });
     }
   }
   return edits;

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
-import { idForClient } from "../../../src/core/federation/ids.ts";
+import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
 import { publicName } from "../../../src/core/federation/naming.ts";
 import type { Decision, Verdict } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
@@ -11,7 +11,7 @@ import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
 import { createReplayableRequests } from "../../../src/recovery/replayable.ts";
-import { mintSessionId, principalDigest, sessionKey } from "../../../src/sessions/id.ts";
+import { backendTag, mintSessionId, principalDigest, type SessionKey, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, type Binding, PARKED, withoutSession } from "../../../src/sessions/store.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
@@ -79,6 +79,9 @@ function shown(verdict: Verdict) {
 
 const request = (method: string, params: string, id = "7") =>
   `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${params}}`;
+/** The id that the client of a session gets for one of a backend's. */
+const idAt = (place: number, key: SessionKey, backend: string, id: string) =>
+  idForClient({ place, tag: backendTag(key, backend, TAG_BITS) }, id);
 const inBand = (code: number, message: string) => ({
   kind: "reply",
   status: 200,
@@ -753,8 +756,8 @@ describe("a client's answer to a backend's request", () => {
   const answer = (id: string) => `{"jsonrpc":"2.0","id":${id},"result":{"n":9007199254740993}}`;
 
   test("goes home under the backend's own id", async () => {
-    const { exchange, id } = await open();
-    const verdict = await post(exchange, id, answer(idForClient(0, '"a.b"')));
+    const { exchange, id, key } = await open();
+    const verdict = await post(exchange, id, answer(idAt(0, key, "files", '"a.b"')));
     expect(shown(verdict)).toMatchObject({
       kind: "mutate",
       body: answer('"a.b"'),
@@ -762,14 +765,23 @@ describe("a client's answer to a backend's request", () => {
     });
   });
 
-  test.each([
-    ["a backend whose session is gone", idForClient(1, "0")],
-    ["no backend of the route", idForClient(9, "0")],
-    ["nobody", '"x"'],
+  test.each<[string, (key: SessionKey) => string]>([
+    ["a backend whose session is gone", (key) => idAt(1, key, "git", "0")],
+    ["no backend of the route", (key) => idAt(9, key, "files", "0")],
+    ["a backend that had another place in the route when it asked", (key) => idAt(0, key, "git", "0")],
+    ["another session", () => idAt(0, sessionKey(mintSessionId()), "files", "0")],
+    ["nobody", () => '"x"'],
   ])("for %s is taken, and goes nowhere", async (_, of) => {
-    const { exchange, id, opened } = await open();
-    expect(await post(exchange, id, answer(of))).toMatchObject({ kind: "reply", status: 202 });
+    const { exchange, id, key, opened } = await open();
+    expect(await post(exchange, id, answer(of(key)))).toMatchObject({ kind: "reply", status: 202 });
     expect(opened).toEqual([]);
+  });
+
+  test("goes to no backend for a request that reached the client with another backend's own id", async () => {
+    const { gateway, id } = await open();
+    // Such an id is in a JSON answer, which passes as it is.
+    for (let made = 0; made < 1_000; made++)
+      expect(await post(gateway.open(), id, answer(String(made)))).toMatchObject({ kind: "reply", status: 202 });
   });
 
   test("goes to a backend that is alone as it came", async () => {
@@ -780,10 +792,10 @@ describe("a client's answer to a backend's request", () => {
   });
 
   test("and its progress find the backend too", async () => {
-    const { exchange, id } = await open();
+    const { exchange, id, key } = await open();
     const body = (token: string) =>
       `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":1}}`;
-    const verdict = await post(exchange, id, body(idForClient(0, "5")));
+    const verdict = await post(exchange, id, body(idAt(0, key, "files", "5")));
     expect(shown(verdict)).toMatchObject({ kind: "mutate", body: body("5") });
   });
 });
@@ -842,9 +854,13 @@ describe("a batch", () => {
 
 describe("the answer of one backend of several", () => {
   const call = request("tools/call", '{"name":"files__read"}');
-  async function answered(headers: Record<string, string>, body = call, over: Parameters<typeof answerHead>[1] = {}) {
-    const { exchange, id } = await open();
-    await post(exchange, id, body);
+  async function answered(
+    headers: Record<string, string>,
+    body: string | ((key: SessionKey) => string) = call,
+    over: Parameters<typeof answerHead>[1] = {},
+  ) {
+    const { exchange, id, key } = await open();
+    await post(exchange, id, typeof body === "string" ? body : body(key));
     return settled(exchange.responseHeaders(answerHead(headers, over)));
   }
 
@@ -875,7 +891,8 @@ describe("the answer of one backend of several", () => {
   });
 
   test("to a notification is taken, whatever it says", async () => {
-    const progress = `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${idForClient(0, "5")}}}`;
+    const progress = (key: SessionKey) =>
+      `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${idAt(0, key, "files", "5")}}}`;
     expect(await answered({ ":status": "500", "content-type": "text/html" }, progress)).toMatchObject({ status: 202 });
   });
 
@@ -905,11 +922,14 @@ describe("the answer of one backend of several", () => {
   });
 
   test("as events has the ids of the backend's own requests changed", async () => {
-    const verdict = await answered({ ":status": "200", "content-type": "text/event-stream" });
+    const { exchange, id, key } = await open();
+    await post(exchange, id, call);
+    const head = answerHead({ ":status": "200", "content-type": "text/event-stream" });
+    const verdict = await settled(exchange.responseHeaders(head));
     if (verdict.kind !== "rewrite") throw new Error(verdict.kind);
     const event = 'data: {"jsonrpc":"2.0","id":3,"method":"ping"}\n\n';
     expect(Buffer.from(verdict.rewriter.write(Buffer.from(event))).toString()).toBe(
-      event.replace("3", idForClient(0, "3")),
+      event.replace("3", idAt(0, key, "files", "3")),
     );
   });
 

@@ -4,15 +4,15 @@ import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
 import { createRelay } from "../../../../src/core/federation/relay.ts";
 import { dataOf, EventReader } from "../../../../src/core/sse/reader.ts";
 
-const PLACE = 2;
+const OWNER = { place: 2, tag: 0 };
 const REQUEST = '{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"n":9007199254740993}}';
-const RELAYED = REQUEST.replace('"id":0', '"id":2');
+const RELAYED = REQUEST.replace('"id":0', `"id":${idForClient(OWNER, "0")}`);
 const LEFT_OUT = ": a message of the server that cannot be read is left out\n\n";
 const MIB = 1024 * 1024;
 
 function relay(stream: string, cuts: readonly number[] = []): string {
   const bytes = Buffer.from(stream);
-  const rewriter = createRelay(PLACE, 100);
+  const rewriter = createRelay(OWNER, 100);
   const pieces: Uint8Array[] = [];
   let at = 0;
   for (const cut of [...cuts, bytes.length]) {
@@ -50,7 +50,7 @@ describe("the relay of a backend's events", () => {
     const cancels = '{"method":"notifications/cancelled","params":{"requestId":0}}';
     const escaped = '{"method":"notifications\\/cancelled","params":{"requestId":0}}';
     expect(relay(event(asks) + event(cancels) + event(escaped))).toBe(
-      event(asks.replace('"a"', idForClient(PLACE, '"a"')).replace(":7", `:${idForClient(PLACE, "7")}`)) +
+      event(asks.replace('"a"', idForClient(OWNER, '"a"')).replace(":7", `:${idForClient(OWNER, "7")}`)) +
         event(cancels.replace(":0", ":2")) +
         event(escaped.replace(":0", ":2")),
     );
@@ -68,7 +68,7 @@ describe("the relay of a backend's events", () => {
         const relayed = relay(event(...lines));
         const at = relayed.lastIndexOf('"id" : ') + '"id" : '.length;
         const given = /^(?:"[^"]*"|\d+)/.exec(relayed.slice(at))?.[0] ?? "";
-        expect(ownerOfId(given)).toEqual({ place: PLACE, id: own });
+        expect(ownerOfId(given)).toEqual({ ...OWNER, id: own });
         expect(relayed.slice(0, at) + own + relayed.slice(at + given.length)).toBe(event(...lines));
       }),
     );
