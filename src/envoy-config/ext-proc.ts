@@ -52,6 +52,7 @@ export const WRITTEN_HEADERS = [
   COOKIE,
   ...PAGE_HEADERS,
   "content-length",
+  "accept-encoding",
   ...ANSWER_HEADERS,
   ...BACKEND_ADDRESS_HEADERS,
 ] as const;

@@ -3,6 +3,7 @@
  * a status that is no success, or give all servers of a URL up (docs/internals/sessions-in-the-wild.md).
  */
 import { REPLY_DETAILS } from "../core/codes.ts";
+import { isUnencoded } from "../core/content.ts";
 import { errorInBand, errorTo } from "../core/federation/in-band.ts";
 import {
   type BodyRewriter,
@@ -76,13 +77,13 @@ export class MemberAnswer implements AnswerStage {
   }
 
   #streamed(answered: StreamedAnswer): Verdict {
-    const type = answered.set.find(([name]) => name === "content-type")?.[1];
-    const relay = namesEventStream(type) ? this.#relay?.() : undefined;
+    const header = (of: string) => answered.set.find(([name]) => name === of)?.[1];
+    const relay = isRelayed(header) ? this.#relay?.() : undefined;
     return relay ? { ...answered, body: through(relay, answered.body) } : answered;
   }
 
   #passed(verdict: Extract<Verdict, { kind: "continue" | "mutate" }>, { headers, endOfStream }: ResponseHead): Verdict {
-    if (endOfStream || !this.#relay || !namesEventStream(headers.get("content-type"))) return verdict;
+    if (endOfStream || !this.#relay || !isRelayed((name) => headers.get(name))) return verdict;
     const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
     return { kind: "rewrite", set, remove, rewriter: this.#relay() };
   }
@@ -95,7 +96,7 @@ export class MemberAnswer implements AnswerStage {
     const { id, route } = this.#request;
     const status = Number(headers.get(":status"));
     const isReadable =
-      headers.get("content-encoding") === undefined && /\bjson\b/i.test(headers.get("content-type") ?? "");
+      isUnencoded(headers.get("content-encoding")) && /\bjson\b/i.test(headers.get("content-type") ?? "");
     if (id === undefined || endOfStream || !isReadable) return failedAt(this.#request, `status ${status}`, status);
     const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
     const { body } = answer({
@@ -112,6 +113,11 @@ export class MemberAnswer implements AnswerStage {
       rewriter: errorInBand(id, String(body)),
     };
   }
+}
+
+/** Whether the events of an answer can be read. Compressed ones, which nobody has asked for, would be held as one event without end. */
+function isRelayed(header: (name: string) => string | undefined): boolean {
+  return namesEventStream(header("content-type")) && isUnencoded(header("content-encoding"));
 }
 
 async function* through(relay: BodyRewriter, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {

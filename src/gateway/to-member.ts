@@ -57,6 +57,8 @@ const RESPONSE = {
 /** A message of one backend's that changes nothing that is remembered. */
 const SINGLE = { stateChanges: undefined, opens: true, batch: undefined };
 
+const ACCEPT_ENCODING = "accept-encoding";
+
 export class ToMember {
   readonly #dependencies: ToMemberDependencies;
   readonly #claim: ClaimSession;
@@ -189,7 +191,7 @@ export class ToMember {
   }
 
   #into(request: MemberRequest, session: OwnSession, owner: Owner, message: Rewritten): Step {
-    const { verdict, answer } = this.#send(request, session, message);
+    const { verdict, answer } = this.#send(owner.relays ? uncompressed(request) : request, session, message);
     const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
     const tag = () => tagsOf(request)(request.route.backend.name);
     const relay = owner.relays
@@ -221,6 +223,12 @@ function messageFor(owner: Owner, sent: Sent, limits: GatewayRequest["policy"]["
 /** Names are changed in calls alone, so only a batch has both. */
 function stateChangesIn(body: ReturnType<typeof readBody>): readonly StateChangeAt[] | undefined {
   return body.kind === "batch" ? stateChangesOf(body.messages) : undefined;
+}
+
+/** Ids of the backend's requests are changed in its events, so it must not compress those. */
+function uncompressed(request: MemberRequest): MemberRequest {
+  if (request.headers.get(ACCEPT_ENCODING) === undefined) return request;
+  return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
 }
 
 function tagsOf({ session }: GatewayRequest<PublicPath>): TagOf {

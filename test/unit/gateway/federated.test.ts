@@ -933,6 +933,16 @@ describe("the answer of one backend of several", () => {
     );
   });
 
+  test("is asked for without compression, and passes as it is where it is compressed even so", async () => {
+    const { exchange, id } = await open();
+    head(exchange, "POST", id, { "accept-encoding": "gzip, br" });
+    expect(await settled(exchange.requestBody(Buffer.from(call)))).toMatchObject({
+      remove: expect.arrayContaining(["accept-encoding"]),
+    });
+    const answer = { ":status": "200", "content-type": "text/event-stream", "content-encoding": "gzip" };
+    expect(await settled(exchange.responseHeaders(answerHead(answer)))).toEqual({ kind: "continue" });
+  });
+
   test("of a backend that is alone passes as it is", async () => {
     const { exchange, id } = await open({ route: federatedRoute([memberOf("files")]) });
     await post(exchange, id, request("tools/call", '{"name":"files__read"}'));
