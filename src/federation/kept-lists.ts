@@ -7,6 +7,9 @@ import type { AskFailure, CatalogueEvent, Cut, Expiry } from "./events.ts";
 
 type Listings = Readonly<Partial<Record<ListKind, Listing>>>;
 
+/** Bytes of memory that an item takes beside its own: its keys and objects, as Node 24 has them. */
+const ITEM_BYTES = 256;
+
 /** What a backend offers, as far as it is known. The same object until something changes. */
 export interface Offering {
   readonly offer: Offer | undefined;
@@ -61,9 +64,10 @@ export class KeptLists {
     return this.#offering;
   }
 
-  /** Bytes of all lists. */
+  /** Bytes of memory that all lists take. */
   get size(): number {
-    return ALL_LISTS.reduce((sum, kind) => sum + (this.#offering.listings[kind]?.size ?? 0), 0);
+    const sizeOf = (listing: Listing | undefined) => (listing ? listing.size + ITEM_BYTES * listing.items.length : 0);
+    return ALL_LISTS.reduce((sum, kind) => sum + sizeOf(this.#offering.listings[kind]), 0);
   }
 
   lastAnswer(kind: ListKind): LastAnswer | undefined {

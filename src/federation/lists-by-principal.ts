@@ -9,13 +9,14 @@ import type { Source } from "./source.ts";
 
 /** Most principals whose lists are kept. Beyond it those go that were used longest ago, and are asked for again. */
 export const MOST_PRINCIPALS = 1_000;
-/** Most bytes of all these lists together. The same holds beyond it. */
+/** Most bytes of memory of all these lists together. The same holds beyond it. */
 export const MOST_BYTES = 64 * 1024 * 1024;
 
 export interface ListsOfPrincipal {
   /** By backend. */
   readonly sources: Map<string, Source>;
-  readonly views: WeakMap<FederatedRoute, RouteView>;
+  /** What the principal is offered together with what everybody is: these lists are its own too. */
+  readonly views: Map<FederatedRoute, RouteView>;
 }
 
 export interface ListsByPrincipal {
@@ -35,13 +36,14 @@ export function createListsByPrincipal(): ListsByPrincipal {
     kept.delete(principal);
     for (const source of sources.values()) void source.close();
   };
-  const bytesOf = ({ sources }: ListsOfPrincipal) =>
-    [...sources.values()].reduce((sum, { kept }) => sum + kept.size, 0);
+  const bytesOf = ({ sources, views }: ListsOfPrincipal) =>
+    [...sources.values()].reduce((sum, { kept }) => sum + kept.size, 0) +
+    [...views.values()].reduce((sum, { size }) => sum + size, 0);
   const bytes = () => [...kept.values()].reduce((sum, lists) => sum + bytesOf(lists), 0);
 
   return {
     of(principal) {
-      const lists = kept.get(principal) ?? { sources: new Map(), views: new WeakMap() };
+      const lists = kept.get(principal) ?? { sources: new Map(), views: new Map() };
       kept.delete(principal);
       kept.set(principal, lists);
       const [oldest] = kept.size > MOST_PRINCIPALS ? kept : [];
@@ -81,6 +83,8 @@ export function viewFor(
 ): RouteView {
   const known = views.get(route);
   if (known) return known;
+  // That of the route as it was before a reload.
+  for (const of of views.keys()) if (of.path === route.path) views.delete(of);
   const view = new RouteView(route, observe, false);
   views.set(route, view);
   return view;

@@ -201,6 +201,36 @@ describe("lists that depend on who asks", () => {
     expect(callsOf("tools/list", "own")).toHaveLength(MOST_PRINCIPALS + 2);
   });
 
+  test("are no more in memory where they are made of the shortest items", async () => {
+    const { server, catalogue, route, clock } = open();
+    const short = Array.from({ length: 20_000 }, (_, n) => ({ name: `t${n}` }));
+    server.answers = { ...server.answers, "tools/list": () => result({ tools: short }) };
+    const large = routeOf(route.members, { lists: { ...LISTS, bytes: MOST_BYTES } });
+    for (let n = 0; n < 20; n++) {
+      catalogue.view(large, askerOf(`p${n}`));
+      await clock.pass(1);
+      catalogue.view(large, askerOf(`p${n}`));
+    }
+    await clock.pass(1);
+    const { principals, bytes } = catalogue.report().byPrincipal;
+    // An item takes some 350 bytes: those around it, and its place in the principal's own view.
+    expect(principals).toBeLessThan(12);
+    expect(bytes).toBeLessThanOrEqual(1.2 * MOST_BYTES);
+  });
+
+  test("of everybody count for each principal that sees them", async () => {
+    const files = createServer({ tools: Array.from({ length: 1_000 }, (_, n) => `t${n}`) });
+    const own = createServer({ answers: { "tools/list": () => result({ tools: [] }) } });
+    const members = [memberOf("own", { lists: "principal" }), memberOf("files")];
+    const { catalogue, route, clock } = openCatalogue({ own, files }, members);
+    for (let n = 0; n < 10; n++) {
+      catalogue.view(route, askerOf(`p${n}`));
+      await clock.pass(1);
+      catalogue.view(route, askerOf(`p${n}`));
+    }
+    expect(catalogue.report().byPrincipal.bytes).toBeGreaterThan(500_000);
+  });
+
   test("are so many bytes at most", async () => {
     const { server, catalogue, route, clock } = open();
     const description = "x".repeat(MOST_BYTES / 4);
