@@ -11,6 +11,12 @@ import { type Clock, rest } from "./clock.ts";
 
 /** Most bytes of one event. A stream with a longer one is opened again. */
 const LARGEST_EVENT = 1024 * 1024;
+/**
+ * How fast a stream is read: so many bytes at once, then so many a second. Every event is parsed, and a backend that sends without end
+ * would take the whole process.
+ */
+const READ_AT_ONCE = 1024 * 1024;
+const READ_A_SECOND = 1024 * 1024;
 /** ms before a stream that has ended is opened again: at first. Twice as long each time it does not last. */
 const FIRST_PAUSE_MS = 1_000;
 
@@ -71,12 +77,15 @@ function passes(status: number): boolean {
 
 async function hear(listening: Listening, answer: Answer, signal: AbortSignal): Promise<void> {
   const reader = new EventReader(LARGEST_EVENT);
+  let bytesRead = 0;
   try {
     // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
     for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
       const events = reader.read(chunk);
       if (events === "too-long") return;
       for (const event of events) await take(listening, event, signal);
+      bytesRead += chunk.length;
+      if (bytesRead > READ_AT_ONCE) await rest(listening.clock, (1000 * chunk.length) / READ_A_SECOND, signal);
     }
   } catch {
     // It was cut off.

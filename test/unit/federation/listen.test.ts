@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { createServer, LISTS, openCatalogue, openStream, result, type Script, type Scripted } from "./backends.ts";
 
@@ -91,6 +92,26 @@ describe("a change that a backend announces", () => {
     expect(callsOf("tools/list")).toHaveLength(1);
     expect(streams[0]?.body.destroyed).toBe(true);
   });
+});
+
+test("a stream without end is read no faster than its events can be looked at", async () => {
+  const chunk = Buffer.from('data: {"method":"notifications/message"}\n\n'.repeat(1_000));
+  let written = 0;
+  const endless = Readable.from(
+    (function* () {
+      for (;;) {
+        written += chunk.length;
+        yield chunk;
+      }
+    })(),
+  );
+  const { demand, clock } = listening(() => ({ headers: EVENTS, body: endless }));
+  await demand();
+  const MIB = 1024 * 1024;
+  expect(written).toBeLessThan(2 * MIB);
+  await clock.pass(10_000);
+  expect(written).toBeGreaterThan(8 * MIB);
+  expect(written).toBeLessThan(13 * MIB);
 });
 
 describe("where a backend has no stream, it is asked for none again in that session", () => {
