@@ -49,8 +49,8 @@ function run(program: string, args: readonly string[], input?: string): string {
 
 /**
  * All Gateways in one Envoy: listeners and clusters are static, with their routes and endpoints in them. Left out is what
- * Envoy Gateway adds for itself (readiness, metrics, its own xDS). Runtime and overload manager are those of the first
- * Gateway, for clients.
+ * Envoy Gateway adds for itself (readiness, metrics, its own xDS). Runtime, clients of gRPC and overload manager are those
+ * of the first Gateway, for clients.
  * @param xds what egctl printed
  */
 function bootstrapOf(xds: string): string {
@@ -61,6 +61,7 @@ function bootstrapOf(xds: string): string {
     {
       admin: { address: first?.bootstrap.admin.address },
       layeredRuntime: first?.bootstrap.layeredRuntime,
+      grpcAsyncClientManagerConfig: first?.bootstrap.grpcAsyncClientManagerConfig,
       overloadManager: first?.bootstrap.overloadManager,
       staticResources: {
         listeners: gateways.flatMap((parts) => parts.listeners),

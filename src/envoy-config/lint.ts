@@ -1,7 +1,7 @@
 /** Checks a handwritten Envoy bootstrap for what the processor needs (rules: lint/rules.ts). Pure. */
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
-import { backendClusterFindings, gracefulClose, processorFindings } from "./lint/cluster-rules.ts";
+import { backendClusterFindings, gracefulClose, processorClient, processorFindings } from "./lint/cluster-rules.ts";
 import { edgeFindings, overloadFindings } from "./lint/edge-rules.ts";
 import { egressFindings } from "./lint/egress-rules.ts";
 import { filterFindings } from "./lint/filter-rules.ts";
@@ -31,7 +31,9 @@ export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
     ...topology.http.flatMap((http) => repeatFindings(http, topology)),
     ...listenerFindings(topology, config),
     ...(gateways.length > 0 ? [...egressFindings(topology, config), ...overloadFindings(topology, config)] : []),
-    ...(topology.listeners.length > 0 ? [...backendClusterFindings(topology, config), ...gracefulClose(topology)] : []),
+    ...(topology.listeners.length > 0
+      ? [...backendClusterFindings(topology, config), ...gracefulClose(topology), ...processorClient(topology)]
+      : []),
   ];
   // One route may serve several kinds of request, and one cluster several listeners.
   return [...new Map(findings.map((finding) => [JSON.stringify(finding), finding])).values()];

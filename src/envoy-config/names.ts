@@ -37,6 +37,13 @@ export const CEL_FILTER_TYPE = "envoy.extensions.access_loggers.filters.cel.v3.E
  */
 export const GRACEFUL_CLOSE_FLAG = "envoy.reloadable_features.ext_proc_graceful_grpc_close";
 
+/**
+ * How long (ms) each of Envoy's workers keeps its gRPC client of the processor when no new request uses it. With GRACEFUL_CLOSE_FLAG
+ * Envoy crashes where a request ends after that (docs/internals/envoy-facts.md §1), so this is longer than any request. Envoy's
+ * default is 50 s.
+ */
+export const GRPC_CLIENT_IDLE = 365 * 24 * 60 * 60 * 1_000;
+
 /** Attributes that the response_headers phase needs: the endpoint that answered, or the reason why Envoy did. */
 export const RESPONSE_ATTRIBUTES = [
   "upstream.address",

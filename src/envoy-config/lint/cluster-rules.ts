@@ -2,7 +2,7 @@
 import type { Config } from "../../config/load.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { mayBeSeveral, processorCircuitBreakers } from "../clusters.ts";
-import { GRACEFUL_CLOSE_FLAG, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE } from "../names.ts";
+import { GRACEFUL_CLOSE_FLAG, GRPC_CLIENT_IDLE, HTTP_PROTOCOL_OPTIONS, OVERRIDE_HOST_TYPE } from "../names.ts";
 import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
 import { processorClusterName, retryConditions, type Topology } from "./topology.ts";
@@ -124,6 +124,14 @@ export function gracefulClose({ bootstrap }: Topology): Finding[] {
   return [
     found("graceful-close", last ?? layers, "The runtime does not let Envoy close streams of ext_proc gracefully"),
   ];
+}
+
+/** Envoy must keep its client of the processor for longer than any request takes. */
+export function processorClient({ bootstrap }: Topology): Finding[] {
+  const idle = bootstrap.get("grpc_async_client_manager_config.max_cached_entry_idle_duration");
+  if ((idle.duration ?? 0) >= GRPC_CLIENT_IDLE) return [];
+  const says = idle.exists ? `${idle.field} is too short` : `${idle.field} is absent, so Envoy uses 50s`;
+  return [found("processor-client", idle, says)];
 }
 
 function runtimeValue(layer: ProtoView, key: string): ProtoView | undefined {

@@ -14,6 +14,7 @@ import {
   EXT_PROC_TYPE,
   FILTER_CONFIG_TYPE,
   GRACEFUL_CLOSE_FLAG,
+  GRPC_CLIENT_IDLE,
   PROCESSOR_CLUSTER,
   RESPONSE_ATTRIBUTES,
   UNDECIDED_CLUSTER,
@@ -195,6 +196,10 @@ export const MISTAKES = {
   "graceful-close": error(
     "Envoy ends the processor's streams by resets, and Node closes the connection after a thousand of them.",
     `Add to layered_runtime.layers \`{ name: static, static_layer: { ${GRACEFUL_CLOSE_FLAG}: true } }\`.`,
+  ),
+  "processor-client": error(
+    "Envoy crashes where a request ends that was the last at a worker of Envoy's for that time.",
+    `Write \`grpc_async_client_manager_config: { max_cached_entry_idle_duration: ${duration(GRPC_CLIENT_IDLE)} }\`.`,
   ),
   "processor-cluster/unnamed": error(
     "Envoy reaches the processor by a cluster.",

@@ -231,6 +231,22 @@ export const FILTER_CASES = {
     good("with a route cache that is always cleared", set("extProc", "route_cache_action", "CLEAR")),
   ],
   "graceful-close": gracefulClose(),
+  "processor-client": [
+    wrong(
+      "without a time for Envoy's client of the processor",
+      (_: unknown, bootstrap: unknown) => put(bootstrap, "grpc_async_client_manager_config", undefined),
+      [error("grpc_async_client_manager_config.max_cached_entry_idle_duration", "31536000s")],
+    ),
+    wrong(
+      "with one that requests outlast",
+      (_: unknown, bootstrap: unknown) =>
+        put(bootstrap, "grpc_async_client_manager_config", { max_cached_entry_idle_duration: "600s" }),
+      [error("grpc_async_client_manager_config.max_cached_entry_idle_duration", "31536000s")],
+    ),
+    good("with one of two years", (_: unknown, bootstrap: unknown) =>
+      put(bootstrap, "grpc_async_client_manager_config", { max_cached_entry_idle_duration: "63072000s" }),
+    ),
+  ],
   "processor-cluster": [
     wrong(
       "with plain HTTP to the processor",
