@@ -38,11 +38,14 @@ describe.each(GATEWAYS)("%s", (_, startGateway) => {
     const files = await startServer("files", 0);
     const web = await startServer("web", 0);
     const first = await startServer("git", await freePort());
-    const gateway = await startGateway({
+    const unhurried = { processor: { messageTimeout: "60s" }, timeouts: { initialize: "40s" } };
+    const sections = {
+      ...unhurried,
       log: { level: "fatal" },
       backends: Object.fromEntries([files, web, first].map(({ name, endpoint }) => [name, { endpoints: [endpoint] }])),
       routes: [{ path: PATH, backends: ["files", "git", "web"] }],
-    });
+    };
+    const gateway = await startGateway(sections, { timeout: "10s" });
     owner.defer(() => gateway.stop());
     const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => openSession(gateway.port, PATH)));
 
@@ -96,5 +99,5 @@ describe.each(GATEWAYS)("%s", (_, startGateway) => {
     expect(second.ran.length).toBeGreaterThan(0);
     expect(second.namedSessions.length).toBeLessThanOrEqual(SESSIONS + 2);
     expect(files.namedSessions.length).toBeLessThanOrEqual(SESSIONS + 2);
-  });
+  }, 300_000);
 });

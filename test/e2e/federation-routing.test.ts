@@ -23,6 +23,7 @@ beforeAll(async () => {
   stack = await startStack({
     backends: Object.fromEntries(BACKENDS.map((name) => [name, servers[name].map(({ endpoint }) => endpoint)])),
     routes: [{ path: PATH, backends: BACKENDS }],
+    config: { processor: { messageTimeout: "60s" } },
   });
 });
 afterAll(async () => {
@@ -138,4 +139,4 @@ test(`${CALLS} calls of ${SESSIONS} sessions`, async () => {
   }
   expect(pairs.size).toBe(SESSIONS * BACKENDS.length);
   expect([...pairs.values()].every((clients) => clients.size === 1)).toBe(true);
-}, 300_000);
+}, 900_000);

@@ -14,8 +14,11 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
+/** @param redis settings of the store where that is Redis */
+type StartGateway = (sections: Sections, redis?: Sections) => Promise<Gateway>;
+
 /** For `describe.each`: what it is called, and how it is started. */
-export const GATEWAYS: readonly (readonly [string, (sections: Sections) => Promise<Gateway>])[] = [
+export const GATEWAYS: readonly (readonly [string, StartGateway])[] = [
   ["one router with its own memory", startOnMemory],
   ["two routers on one Redis", startOnRedis],
 ];
@@ -25,12 +28,12 @@ async function startOnMemory(sections: Sections): Promise<Gateway> {
   return { port: stack.port, redis: undefined, stop: stack.stop };
 }
 
-async function startOnRedis(sections: Sections): Promise<Gateway> {
+async function startOnRedis(sections: Sections, settings: Sections = {}): Promise<Gateway> {
   const started = new AsyncDisposableStack();
   const redis = await startRedis();
   started.defer(async () => void (await redis.stop()));
   try {
-    const fleet = await startFleet(2, { ...sections, store: { kind: "redis", url: redis.url } });
+    const fleet = await startFleet(2, { ...sections, store: { kind: "redis", url: redis.url, ...settings } });
     started.defer(() => fleet.stop());
     return { port: fleet.port, redis, stop: () => started.disposeAsync() };
   } catch (error) {
