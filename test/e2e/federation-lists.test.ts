@@ -17,7 +17,7 @@ const PATH = "/mcp";
 const ODD = [
   '"big":9007199254740993,"small":-0,"float":1.0,"exponent":1E400,"tiny":-0.0e-7',
   '"z":1,"10":{"b":null,"a":[ ]},"2":[{}, [] ,false],"a":""',
-  '"emoji":"\\ud83d\\ude00","half":"\\uDC00","slash":"\\/","nul":"\\u0000","raw":"é\u2028😀"',
+  '"emoji":"\\uD83D\\ude00","text":"\\\\ud83d","slash":"\\/","nul":"\\u0000","raw":"é\u2028😀"',
   '"twice":1,"twice":{"name":"no name"},"uri":1,"annotations":{"readOnlyHint":false,"destructiveHint":false}',
   '"__proto__":{"x":1},"constructor":null,"inputSchema":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}',
 ] as const;
