@@ -10,4 +10,4 @@ beforeAll(async () => {
 });
 afterAll(() => servers?.stop());
 
-for (const sdk of PROGRAM_SDKS) usesSeveralServers(sdk, () => servers, ["sse"]);
+for (const sdk of PROGRAM_SDKS) usesSeveralServers(sdk, () => servers);

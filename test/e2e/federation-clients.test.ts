@@ -10,4 +10,4 @@ beforeAll(async () => {
 });
 afterAll(() => servers?.stop());
 
-for (const sdk of [...NPM_SDKS, OF_EITHER_ERA]) usesSeveralServers(sdk, () => servers, ["sse"]);
+for (const sdk of [...NPM_SDKS, OF_EITHER_ERA]) usesSeveralServers(sdk, () => servers);

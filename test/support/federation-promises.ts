@@ -2,19 +2,14 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Sdk, TestClient } from "./clients.ts";
 import { requestMessage } from "./messages.ts";
-import type { SeveralServers } from "./several-servers.ts";
+import { ASKING, type SeveralServers } from "./several-servers.ts";
 
 interface Whoami {
   readonly server: string;
   readonly session: string;
 }
 
-/** @param asking servers that can ask a client: their tools are `elicit` and `sample` */
-export function usesSeveralServers(
-  { name, connect, missing }: Sdk,
-  servers: () => SeveralServers,
-  asking: readonly string[],
-): void {
+export function usesSeveralServers({ name, connect, missing }: Sdk, servers: () => SeveralServers): void {
   describe.skipIf(missing !== undefined)(`the client of the ${name} at several servers`, () => {
     async function connected(): Promise<TestClient> {
       const client = await connect(servers().url);
@@ -32,7 +27,7 @@ export function usesSeveralServers(
       const before = answered();
       const tools = await client.tools();
       expect(tools).toEqual([...new Set(tools)].toSorted());
-      for (const tool of ["sse__echo", "json__echo", "plain__tool", ...asking.map((server) => `${server}__elicit`)])
+      for (const tool of ["sse__echo", "json__echo", "plain__tool", ...ASKING.map((server) => `${server}__elicit`)])
         expect(tools).toContain(tool);
       // The answer to its initialize may be among them.
       await expect.poll(() => answered() - before).toBeGreaterThan(2);
@@ -85,13 +80,13 @@ export function usesSeveralServers(
     test("answers what servers ask it at the same time, each its own", async () => {
       const client = await connected();
       const texts = await Promise.all(
-        asking.flatMap((server) => [
+        ASKING.flatMap((server) => [
           client.call(`${server}__elicit`, { about: "this" }),
           client.call(`${server}__sample`, { about: "that" }),
         ]),
       );
       expect(texts).toMatchObject(
-        asking.flatMap((server) => [[{ text: `yes to ${server}: this` }], [{ text: `sampled ${server}: that` }]]),
+        ASKING.flatMap((server) => [[{ text: `yes to ${server}: this` }], [{ text: `sampled ${server}: that` }]]),
       );
     });
 

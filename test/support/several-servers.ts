@@ -5,11 +5,8 @@ import { type DescribedServer, describedServer } from "./described-server.ts";
 import { startMcpServer, type TestServer } from "./mcp-server.ts";
 import { type Stack, startStack } from "./stack.ts";
 
-/** A server of another make: its section of the configuration, and how it is stopped. */
-export interface FurtherServer {
-  readonly section: Readonly<Record<string, unknown>>;
-  stop(): Promise<unknown>;
-}
+/** Those of them that ask their client: their tools are `elicit` and `sample`. */
+export const ASKING: readonly string[] = ["sse", "also"];
 
 export interface SeveralServers {
   readonly stack: Stack;
@@ -29,17 +26,16 @@ export interface SeveralServers {
 /** How many bytes of a list a client gets at once. */
 const PAGE = "1KiB";
 
-export async function startSeveralServers(
-  further: Readonly<Record<string, FurtherServer>> = {},
-): Promise<SeveralServers> {
+export async function startSeveralServers(): Promise<SeveralServers> {
   const started = new AsyncDisposableStack();
   try {
-    for (const server of Object.values(further)) started.defer(async () => void (await server.stop()));
     const atSse = offered("sse");
     let sse = await startMcpServer("sse", { offer: atSse.offer });
     started.defer(() => sse.close());
     const json = await startMcpServer("json", { json: true, offer: offered("json").offer });
     started.defer(() => json.close());
+    const also = await startMcpServer("also", { offer: offered("also").offer });
+    started.defer(() => also.close());
     const plain = await describedServer("first");
     started.defer(() => plain.close());
     const stack = await startStack({
@@ -47,9 +43,9 @@ export async function startSeveralServers(
         sse: [sse.endpoint],
         json: [json.endpoint],
         plain: [plain.endpoint],
-        ...Object.fromEntries(Object.entries(further).map(([name, { section }]) => [name, section])),
+        also: [also.endpoint],
       },
-      routes: [{ path: "/mcp", backends: ["sse", "json", "plain", ...Object.keys(further)] }],
+      routes: [{ path: "/mcp", backends: ["sse", "json", "plain", "also"] }],
       config: {
         processor: { streams: { listen: `127.0.0.1:${await freePort()}` } },
         lists: { refresh: "500ms", stale: "10m", page: PAGE },
