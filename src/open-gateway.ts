@@ -53,7 +53,7 @@ export interface GatewayParts {
 export interface OpenedGateway {
   readonly gateway: Gateway;
   /** Streams of the gateway's own. */
-  readonly streams: Pick<Listeners, "open" | "close">;
+  readonly streams: Pick<Listeners, "open" | "reconfigured" | "close">;
   readonly catalogue: Pick<Catalogue, "report">;
 }
 
@@ -168,6 +168,7 @@ function streamsOf({ inForce }: GatewayParts, listeners: Listeners, catalogue: C
       if (route?.kind === "federated") catalogue.view(route, undefined);
       return listeners.open(of, sink);
     },
+    reconfigured: listeners.reconfigured,
     close: listeners.close,
   };
 }

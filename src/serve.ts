@@ -110,7 +110,10 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     });
     // All workers read the same file, so only the primary logs about it.
     const reloadLog = worker ? log.child({}, { level: "silent" }) : log;
-    const apply = (wanted: Config) => inForce.apply(wanted);
+    const apply = (wanted: Config) => {
+      inForce.apply(wanted);
+      streams.reconfigured();
+    };
     const onReload = reloadOnChange({ file, started: config, overrides, apply, metrics, log: reloadLog });
     const watcher = watchFile(file, text, onReload);
     started.defer(() => watcher.close());

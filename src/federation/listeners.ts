@@ -5,6 +5,7 @@
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { StreamOf, StreamSink } from "../core/streams.ts";
+import { createConfiguredLists } from "./configured-lists.ts";
 
 /** How long (ms) changes are collected: a server that restarts changes all of its lists. */
 export const BURST_MS = 100;
@@ -20,6 +21,8 @@ export interface Listeners {
   end(key: string): void;
   /** What a backend offers has changed. */
   changed(backend: string, list: ListKind): void;
+  /** Another configuration is in force: its routes may have other backends or filters. */
+  reconfigured(): void;
   /** Ends all streams: their clients come back elsewhere. */
   close(): void;
   readonly size: number;
@@ -49,6 +52,7 @@ const COMMENT = Buffer.from(":\n\n");
 
 export function createListeners({ routes, use }: ListenersDependencies): Listeners {
   const byKey = new Map<string, Listener>();
+  const changedByConfig = createConfiguredLists(routes);
   let burst: NodeJS.Timeout | undefined;
   let comments: NodeJS.Timeout | undefined;
 
@@ -72,6 +76,9 @@ export function createListeners({ routes, use }: ListenersDependencies): Listene
       for (const method of listener.due) write(listener, eventOf(method));
       listener.due.clear();
     }
+  };
+  const flushSoon = () => {
+    burst ??= setTimeout(flush, BURST_MS).unref();
   };
 
   return {
@@ -106,7 +113,12 @@ export function createListeners({ routes, use }: ListenersDependencies): Listene
       for (const { path, members } of routes())
         if (members.some(({ route }) => route.backend.name === backend)) paths.add(path);
       for (const { of, due } of byKey.values()) if (paths.has(of.path)) due.add(LIST_KINDS[list].listChanged);
-      burst ??= setTimeout(flush, BURST_MS).unref();
+      flushSoon();
+    },
+    reconfigured() {
+      const changes = changedByConfig();
+      for (const { of, due } of byKey.values()) for (const method of changes.get(of.path) ?? []) due.add(method);
+      flushSoon();
     },
     close() {
       clearTimeout(burst);

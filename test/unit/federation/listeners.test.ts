@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
 import { BURST_MS, COMMENT_MS, createListeners, MOST_UNREAD } from "../../../src/federation/listeners.ts";
 import { federatedRoute, memberOf } from "../gateway/catalogue.ts";
@@ -7,7 +8,7 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 function start() {
-  const routes = [
+  let routes = [
     federatedRoute([memberOf("files"), memberOf("git")], { path: "/all" }),
     federatedRoute([memberOf("git"), memberOf("mail")], { path: "/some" }),
   ];
@@ -41,7 +42,12 @@ function start() {
     const heard = () => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
     return { left, heard, text: () => text, state: () => state };
   };
-  return { listeners, listen, uses, goneOf };
+  const reconfigure = (now: typeof routes) => {
+    routes = now;
+    listeners.reconfigured();
+    vi.advanceTimersByTime(BURST_MS);
+  };
+  return { listeners, listen, reconfigure, uses, goneOf };
 }
 
 describe("a stream of the gateway's own", () => {
@@ -104,6 +110,33 @@ describe("a stream of the gateway's own", () => {
     expect(all.heard()).toEqual(["notifications/prompts/list_changed"]);
     expect(some.heard()).toEqual(["notifications/tools/list_changed", "notifications/prompts/list_changed"]);
     expect(gone.heard()).toEqual([]);
+  });
+
+  test("tells of the lists that a new configuration of its route changes, and of those alone", () => {
+    const { listen, reconfigure } = start();
+    const all = listen("a", "/all");
+    const some = listen("b", "/some");
+    const filters = { tools: ALL_NAMES, prompts: { allow: [], deny: [] }, resources: ALL_NAMES };
+    const members = [memberOf("files"), memberOf("git")];
+    reconfigure([
+      federatedRoute(members, { path: "/all", filters }),
+      federatedRoute([memberOf("git"), memberOf("mail")], { path: "/some" }),
+    ]);
+    expect(all.heard()).toEqual(["notifications/prompts/list_changed"]);
+    reconfigure([federatedRoute(members, { path: "/all", filters, instructions: "Others." })]);
+    expect(all.heard()).toHaveLength(1);
+    expect(some.heard()).toEqual([]);
+  });
+
+  test("tells of all lists where its route has another backend", () => {
+    const { listen, reconfigure } = start();
+    const { heard } = listen("a", "/all");
+    reconfigure([federatedRoute([memberOf("files")], { path: "/all" })]);
+    expect(heard()).toEqual([
+      "notifications/tools/list_changed",
+      "notifications/prompts/list_changed",
+      "notifications/resources/list_changed",
+    ]);
   });
 
   test("ends where its session opens another one, which goes on", () => {
