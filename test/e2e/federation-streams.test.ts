@@ -1,6 +1,8 @@
 /** The gateway's own streams: clients of several servers behind one URL hear that what they offer has changed. */
+import { readFile, writeFile } from "node:fs/promises";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
 import { freePort } from "../../harness/ports.ts";
 import { describedServer } from "../support/described-server.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
@@ -65,6 +67,20 @@ describe("when a server changes only what it says of a tool", () => {
     expect(other.sessions.size).toBe(1);
   });
 });
+
+test("a client hears that a reload of the configuration hides a tool from it", async () => {
+  const { stack, connect } = await open();
+  const { heard, described } = await connect();
+  expect(await described()).toBe("first");
+  const text = await readFile(stack.configFile, "utf8");
+  await writeFile(stack.configFile, JSON.stringify(hiding(parse(text), "changing__*")));
+  await vi.waitFor(() => expect(heard).toHaveLength(1), { timeout: 20_000, interval: 50 });
+  expect(await described()).toBeUndefined();
+});
+
+function hiding(config: { routes: readonly object[] }, pattern: string): object {
+  return { ...config, routes: config.routes.map((route) => ({ ...route, tools: { deny: [pattern] } })) };
+}
 
 test("a second stream of a session ends the first", async () => {
   const { stack, connect } = await open();
