@@ -49,11 +49,22 @@ function describeUnknown(path: readonly PropertyKey[], key: string, root: unknow
   const where = formatPath(path) || "top level";
   if (path.length === 2 && path[0] === "backends" && key === "url")
     return `${where}: unknown setting "url"; ${endpointsFor(valueAt(root, [...path, key]))}`;
+  const stdio = stdioHint(path, key);
+  if (stdio !== undefined) return `${where}: unknown setting "${key}"; ${stdio}`;
   if (key === "<<") return `${where}: unknown setting "<<"; YAML 1.2 has no merge keys; write the settings out`;
   const meant = key.length > LONGEST_SETTING ? undefined : nearest(key, settingsUnder(path));
   const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
   const name = shownName(key, path);
   return `${where}: unknown setting ${name === undefined ? "that is not shown because it may be a secret" : `"${name}"`}${hint}`;
+}
+
+/** What to do instead of giving a command, as the configurations of MCP clients do. */
+function stdioHint(path: readonly PropertyKey[], key: string): string | undefined {
+  if (path.length === 0 && key === "mcpServers")
+    return "name each server under backends, with its endpoints; a stdio server needs an HTTP bridge such as mcp-proxy";
+  if (path.length === 2 && path[0] === "backends" && key === "command")
+    return "the router starts no servers: run this one behind an HTTP bridge such as mcp-proxy, and write its endpoints";
+  return undefined;
 }
 
 /** The settings to write instead of a server's URL, which other gateways accept. */

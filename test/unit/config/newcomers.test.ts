@@ -107,6 +107,20 @@ describe("a URL in place of an endpoint is refused with what to write:", () => {
   });
 });
 
+test("a server that is given as a command is refused with what to do", () => {
+  expect(said({ backends: { one: { command: "npx", endpoints: ["a:1"] } } })).toEqual([
+    'backends.one: unknown setting "command"; the router starts no servers: run this one behind an HTTP bridge such as ' +
+      "mcp-proxy, and write its endpoints",
+  ]);
+});
+
+test("the configuration of an MCP client is refused with what to write", () => {
+  expect(said({ mcpServers: { one: { command: "npx" } } })).toEqual([
+    'top level: unknown setting "mcpServers"; name each server under backends, with its endpoints; a stdio server needs an ' +
+      "HTTP bridge such as mcp-proxy",
+  ]);
+});
+
 test.each([
   ["gateway", { listen: "0.0.0.0:70000" }],
   ["processor", { listen: "127.0.0.1:70000" }],
