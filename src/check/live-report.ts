@@ -13,6 +13,10 @@ export interface LiveFindings {
   readonly warnings: readonly string[];
 }
 
+/** More probable than that all of them are away. */
+const NONE_ANSWERS =
+  "no backend answers: start Envoy with what `mcp-router envoy` prints for this file, then the backends, and check again";
+
 type BackendReport = CatalogueReport["backends"][number];
 type RouteReport = CatalogueReport["routes"][number];
 
@@ -33,7 +37,11 @@ export function liveFindings(
   });
   return {
     text: described.join("\n"),
-    errors: [...backends.flatMap((backend) => unanswered(backend, egress)), ...routes.flatMap(collisions)],
+    errors: [
+      ...backends.flatMap((backend) => unanswered(backend, egress)),
+      ...(backends.every((backend) => answers(backend) === "nothing") ? [NONE_ANSWERS] : []),
+      ...routes.flatMap(collisions),
+    ],
     warnings: backends.flatMap(leftOut),
   };
 }

@@ -87,6 +87,7 @@ test("a backend that does not answer is an error, and is shown", () => {
   expect(errors).toEqual([
     "backend files does not answer through 127.0.0.1:8081 (egress): the backend answers 503",
     "backend search does not answer through 127.0.0.1:8081 (egress): it was not asked",
+    expect.stringMatching(/^no backend answers: start Envoy /),
   ]);
 });
 
