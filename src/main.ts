@@ -22,6 +22,7 @@ import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
 import { catchTheRest } from "./last-net.ts";
 import { serve } from "./serve.ts";
+import { VERSION } from "./version.ts";
 import { serveForPrimary } from "./workers.ts";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -35,6 +36,7 @@ process.stderr.on("error", () => undefined);
 
 const program = new Command("mcp-router")
   .description("An MCP gateway on the Envoy that you already run")
+  .version(VERSION, "--version", "print the version")
   .showHelpAfterError("(mcp-router --help lists the commands)");
 
 program

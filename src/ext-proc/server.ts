@@ -152,7 +152,7 @@ function bind(server: grpc.Server, address: ListenAddress): Promise<void> {
   const target = address.kind === "unix" ? `unix:${address.path}` : formatAddress(address);
   return new Promise((resolve, reject) => {
     server.bindAsync(target, grpc.ServerCredentials.createInsecure(), (error) => {
-      if (error) reject(new Error(`cannot listen on ${target}: ${error.message}`));
+      if (error) reject(new Error(`cannot listen on ${target} (processor.listen): ${error.message}`));
       else resolve();
     });
   });

@@ -59,5 +59,5 @@ export function serveHealth(
         return say(404, "try /healthz, /readyz, /metrics or /catalogue\n");
     }
   };
-  return serveHttp(address, answer, source.fault);
+  return serveHttp(address, answer, source.fault, "processor.http");
 }

@@ -18,12 +18,14 @@ export type Answer = (request: IncomingMessage, response: ServerResponse) => Pro
 /**
  * Listens and serves.
  * @param fault called with an error that was answered with 500
+ * @param setting where the address comes from, for an error
  * @throws where the address cannot be listened on
  */
 export async function serveHttp(
   address: { readonly host: string; readonly port: number },
   answer: Answer,
   fault: (error: unknown) => void,
+  setting: string,
 ): Promise<HttpServer> {
   const server = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
     answer(request, response).catch((error: unknown) => {
@@ -33,7 +35,8 @@ export async function serveHttp(
     });
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(new Error(`cannot listen on ${formatAddress(address)}: ${error.message}`)));
+    const where = `${formatAddress(address)} (${setting})`;
+    server.once("error", (error) => reject(new Error(`cannot listen on ${where}: ${error.message}`)));
     server.listen(address.port, address.host, resolve);
   });
   return {

@@ -42,5 +42,6 @@ export function serveStreams(address: TcpAddress, source: StreamSource): Promise
       response.on("close", left);
     },
     source.fault,
+    "processor.streams.listen",
   );
 }
