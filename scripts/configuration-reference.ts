@@ -81,7 +81,8 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - \`tools\`, \`prompts\` and \`resources\` of a route hide items, in lists and for calls. \`deny\` overrides \`allow\`.
 - The router asks a backend for its lists when a client first needs them, and again as \`lists\` says. A backend that does not answer is
   left out, and the others are served.
-- With \`processor.streams\`, the event stream of a client's GET tells it when a list has changed.
+- With \`processor.streams\`, the event stream of a client's GET tells it when a list has changed: because of a backend, or because the
+  configuration was reloaded with other backends, prefixes or filters for the route.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 
