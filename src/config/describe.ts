@@ -7,6 +7,8 @@ import { jsonSchema } from "./schema.ts";
 
 /** Most errors reported for one file: nobody reads more, and a reload must not take long. */
 const MOST_ERRORS = 20;
+/** Most settings that an error lists: more are in the reference. */
+const MOST_NAMES = 4;
 /** Longest unknown name that is compared with known settings. */
 const LONGEST_SETTING = 40;
 
@@ -42,7 +44,16 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): st
   const value = valueAt(root, path);
   if (path.length === 0 && (value === undefined || value === null))
     return ['top level: empty, expected settings: at least "backends" and "routes"'];
-  return [`${formatPath(path) || "top level"}: ${shownGiven(value, path)}, ${issue.message}`];
+  return [
+    `${formatPath(path) || "top level"}: ${shownGiven(value, path)}, ${issue.message}${value === null ? "" : namesOf(issue)}`,
+  ];
+}
+
+/** The names of the settings that belong there, if they are few. */
+function namesOf({ code, path, ...issue }: z.core.$ZodIssue): string {
+  if (code !== "invalid_type" || !("expected" in issue) || issue.expected !== "object") return "";
+  const names = settingsUnder(path);
+  return names.length === 0 || names.length > MOST_NAMES ? "" : `: ${names.join(", ")}`;
 }
 
 function describeUnknown(path: readonly PropertyKey[], key: string, root: unknown): string {

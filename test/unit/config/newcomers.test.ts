@@ -107,6 +107,14 @@ describe("a URL in place of an endpoint is refused with what to write:", () => {
   });
 });
 
+test.each([
+  [{ tools: ["echo"] }, 'routes[0].tools: got ["echo"], expected settings under it: allow, deny'],
+  [{ tools: null }, "routes[0].tools: empty, expected settings under it; remove the empty key"],
+  [{ serverInfo: "all" }, 'routes[0].serverInfo: got "all", expected settings under it: name, title, version'],
+])("a value in place of a few settings is refused with their names, unless it is to be removed: %j", (over, error) => {
+  expect(said({ routes: [{ path: "/mcp", backends: ["one"], federated: true, ...over }] })).toEqual([error]);
+});
+
 test("a server that is given as a command is refused with what to do", () => {
   expect(said({ backends: { one: { command: "npx", endpoints: ["a:1"] } } })).toEqual([
     'backends.one: unknown setting "command"; the router starts no servers: run this one behind an HTTP bridge such as ' +
