@@ -45,7 +45,7 @@ test-e2e: $(TEST_TOOLS) ## Run the tests with the real Envoy
 
 test-delivery: test-platforms test-envoy-oldest test-compose ## Run the rest: these three; with --keep-going also after one has failed
 
-test-platforms: $(TEST_TOOLS) $(DELIVERY_TOOLS) ## Test the Kubernetes manifests, Istio, other SDKs' clients, and a minute of chaos
+test-platforms: $(TEST_TOOLS) $(DELIVERY_TOOLS) ## Test the Kubernetes manifests, Istio, other SDKs' clients, crowds, and a minute of chaos
 	@scripts/run-tests.sh platforms test:platforms
 
 # What depends on how Envoy behaves; the rest is ours, or was seen on the newest.

@@ -17,7 +17,7 @@ const WITH_PROGRAMS = {
 /** Tests that start a real Envoy and real servers for each file: two cores share them. They run after the quick ones. */
 const WITH_ENVOY = { ...WITH_PROGRAMS, maxWorkers: 2, sequence: { groupOrder: 1 } };
 
-/** `make test` runs unit, contract and e2e; `make test-platforms` the other two. test/compose has a configuration of its own. */
+/** `make test` runs unit, contract and e2e; `make test-platforms` the other three. test/compose has a configuration of its own. */
 export default defineConfig({
   test: {
     coverage: {
@@ -30,6 +30,8 @@ export default defineConfig({
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], ...UNHURRIED, maxWorkers: 2 } },
       { test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...WITH_PROGRAMS, maxWorkers: 2 } },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...WITH_ENVOY } },
+      // As those of e2e, but each takes long by what it is about: crowds, or silence.
+      { test: { name: "long", include: ["test/long/**/*.test.ts"], ...WITH_ENVOY } },
       { test: { name: "platforms", include: ["test/{clients,istio,k8s}/**/*.test.ts"], ...WITH_ENVOY } },
       {
         test: {

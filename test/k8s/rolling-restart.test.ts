@@ -64,7 +64,7 @@ beforeAll(async () => {
   publish = (ready) => dns.resolve(ready.map(({ address }) => address));
 
   // The shipped configuration, but for what is a place: ports that are free here, loopback for the pods' addresses.
-  const [grpc, http, egress, admin] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const [grpc, http, streams, egress, admin] = await Promise.all(Array.from({ length: 5 }, freePort));
   port = await freePort();
   const configFor = (address: string) => ({
     ...shipped,
@@ -75,6 +75,7 @@ beforeAll(async () => {
       listen: `${address}:${grpc}`,
       http: `${address}:${http}`,
       endpoints: [`${serviceName}:${grpc}`],
+      streams: { listen: `${address}:${streams}`, endpoints: [`${serviceName}:${streams}`] },
     },
     envoy: { admin: `127.0.0.1:${admin}` },
     store: { ...shipped.store, url: redis.url },
