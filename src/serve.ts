@@ -176,9 +176,9 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     };
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
-    // Released last: during the drain probes must see that the router is not ready.
     const catalogue = async () => workers?.catalogue();
     const source = { ...metrics, readiness, render, catalogue, fault: healthFault(log) };
+    // Released last: during the drain probes must see that the router is not ready.
     if (http) started.adopt(await serveHealth(http, source), (it) => it.close());
     workers = await startWorkers({ file, text, workers: count, drain, environment, metrics, log });
     started.defer(async () => {

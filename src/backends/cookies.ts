@@ -54,6 +54,15 @@ export function withCookies(headers: readonly Header[], setCookies: readonly str
   return [...others, [COOKIE, Array.from(jar, ([name, value]) => `${name}=${value}`).join("; ")]];
 }
 
+/**
+ * The value of `cookie` that requests with these headers have after an answer has set cookies; undefined where it has set none, or
+ * ended all.
+ */
+export function cookieAfter(headers: readonly Header[], setCookies: readonly string[]): string | undefined {
+  if (setCookies.length === 0) return undefined;
+  return withCookies(headers, setCookies).find(([name]) => name === COOKIE)?.[1];
+}
+
 /** Parses by RFC 6265 §5.2. Of the attributes only Max-Age is read: Expires would need a clock. */
 function readSetCookie(text: string): SetCookie | undefined {
   const [pair = "", ...attributes] = text.split(";");

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import * as z from "zod";
 import { ByteCollector } from "../core/bytes.ts";
 import { namesEventStream } from "../core/http.ts";
-import { parseJson } from "../core/json/parse.ts";
+import { parseJson, withoutMark } from "../core/json/parse.ts";
 import { placesOf } from "../core/json/places.ts";
 import { dataBytes, EventReader, type SseEvent } from "../core/sse/reader.ts";
 
@@ -154,11 +154,6 @@ async function readBody(
 
 function textOf(bytes: Uint8Array): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-}
-
-/** Without the byte order mark that some servers write (RFC 8259 §8.1 has readers ignore it). */
-function withoutMark(bytes: Uint8Array): Uint8Array {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function readResponse(json: string): RpcResponse | undefined {

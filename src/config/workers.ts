@@ -6,9 +6,7 @@ export const MAX_WORKERS = 64;
 /** Worker n (from 0) listens n ports above `processor.listen`, or on its socket's path with `.n` added. */
 export function workerAddress(listen: Address, worker: number): Address {
   if (worker === 0) return listen;
-  return listen.kind === "tcp"
-    ? { ...listen, port: listen.port + worker }
-    : { ...listen, path: `${listen.path}.${worker}` };
+  return listen.kind === "tcp" ? workerPort(listen, worker) : { ...listen, path: `${listen.path}.${worker}` };
 }
 
 export function workerAddresses(listen: Address, workers: number): Address[] {
@@ -16,7 +14,7 @@ export function workerAddresses(listen: Address, workers: number): Address[] {
 }
 
 /** The same of what has only ports. */
-export function workerPort(listen: TcpAddress, worker: number): TcpAddress {
+export function workerPort<At extends TcpAddress>(listen: At, worker: number): At {
   return { ...listen, port: listen.port + worker };
 }
 

@@ -131,6 +131,11 @@ export function catalogueMessageTimeout({ timeout }: Pick<ListLimits, "timeout">
   return timeout + wait + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
+/** How long (ms) a session may take to open at the slowest backend of a route. */
+export function longestOpening({ members }: Pick<FederatedRoute, "members">): number {
+  return Math.max(...members.map(({ route }) => route.backend.timeouts.initialize));
+}
+
 /** How long (ms) a backend may take for a message that all backends of a route get. */
 export const TELL_TIMEOUT_MS = 5_000;
 

@@ -15,6 +15,7 @@ import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
 import {
   catalogueMessageTimeout,
   longestMessageTimeout,
+  longestOpening,
   memberMessageTimeout,
   type Route,
   TELL_TIMEOUT_MS,
@@ -79,10 +80,9 @@ export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" 
 /** For an initialize and the first call at a backend, which may have to wait for the backends' lists; and for what all are told. */
 function federatedMessageTimeouts(route: Route, wait: number | undefined): number[] {
   if (route.kind !== "federated") return [];
-  const openings = route.members.map((member) => member.route.backend.timeouts.initialize);
   return [
     catalogueMessageTimeout(route.lists, wait),
-    memberMessageTimeout(route.lists.timeout + Math.max(...openings)),
+    memberMessageTimeout(route.lists.timeout + longestOpening(route)),
     memberMessageTimeout(TELL_TIMEOUT_MS),
   ];
 }

@@ -14,7 +14,13 @@ import { isLogLevel } from "../core/mcp/log-levels.ts";
 import { stateChangeOf } from "../core/mcp/session-state.ts";
 import { treatmentOf } from "../core/mcp/treatments.ts";
 import type { Reject } from "../core/reject.ts";
-import { type FederatedRoute, memberMessageTimeout, type RequestPolicy, TELL_TIMEOUT_MS } from "../core/routes.ts";
+import {
+  type FederatedRoute,
+  longestOpening,
+  memberMessageTimeout,
+  type RequestPolicy,
+  TELL_TIMEOUT_MS,
+} from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
 import type { Asker } from "../federation/asker.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
@@ -228,7 +234,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     const step = ready
       .then(() => go(catalogue.view(route, asker)))
       .then((next) => (next.kind === "step" ? next : next.step));
-    const longest = Math.max(...route.members.map((member) => member.route.backend.timeouts.initialize));
+    const longest = longestOpening(route);
     return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };
   }
 }

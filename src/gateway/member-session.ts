@@ -1,10 +1,10 @@
 /** The session of a client at one of several backends: there, resumed, or opened now that the client needs it. */
-import { withCookies } from "../backends/cookies.ts";
+import { cookieAfter } from "../backends/cookies.ts";
 import { credentialHeaders } from "../backends/credentials.ts";
 import type { OpenFirstSession } from "../backends/first-session.ts";
 import { describeFailure, type Opened } from "../backends/opened.ts";
 import { assertNever } from "../core/assert-never.ts";
-import { COOKIE } from "../core/headers.ts";
+import type { Header } from "../core/http.ts";
 import { type MemberRoute, resumptionMessageTimeout } from "../core/routes.ts";
 import type { Resume, Resumed } from "../recovery/resume.ts";
 import type { SessionKey } from "../sessions/id.ts";
@@ -104,13 +104,10 @@ function resumedAt(resumed: Resumed): AtMember {
   }
 }
 
-function openedAt(opened: Opened, credentials: Parameters<typeof withCookies>[0]): AtMember {
+function openedAt(opened: Opened, credentials: readonly Header[]): AtMember {
   switch (opened.kind) {
-    case "opened": {
-      const sent = withCookies(credentials, opened.setCookies);
-      const cookie = sent === credentials ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
-      return { kind: "open", binding: opened.binding, cookie };
-    }
+    case "opened":
+      return { kind: "open", binding: opened.binding, cookie: cookieAfter(credentials, opened.setCookies) };
     case "joined":
       return { kind: "open", binding: opened.binding, cookie: undefined };
     case "braked":

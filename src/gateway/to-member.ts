@@ -7,7 +7,7 @@ import {
   leadOfCall,
   leadOfResponse,
   type Owner,
-  ownerOfAsked,
+  ownerByUri,
   type RouteLists,
   type TagOf,
 } from "../core/federation/owner.ts";
@@ -15,7 +15,13 @@ import { createRelay } from "../core/federation/relay.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
-import { type FederatedRoute, type Member, memberMessageTimeout, type PublicPath } from "../core/routes.ts";
+import {
+  type FederatedRoute,
+  longestOpening,
+  type Member,
+  memberMessageTimeout,
+  type PublicPath,
+} from "../core/routes.ts";
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
@@ -83,7 +89,7 @@ export class ToMember {
   /** Sends a request to the backend that has its resource, once one has said so. */
   #ask(request: Request, asked: Extract<Lead, { kind: "ask" }>, sent: Sent): NextStep {
     const { route, scope, id } = request;
-    const longest = Math.max(...route.members.map((member) => member.route.backend.timeouts.initialize));
+    const longest = longestOpening(route);
     const find = async (): Promise<Step> => {
       const claimed = await this.#claim(request, undefined, "when-due", sent.bytes.length);
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
@@ -91,7 +97,7 @@ export class ToMember {
       const member = await askOwner(this.#dependencies, this.sessions, request, claimed.key, asked, signal);
       if (member === undefined)
         return replied(refuse({ reason: "not-offered", what: "resource", name: asked.uri, id }, request));
-      const owner = ownerOfAsked(route, member, asked.uri);
+      const owner = ownerByUri(route, member, asked.uri);
       const next = await this.#toOwner(request, { kind: "owner", owner }, sent);
       return next.kind === "step" ? next : next.step;
     };

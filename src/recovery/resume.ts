@@ -1,8 +1,7 @@
 /** Begins another backend session in place of one that is of no use, before a request of that session is sent anywhere. */
-import { withCookies } from "../backends/cookies.ts";
+import { cookieAfter } from "../backends/cookies.ts";
 import { credentialHeaders } from "../backends/credentials.ts";
 import { assertNever } from "../core/assert-never.ts";
-import { COOKIE } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { RouteToBackend } from "../core/routes.ts";
 import type { SessionKey } from "../sessions/id.ts";
@@ -57,11 +56,12 @@ export function createResume(recovery: Recovery): Resume {
     const outcome = await recovery.recover(loss, signal);
     switch (outcome.kind) {
       case "recovered":
-      case "joined": {
-        const sent = withCookies(loss.headers, outcome.setCookies ?? []);
-        const cookie = sent === loss.headers ? undefined : sent.find(([name]) => name === COOKIE)?.[1];
-        return { kind: "resumed", binding: outcome.binding, cookie };
-      }
+      case "joined":
+        return {
+          kind: "resumed",
+          binding: outcome.binding,
+          cookie: cookieAfter(loss.headers, outcome.setCookies ?? []),
+        };
       case "store-away":
         return { kind: "store-away" };
       case "braked":

@@ -1,7 +1,7 @@
 /** The answer of one backend of several to one request, where its status is no success. Pure. */
 import { ByteCollector } from "../bytes.ts";
 import type { BodyRewriter } from "../http.ts";
-import { parseJson } from "../json/parse.ts";
+import { isJsonObject, parseJson } from "../json/parse.ts";
 
 /** Most bytes of a backend's own words that go on. */
 const LARGEST_ERROR = 64 * 1024;
@@ -34,16 +34,9 @@ export function errorInBand(id: string, otherwise: string): BodyRewriter {
 
 /** The JSON-RPC 2.0 error to the request that a text is; undefined where it is none. */
 export function errorTo(id: string, text: string): { readonly message: string } | undefined {
-  const value = objectIn(parseJson(text));
-  const error = objectIn(value?.error);
-  if (!value || !error || value.jsonrpc !== "2.0") return undefined;
+  const value = parseJson(text);
+  if (!isJsonObject(value) || value.jsonrpc !== "2.0" || !isJsonObject(value.error)) return undefined;
   if (JSON.stringify(value.id) !== JSON.stringify(parseJson(id))) return undefined;
-  return { message: typeof error.message === "string" ? error.message : "" };
-}
-
-function objectIn(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  // Safe: an object that is no array.
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined;
+  const { message } = value.error;
+  return { message: typeof message === "string" ? message : "" };
 }

@@ -1,5 +1,5 @@
 /** The answer to an initialize on a route to several backends. Pure. */
-import { parseJson } from "../json/parse.ts";
+import { isJsonObject, parseJson } from "../json/parse.ts";
 import { agreedVersion } from "../mcp/versions.ts";
 import type { FederatedRoute } from "../routes.ts";
 import type { Offer } from "./offer.ts";
@@ -40,7 +40,7 @@ export function initializeResult(
   });
 }
 
-type Capabilities = Record<string, Record<string, unknown>>;
+type Capabilities = Record<string, Readonly<Record<string, unknown>>>;
 
 /** All that a backend alone has; of several what any of them has, and the gateway can deliver. */
 function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | undefined)[]): Capabilities {
@@ -48,7 +48,8 @@ function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | un
   for (const offer of offers) {
     for (const [name, text] of offer?.capabilities ?? []) {
       if (offers.length > 1 && NOT_CARRIED.includes(name)) continue;
-      const given = objectIn(text);
+      const value = parseJson(text);
+      const given = isJsonObject(value) ? value : {};
       const kept = offers.length > 1 && !KEYED.includes(name) ? deliverable(given) : given;
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };
@@ -60,14 +61,8 @@ function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | un
   return all;
 }
 
-function deliverable(capability: Record<string, unknown>): Record<string, unknown> {
+function deliverable(capability: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(capability).filter(([member]) => !ON_STREAM.includes(member)));
-}
-
-function objectIn(text: string): Record<string, unknown> {
-  const value = parseJson(text);
-  // Safe: an object that is no array.
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
 
 /** The backends' own instructions, each under its name. A backend alone needs no heading. */

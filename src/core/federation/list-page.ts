@@ -2,6 +2,7 @@
 import { Buffer, isUtf8 } from "node:buffer";
 import { CLOSE_BRACKET, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "../json/bytes.ts";
 import { Keys } from "../json/keys.ts";
+import { withoutMark } from "../json/parse.ts";
 import { Scanner } from "../json/scan.ts";
 import type { Span } from "../json/span.ts";
 import { LIST_KINDS, type ListKind } from "./kinds.ts";
@@ -85,10 +86,6 @@ export function readListPage(response: Uint8Array, kind: ListKind, deepest: numb
   const bytes = withoutMark(response);
   if (!isUtf8(bytes)) return unreadable("it is not UTF-8");
   return new PageReader(bytes, kind, deepest).read();
-}
-
-function withoutMark(bytes: Uint8Array): Uint8Array {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function unreadable(why: string): ListPage {

@@ -1,5 +1,5 @@
 /** Reads what a backend says of itself in its answer to an initialize (MCP 2025-11-25, "Initialization"). Pure. */
-import { parseJson } from "../json/parse.ts";
+import { isJsonObject, parseJson } from "../json/parse.ts";
 import { placesOf } from "../json/places.ts";
 import { textOf } from "../json/span.ts";
 
@@ -85,10 +85,7 @@ function textAt(bytes: Uint8Array, path: readonly string[], deepest: number): st
 
 function objectOf(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
   const value = text === undefined ? undefined : parseJson(text);
-  // Safe: an object that is no array.
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined;
+  return isJsonObject(value) ? value : undefined;
 }
 
 export function sameOffer(one: Offer | undefined, other: Offer | undefined): boolean {

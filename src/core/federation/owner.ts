@@ -108,7 +108,7 @@ function mayHaveResources({ offers }: RouteLists): readonly number[] {
 }
 
 /** What a message is for that a backend gets for a URI of its own. */
-export function ownerOfAsked(route: FederatedRoute, member: number, uri: string): Owner {
+export function ownerByUri(route: FederatedRoute, member: number, uri: string): Owner {
   return { member, own: uri, edits: [], relays: relays(route) };
 }
 
@@ -123,7 +123,7 @@ function byRef(bytes: Uint8Array, route: FederatedRoute, lists: RouteLists, deep
   if (uri.kind === "text" && name.kind === "absent") {
     const offered = lists.templates.find(uri.text.value);
     const owner = offered
-      ? { member: offered.member, own: uri.text.value, edits: [], relays: relays(route) }
+      ? ownerByUri(route, offered.member, uri.text.value)
       : ownerOfUri(route, lists, uri.text.value);
     return owner ? found(owner) : notOffered("resource", uri.text.value);
   }
@@ -192,7 +192,7 @@ function ownerOfUri(route: FederatedRoute, lists: RouteLists, uri: string): Owne
   const { resources, templates, known } = lists;
   const only = route.members.length === 1 ? 0 : undefined;
   const member = memberOfUri(uri, { resources, templates, patterns }) ?? only ?? onlyUnknown(known);
-  return member === undefined ? undefined : { member, own: uri, edits: [], relays: relays(route) };
+  return member === undefined ? undefined : ownerByUri(route, member, uri);
 }
 
 /** The only backend that has not said yet what it offers. */

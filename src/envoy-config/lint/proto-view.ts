@@ -2,6 +2,7 @@
  * Read access to a message in proto3 JSON from outside: any part may be absent or have the wrong type, and fields may be named as
  * in the .proto file or in camelCase. Nothing here throws.
  */
+import { isJsonObject } from "../../core/json/parse.ts";
 
 const MISSING: unknown = undefined;
 
@@ -38,7 +39,7 @@ export class ProtoView {
 
   /** A map's keys. */
   keys(): string[] {
-    return isRecord(this.value) ? Object.keys(this.value) : [];
+    return isJsonObject(this.value) ? Object.keys(this.value) : [];
   }
 
   /** A repeated field's members. */
@@ -81,16 +82,12 @@ export class ProtoView {
 
   #field(field: string): ProtoView {
     const camel = field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-    const written = isRecord(this.value) && !Object.hasOwn(this.value, field) && Object.hasOwn(this.value, camel);
+    const written = isJsonObject(this.value) && !Object.hasOwn(this.value, field) && Object.hasOwn(this.value, camel);
     const name = written ? camel : field;
     return new ProtoView(ownValue(this.value, name), this.path === "" ? name : `${this.path}.${name}`);
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function ownValue(value: unknown, key: string): unknown {
-  return isRecord(value) && Object.hasOwn(value, key) ? value[key] : MISSING;
+  return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : MISSING;
 }
