@@ -2,12 +2,12 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import type { Answer, Egress } from "../../../src/backends/client.ts";
-import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { FederatedRoute, ListLimits, Member, RequestPolicy } from "../../../src/core/routes.ts";
 import { type Catalogue, createCatalogue } from "../../../src/federation/catalogue.ts";
 import type { Clock } from "../../../src/federation/clock.ts";
 import type { CatalogueEvent } from "../../../src/federation/events.ts";
-import { BACKEND, POLICY } from "../core/policy.ts";
+import { federatedRoute, memberOf } from "../core/federated.ts";
+import { POLICY } from "../core/policy.ts";
 
 interface TestClock extends Clock {
   /** Moves on, and has everything done that this is the time for. */
@@ -217,24 +217,8 @@ export const LISTS: ListLimits = {
   page: 10_000,
 };
 
-export function memberOf(name: string, over: Partial<Member> = {}): Member {
-  const route = { kind: "member", path: "/all", sessions: "optional", backend: { ...BACKEND, name } } as const;
-  return { route, prefix: `${name}__`, uris: [], lists: "shared", ...over };
-}
-
 export function routeOf(members: readonly Member[], over: Partial<FederatedRoute> = {}): FederatedRoute {
-  return {
-    kind: "federated",
-    path: "/all",
-    sessions: "optional",
-    members,
-    filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
-    instructions: undefined,
-    serverInfo: { name: "all", title: undefined, version: "1" },
-    stream: "none",
-    lists: LISTS,
-    ...over,
-  };
+  return federatedRoute(members, { lists: LISTS, ...over });
 }
 
 export function policyOf(...routes: readonly FederatedRoute[]): RequestPolicy {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
+import { memberOf } from "../core/federated.ts";
 import {
   createServer,
   LISTS,
-  memberOf,
   namesIn,
   openCatalogue,
   openStream,

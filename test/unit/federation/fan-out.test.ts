@@ -10,8 +10,8 @@ import {
 } from "../../../src/federation/fan-out.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, PARKED, withoutSession } from "../../../src/sessions/store.ts";
+import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
-import { federatedRoute, memberOf } from "../gateway/catalogue.ts";
 
 const key = sessionKey(mintSessionId());
 const route = federatedRoute(["files", "git", "parked", "none", "unused"].map((name) => memberOf(name)));

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
 import { BURST_MS, COMMENT_MS, createListeners, MOST_UNREAD } from "../../../src/federation/listeners.ts";
-import { federatedRoute, memberOf } from "../gateway/catalogue.ts";
+import { federatedRoute, memberOf } from "../core/federated.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

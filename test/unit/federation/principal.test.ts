@@ -3,11 +3,11 @@ import type { Member } from "../../../src/core/routes.ts";
 import { ASKED_AT_ONCE, type Asker, type AskSession } from "../../../src/federation/asker.ts";
 import { MOST_BYTES, MOST_PRINCIPALS } from "../../../src/federation/lists-by-principal.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import { memberOf } from "../core/federated.ts";
 import {
   type Call,
   createServer,
   LISTS,
-  memberOf,
   openCatalogue,
   policyOf,
   result,

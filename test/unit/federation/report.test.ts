@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { createServer, memberOf, openCatalogue } from "./backends.ts";
+import { memberOf } from "../core/federated.ts";
+import { createServer, openCatalogue } from "./backends.ts";
 
 test("an operator sees what each backend offers, what the routes make of it, and what is wrong", async () => {
   const one = createServer({ tools: ["search", "read"], resources: ["file:///a"] });

@@ -1,13 +1,10 @@
 /** A catalogue that knows what a test says. */
-import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { ListKind } from "../../../src/core/federation/kinds.ts";
 import { readListPage } from "../../../src/core/federation/list-page.ts";
 import { type Listing, listingOf } from "../../../src/core/federation/listing.ts";
 import { mergeLists } from "../../../src/core/federation/merge.ts";
 import type { Offer } from "../../../src/core/federation/offer.ts";
-import type { FederatedRoute, Member } from "../../../src/core/routes.ts";
 import type { Catalogue } from "../../../src/federation/catalogue.ts";
-import { BACKEND } from "../core/policy.ts";
 
 /** What a backend offers. undefined: it has not said so. */
 export interface Offered {
@@ -16,26 +13,6 @@ export interface Offered {
   readonly resources?: readonly string[];
   readonly templates?: readonly string[];
   readonly offer?: Partial<Offer>;
-}
-
-export function memberOf(name: string, over: Partial<Member> = {}): Member {
-  const route = { kind: "member", path: "/all", sessions: "required", backend: { ...BACKEND, name } } as const;
-  return { route, prefix: `${name}__`, uris: [], lists: "shared", ...over };
-}
-
-export function federatedRoute(members: readonly Member[], over: Partial<FederatedRoute> = {}): FederatedRoute {
-  return {
-    kind: "federated",
-    path: "/all",
-    sessions: "required",
-    members,
-    filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
-    instructions: undefined,
-    serverInfo: { name: "all", title: undefined, version: "1.2.3" },
-    lists: { refresh: 60_000, stale: 600_000, timeout: 5_000, pages: 100, bytes: 1_000_000, page: 1_000_000 },
-    stream: members.length === 1 ? "backend" : "none",
-    ...over,
-  };
 }
 
 const MEMBERS = {

@@ -13,9 +13,10 @@ import { createBudget } from "../../../src/recovery/budget.ts";
 import { createReplayableRequests } from "../../../src/recovery/replayable.ts";
 import { backendTag, mintSessionId, principalDigest, type SessionKey, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, type Binding, PARKED, withoutSession } from "../../../src/sessions/store.ts";
+import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
-import { catalogueOf, federatedRoute, memberOf, type Offered } from "./catalogue.ts";
+import { catalogueOf, type Offered } from "./catalogue.ts";
 import { answerHead, type OpenOptions, openGateway } from "./open.ts";
 
 const AT_FILES = { sessionId: "files-1", endpoint: "10.0.0.1:80", generation: 1, version: "2025-03-26" };
