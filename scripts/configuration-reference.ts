@@ -87,8 +87,8 @@ with 1 if a server does not answer, or if two items of one list have the same na
   names the backend.
 
 Not yet: protocol version 2026-07-28, which such a route refuses so that a client of both begins a session; and on a route with several
-backends what a server sends on the stream of a GET (requests to the client, updates of resources), or has left of a call's event
-stream that it ended early. What a server sends while it answers a call reaches the client.
+backends what a server sends on the stream of a GET (requests to the client, updates of resources). What a server sends while it
+answers a call reaches the client, also where it ends the call's event stream early and the client asks for the rest by a GET.
 `;
 
 export function reference(): string {

@@ -5,7 +5,8 @@ import { ByteCollector } from "../core/bytes.ts";
 import { namesEventStream } from "../core/http.ts";
 import { parseJson, withoutMark } from "../core/json/parse.ts";
 import { placesOf } from "../core/json/places.ts";
-import { dataBytes, EventReader, type SseEvent } from "../core/sse/reader.ts";
+import { dataBytes } from "../core/sse/fields.ts";
+import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 
 const responseShape = z.object({
   /** What we read of an initialize; without it, it is an error or something else. A version is a date, and goes into a header. */

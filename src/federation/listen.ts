@@ -6,7 +6,8 @@ import { isSuccess, namesEventStream } from "../core/http.ts";
 import { parseJson } from "../core/json/parse.ts";
 import { placesOf } from "../core/json/places.ts";
 import { textOf } from "../core/json/span.ts";
-import { dataBytes, EventReader, type SseEvent } from "../core/sse/reader.ts";
+import { dataBytes } from "../core/sse/fields.ts";
+import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 import { type Clock, rest } from "./clock.ts";
 
 /** Most bytes of one event. A stream with a longer one is opened again. */

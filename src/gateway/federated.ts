@@ -5,9 +5,11 @@
 import type { Ledger } from "../admission/ledger.ts";
 import { assertNever } from "../core/assert-never.ts";
 import type { Labels } from "../core/classify-message.ts";
+import { readEventId } from "../core/federation/event-ids.ts";
 import { type ListKind, listKindOf } from "../core/federation/kinds.ts";
 import { listAnswer } from "../core/federation/page.ts";
 import { toOwnStream } from "../core/forward.ts";
+import { LAST_EVENT_ID } from "../core/headers.ts";
 import type { RequestHead } from "../core/http.ts";
 import { textAt } from "../core/json/text-at.ts";
 import { isLogLevel } from "../core/mcp/log-levels.ts";
@@ -119,9 +121,10 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
 
   listen(request: Request): NextStep {
     if (request.session.kind === "none") return refused(request, { reason: "session-required" });
+    if (request.route.stream === "backend") return this.#toMember.listen(request);
+    const last = readEventId(request.headers.get(LAST_EVENT_ID) ?? "");
+    if (last?.kind === "call") return this.#toMember.resume(request, last.place);
     switch (request.route.stream) {
-      case "backend":
-        return this.#toMember.listen(request);
       case "own":
         return this.#listen(request);
       case "none":

@@ -8,6 +8,7 @@ import { errorInBand, errorTo } from "../core/federation/in-band.ts";
 import {
   type BodyRewriter,
   type Decision,
+  type DeferredVerdict,
   isSuccess,
   namesEventStream,
   type Reply,
@@ -18,6 +19,7 @@ import {
 import { answer } from "../core/reject.ts";
 import type { AnswerStage } from "./answers.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
+import { refuse } from "./request.ts";
 
 /** Makes what rewrites the events of an answer; undefined where they pass as they are. */
 export type MakeRelay = (() => BodyRewriter) | undefined;
@@ -82,17 +84,12 @@ export class MemberAnswer implements AnswerStage {
     return relay ? { ...answered, body: through(relay, answered.body) } : answered;
   }
 
-  #passed(verdict: Extract<Verdict, { kind: "continue" | "mutate" }>, { headers, endOfStream }: ResponseHead): Verdict {
-    if (endOfStream || !this.#relay || !isRelayed((name) => headers.get(name))) return verdict;
-    const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
-    return { kind: "rewrite", set, remove, rewriter: this.#relay() };
+  #passed(verdict: Passing, head: ResponseHead): Verdict {
+    return this.#relay ? relayed(verdict, head, this.#relay) : verdict;
   }
 
   /** The backend's words are known only after its head: those that are an error to this request go on. */
-  #unsuccessful(
-    verdict: Extract<Verdict, { kind: "continue" | "mutate" }>,
-    { headers, endOfStream }: ResponseHead,
-  ): Verdict {
+  #unsuccessful(verdict: Passing, { headers, endOfStream }: ResponseHead): Verdict {
     const { id, route } = this.#request;
     const status = Number(headers.get(":status"));
     const isReadable =
@@ -113,6 +110,42 @@ export class MemberAnswer implements AnswerStage {
       rewriter: errorInBand(id, String(body)),
     };
   }
+}
+
+/**
+ * The rest of a call's events, which a client asks for by a GET. A refusal of the backend's is about that stream: by a 404 or 400
+ * clients would take their whole session for lost.
+ */
+export class ResumedAnswer implements AnswerStage {
+  readonly #request: MemberRequest;
+  readonly #inner: AnswerStage;
+  readonly #relay: () => BodyRewriter;
+
+  constructor(request: MemberRequest, inner: AnswerStage, relay: () => BodyRewriter) {
+    this.#request = request;
+    this.#inner = inner;
+    this.#relay = relay;
+  }
+
+  async head(head: ResponseHead): Promise<Verdict | DeferredVerdict> {
+    const decision = await this.#inner.head(head);
+    if (decision.kind !== "deferred") return this.#own(decision, head);
+    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+  }
+
+  #own(verdict: Verdict, head: ResponseHead): Verdict {
+    if (verdict.kind !== "continue" && verdict.kind !== "mutate") return verdict;
+    if (isSuccess(head.headers.get(":status"))) return relayed(verdict, head, this.#relay);
+    return refuse({ reason: "no-stream" }, this.#request);
+  }
+}
+
+type Passing = Extract<Verdict, { kind: "continue" | "mutate" }>;
+
+function relayed(verdict: Passing, { headers, endOfStream }: ResponseHead, relay: () => BodyRewriter): Verdict {
+  if (endOfStream || !isRelayed((name) => headers.get(name))) return verdict;
+  const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
+  return { kind: "rewrite", set, remove, rewriter: relay() };
 }
 
 /** Whether the events of an answer can be read. Compressed ones, which nobody has asked for, would be held as one event without end. */

@@ -1,6 +1,7 @@
 /** Sends messages of a route that leads to several backends to the one backend that each is for. */
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
+import type { EventPlace } from "../core/federation/event-ids.ts";
 import { TAG_BITS } from "../core/federation/ids.ts";
 import {
   type Lead,
@@ -13,6 +14,8 @@ import {
 } from "../core/federation/owner.ts";
 import { createRelay } from "../core/federation/relay.ts";
 import { headerValue } from "../core/header-value.ts";
+import { LAST_EVENT_ID } from "../core/headers.ts";
+import { type BodyRewriter, isFieldValue, type Verdict } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
 import {
@@ -30,7 +33,7 @@ import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "
 import { type AskOwnerDependencies, askOwner } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
-import { MemberAnswer } from "./member-answer.ts";
+import { MemberAnswer, ResumedAnswer } from "./member-answer.ts";
 import { type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { notClaimed, owning } from "./owning.ts";
@@ -156,15 +159,37 @@ export class ToMember {
   }
 
   /** A GET: the stream of a backend that is alone. */
-  async listen(of: Request): Promise<Step | DeferredStep> {
-    const request: MemberRequest = { ...of, route: memberAt(of.route, ONLY).route, batch: undefined };
+  listen(request: Request): Promise<Step | DeferredStep> {
+    // What it says to that is no answer to a message: some servers have no such stream.
+    return this.#listenAt(request, ONLY, (at, session) => this.#send(at, session, undefined));
+  }
+
+  /** A GET that goes on with the events of a call (MCP 2025-11-25, "Resumability and Redelivery"). */
+  resume(request: Request, { place: member, tag, id }: EventPlace): NextStep {
+    const backend = request.route.members[member]?.route.backend.name;
+    // The backends of the route may have changed places since.
+    if (backend === undefined || tagsOf(request)(backend) !== tag)
+      return owning(this.#claim, request, () => replied(refuse({ reason: "no-stream" }, request)));
+    return this.#listenAt(request, { member }, (at, session) => {
+      const { verdict, answer } = this.#send(uncompressed(at), session, undefined);
+      const relay = relayOf(at, member, session);
+      return {
+        kind: "step",
+        verdict: resuming(verdict, id),
+        answer: new ResumedAnswer(at, answer, relay),
+      };
+    });
+  }
+
+  async #listenAt(
+    of: Request,
+    owner: Pick<Owner, "member">,
+    send: (request: MemberRequest, session: OwnSession) => Step,
+  ): Promise<Step | DeferredStep> {
+    const request: MemberRequest = { ...of, route: memberAt(of.route, owner).route, batch: undefined };
     const claimed = await this.#claim(request, request.route.backend.name, "always", 0);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-    return this.sessions.send(request, claimed, (session) => {
-      // What it says to that is no answer to a message: some servers have no such stream.
-      const { verdict, answer } = this.#send(request, session, undefined);
-      return { kind: "step", verdict, answer };
-    });
+    return this.sessions.send(request, claimed, (session) => send(request, session));
   }
 
   #toOwner(request: Request, lead: Exclude<Lead, { kind: "ask" }>, sent: Sent): NextStep {
@@ -199,10 +224,7 @@ export class ToMember {
   #into(request: MemberRequest, session: OwnSession, owner: Owner, message: Rewritten): Step {
     const { verdict, answer } = this.#send(owner.relays ? uncompressed(request) : request, session, message);
     const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
-    const tag = () => tagsOf(request)(request.route.backend.name);
-    const relay = owner.relays
-      ? () => createRelay({ place: owner.member, tag: tag() }, request.policy.limits.depth)
-      : undefined;
+    const relay = owner.relays ? relayOf(request, owner.member, session) : undefined;
     return {
       kind: "step",
       verdict: isChanged ? { ...verdict, body: message.body } : verdict,
@@ -237,6 +259,26 @@ function uncompressed(request: MemberRequest): MemberRequest {
   return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
 }
 
+/** Makes what changes the ids in a backend's events. */
+function relayOf(request: MemberRequest, place: number, { binding }: OwnSession): () => BodyRewriter {
+  const { backend } = request.route;
+  return () => {
+    const owner = { place, tag: tagsOf(request)(backend.name), generation: binding.generation };
+    return createRelay(owner, request.policy.limits.depth);
+  };
+}
+
+/**
+ * Has a GET name the backend's own event, also to another session than that which sent the event: a server may keep events for
+ * longer than sessions, and nothing else can bring the call's answer. @param id as bytes, which stand in the header as they are
+ */
+function resuming(verdict: Verdict, id: Uint8Array): Verdict {
+  const text = Buffer.from(id).toString("latin1");
+  if (verdict.kind !== "mutate" || !isFieldValue(text)) return verdict;
+  const { set, remove } = verdict;
+  return { ...verdict, set: [...set, [LAST_EVENT_ID, text]], remove: remove.filter((name) => name !== LAST_EVENT_ID) };
+}
+
 function tagsOf({ session }: GatewayRequest<PublicPath>): TagOf {
   // Whoever names no session is refused before a tag matters.
   return (backend) => (session.kind === "named" ? backendTag(session.key, backend, TAG_BITS) : 0);
@@ -245,7 +287,7 @@ function tagsOf({ session }: GatewayRequest<PublicPath>): TagOf {
 /** A backend that is alone gets what nobody here knows. */
 const ONLY: Owner = { member: 0, own: undefined, edits: [], relays: false };
 
-function memberAt({ members }: FederatedRoute, { member }: Owner): Member {
+function memberAt({ members }: FederatedRoute, { member }: Pick<Owner, "member">): Member {
   const found = members[member];
   // Owners are made of the same route's members.
   if (!found) throw new Error(`the route has no member ${member}`);

@@ -3,7 +3,8 @@
 import type { Answer, Destination, Egress } from "../backends/client.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
-import { dataOf, EventReader, type SseEvent } from "../core/sse/reader.ts";
+import { dataOf } from "../core/sse/fields.ts";
+import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 import { type Binding, heldBy } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
 import { replayedHead, staleHeaders } from "./replayed-head.ts";

@@ -19,15 +19,6 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
       "Both are right, and the suite only notes which one it is.",
     ],
   },
-  {
-    ways: ["beside"],
-    scenario: "server-sse-polling",
-    checks: ["incoming-sse-event", "server-sse-disconnect-resume"],
-    why: [
-      "the server ends the event stream of a call early, and the client asks for the rest by a GET with `Last-Event-ID`.",
-      "A federated route with several backends does not know yet which of them has that stream.",
-    ],
-  },
 ];
 
 /** undefined: the difference is not known. */

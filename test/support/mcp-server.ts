@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest, McpServer } from "@modelcontextprotocol/server";
 import * as z from "zod";
+import { createEventStore } from "./event-store.ts";
 import { SESSION_NOT_FOUND } from "./messages.ts";
 
 /** One HTTP request as it arrived. */
@@ -46,6 +47,8 @@ export interface TestServerOptions {
   readonly record?: boolean;
   /** ms after which a resources/subscribe is answered. Default: at once. */
   readonly subscribing?: number;
+  /** Keep the events of streams, for clients that come back with Last-Event-ID. */
+  readonly events?: boolean;
   /** Registers what the server of a session offers beside its own tools. */
   readonly offer?: (server: McpServer) => void;
 }
@@ -62,10 +65,12 @@ interface Bench {
 
 /**
  * Starts a server on loopback. Its tools: `whoami`, `echo`, `run`, which is remembered, `fill`, whose answer is as long as one
- * asks for, `announce` and `update`, which show on the GET stream, and `steps`, which reports progress at each `step()`.
+ * asks for, `announce` and `update`, which show on the GET stream, `steps`, which reports progress at each `step()`, and `later`,
+ * which closes its event stream and has its answer at the next `step()`.
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
-  const { port = 0, sessions: sessionMode = "required", json = false, record = true, subscribing = 0, offer } = options;
+  const { port = 0, sessions: sessionMode = "required", json = false, record = true, subscribing = 0 } = options;
+  const { events = false, offer } = options;
   const received: Received[] = [];
   let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
@@ -86,6 +91,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
     const transport = new NodeStreamableHTTPServerTransport({
       ...(sessionMode === "required" && { sessionIdGenerator: () => `${name}-${randomUUID()}` }),
       enableJsonResponse: json,
+      ...(events && { eventStore: createEventStore() }),
       onsessioninitialized: (id) => {
         transports.set(id, transport);
         sessions.add(id);
@@ -182,6 +188,11 @@ function serverWithTools(name: string, { ran, subscribing, nextStep }: Bench): M
       return text(`${count} steps`);
     },
   );
+  server.registerTool("later", { description: "Closes its stream, and answers when the test says so" }, async (ctx) => {
+    ctx.http?.closeSSE?.();
+    await nextStep();
+    return text(`later, from ${name}`);
+  });
   server.registerTool("announce", { description: "Logs on the GET stream" }, async () => {
     await server.server.sendLoggingMessage({ level: "info", data: `from ${name}` });
     return text("announced");

@@ -29,8 +29,8 @@ const TEXT = /^"s([0-9]{1,9})-([A-Za-z0-9_-]*)"$/;
  * @param id JSON text
  * @returns JSON text
  */
-export function idForClient({ place, tag }: IdOwner, id: string): string {
-  const owner = tag * MOST_PLACES + place;
+export function idForClient(whose: IdOwner, id: string): string {
+  const owner = ownerNumber(whose);
   const integer = INTEGER.test(id) ? Number(id) * MOST_OWNERS + owner : Number.NaN;
   if (Number.isSafeInteger(integer)) return String(integer);
   return `"s${owner}-${Buffer.from(id).toString("base64url")}"`;
@@ -41,17 +41,26 @@ export function ownerOfId(id: string): (IdOwner & { readonly id: string }) | und
   if (INTEGER.test(id)) {
     const integer = Number(id);
     if (!Number.isSafeInteger(integer)) return undefined;
-    const owner = integer % MOST_OWNERS;
-    return { ...ownerIn(owner), id: String((integer - owner) / MOST_OWNERS) };
+    const number = integer % MOST_OWNERS;
+    const owner = ownerIn(number);
+    return owner && { ...owner, id: String((integer - number) / MOST_OWNERS) };
   }
-  const [, owner, coded] = TEXT.exec(id) ?? [];
-  if (owner === undefined || coded === undefined || Number(owner) >= MOST_OWNERS) return undefined;
-  const own = { ...ownerIn(Number(owner)), id: Buffer.from(coded, "base64url").toString() };
+  const [, number, coded] = TEXT.exec(id) ?? [];
+  const owner = ownerIn(Number(number));
+  if (coded === undefined || !owner) return undefined;
+  const own = { ...owner, id: Buffer.from(coded, "base64url").toString() };
   // Another spelling of an id is none that a client was given.
   return idForClient(own, own.id) === id ? own : undefined;
 }
 
-function ownerIn(owner: number): IdOwner {
-  const place = owner % MOST_PLACES;
-  return { place, tag: (owner - place) / MOST_PLACES };
+/** An owner as one number. */
+export function ownerNumber({ place, tag }: IdOwner): number {
+  return tag * MOST_PLACES + place;
+}
+
+/** undefined where the number stands for no owner. */
+export function ownerIn(number: number): IdOwner | undefined {
+  if (!(number < MOST_OWNERS)) return undefined;
+  const place = number % MOST_PLACES;
+  return { place, tag: (number - place) / MOST_PLACES };
 }

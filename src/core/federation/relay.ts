@@ -1,4 +1,4 @@
-/** Rewrites the ids of a backend's own requests in its answer to a client, as that passes. Pure. */
+/** Rewrites the ids of a backend's own requests and of its events in its answer to a client, as that passes. Pure. */
 import { Buffer } from "node:buffer";
 import type { BodyRewriter } from "../http.ts";
 import { isDigit, MINUS, OPEN_BRACKET, QUOTE, SPACE } from "../json/bytes.ts";
@@ -6,15 +6,14 @@ import { parseJson } from "../json/parse.ts";
 import { EACH, type Path, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
-import { dataBytes, dataSpans, EventReader, type SseEvent } from "../sse/reader.ts";
+import { dataBytes, dataSpans, idFields } from "../sse/fields.ts";
+import { EventReader, type SseEvent } from "../sse/reader.ts";
+import { callEventId, LONGEST_EVENT_ID } from "./event-ids.ts";
 import { type IdOwner, idForClient } from "./ids.ts";
 import { MethodWatch } from "./method-watch.ts";
 
 /** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
 const LONGEST_EVENT = 4 * 1024 * 1024;
-
-/** A stream of blank lines has an event at each byte. */
-const SHORTEST_REQUEST = 'data:{"id":0,"method":""}'.length;
 
 /** Stands in any event that is a request, or cancels one, by any spelling. Most are results, and need no more than this look. */
 const MAY_NAME_METHOD = /"method|\\u/i;
@@ -28,13 +27,16 @@ const LEFT_OUT = Buffer.from(": a message of the server that cannot be read is l
 const CUT_OFF = Buffer.from("\n\n");
 const NOTHING = new Uint8Array(0);
 
-/**
- * @param owner the backend
- * @param deepest nesting of arrays and objects that is read; the outermost is 1
- */
-export function createRelay(owner: IdOwner, deepest: number): BodyRewriter {
+/** The backend whose answer it is. */
+export interface RelayOwner extends IdOwner {
+  /** Of the binding to the session that the answer is of. */
+  readonly generation: number;
+}
+
+/** @param deepest nesting of arrays and objects that is read; the outermost is 1 */
+export function createRelay(owner: RelayOwner, deepest: number): BodyRewriter {
   const reader = new EventReader(LONGEST_EVENT, "pass");
-  const passPart = longEvents();
+  const passPart = longEvents(owner);
   const pass = (event: SseEvent) => (event.part ? passPart(event) : relayed(event, owner, deepest));
   return {
     write(chunk) {
@@ -50,10 +52,11 @@ export function createRelay(owner: IdOwner, deepest: number): BodyRewriter {
 }
 
 /** Passes the parts of long events, and cuts off one that turns out to be no result. */
-function longEvents(): (part: SseEvent) => Uint8Array {
+function longEvents(owner: RelayOwner): (part: SseEvent) => Uint8Array {
   let watch = new MethodWatch();
   let state: "new" | "passing" | "cut" = "new";
-  return ({ bytes, start, part }) => {
+  return (event) => {
+    const { bytes, start, part } = event;
     const before = state;
     if (before !== "cut") state = watch.sees(bytes.subarray(start)) ? "cut" : "passing";
     const isCut = state === "cut";
@@ -61,20 +64,47 @@ function longEvents(): (part: SseEvent) => Uint8Array {
       watch = new MethodWatch();
       state = "new";
     }
-    if (!isCut) return bytes;
+    // Its id stands in the first part, unless a server writes it behind so much data: then nothing is resumed from this event.
+    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(event, owner)) : bytes;
     if (before === "new") return leftOut(bytes, start);
     return before === "passing" ? CUT_OFF : NOTHING;
   };
 }
 
-function relayed(event: SseEvent, owner: IdOwner, deepest: number): Uint8Array {
-  const { bytes, start } = event;
-  if (bytes.length < SHORTEST_REQUEST) return bytes;
+function relayed(event: SseEvent, owner: RelayOwner, deepest: number): Uint8Array {
+  const requests = requestEdits(event, owner, deepest);
+  if (!requests) return leftOut(event.bytes, event.start);
+  const ids = eventIdEdits(event, owner);
+  return rewritten(event.bytes, ids.length === 0 ? requests : [...requests, ...ids]);
+}
+
+function rewritten(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array {
+  return edits.length === 0 ? bytes : rewrite(bytes, edits);
+}
+
+const NO_EDITS: readonly Edit[] = [];
+
+/**
+ * What changes in an event's data for its ids to say whose they are; undefined where that cannot be told, and the event must not
+ * reach the client.
+ */
+function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
   const data = dataBytes(event);
-  if (!data || !MAY_NAME_METHOD.test(latin1(data))) return bytes;
+  if (!data || !MAY_NAME_METHOD.test(latin1(data))) return NO_EDITS;
   const edits = editsOf(data, owner, deepest);
-  if (!edits) return new MethodWatch().sees(bytes.subarray(start)) ? leftOut(bytes, start) : bytes;
-  return edits.length === 0 ? bytes : rewrite(bytes, inEvent(event, edits));
+  if (!edits) return new MethodWatch().sees(event.bytes.subarray(event.start)) ? undefined : NO_EDITS;
+  return edits.length === 0 ? edits : inEvent(event, edits);
+}
+
+/** An id that clients ignore, or that takes the last one back, stays as it is. */
+function eventIdEdits(event: SseEvent, owner: RelayOwner): readonly Edit[] {
+  const fields = idFields(event);
+  if (fields.length === 0) return NO_EDITS;
+  return fields.flatMap(({ start, end }) => {
+    const id = event.bytes.subarray(start, end);
+    if (id.length === 0 || id.includes(0)) return [];
+    return { start, end, text: id.length > LONGEST_EVENT_ID ? "" : callEventId({ ...owner, id }) };
+  });
 }
 
 /** What stands in front of the first line ends the event before. */

@@ -3,6 +3,7 @@
  * the bytes of all events, one after another, are those of the stream. A line ends in LF, CR or CRLF. Pure.
  */
 import { ByteCollector } from "../bytes.ts";
+import { afterLineEnd, CR, LF, lineEndsOf, startsWith } from "./lines.ts";
 
 /** An event, or the lines between two events: comments, other fields, an extra blank line. */
 export interface SseEvent {
@@ -14,18 +15,6 @@ export interface SseEvent {
   readonly part?: "more" | "last";
 }
 
-/** A part of an event's bytes: `start` inclusive, `end` exclusive. */
-interface Span {
-  readonly start: number;
-  readonly end: number;
-}
-
-const LF = 0x0a;
-const LINE_FEED = Uint8Array.of(LF);
-const CR = 0x0d;
-const SPACE = 0x20;
-/** "data:" in ASCII. */
-const DATA = [0x64, 0x61, 0x74, 0x61, 0x3a];
 /** U+FEFF in UTF-8. */
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
@@ -114,76 +103,4 @@ export class EventReader {
     this.#start = 0;
     return { bytes, start };
   }
-}
-
-/** The values of an event's `data` lines, in order. */
-export function dataSpans({ bytes, start }: SseEvent): readonly Span[] {
-  const spans: Span[] = [];
-  const findLineEnd = lineEndsOf(bytes);
-  for (let at = start; at < bytes.length; ) {
-    const end = findLineEnd(at);
-    const value = dataStart(bytes, at, end);
-    if (value !== undefined) spans.push({ start: value, end });
-    at = afterLineEnd(bytes, end);
-  }
-  return spans;
-}
-
-/** One for all events: to make one takes longer than to use it. The reader has skipped the stream's byte order mark; another one is data. */
-const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** The data of an event; undefined where it has no `data` line, so that clients ignore it. */
-export function dataOf(event: SseEvent): string | undefined {
-  const bytes = dataBytes(event);
-  return bytes && UTF8.decode(bytes);
-}
-
-/** The data of an event as it was written, which may be a part of the event's bytes. */
-export function dataBytes(event: SseEvent): Uint8Array | undefined {
-  // A stream may be made of blank lines: that costs one look.
-  if (event.bytes.length < DATA.length - 1) return undefined;
-  const [first, ...others] = dataSpans(event);
-  if (!first) return undefined;
-  const data = event.bytes.subarray(first.start, first.end);
-  if (others.length === 0) return data;
-  const lines = new ByteCollector();
-  lines.append(data);
-  for (const { start, end } of others) {
-    lines.append(LINE_FEED);
-    lines.append(event.bytes.subarray(start, end));
-  }
-  return lines.take();
-}
-
-/** Where the value of a line starts if its field is `data`: one space after the colon is no part of it. */
-function dataStart(bytes: Uint8Array, at: number, end: number): number | undefined {
-  // A line without a colon has an empty value.
-  if (end - at === DATA.length - 1) return startsWith(bytes, at, DATA.slice(0, -1)) ? end : undefined;
-  if (end - at < DATA.length || !startsWith(bytes, at, DATA)) return undefined;
-  const value = at + DATA.length;
-  return value < end && bytes[value] === SPACE ? value + 1 : value;
-}
-
-function startsWith(bytes: Uint8Array, at: number, prefix: readonly number[]): boolean {
-  return prefix.every((byte, n) => bytes[at + n] === byte);
-}
-
-function afterLineEnd(bytes: Uint8Array, end: number): number {
-  return end + (bytes[end] === CR && bytes[end + 1] === LF ? 2 : 1);
-}
-
-/** Finds the next CR or LF, or the end of the bytes. Asked from left to right, it looks at each byte twice. */
-function lineEndsOf(bytes: Uint8Array): (from: number) => number {
-  let lf = -1;
-  let cr = -1;
-  return (from) => {
-    if (lf < from) lf = find(bytes, LF, from);
-    if (cr < from) cr = find(bytes, CR, from);
-    return Math.min(lf, cr);
-  };
-}
-
-function find(bytes: Uint8Array, byte: number, from: number): number {
-  const at = bytes.indexOf(byte, from);
-  return at < 0 ? bytes.length : at;
 }

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, test, vi } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
+import { callEventId } from "../../../src/core/federation/event-ids.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
 import { publicName } from "../../../src/core/federation/naming.ts";
@@ -618,6 +619,59 @@ describe("what the gateway answers", () => {
       body: expect.stringContaining('"code":-32022'),
     });
     expect(shown(verdict)).toMatchObject({ body: expect.stringContaining('"2025-11-25"],"requested":"2026-07-28"}') });
+  });
+});
+
+describe("a GET that goes on with a call's events", () => {
+  const lastOf = (key: SessionKey, { backend = "files", place = 0, generation = 1, id = "ev é/1" } = {}) =>
+    callEventId({ place, tag: backendTag(key, backend, TAG_BITS), generation, id: Buffer.from(id) });
+
+  test("goes to the call's backend, in the client's session there, and names the backend's own event", async () => {
+    const { exchange, id, key } = await open();
+    const verdict = await settled(head(exchange, "GET", id, { "last-event-id": lastOf(key) }));
+    expect(verdict).toMatchObject({
+      kind: "mutate",
+      set: expect.arrayContaining([
+        ["x-mcp-backend", "files"],
+        ["mcp-session-id", "files-1"],
+        ["last-event-id", Buffer.from("ev é/1").toString("latin1")],
+      ]),
+    });
+    if (verdict.kind === "mutate") expect(verdict.remove).not.toContain("last-event-id");
+    const answer = answerHead({ ":status": "200", "content-type": "text/event-stream" });
+    const stream = await settled(exchange.responseHeaders(answer));
+    if (stream.kind !== "rewrite") throw new Error(stream.kind);
+    const event = (eventId: string, asked: string) =>
+      `id: ${eventId}\ndata: {"jsonrpc":"2.0","id":${asked},"method":"ping"}\n\n`;
+    expect(Buffer.from(stream.rewriter.write(Buffer.from(event("2", "0")))).toString()).toBe(
+      event(lastOf(key, { id: "2" }), idAt(0, key, "files", "0")),
+    );
+  });
+
+  test("names the event in another session too: a server may keep events for longer than sessions", async () => {
+    const again = { ...AT_FILES, generation: 2 };
+    const { exchange, id, key } = await open({ bindings: { files: again } });
+    const verdict = await settled(head(exchange, "GET", id, { "last-event-id": lastOf(key, { id: "1" }) }));
+    expect(verdict).toMatchObject({ set: expect.arrayContaining([["last-event-id", "1"]]) });
+    if (verdict.kind === "mutate") expect(verdict.remove).not.toContain("last-event-id");
+  });
+
+  test.each(["400", "404", "405", "500"])("is no loss of the session where the backend answers %s", async (status) => {
+    const { exchange, id, key } = await open();
+    await settled(head(exchange, "GET", id, { "last-event-id": lastOf(key) }));
+    const answer = answerHead({ ":status": status, "content-type": "text/plain" });
+    expect(await settled(exchange.responseHeaders(answer))).toMatchObject({ kind: "reply", status: 405 });
+  });
+
+  test.each([
+    ["of another session", lastOf("other" as SessionKey)],
+    ["of a backend that has changed its place", lastOf("other" as SessionKey, { place: 1 })],
+    ["of a backend that is gone", lastOf("other" as SessionKey, { place: 7 })],
+  ])("opens nothing by an event %s", async (_, last) => {
+    const { exchange, gateway, id } = await open();
+    expect(await settled(head(exchange, "GET", id, { "last-event-id": last }))).toMatchObject({ status: 405 });
+    const gone = head(gateway.open(), "GET", mintSessionId(), { "last-event-id": last });
+    expect(await settled(gone)).toMatchObject({ status: 404 });
   });
 });
 

@@ -1,12 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { callEventId, LONGEST_EVENT_ID } from "../../../../src/core/federation/event-ids.ts";
 import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
 import { createRelay } from "../../../../src/core/federation/relay.ts";
-import { dataOf, EventReader } from "../../../../src/core/sse/reader.ts";
+import { dataOf } from "../../../../src/core/sse/fields.ts";
+import { EventReader } from "../../../../src/core/sse/reader.ts";
 
-const OWNER = { place: 2, tag: 0 };
+const WHOSE = { place: 2, tag: 0 };
+const OWNER = { ...WHOSE, generation: 3 };
+/** The id that an event of the backend's gets. */
+const eventId = (id: string) => callEventId({ ...OWNER, id: Buffer.from(id) });
 const REQUEST = '{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"n":9007199254740993}}';
-const RELAYED = REQUEST.replace('"id":0', `"id":${idForClient(OWNER, "0")}`);
+const RELAYED = REQUEST.replace('"id":0', `"id":${idForClient(WHOSE, "0")}`);
 const LEFT_OUT = ": a message of the server that cannot be read is left out\n\n";
 const MIB = 1024 * 1024;
 
@@ -26,8 +31,24 @@ const event = (...lines: readonly string[]) => `${lines.map((line) => `data: ${l
 
 describe("the relay of a backend's events", () => {
   test("gives a request of the backend an id that says whose it is, and changes nothing else", () => {
-    const stream = `: hello\nid: 1\nevent: message\nretry: 5\ndata: ${REQUEST}\n\n`;
+    const stream = `: hello\nevent: message\nretry: 5\ndata: ${REQUEST}\n\n`;
     expect(relay(stream)).toBe(stream.replace('"id":0', '"id":2'));
+  });
+
+  test("gives each event an id that says whose it is, with data or without", () => {
+    const stream = (one: string, other: string) =>
+      `id: ${one}\ndata: \n\nid:${other}\r\ndata: {"id":1,"result":{}}\r\n\r\ndata: ${REQUEST}\nid: ${one}\n\n`;
+    const relayed = stream(eventId("é/1"), eventId("2")).replace('"id":0', '"id":2');
+    expect(relay(stream("é/1", "2"))).toBe(relayed);
+  });
+
+  test("leaves an event's id as it is where clients ignore it, or where it takes the last one back", () => {
+    const stream = "id: \ndata: 1\n\nid\ndata: 2\n\nid: a\0b\ndata: 3\n\ndata: id: 4\n\n";
+    expect(relay(stream)).toBe(stream);
+  });
+
+  test("takes an id away that is too long for a header", () => {
+    expect(relay(`id: ${"x".repeat(LONGEST_EVENT_ID + 1)}\ndata: 1\n\n`)).toBe("id: \ndata: 1\n\n");
   });
 
   test("leaves results, errors, notifications and other events as they are", () => {
@@ -50,7 +71,7 @@ describe("the relay of a backend's events", () => {
     const cancels = '{"method":"notifications/cancelled","params":{"requestId":0}}';
     const escaped = '{"method":"notifications\\/cancelled","params":{"requestId":0}}';
     expect(relay(event(asks) + event(cancels) + event(escaped))).toBe(
-      event(asks.replace('"a"', idForClient(OWNER, '"a"')).replace(":7", `:${idForClient(OWNER, "7")}`)) +
+      event(asks.replace('"a"', idForClient(WHOSE, '"a"')).replace(":7", `:${idForClient(WHOSE, "7")}`)) +
         event(cancels.replace(":0", ":2")) +
         event(escaped.replace(":0", ":2")),
     );
@@ -68,7 +89,7 @@ describe("the relay of a backend's events", () => {
         const relayed = relay(event(...lines));
         const at = relayed.lastIndexOf('"id" : ') + '"id" : '.length;
         const given = /^(?:"[^"]*"|\d+)/.exec(relayed.slice(at))?.[0] ?? "";
-        expect(ownerOfId(given)).toEqual({ ...OWNER, id: own });
+        expect(ownerOfId(given)).toEqual({ ...WHOSE, id: own });
         expect(relayed.slice(0, at) + own + relayed.slice(at + given.length)).toBe(event(...lines));
       }),
     );
@@ -106,7 +127,7 @@ describe("the relay of a backend's events", () => {
       const pretty = `data: {${end}data: "id":0,${end}: x${end}data: "method":"ping"}${end}${end}`;
       const stream = `\ufeff: c${end}id: 7${end}data: ${REQUEST}${end}${end}data: {"id":1,"result":{}}${end}${end}${pretty}`;
       const whole = relay(stream);
-      expect(whole).toBe(stream.replaceAll('"id":0', '"id":2'));
+      expect(whole).toBe(stream.replaceAll('"id":0', '"id":2').replace("id: 7", `id: ${eventId("7")}`));
       for (let cut = 1; cut < Buffer.byteLength(stream); cut++) expect(relay(stream, [cut])).toBe(whole);
     }
   });
@@ -139,6 +160,11 @@ describe("an event that is longer than the relay holds", () => {
   ])("passes as it is: %s", (_, message) => {
     const stream = event(message) + event(REQUEST);
     expect(relay(stream, cuts) === event(message) + event(RELAYED)).toBe(true);
+  });
+
+  test("gets its id all the same, where that stands before the data", () => {
+    const long = (id: string) => `id: ${id}\n${event(`{"id":0,"result":"${blob}"}`)}`;
+    expect(relay(long("1"), cuts) === long(eventId("1"))).toBe(true);
   });
 
   test("is left out where it is a request", () => {

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dataOf, dataSpans, EventReader, type SseEvent } from "../../../../src/core/sse/reader.ts";
+import { dataOf, dataSpans } from "../../../../src/core/sse/fields.ts";
+import { EventReader, type SseEvent } from "../../../../src/core/sse/reader.ts";
 
 const BOM = "\ufeff";
 const LIMIT = 1_000;
@@ -104,8 +105,8 @@ test("data is told by its places in the event too", () => {
   if (!event) throw new Error("no event");
   expect(event.start).toBe(3);
   expect(dataSpans(event)).toEqual([
-    { start: 15, end: 17 },
-    { start: 22, end: 22 },
+    { start: 15, end: 17, line: { start: 9, end: 18 } },
+    { start: 22, end: 22, line: { start: 18, end: 23 } },
   ]);
 });
 
