@@ -74,6 +74,12 @@ export default {
       ["^src/core/"],
       "what happens in the catalogue is told by itself",
     ),
+    only(
+      "signals",
+      "^src/signals/",
+      ["^src/core/"],
+      "what routers tell each other knows the core, and nothing of who waits for it",
+    ),
     only("locks", "^src/locks/", ["^src/redis/circuit\\.ts$"], "locks know nothing of what they guard"),
     only("contract-of-locks", "^src/locks/(locks|semaphore)\\.ts$", [], "a contract knows no implementation"),
     only("core-json", "^src/core/json/", [], "bytes of JSON, nothing of JSON-RPC and MCP"),
@@ -228,7 +234,11 @@ export default {
       severity: "error",
       from: {
         path: "^src/",
-        pathNot: ["^src/shared-state\\.ts$", "^src/observe/redis\\.ts$", "^src/(sessions|admission|locks|redis)/"],
+        pathNot: [
+          "^src/shared-state\\.ts$",
+          "^src/observe/(redis|signals)\\.ts$",
+          "^src/(sessions|admission|locks|redis)/",
+        ],
       },
       to: {
         path: "^src/(sessions|admission|redis|locks)/",

@@ -81,14 +81,14 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - \`tools\`, \`prompts\` and \`resources\` of a route hide items, in lists and for calls. \`deny\` overrides \`allow\`.
 - The router asks a backend for its lists when a client first needs them, and again as \`lists\` says. A backend that does not answer is
   left out, and the others are served.
-- With \`processor.streams\`, the event stream of a client's GET tells it when a list has changed: because of a backend, or because the
-  configuration was reloaded with other backends, prefixes or filters for the route.
+- With \`processor.streams\`, the event stream of a client's GET brings what all servers say on their own: requests to the client
+  (sampling, elicitation, roots), updates of resources, log messages. It tells the client when a list has changed: because of a backend,
+  or because the configuration was reloaded with other backends, prefixes or filters for the route. A client that comes back goes on
+  after the last event that it got, at each server that keeps its events. With several routers it needs Redis.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 
-Not yet: protocol version 2026-07-28, which such a route refuses so that a client of both begins a session; and on a route with several
-backends what a server sends on the stream of a GET (requests to the client, updates of resources). What a server sends while it
-answers a call reaches the client, also where it ends the call's event stream early and the client asks for the rest by a GET.
+Not yet: protocol version 2026-07-28, which such a route refuses so that a client of both begins a session.
 `;
 
 export function reference(): string {

@@ -9,9 +9,11 @@ import { recordedEvery } from "./core/parking.ts";
 import type { Locks } from "./locks/locks.ts";
 import { memoryLocks } from "./locks/memory.ts";
 import { redisObserver } from "./observe/redis.ts";
+import { signalsObserver } from "./observe/signals.ts";
 import type { RedisSettings } from "./redis/connection.ts";
 import { memoryStore } from "./sessions/memory.ts";
 import type { SessionStore } from "./sessions/store.ts";
+import { type OpenSignals, openNoSignals } from "./signals/signals.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -19,6 +21,7 @@ export interface SharedState {
   readonly store: SessionStore;
   readonly ledger: Ledger;
   readonly locks: Locks;
+  readonly openSignals: OpenSignals;
   close(): Promise<void>;
   /** Whether the store was ever reached. If it becomes unavailable later, requests are refused, and the router stays ready. */
   readonly reached: () => boolean;
@@ -47,8 +50,10 @@ async function openRedis(
   const { redisLedger } = await import("./admission/redis.ts");
   const { redisLocks } = await import("./locks/redis.ts");
   const { redisStore } = await import("./sessions/redis.ts");
+  const { redisSignals } = await import("./signals/redis.ts");
   const { watchConnection } = await import("./redis/watch.ts");
-  const connection = connectRedis(await redisSettings(store));
+  const settings = await redisSettings(store);
+  const connection = connectRedis(settings);
   const observer = redisObserver(metrics, log);
   const circuit = createRedisCircuit(store.timeout, observer.circuit, storePatience(store, processor));
   watchConnection(connection, {
@@ -74,6 +79,14 @@ async function openRedis(
     store: redisStore({ ...lifespan, connection, circuit, prefix, onUnreadable: observer.unreadable }),
     ledger: retriedReleases(redisLedger({ connection, circuit, prefix, countsAnonymous: identity.kind !== "none" })),
     locks: redisLocks({ connection, circuit, prefix }),
+    openSignals: (onSignal) =>
+      redisSignals({
+        connection,
+        subscriber: connectRedis(settings),
+        prefix,
+        onSignal,
+        onFailure: signalsObserver(log, observer.isAway),
+      }),
     reached: observer.wasReached,
     trouble,
     close: async () => connection.disconnect(),
@@ -87,6 +100,7 @@ function openMemory({ sessions }: Config, metrics: Metrics): SharedState {
     store,
     ledger: memoryLedger(),
     locks: memoryLocks(),
+    openSignals: openNoSignals,
     reached: () => true,
     trouble: () => undefined,
     close: () => store.close(),

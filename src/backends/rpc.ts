@@ -1,7 +1,7 @@
 /** Our own JSON-RPC messages to backends (MCP 2025-11-25, "Sending Messages to the Server"). */
 import { randomBytes } from "node:crypto";
 import { METHOD_NOT_FOUND } from "../core/codes.ts";
-import { EVENT_STREAM, MCP_PROTOCOL_VERSION, X_MCP_SESSION } from "../core/headers.ts";
+import { EVENT_STREAM, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, X_MCP_SESSION } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
 import type { BackendSession } from "../core/session.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
@@ -86,8 +86,11 @@ export interface Rpc {
     response: { readonly id: string; readonly outcome: RpcOutcome },
     signal: AbortSignal,
   ): Promise<Received<Answer>>;
-  /** Opens the stream on which a backend sends messages of its own (MCP 2025-11-25, "Listening for Messages from the Server"). */
-  listen(caller: Caller, peer: RpcPeer, signal: AbortSignal): Promise<Received<Answer>>;
+  /**
+   * Opens the stream on which a backend sends messages of its own (MCP 2025-11-25, "Listening for Messages from the Server").
+   * @param last id of the last event of that stream, as bytes in latin1; undefined for a new one
+   */
+  listen(caller: Caller, peer: RpcPeer, last: string | undefined, signal: AbortSignal): Promise<Received<Answer>>;
 }
 
 /** What we answer to a request of a backend's. */
@@ -99,7 +102,7 @@ const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
 };
 
 /** @param purpose of all calls; a recovery's initialize is told from its other calls */
-export function createRpc(egress: Egress, purpose: "recovery" | "list" = "recovery"): Rpc {
+export function createRpc(egress: Egress, purpose: "recovery" | "list" | "stream" = "recovery"): Rpc {
   // Several routers may send requests into one session.
   const ids = `mcp-router-${randomBytes(6).toString("base64url")}`;
   let requests = 0;
@@ -121,6 +124,7 @@ export function createRpc(egress: Egress, purpose: "recovery" | "list" = "recove
         ...(sent.body === undefined ? LISTEN_HEADERS : MESSAGE_HEADERS),
         ...(caller.key === undefined ? [] : [[X_MCP_SESSION, sessionTag(caller.key)] as const]),
         ...version,
+        ...(sent.last === undefined ? [] : [[LAST_EVENT_ID, sent.last] as const]),
       ],
       ...(sent.body !== undefined && { body: sent.body }),
     } as const;
@@ -136,12 +140,13 @@ export function createRpc(egress: Egress, purpose: "recovery" | "list" = "recove
     notify: (caller, peer, message, signal) => send(caller, peer, messageOf(message, ""), signal),
     respond: (caller, peer, { id, outcome }, signal) =>
       send(caller, peer, { body: `{"jsonrpc":"2.0","id":${id},${OUTCOMES[outcome]}}` }, signal),
-    listen: (caller, peer, signal) => send(caller, peer, {}, signal),
+    listen: (caller, peer, last, signal) => send(caller, peer, { last }, signal),
   };
 }
 
-/** `body`: undefined for a GET. `method`: of a request or notification. */
+/** `body`: undefined for a GET. `last`: the last event of a GET's stream. `method`: of a request or notification. */
 interface Sent {
+  readonly last?: string | undefined;
   readonly body?: string;
   readonly method?: string;
 }

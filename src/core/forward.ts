@@ -103,10 +103,13 @@ export function forward(
   return { kind: "mutate", set, remove, clearRoute: true };
 }
 
-/** Sends a GET to the gateway's own stream for the session. */
-export function toOwnStream(of: StreamOf, tag: string, headersToRemove: readonly string[]): Verdict {
+/**
+ * Sends a GET to the gateway's own stream for the session.
+ * @param query of the request with its question mark, or ""
+ */
+export function toOwnStream(of: StreamOf, query: string, tag: string, headersToRemove: readonly string[]): Verdict {
   const set: Header[] = [
-    [":path", "/"],
+    [":path", `/${query}`],
     [X_MCP_BACKEND, STREAMS],
     [X_MCP_STREAM, writeStreamOf(of)],
   ];

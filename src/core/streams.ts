@@ -20,6 +20,9 @@ export interface StreamOf {
 export interface StreamSink {
   /** Bytes that were written and are not taken yet. */
   readonly unread: number;
+  /** Resolves when all of it is taken, or the client has left. */
+  drained(): Promise<void>;
+  /** What comes after the end is not written. */
   write(bytes: Uint8Array): void;
   /** Ends the stream as a server that is done does. */
   end(): void;

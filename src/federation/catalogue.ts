@@ -3,6 +3,7 @@
  * `lists.refresh` for what it offers to everybody. A backend that is away costs the others nothing.
  */
 import type { Egress } from "../backends/client.ts";
+import type { Offer } from "../core/federation/offer.ts";
 import type { FederatedRoute, Member, RequestPolicy } from "../core/routes.ts";
 import type { AskLimits } from "./ask.ts";
 import { type Asker, type AskFor, createAskFor } from "./asker.ts";
@@ -11,8 +12,8 @@ import type { CatalogueEvent } from "./events.ts";
 import { NOTHING_KNOWN, type Offering } from "./kept-lists.ts";
 import { createListsByPrincipal, type ListsOfPrincipal, viewFor } from "./lists-by-principal.ts";
 import { backendReport, type CatalogueReport, routeReport } from "./report.ts";
-import { type RouteCatalogue, RouteView } from "./route-view.ts";
-import { SharedLists, sourceName } from "./shared-lists.ts";
+import { type RouteCatalogue, RouteView, routeDigest } from "./route-view.ts";
+import { type ListChange, SharedLists, sourceName } from "./shared-lists.ts";
 import { Source } from "./source.ts";
 
 /** ms between two looks at what nobody uses any more. */
@@ -31,6 +32,12 @@ export interface Catalogue {
    * `lists.timeout`. Never rejects.
    */
   ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
+  /** What members say of themselves. Has nothing asked. */
+  offers(route: FederatedRoute): readonly (Offer | undefined)[];
+  /** A digest of what everybody is offered; "" where not all is known. Has nothing asked. */
+  digest(route: FederatedRoute): string;
+  /** Another router has this list of a backend. */
+  othersHave(list: ListChange): void;
   /** For operators. Has nothing asked. */
   report(): CatalogueReport;
   /** Ends the router's own sessions. */
@@ -44,6 +51,8 @@ export interface CatalogueDependencies {
   /** The router's own version, which backends are told. */
   readonly version: string;
   readonly observe: (event: CatalogueEvent) => void;
+  /** A backend offers everybody another list than before. Default: nobody is told. */
+  readonly onListChanged?: (change: ListChange) => void;
   /** Paths of routes whose clients have a stream open: they are told of changes, though they ask for nothing. Default: none. */
   readonly heardOn?: () => ReadonlySet<string>;
   readonly clock?: Clock;
@@ -52,9 +61,14 @@ export interface CatalogueDependencies {
 export function createCatalogue({
   clock = SYSTEM_CLOCK,
   heardOn = nowhere,
+  onListChanged = nobody,
   ...dependencies
 }: CatalogueDependencies): Catalogue {
-  return new BackendCatalogue({ ...dependencies, heardOn, clock });
+  return new BackendCatalogue({ ...dependencies, heardOn, onListChanged, clock });
+}
+
+function nobody(): void {
+  // No other router, and no stream.
 }
 
 function nowhere(): ReadonlySet<string> {
@@ -109,16 +123,25 @@ class BackendCatalogue implements Catalogue {
     return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
+  offers(route: FederatedRoute): readonly (Offer | undefined)[] {
+    return this.#seen(route).offers;
+  }
+
+  digest(route: FederatedRoute): string {
+    return routeDigest(this.#seen(route));
+  }
+
+  othersHave(list: ListChange): void {
+    this.#shared.othersHave(list);
+  }
+
   report(): CatalogueReport {
     const now = this.#dependencies.clock.now();
     const routes = federatedRoutes(this.#dependencies.policy());
     return {
       backends: Array.from(this.#shared.all(), (shared) => backendReport(shared, now)),
       byPrincipal: this.#byPrincipal.size,
-      routes: routes.map((route) => {
-        const known = this.#known(route);
-        return routeReport(route, known.view.of(...sight(known, this.#peek(known), undefined)));
-      }),
+      routes: routes.map((route) => routeReport(route, this.#seen(route))),
     };
   }
 
@@ -130,6 +153,12 @@ class BackendCatalogue implements Catalogue {
     await this.#shared.close();
     cancel();
     this.#stopping.abort();
+  }
+
+  /** What everybody is offered, without a demand. */
+  #seen(route: FederatedRoute): RouteCatalogue {
+    const known = this.#known(route);
+    return known.view.of(...sight(known, this.#peek(known), undefined));
   }
 
   #known(route: FederatedRoute): KnownRoute {

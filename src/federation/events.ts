@@ -54,6 +54,8 @@ export type CatalogueEvent =
       readonly shared: boolean;
       readonly list: ListKind;
       readonly items: number;
+      /** Of the list as it is now; "" where it is no longer offered. */
+      readonly digest: string;
     }
   /** A backend's list is no longer offered, since it was not answered again within `lists.stale`. */
   | {

@@ -4,6 +4,7 @@ import { type Listing, listingOf, sameListing } from "../core/federation/listing
 import { type Offer, sameOffer } from "../core/federation/offer.ts";
 import type { ListOutcomes, ListRead } from "./ask.ts";
 import type { AskFailure, CatalogueEvent, Cut, Expiry } from "./events.ts";
+import { listingDigest } from "./lists-digest.ts";
 
 type Listings = Readonly<Partial<Record<ListKind, Listing>>>;
 
@@ -135,7 +136,7 @@ export class KeptLists {
     const items = after?.items.length ?? 0;
     const isChange = before !== after && items + (before?.items.length ?? 0) > 0;
     const { backend, shared, observe } = this.#options;
-    if (isChange) observe({ kind: "changed", backend, shared, list, items });
+    if (isChange) observe({ kind: "changed", backend, shared, list, items, digest: listingDigest(after) });
   }
 
   /** Returns whether it is something else than before. */

@@ -1,28 +1,19 @@
 /** Hears a backend say that its lists have changed: on the stream of a GET in a session of the router's own. */
-import type { Answer } from "../backends/client.ts";
 import type { Caller, Rpc, RpcPeer } from "../backends/rpc.ts";
 import { ALL_LISTS, LIST_KINDS } from "../core/federation/kinds.ts";
-import { isSuccess, namesEventStream } from "../core/http.ts";
 import { parseJson } from "../core/json/parse.ts";
 import { placesOf } from "../core/json/places.ts";
 import { textOf } from "../core/json/span.ts";
 import { dataBytes } from "../core/sse/fields.ts";
-import { EventReader, type SseEvent } from "../core/sse/reader.ts";
-import { type Clock, rest } from "./clock.ts";
+import type { SseEvent } from "../core/sse/reader.ts";
+import type { Clock } from "./clock.ts";
+import { hear } from "./hear.ts";
 
 /** Most bytes of one event. A stream with a longer one is opened again. */
 const LARGEST_EVENT = 1024 * 1024;
-/**
- * How fast a stream is read: so many bytes at once, then so many a second. Every event is parsed, and a backend that sends without end
- * would take the whole process.
- */
-const READ_AT_ONCE = 1024 * 1024;
-const READ_A_SECOND = 1024 * 1024;
-/** ms before a stream that has ended is opened again: at first. Twice as long each time it does not last. */
-const FIRST_PAUSE_MS = 1_000;
 
-/** Statuses of a GET that pass. 409: TypeScript servers have one stream a session, and have not seen yet that the last one ended. */
-const PASSING: ReadonlySet<number> = new Set([408, 409, 425, 429]);
+/** ms before a stream that has ended is opened again, at first. */
+const FIRST_PAUSE_MS = 1_000;
 
 export interface Listening {
   readonly rpc: Rpc;
@@ -38,59 +29,25 @@ export interface Listening {
 
 const LIST_CHANGED: ReadonlySet<unknown> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
 
-/**
- * Listens until the signal comes, or the backend has no such stream, which is no error (405, for example). Never rejects. A backend
- * that cuts its streams is asked less and less often, down to once in `refresh`.
- */
+/** Listens until the signal comes, or the backend has no such stream. Never rejects. */
 export async function listen(listening: Listening, signal: AbortSignal): Promise<void> {
   const { rpc, caller, peer, clock, refresh, onChanged } = listening;
-  let pause = FIRST_PAUSE_MS;
-  let mayHaveMissed = false;
-  while (!signal.aborted) {
-    const began = clock.now();
-    const sent = await rpc.listen(caller, peer, signal);
-    const answer = sent.kind === "received" ? sent.value : undefined;
-    const isStream = answer !== undefined && isEventStream(answer);
-    if (isStream && mayHaveMissed) onChanged();
-    if (answer && isStream) await hear(listening, answer, signal);
-    else answer?.discard();
-    if (answer && !isStream && !passes(answer.status)) {
-      // It may be the session that is not there.
-      if (answer.status === 404) onChanged();
-      return;
-    }
-    const lasted = isStream && clock.now() - began >= refresh;
-    mayHaveMissed = lasted || (mayHaveMissed && !isStream);
-    if (lasted) pause = FIRST_PAUSE_MS;
-    await rest(clock, pause, signal);
-    pause = Math.min(2 * pause, Math.max(refresh, FIRST_PAUSE_MS));
-  }
-}
-
-/** 204 and 202 have none, and a page of HTML is none. */
-function isEventStream({ status, header }: Answer): boolean {
-  return isSuccess(status) && namesEventStream(header("content-type"));
-}
-
-function passes(status: number): boolean {
-  return status >= 500 || PASSING.has(status);
-}
-
-async function hear(listening: Listening, answer: Answer, signal: AbortSignal): Promise<void> {
-  const reader = new EventReader(LARGEST_EVENT);
-  let bytesRead = 0;
-  try {
-    // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
-    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
-      const events = reader.read(chunk);
-      if (events === "too-long") return;
-      for (const event of events) await take(listening, event, signal);
-      bytesRead += chunk.length;
-      if (bytesRead > READ_AT_ONCE) await rest(listening.clock, (1000 * chunk.length) / READ_A_SECOND, signal);
-    }
-  } catch {
-    // It was cut off.
-  }
+  const status = await hear(
+    {
+      clock,
+      open: (until) => rpc.listen(caller, peer, undefined, until),
+      opened(mayHaveMissed) {
+        if (mayHaveMissed) onChanged();
+      },
+      take: (event, until) => take(listening, event, until),
+      longest: { bytes: LARGEST_EVENT, beyond: "stop" },
+      lasting: refresh,
+      pauses: { first: FIRST_PAUSE_MS, longest: Math.max(refresh, FIRST_PAUSE_MS) },
+    },
+    signal,
+  );
+  // It may be the session that is not there.
+  if (status === 404) onChanged();
 }
 
 /** A request is answered before the next event is read: a backend that asks without end is no faster than its answers. */
@@ -98,7 +55,7 @@ async function take(
   { rpc, caller, peer, depth, onChanged }: Listening,
   event: SseEvent,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<undefined> {
   const bytes = dataBytes(event);
   if (!bytes) return;
   // In 2025-03-26 an event may hold a batch.

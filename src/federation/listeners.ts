@@ -1,24 +1,37 @@
 /**
- * Streams of the gateway's own: one for each session on a route to several backends. It tells the client when what the route offers
- * has changed, once for a burst of changes, and keeps the stream alive.
+ * Streams of the gateway's own: one for each session on a route to several backends. It brings what the backends say to the client,
+ * tells it when what the route offers has changed, once for a burst of changes, and is kept alive.
  */
+import { type ResumeAt, readEventId } from "../core/federation/event-ids.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
+import { LAST_EVENT_ID, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { StreamOf, StreamSink } from "../core/streams.ts";
+import { ClientStream } from "./client-stream.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
+import type { MemberStreams, StreamRequest } from "./member-streams.ts";
 
 /** How long (ms) changes are collected: a server that restarts changes all of its lists. */
 export const BURST_MS = 100;
 /** ms between two comments on a stream: below the idle times of usual proxies and balancers. */
 export const COMMENT_MS = 15_000;
-/** Bytes that a client may leave unread before its stream is cut. It opens another one, and asks for the lists anew. */
-export const MOST_UNREAD = 64 * 1024;
+/** Comments between two looks at what sessions a client has: what routers tell each other may be lost. */
+const LOOK_EVERY = 4;
+/** The first version whose clients know events without data. */
+const FIRST_WITH_PLACES = "2025-11-25";
 
 export interface Listeners {
   /** Begins a session's stream; one that it has already ends. Returns what is to be called when the client has left. */
-  open(of: StreamOf, sink: StreamSink): () => void;
-  /** The session has ended, and with it its stream. */
+  open(of: StreamOf, request: StreamRequest, sink: StreamSink): () => void;
+  /** The session has ended, and with it its stream; or another router has begun one for it. */
   end(key: string): void;
+  /** The session has another backend session than before, or more to hear from one. */
+  look(key: string): void;
+  /**
+   * Resolves when the client's stream brings what a backend says in the client's session there, or will not. undefined: the client's
+   * stream is not here. Never rejects.
+   */
+  joined(key: string, backend: string): Promise<void> | undefined;
   /** What a backend offers has changed. */
   changed(backend: string, list: ListKind): void;
   /** Another configuration is in force: its routes may have other backends or filters. */
@@ -33,6 +46,10 @@ export interface Listeners {
 export interface ListenersDependencies {
   /** The routes in force. */
   readonly routes: () => Iterable<FederatedRoute>;
+  /** A digest of what a route offers; "" where it is not known. */
+  readonly lists: (route: FederatedRoute) => string;
+  /** Joins what backends say into a client's stream. */
+  readonly join: (client: ClientStream, request: StreamRequest) => Pick<MemberStreams, "look" | "joined" | "close">;
   /**
    * Told of a stream while it is open: it counts as use of its session. Returns its end. `gone`: to be called where there is no such
    * session any more, which another router may have ended.
@@ -41,93 +58,136 @@ export interface ListenersDependencies {
 }
 
 interface Listener {
-  readonly of: StreamOf;
-  readonly sink: StreamSink;
-  /** Methods of the notifications that are due. */
-  readonly due: Set<string>;
+  readonly client: ClientStream;
+  readonly members: ReturnType<ListenersDependencies["join"]>;
   readonly endUse: () => void;
 }
 
-const COMMENT = Buffer.from(":\n\n");
-
-export function createListeners({ routes, use }: ListenersDependencies): Listeners {
-  const byKey = new Map<string, Listener>();
-  const changedByConfig = createConfiguredLists(routes);
-  let burst: NodeJS.Timeout | undefined;
-  let comments: NodeJS.Timeout | undefined;
-
-  const forget = (listener: Listener) => {
-    if (byKey.get(listener.of.key) === listener) byKey.delete(listener.of.key);
-    listener.endUse();
-    if (byKey.size > 0) return;
-    clearInterval(comments);
-    comments = undefined;
-  };
-  const write = (listener: Listener, bytes: Uint8Array) => {
-    if (listener.sink.unread + bytes.length <= MOST_UNREAD) listener.sink.write(bytes);
-    else listener.sink.cut();
-  };
-  const comment = () => {
-    for (const listener of byKey.values()) write(listener, COMMENT);
-  };
-  const flush = () => {
-    burst = undefined;
-    for (const listener of byKey.values()) {
-      for (const method of listener.due) write(listener, eventOf(method));
-      listener.due.clear();
-    }
-  };
-  const flushSoon = () => {
-    burst ??= setTimeout(flush, BURST_MS).unref();
-  };
-
-  return {
-    get size() {
-      return byKey.size;
-    },
-    paths: () => new Set(Array.from(byKey.values(), ({ of }) => of.path)),
-    open(of, sink) {
-      // A client that connects again may be ahead of the end of its last stream.
-      byKey.get(of.key)?.sink.end();
-      let isOpen = true;
-      const endUse = use(of, () => sink.end());
-      const listener: Listener = {
-        of,
-        sink,
-        due: new Set(),
-        endUse() {
-          if (isOpen) endUse();
-          isOpen = false;
-        },
-      };
-      byKey.set(of.key, listener);
-      comments ??= setInterval(comment, COMMENT_MS).unref();
-      sink.write(COMMENT);
-      return () => forget(listener);
-    },
-    end(key) {
-      byKey.get(key)?.sink.end();
-    },
-    changed(backend, list) {
-      const paths = new Set<string>();
-      for (const { path, members } of routes())
-        if (members.some(({ route }) => route.backend.name === backend)) paths.add(path);
-      for (const { of, due } of byKey.values()) if (paths.has(of.path)) due.add(LIST_KINDS[list].listChanged);
-      flushSoon();
-    },
-    reconfigured() {
-      const changes = changedByConfig();
-      for (const { of, due } of byKey.values()) for (const method of changes.get(of.path) ?? []) due.add(method);
-      flushSoon();
-    },
-    close() {
-      clearTimeout(burst);
-      for (const { sink } of byKey.values()) sink.end();
-    },
-  };
+export function createListeners(dependencies: ListenersDependencies): Listeners {
+  return new OwnStreams(dependencies);
 }
 
-/** Some clients want the event's name. */
-function eventOf(method: string): Uint8Array {
-  return Buffer.from(`event: message\ndata: {"jsonrpc":"2.0","method":"${method}"}\n\n`);
+class OwnStreams implements Listeners {
+  readonly #dependencies: ListenersDependencies;
+  readonly #byKey = new Map<string, Listener>();
+  readonly #changedByConfig: () => ReadonlyMap<string, ReadonlySet<string>>;
+  #burst: NodeJS.Timeout | undefined;
+  #ticking: NodeJS.Timeout | undefined;
+  #ticks = 0;
+
+  constructor(dependencies: ListenersDependencies) {
+    this.#dependencies = dependencies;
+    this.#changedByConfig = createConfiguredLists(dependencies.routes);
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  paths(): ReadonlySet<string> {
+    return new Set(Array.from(this.#byKey.values(), ({ client }) => client.of.path));
+  }
+
+  open(of: StreamOf, request: StreamRequest, sink: StreamSink): () => void {
+    const { lists, join, use } = this.#dependencies;
+    // A client that connects again may be ahead of the end of its last stream.
+    this.end(of.key);
+    const route = () => this.#routeAt(of.path);
+    const client = new ClientStream({
+      of,
+      sink,
+      route,
+      lists: () => digestOf(route(), lists),
+      last: lastOf(request),
+      takesPlaces: (request.headers.get(MCP_PROTOCOL_VERSION) ?? "") >= FIRST_WITH_PLACES,
+    });
+    const listener = { client, members: join(client, request), endUse: once(use(of, () => client.end())) };
+    this.#byKey.set(of.key, listener);
+    this.#ticking ??= setInterval(() => this.#tick(), COMMENT_MS).unref();
+    client.begin();
+    void listener.members.look();
+    this.#flushSoon();
+    return () => this.#forget(listener);
+  }
+
+  end(key: string): void {
+    this.#byKey.get(key)?.client.end();
+  }
+
+  look(key: string): void {
+    void this.#byKey.get(key)?.members.look();
+  }
+
+  joined(key: string, backend: string): Promise<void> | undefined {
+    return this.#byKey.get(key)?.members.joined(backend);
+  }
+
+  changed(backend: string, list: ListKind): void {
+    const paths = new Set<string>();
+    for (const { path, members } of this.#dependencies.routes())
+      if (members.some(({ route }) => route.backend.name === backend)) paths.add(path);
+    for (const { client } of this.#byKey.values())
+      if (paths.has(client.of.path)) client.due(LIST_KINDS[list].listChanged);
+    this.#flushSoon();
+  }
+
+  reconfigured(): void {
+    const changes = this.#changedByConfig();
+    for (const { client, members } of this.#byKey.values()) {
+      for (const method of changes.get(client.of.path) ?? []) client.due(method);
+      void members.look();
+    }
+    this.#flushSoon();
+  }
+
+  close(): void {
+    clearTimeout(this.#burst);
+    for (const { client } of this.#byKey.values()) client.end();
+  }
+
+  #routeAt(path: string): FederatedRoute | undefined {
+    return [...this.#dependencies.routes()].find((route) => route.path === path);
+  }
+
+  #forget(listener: Listener): void {
+    const { key } = listener.client.of;
+    if (this.#byKey.get(key) === listener) this.#byKey.delete(key);
+    listener.members.close();
+    listener.endUse();
+    if (this.#byKey.size > 0) return;
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
+  }
+
+  #tick(): void {
+    this.#ticks++;
+    for (const { client, members } of this.#byKey.values()) {
+      client.tick();
+      if (this.#ticks % LOOK_EVERY === 0) void members.look();
+    }
+  }
+
+  #flushSoon(): void {
+    this.#burst ??= setTimeout(() => {
+      this.#burst = undefined;
+      for (const { client } of this.#byKey.values()) client.flush();
+    }, BURST_MS).unref();
+  }
+}
+
+function digestOf(route: FederatedRoute | undefined, lists: ListenersDependencies["lists"]): string {
+  return route ? lists(route) : "";
+}
+
+function lastOf({ headers }: StreamRequest): Extract<ResumeAt, { kind: "stream" }> | undefined {
+  const last = readEventId(headers.get(LAST_EVENT_ID) ?? "");
+  return last?.kind === "stream" ? last : undefined;
+}
+
+function once(run: () => void): () => void {
+  let isRun = false;
+  return () => {
+    if (!isRun) run();
+    isRun = true;
+  };
 }

@@ -5,6 +5,7 @@ import type { Offer } from "../core/federation/offer.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { CatalogueEvent } from "./events.ts";
 import type { Offering } from "./kept-lists.ts";
+import { digestOf } from "./lists-digest.ts";
 
 /** What a route offers, as far as it is known. The same object until something changes. */
 export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
@@ -12,6 +13,19 @@ export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
   readonly offers: readonly (Offer | undefined)[];
   /** By member, whether all its lists are there. */
   readonly known: readonly boolean[];
+}
+
+/** The same object until something changes, so each is read once. */
+const digests = new WeakMap<RouteCatalogue, string>();
+
+/** A digest of all that a route offers, in `[A-Za-z0-9_-]`. "" where a backend has not said yet what it offers. */
+export function routeDigest(catalogue: RouteCatalogue): string {
+  if (!catalogue.known.every((known) => known)) return "";
+  const known = digests.get(catalogue);
+  if (known !== undefined) return known;
+  const digest = digestOf(ALL_LISTS.flatMap((kind) => catalogue[kind].items.map(({ item }) => item.bytes)));
+  digests.set(catalogue, digest);
+  return digest;
 }
 
 /** Bytes of memory that an item takes in a merged list, as Node 24 has them. */

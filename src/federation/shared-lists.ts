@@ -1,6 +1,8 @@
 /** What each backend offers to everybody, asked for in the router's own sessions. */
+import type { ListKind } from "../core/federation/kinds.ts";
 import type { Member } from "../core/routes.ts";
 import type { AskLimits } from "./ask.ts";
+import { listingDigest } from "./lists-digest.ts";
 import { OwnSession, type OwnSessionDependencies } from "./own-session.ts";
 import { type Ask, Source, type SourceOptions } from "./source.ts";
 
@@ -12,7 +14,19 @@ export interface SharedList {
   readonly ask: Ask;
 }
 
-export type SharedListsDependencies = OwnSessionDependencies & Pick<SourceOptions, "observe" | "stopping">;
+export interface SharedListsDependencies extends OwnSessionDependencies, Pick<SourceOptions, "observe" | "stopping"> {
+  /** A backend has another list than before. */
+  readonly onListChanged: (change: ListChange) => void;
+}
+
+/** A list of a backend, as it is now. */
+export interface ListChange {
+  /** The backend's name in the catalogue. */
+  readonly source: string;
+  readonly list: ListKind;
+  /** "" where it is no longer offered. */
+  readonly digest: string;
+}
 
 /** Names of backends in the catalogue: what is asked of one depends on all of this. */
 export function sourceName({ route: { backend }, prefix, lists }: Member): string {
@@ -33,11 +47,17 @@ export class SharedLists {
   demand(name: string, member: Member, limits: AskLimits): Source {
     let shared = this.#all.get(name);
     if (!shared) {
-      shared = this.#begin(member);
+      shared = this.#begin(name, member);
       this.#all.set(name, shared);
     }
     shared.source.demand(limits, shared.ask);
     return shared.source;
+  }
+
+  /** Another router has this list of a backend. */
+  othersHave({ source: name, list, digest }: ListChange): void {
+    const source = this.#all.get(name)?.source;
+    if (source && listingDigest(source.offering.listings[list]) !== digest) source.renew();
   }
 
   peek(name: string): Source | undefined {
@@ -67,11 +87,22 @@ export class SharedLists {
     await Promise.all([...this.#ending, ...[...this.#all.values()].map((shared) => this.#end(shared))]);
   }
 
-  #begin(member: Member): SharedList {
+  #begin(name: string, member: Member): SharedList {
     const { backend } = member.route;
-    const { clock, observe, stopping } = this.#dependencies;
+    const { clock, observe, stopping, onListChanged } = this.#dependencies;
     const { prefix } = member;
-    const source = new Source({ backend: backend.name, prefix, shared: true, clock, observe, stopping });
+    const source = new Source({
+      backend: backend.name,
+      prefix,
+      shared: true,
+      clock,
+      observe(event) {
+        observe(event);
+        if (event.kind !== "changed") return;
+        onListChanged({ source: name, list: event.list, digest: event.digest });
+      },
+      stopping,
+    });
     const session = new OwnSession(this.#dependencies, {
       backend,
       asks: member.lists === "shared" ? "lists" : "offer",

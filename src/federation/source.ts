@@ -26,6 +26,12 @@ export interface SourceOptions {
   readonly onSettled?: () => void;
 }
 
+/**
+ * ms between two times that other routers have this one ask at once. A backend whose lists differ each time would have routers ask
+ * in turns without end.
+ */
+const RENEW_EVERY_MS = 30_000;
+
 /** When the backend is asked next. */
 interface Plan {
   /** From then on a demand starts an asking. */
@@ -71,6 +77,7 @@ export class Source {
   #progress: Progress = { asking: undefined, last: undefined, awaited: Promise.withResolvers() };
   #plan: Plan = { due: Number.NEGATIVE_INFINITY, pause: 0, woken: false, cancel: nothing };
   #demand: Demand | undefined;
+  #renewed: { readonly at: number; readonly isDue: boolean } = { at: Number.NEGATIVE_INFINITY, isDue: false };
 
   constructor(options: SourceOptions) {
     this.#options = options;
@@ -110,6 +117,19 @@ export class Source {
     if (this.#plan.woken) return;
     this.#plan = { ...this.#plan, woken: true };
     if (!this.#progress.asking) this.#startIn(Math.max(this.#plan.pause, FIRST_PAUSE_MS));
+  }
+
+  /**
+   * Another router has a list of the backend that is not the one here: clients wait until the backend was asked again. They may have
+   * heard already that it has changed.
+   */
+  renew(): void {
+    const at = this.#options.clock.now();
+    if (at - this.#renewed.at < RENEW_EVERY_MS || this.#plan.due === NEVER) return;
+    this.#renewed = { at, isDue: this.#progress.asking !== undefined };
+    this.#plan = { ...this.#plan, due: at };
+    this.#progress = { ...this.#progress, awaited: this.#progress.awaited ?? Promise.withResolvers() };
+    if (!this.isUnused()) this.#start();
   }
 
   /** Lets go of lists that were not answered again within `lists.stale`. */
@@ -174,7 +194,11 @@ export class Source {
     // What we cut off ourselves is no failure of the backend's.
     if (!failure) observe({ kind: "asked", backend, shared, ms });
     else if (!stopping.aborted) observe({ kind: "failed", backend, shared, list: taken?.failed?.list, failure, ms });
-    this.#release();
+    // What was answered may be from before the other router asked.
+    if (this.#renewed.isDue && !stopping.aborted) {
+      this.#renewed = { at, isDue: false };
+      this.#start();
+    } else this.#release();
     onSettled?.();
   }
 

@@ -136,13 +136,13 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
 
   /** Envoy sends the GET to a processor, which writes the stream (http/streams.ts). */
   async #listen(request: Request): Promise<Step> {
-    const { route, principal, headersToRemove, page, observe } = request;
+    const { route, query, principal, headersToRemove, observe } = request;
     const claimed = await this.#claim(request, undefined, "always", 0);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
     const { key } = claimed;
     observe({ kind: "forwarded", route, how: "session" });
     const of = { key, owner: principal.digest, path: route.path };
-    const verdict = toOwnStream(of, sessionTag(key), [...headersToRemove, ...page]);
+    const verdict = toOwnStream(of, query, sessionTag(key), headersToRemove);
     return { kind: "step", verdict, answer: NOT_SENT };
   }
 

@@ -60,7 +60,15 @@ export function connectRedis(settings: RedisSettings): Redis | Cluster {
     connectionName: "mcp-router",
   };
   const retryStrategy = (attempt: number) => Math.min(attempt * 50, LONGEST_RECONNECT_PAUSE_MS);
-  const alone = { ...common, db: database, retryStrategy, enableOfflineQueue: false, enableAutoPipelining: true };
+  const alone = {
+    ...common,
+    db: database,
+    retryStrategy,
+    enableOfflineQueue: false,
+    enableAutoPipelining: true,
+    // ioredis takes no rejection of a subscription that it makes by itself.
+    autoResubscribe: false,
+  };
   switch (at.kind) {
     case "single":
       return insistOnDatabase(new Redis({ ...alone, host: at.host, port: at.port }));

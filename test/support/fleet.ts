@@ -10,7 +10,10 @@ import { readConfig } from "../../src/config/read.ts";
 import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { startRouter, untilReady } from "./router.ts";
 
-/** Sections of mcp-router.yaml: backends, routes, and what else is not an address, of the processor too. */
+/**
+ * Sections of mcp-router.yaml: backends, routes, and what else is not an address, of the processor too. `processor.streams: {}` gives
+ * each router streams of its own.
+ */
 type Sections = Readonly<Record<string, unknown>>;
 
 interface FleetRouter {
@@ -88,16 +91,25 @@ async function layOut(size: number, sections: Sections, started: AsyncDisposable
     envoy: { admin },
     ...sections,
   };
-  const places: { grpc: number; http: number; file: string }[] = [];
-  for (let n = 0; n < size; n++)
-    places.push({ grpc: await freePort(), http: await freePort(), file: join(directory, `router-${n}.yaml`) });
+  const places: { grpc: number; http: number; streams: number; file: string }[] = [];
+  for (let n = 0; n < size; n++) {
+    const [grpc, http, streams] = [await freePort(), await freePort(), await freePort()];
+    places.push({ grpc, http, streams, file: join(directory, `router-${n}.yaml`) });
+  }
   const endpoints = places.map(({ grpc }) => `127.0.0.1:${grpc}`);
-  for (const { grpc, http, file } of places) {
+  const wanted: object = Object(sections.processor);
+  for (const { grpc, http, streams, file } of places) {
     const processor = {
-      ...Object(sections.processor),
+      ...wanted,
       listen: `127.0.0.1:${grpc}`,
       http: `127.0.0.1:${http}`,
       endpoints,
+      ...("streams" in wanted && {
+        streams: {
+          listen: `127.0.0.1:${streams}`,
+          endpoints: places.map((place) => `127.0.0.1:${place.streams}`),
+        },
+      }),
     };
     writeFileSync(file, stringify({ ...common, processor }));
   }

@@ -65,8 +65,8 @@ interface Bench {
 
 /**
  * Starts a server on loopback. Its tools: `whoami`, `echo`, `run`, which is remembered, `fill`, whose answer is as long as one
- * asks for, `announce` and `update`, which show on the GET stream, `steps`, which reports progress at each `step()`, and `later`,
- * which closes its event stream and has its answer at the next `step()`.
+ * asks for, `announce`, `say` and `update`, which show on the GET stream, `steps`, which reports progress at each `step()`, and `later`,
+ * which closes its event stream and has its answer at the next `step()`, and `ask`, which asks the client on the GET stream.
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
   const { port = 0, sessions: sessionMode = "required", json = false, record = true, subscribing = 0 } = options;
@@ -192,6 +192,19 @@ function serverWithTools(name: string, { ran, subscribing, nextStep }: Bench): M
     ctx.http?.closeSSE?.();
     await nextStep();
     return text(`later, from ${name}`);
+  });
+  server.registerTool(
+    "say",
+    { description: "Logs on the GET stream", inputSchema: z.object({ text: z.string() }) },
+    async (said) => {
+      await server.server.sendLoggingMessage({ level: "info", data: `${name}: ${said.text}` });
+      return text("said");
+    },
+  );
+  server.registerTool("ask", { description: "Asks the client on the GET stream" }, async () => {
+    const requestedSchema = { type: "object" as const, properties: { answer: { type: "string" as const } } };
+    const { content } = await server.server.elicitInput({ message: name, requestedSchema });
+    return text(String(content?.answer));
   });
   server.registerTool("announce", { description: "Logs on the GET stream" }, async () => {
     await server.server.sendLoggingMessage({ level: "info", data: `from ${name}` });

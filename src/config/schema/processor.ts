@@ -43,9 +43,9 @@ export const processorSection = z
       })
       .optional()
       .describe(
-        "Event streams of the gateway's own, for clients of federated routes with several backends: they tell a client that the " +
-          "tools, prompts or resources of the route have changed. Only Envoy may reach the address. Default: no such streams; a " +
-          "GET on such a route gets 405.",
+        "Event streams of the gateway's own, for clients of federated routes with several backends: one stream brings what all " +
+          "servers say on their own, and tells of changed lists. Only Envoy may reach the address. Default: no such streams; a GET " +
+          "on such a route gets 405.",
       ),
     messageTimeout: duration
       .prefault("5s")

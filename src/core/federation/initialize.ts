@@ -13,7 +13,7 @@ const ALWAYS: readonly string[] = ["tools", "prompts", "resources"];
 /** Capabilities whose members are names of others': what any backend has, the route has. */
 const KEYED: readonly string[] = ["experimental", "extensions"];
 
-/** What a backend says on the stream of a GET: several backends have none that leads to the client. */
+/** What a backend says on the stream of a GET, which a route may not have. */
 const ON_STREAM: readonly string[] = ["listChanged", "subscribe"];
 
 /** Capabilities that need requests which the gateway does not carry to several backends. */
@@ -50,7 +50,7 @@ function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | un
       if (offers.length > 1 && NOT_CARRIED.includes(name)) continue;
       const value = parseJson(text);
       const given = isJsonObject(value) ? value : {};
-      const kept = offers.length > 1 && !KEYED.includes(name) ? deliverable(given) : given;
+      const kept = stream === "none" && !KEYED.includes(name) ? deliverable(given) : given;
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };
     }

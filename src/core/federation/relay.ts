@@ -88,7 +88,7 @@ const NO_EDITS: readonly Edit[] = [];
  * What changes in an event's data for its ids to say whose they are; undefined where that cannot be told, and the event must not
  * reach the client.
  */
-function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
+export function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
   const data = dataBytes(event);
   if (!data || !MAY_NAME_METHOD.test(latin1(data))) return NO_EDITS;
   const edits = editsOf(data, owner, deepest);

@@ -16,9 +16,10 @@ export interface FieldAt extends Span {
 
 const LINE_FEED = Uint8Array.of(LF);
 const SPACE = 0x20;
-/** "data:" and "id:" in ASCII. */
+/** "data:", "id:" and "retry:" in ASCII. */
 const DATA = [0x64, 0x61, 0x74, 0x61, 0x3a];
 const ID = [0x69, 0x64, 0x3a];
+const RETRY = [0x72, 0x65, 0x74, 0x72, 0x79, 0x3a];
 
 /** The values of an event's `data` lines, in order. */
 export function dataSpans(event: SseEvent): readonly Span[] {
@@ -28,6 +29,11 @@ export function dataSpans(event: SseEvent): readonly Span[] {
 /** Its `id` lines. Clients take the last one; one with U+0000 in it they ignore. */
 export function idFields(event: SseEvent): readonly FieldAt[] {
   return fieldsOf(event, ID);
+}
+
+/** Its `retry` lines: ms after which a client connects again, in digits. */
+export function retryFields(event: SseEvent): readonly FieldAt[] {
+  return fieldsOf(event, RETRY);
 }
 
 /** One for all events: to make one takes longer than to use it. The reader has skipped the stream's byte order mark; another one is data. */

@@ -148,11 +148,17 @@ describe("a message in no client's name", () => {
 
   test("listens for the backend's own messages", async () => {
     const rpc = await openOwn();
-    await rpc.listen(OWN, SESSION, never);
+    await rpc.listen(OWN, SESSION, undefined, never);
     const { headers, body } = await listener.called("GET");
     expect(headers).toMatchObject({ accept: "text/event-stream", "mcp-session-id": "backend-id", cookie: "LB=2" });
-    expect(headers).not.toHaveProperty("content-type");
+    for (const name of ["content-type", "last-event-id"]) expect(headers).not.toHaveProperty(name);
     expect(body).toBe("");
+  });
+
+  test("goes on with a stream after its last event", async () => {
+    const rpc = await openOwn();
+    await rpc.listen(OWN, SESSION, "7\u00e9", never);
+    expect((await listener.called("GET")).headers).toMatchObject({ "last-event-id": "7\u00e9" });
   });
 
   test.each([

@@ -6,6 +6,7 @@ import type { FederatedRoute, ListLimits, Member, RequestPolicy } from "../../..
 import { type Catalogue, createCatalogue } from "../../../src/federation/catalogue.ts";
 import type { Clock } from "../../../src/federation/clock.ts";
 import type { CatalogueEvent } from "../../../src/federation/events.ts";
+import type { ListChange } from "../../../src/federation/shared-lists.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
 import { POLICY } from "../core/policy.ts";
 
@@ -19,7 +20,7 @@ export async function settle(): Promise<void> {
   for (let n = 0; n < 30; n++) await setImmediate();
 }
 
-function createTestClock(): TestClock {
+export function createTestClock(): TestClock {
   let now = 1_000_000;
   const timers = new Map<object, { readonly at: number; readonly run: () => void }>();
   return {
@@ -230,6 +231,7 @@ export function openCatalogue(
   backends: Readonly<Record<string, { readonly script: Script }>>,
   members: readonly Member[] = Object.keys(backends).map((name) => memberOf(name)),
   over: Partial<FederatedRoute> = {},
+  onListChanged: (change: ListChange) => void = () => undefined,
 ) {
   const route = routeOf(members, over);
   const clock = createTestClock();
@@ -242,6 +244,7 @@ export function openCatalogue(
     version: "1.2.3",
     observe: (event) => void events.push(event),
     heardOn: () => config.heard,
+    onListChanged,
     clock,
   });
   return {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
+import { type ListChange, sourceName } from "../../../src/federation/shared-lists.ts";
 import { memberOf } from "../core/federated.ts";
 import {
   createServer,
@@ -317,8 +318,8 @@ describe("what changes", () => {
     const changes = () => events.splice(0).filter(({ kind }) => kind === "changed");
     await demand();
     expect(changes()).toEqual([
-      { kind: "changed", backend: "files", shared: true, list: "tools", items: 1 },
-      { kind: "changed", backend: "files", shared: true, list: "prompts", items: 1 },
+      { kind: "changed", backend: "files", shared: true, list: "tools", items: 1, digest: expect.any(String) },
+      { kind: "changed", backend: "files", shared: true, list: "prompts", items: 1, digest: expect.any(String) },
     ]);
     await clock.pass(LISTS.refresh);
     await demand();
@@ -328,7 +329,7 @@ describe("what changes", () => {
     await clock.pass(LISTS.refresh);
     await demand();
     await settle();
-    expect(changes()).toEqual([{ kind: "changed", backend: "files", shared: true, list: "tools", items: 1 }]);
+    expect(changes()).toMatchObject([{ kind: "changed", backend: "files", shared: true, list: "tools", items: 1 }]);
   });
 
   test("is shown by another object, and nothing else is", async () => {
@@ -358,7 +359,14 @@ describe("what changes", () => {
     await clock.pass(LISTS.refresh);
     await demand();
     expect(await demand()).toEqual([]);
-    expect(events).toContainEqual({ kind: "changed", backend: "files", shared: true, list: "tools", items: 0 });
+    expect(events).toContainEqual({
+      kind: "changed",
+      backend: "files",
+      shared: true,
+      list: "tools",
+      items: 0,
+      digest: "",
+    });
     expect(catalogue.view(route, undefined).known).toEqual([true]);
   });
 });
@@ -514,3 +522,82 @@ const EVENTS = { "content-type": "text/event-stream" };
 function byOrder(names: readonly string[]) {
   return (one: string, other: string) => names.indexOf(one) - names.indexOf(other);
 }
+
+describe("a list that another router has, and this one does not", () => {
+  async function open() {
+    const server = createServer();
+    const opened = openCatalogue({ files: server });
+    await opened.demand();
+    const source = sourceName(memberOf("files"));
+    return {
+      ...opened,
+      server,
+      source,
+      others: (digest: string) => opened.catalogue.othersHave({ source, list: "tools", digest }),
+    };
+  }
+
+  test("is asked for at once, and clients wait for it", async () => {
+    const { server, route, catalogue, callsOf, tools, others } = await open();
+    server.tools = ["other"];
+    others("another");
+    const ready = catalogue.ready(route, undefined);
+    expect(ready).toBeDefined();
+    await ready;
+    expect(tools()).toEqual(["files__other"]);
+    expect(callsOf("tools/list")).toHaveLength(2);
+    expect(catalogue.ready(route, undefined)).toBeUndefined();
+  });
+
+  test("is asked for once more where it was being asked for already", async () => {
+    const { server, route, clock, catalogue, tools, callsOf, others } = await open();
+    const answered = Promise.withResolvers<void>();
+    let asked = 0;
+    server.answers = {
+      "tools/list": async () => {
+        if (asked++ > 0) return result({ tools: [{ name: "new" }] });
+        await answered.promise;
+        return result({ tools: [{ name: "old" }] });
+      },
+    };
+    await clock.pass(LISTS.refresh);
+    catalogue.view(route, undefined);
+    await settle();
+    others("another");
+    answered.resolve();
+    await catalogue.ready(route, undefined);
+    expect(tools()).toEqual(["files__new"]);
+    expect(callsOf("tools/list")).toHaveLength(3);
+  });
+
+  test("is not asked for without end by routers that see another one each time", async () => {
+    const { callsOf, clock, others } = await open();
+    for (let n = 0; n < 100; n++) {
+      others(`digest ${n}`);
+      await clock.pass(100);
+    }
+    expect(callsOf("tools/list")).toHaveLength(2);
+  });
+
+  test("is none where both have the same, or nobody asks for it here", async () => {
+    const { callsOf, catalogue, changes, others } = await openTold();
+    others(changes.at(0)?.digest ?? "");
+    catalogue.othersHave({ source: "none", list: "tools", digest: "x" });
+    await settle();
+    expect(callsOf("tools/list")).toHaveLength(1);
+  });
+
+  /** With what other routers are told. */
+  async function openTold() {
+    const changes: ListChange[] = [];
+    const opened = openCatalogue({ files: createServer() }, undefined, {}, (change) => void changes.push(change));
+    await opened.demand();
+    const source = sourceName(memberOf("files"));
+    expect(changes).toMatchObject([{ source, list: "tools" }]);
+    return {
+      ...opened,
+      changes,
+      others: (digest: string) => opened.catalogue.othersHave({ source, list: "tools", digest }),
+    };
+  }
+});

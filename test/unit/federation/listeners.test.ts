@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
-import { BURST_MS, COMMENT_MS, createListeners, MOST_UNREAD } from "../../../src/federation/listeners.ts";
+import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/client-stream.ts";
+import { BURST_MS, COMMENT_MS, createListeners } from "../../../src/federation/listeners.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
+import { fields } from "../core/fields.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -14,8 +16,16 @@ function start() {
   ];
   const uses: string[] = [];
   const goneOf = new Map<string, () => void>();
+  const looks: string[] = [];
+  let digest = "";
   const listeners = createListeners({
     routes: () => routes,
+    lists: () => digest,
+    join: ({ key }) => ({
+      look: async () => void looks.push(key),
+      joined: async () => undefined,
+      close: () => void looks.push(`${key} left`),
+    }),
     use({ key }, gone) {
       uses.push(key);
       goneOf.set(key, gone);
@@ -23,11 +33,15 @@ function start() {
     },
   });
   /** A client's stream, and what it has heard. */
-  const listen = (key: string, path = "/all", unread = 0) => {
+  const listen = (key: string, path = "/all", headers: Readonly<Record<string, string>> = {}) => {
     let text = "";
+    let unread = 0;
     let state: "open" | "ended" | "cut" = "open";
     const sink: StreamSink = {
-      unread,
+      get unread() {
+        return unread;
+      },
+      drained: async () => undefined,
       write: (bytes) => (text += Buffer.from(bytes).toString()),
       end() {
         state = "ended";
@@ -38,16 +52,22 @@ function start() {
         left();
       },
     };
-    const left = listeners.open({ key, owner: "", path }, sink);
-    const heard = () => [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
-    return { left, heard, text: () => text, state: () => state };
+    const left = listeners.open({ key, owner: "", path }, { headers: fields(headers), query: "" }, sink);
+    const heard = () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
+    const leave = (bytes: number) => {
+      unread = bytes;
+    };
+    return { left, heard, text: () => text, state: () => state, leave };
   };
   const reconfigure = (now: typeof routes) => {
     routes = now;
     listeners.reconfigured();
     vi.advanceTimersByTime(BURST_MS);
   };
-  return { listeners, listen, reconfigure, uses, goneOf };
+  const offer = (now: string) => {
+    digest = now;
+  };
+  return { listeners, listen, reconfigure, offer, looks, uses, goneOf };
 }
 
 describe("a stream of the gateway's own", () => {
@@ -162,13 +182,65 @@ describe("a stream of the gateway's own", () => {
     expect(listeners.size).toBe(1);
   });
 
-  test("is cut where its client reads nothing", () => {
+  test("is cut where its client reads nothing for long", () => {
     const { listeners, listen } = start();
-    const slow = listen("a", "/all", MOST_UNREAD);
-    listeners.changed("files", "tools");
-    vi.advanceTimersByTime(BURST_MS);
-    expect(slow.state()).toBe("cut");
+    const { leave, state } = listen("a");
+    leave(MOST_UNREAD + 1);
+    vi.advanceTimersByTime(MOST_STUCK_TICKS * COMMENT_MS);
+    expect(state()).toBe("open");
+    vi.advanceTimersByTime(COMMENT_MS);
+    expect(state()).toBe("cut");
     expect(listeners.size).toBe(0);
+  });
+
+  test("lets a client take its time that reads, and tells it then what has changed meanwhile", () => {
+    const { listeners, listen } = start();
+    const { leave, state, heard } = listen("a");
+    for (let unread = 10 * MOST_UNREAD; unread > MOST_UNREAD; unread -= MOST_UNREAD) {
+      leave(unread);
+      listeners.changed("files", "tools");
+      vi.advanceTimersByTime(COMMENT_MS);
+    }
+    expect(heard()).toEqual([]);
+    leave(0);
+    vi.advanceTimersByTime(COMMENT_MS);
+    expect(heard()).toEqual(["notifications/tools/list_changed"]);
+    expect(state()).toBe("open");
+  });
+
+  test("tells a client that comes back of lists that have changed meanwhile", () => {
+    const { listen, offer } = start();
+    offer("one");
+    const headers = { "mcp-protocol-version": "2025-11-25" };
+    const before = listen("a", "/all", headers);
+    const [, last = ""] = /^id: (.*)\ndata: \n\n$/.exec(before.text()) ?? [];
+    expect(last).toBe("sone");
+    const same = listen("a", "/all", { ...headers, "last-event-id": last });
+    offer("two");
+    const changed = listen("a", "/all", { ...headers, "last-event-id": last });
+    vi.advanceTimersByTime(BURST_MS);
+    expect(same.heard()).toEqual([]);
+    expect(changed.heard()).toEqual([
+      "notifications/tools/list_changed",
+      "notifications/prompts/list_changed",
+      "notifications/resources/list_changed",
+    ]);
+    expect(changed.text()).toContain("id: stwo\nevent: message\n");
+  });
+
+  test("looks what sessions its client has: at once, when told, when its route has changed, and now and then", () => {
+    const { listeners, listen, reconfigure, looks } = start();
+    const { left } = listen("a");
+    expect(looks).toEqual(["a"]);
+    listeners.look("a");
+    listeners.look("nobody's");
+    expect(looks).toEqual(["a", "a"]);
+    reconfigure([]);
+    expect(looks).toHaveLength(3);
+    vi.advanceTimersByTime(4 * COMMENT_MS);
+    expect(looks).toHaveLength(4);
+    left();
+    expect(looks.at(-1)).toBe("a left");
   });
 
   test("ends with the process", () => {

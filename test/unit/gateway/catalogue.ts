@@ -61,6 +61,9 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
       };
     },
     ready: () => ready,
+    offers: () => [],
+    digest: () => "",
+    othersHave: () => undefined,
     report: () => ({ backends: [], byPrincipal: { principals: 0, bytes: 0 }, routes: [] }),
     close: async () => undefined,
   };

@@ -593,6 +593,22 @@ describe("what the gateway answers", () => {
     expect(await settled(head(gateway.open(), "GET", undefined))).toMatchObject({ status: 400 });
   });
 
+  test("a stream of the gateway's own, which knows where the client was", async () => {
+    const { exchange, id, key } = await open({ route: { ...TWO, stream: "own" } });
+    const verdict = await settled(
+      head(exchange, "GET", id, { ":path": "/all?a=1", "last-event-id": "s", origin: "http://gw" }),
+    );
+    expect(verdict).toMatchObject({
+      kind: "mutate",
+      set: expect.arrayContaining([
+        [":path", "/?a=1"],
+        ["x-mcp-backend", "mcp_streams"],
+        ["x-mcp-stream", `${key}../all`],
+      ]),
+      remove: ["mcp-session-id"],
+    });
+  });
+
   test("the stream of a backend that is alone passes", async () => {
     const { exchange, id } = await open({ route: federatedRoute([memberOf("files")]) });
     expect(await settled(head(exchange, "GET", id))).toMatchObject({

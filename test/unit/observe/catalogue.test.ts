@@ -99,7 +99,8 @@ describe("a list", () => {
 
   test("that changes is logged, and of a principal at debug", async () => {
     const { observe, lines, counted } = open();
-    for (const shared of [true, false]) observe({ kind: "changed", backend: "one", shared, list: "tools", items: 8 });
+    for (const shared of [true, false])
+      observe({ kind: "changed", backend: "one", shared, list: "tools", items: 8, digest: "x" });
     expect(lines).toMatchObject([{ level: 30, items: 8 }, { level: 20 }]);
     expect(await counted()).toEqual(['mcp_router_lists_changed_total{backend="one",list="tools"} 2']);
   });

@@ -1,0 +1,30 @@
+/** Whether a backend may have something to say on the stream of a GET. Pure. */
+import { isJsonObject, parseJson } from "../json/parse.ts";
+import type { Offer } from "./offer.ts";
+
+/** Capabilities of a client that let a server ask it (MCP 2025-11-25, "Capability Negotiation"). */
+const ASKED_BY: readonly string[] = ["roots", "sampling", "elicitation"];
+
+/** What is known of a client's session at the backend. */
+interface Known {
+  /** JSON text of the params of the client's initialize. */
+  readonly initializeParams: string;
+  /** Whether the client has set a log level there, or subscribed to a resource. */
+  readonly hasState: boolean;
+  /** What the backend says of itself; undefined: it has not said it. */
+  readonly offer: Offer | undefined;
+}
+
+/**
+ * A server sends requests to a client that can be asked, updates to one that has subscribed, and log messages. Of its lists the
+ * gateway tells. A stream of which nothing can come would cost a connection for each client.
+ */
+export function hasToSay({ initializeParams, hasState, offer }: Known): boolean {
+  return hasState || offer === undefined || offer.capabilities.has("logging") || canBeAsked(initializeParams);
+}
+
+function canBeAsked(initializeParams: string): boolean {
+  const params = parseJson(initializeParams);
+  const capabilities = isJsonObject(params) ? params.capabilities : undefined;
+  return isJsonObject(capabilities) && ASKED_BY.some((name) => Object.hasOwn(capabilities, name));
+}

@@ -1,0 +1,101 @@
+/** What of an event on a backend's own stream goes on the stream that a client has of several backends. Pure. */
+import { Buffer } from "node:buffer";
+import { OPEN_BRACKET, SPACE } from "../json/bytes.ts";
+import { parseJson } from "../json/parse.ts";
+import { EACH, placesOf } from "../json/places.ts";
+import { type Edit, rewrite } from "../json/rewrite.ts";
+import { type Span, textOf } from "../json/span.ts";
+import { dataBytes, type FieldAt, idFields, retryFields } from "../sse/fields.ts";
+import { CR, LF } from "../sse/lines.ts";
+import type { SseEvent } from "../sse/reader.ts";
+import { LONGEST_EVENT_ID } from "./event-ids.ts";
+import type { IdOwner } from "./ids.ts";
+import { ALL_LISTS, LIST_KINDS } from "./kinds.ts";
+import { requestEdits } from "./relay.ts";
+
+export interface StreamEvent {
+  /** The backend's id of the event. `reset`: it takes the last one back. undefined: it has none. */
+  readonly id: Uint8Array | "reset" | undefined;
+  /** ms after which the backend wants to be asked again, where it ends the stream. */
+  readonly retry: number | undefined;
+  /**
+   * `message`: what the client gets, but for the id that it is to have. `place`: it has no data, and only says where the stream is.
+   * `list-changed`: the backend has other lists. `nothing`: a comment, or what must not reach the client.
+   */
+  readonly said:
+    | { readonly kind: "message"; readonly bytes: Uint8Array }
+    | { readonly kind: "place" | "list-changed" | "nothing" };
+}
+
+const LIST_CHANGED: ReadonlySet<unknown> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
+/** Stands in each such notification, unless its letters are escaped. */
+const MAY_BE_LIST_CHANGED = /list_changed|\\u/i;
+
+/** @param deepest nesting of arrays and objects that is read; the outermost is 1 */
+export function readStreamEvent(event: SseEvent, owner: IdOwner, deepest: number): StreamEvent {
+  const ids = idFields(event);
+  const retries = retryFields(event);
+  const retry = retries.map(({ start, end }) => latin1(event.bytes.subarray(start, end))).findLast(isDigits);
+  const idBytes = ids.map(({ start, end }) => event.bytes.subarray(start, end)).findLast((bytes) => !bytes.includes(0));
+  const id = idBytes && (idBytes.length === 0 || idBytes.length > LONGEST_EVENT_ID ? "reset" : idBytes);
+  const lines = withoutLines(event.bytes, [...ids, ...retries]);
+  return { id, retry: retry === undefined ? undefined : Number(retry), said: saidIn(event, lines, owner, deepest) };
+}
+
+/** An event of the client's stream. @param id of `[A-Za-z0-9_.-]` */
+export function withEventId(id: string, bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`id: ${id}\n`), bytes]);
+}
+
+/** An event without data, by which a client knows where the stream is (MCP 2025-11-25, "Resumability and Redelivery"). */
+export function placeEvent(id: string): Uint8Array {
+  return Buffer.from(`id: ${id}\ndata: \n\n`);
+}
+
+function saidIn(event: SseEvent, lines: readonly Edit[], owner: IdOwner, deepest: number): StreamEvent["said"] {
+  const data = dataBytes(event);
+  if (!data) return NOTHING;
+  if (!data.some((byte) => byte > SPACE)) return PLACE;
+  if (isListChanged(data, deepest)) return { kind: "list-changed" };
+  const requests = requestEdits(event, owner, deepest);
+  if (!requests) return NOTHING;
+  const bytes = lines.length + requests.length === 0 ? event.bytes : rewrite(event.bytes, [...lines, ...requests]);
+  return { kind: "message", bytes: bytes.subarray(event.start) };
+}
+
+const NOTHING = { kind: "nothing" } as const;
+const PLACE = { kind: "place" } as const;
+
+/** Two line ends that lines stood between must not become one, or the event would go on with the next. */
+function withoutLines(bytes: Uint8Array, fields: readonly FieldAt[]): readonly Edit[] {
+  const runs: Span[] = [];
+  for (const { line } of fields.toSorted((one, other) => one.line.start - other.line.start)) {
+    const last = runs.at(-1);
+    if (last?.end === line.start) runs.splice(-1, 1, { start: last.start, end: line.end });
+    else runs.push(line);
+  }
+  return runs.map(({ start, end }) => ({
+    start,
+    end,
+    text: bytes[start - 1] === CR && bytes[end] === LF ? ":\n" : "",
+  }));
+}
+
+/** Also of a batch that holds nothing else (MCP 2025-03-26). */
+function isListChanged(data: Uint8Array, deepest: number): boolean {
+  if (!MAY_BE_LIST_CHANGED.test(latin1(data))) return false;
+  const batch = data.find((byte) => byte > SPACE) === OPEN_BRACKET ? placesOf(data, [EACH], deepest) : undefined;
+  if (batch?.kind === "found")
+    return batch.at.every(({ start, end }) => isListChanged(data.subarray(start, end), deepest));
+  const places = placesOf(data, ["method"], deepest);
+  const [method, ...others] = places.kind === "found" ? places.at : [];
+  return method !== undefined && others.length === 0 && LIST_CHANGED.has(parseJson(textOf(data, method)));
+}
+
+function isDigits(text: string): boolean {
+  return /^[0-9]{1,9}$/.test(text);
+}
+
+function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
+}

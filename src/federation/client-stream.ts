@@ -1,0 +1,147 @@
+/** The stream that one client has of several backends: what is written to it, and the ids by which it can be resumed. */
+import { type EventPlace, type ResumeAt, streamEventId } from "../core/federation/event-ids.ts";
+import { TAG_BITS } from "../core/federation/ids.ts";
+import { ALL_LISTS, LIST_KINDS } from "../core/federation/kinds.ts";
+import { placeEvent, type StreamEvent, withEventId } from "../core/federation/stream-events.ts";
+import type { FederatedRoute } from "../core/routes.ts";
+import type { StreamOf, StreamSink } from "../core/streams.ts";
+import { backendTag, type SessionKey } from "../sessions/id.ts";
+
+/** Bytes that a client may leave unread before no more is written. One event may go beyond it. */
+export const MOST_UNREAD = 64 * 1024;
+/** How many ticks a client may take nothing of what it has unread, before its stream is cut. It comes back, and goes on from there. */
+export const MOST_STUCK_TICKS = 4;
+
+const COMMENT = Buffer.from(":\n\n");
+
+export interface ClientStreamOptions {
+  readonly of: StreamOf;
+  readonly sink: StreamSink;
+  /** The client's route, while the configuration has it. */
+  readonly route: () => FederatedRoute | undefined;
+  /** A digest of the lists that the route offers; "" where it is not known. */
+  readonly lists: () => string;
+  /** Where the client's last stream was. */
+  readonly last: Extract<ResumeAt, { kind: "stream" }> | undefined;
+  /** Whether the client takes events without data, which say where the stream is (from MCP 2025-11-25 on). */
+  readonly takesPlaces: boolean;
+}
+
+/** Where a backend's stream is. */
+type Place = Pick<EventPlace, "generation" | "id">;
+
+export class ClientStream {
+  readonly #options: ClientStreamOptions;
+  /** By backend, those that were heard last at the end. */
+  readonly #places = new Map<string, Place>();
+  /** Methods of the notifications that are due. */
+  readonly #due = new Set<string>();
+  /** Ends when everything before has been written: an id says of each backend what was written, and not what waits. */
+  #written = Promise.resolve();
+  #unread = 0;
+  #stuckTicks = 0;
+
+  constructor(options: ClientStreamOptions) {
+    this.#options = options;
+    for (const place of options.last?.places.toReversed() ?? []) {
+      const backend = options.route()?.members[place.place]?.route.backend.name;
+      // Of another session, or of a backend that stood elsewhere in the route then.
+      if (backend !== undefined && this.tagOf(backend) === place.tag) this.#places.set(backend, place);
+    }
+  }
+
+  get of(): StreamOf {
+    return this.#options.of;
+  }
+
+  get key(): SessionKey {
+    // Safe: a processor has written the key of a session.
+    return this.of.key as SessionKey;
+  }
+
+  route(): FederatedRoute | undefined {
+    return this.#options.route();
+  }
+
+  tagOf(backend: string): number {
+    return backendTag(this.key, backend, TAG_BITS);
+  }
+
+  /** The last event of a backend's stream in a session; undefined for none. */
+  lastOf(backend: string, generation: number): Uint8Array | undefined {
+    const place = this.#places.get(backend);
+    return place?.generation === generation ? place.id : undefined;
+  }
+
+  /** The client sees at once that its stream is open. */
+  begin(): void {
+    const { sink, takesPlaces, last, lists } = this.#options;
+    sink.write(takesPlaces ? placeEvent(this.#id()) : COMMENT);
+    const known = lists();
+    if (last && last.lists !== "" && known !== "" && last.lists !== known) this.#missedLists();
+  }
+
+  /** A notification is due by its method; `flush` writes it. */
+  due(method: string): void {
+    this.#due.add(method);
+  }
+
+  /** Writes what is due. */
+  flush(): void {
+    const { sink } = this.#options;
+    if (sink.unread > MOST_UNREAD) return;
+    for (const method of this.#due) sink.write(withEventId(this.#id(), notification(method)));
+    this.#due.clear();
+  }
+
+  /** To be called now and then: keeps the stream alive, and cuts it off where the client does not read. */
+  tick(): void {
+    const { sink } = this.#options;
+    const { unread } = sink;
+    this.#stuckTicks = this.#unread > MOST_UNREAD && unread >= this.#unread ? this.#stuckTicks + 1 : 0;
+    this.#unread = unread;
+    if (this.#stuckTicks >= MOST_STUCK_TICKS) sink.cut();
+    else if (unread <= MOST_UNREAD) {
+      sink.write(COMMENT);
+      this.flush();
+    }
+  }
+
+  /** Resolves when the event is written, or never will be: so a backend is read no faster than its client reads. */
+  say(backend: string, generation: number, event: StreamEvent): Promise<void> {
+    this.#written = this.#written.then(() => this.#say(backend, generation, event));
+    return this.#written;
+  }
+
+  end(): void {
+    this.#options.sink.end();
+  }
+
+  async #say(backend: string, generation: number, { id, said }: StreamEvent): Promise<void> {
+    const { sink, takesPlaces } = this.#options;
+    if (sink.unread > MOST_UNREAD) await sink.drained();
+    if (id !== undefined) this.#places.delete(backend);
+    if (id !== undefined && id !== "reset") this.#places.set(backend, { generation, id });
+    if (said.kind === "message") sink.write(withEventId(this.#id(), said.bytes));
+    else if (said.kind === "place" && takesPlaces) sink.write(placeEvent(this.#id()));
+  }
+
+  #missedLists(): void {
+    for (const kind of ALL_LISTS) this.due(LIST_KINDS[kind].listChanged);
+  }
+
+  #id(): string {
+    const { route, lists } = this.#options;
+    const members = route()?.members ?? [];
+    const places = [...this.#places].reverse().flatMap(([backend, at]) => {
+      const place = members.findIndex((member) => member.route.backend.name === backend);
+      return place < 0 ? [] : [{ ...at, place, tag: this.tagOf(backend) }];
+    });
+    return streamEventId(lists(), places);
+  }
+}
+
+/** Some clients want the event's name. */
+function notification(method: string): Uint8Array {
+  return Buffer.from(`event: message\ndata: {"jsonrpc":"2.0","method":"${method}"}\n\n`);
+}

@@ -1,0 +1,198 @@
+/** Joins what several backends say on their streams into the stream of one client, in the client's own sessions there. */
+import { credentialHeaders } from "../backends/credentials.ts";
+import type { Rpc } from "../backends/rpc.ts";
+import { hasToSay } from "../core/federation/has-to-say.ts";
+import type { Offer } from "../core/federation/offer.ts";
+import { readStreamEvent } from "../core/federation/stream-events.ts";
+import type { HeaderFields } from "../core/http.ts";
+import type { FederatedRoute, Member } from "../core/routes.ts";
+import type { BackendSession } from "../core/session.ts";
+import type { SseEvent } from "../core/sse/reader.ts";
+import { type Binding, bindingOf, heldBy, NO_STATE, type Session, type SessionStore } from "../sessions/store.ts";
+import type { ClientStream } from "./client-stream.ts";
+import { type Clock, rest } from "./clock.ts";
+import { hear } from "./hear.ts";
+
+/** Most bytes of an event that are held. A longer one is left out: SDKs take no message of that length. */
+const LONGEST_EVENT = 4 * 1024 * 1024;
+/** ms. A stream that lasts as long is opened again soon. */
+const LASTING_MS = 10_000;
+/**
+ * ms between two streams of one backend. Short at first: a client that comes back is often ahead of the end of its last stream, which
+ * servers answer by 409.
+ */
+const PAUSES = { first: 100, longest: 30_000 };
+/** ms before a backend is asked again whose lost session could not be replaced, or a store that was away. */
+const AGAIN_MS = 5_000;
+
+/** Statuses of a GET that some servers have for a session that they do not know. */
+const MAY_BE_LOST: ReadonlySet<number | undefined> = new Set([400, 404]);
+
+/** A client's session at a backend, which the backend seems to have lost. */
+interface LostAtMember {
+  readonly member: Member;
+  readonly headers: HeaderFields;
+  readonly key: ClientStream["key"];
+  readonly binding: Binding;
+}
+
+export interface MemberStreamsDependencies {
+  readonly store: Pick<SessionStore, "load">;
+  readonly rpc: Pick<Rpc, "listen">;
+  readonly clock: Clock;
+  /** Nesting of JSON that is read. */
+  readonly depth: () => number;
+  /** What each member says of itself, in order. */
+  readonly offers: (route: FederatedRoute) => readonly (Offer | undefined)[];
+  /**
+   * Has the session replaced where it is lost. Resolves to whether it is worth to ask the backend again for a stream in the same
+   * session. Never rejects.
+   */
+  readonly recover: (lost: LostAtMember, signal: AbortSignal) => Promise<boolean>;
+}
+
+/** The client's GET. */
+export interface StreamRequest {
+  readonly headers: HeaderFields;
+  /** With its question mark, or "". */
+  readonly query: string;
+}
+
+/** A stream at a backend, or the attempt to have one. */
+interface MemberStream {
+  readonly place: number;
+  readonly generation: number;
+  readonly ending: AbortController;
+  /** Resolves when the stream is there, or will not be. */
+  readonly settled: PromiseWithResolvers<void>;
+}
+
+export class MemberStreams {
+  readonly #dependencies: MemberStreamsDependencies;
+  readonly #client: ClientStream;
+  readonly #request: StreamRequest;
+  /** By backend. */
+  readonly #streams = new Map<string, MemberStream>();
+  readonly #over = new AbortController();
+  #looking = Promise.resolve();
+  /** The look that will begin when the one under way has ended. */
+  #next: Promise<void> | undefined;
+
+  constructor(dependencies: MemberStreamsDependencies, client: ClientStream, request: StreamRequest) {
+    this.#dependencies = dependencies;
+    this.#client = client;
+    this.#request = request;
+  }
+
+  /** Looks which sessions the client has by now, and opens and ends streams by that. Resolves when that is done. Never rejects. */
+  look(): Promise<void> {
+    // One that is under way may have read the session before it changed.
+    this.#next ??= this.#looking.then(() => {
+      this.#next = undefined;
+      this.#looking = this.#lookOnce();
+      return this.#looking;
+    });
+    return this.#next;
+  }
+
+  /** Resolves when the stream of the client's session at a backend is there, or will not be. Never rejects. */
+  async joined(backend: string): Promise<void> {
+    await this.look();
+    await this.#streams.get(backend)?.settled.promise;
+  }
+
+  close(): void {
+    this.#over.abort();
+    for (const name of [...this.#streams.keys()]) this.#endAt(name);
+  }
+
+  async #lookOnce(): Promise<void> {
+    if (this.#over.signal.aborted) return;
+    const { store, clock, offers } = this.#dependencies;
+    const loaded = await store.load(this.#client.key);
+    if (this.#over.signal.aborted) return;
+    if (loaded.kind === "unknown") return this.#client.end();
+    if (loaded.kind === "unavailable") {
+      void rest(clock, AGAIN_MS, this.#over.signal).then(() => this.look());
+      return;
+    }
+    const route = this.#client.route();
+    const known = route ? offers(route) : [];
+    const wanted = new Map<string, () => void>();
+    for (const [place, member] of route?.members.entries() ?? []) {
+      const at = sessionAt(loaded.session, member, known[place]);
+      if (at) wanted.set(member.route.backend.name, () => this.#keep(member, place, at.binding, at.session));
+    }
+    for (const name of [...this.#streams.keys()]) if (!wanted.has(name)) this.#endAt(name);
+    for (const keep of wanted.values()) keep();
+  }
+
+  #endAt(backend: string): void {
+    const stream = this.#streams.get(backend);
+    stream?.ending.abort();
+    stream?.settled.resolve();
+    this.#streams.delete(backend);
+  }
+
+  #keep(member: Member, place: number, binding: Binding, session: BackendSession): void {
+    const { name } = member.route.backend;
+    const { generation } = binding;
+    const stream = this.#streams.get(name);
+    if (stream?.generation === generation && stream.place === place) return;
+    this.#endAt(name);
+    const opening = { place, generation, ending: new AbortController(), settled: Promise.withResolvers<void>() };
+    this.#streams.set(name, opening);
+    void this.#hear(member, opening, binding, session).then(opening.settled.resolve);
+  }
+
+  /** Until the stream is to end, or the backend has no such stream. */
+  async #hear(member: Member, opening: MemberStream, binding: Binding, session: BackendSession): Promise<void> {
+    const { place, generation, ending, settled } = opening;
+    const { signal } = ending;
+    const { rpc, clock, depth, recover } = this.#dependencies;
+    const { headers, query } = this.#request;
+    const client = this.#client;
+    const { backend } = member.route;
+    const caller = { backend, query, key: client.key, credentials: credentialHeaders(headers, backend.origin) };
+    const peer = { ...session, setCookies: [], version: binding.version };
+    const owner = { place, tag: client.tagOf(backend.name) };
+    const hearing = {
+      clock,
+      open: (until: AbortSignal) => rpc.listen(caller, peer, headerOf(client.lastOf(backend.name, generation)), until),
+      opened: () => settled.resolve(),
+      async take(event: SseEvent) {
+        if (event.part) return undefined;
+        const read = readStreamEvent(event, owner, depth());
+        if (!signal.aborted && (read.id !== undefined || read.said.kind !== "nothing"))
+          await client.say(backend.name, generation, read);
+        return read.retry;
+      },
+      longest: { bytes: LONGEST_EVENT, beyond: "pass" as const },
+      lasting: LASTING_MS,
+      pauses: PAUSES,
+    };
+    while (!signal.aborted) {
+      const status = await hear(hearing, signal);
+      if (!MAY_BE_LOST.has(status) || backend.onSessionLost === "surface") return;
+      const lost = { member, headers, key: client.key, binding };
+      if (signal.aborted || !(await recover(lost, signal))) return;
+      await rest(clock, AGAIN_MS, signal);
+    }
+  }
+}
+
+/** The client's session at a member; undefined where there is none of which anything can come. */
+function sessionAt(session: Session, { route: { backend } }: Member, offer: Offer | undefined) {
+  const binding = bindingOf(session, backend.name);
+  const held = binding && heldBy(binding);
+  if (!binding || !held) return undefined;
+  const { level, subscriptions } = session.remembered?.get(backend.name) ?? NO_STATE;
+  const hasState = level !== undefined || subscriptions.size > 0;
+  const { initializeParams } = session;
+  return hasToSay({ initializeParams, hasState, offer }) ? { binding, session: held } : undefined;
+}
+
+/** An id of an event as a header's value: its bytes as they are. */
+function headerOf(id: Uint8Array | undefined): string | undefined {
+  return id && Buffer.from(id).toString("latin1");
+}

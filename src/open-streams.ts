@@ -1,0 +1,163 @@
+/** Builds the streams of one process, and the catalogue that they tell of: each needs the other. */
+import type { InUse } from "./admission/in-use.ts";
+import type { Egress } from "./backends/client.ts";
+import { createRpc } from "./backends/rpc.ts";
+import type { FederatedRoute } from "./core/routes.ts";
+import { STREAMS } from "./core/streams.ts";
+import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
+import { SYSTEM_CLOCK } from "./federation/clock.ts";
+import type { CatalogueEvent } from "./federation/events.ts";
+import { createListeners, type Listeners } from "./federation/listeners.ts";
+import { MemberStreams } from "./federation/member-streams.ts";
+import type { ListChange } from "./federation/shared-lists.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { catalogueObserver } from "./observe/catalogue.ts";
+import type { Resume } from "./recovery/resume.ts";
+import type { SessionKey } from "./sessions/id.ts";
+import { FIRST_GENERATION, type SessionStore } from "./sessions/store.ts";
+import { createJoining, type Joining } from "./signals/joining.ts";
+import { openNoSignals, type Signal } from "./signals/signals.ts";
+import { VERSION } from "./version.ts";
+
+/** Streams of the gateway's own, over all routers. */
+export interface Streams extends Pick<Listeners, "open" | "reconfigured" | "close"> {
+  readonly catalogue: Catalogue;
+  /** A session has another backend session than before, or more to hear from one. */
+  sessionChanged(key: SessionKey): void;
+  sessionEnded(key: SessionKey): void;
+  /** Resolves when the client's stream, if there is one, brings what a backend says in a new session. Never rejects. */
+  joined: Joining["wait"];
+}
+
+interface StreamDependencies {
+  readonly egress: Egress;
+  readonly inUse: InUse;
+  readonly resume: Resume;
+}
+
+export function openStreams(parts: GatewayParts, dependencies: StreamDependencies): Streams {
+  const { config, inForce, shared, started } = parts;
+  const signals = (config.processor.streams ? shared.openSignals : openNoSignals)(heard);
+  started.defer(() => signals.close());
+  const catalogue = openCatalogue(parts, dependencies.egress, {
+    changed: (backend, list) => listeners.changed(backend, list),
+    paths: () => listeners.paths(),
+    tell: (change) => signals.tell({ kind: "lists", ...change }),
+  });
+  const listeners = openListeners(parts, dependencies, catalogue);
+  const hasOthers = config.processor.streams !== undefined && config.store.kind === "redis";
+  const joining = createJoining({
+    tell: (signal) => signals.tell(signal),
+    joined: (key, backend) => listeners.joined(key, backend),
+    hadStream: async (key) => hasOthers && (await hadStream(shared.store, key as SessionKey)),
+  });
+
+  function heard(signal: Signal): void {
+    switch (signal.kind) {
+      case "lists":
+        catalogue.othersHave(signal);
+        break;
+      case "changed":
+        listeners.look(signal.key);
+        break;
+      case "listening":
+      case "ended":
+        listeners.end(signal.key);
+        break;
+      default:
+        joining.heard(signal);
+    }
+  }
+
+  return {
+    catalogue,
+    sessionChanged(key) {
+      listeners.look(key);
+      signals.tell({ kind: "changed", key });
+    },
+    sessionEnded(key) {
+      listeners.end(key);
+      signals.tell({ kind: "ended", key });
+    },
+    open(of, request, sink) {
+      const route = inForce.policy.routes.get(of.path);
+      // Another router may have served the client so far. From the first stream on, this one knows what the route offers.
+      if (route?.kind === "federated") catalogue.view(route, undefined);
+      signals.tell({ kind: "listening", key: of.key });
+      // Not waited for: it matters only to a request whose backend the client needs for the first time.
+      if (hasOthers) void shared.store.remember(of.key as SessionKey, STREAMS, OPENED);
+      return listeners.open(of, request, sink);
+    },
+    reconfigured: () => listeners.reconfigured(),
+    close: () => listeners.close(),
+    joined: joining.wait,
+  };
+}
+
+/** A session remembers by it that the client has had a stream. */
+const OPENED = { kind: "listening", generation: FIRST_GENERATION } as const;
+
+async function hadStream(store: SessionStore, key: SessionKey): Promise<boolean> {
+  const loaded = await store.load(key);
+  return loaded.kind === "loaded" && loaded.session.remembered?.get(STREAMS)?.listening !== undefined;
+}
+
+/** Who is told of the catalogue's changes: this router's streams, and other routers. */
+interface Told extends Pick<Listeners, "changed" | "paths"> {
+  readonly tell: (change: ListChange) => void;
+}
+
+function openCatalogue({ inForce, metrics, log, started }: GatewayParts, egress: Egress, told: Told): Catalogue {
+  const report = catalogueObserver(metrics, log);
+  const catalogue = createCatalogue({
+    egress,
+    policy: () => inForce.policy,
+    version: VERSION,
+    observe(event) {
+      report(event);
+      // What one principal is offered is nothing to the others.
+      if (isChange(event) && event.shared) told.changed(event.backend, event.list);
+    },
+    onListChanged: told.tell,
+    heardOn: told.paths,
+  });
+  started.defer(() => catalogue.close());
+  return catalogue;
+}
+
+function openListeners(
+  { inForce, shared }: GatewayParts,
+  { egress, inUse, resume }: StreamDependencies,
+  catalogue: Pick<Catalogue, "offers" | "digest">,
+): Listeners {
+  const joined = {
+    store: shared.store,
+    rpc: createRpc(egress, "stream"),
+    clock: SYSTEM_CLOCK,
+    depth: () => inForce.policy.limits.depth,
+    offers: (route: FederatedRoute) => catalogue.offers(route),
+    recover: recoverBy(resume),
+  };
+  return createListeners({
+    routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
+    lists: (route) => catalogue.digest(route),
+    join: (client, request) => new MemberStreams(joined, client, request),
+    use({ key, owner }, gone) {
+      // Safe: a processor has written the key of a session.
+      const use = { key: key as SessionKey, principal: owner, backend: undefined, gone };
+      inUse.begin(use);
+      return () => inUse.end(use);
+    },
+  });
+}
+
+function isChange(event: CatalogueEvent): event is Extract<CatalogueEvent, { kind: "changed" | "expired" }> {
+  return event.kind === "changed" || (event.kind === "expired" && event.why === "failing");
+}
+
+function recoverBy(resume: Resume): ConstructorParameters<typeof MemberStreams>[0]["recover"] {
+  return async ({ member: { route }, headers, key, binding }, signal) => {
+    const resumed = await resume({ route, headers, key, binding, why: "lost" }, signal);
+    return resumed.kind !== "none";
+  };
+}

@@ -1,0 +1,425 @@
+import { describe, expect, test } from "vitest";
+import { createRpc } from "../../../src/backends/rpc.ts";
+import { readEventId } from "../../../src/core/federation/event-ids.ts";
+import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
+import type { FederatedRoute } from "../../../src/core/routes.ts";
+import { EventReader } from "../../../src/core/sse/reader.ts";
+import type { StreamSink } from "../../../src/core/streams.ts";
+import { ClientStream, MOST_UNREAD } from "../../../src/federation/client-stream.ts";
+import { MemberStreams } from "../../../src/federation/member-streams.ts";
+import { backendTag, mintSessionId, type SessionKey, sessionKey } from "../../../src/sessions/id.ts";
+import { memoryStore } from "../../../src/sessions/memory.ts";
+import { PARKED, type SessionStore, withoutSession } from "../../../src/sessions/store.ts";
+import { memberOf } from "../core/federated.ts";
+import { fields } from "../core/fields.ts";
+import { createTestClock, openStream, routeOf, type Script, scriptedEgress, settle } from "./backends.ts";
+
+const CAN_BE_ASKED = '{"capabilities":{"elicitation":{}}}';
+const ONLY_TOOLS = {
+  version: undefined,
+  capabilities: new Map([["tools", "{}"]]),
+  instructions: undefined,
+  serverInfo: undefined,
+};
+const LOGS = { ...ONLY_TOOLS, capabilities: new Map([["logging", "{}"]]) };
+const MIB = 1024 * 1024;
+
+interface Options {
+  readonly initializeParams?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What a backend does about a GET. Default: it opens a stream. */
+  readonly answer?: Script;
+  /** Whether the store is. */
+  readonly isAway?: () => boolean;
+  readonly recover?: () => boolean;
+  readonly onSessionLost?: "recover" | "surface";
+}
+
+/** A client's stream over two backends, files and git, and what reaches it. */
+async function open({
+  initializeParams = CAN_BE_ASKED,
+  headers = {},
+  answer,
+  isAway = () => false,
+  recover,
+  onSessionLost,
+}: Options = {}) {
+  const clock = createTestClock();
+  const store = memoryStore({ idle: 60_000, lifetime: 600_000, unused: 60_000 });
+  const load: SessionStore["load"] = async (of) => (isAway() ? { kind: "unavailable" } : store.load(of));
+  const key = sessionKey(mintSessionId());
+  await store.create(key, { owner: "", route: "/all", protocolVersion: undefined, initializeParams, bindings: {} });
+  const member = memberOf("files");
+  const backend = { ...member.route.backend, ...(onSessionLost && { onSessionLost }) };
+  const route = routeOf([{ ...member, route: { ...member.route, backend } }, memberOf("git")]);
+  const config: { route: FederatedRoute | undefined } = { route };
+  const streams: ReturnType<typeof openStream>[] = [];
+  const { egress, calls } = scriptedEgress((call) => {
+    if (answer) return answer(call);
+    const stream = openStream();
+    streams.push(stream);
+    return stream.answer;
+  });
+  const lost: string[] = [];
+  const offers = [ONLY_TOOLS, ONLY_TOOLS];
+  const client = clientOf(key, config, headers);
+  const members = new MemberStreams(
+    {
+      store: { load },
+      rpc: createRpc(egress, "stream"),
+      clock,
+      depth: () => 100,
+      offers: () => offers,
+      async recover({ binding }) {
+        lost.push(binding.sessionId);
+        return recover?.() ?? false;
+      },
+    },
+    client.stream,
+    { headers: fields(headers), query: "?a=1" },
+  );
+  const bind = async (name: string, sessionId: string, expected = 0, endpoint = "10.0.0.1:80") => {
+    await store.bind(key, name, expected, { sessionId, endpoint, version: "2025-06-18" });
+    await members.look();
+    await settle();
+  };
+  return { clock, store, key, config, streams, calls, lost, offers, members, bind, ...client };
+}
+
+function clientOf(
+  key: SessionKey,
+  config: { readonly route: FederatedRoute | undefined },
+  headers: Readonly<Record<string, string>>,
+) {
+  let text = "";
+  let unread = 0;
+  let drain = Promise.withResolvers<void>();
+  let state: "open" | "ended" | "cut" = "open";
+  const sink: StreamSink = {
+    get unread() {
+      return unread;
+    },
+    drained: () => drain.promise,
+    write: (bytes) => (text += Buffer.from(bytes).toString()),
+    end() {
+      state = "ended";
+    },
+    cut() {
+      state = "cut";
+    },
+  };
+  const last = readEventId(headers["last-event-id"] ?? "");
+  const stream = new ClientStream({
+    of: { key, owner: "", path: "/all" },
+    sink,
+    route: () => config.route,
+    lists: () => "",
+    last: last?.kind === "stream" ? last : undefined,
+    takesPlaces: true,
+  });
+  stream.begin();
+  return {
+    stream,
+    state: () => state,
+    text: () => text,
+    heard: () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "")),
+    lastId: () => [...text.matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? "",
+    fill(bytes: number) {
+      unread = bytes;
+      if (bytes > 0) return;
+      drain.resolve();
+      drain = Promise.withResolvers();
+    },
+  };
+}
+
+const message = (data: string) => ({ jsonrpc: "2.0", method: "notifications/message", params: { data } });
+const gets = (calls: readonly { readonly backend: string; readonly session: string | undefined }[]) =>
+  calls.map(({ backend, session }) => `${backend} ${session}`);
+
+describe("the stream of a client of several backends", () => {
+  test("joins that of each backend in which the client has a session, once it has one", async () => {
+    const { members, calls, bind, streams, heard } = await open({ headers: { authorization: "Bearer x" } });
+    await members.look();
+    expect(calls).toEqual([]);
+    await bind("files", "f1");
+    await bind("git", "g1");
+    await members.look();
+    expect(gets(calls)).toEqual(["files f1", "git g1"]);
+    expect(calls[0]).toMatchObject({
+      purpose: "stream",
+      headers: { authorization: "Bearer x", accept: "text/event-stream", "mcp-protocol-version": "2025-06-18" },
+    });
+    streams[1]?.say(message("from git"));
+    streams[0]?.say(message("from files"));
+    await settle();
+    expect(heard()).toEqual([message("from git"), message("from files")]);
+  });
+
+  test("says of each request of a backend whose it is", async () => {
+    const { key, bind, streams, heard } = await open();
+    await bind("files", "f1");
+    await bind("git", "g1");
+    for (const stream of streams) stream.say({ jsonrpc: "2.0", id: 0, method: "elicitation/create" });
+    await settle();
+    const idAt = (place: number, name: string) =>
+      Number(idForClient({ place, tag: backendTag(key, name, TAG_BITS) }, "0"));
+    expect(heard().map(({ id }) => id)).toEqual([idAt(0, "files"), idAt(1, "git")]);
+  });
+
+  test("joins the next session of a backend in place of the last one", async () => {
+    const { bind, calls, streams, heard } = await open();
+    await bind("files", "f1");
+    await bind("files", "f2", 1);
+    expect(gets(calls)).toEqual(["files f1", "files f2"]);
+    expect(streams[0]?.body.destroyed).toBe(true);
+    streams[1]?.say(message("again"));
+    await settle();
+    expect(heard()).toEqual([message("again")]);
+  });
+
+  test.each([
+    ["parked", { sessionId: "x", endpoint: PARKED }],
+    ["one that the backend does not keep", withoutSession(undefined)],
+  ])("joins nothing of a session that is %s", async (_, { sessionId, endpoint }) => {
+    const { bind, calls } = await open();
+    await bind("files", sessionId, 0, endpoint);
+    expect(calls).toEqual([]);
+  });
+
+  test("joins a backend only where something can come of it: a log, an update, a question", async () => {
+    const { store, key, members, bind, calls, offers } = await open({ initializeParams: "{}" });
+    await bind("files", "f1");
+    await bind("git", "g1");
+    expect(calls).toEqual([]);
+    offers[1] = LOGS;
+    await store.remember(key, "files", { kind: "subscribe", uri: "x:y", params: '{"uri":"x:y"}' });
+    await members.look();
+    expect(gets(calls)).toEqual(["files f1", "git g1"]);
+  });
+
+  test("ends with the session, and joins none after that", async () => {
+    const { store, key, members, state, bind, calls, streams } = await open();
+    await bind("files", "f1");
+    await store.remove(key);
+    await members.look();
+    expect(state()).toBe("ended");
+    members.close();
+    expect(streams[0]?.body.destroyed).toBe(true);
+    await members.look();
+    expect(calls).toHaveLength(1);
+  });
+
+  test("looks again where the store was away", async () => {
+    let isAway = true;
+    const { clock, calls, bind } = await open({ isAway: () => isAway });
+    await bind("files", "f1");
+    expect(calls).toEqual([]);
+    isAway = false;
+    await clock.pass(5_000);
+    expect(gets(calls)).toEqual(["files f1"]);
+  });
+
+  test("leaves a backend that a new configuration takes from the route, and joins one anew that has changed its place", async () => {
+    const { key, config, members, bind, calls, streams, heard } = await open();
+    await bind("files", "f1");
+    await bind("git", "g1");
+    config.route = routeOf([memberOf("git")]);
+    await members.look();
+    expect(streams[0]?.body.destroyed).toBe(true);
+    expect(gets(calls)).toEqual(["files f1", "git g1", "git g1"]);
+    streams[2]?.say({ jsonrpc: "2.0", id: 0, method: "ping" });
+    await settle();
+    expect(heard()[0].id).toBe(Number(idForClient({ place: 0, tag: backendTag(key, "git", TAG_BITS) }, "0")));
+  });
+
+  test("tells what joins, so that a request can wait for it", async () => {
+    const answered = Promise.withResolvers<void>();
+    const { members, bind } = await open({
+      async answer() {
+        await answered.promise;
+        return openStream().answer;
+      },
+    });
+    await members.joined("files");
+    await bind("files", "f1");
+    let isJoined = false;
+    const joined = members.joined("files").then(() => {
+      isJoined = true;
+    });
+    await settle();
+    expect(isJoined).toBe(false);
+    answered.resolve();
+    await joined;
+  });
+
+  test.each([405, 404, 200])("does not wait for one that answers %i", async (status) => {
+    const { members, bind } = await open({ answer: () => ({ status }) });
+    await bind("files", "f1");
+    await members.joined("files");
+  });
+});
+
+describe("an event of a backend", () => {
+  test("is left out where it tells of changed lists, is a comment, or is longer than clients take", async () => {
+    const { bind, streams, heard, text } = await open();
+    await bind("files", "f1");
+    const [stream] = streams;
+    stream?.say({ jsonrpc: "2.0", method: "notifications/tools/list_changed" });
+    stream?.body.push(": comment\n\nretry: 5\n\n");
+    stream?.body.push(`id: 7\ndata: {"x":"${"x".repeat(4 * MIB)}"}\n\n`);
+    stream?.say(message("after"));
+    await settle();
+    expect(heard()).toEqual([message("after")]);
+    expect(text()).not.toMatch(/comment|retry/);
+  });
+
+  test("waits while the client does not read, and the backend with it", async () => {
+    const { bind, streams, heard, fill } = await open();
+    await bind("files", "f1");
+    fill(MOST_UNREAD + 1);
+    streams[0]?.say(message("one"));
+    streams[0]?.say(message("two"));
+    await settle();
+    expect(heard()).toEqual([]);
+    fill(0);
+    await settle();
+    expect(heard()).toEqual([message("one"), message("two")]);
+  });
+
+  test("comes to the client as the backend wrote it, but for its ids", async () => {
+    const { bind, streams, text, lastId } = await open();
+    await bind("files", "f1");
+    streams[0]?.body.push('event: message\r\nid: 1\r\ndata: {"n": 9007199254740993,\r\ndata:  "x": 1.0}\r\n\r\n');
+    await settle();
+    const [event] = eventsIn(text()).slice(-1);
+    expect(event).toBe(`id: ${lastId()}\nevent: message\r\ndata: {"n": 9007199254740993,\r\ndata:  "x": 1.0}\r\n\r\n`);
+  });
+});
+
+function eventsIn(text: string): readonly string[] {
+  const events = new EventReader(MIB).read(Buffer.from(text));
+  if (events === "too-long") throw new Error(events);
+  return events.map(({ bytes }) => Buffer.from(bytes).toString());
+}
+
+describe("a client that comes back", () => {
+  test("goes on at each backend after the last event that it got from there", async () => {
+    const first = await open();
+    await first.bind("files", "f1");
+    await first.bind("git", "g1");
+    first.streams[0]?.body.push("id: é1\ndata: 1\n\n");
+    first.streams[1]?.body.push("id: g7\ndata: 2\n\n");
+    first.streams[0]?.body.push("id: f2\ndata: 3\n\n");
+    await settle();
+    const last = readEventId(first.lastId());
+    expect(last).toMatchObject({ places: [{ id: Buffer.from("f2") }, { id: Buffer.from("g7") }] });
+    const { key, store, config } = first;
+    const again = clientOf(key, config, { "last-event-id": first.lastId() });
+    const { egress, calls } = scriptedEgress(() => openStream().answer);
+    const rpc = createRpc(egress, "stream");
+    const members = new MemberStreams(
+      { store, rpc, clock: first.clock, depth: () => 100, offers: () => [], recover: async () => false },
+      again.stream,
+      { headers: fields({}), query: "" },
+    );
+    await members.look();
+    await settle();
+    expect(calls.map(({ headers }) => headers["last-event-id"])).toEqual(["f2", "g7"]);
+    // What it has of a session that was lost since is nothing to the next one.
+    await store.bind(key, "files", 1, { sessionId: "f2", endpoint: "10.0.0.1:80" });
+    await members.look();
+    await settle();
+    expect(calls.at(-1)?.headers).not.toHaveProperty("last-event-id");
+  });
+
+  test("gets nothing by the events of another session", async () => {
+    const other = await open();
+    await other.bind("files", "f1");
+    other.streams[0]?.body.push("id: secret\ndata: 1\n\n");
+    await settle();
+    const { bind, calls } = await open({ headers: { "last-event-id": other.lastId() } });
+    await bind("files", "f1");
+    expect(calls[0]?.headers).not.toHaveProperty("last-event-id");
+  });
+
+  test("knows where it is also of events without data", async () => {
+    const { bind, streams, lastId } = await open();
+    await bind("files", "f1");
+    streams[0]?.body.push("id: 0\ndata: \n\n");
+    await settle();
+    expect(readEventId(lastId())).toMatchObject({ places: [{ id: Buffer.from("0") }] });
+    streams[0]?.body.push("id\ndata: reset\n\n");
+    await settle();
+    expect(readEventId(lastId())).toMatchObject({ places: [] });
+  });
+});
+
+describe("a backend whose stream", () => {
+  test("ends is asked for another one, after its last event, less and less often", async () => {
+    const { clock, bind, calls } = await open({
+      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "id: 5\ndata: 1\n\n" }),
+    });
+    await bind("files", "f1");
+    await clock.pass(750);
+    // At 0, 0.1, 0.3 and 0.7 s.
+    expect(calls.map(({ headers }) => headers["last-event-id"])).toEqual([undefined, "5", "5", "5"]);
+    await clock.pass(10 * 60_000);
+    expect(calls.length).toBeLessThan(30);
+  });
+
+  test("ends when it wants to be asked again is asked then, and not without a pause", async () => {
+    let retry = 3_000;
+    const { clock, bind, calls } = await open({
+      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: `retry: ${retry}\n\n` }),
+    });
+    await bind("files", "f1");
+    await clock.pass(2_999);
+    expect(calls).toHaveLength(1);
+    retry = 0;
+    await clock.pass(1);
+    expect(calls).toHaveLength(2);
+    await clock.pass(99);
+    expect(calls).toHaveLength(2);
+  });
+
+  test.each<[string, Script]>([
+    ["405", () => ({ status: 405 })],
+    ["202", () => ({ status: 202 })],
+    ["a redirect", () => ({ status: 307 })],
+    ["401", () => ({ status: 401 })],
+    ["JSON", () => ({ body: "{}" })],
+  ])("is none is asked for none again in that session: %s", async (_, answer) => {
+    const { clock, bind, calls, lost, members } = await open({ answer });
+    await bind("files", "f1");
+    await clock.pass(60 * 60_000);
+    await members.look();
+    expect(calls).toHaveLength(1);
+    expect(lost).toEqual([]);
+  });
+
+  test.each([400, 404])("says that it does not know the session has that replaced: %i", async (status) => {
+    const { clock, bind, calls, lost } = await open({ answer: () => ({ status }) });
+    await bind("files", "f1");
+    expect(lost).toEqual(["f1"]);
+    await clock.pass(60 * 60_000);
+    expect(calls).toHaveLength(1);
+  });
+
+  test("cannot be asked whether it knows the session is asked again later", async () => {
+    let isAway = true;
+    const { clock, bind, calls, lost } = await open({ answer: () => ({ status: 404 }), recover: () => isAway });
+    await bind("files", "f1");
+    await clock.pass(5_000);
+    expect(lost).toEqual(["f1", "f1"]);
+    isAway = false;
+    await clock.pass(60 * 60_000);
+    expect(calls).toHaveLength(3);
+  });
+
+  test("is lost for good where sessions are not recovered", async () => {
+    const { bind, lost } = await open({ answer: () => ({ status: 404 }), onSessionLost: "surface" });
+    await bind("files", "f1");
+    expect(lost).toEqual([]);
+  });
+});

@@ -1,0 +1,351 @@
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { freePort } from "../../../harness/ports.ts";
+import { EVENT_STREAM, X_MCP_STREAM } from "../../../src/core/headers.ts";
+import { type HeaderFields, HeaderNames } from "../../../src/core/http.ts";
+import { type StreamOf, type StreamSink, writeStreamOf } from "../../../src/core/streams.ts";
+import { headerFields } from "../../../src/http/header-fields.ts";
+import { type StreamSource, serveStreams } from "../../../src/http/streams.ts";
+
+const OF: StreamOf = { key: "key-1", owner: "owner_1", path: "/mcp/ä" };
+const CLAIMED = [X_MCP_STREAM, writeStreamOf(OF)] as const;
+const HELLO = Buffer.from(": hello\n\n");
+/** More than the kernel takes for a client that does not read. */
+const MUCH = Buffer.alloc(32 * 1024 * 1024, "x");
+
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+interface Opened {
+  readonly of: StreamOf;
+  readonly headers: HeaderFields;
+  readonly query: string;
+  readonly sink: StreamSink;
+  readonly left: () => boolean;
+}
+
+interface Answered {
+  readonly answer: IncomingMessage;
+  readonly sent: ClientRequest;
+}
+
+/** @param over what the source does in place of opening a stream */
+async function serve(over?: StreamSource["open"]) {
+  const port = await freePort();
+  const streams: Opened[] = [];
+  const faults: unknown[] = [];
+  const open: StreamSource["open"] = (of, { headers, query }, sink) => {
+    let left = false;
+    streams.push({ of, headers, query, sink, left: () => left });
+    // A head goes with the first bytes.
+    sink.write(HELLO);
+    return () => {
+      left = true;
+    };
+  };
+  const source: StreamSource = { open: over ?? open, fault: (error) => void faults.push(error) };
+  const server = await serveStreams({ host: "127.0.0.1", port }, source);
+  owner.defer(() => server.close());
+
+  /** @param headers names and values by turns, as they go on the wire */
+  const ask = (headers: readonly string[], { path = "/", method = "GET" } = {}) =>
+    new Promise<Answered>((resolve, reject) => {
+      const target = { host: "127.0.0.1", port, path, method, agent: false };
+      const sent = request({ ...target, headers: ["host", "gateway", ...headers] });
+      // It is destroyed by some tests, and its answer cut off by others.
+      sent
+        .on("response", (answer) => resolve({ answer: answer.on("error", () => undefined), sent }))
+        .on("error", reject);
+      sent.end();
+    });
+  /** Opens a stream. The client reads nothing of it by itself. */
+  const openStream = async (headers: readonly string[] = CLAIMED, path?: string) => {
+    const before = streams.length;
+    const answered = await ask(headers, path === undefined ? {} : { path });
+    const stream = streams[before];
+    if (!stream) throw new Error(`status ${answered.answer.statusCode}`);
+    return { ...answered, ...stream };
+  };
+  return { ask, openStream, streams, faults };
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of answer.setEncoding("utf8")) text += String(chunk);
+  return text;
+}
+
+/** Resolves to whether it has settled once the server has had time to. */
+async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  void promise.then(() => {
+    settled = true;
+  });
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  return settled;
+}
+
+describe("what no processor has sent is answered with 404, and opens no stream:", () => {
+  test.each<[what: string, headers: readonly string[]]>([
+    ["a GET without a session", []],
+    ["a GET of an empty session", [X_MCP_STREAM, ""]],
+    ["a GET of no session", [X_MCP_STREAM, "key"]],
+    ["a GET of a session without a path", [X_MCP_STREAM, "key.owner."]],
+    ["a GET with a path that is no encoding", [X_MCP_STREAM, "key.owner./%zz"]],
+    ["a GET of two sessions", [...CLAIMED, ...CLAIMED]],
+  ])("%s", async (_, headers) => {
+    const { ask, streams } = await serve();
+    const { answer } = await ask(headers);
+    expect(answer).toMatchObject({ statusCode: 404, headers: { "content-type": "text/plain; charset=utf-8" } });
+    expect(await textOf(answer)).toBe("a stream is opened by Envoy\n");
+    expect(streams).toEqual([]);
+  });
+
+  test.each(["POST", "HEAD", "DELETE", "OPTIONS"])("a %s of a session", async (method) => {
+    const { ask, streams } = await serve();
+    const { answer } = await ask(CLAIMED, { method });
+    expect(answer.statusCode).toBe(404);
+    answer.resume();
+    expect(streams).toEqual([]);
+  });
+});
+
+describe("a stream", () => {
+  test("is of the session that the processor has claimed", async () => {
+    const { openStream } = await serve();
+    expect((await openStream()).of).toEqual(OF);
+    const nobodys = { ...OF, owner: "" };
+    expect((await openStream([X_MCP_STREAM, writeStreamOf(nobodys)])).of).toEqual(nobodys);
+  });
+
+  test("is answered as one of events, on a connection that Envoy uses for no other one", async () => {
+    const { openStream } = await serve();
+    const { answer } = await openStream();
+    expect(answer).toMatchObject({
+      statusCode: 200,
+      headers: { "content-type": EVENT_STREAM, "cache-control": "no-cache, no-transform", connection: "close" },
+    });
+  });
+
+  test("is opened with all of the client's headers, in their order and byte for byte", async () => {
+    const { openStream } = await serve();
+    const latin1 = Buffer.from("é").toString("latin1");
+    const { headers } = await openStream([
+      "Authorization",
+      "Bearer ada",
+      "X-User",
+      "a",
+      "x-utf8",
+      latin1,
+      "x-latin1",
+      "\xe9",
+      "x-user",
+      "b",
+      "x-empty",
+      "",
+      "Last-Event-ID",
+      "s1",
+      ...CLAIMED,
+    ]);
+    const expected = [
+      ["host", "gateway"],
+      ["authorization", "Bearer ada"],
+      ["x-user", "a"],
+      ["x-utf8", latin1],
+      ["x-latin1", "\xe9"],
+      ["x-user", "b"],
+      ["x-empty", ""],
+      ["last-event-id", "s1"],
+      [...CLAIMED],
+    ];
+    expect([...headers.entries()].filter(([name]) => name !== "connection")).toEqual(expected);
+    expect(headers.get("x-user")).toBe("a, b");
+  });
+
+  test("is opened with the headers of a client that has many cookies", async () => {
+    const { openStream } = await serve();
+    const cookie = "c".repeat(60 * 1024);
+    expect((await openStream(["cookie", cookie, ...CLAIMED])).headers.get("cookie")).toBe(cookie);
+  });
+
+  test.each([
+    ["/", ""],
+    ["/?a=1&b=%20", "?a=1&b=%20"],
+    ["/mcp?", "?"],
+    ["/mcp?a=?&/", "?a=?&/"],
+  ])("that is asked for by %s has the query '%s'", async (path, query) => {
+    const { openStream } = await serve();
+    expect((await openStream(CLAIMED, path)).query).toBe(query);
+  });
+
+  test("brings what is written, and ends as the source ends it", async () => {
+    const { openStream } = await serve();
+    const { answer, sink, left } = await openStream();
+    sink.write(Buffer.from("data: é\n\n"));
+    sink.write(Buffer.from("data: 2\n\n"));
+    sink.end();
+    expect(await textOf(answer)).toBe(": hello\n\ndata: é\n\ndata: 2\n\n");
+    expect(answer.complete).toBe(true);
+    await expect.poll(left).toBe(true);
+  });
+
+  test("takes nothing that is written after its end", async () => {
+    const { openStream } = await serve();
+    const { answer, sink } = await openStream();
+    sink.end();
+    sink.write(Buffer.from("data: 1\n\n"));
+    expect(await textOf(answer)).toBe(": hello\n\n");
+  });
+
+  test("brings what is written while it is open", async () => {
+    const { openStream } = await serve();
+    const { answer, sink } = await openStream();
+    let read = "";
+    answer.setEncoding("utf8").on("data", (text: string) => {
+      read += text;
+    });
+    await expect.poll(() => read).toBe(": hello\n\n");
+    sink.write(Buffer.from("data: 1\n\n"));
+    await expect.poll(() => read).toBe(": hello\n\ndata: 1\n\n");
+  });
+
+  test("that is cut off has no end to the client", async () => {
+    const { openStream } = await serve();
+    const { answer, sink, left } = await openStream();
+    answer.resume();
+    const closed = new Promise((resolve) => answer.once("close", resolve));
+    sink.cut();
+    await closed;
+    expect(answer.complete).toBe(false);
+    await expect.poll(left).toBe(true);
+  });
+
+  test("that its client has left is told of once, and what is written then goes nowhere", async () => {
+    const left = vi.fn<() => void>();
+    const sinks: StreamSink[] = [];
+    const { ask, faults } = await serve((_of, _request, sink) => {
+      sinks.push(sink);
+      sink.write(HELLO);
+      return left;
+    });
+    const { answer } = await ask(CLAIMED);
+    expect(left).not.toHaveBeenCalled();
+    answer.destroy();
+    await expect.poll(() => left.mock.calls.length).toBe(1);
+    for (const sink of sinks) {
+      sink.write(HELLO);
+      await sink.drained();
+      sink.end();
+      sink.cut();
+    }
+    await settlesSoon(Promise.resolve());
+    expect(sinks).toHaveLength(1);
+    expect(left).toHaveBeenCalledOnce();
+    expect(faults).toEqual([]);
+  });
+
+  test("of one client is told of nothing when another one has left", async () => {
+    const { openStream } = await serve();
+    const [one, other] = [await openStream(), await openStream()];
+    other.answer.destroy();
+    await expect.poll(other.left).toBe(true);
+    expect(one.left()).toBe(false);
+    one.sink.end();
+    expect(await textOf(one.answer)).toBe(": hello\n\n");
+  });
+
+  test("that cannot be opened is told as a fault, and its client does not wait", async () => {
+    const error = new Error("broken");
+    const { ask, faults } = await serve(() => {
+      throw error;
+    });
+    const { answer } = await ask(CLAIMED);
+    expect(answer.statusCode).toBe(500);
+    expect(await textOf(answer)).toBe("");
+    expect(faults).toEqual([error]);
+  });
+});
+
+describe("a client that does not read", () => {
+  test("leaves unread what it has not taken, and drains it once it reads", async () => {
+    const { openStream } = await serve();
+    const { answer, sink } = await openStream();
+    await sink.drained();
+    await expect.poll(() => sink.unread).toBe(0);
+    sink.write(MUCH);
+    expect(sink.unread).toBeGreaterThanOrEqual(MUCH.length);
+    const drained = sink.drained();
+    expect(await settlesSoon(drained)).toBe(false);
+    expect(sink.unread).toBeGreaterThan(MUCH.length / 4);
+    answer.resume();
+    await drained;
+    expect(sink.unread).toBe(0);
+    expect(await settlesSoon(sink.drained())).toBe(true);
+  });
+
+  test("is waited for no more once it has left", async () => {
+    const { openStream } = await serve();
+    const { answer, sink, left } = await openStream();
+    sink.write(MUCH);
+    const waits = [sink.drained(), sink.drained()];
+    expect(await settlesSoon(Promise.race(waits))).toBe(false);
+    answer.destroy();
+    await Promise.all(waits);
+    await expect.poll(left).toBe(true);
+    expect(await settlesSoon(sink.drained())).toBe(true);
+  });
+
+  test("is waited for no more once it is cut off", async () => {
+    const { openStream } = await serve();
+    const { sink, left } = await openStream();
+    sink.write(MUCH);
+    const drained = sink.drained();
+    sink.cut();
+    await drained;
+    await expect.poll(left).toBe(true);
+  });
+
+  test("gets all of it before the end", async () => {
+    const { openStream } = await serve();
+    const { answer, sink } = await openStream();
+    sink.write(MUCH);
+    sink.end();
+    let length = 0;
+    for await (const chunk of answer) length += (chunk as Buffer).length; // No encoding is set.
+    expect(length).toBe(HELLO.length + MUCH.length);
+    expect(answer.complete).toBe(true);
+  });
+});
+
+describe("the headers of a request", () => {
+  const headers = headerFields(["Host", "gateway", "X-User", "a", "x-user", "", "X-USER", "b, c"]);
+
+  test("have names in lower case, and values as they came", () => {
+    expect([...headers.entries()]).toEqual([
+      ["host", "gateway"],
+      ["x-user", "a"],
+      ["x-user", ""],
+      ["x-user", "b, c"],
+    ]);
+  });
+
+  test("are found by name, several of one name in one value", () => {
+    expect(headers.get("host")).toBe("gateway");
+    expect(headers.get("x-user")).toBe("a, , b, c");
+    expect(headers.get("x-other")).toBeUndefined();
+    expect(headerFields(["x-empty", ""]).get("x-empty")).toBe("");
+  });
+
+  test("are told of those that are asked for, each once", () => {
+    expect(headers.present(new HeaderNames(["x-user", "x-other", "host"]))).toEqual(["x-user", "host"]);
+    expect(headers.present(new HeaderNames([]))).toEqual([]);
+  });
+
+  test("take as many bytes as their names and values", () => {
+    expect(headers.size).toBe("hostgatewayx-userax-userx-userb, c".length);
+    expect(headerFields([]).size).toBe(0);
+  });
+});
