@@ -116,7 +116,7 @@ export default {
         "^src/admission/(ledger|lease|admission|in-use)\\.ts$",
         "^src/recovery/(replayable|recovered-answer|resume)\\.ts$",
         "^src/federation/(asker|catalogue|fan-out|route-view)\\.ts$",
-        "^src/backends/(cookies|credentials|first-session|opened|rpc)\\.ts$",
+        "^src/backends/(cookies|credentials|first-session|opened|rpc|said)\\.ts$",
       ],
       "gateway → core, contracts, and what recovery, federation and backends offer",
     ),

@@ -1,9 +1,11 @@
 /** Finds the backend that has a resource which none lists: each is asked, in the route's order. A read changes nothing. */
-import { type Rpc, readResponseBytes } from "../backends/rpc.ts";
+import { type Rpc, readResponseBytes, readWords } from "../backends/rpc.ts";
+import { readSaid } from "../backends/said.ts";
 import { isSuccess } from "../core/http.ts";
 import { placesOf } from "../core/json/places.ts";
 import { jsonString } from "../core/json/rewrite.ts";
-import type { FederatedRoute } from "../core/routes.ts";
+import type { FederatedRoute, Member } from "../core/routes.ts";
+import type { AskSession } from "../federation/asker.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { type AskedSessions, askSessionOf } from "./asker.ts";
 import type { GatewayRequest } from "./request.ts";
@@ -22,7 +24,27 @@ export interface AskedResource {
   readonly members: readonly number[];
 }
 
-/** Resolves to the place of the first backend that gives the resource; undefined where none does before the signal. Never rejects. */
+/**
+ * - `found`: the first backend that gives the resource, by its place in the route; or, where only one has not answered, that one.
+ * - `none`: each has said that it does not have it.
+ * - `failed`: of those that answered none gives it, and this is the first of those that could not be asked: it may have it.
+ */
+export type AskedOwner =
+  | { readonly kind: "found"; readonly member: number }
+  | { readonly kind: "none" }
+  | { readonly kind: "failed"; readonly member: Member };
+
+/** `lost`: the backend seems not to know the session. */
+type Said = "has" | "has-not" | "lost" | "failed";
+
+/** A backend that has not answered. `isOpen`: the client has a session there, so it gets a request at once. */
+interface Unanswered {
+  readonly place: number;
+  readonly member: Member;
+  readonly isOpen: boolean;
+}
+
+/** Asks until the signal comes. Never rejects. */
 export async function askOwner(
   { rpc }: AskOwnerDependencies,
   sessions: AskedSessions,
@@ -30,24 +52,50 @@ export async function askOwner(
   key: SessionKey,
   { uri, members }: AskedResource,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<AskedOwner> {
+  const { depth } = request.policy.limits;
+  const ask = (session: AskSession) => askIn(rpc, session, uri, depth, signal);
+  const unanswered: Unanswered[] = [];
   for (const place of members) {
     const member = request.route.members[place];
-    const session = member && (await askSessionOf(request, member, key, sessions, signal));
-    if (!session || signal.aborted) continue;
-    const message = { method: "resources/read", params: `{"uri":${jsonString(uri)}}` };
-    const sent = await rpc.request(session.caller, session.peer, message, signal);
-    if (sent.kind !== "received") continue;
-    const { answer } = sent.value;
-    if (!isSuccess(answer.status)) {
-      answer.discard();
-      continue;
+    if (!member) continue;
+    const session = await askSessionOf(request, member, key, sessions, signal);
+    let said = session ? await ask(session) : "failed";
+    if (said === "lost") {
+      const another = await session?.replace(signal);
+      if (another) said = await ask(another);
     }
-    const { depth } = request.policy.limits;
-    const read = await readResponseBytes(answer, { bytes: MOST_READ, depth }, signal);
-    if (read.kind === "received" && isResult(read.value, depth)) return place;
+    if (said === "has") return { kind: "found", member: place };
+    if (said !== "has-not") unanswered.push({ place, member, isOpen: session !== undefined });
   }
-  return undefined;
+  const [first, ...others] = unanswered;
+  if (!first) return { kind: "none" };
+  // Nobody else can have it. It may be back soon, for which a request in its session waits.
+  if (others.length === 0 && first.isOpen && !signal.aborted) return { kind: "found", member: first.place };
+  return { kind: "failed", member: first.member };
+}
+
+async function askIn(
+  rpc: AskOwnerDependencies["rpc"],
+  { caller, peer }: AskSession,
+  uri: string,
+  depth: number,
+  signal: AbortSignal,
+): Promise<Said> {
+  const message = { method: "resources/read", params: `{"uri":${jsonString(uri)}}` };
+  const sent = await rpc.request(caller, peer, message, signal);
+  if (sent.kind !== "received") return "failed";
+  const { answer } = sent.value;
+  if (!isSuccess(answer.status)) {
+    const words = await readWords(answer, signal);
+    const said = words.kind === "received" ? readSaid(answer.status, words.value) : "unclear";
+    if (said === "lost") return "lost";
+    // A JSON-RPC error is its answer, but for a 5xx: Envoy says so too that a connection broke.
+    return said === "alive" && answer.status < 500 ? "has-not" : "failed";
+  }
+  const read = await readResponseBytes(answer, { bytes: MOST_READ, depth }, signal);
+  if (read.kind !== "received") return "failed";
+  return isResult(read.value, depth) ? "has" : "has-not";
 }
 
 type ReadBytes = Extract<Awaited<ReturnType<typeof readResponseBytes>>, { kind: "received" }>["value"];

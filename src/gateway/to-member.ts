@@ -34,7 +34,7 @@ import { type AskOwnerDependencies, askOwner } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer, ResumedAnswer } from "./member-answer.ts";
-import { type MemberRequest, waitingIn } from "./member-failure.ts";
+import { failedAt, type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
@@ -65,6 +65,9 @@ const RESPONSE = {
 };
 /** A message of one backend's that changes nothing that is remembered. */
 const SINGLE = { stateChanges: undefined, opens: true, batch: undefined };
+
+/** Of a backend that could not be asked for a resource: that nobody has it, nobody can say. */
+const MAY_HAVE_IT = "it may have the resource, and could not be asked";
 
 const ACCEPT_ENCODING = "accept-encoding";
 
@@ -97,10 +100,12 @@ export class ToMember {
       const claimed = await this.#claim(request, undefined, "when-due", sent.bytes.length);
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
       const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
-      const member = await askOwner(this.#dependencies, this.sessions, request, claimed.key, asked, signal);
-      if (member === undefined)
+      const asking = await askOwner(this.#dependencies, this.sessions, request, claimed.key, asked, signal);
+      if (asking.kind === "failed")
+        return replied(failedAt({ ...request, route: asking.member.route, batch: undefined }, MAY_HAVE_IT));
+      if (asking.kind === "none")
         return replied(refuse({ reason: "not-offered", what: "resource", name: asked.uri, id }, request));
-      const owner = ownerByUri(route, member, asked.uri);
+      const owner = ownerByUri(route, asking.member, asked.uri);
       const next = await this.#toOwner(request, { kind: "owner", owner }, sent);
       return next.kind === "step" ? next : next.step;
     };

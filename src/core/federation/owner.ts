@@ -97,7 +97,11 @@ function byUri(uri: StringAt | undefined, route: FederatedRoute, lists: RouteLis
   const owner = ownerOfUri(route, lists, uri.value);
   if (owner) return found(owner);
   const members = allows(route.filters.resources, uri.value) ? mayHaveResources(lists) : [];
-  return members.length > 0 ? { kind: "ask", uri: uri.value, members } : notOffered("resource", uri.value);
+  const [first, ...others] = members;
+  if (first === undefined) return notOffered("resource", uri.value);
+  // Where only one may have it, that one is not asked first: it says itself whether it has.
+  if (others.length === 0) return found(ownerByUri(route, first, uri.value));
+  return { kind: "ask", uri: uri.value, members };
 }
 
 /** Places of the backends that have resources, or have not said whether they do. */
@@ -124,7 +128,7 @@ function byRef(bytes: Uint8Array, route: FederatedRoute, lists: RouteLists, deep
     const offered = lists.templates.find(uri.text.value);
     const owner = offered
       ? ownerByUri(route, offered.member, uri.text.value)
-      : ownerOfUri(route, lists, uri.text.value);
+      : (ownerOfUri(route, lists, uri.text.value) ?? onlyUnknown(route, lists, uri.text.value));
     return owner ? found(owner) : notOffered("resource", uri.text.value);
   }
   return wrongParams("params.ref must name a prompt, or the URI of a resource");
@@ -189,16 +193,17 @@ function named(route: FederatedRoute, member: number, own: string, name: StringA
 function ownerOfUri(route: FederatedRoute, lists: RouteLists, uri: string): Owner | undefined {
   if (!allows(route.filters.resources, uri)) return undefined;
   const patterns = route.members.map(({ uris }) => uris);
-  const { resources, templates, known } = lists;
+  const { resources, templates } = lists;
   const only = route.members.length === 1 ? 0 : undefined;
-  const member = memberOfUri(uri, { resources, templates, patterns }) ?? only ?? onlyUnknown(known);
+  const member = memberOfUri(uri, { resources, templates, patterns }) ?? only;
   return member === undefined ? undefined : ownerByUri(route, member, uri);
 }
 
-/** The only backend that has not said yet what it offers. */
-function onlyUnknown(known: readonly boolean[]): number | undefined {
+/** The only backend that has not said yet what it offers; undefined where the route hides the resource. */
+function onlyUnknown(route: FederatedRoute, { known }: RouteLists, uri: string): Owner | undefined {
   const first = known.indexOf(false);
-  return first < 0 || known.lastIndexOf(false) !== first ? undefined : first;
+  if (first < 0 || known.lastIndexOf(false) !== first || !allows(route.filters.resources, uri)) return undefined;
+  return ownerByUri(route, first, uri);
 }
 
 function onlyOwner(route: FederatedRoute): Lead | undefined {

@@ -447,6 +447,18 @@ describe("what one backend is asked", () => {
     expect(shown(await post(exchange, id, request(method, params)))).toMatchObject(inBand(-32602, message));
   });
 
+  test("completion/complete of a template goes to the only one that has not said yet what it lists, if not hidden", async () => {
+    const filters = { ...TWO.filters, resources: { allow: undefined, deny: [compileGlob("git:*")] } };
+    const { gateway, id } = await open({ route: { ...TWO, filters }, offered: [undefined, OFFERED[1]] });
+    const of = (uri: string) => request("completion/complete", `{"ref":{"type":"ref/resource","uri":"${uri}"}}`);
+    expect(await post(gateway.open(), id, of("memo:{id}"))).toMatchObject({
+      set: expect.arrayContaining([["x-mcp-backend", "files"]]),
+    });
+    expect(shown(await post(gateway.open(), id, of("git:{id}")))).toMatchObject(
+      inBand(-32602, "Unknown resource: git:{id}"),
+    );
+  });
+
   test.each(["tasks/get", "vendor/method", "server/discover"])(
     "%s, which none is known to have, is refused",
     async (method) => {
@@ -479,7 +491,7 @@ describe("a resource that nobody lists", () => {
   const RESULT = '{"jsonrpc":"2.0","id":1,"result":{"contents":[]}}';
   const ERROR = '{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"not found"}}';
 
-  /** @param answers by backend: status and body; undefined: the call fails */
+  /** @param answers by backend, or by its session: status and body; undefined: the call fails */
   async function openAsked(
     answers: Readonly<Record<string, readonly [number, string] | undefined>>,
     over: Options = {},
@@ -488,7 +500,7 @@ describe("a resource that nobody lists", () => {
     const rpc: NonNullable<OpenOptions["rpc"]> = {
       async request({ backend }, peer, { method, params }) {
         asked.push(`${backend.name} ${peer?.sessionId} ${method} ${params}`);
-        const [status, body] = answers[backend.name] ?? [];
+        const [status, body] = answers[peer?.sessionId ?? ""] ?? answers[backend.name] ?? [];
         if (status === undefined) return { kind: "broken", error: "socket", passes: true };
         const answer: Answer = {
           status,
@@ -521,10 +533,67 @@ describe("a resource that nobody lists", () => {
     ]);
   });
 
-  test("is nobody's where each refuses, fails, or answers with something else", async () => {
-    const { exchange, id, asked } = await openAsked({ files: [404, ERROR], memo: undefined, mail: [200, "<html>"] });
+  test("is nobody's where each refuses, or answers with something else", async () => {
+    const { exchange, id, asked } = await openAsked({ files: [404, ERROR], memo: [200, ERROR], mail: [200, "<html>"] });
     expect(shown(await post(exchange, id, read))).toMatchObject(inBand(-32602, "Unknown resource: memo:é"));
     expect(asked).toHaveLength(3);
+  });
+
+  test("may be of the only one that could not be asked: that one gets the request", async () => {
+    const { exchange, id } = await openAsked({ files: [200, ERROR], memo: undefined, mail: [200, ERROR] });
+    expect(await post(exchange, id, read)).toMatchObject({
+      kind: "mutate",
+      set: expect.arrayContaining([["x-mcp-backend", "memo"]]),
+    });
+  });
+
+  const BROKE = '{"jsonrpc":"2.0","error":{"code":-32603,"message":"Backend connection lost"}}';
+  test.each<[string, readonly [number, string] | undefined]>([
+    ["is not answered", undefined],
+    ["is answered by Envoy, as a connection broke", [503, BROKE]],
+    ["is answered by a page", [503, "<html>"]],
+    ["is refused for its credentials", [401, ""]],
+  ])("is nobody's failure but the first one's where more than one %s", async (_, answer) => {
+    const { exchange, id } = await openAsked({ files: [200, ERROR], memo: answer, mail: answer });
+    expect(shown(await post(exchange, id, read))).toMatchObject(
+      inBand(-32603, "Backend memo failed: it may have the resource, and could not be asked"),
+    );
+  });
+
+  test("is the failure of one that begins no session", async () => {
+    const openFirst: OpenOptions["openFirst"] = async (name) => {
+      const binding = bindings[name];
+      return binding && name !== "memo" ? { kind: "joined", binding } : { kind: "aborted" };
+    };
+    const { exchange, id } = await openAsked({ files: [200, ERROR], mail: [200, ERROR] }, { openFirst });
+    expect(shown(await post(exchange, id, read))).toMatchObject(
+      inBand(-32603, "Backend memo failed: it may have the resource, and could not be asked"),
+    );
+  });
+
+  test("is found in another session, where one that has it has lost the client's", async () => {
+    const LOST = '{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}';
+    const binding = { sessionId: "memo-2", endpoint: "10.0.0.1:80", generation: 2 };
+    const resume = async () => ({ kind: "resumed", binding, cookie: undefined }) as const;
+    const answers = { files: [200, ERROR], "memo-1": [404, LOST], "memo-2": [200, RESULT] } as const;
+    const { exchange, id, asked } = await openAsked(answers, { resume });
+    expect(await post(exchange, id, read)).toMatchObject({ set: expect.arrayContaining([["x-mcp-backend", "memo"]]) });
+    expect(asked.map((call) => call.split(" ")[1])).toEqual(["files-1", "memo-1", "memo-2"]);
+  });
+
+  test("is asked for everywhere, also where only one has not said yet what it lists", async () => {
+    const { exchange, id, asked } = await openAsked(
+      { files: [200, ERROR], memo: [200, ERROR], mail: [200, RESULT] },
+      { offered: [offered[0], offered[1], undefined, offered[3]] },
+    );
+    expect(await post(exchange, id, read)).toMatchObject({ set: expect.arrayContaining([["x-mcp-backend", "mail"]]) });
+    expect(asked).toHaveLength(3);
+  });
+
+  test("goes unasked to the only one that may have resources", async () => {
+    const { exchange, id, asked } = await openAsked({}, { offered: [offered[1], offered[1], undefined, offered[1]] });
+    expect(await post(exchange, id, read)).toMatchObject({ set: expect.arrayContaining([["x-mcp-backend", "memo"]]) });
+    expect(asked).toEqual([]);
   });
 
   test("that is larger than what is read of it is there", async () => {
