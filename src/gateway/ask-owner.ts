@@ -1,4 +1,7 @@
-/** Finds the backend that has a resource which none lists: each is asked, in the route's order. A read changes nothing. */
+/**
+ * Finds the backend that has a resource which none lists: they are asked in the route's order, until one gives it. One that takes long
+ * does not keep the next from being asked. A read changes nothing.
+ */
 import { type Rpc, readResponseBytes, readWords } from "../backends/rpc.ts";
 import { readSaid } from "../backends/said.ts";
 import { isSuccess } from "../core/http.ts";
@@ -12,6 +15,9 @@ import type { GatewayRequest } from "./request.ts";
 
 /** Bytes of an answer that are read: a resource that is larger is there. */
 const MOST_READ = 64 * 1024;
+
+/** ms after which the next backend is asked too: one that is away may take as long as a session may take to open. */
+const PATIENCE_MS = 1_000;
 
 export interface AskOwnerDependencies {
   /** For calls of our own in the client's session. */
@@ -54,28 +60,56 @@ export async function askOwner(
   signal: AbortSignal,
 ): Promise<AskedOwner> {
   const { depth } = request.policy.limits;
-  const ask = (session: AskSession) => askIn(rpc, session, uri, depth, signal);
-  const unanswered: Unanswered[] = [];
-  for (const place of members) {
-    const member = request.route.members[place];
-    if (!member) continue;
-    const session = await askSessionOf(request, member, key, sessions, signal);
-    let said = session ? await ask(session) : "failed";
+  const over = new AbortController();
+  const until = AbortSignal.any([signal, over.signal]);
+  const { promise: found, resolve: find } = Promise.withResolvers<AskedOwner>();
+
+  const askIn = (session: AskSession) => saidIn(rpc, session, uri, depth, until);
+  const ask = async (place: number, member: Member): Promise<Unanswered | undefined> => {
+    const session = await askSessionOf(request, member, key, sessions, until);
+    let said = session ? await askIn(session) : "failed";
     if (said === "lost") {
-      const another = await session?.replace(signal);
-      if (another) said = await ask(another);
+      const another = await session?.replace(until);
+      if (another) said = await askIn(another);
     }
-    if (said === "has") return { kind: "found", member: place };
-    if (said !== "has-not") unanswered.push({ place, member, isOpen: session !== undefined });
+    if (said === "has") find({ kind: "found", member: place });
+    return said === "has" || said === "has-not" ? undefined : { place, member, isOpen: session !== undefined };
+  };
+
+  const asked: Promise<Unanswered | undefined>[] = [];
+  try {
+    for (const place of members) {
+      const member = request.route.members[place];
+      if (!member) continue;
+      const asking = ask(place, member);
+      asked.push(asking);
+      const first = await Promise.race([found, orLater(asking)]);
+      if (first) return first;
+    }
+    return await Promise.race([found, Promise.all(asked).then((all) => withoutAnswer(all, signal))]);
+  } finally {
+    over.abort();
   }
-  const [first, ...others] = unanswered;
+}
+
+/** Waits for something, but not for long. */
+async function orLater(asking: Promise<unknown>): Promise<undefined> {
+  const { promise: later, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, PATIENCE_MS);
+  await Promise.race([asking, later]);
+  clearTimeout(timer);
+}
+
+/** What it comes to where no backend gives the resource. */
+function withoutAnswer(asked: readonly (Unanswered | undefined)[], signal: AbortSignal): AskedOwner {
+  const [first, ...others] = asked.filter((one) => one !== undefined);
   if (!first) return { kind: "none" };
   // Nobody else can have it. It may be back soon, for which a request in its session waits.
   if (others.length === 0 && first.isOpen && !signal.aborted) return { kind: "found", member: first.place };
   return { kind: "failed", member: first.member };
 }
 
-async function askIn(
+async function saidIn(
   rpc: AskOwnerDependencies["rpc"],
   { caller, peer }: AskSession,
   uri: string,

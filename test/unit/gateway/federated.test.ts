@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
 import { callEventId } from "../../../src/core/federation/event-ids.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
@@ -569,6 +569,23 @@ describe("a resource that nobody lists", () => {
     expect(shown(await post(exchange, id, read))).toMatchObject(
       inBand(-32603, "Backend memo failed: it may have the resource, and could not be asked"),
     );
+  });
+
+  test("is found although an earlier one, of which the client has no session yet, is away", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const joined: OpenOptions["openFirst"] = async (name) => {
+      const binding = bindings[name];
+      if (name === "files" || !binding) return new Promise(() => undefined);
+      return { kind: "joined", binding };
+    };
+    const { exchange, id, asked } = await openAsked({ memo: [200, ERROR], mail: [200, RESULT] }, { openFirst: joined });
+    const verdict = post(exchange, id, read);
+    await vi.advanceTimersByTimeAsync(900);
+    expect(asked).toEqual([]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await verdict).toMatchObject({ set: expect.arrayContaining([["x-mcp-backend", "mail"]]) });
+    expect(asked).toHaveLength(2);
   });
 
   test("is found in another session, where one that has it has lost the client's", async () => {
