@@ -5,7 +5,7 @@
 import { BEGINNING_MS, FREE_DEBT_MS } from "../core/brake.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { Lock, Locks } from "../locks/locks.ts";
-import { bindingOf, type Session, type SessionStore, withoutSession } from "../sessions/store.ts";
+import { bindingOf, NO_STATE, type Session, type SessionStore, withoutSession } from "../sessions/store.ts";
 import { type BeginDependencies, Beginning, type BeginRequest, sessionAtBackend, type Turn } from "./begin.ts";
 import type { NotOpened, Opened } from "./opened.ts";
 import { createRetryPauses } from "./retry-after.ts";
@@ -170,7 +170,27 @@ class Opening {
     const { sessionId, endpoint, setCookies } = begun;
     const own = ofSeveral && begun.version !== undefined ? { version: begun.version } : undefined;
     const debt = counted.kind === "granted" ? counted.debt : 0;
-    return this.#bind({ sessionId, endpoint, ...own }, setCookies, debt);
+    const bound = await this.#bind({ sessionId, endpoint, ...own }, setCookies, debt);
+    if (bound.kind === "opened" && ofSeveral) await this.#catchUp(state?.level, begun);
+    return bound;
+  }
+
+  /**
+   * Tells the session of a log level that its client has set since the opening began. The gateway answers that itself for all
+   * backends of a route, and tells those that have a session of the client's, which this one had not until it was bound.
+   * @param told the level that the session knows
+   */
+  async #catchUp(told: string | undefined, begun: RpcSession): Promise<void> {
+    const { key, backend } = this.#request;
+    for (let known = told; ; ) {
+      const loaded = await this.#dependencies.store.load(key);
+      const level = loaded.kind === "loaded" ? loaded.session.remembered?.get(backend.name)?.level : undefined;
+      if (level === undefined || level === known) return;
+      const restored = await this.#beginning.restore({ ...NO_STATE, level }, begun);
+      if (restored.kind !== "restored") return;
+      // Yet another one may have been told to the session ahead of this one.
+      known = level;
+    }
   }
 
   /** Remembers that the backend has no sessions. Where it gets a request, it answers that as it answers anybody. */

@@ -206,12 +206,13 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     const change = stateChangeOf(called);
     const sent = { body: bytes, stateChanges: change && [change] };
     const { key } = claimed;
-    const told = Promise.all([
-      this.#tell(request, key, message),
-      ...route.members.map((member) =>
+    const remembered = Promise.all(
+      route.members.map((member) =>
         rememberState(this.#dependencies, { route: member.route, observe: request.observe }, key, sent),
       ),
-    ]);
+    );
+    // In this order: a session that is opened meanwhile, and so is not told, finds it remembered once it is bound.
+    const told = remembered.then(() => this.#tell(request, key, message));
     const step = told.then(() => replied(answered(responseText(id, "{}"))));
     return { kind: "deferred", messageTimeout: memberMessageTimeout(TELL_TIMEOUT_MS), step };
   }

@@ -142,6 +142,26 @@ describe("a session at one of several backends", () => {
     expect(listener.calls[1]?.headers).toMatchObject({ "mcp-protocol-version": "2025-06-18" });
   });
 
+  test("is told of the log level that its client has set while it began, and of no level twice", async () => {
+    const setLevel = (level: string) => opened.store.remember(opened.key, "one", { kind: "level", params: level });
+    const levels: string[] = [];
+    const initialize: Script = async () => {
+      await setLevel('{"level":"error"}');
+      return ANSWERS.initialize;
+    };
+    const told: Script = async ({ body }) => {
+      levels.push(JSON.parse(body).params.level);
+      // Once more, after it was bound.
+      if (levels.length === 2) await setLevel('{"level":"info"}');
+      return { status: 200, headers: { "content-type": "application/json" }, body: '{"result":{}}' };
+    };
+    const opened = await open({ answers: { initialize, "logging/setLevel": told } });
+    await setLevel('{"level":"debug"}');
+    const { opener, request, turn } = opened;
+    expect((await opener.open({ ...request, ...ofSeveral }, turn)).kind).toBe("opened");
+    expect(levels).toEqual(["debug", "error", "info"]);
+  });
+
   test("is none where the backend begins none, and that is remembered with its version", async () => {
     const { "mcp-session-id": _, ...headers } = ANSWERS.initialize?.headers ?? {};
     const initialize = { status: 200, headers, body: ANSWERS.initialize?.body ?? "" };

@@ -901,6 +901,23 @@ describe("what all backends are told", () => {
     ]);
   });
 
+  test("a log level, which backends are told once it is remembered: a session that opens meanwhile reads it", async () => {
+    const { promise: goOn, resolve: remembered } = Promise.withResolvers<void>();
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const remember = async () => {
+      ask();
+      await goOn;
+      return { kind: "remembered" } as const;
+    };
+    const { exchange, id, told } = await open({ store: { remember } });
+    const verdict = post(exchange, id, request("logging/setLevel", '{"level":"debug"}'));
+    await asked;
+    expect(told).toEqual([]);
+    remembered();
+    await verdict;
+    expect(told).toHaveLength(1);
+  });
+
   test.each(['"loud"', "1", "null"])("no log level %s", async (level) => {
     const { exchange, id, told } = await open();
     const verdict = await post(exchange, id, request("logging/setLevel", `{"level":${level}}`));
