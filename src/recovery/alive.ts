@@ -21,7 +21,8 @@ export function createAliveSessions(): AliveSessions {
   const deadlines = createDeadlines();
   return {
     find(loss) {
-      if (!isSeldomLoss(loss.status)) return undefined;
+      // Where no endpoint takes connections Envoy says 503 as well: whether the session lives was known of a backend that was there.
+      if (loss.suspicion === "unreachable" || !isSeldomLoss(loss.status)) return undefined;
       const isKnown = (name: string | undefined) => name !== undefined && deadlines.left(name) > 0;
       if (isKnown(nameOf(loss, "ping"))) return "ping";
       return isKnown(nameOf(loss, "login")) ? "login" : undefined;

@@ -62,6 +62,15 @@ describe("a session that was found alive after an answer that seldom means a los
     expect(names()).toEqual(["ping", "ping", "ping"]);
   });
 
+  test("is lost all the same once its endpoint takes no connections, which Envoy says by the same status", async () => {
+    const { recovery, loss, names } = await open({ answers: { ping: { status: 200 } } });
+    const stopping = { ...loss, suspicion: "probe", status: 503 } as const;
+    expect(await recovery.recover(stopping, never)).toEqual({ kind: "alive", by: "ping" });
+    const gone = { ...loss, suspicion: "unreachable", status: 503 } as const;
+    expect(await recovery.recover(gone, never)).toMatchObject({ kind: "recovered", binding: NEW });
+    expect(names()).toEqual(["ping", ...STEPS]);
+  });
+
   test("is probed each time after an answer that often means a loss", async () => {
     const { recovery, loss, names } = await open({ answers: { ping: { status: 200 } } });
     for (let n = 0; n < 3; n++) await recovery.recover(loss, never);
