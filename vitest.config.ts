@@ -30,7 +30,7 @@ export default defineConfig({
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], ...UNHURRIED, maxWorkers: 2 } },
       { test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...WITH_PROGRAMS, maxWorkers: 2 } },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...WITH_ENVOY } },
-      // As those of e2e, but each takes long by what it is about: crowds, or silence.
+      // As those of e2e, but each takes long by what it is about: crowds, chaos, or silence.
       { test: { name: "long", include: ["test/long/**/*.test.ts"], ...WITH_ENVOY } },
       { test: { name: "platforms", include: ["test/{clients,istio,k8s}/**/*.test.ts"], ...WITH_ENVOY } },
       {

@@ -32,7 +32,7 @@ export async function startListedServer(
 }
 
 /** Whether a call is the router's own, by which it learns what a server lists. */
-export function isOwn({ headers }: Call): boolean {
+export function isOwn({ headers }: Pick<Call, "headers">): boolean {
   return headers[X_CLIENT_ID] === "mcp-router/list";
 }
 
