@@ -1,8 +1,17 @@
 /** Our own JSON-RPC messages to backends (MCP 2025-11-25, "Sending Messages to the Server"). */
 import { randomBytes } from "node:crypto";
 import { METHOD_NOT_FOUND } from "../core/codes.ts";
-import { EVENT_STREAM, LAST_EVENT_ID, MCP_PROTOCOL_VERSION, X_MCP_SESSION } from "../core/headers.ts";
+import {
+  EVENT_STREAM,
+  LAST_EVENT_ID,
+  MCP_METHOD,
+  MCP_NAME,
+  MCP_PROTOCOL_VERSION,
+  X_MCP_SESSION,
+} from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
+import { encodedName } from "../core/mcp/name-header.ts";
+import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import type { BackendSession } from "../core/session.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Answer, Destination, Egress } from "./client.ts";
@@ -49,10 +58,15 @@ export interface RpcSession extends BackendSession {
 /** A backend that has answered our initialize. One that keeps no sessions has given no session id. */
 export type RpcPeer = RpcSession | (Pick<RpcSession, "setCookies" | "version"> & { readonly sessionId: undefined });
 
+/** Of a message of the modern era, which has no sessions. */
+const OUTSIDE_SESSIONS: RpcPeer = { sessionId: undefined, setCookies: [], version: MODERN_VERSION };
+
 interface RpcMessage {
   readonly method: string;
   /** JSON text. */
   readonly params?: string;
+  /** Beside those that each message has. */
+  readonly headers?: readonly Header[];
 }
 
 /**
@@ -76,6 +90,16 @@ export interface Rpc {
     caller: Caller,
     peer: RpcPeer | undefined,
     message: RpcMessage,
+    signal: AbortSignal,
+  ): Promise<Received<{ readonly id: string; readonly answer: Answer }>>;
+  /**
+   * Sends a request of the modern era (MCP 2026-07-28), at any endpoint.
+   * @param name of what it is about, where the era's headers repeat that
+   */
+  requestModern(
+    caller: Caller,
+    message: Required<Pick<RpcMessage, "method" | "params">>,
+    name: string | undefined,
     signal: AbortSignal,
   ): Promise<Received<{ readonly id: string; readonly answer: Answer }>>;
   notify(caller: Caller, peer: RpcPeer, message: RpcMessage, signal: AbortSignal): Promise<Received<Answer>>;
@@ -124,37 +148,45 @@ export function createRpc(egress: Egress, purpose: "recovery" | "list" | "stream
         ...(sent.body === undefined ? LISTEN_HEADERS : MESSAGE_HEADERS),
         ...(caller.key === undefined ? [] : [[X_MCP_SESSION, sessionTag(caller.key)] as const]),
         ...version,
-        ...(sent.last === undefined ? [] : [[LAST_EVENT_ID, sent.last] as const]),
+        ...(sent.headers ?? []),
       ],
       ...(sent.body !== undefined && { body: sent.body }),
     } as const;
     return receive(egress.send(call, signal), signal);
   };
 
+  const request: Rpc["request"] = async (caller, peer, message, signal) => {
+    const id = `"${ids}-${++requests}"`;
+    const sent = await send(caller, peer, messageOf(message, `"id":${id},`), signal);
+    return sent.kind === "received" ? { kind: "received", value: { id, answer: sent.value } } : sent;
+  };
+
   return {
-    async request(caller, peer, message, signal) {
-      const id = `"${ids}-${++requests}"`;
-      const sent = await send(caller, peer, messageOf(message, `"id":${id},`), signal);
-      return sent.kind === "received" ? { kind: "received", value: { id, answer: sent.value } } : sent;
+    request,
+    requestModern(caller, message, name, signal) {
+      const named: readonly Header[] = name === undefined ? [] : [[MCP_NAME, encodedName(name)]];
+      const headers: readonly Header[] = [[MCP_METHOD, message.method], ...named];
+      return request(caller, OUTSIDE_SESSIONS, { ...message, headers }, signal);
     },
     notify: (caller, peer, message, signal) => send(caller, peer, messageOf(message, ""), signal),
     respond: (caller, peer, { id, outcome }, signal) =>
       send(caller, peer, { body: `{"jsonrpc":"2.0","id":${id},${OUTCOMES[outcome]}}` }, signal),
-    listen: (caller, peer, last, signal) => send(caller, peer, { last }, signal),
+    listen: (caller, peer, last, signal) =>
+      send(caller, peer, last === undefined ? {} : { headers: [[LAST_EVENT_ID, last]] }, signal),
   };
 }
 
-/** `body`: undefined for a GET. `last`: the last event of a GET's stream. `method`: of a request or notification. */
+/** `body`: undefined for a GET. `method`: of a request or notification. */
 interface Sent {
-  readonly last?: string | undefined;
   readonly body?: string;
   readonly method?: string;
+  readonly headers?: readonly Header[];
 }
 
 /** @param idText its member `id` with a comma; "" for a notification */
-function messageOf({ method, params }: RpcMessage, idText: string): Sent {
+function messageOf({ method, params, headers = [] }: RpcMessage, idText: string): Sent {
   const paramsText = params === undefined ? "" : `,"params":${params}`;
-  return { method, body: `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText}}` };
+  return { method, headers, body: `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText}}` };
 }
 
 /** Reads the JSON-RPC response in an answer; undefined where there is none. `signal`: the call's. */

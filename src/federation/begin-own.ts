@@ -45,7 +45,7 @@ export async function beginOwn(
   depth: number,
   signal: AbortSignal,
 ): Promise<BegunOwn> {
-  const clientInfo = `{"name":"${CLIENT_NAME}","version":${jsonString(version)}}`;
+  const clientInfo = clientInfoOf(version);
   const params = `{"protocolVersion":"${VERSION}","capabilities":{},"clientInfo":${clientInfo}}`;
   const sent = await rpc.request(caller, undefined, { method: "initialize", params }, signal);
   if (sent.kind !== "received") return failed(failureOf(sent));
@@ -65,6 +65,11 @@ export async function beginOwn(
   if (!failure && offered.offer) return { kind: "begun", peer, offer: offered.offer };
   if (failure?.reason !== "lost-at-once") await endOwn(egress, caller, peer);
   return failed(failure ?? { reason: "unreadable", why: NO_RESPONSE });
+}
+
+/** What the router says of itself, as JSON text. `version`: its own. */
+export function clientInfoOf(version: string): string {
+  return `{"name":"${CLIENT_NAME}","version":${jsonString(version)}}`;
 }
 
 /** Ends a session of the router's own, also where there is no time for anything else. Never rejects. */

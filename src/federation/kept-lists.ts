@@ -17,9 +17,11 @@ export interface Offering {
   readonly listings: Listings;
   /** Whether all lists are there that the backend has. */
   readonly known: boolean;
+  /** Whether the backend is known to speak the modern era (MCP 2026-07-28). */
+  readonly speaksModern: boolean;
 }
 
-export const NOTHING_KNOWN: Offering = { offer: undefined, listings: {}, known: false };
+export const NOTHING_KNOWN: Offering = { offer: undefined, listings: {}, known: false, speaksModern: false };
 
 /** What a backend has answered. `offer`: undefined where it was not asked. */
 export interface Answered {
@@ -95,7 +97,12 @@ export class KeptLists {
     this.#answers.set("offer", { at: now, cut: undefined });
     this.#findOldest();
     const known = [...lists.keys()].every((kind) => listings[kind]);
-    return { changed: this.#set({ offer, listings, known }), failed };
+    return { changed: this.#set({ ...this.#offering, offer, listings, known }), failed };
+  }
+
+  /** Keeps what the backend has said last of its era. It does not expire: a backend seldom changes it, and one that is away says nothing. */
+  learn(speaksModern: boolean): void {
+    this.#set({ ...this.#offering, speaksModern });
   }
 
   /**
@@ -108,11 +115,10 @@ export class KeptLists {
     for (const [kind, { at }] of this.#answers) {
       if (at > oldest) continue;
       this.#answers.delete(kind);
-      const { offer, listings } = this.#offering;
-      if (kind === "offer") this.#set({ offer: undefined, listings, known: false });
+      if (kind === "offer") this.#set({ ...this.#offering, offer: undefined, known: false });
       else {
-        const { [kind]: expired, ...others } = listings;
-        this.#set({ offer, listings: others, known: false });
+        const { [kind]: expired, ...listings } = this.#offering.listings;
+        this.#set({ ...this.#offering, listings, known: false });
         if (expired) observe({ kind: "expired", backend, shared, list: kind, why });
       }
     }
@@ -140,13 +146,14 @@ export class KeptLists {
   }
 
   /** Returns whether it is something else than before. */
-  #set({ offer, listings, known }: Offering): boolean {
+  #set(after: Offering): boolean {
     const before = this.#offering;
     const isSame =
-      before.known === known &&
-      sameOffer(before.offer, offer) &&
-      ALL_LISTS.every((kind) => before.listings[kind] === listings[kind]);
-    if (!isSame) this.#offering = { offer, listings, known };
+      before.known === after.known &&
+      before.speaksModern === after.speaksModern &&
+      sameOffer(before.offer, after.offer) &&
+      ALL_LISTS.every((kind) => before.listings[kind] === after.listings[kind]);
+    if (!isSame) this.#offering = after;
     return !isSame;
   }
 }

@@ -4,8 +4,9 @@ import { type Caller, createRpc, type Rpc } from "../backends/rpc.ts";
 import type { Backend } from "../core/routes.ts";
 import { type AskLimits, askLists, isLost, listsOf } from "./ask.ts";
 import { type BegunOwn, beginOwn, endOwn, type OwnPeer } from "./begin-own.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, within } from "./clock.ts";
 import { listen } from "./listen.ts";
+import { probe } from "./probe.ts";
 import type { Asked } from "./source.ts";
 
 /** How often a session is begun at most for one asking, where each is lost. */
@@ -23,6 +24,8 @@ export interface OwnSessionOptions {
   /** `offer`: the backend's lists are asked in clients' sessions, and this one is only for what the backend says of itself. */
   readonly asks: "lists" | "offer";
   readonly onChanged: () => void;
+  /** Told at each asking whose answer says so whether the backend speaks the modern era. */
+  readonly onEra: (speaksModern: boolean) => void;
 }
 
 const LATE = { kind: "failed", failure: { reason: "timeout" } } as const;
@@ -36,6 +39,8 @@ export class OwnSession {
   readonly #options: OwnSessionOptions;
   readonly #caller: Caller;
   #held: Held | undefined;
+  /** Ends the probe that is under way. */
+  #probing: AbortController | undefined;
 
   constructor(dependencies: OwnSessionDependencies, options: OwnSessionOptions) {
     this.#dependencies = { ...dependencies, rpc: createRpc(dependencies.egress, "list") };
@@ -47,6 +52,8 @@ export class OwnSession {
   async ask(limits: AskLimits, signal: AbortSignal): Promise<Asked> {
     const { rpc } = this.#dependencies;
     const caller = this.#caller;
+    // Not waited for: a backend that does not answer it keeps nobody from its lists.
+    void this.#probe(limits);
     for (let begun = 1; begun <= BEGINNINGS; begun++) {
       const own = this.#held ? { kind: "begun" as const, ...this.#held } : await this.#begin(limits, signal);
       if (own.kind === "failed") return own;
@@ -65,6 +72,7 @@ export class OwnSession {
 
   /** Ends the session, and stops listening in it. Never rejects. */
   async end(): Promise<void> {
+    this.#probing?.abort();
     const held = this.#letGo();
     if (held) await endOwn(this.#dependencies.egress, this.#caller, held.peer);
   }
@@ -85,6 +93,17 @@ export class OwnSession {
     const { onChanged } = this.#options;
     void listen({ rpc, caller: this.#caller, peer, clock, refresh, depth, onChanged }, listening.signal);
     return own;
+  }
+
+  async #probe({ timeout, depth }: AskLimits): Promise<void> {
+    if (this.#probing) return;
+    const probing = new AbortController();
+    this.#probing = probing;
+    const bound = { ms: timeout, signal: probing.signal };
+    const task = (signal: AbortSignal) => probe(this.#dependencies, this.#caller, depth, signal);
+    const verdict = await within(this.#dependencies.clock, bound, task, "unsaid" as const);
+    this.#probing = undefined;
+    if (verdict !== "unsaid") this.#options.onEra(verdict === "modern");
   }
 
   #letGo(): Held | undefined {

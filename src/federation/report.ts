@@ -20,7 +20,9 @@ interface BackendReport {
   readonly path: string;
   readonly prefix: string;
   readonly lists: "shared" | "principal";
-  /** Protocol version. */
+  /** Those in which it has answered: `legacy` by sessions, `modern` without. */
+  readonly eras: readonly ("legacy" | "modern")[];
+  /** Protocol version of its sessions. */
   readonly version: string | undefined;
   readonly serverInfo: unknown;
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -58,7 +60,7 @@ interface OfferedItem {
 
 export function backendReport({ member, source }: SharedList, now: number): BackendReport {
   const { route, prefix, lists } = member;
-  const { offer, listings } = source.offering;
+  const { offer, listings, speaksModern } = source.offering;
   const offered: Partial<Record<ListKind, ListReport>> = {};
   for (const kind of ALL_LISTS) {
     const listing = listings[kind];
@@ -74,6 +76,7 @@ export function backendReport({ member, source }: SharedList, now: number): Back
     path: route.backend.path,
     prefix,
     lists,
+    eras: [...(offer ? ["legacy" as const] : []), ...(speaksModern ? ["modern" as const] : [])],
     version: offer?.version,
     serverInfo: parseJson(offer?.serverInfo ?? ""),
     capabilities: Object.fromEntries(Array.from(offer?.capabilities ?? [], ([name, text]) => [name, parseJson(text)])),

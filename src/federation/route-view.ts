@@ -13,6 +13,8 @@ export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
   readonly offers: readonly (Offer | undefined)[];
   /** By member, whether all its lists are there. */
   readonly known: readonly boolean[];
+  /** By member, whether it is known to speak the modern era. */
+  readonly speaksModern: readonly boolean[];
 }
 
 /** The same object until something changes, so each is read once. */
@@ -74,6 +76,7 @@ export class RouteView {
       templates: merge("templates"),
       offers: from.map(([{ offer }]) => offer),
       known: from.map(([, { known }]) => known),
+      speaksModern: from.map(([{ speaksModern }]) => speaksModern),
     };
     this.#made = { from, catalogue };
     return catalogue;

@@ -107,6 +107,7 @@ export class SharedLists {
       backend,
       asks: member.lists === "shared" ? "lists" : "offer",
       onChanged: () => source.wake(),
+      onEra: (speaksModern) => source.learn(speaksModern),
     });
     return { member, source, session, ask: (limits, signal) => session.ask(limits, signal) };
   }

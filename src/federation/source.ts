@@ -112,6 +112,11 @@ export class Source {
     return this.#progress.awaited?.promise;
   }
 
+  /** The backend has said whether it speaks the modern era. */
+  learn(speaksModern: boolean): void {
+    this.#kept.learn(speaksModern);
+  }
+
   /** The backend says that its lists have changed. It is asked again soon, and less and less often where they have not. */
   wake(): void {
     if (this.#plan.woken) return;

@@ -1,10 +1,8 @@
-import { Buffer, isUtf8 } from "node:buffer";
 import { ENVELOPE_CAPABILITIES, ENVELOPE_VERSION, type Envelope, type Message } from "../rpc/message.ts";
 import { INITIALIZE } from "./methods.ts";
+import { decodedName, longestEncoded } from "./name-header.ts";
 import { SUBJECTS, subjectOf } from "./subjects.ts";
-
-/** The first revision without sessions. Revisions are ISO dates, so they compare as text. */
-const FIRST_MODERN_VERSION = "2026-07-28";
+import { MODERN_VERSION } from "./versions.ts";
 
 /** The standard request headers as they came (MCP 2026-07-28, basic/transports, "Standard Request Headers"; SEP-2243). */
 export interface StandardHeaders {
@@ -98,9 +96,7 @@ function eraByName(request: Request, { mcpName, longestName }: Given): Era {
   const inBody = subjectOf(request)?.value;
   // Where the body has no name, its params are wrong, and the backend says how.
   if (mcpName === undefined) return inBody === undefined ? MODERN : mismatch("Mcp-Name is missing");
-  // Base64 writes four characters for three bytes.
-  if (mcpName.length > SENTINEL_START.length + Math.ceil(longestName / 3) * 4 + SENTINEL_END.length)
-    return mismatch("Mcp-Name is longer than a name may be");
+  if (mcpName.length > longestEncoded(longestName)) return mismatch("Mcp-Name is longer than a name may be");
   const inHeader = decodedName(mcpName);
   if (inHeader === undefined) return mismatch("Mcp-Name is no valid base64");
   if (inBody === undefined || inBody === inHeader) return MODERN;
@@ -137,19 +133,7 @@ function mismatch(detail: string): Era {
 }
 
 function isModern(version: string | undefined): boolean {
-  return version !== undefined && version >= FIRST_MODERN_VERSION;
-}
-
-const SENTINEL_START = "=?base64?";
-const SENTINEL_END = "?=";
-
-/** The name in an Mcp-Name header; undefined where it is marked as base64, but is not base64 of UTF-8. SEP-2243, "Value Encoding". */
-function decodedName(header: string): string | undefined {
-  if (!header.startsWith(SENTINEL_START) || !header.endsWith(SENTINEL_END)) return header;
-  const text = header.slice(SENTINEL_START.length, -SENTINEL_END.length);
-  const bytes = Buffer.from(text, "base64");
-  // Buffer skips what is no base64, so only what it writes in the same way was whole: standard alphabet, padded.
-  return bytes.toString("base64") === text && isUtf8(bytes) ? bytes.toString("utf8") : undefined;
+  return version !== undefined && version >= MODERN_VERSION;
 }
 
 /** Without the optional whitespace around a field value (RFC 9110, 5.6.3). */

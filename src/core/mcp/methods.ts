@@ -8,6 +8,9 @@ import { EACH, type Path } from "../json/places.ts";
 /** Asks for a session. It has a slot, or it is refused. */
 export const INITIALIZE = "initialize";
 
+/** Asks what a server is and can do: a server of the modern era has no initialize. */
+export const DISCOVER = "server/discover";
+
 type MethodEra = "legacy" | "modern";
 
 /** What one route to several servers does with a message. */
@@ -82,7 +85,7 @@ const one = (by: Path): Treatment => ({ kind: "one", by });
 export const METHODS: readonly Method[] = [
   row(INITIALIZE, ASKED, LEGACY, { kind: "begin" }, { ofSessions: true }),
   row("notifications/initialized", TOLD, LEGACY, ALL),
-  row("server/discover", ASKED, MODERN, OURS),
+  row(DISCOVER, ASKED, MODERN, OURS),
   row("ping", ASKED, LEGACY, OURS),
   row("logging/setLevel", ASKED, LEGACY, ALL, { ofSessions: true }),
   row("tools/list", ASKED, BOTH, OURS, {

@@ -20,6 +20,7 @@ function backend(name: string, over: Partial<BackendReport> = {}): BackendReport
     path: "/mcp",
     prefix: `${name}__`,
     lists: "shared",
+    eras: ["legacy"],
     version: "2025-11-25",
     serverInfo: { name: `example-${name}`, version: "1.2.0" },
     capabilities: { tools: {} },

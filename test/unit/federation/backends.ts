@@ -81,8 +81,10 @@ export interface Scripted {
 /** undefined: no answer ever comes. An Error: the connection breaks. */
 export type Script = (call: Call) => Scripted | Error | undefined | Promise<Scripted | Error | undefined>;
 
+/** `probes`: the calls that ask for a backend's era. They are asked beside the others, whenever that is. */
 export function scriptedEgress(script: Script) {
   const calls: Call[] = [];
+  const probes: Call[] = [];
   const egress: Egress = {
     async send({ purpose, to, session, method, headers, body }, signal) {
       const message: Message | undefined = body === undefined ? undefined : JSON.parse(String(body));
@@ -96,7 +98,7 @@ export function scriptedEgress(script: Script) {
         message,
         signal,
       };
-      calls.push(call);
+      (call.name === "server/discover" ? probes : calls).push(call);
       const aborted = new Promise<never>((_, reject) => {
         const abort = () => reject(new Error("aborted"));
         if (signal.aborted) abort();
@@ -110,7 +112,7 @@ export function scriptedEgress(script: Script) {
     },
     close: async () => undefined,
   };
-  return { egress, calls };
+  return { egress, calls, probes };
 }
 
 function answerOf(given: Scripted, signal: AbortSignal): Answer {
@@ -157,6 +159,8 @@ export interface ServerOptions {
   readonly resources?: readonly string[];
   readonly templates?: readonly string[];
   readonly capabilities?: object;
+  /** Versions without sessions that it speaks. Default: it has no server/discover. */
+  modern?: readonly string[];
   /** Whether it keeps sessions. */
   readonly stateful?: boolean;
   /** In place of its own answers, by the name of the call. */
@@ -181,6 +185,8 @@ export function createServer(options: ServerOptions = {}) {
           server.stateful === false ? {} : { "mcp-session-id": id },
         );
       }
+      case "server/discover":
+        return server.modern ? result({ supportedVersions: server.modern }) : { status: 400 };
       case "notifications/initialized":
         return { status: 202 };
       case "GET":
@@ -236,7 +242,7 @@ export function openCatalogue(
   const route = routeOf(members, over);
   const clock = createTestClock();
   const events: CatalogueEvent[] = [];
-  const { egress, calls } = scriptedEgress((call) => backends[call.backend]?.script(call));
+  const { egress, calls, probes } = scriptedEgress((call) => backends[call.backend]?.script(call));
   const config = { policy: policyOf(route), heard: new Set<string>() };
   const catalogue = createCatalogue({
     egress,
@@ -252,6 +258,7 @@ export function openCatalogue(
     clock,
     events,
     calls,
+    probes,
     config,
     catalogue,
     names: () => calls.map(({ name }) => name),

@@ -3,7 +3,7 @@ import { memberOf } from "../core/federated.ts";
 import { createServer, openCatalogue } from "./backends.ts";
 
 test("an operator sees what each backend offers, what the routes make of it, and what is wrong", async () => {
-  const one = createServer({ tools: ["search", "read"], resources: ["file:///a"] });
+  const one = createServer({ tools: ["search", "read"], resources: ["file:///a"], modern: ["2026-07-28"] });
   const two = createServer({ tools: ["search"] });
   const dead = { script: () => ({ status: 500 }) };
   const members = [memberOf("one", { prefix: "" }), memberOf("two", { prefix: "" }), memberOf("dead")];
@@ -19,6 +19,7 @@ test("an operator sees what each backend offers, what the routes make of it, and
         path: "/mcp",
         prefix: "",
         lists: "shared",
+        eras: ["legacy", "modern"],
         version: "2025-06-18",
         serverInfo: { name: "server" },
         capabilities: { tools: { listChanged: true }, prompts: {}, resources: {} },
@@ -30,12 +31,13 @@ test("an operator sees what each backend offers, what the routes make of it, and
         },
         asked: { age: 500, failure: null },
       },
-      expect.objectContaining({ backend: "two", asked: { age: 500, failure: null } }),
+      expect.objectContaining({ backend: "two", eras: ["legacy"], asked: { age: 500, failure: null } }),
       {
         backend: "dead",
         path: "/mcp",
         prefix: "dead__",
         lists: "shared",
+        eras: [],
         capabilities: {},
         offered: {},
         asked: { age: 500, failure: "the backend answers 500" },

@@ -13,6 +13,8 @@ export interface Offered {
   readonly resources?: readonly string[];
   readonly templates?: readonly string[];
   readonly offer?: Partial<Offer>;
+  /** Whether it speaks the modern era. Default: it does not. */
+  readonly modern?: boolean;
 }
 
 const MEMBERS = {
@@ -46,6 +48,7 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
         resources: lists("resources"),
         templates: lists("templates"),
         known: route.members.map((_, n) => offered[n] !== undefined),
+        speaksModern: route.members.map((_, n) => offered[n]?.modern === true),
         offers: route.members.map((_, n) => {
           const of = offered[n];
           return (

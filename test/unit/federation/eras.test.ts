@@ -1,0 +1,137 @@
+/** What the catalogue learns of the eras that backends speak. */
+import { describe, expect, test } from "vitest";
+import { createServer, LISTS, openCatalogue, result, rpcError, type Script, settle } from "./backends.ts";
+
+const MODERN = ["2026-07-28"];
+
+/** A sound server of sessions that answers a server/discover in its own way. */
+function serverWith(discover: Script) {
+  return createServer({ answers: { "server/discover": discover } });
+}
+
+/** A catalogue over one server. */
+function open(server: ReturnType<typeof createServer>) {
+  const opened = openCatalogue({ files: server });
+  const { catalogue, route } = opened;
+  return { ...opened, server, speaksModern: () => catalogue.view(route, undefined).speaksModern[0] };
+}
+
+const silent: Script = () => undefined;
+
+describe("a backend", () => {
+  test("speaks the modern era where its server/discover says so, which is asked as that era asks", async () => {
+    const { demand, probes, speaksModern, tools } = open(createServer({ modern: ["2027-01-01", ...MODERN] }));
+    await demand();
+    expect(speaksModern()).toBe(true);
+    expect(tools()).toEqual(["files__search"]);
+    expect(probes).toMatchObject([
+      {
+        session: undefined,
+        purpose: "list",
+        headers: { "mcp-protocol-version": "2026-07-28", "mcp-method": "server/discover" },
+        message: {
+          params: {
+            _meta: {
+              "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+              "io.modelcontextprotocol/clientCapabilities": {},
+              "io.modelcontextprotocol/clientInfo": { name: "envoy-mcp-router", version: "1.2.3" },
+            },
+          },
+        },
+      },
+    ]);
+    expect(probes[0]?.headers).not.toHaveProperty("mcp-name");
+  });
+
+  test("is asked once for each asking for its lists", async () => {
+    const { demand, clock, probes } = open(createServer({ modern: MODERN }));
+    for (let n = 0; n < 10; n++) await demand();
+    expect(probes).toHaveLength(1);
+    await clock.pass(LISTS.refresh);
+    await demand();
+    await settle();
+    expect(probes).toHaveLength(2);
+  });
+});
+
+test.each<[string, Script]>([
+  ["-32601", () => rpcError(-32601, "Method not found")],
+  ["-32022", () => rpcError(-32022, "Unsupported protocol version")],
+  ["-32602", () => rpcError(-32602, "Invalid params")],
+  ["400 without JSON", () => ({ status: 400, body: "Bad Request" })],
+  ["400 -32000", () => ({ ...rpcError(-32000, "Bad Request: Server not initialized"), status: 400 })],
+  ["404", () => ({ status: 404 })],
+  ["405", () => ({ status: 405 })],
+  ["other versions", () => result({ supportedVersions: ["2025-11-25"] })],
+  ["another result", () => result({})],
+])("a backend that answers by %s does not speak the modern era, also where it did before", async (_, discover) => {
+  const { demand, clock, server, speaksModern } = open(createServer({ modern: MODERN }));
+  await demand();
+  expect(speaksModern()).toBe(true);
+  server.answers = { "server/discover": discover };
+  await clock.pass(LISTS.refresh);
+  await demand();
+  await settle();
+  expect(speaksModern()).toBe(false);
+});
+
+describe.each<[string, Script]>([
+  ["401", () => ({ status: 401 })],
+  ["403", () => ({ status: 403, body: "Forbidden" })],
+  ["429", () => ({ status: 429 })],
+  ["500", () => ({ ...rpcError(-32601, "Method not found"), status: 500 })],
+  ["503", () => ({ status: 503 })],
+  ["a redirect", () => ({ status: 308 })],
+  ["another error", () => rpcError(-32603, "Internal error")],
+  ["no JSON", () => ({ body: "<html>" })],
+  ["nothing", () => ({ status: 202 })],
+  ["too much", () => ({ body: " ".repeat(1024 * 1024 + 1) })],
+  ["a stream that ends", () => ({ headers: { "content-type": "text/event-stream" }, body: ": no\n\n" })],
+  ["a connection that breaks", () => new Error("reset")],
+  ["silence", silent],
+])("%s says nothing of the era", (_, discover) => {
+  test.each([true, false])("so what was known before stays: %s", async (before) => {
+    const { demand, clock, server, speaksModern } = open(createServer(before ? { modern: MODERN } : {}));
+    await demand();
+    expect(speaksModern()).toBe(before);
+    server.answers = { "server/discover": discover };
+    await clock.pass(LISTS.refresh);
+    await demand();
+    await clock.pass(LISTS.timeout);
+    expect(speaksModern()).toBe(before);
+  });
+
+  test("and is asked again with the lists, which come as ever", async () => {
+    const { demand, clock, server, speaksModern, probes, events, tools } = open(serverWith(discover));
+    await demand();
+    expect(tools()).toEqual(["files__search"]);
+    expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);
+    expect(speaksModern()).toBe(false);
+    server.answers = {};
+    server.modern = MODERN;
+    await clock.pass(LISTS.refresh);
+    await demand();
+    await settle();
+    expect(probes).toHaveLength(2);
+    expect(speaksModern()).toBe(true);
+  });
+});
+
+test("a backend that is away keeps its verdict, though its lists go", async () => {
+  const { demand, clock, server, speaksModern, tools } = open(createServer({ modern: MODERN }));
+  await demand();
+  server.answers = { "server/discover": silent, initialize: silent, "tools/list": silent };
+  for (let passed = 0; passed <= LISTS.stale; passed += LISTS.refresh) {
+    await demand();
+    await clock.pass(LISTS.refresh);
+  }
+  expect(tools()).toEqual([]);
+  expect(speaksModern()).toBe(true);
+});
+
+test("the end of the catalogue does not wait for what is still asked", async () => {
+  const { demand, catalogue, probes } = open(serverWith(silent));
+  await demand();
+  await catalogue.close();
+  expect(probes[0]?.signal.aborted).toBe(true);
+});
