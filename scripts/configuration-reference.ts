@@ -85,10 +85,14 @@ with 1 if a server does not answer, or if two items of one list have the same na
   (sampling, elicitation, roots), updates of resources, log messages. It tells the client when a list has changed: because of a backend,
   or because the configuration was reloaded with other backends, prefixes or filters for the route. A client that comes back goes on
   after the last event that it got, at each server that keeps its events. With several routers it needs Redis.
+- A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, and none has
+  \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session. \`/catalogue\` of
+  \`processor.http\` says which eras each backend speaks.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 
-Not yet: protocol version 2026-07-28, which such a route refuses so that a client of both begins a session.
+Not yet: clients of 2026-07-28 with backends that speak older versions only, and the other way round; and on a route with several
+backends \`subscriptions/listen\` and tasks of 2026-07-28.
 `;
 
 export function reference(): string {

@@ -19,7 +19,6 @@ import {
 } from "./codes.ts";
 import type { Header, Reply } from "./http.ts";
 import { BEARER_CHALLENGE } from "./identity.ts";
-import { SESSION_VERSIONS } from "./mcp/versions.ts";
 
 /** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
 export type Reject =
@@ -66,8 +65,13 @@ export type Reject =
   | { readonly reason: "invalid-params"; readonly detail: string; readonly id?: Id }
   /** The route has no stream for a GET. */
   | { readonly reason: "no-stream" }
-  /** A request of an era that the route does not speak. `requested`: the version that it names. */
-  | { readonly reason: "version-unsupported"; readonly requested: string | undefined; readonly id?: Id }
+  /** A modern request of a version that the route does not speak. `requested`: the version that it names. */
+  | {
+      readonly reason: "version-unsupported";
+      readonly supported: readonly string[];
+      readonly requested: string | undefined;
+      readonly id?: Id;
+    }
   /** The backend answered with a redirect. Some clients would follow it around the gateway. */
   | { readonly reason: "backend-redirects"; readonly id?: Id }
   /** The backend gave different session ids for one session. */
@@ -153,9 +157,9 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 200, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
     case "no-stream":
       return plain(reason, 405, "Method Not Allowed", [["allow", METHODS_WITHOUT_STREAM]]);
-    // A client of both eras then begins a session (MCP 2026-07-28, "Error codes").
+    // Where only versions with sessions are supported, a client of both eras begins one then (MCP 2026-07-28, "Error codes").
     case "version-unsupported": {
-      const data = JSON.stringify({ supported: SESSION_VERSIONS, requested: reject.requested ?? "" });
+      const data = JSON.stringify({ supported: reject.supported, requested: reject.requested ?? "" });
       return jsonRpcError(reason, 400, UNSUPPORTED_VERSION, "Unsupported protocol version", reject.id, [], data);
     }
     case "store-unavailable":

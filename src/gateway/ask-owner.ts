@@ -8,7 +8,6 @@ import { isSuccess } from "../core/http.ts";
 import { placesOf } from "../core/json/places.ts";
 import { jsonString } from "../core/json/rewrite.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
-import type { AskSession } from "../federation/asker.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { type AskedSessions, askSessionOf } from "./asker.ts";
 import type { GatewayRequest } from "./request.ts";
@@ -19,15 +18,44 @@ const MOST_READ = 64 * 1024;
 /** ms after which the next backend is asked too: one that is away may take as long as a session may take to open. */
 const PATIENCE_MS = 1_000;
 
+export const READ = "resources/read";
+
 export interface AskOwnerDependencies {
-  /** For calls of our own in the client's session. */
-  readonly rpc: Pick<Rpc, "request">;
+  /** For calls of our own in the client's name. */
+  readonly rpc: Pick<Rpc, "request" | "requestModern">;
 }
 
-export interface AskedResource {
-  readonly uri: string;
-  /** Places of the backends in the route. */
-  readonly members: readonly number[];
+/** Sends a resources/read of the resource to a backend. undefined: it cannot be asked. Never rejects. */
+export type ReadAt = (member: Member, signal: AbortSignal) => Promise<ReadAsked | undefined>;
+
+type ReadSent = Awaited<ReturnType<Rpc["request"]>>;
+
+interface ReadAsked {
+  readonly sent: ReadSent;
+  /** Asks in another session, where the backend has lost the one that it was asked in. undefined: there is none. */
+  readonly again?: (signal: AbortSignal) => Promise<ReadSent | undefined>;
+}
+
+/** Reads in the client's sessions, which are opened where it has none yet. */
+export function readInSession(
+  { rpc }: AskOwnerDependencies,
+  sessions: AskedSessions,
+  request: GatewayRequest<FederatedRoute>,
+  key: SessionKey,
+  uri: string,
+): ReadAt {
+  const message = { method: READ, params: `{"uri":${jsonString(uri)}}` };
+  return async (member, signal) => {
+    const session = await askSessionOf(request, member, key, sessions, signal);
+    if (!session) return undefined;
+    return {
+      sent: await rpc.request(session.caller, session.peer, message, signal),
+      async again(until) {
+        const another = await session.replace(until);
+        return another && rpc.request(another.caller, another.peer, message, until);
+      },
+    };
+  };
 }
 
 /**
@@ -52,34 +80,32 @@ interface Unanswered {
 
 /** Asks until the signal comes. Never rejects. */
 export async function askOwner(
-  { rpc }: AskOwnerDependencies,
-  sessions: AskedSessions,
-  request: GatewayRequest<FederatedRoute>,
-  key: SessionKey,
-  { uri, members }: AskedResource,
+  { route, policy }: GatewayRequest<FederatedRoute>,
+  /** Places of the backends in the route. */
+  members: readonly number[],
+  read: ReadAt,
   signal: AbortSignal,
 ): Promise<AskedOwner> {
-  const { depth } = request.policy.limits;
+  const { depth } = policy.limits;
   const over = new AbortController();
   const until = AbortSignal.any([signal, over.signal]);
   const { promise: found, resolve: find } = Promise.withResolvers<AskedOwner>();
 
-  const askIn = (session: AskSession) => saidIn(rpc, session, uri, depth, until);
   const ask = async (place: number, member: Member): Promise<Unanswered | undefined> => {
-    const session = await askSessionOf(request, member, key, sessions, until);
-    let said = session ? await askIn(session) : "failed";
+    const asking = await read(member, until);
+    let said = asking ? await saidIn(asking.sent, depth, until) : "failed";
     if (said === "lost") {
-      const another = await session?.replace(until);
-      if (another) said = await askIn(another);
+      const again = await asking?.again?.(until);
+      if (again) said = await saidIn(again, depth, until);
     }
     if (said === "has") find({ kind: "found", member: place });
-    return said === "has" || said === "has-not" ? undefined : { place, member, isOpen: session !== undefined };
+    return said === "has" || said === "has-not" ? undefined : { place, member, isOpen: asking !== undefined };
   };
 
   const asked: Promise<Unanswered | undefined>[] = [];
   try {
     for (const place of members) {
-      const member = request.route.members[place];
+      const member = route.members[place];
       if (!member) continue;
       const asking = ask(place, member);
       asked.push(asking);
@@ -109,15 +135,7 @@ function withoutAnswer(asked: readonly (Unanswered | undefined)[], signal: Abort
   return { kind: "failed", member: first.member };
 }
 
-async function saidIn(
-  rpc: AskOwnerDependencies["rpc"],
-  { caller, peer }: AskSession,
-  uri: string,
-  depth: number,
-  signal: AbortSignal,
-): Promise<Said> {
-  const message = { method: "resources/read", params: `{"uri":${jsonString(uri)}}` };
-  const sent = await rpc.request(caller, peer, message, signal);
+async function saidIn(sent: ReadSent, depth: number, signal: AbortSignal): Promise<Said> {
   if (sent.kind !== "received") return "failed";
   const { answer } = sent.value;
   if (!isSuccess(answer.status)) {

@@ -6,8 +6,7 @@ import type { Ledger } from "../admission/ledger.ts";
 import { assertNever } from "../core/assert-never.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { readEventId } from "../core/federation/event-ids.ts";
-import { type ListKind, listKindOf } from "../core/federation/kinds.ts";
-import { listAnswer } from "../core/federation/page.ts";
+import { listKindOf } from "../core/federation/kinds.ts";
 import { toOwnStream } from "../core/forward.ts";
 import { LAST_EVENT_ID } from "../core/headers.ts";
 import type { RequestHead } from "../core/http.ts";
@@ -16,15 +15,8 @@ import { isLogLevel } from "../core/mcp/log-levels.ts";
 import { stateChangeOf } from "../core/mcp/session-state.ts";
 import { treatmentOf } from "../core/mcp/treatments.ts";
 import type { Reject } from "../core/reject.ts";
-import {
-  type FederatedRoute,
-  longestOpening,
-  memberMessageTimeout,
-  type RequestPolicy,
-  TELL_TIMEOUT_MS,
-} from "../core/routes.ts";
+import { type FederatedRoute, memberMessageTimeout, type RequestPolicy, TELL_TIMEOUT_MS } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
-import type { Asker } from "../federation/asker.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
 import type { FanOut } from "../federation/fan-out.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
@@ -45,6 +37,9 @@ import {
 import { askerOf, asksByPrincipal } from "./asker.ts";
 import { type BeginFederatedDependencies, createBeginFederated, responseText } from "./begin-federated.ts";
 import { type ClaimDependencies, type ClaimSession, createClaim } from "./claim.ts";
+import { knowing } from "./knowing.ts";
+import { listReply } from "./list-reply.ts";
+import { createModernFederated } from "./modern-federated.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { rememberState } from "./remember.ts";
 import { type AcceptedHead, acceptRequest, type GatewayRequest, refuse } from "./request.ts";
@@ -77,12 +72,14 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   readonly #claim: ClaimSession;
   readonly #toMember: ToMember;
   readonly initialize: RequestsOn<FederatedRoute>["initialize"];
+  readonly modern: RequestsOn<FederatedRoute>["modern"];
 
   constructor(dependencies: FederatedDependencies) {
     this.#dependencies = dependencies;
     this.#claim = createClaim(dependencies);
     this.#toMember = new ToMember(dependencies, this.#claim);
     this.initialize = createBeginFederated(dependencies);
+    this.modern = createModernFederated(dependencies);
   }
 
   accept(head: RequestHead, accepted: AcceptedHead<FederatedRoute>, policy: RequestPolicy, scope: RequestScope) {
@@ -95,7 +92,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
       return this.#knowing(request, (lists) => this.#toMember.batch(request, body, lists, labels, bytes));
     const called = body.message;
     if (called.kind === "response") return this.#toMember.response(request, bytes);
-    const treatment = treatmentOf(called.method);
+    const treatment = treatmentOf(called.method, "legacy");
     switch (treatment) {
       case "ours":
         return this.#ours(request, { called, bytes }, labels);
@@ -110,13 +107,6 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
       default:
         return assertNever(treatment);
     }
-  }
-
-  /** A client of both eras begins a session then. */
-  modern(request: Request, { body }: MessageOf<"modern">): Step {
-    const meta = body.kind === "single" && body.message.kind !== "response" ? body.message.params?.meta : undefined;
-    const requested = meta?.protocolVersion ?? undefined;
-    return refused(request, { reason: "version-unsupported", requested, id: request.id });
   }
 
   listen(request: Request): NextStep {
@@ -169,19 +159,10 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     const kind = listKindOf(called.method);
     if (kind)
       return this.#knowing(request, (lists) =>
-        owning(this.#claim, request, () => this.#list(request, kind, lists, bytes)),
+        owning(this.#claim, request, () => replied(listReply(request, lists[kind], bytes))),
       );
     if (called.method !== "ping") return this.#toMember.unknown(request, called, labels, bytes);
     return owning(this.#claim, request, () => replied(answered(responseText(request.id, "{}"))));
-  }
-
-  #list(request: Request, kind: ListKind, lists: RouteCatalogue, bytes: Uint8Array): Step {
-    const { route, id, policy } = request;
-    const cursor = textAt(bytes, ["params", "cursor"], policy.limits.depth);
-    const after = cursor.kind === "text" ? cursor.text.value : undefined;
-    const body = cursor.kind === "wrong" ? "bad-cursor" : listAnswer(id, lists[kind], after, route.lists.page);
-    if (body === "bad-cursor") return refused(request, { reason: "invalid-params", detail: UNKNOWN_CURSOR, id });
-    return replied(answered(body));
   }
 
   /** What every backend gets that holds a session of the client's. Others learn what they must know when theirs is opened. */
@@ -223,27 +204,16 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
 
   /** Goes on with what the backends offer, once they have said so, or the time for that is over. */
   #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep): NextStep {
-    if (!asksByPrincipal(request.route)) return this.#asking(request, undefined, go);
+    const { route } = request;
+    const { catalogue } = this.#dependencies;
+    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, go);
     return this.#claim(request, undefined, "never", 0).then((claimed) => {
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-      return this.#asking(request, askerOf(request, claimed.key, this.#toMember.sessions), go);
+      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), go);
     });
-  }
-
-  #asking(request: Request, asker: Asker | undefined, go: (lists: RouteCatalogue) => NextStep): NextStep {
-    const { catalogue } = this.#dependencies;
-    const { route } = request;
-    const ready = catalogue.ready(route, asker);
-    if (!ready) return go(catalogue.view(route, asker));
-    const step = ready
-      .then(() => go(catalogue.view(route, asker)))
-      .then((next) => (next.kind === "step" ? next : next.step));
-    const longest = longestOpening(route);
-    return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };
   }
 }
 
-const UNKNOWN_CURSOR = "params.cursor is none of this server's";
 const UNKNOWN_LEVEL = "params.level must be one of debug, info, notice, warning, error, critical, alert, emergency";
 
 function refused(request: Request, reject: Reject): Step {

@@ -9,6 +9,7 @@ import {
   type BodyRewriter,
   type Decision,
   type DeferredVerdict,
+  type Header,
   isSuccess,
   namesEventStream,
   type Reply,
@@ -24,16 +25,24 @@ import { refuse } from "./request.ts";
 /** Makes what rewrites the events of an answer; undefined where they pass as they are. */
 export type MakeRelay = (() => BodyRewriter) | undefined;
 
+const IN_BAND: Header = [":status", "200"];
+const NO_STATUS: ReadonlySet<number> = new Set();
+
 export class MemberAnswer implements AnswerStage {
   readonly #request: MemberRequest;
   readonly #inner: AnswerStage;
   readonly #relay: MakeRelay;
+  readonly #kept: ReadonlySet<number>;
 
-  /** @param inner deals with the answer as on a route to one backend */
-  constructor(request: MemberRequest, inner: AnswerStage, relay: MakeRelay) {
+  /**
+   * @param inner deals with the answer as on a route to one backend
+   * @param kept statuses with which a backend's own error goes on; with others it becomes 200
+   */
+  constructor(request: MemberRequest, inner: AnswerStage, relay: MakeRelay, kept: ReadonlySet<number> = NO_STATUS) {
     this.#request = request;
     this.#inner = inner;
     this.#relay = relay;
+    this.#kept = kept;
   }
 
   head(head: ResponseHead): Decision {
@@ -105,7 +114,7 @@ export class MemberAnswer implements AnswerStage {
     });
     return {
       kind: "rewrite",
-      set: [...set, [":status", "200"], ["content-type", "application/json"]],
+      set: [...set, ...(this.#kept.has(status) ? [] : [IN_BAND]), ["content-type", "application/json"]],
       remove: [...remove, "retry-after", "www-authenticate"],
       rewriter: errorInBand(id, String(body)),
     };

@@ -2,7 +2,6 @@
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
 import type { EventPlace } from "../core/federation/event-ids.ts";
-import { TAG_BITS } from "../core/federation/ids.ts";
 import {
   type Lead,
   leadOfCall,
@@ -10,30 +9,20 @@ import {
   type Owner,
   ownerByUri,
   type RouteLists,
-  type TagOf,
 } from "../core/federation/owner.ts";
-import { createRelay } from "../core/federation/relay.ts";
 import { headerValue } from "../core/header-value.ts";
-import { LAST_EVENT_ID } from "../core/headers.ts";
-import { type BodyRewriter, isFieldValue, type Verdict } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
-import {
-  type FederatedRoute,
-  longestOpening,
-  type Member,
-  memberMessageTimeout,
-  type PublicPath,
-} from "../core/routes.ts";
+import { type FederatedRoute, longestOpening, type Member, memberMessageTimeout } from "../core/routes.ts";
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
-import { backendTag } from "../sessions/id.ts";
 import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
-import { type AskOwnerDependencies, askOwner } from "./ask-owner.ts";
+import { type AskOwnerDependencies, askOwner, readInSession } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer, ResumedAnswer } from "./member-answer.ts";
+import { relayOf, resuming, tagsOf, uncompressed } from "./member-events.ts";
 import { failedAt, type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { notClaimed, owning } from "./owning.ts";
@@ -67,9 +56,7 @@ const RESPONSE = {
 const SINGLE = { stateChanges: undefined, opens: true, batch: undefined };
 
 /** Of a backend that could not be asked for a resource: that nobody has it, nobody can say. */
-const MAY_HAVE_IT = "it may have the resource, and could not be asked";
-
-const ACCEPT_ENCODING = "accept-encoding";
+export const MAY_HAVE_IT = "it may have the resource, and could not be asked";
 
 export class ToMember {
   readonly #dependencies: ToMemberDependencies;
@@ -100,7 +87,8 @@ export class ToMember {
       const claimed = await this.#claim(request, undefined, "when-due", sent.bytes.length);
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
       const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
-      const asking = await askOwner(this.#dependencies, this.sessions, request, claimed.key, asked, signal);
+      const read = readInSession(this.#dependencies, this.sessions, request, claimed.key, asked.uri);
+      const asking = await askOwner(request, asked.members, read, signal);
       if (asking.kind === "failed")
         return replied(failedAt({ ...request, route: asking.member.route, batch: undefined }, MAY_HAVE_IT));
       if (asking.kind === "none")
@@ -200,9 +188,7 @@ export class ToMember {
   #toOwner(request: Request, lead: Exclude<Lead, { kind: "ask" }>, sent: Sent): NextStep {
     if (lead.kind === "refused") return this.#refuse(request, lead);
     const { owner } = lead;
-    const tool = owner.own === undefined ? undefined : headerValue(owner.own, request.policy.limits.name);
-    const labels = tool === undefined ? sent.labels : { ...sent.labels, tool };
-    return this.#to(request, owner, { ...sent, labels });
+    return this.#to(request, owner, { ...sent, labels: labelsAt(owner, sent.labels, request.policy.limits.name) });
   }
 
   #refuse(request: Request, { reject }: Extract<Lead, { kind: "refused" }>): NextStep {
@@ -258,41 +244,16 @@ function stateChangesIn(body: ReturnType<typeof readBody>): readonly StateChange
   return body.kind === "batch" ? stateChangesOf(body.messages) : undefined;
 }
 
-/** Ids of the backend's requests are changed in its events, so it must not compress those. */
-function uncompressed(request: MemberRequest): MemberRequest {
-  if (request.headers.get(ACCEPT_ENCODING) === undefined) return request;
-  return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
-}
-
-/** Makes what changes the ids in a backend's events. */
-function relayOf(request: MemberRequest, place: number, { binding }: OwnSession): () => BodyRewriter {
-  const { backend } = request.route;
-  return () => {
-    const owner = { place, tag: tagsOf(request)(backend.name), generation: binding.generation };
-    return createRelay(owner, request.policy.limits.depth);
-  };
-}
-
-/**
- * Has a GET name the backend's own event, also to another session than that which sent the event: a server may keep events for
- * longer than sessions, and nothing else can bring the call's answer. @param id as bytes, which stand in the header as they are
- */
-function resuming(verdict: Verdict, id: Uint8Array): Verdict {
-  const text = Buffer.from(id).toString("latin1");
-  if (verdict.kind !== "mutate" || !isFieldValue(text)) return verdict;
-  const { set, remove } = verdict;
-  return { ...verdict, set: [...set, [LAST_EVENT_ID, text]], remove: remove.filter((name) => name !== LAST_EVENT_ID) };
-}
-
-function tagsOf({ session }: GatewayRequest<PublicPath>): TagOf {
-  // Whoever names no session is refused before a tag matters.
-  return (backend) => (session.kind === "named" ? backendTag(session.key, backend, TAG_BITS) : 0);
-}
-
 /** A backend that is alone gets what nobody here knows. */
-const ONLY: Owner = { member: 0, own: undefined, edits: [], relays: false };
+export const ONLY: Owner = { member: 0, own: undefined, edits: [], relays: false };
 
-function memberAt({ members }: FederatedRoute, { member }: Pick<Owner, "member">): Member {
+/** Adds the backend's own name of what a message is about. `longest`: bytes of a name. */
+export function labelsAt({ own }: Owner, labels: Labels, longest: number): Labels {
+  const tool = own === undefined ? undefined : headerValue(own, longest);
+  return tool === undefined ? labels : { ...labels, tool };
+}
+
+export function memberAt({ members }: FederatedRoute, { member }: Pick<Owner, "member">): Member {
   const found = members[member];
   // Owners are made of the same route's members.
   if (!found) throw new Error(`the route has no member ${member}`);

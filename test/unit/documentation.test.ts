@@ -151,7 +151,12 @@ describe("the table of errors in docs/operations.md", () => {
     "method-not-offered": answer({ reason: "method-not-offered", id }),
     "invalid-params": answer({ reason: "invalid-params", detail, id }),
     "no-stream": answer({ reason: "no-stream" }),
-    "version-unsupported": answer({ reason: "version-unsupported", requested: "2026-07-28", id }),
+    "version-unsupported": answer({
+      reason: "version-unsupported",
+      supported: ["2025-11-25"],
+      requested: "2026-07-28",
+      id,
+    }),
     "backend-redirects": answer({ reason: "backend-redirects", id }),
     internal: answer({ reason: "internal", id }),
   };

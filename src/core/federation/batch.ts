@@ -24,7 +24,7 @@ export function ownersOf(
       if (route.members.length > 1) return NOT_FOR_ONE;
       continue;
     }
-    const treatment = treatmentOf(message.method);
+    const treatment = treatmentOf(message.method, "legacy");
     if (treatment === "all" && message.kind === "notification") continue;
     // Its place in the batch is not known for what stands deeper than a name or URI.
     const isNamed = treatment === "one" && (message.params?.name ?? message.params?.uri) !== undefined;

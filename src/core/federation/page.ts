@@ -12,12 +12,14 @@ const COMMA = Buffer.from(",");
  * @param id JSON text of the request's id; undefined for none
  * @param cursor of the client; undefined for the first page
  * @param most bytes of the items of a page, which has at least one
+ * @param more further members of the result: JSON text that begins with a comma, or ""
  */
 export function listAnswer(
   id: string | undefined,
   { kind, items }: MergedList,
   cursor: string | undefined,
   most: number,
+  more = "",
 ): Uint8Array | "bad-cursor" {
   const after = cursor === undefined ? undefined : keyIn(cursor);
   if (cursor !== undefined && after === undefined) return "bad-cursor";
@@ -32,7 +34,8 @@ export function listAnswer(
     if (n > begin) pieces.push(COMMA);
     pieces.push(offered.item.bytes);
   }
-  pieces.push(Buffer.from(last ? `],"nextCursor":"${cursorFor(last.item.key)}"}}` : "]}}"));
+  const nextCursor = last ? `,"nextCursor":"${cursorFor(last.item.key)}"` : "";
+  pieces.push(Buffer.from(`]${nextCursor}${more}}}`));
   return Buffer.concat(pieces);
 }
 

@@ -11,7 +11,7 @@ export const INITIALIZE = "initialize";
 /** Asks what a server is and can do: a server of the modern era has no initialize. */
 export const DISCOVER = "server/discover";
 
-type MethodEra = "legacy" | "modern";
+export type MethodEra = "legacy" | "modern";
 
 /** What one route to several servers does with a message. */
 type Treatment =

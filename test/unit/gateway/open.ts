@@ -45,7 +45,7 @@ export interface OpenOptions {
   /** Default: backends of federated routes offer nothing. */
   readonly catalogue?: Catalogue;
   /** Calls of the gateway's own. Default: none is answered. */
-  readonly rpc?: Pick<Rpc, "request">;
+  readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern">>;
 }
 
 const emptyCatalogue = catalogueOf([]);
@@ -63,7 +63,7 @@ export async function openGateway({
   recovered = { answer: async () => ({ kind: "first" }) },
   openFirst = async () => ({ kind: "aborted" }),
   catalogue = emptyCatalogue,
-  rpc = { request: async () => ABORTED },
+  rpc,
 }: OpenOptions = {}) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
@@ -103,7 +103,7 @@ export async function openGateway({
     },
     catalogue,
     endStream: (of) => void ended.push(of),
-    rpc,
+    rpc: { request: async () => ABORTED, requestModern: async () => ABORTED, ...rpc },
     fanOut: {
       async tell({ key: of, method }) {
         told.push(`${method} ${of === key ? "own" : of}`);

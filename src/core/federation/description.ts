@@ -1,0 +1,108 @@
+/** What clients are told of a route to several backends, before they use it. Pure. */
+import { isJsonObject, parseJson } from "../json/parse.ts";
+import type { FederatedRoute } from "../routes.ts";
+import type { Offer } from "./offer.ts";
+
+/** Most characters of the backends' instructions together: they go into each agent's context. */
+const LONGEST_INSTRUCTIONS = 32_000;
+
+/** Lists that the gateway answers whatever is behind it, so it names them also where no backend has said anything yet. */
+const ALWAYS: readonly string[] = ["tools", "prompts", "resources"];
+
+/** Capabilities whose members are names of others': what any backend has, the route has. */
+const KEYED: readonly string[] = ["experimental", "extensions"];
+
+/** What a backend says on the stream of a GET, which a route may not have, and no client of the modern era. */
+const ON_STREAM: readonly string[] = ["listChanged", "subscribe"];
+
+/** Capabilities that need requests which the gateway does not carry to several backends. */
+const NOT_CARRIED: readonly string[] = ["tasks"];
+
+/** The same in the modern era (SEP-2663). */
+const EXTENSIONS_NOT_CARRIED: readonly string[] = ["io.modelcontextprotocol/tasks"];
+
+/** Capabilities of the legacy era alone: a modern request itself asks for logs, and for a task. */
+const LEGACY_ONLY: readonly string[] = ["logging", "tasks"];
+
+type Era = "legacy" | "modern";
+
+type Capabilities = Record<string, Readonly<Record<string, unknown>>>;
+
+interface Description {
+  readonly serverInfo: { readonly name: string; readonly title?: string; readonly version: string };
+  readonly capabilities: Capabilities;
+  /** "": there are none. */
+  readonly instructions: string;
+}
+
+/**
+ * @param offers by member; undefined where a backend has not answered
+ * @param era the client's
+ */
+export function describeRoute(route: FederatedRoute, offers: readonly (Offer | undefined)[], era: Era): Description {
+  const { name, title, version } = route.serverInfo;
+  return {
+    serverInfo: { name, ...(title !== undefined && { title }), version },
+    capabilities: capabilitiesOf(route, offers, era),
+    instructions: route.instructions ?? instructionsOf(route, offers),
+  };
+}
+
+/** All that a backend alone has; of several what any of them has, and the gateway can deliver. */
+function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | undefined)[], era: Era): Capabilities {
+  const all: Capabilities = Object.create(null);
+  const isAlone = offers.length === 1;
+  for (const offer of offers) {
+    for (const [name, text] of offer?.capabilities ?? []) {
+      if (era === "modern" && LEGACY_ONLY.includes(name)) continue;
+      if (!isAlone && NOT_CARRIED.includes(name)) continue;
+      const value = parseJson(text);
+      const given = isJsonObject(value) ? value : {};
+      const hasStream = isAlone || (era === "legacy" && stream === "own");
+      const kept = deliverable(name, given, { isAlone, hasStream });
+      // The first backend's word holds: the others' are for the same thing.
+      all[name] = { ...kept, ...all[name] };
+    }
+    if (!offer) for (const name of ALWAYS) all[name] ??= {};
+  }
+  // The gateway asks for the lists again and again, so it knows of changes that a backend does not tell.
+  if (era === "legacy" && stream === "own")
+    for (const name of ALWAYS) if (all[name]) all[name] = { ...all[name], listChanged: true };
+  return all;
+}
+
+function deliverable(
+  name: string,
+  capability: Readonly<Record<string, unknown>>,
+  { isAlone, hasStream }: { readonly isAlone: boolean; readonly hasStream: boolean },
+): Readonly<Record<string, unknown>> {
+  if (KEYED.includes(name) ? isAlone : hasStream) return capability;
+  const withheld = KEYED.includes(name) ? EXTENSIONS_NOT_CARRIED : ON_STREAM;
+  return Object.fromEntries(Object.entries(capability).filter(([member]) => !withheld.includes(member)));
+}
+
+/** The backends' own instructions, each under its name. A backend alone needs no heading. */
+function instructionsOf({ members }: FederatedRoute, offers: readonly (Offer | undefined)[]): string {
+  const parts = members.flatMap(({ route, prefix }, member) => {
+    const text = offers[member]?.instructions;
+    if (text === undefined || text.trim() === "") return [];
+    const names = prefix === "" ? "" : ` (names begin with ${prefix})`;
+    return [members.length === 1 ? text : `# ${route.backend.name}${names}\n\n${text}`];
+  });
+  const longest = fairShare(parts, LONGEST_INSTRUCTIONS);
+  const cut = parts.map((part) => (part.length > longest ? `${part.slice(0, longest)}…` : part));
+  // Half a surrogate pair, a backend's own or of a cut: some clients' parsers refuse the whole answer for it.
+  return cut.join("\n\n").toWellFormed();
+}
+
+/** The length at which texts must be cut to be so many characters together: what short ones leave is for the long ones. */
+function fairShare(texts: readonly string[], most: number): number {
+  let left = most;
+  let others = texts.length;
+  for (const length of texts.map((text) => text.length).toSorted((one, other) => one - other)) {
+    if (length * others > left) return Math.floor(left / others);
+    left -= length;
+    others--;
+  }
+  return most;
+}

@@ -1,0 +1,22 @@
+/** What is done for a request once the backends of its route have said what they offer. */
+import { type FederatedRoute, longestOpening, memberMessageTimeout } from "../core/routes.ts";
+import type { Asker } from "../federation/asker.ts";
+import type { Catalogue } from "../federation/catalogue.ts";
+import type { RouteCatalogue } from "../federation/route-view.ts";
+import type { NextStep } from "./answers.ts";
+
+/** Goes on at once where that is known, and in any case when the time for it is over. */
+export function knowing(
+  catalogue: Catalogue,
+  route: FederatedRoute,
+  asker: Asker | undefined,
+  go: (lists: RouteCatalogue) => NextStep,
+): NextStep {
+  const ready = catalogue.ready(route, asker);
+  if (!ready) return go(catalogue.view(route, asker));
+  const step = ready
+    .then(() => go(catalogue.view(route, asker)))
+    .then((next) => (next.kind === "step" ? next : next.step));
+  const longest = longestOpening(route);
+  return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };
+}

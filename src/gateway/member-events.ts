@@ -1,0 +1,44 @@
+/** The events of one backend of several: whose they are, and how a client goes on with them. */
+import { TAG_BITS } from "../core/federation/ids.ts";
+import type { TagOf } from "../core/federation/owner.ts";
+import { createRelay } from "../core/federation/relay.ts";
+import { LAST_EVENT_ID } from "../core/headers.ts";
+import { type BodyRewriter, isFieldValue, type Verdict } from "../core/http.ts";
+import type { PublicPath } from "../core/routes.ts";
+import { backendTag } from "../sessions/id.ts";
+import type { OwnSession } from "./claim.ts";
+import type { MemberRequest } from "./member-failure.ts";
+import type { GatewayRequest } from "./request.ts";
+
+const ACCEPT_ENCODING = "accept-encoding";
+
+/** Ids of the backend's requests are changed in its events, so it must not compress those. */
+export function uncompressed(request: MemberRequest): MemberRequest {
+  if (request.headers.get(ACCEPT_ENCODING) === undefined) return request;
+  return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
+}
+
+/** Makes what changes the ids in a backend's events. */
+export function relayOf(request: MemberRequest, place: number, { binding }: OwnSession): () => BodyRewriter {
+  const { backend } = request.route;
+  return () => {
+    const owner = { place, tag: tagsOf(request)(backend.name), generation: binding.generation };
+    return createRelay(owner, request.policy.limits.depth);
+  };
+}
+
+/**
+ * Has a GET name the backend's own event, also to another session than that which sent the event: a server may keep events for
+ * longer than sessions, and nothing else can bring the call's answer. @param id as bytes, which stand in the header as they are
+ */
+export function resuming(verdict: Verdict, id: Uint8Array): Verdict {
+  const text = Buffer.from(id).toString("latin1");
+  if (verdict.kind !== "mutate" || !isFieldValue(text)) return verdict;
+  const { set, remove } = verdict;
+  return { ...verdict, set: [...set, [LAST_EVENT_ID, text]], remove: remove.filter((name) => name !== LAST_EVENT_ID) };
+}
+
+export function tagsOf({ session }: GatewayRequest<PublicPath>): TagOf {
+  // Whoever names no session is refused before a tag matters.
+  return (backend) => (session.kind === "named" ? backendTag(session.key, backend, TAG_BITS) : 0);
+}

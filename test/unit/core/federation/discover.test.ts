@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+import { discoverResult, endOfModernList } from "../../../../src/core/federation/discover.ts";
+import { readDiscover } from "../../../../src/core/federation/discover-read.ts";
+import type { Offer } from "../../../../src/core/federation/offer.ts";
+import { federatedRoute, memberOf } from "../../core/federated.ts";
+
+function offer(capabilities: Readonly<Record<string, object>>, instructions?: string): Offer {
+  const texts = Object.entries(capabilities).map(([name, value]) => [name, JSON.stringify(value)] as const);
+  return { version: undefined, capabilities: new Map(texts), instructions, serverInfo: undefined };
+}
+
+const TWO = federatedRoute([memberOf("files"), memberOf("git")], { stream: "own" });
+
+describe("the answer to a server/discover", () => {
+  test("of several backends has what any of them has and the gateway can deliver", () => {
+    const result = discoverResult(TWO, [
+      offer(
+        {
+          tools: { listChanged: true },
+          resources: { subscribe: true, listChanged: true },
+          logging: {},
+          tasks: { list: {} },
+          extensions: { "a/x": { v: 1 }, "io.modelcontextprotocol/tasks": {} },
+        },
+        "Read first.",
+      ),
+      offer({ completions: {}, extensions: { "a/x": { v: 2 }, "b/y": {} } }),
+    ]);
+    expect(JSON.parse(result)).toEqual({
+      resultType: "complete",
+      supportedVersions: ["2026-07-28"],
+      capabilities: {
+        tools: {},
+        resources: {},
+        completions: {},
+        extensions: { "a/x": { v: 1 }, "b/y": {} },
+      },
+      instructions: "# files (names begin with files__)\n\nRead first.",
+      ttlMs: 60_000,
+      cacheScope: "private",
+      _meta: { "io.modelcontextprotocol/serverInfo": { name: "all", version: "1.2.3" } },
+    });
+  });
+
+  test("of one backend alone has all that it has, as its subscriptions pass; but for what the era has not", () => {
+    const extensions = { "io.modelcontextprotocol/tasks": {} };
+    const result = discoverResult(federatedRoute([memberOf("files")]), [
+      offer({ resources: { subscribe: true, listChanged: true }, logging: {}, tasks: {}, extensions }),
+    ]);
+    const { capabilities, instructions } = JSON.parse(result);
+    expect(capabilities).toEqual({ resources: { subscribe: true, listChanged: true }, extensions });
+    expect(instructions).toBeUndefined();
+  });
+
+  test("promises the lists of a backend that has not said yet what it has", () => {
+    expect(JSON.parse(discoverResult(TWO, [undefined, offer({})])).capabilities).toEqual({
+      tools: {},
+      prompts: {},
+      resources: {},
+    });
+  });
+});
+
+test("the end of a list says that it is whole, and for how long and whom it may be kept", () => {
+  expect(JSON.parse(`{"tools":[]${endOfModernList(TWO)}}`)).toEqual({
+    tools: [],
+    resultType: "complete",
+    ttlMs: 60_000,
+    cacheScope: "private",
+  });
+});
+
+describe("a backend's answer to a server/discover", () => {
+  test.each([
+    ['{"result":{"supportedVersions":["2026-07-28",1]}}', { kind: "versions", versions: ["2026-07-28"] }],
+    ['{"result":{"supportedVersions":"2026-07-28"}}', { kind: "other-result" }],
+    ['{"result":{}}', { kind: "other-result" }],
+    ['{"result":[]}', { kind: "unreadable" }],
+    ['{"error":{"code":-32601}}', { kind: "error", code: -32601 }],
+    ['{"error":{"code":"-32601"}}', { kind: "error", code: undefined }],
+    ["{}", { kind: "unreadable" }],
+    ["[]", { kind: "unreadable" }],
+    ["<html>", { kind: "unreadable" }],
+    [`{"result":${"[".repeat(30)}${"]".repeat(30)}}`, { kind: "unreadable" }],
+  ])("%s", (text, read) => {
+    expect(readDiscover(Buffer.from(text), 20)).toEqual(read);
+  });
+});

@@ -1,0 +1,389 @@
+import { Readable } from "node:stream";
+import { describe, expect, test } from "vitest";
+import type { Answer } from "../../../src/backends/client.ts";
+import { compileGlob } from "../../../src/core/federation/glob.ts";
+import type { Decision, ResponseHead, Verdict } from "../../../src/core/http.ts";
+import type { FederatedRoute } from "../../../src/core/routes.ts";
+import type { Exchange } from "../../../src/gateway/exchange.ts";
+import { federatedRoute, memberOf } from "../core/federated.ts";
+import { fields } from "../core/fields.ts";
+import { POLICY } from "../core/policy.ts";
+import { catalogueOf, type Offered } from "./catalogue.ts";
+import { answerHead, type OpenOptions, openGateway } from "./open.ts";
+
+const TWO = federatedRoute([memberOf("files"), memberOf("git")]);
+const ONE = federatedRoute([memberOf("files")]);
+const OFFERED: readonly Offered[] = [
+  { tools: ["read", "größe"], resources: ["file:///x"], templates: ["file:///{path}"], prompts: ["sum"], modern: true },
+  { tools: ["log"], resources: ["git:head"], modern: true },
+];
+
+const ENVELOPE =
+  '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}';
+
+interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
+  readonly route?: FederatedRoute;
+  readonly offered?: readonly (Offered | undefined)[];
+  readonly ready?: Promise<void>;
+}
+
+function open({ route = TWO, offered = OFFERED, ready, ...rest }: Options = {}) {
+  const policy = { ...POLICY, routes: new Map([[route.path, route]]) };
+  return openGateway({ ...rest, policy, catalogue: catalogueOf(offered, ready) });
+}
+
+interface Sent {
+  readonly method: string;
+  /** Members of params, each with a comma behind it. */
+  readonly params?: string;
+  readonly name?: string;
+  readonly version?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly id?: string;
+}
+
+const bodyOf = ({ method, params = "", version = "2026-07-28", id = '"id":7,' }: Sent) =>
+  `{"jsonrpc":"2.0",${id}"method":"${method}","params":{${params}${ENVELOPE.replace("2026-07-28", version)}}}`;
+
+function decide(exchange: Exchange, sent: Sent): Decision {
+  const { method, name, version = "2026-07-28", headers = {} } = sent;
+  exchange.requestHeaders({
+    headers: fields({
+      ":method": "POST",
+      ":path": "/all",
+      ":authority": "gw",
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-protocol-version": version,
+      "mcp-method": method,
+      ...(name !== undefined && { "mcp-name": name }),
+      ...headers,
+    }),
+    endOfStream: false,
+  });
+  return exchange.requestBody(Buffer.from(bodyOf(sent)));
+}
+
+async function settled(decision: Decision): Promise<Verdict> {
+  const first = await decision;
+  return first.kind === "deferred" ? first.verdict : first;
+}
+
+const post = (exchange: Exchange, sent: Sent) => settled(decide(exchange, sent));
+
+function replyIn(verdict: Verdict) {
+  if (verdict.kind !== "reply") throw new Error(verdict.kind);
+  return { status: verdict.status, body: verdict.body.length > 0 ? JSON.parse(String(verdict.body)) : undefined };
+}
+
+function mutationIn(verdict: Verdict) {
+  if (verdict.kind !== "mutate") throw new Error(verdict.kind);
+  const { set, remove, body } = verdict;
+  return { set: Object.fromEntries(set), remove, body: body && Buffer.from(body).toString() };
+}
+
+const CALL: Sent = { method: "tools/call", params: '"name":"files__read",', name: "files__read" };
+const LEGACY_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+describe("a route serves the modern era", () => {
+  test.each<[string, Options]>([
+    ["one backend speaks no other than the legacy era", { offered: [OFFERED[0], { tools: ["log"] }] }],
+    ["one backend has said nothing", { offered: [OFFERED[0], undefined] }],
+    [
+      "the lists of one depend on who asks",
+      { route: federatedRoute([memberOf("files"), memberOf("git", { lists: "principal" })]) },
+    ],
+  ])("not where %s: a client of both eras then begins a session", async (_, options) => {
+    const { exchange, events } = await open(options);
+    expect(replyIn(await post(exchange, { method: "server/discover" }))).toMatchObject({
+      status: 400,
+      body: { id: 7, error: { code: -32022, data: { supported: LEGACY_VERSIONS, requested: "2026-07-28" } } },
+    });
+    expect(events).toMatchObject([{ kind: "rejected", reason: "version-unsupported" }]);
+  });
+
+  test("once its backends have said what they speak", async () => {
+    const ready = Promise.withResolvers<void>();
+    const { exchange } = await open({ ready: ready.promise });
+    const decision = await decide(exchange, { method: "server/discover" });
+    expect(decision).toMatchObject({ kind: "deferred", messageTimeout: 16_000 });
+    ready.resolve();
+    expect(replyIn(await settled(decision))).toMatchObject({ status: 200, body: { id: 7, result: {} } });
+  });
+
+  test("by the one version that there is of it", async () => {
+    const { exchange } = await open();
+    expect(replyIn(await post(exchange, { method: "tools/list", version: "2027-01-01" }))).toMatchObject({
+      status: 400,
+      body: {
+        error: { code: -32022, data: { supported: [...LEGACY_VERSIONS, "2026-07-28"], requested: "2027-01-01" } },
+      },
+    });
+  });
+});
+
+describe("what the gateway answers", () => {
+  test("what the route is", async () => {
+    const capabilities = new Map([["tools", '{"listChanged":true}']]);
+    const { exchange } = await open({ offered: OFFERED.map((of) => ({ ...of, offer: { capabilities } })) });
+    expect(replyIn(await post(exchange, { method: "server/discover" }))).toEqual({
+      status: 200,
+      body: {
+        jsonrpc: "2.0",
+        id: 7,
+        result: {
+          resultType: "complete",
+          supportedVersions: ["2026-07-28"],
+          capabilities: { tools: {} },
+          ttlMs: 60_000,
+          cacheScope: "private",
+          _meta: { "io.modelcontextprotocol/serverInfo": { name: "all", version: "1.2.3" } },
+        },
+      },
+    });
+  });
+
+  const END = '"resultType":"complete","ttlMs":60000,"cacheScope":"private"}}';
+  test.each([
+    ["resources/list", '"resources":[{"uri":"file:///x"},{"uri":"git:head"}]'],
+    ["resources/templates/list", '"resourceTemplates":[{"uriTemplate":"file:///{path}"}]'],
+    ["prompts/list", '"prompts":[{"name":"files__sum"}]'],
+  ])("%s", async (method, items) => {
+    const { exchange } = await open();
+    const verdict = await post(exchange, { method });
+    if (verdict.kind !== "reply") throw new Error(verdict.kind);
+    expect(String(verdict.body)).toBe(`{"jsonrpc":"2.0","id":7,"result":{${items},${END}`);
+  });
+
+  test("a list by pages, each with its end", async () => {
+    const { gateway } = await open({ route: { ...TWO, lists: { ...TWO.lists, page: 1 } } });
+    const first = await post(gateway.open(), { method: "resources/list" });
+    const { nextCursor, ...rest } = replyIn(first).body.result;
+    expect(rest).toEqual({
+      resources: [{ uri: "file:///x" }],
+      resultType: "complete",
+      ttlMs: 60_000,
+      cacheScope: "private",
+    });
+    const next = await post(gateway.open(), { method: "resources/list", params: `"cursor":"${nextCursor}",` });
+    expect(replyIn(next).body.result).toMatchObject({ resources: [{ uri: "git:head" }], resultType: "complete" });
+    const wrong = await post(gateway.open(), { method: "resources/list", params: '"cursor":"x",' });
+    expect(replyIn(wrong)).toMatchObject({ status: 200, body: { error: { code: -32602 } } });
+  });
+
+  test.each([
+    "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
+    "ping",
+    "vendor/method",
+    "tasks/list",
+  ])("that several backends have no %s, as the era says so", async (method) => {
+    const { exchange } = await open();
+    const params = '"taskId":"x",';
+    const name = method.startsWith("tasks/") ? { name: "x" } : {};
+    expect(replyIn(await post(exchange, { method, params, ...name }))).toEqual({
+      status: 404,
+      body: { jsonrpc: "2.0", id: 7, error: { code: -32601, message: "Method not found" } },
+    });
+  });
+
+  test("a notification by 202", async () => {
+    const { exchange, told } = await open();
+    const verdict = await post(exchange, { method: "notifications/cancelled", params: '"requestId":7,', id: "" });
+    expect(replyIn(verdict)).toEqual({ status: 202, body: undefined });
+    expect(told).toEqual([]);
+  });
+
+  test("an error of its own to what no backend offers, and the same to what the route hides", async () => {
+    const filters = { ...TWO.filters, tools: { allow: undefined, deny: [compileGlob("*__read")] } };
+    const { gateway } = await open({ route: { ...TWO, filters } });
+    for (const name of ["files__read", "files__none", "read"]) {
+      const verdict = await post(gateway.open(), { method: "tools/call", params: `"name":"${name}",`, name });
+      expect(replyIn(verdict)).toMatchObject({
+        status: 200,
+        body: { id: 7, error: { code: -32602, message: `Unknown tool: ${name}` } },
+      });
+    }
+  });
+
+  test.each(["git__log", "read"])("a refusal to a call whose Mcp-Name is another's: %s", async (name) => {
+    const { exchange } = await open();
+    expect(replyIn(await post(exchange, { ...CALL, name }))).toMatchObject({
+      status: 400,
+      body: { id: 7, error: { code: -32020 } },
+    });
+  });
+});
+
+describe("what one backend gets", () => {
+  test("is the call under its own name, in body and header, at any endpoint and in no session", async () => {
+    const { exchange, events, id } = await open();
+    const args = '"arguments":{"n":9007199254740993,"b":-0,"a":1.0,"a":2,"s":"\\u0061"}';
+    const state = '"requestState":"\\u0041=\\/ é","inputResponses":{"q":{"action":"accept","n":1e400}}';
+    const params = (name: string) => `${args} ,\t"name" : "${name}", ${state},`;
+    const headers = { "mcp-param-region": "=?base64?ZQ==?=", "mcp-session-id": id };
+    const sent = { ...CALL, params: params("files__read"), headers };
+    const { set, remove, body } = mutationIn(await post(exchange, sent));
+    expect(body).toBe(bodyOf({ ...sent, params: params("read") }));
+    expect(set).toEqual({
+      ":path": "/mcp",
+      "x-mcp-backend": "files",
+      "x-mcp-method": "tools/call",
+      "x-mcp-name": "files__read",
+      "x-mcp-tool": "read",
+      "mcp-name": "read",
+    });
+    expect(remove).toEqual(["mcp-session-id"]);
+    expect(events).toMatchObject([{ kind: "forwarded", how: "modern" }]);
+  });
+
+  test("is a name in base64 where a header cannot hold it", async () => {
+    const { exchange } = await open();
+    const listed = catalogueOf(OFFERED).view(TWO, undefined).tools.items;
+    const name = listed.find(({ item }) => item.own === "größe")?.item.key ?? "";
+    const { set, body } = mutationIn(await post(exchange, { ...CALL, params: `"name":"${name}",`, name }));
+    expect(set["mcp-name"]).toBe(`=?base64?${Buffer.from("größe").toString("base64")}?=`);
+    expect(JSON.parse(body ?? "").params.name).toBe("größe");
+  });
+
+  test("is what the client wrote where no name changes", async () => {
+    const route = federatedRoute([memberOf("files", { prefix: "" }), memberOf("git")]);
+    const { exchange } = await open({ route });
+    const { set, body } = mutationIn(await post(exchange, { ...CALL, params: '"name":"re\\u0061d",', name: "read" }));
+    expect(body).toBeUndefined();
+    expect(set).not.toHaveProperty("mcp-name");
+    expect(set).toMatchObject({ "x-mcp-tool": "read" });
+  });
+
+  test.each<[string, Sent, string | undefined]>([
+    ["a prompt", { method: "prompts/get", params: '"name":"files__sum",', name: "files__sum" }, "sum"],
+    ["a resource", { method: "resources/read", params: '"uri":"file:///x",', name: "file:///x" }, undefined],
+    [
+      "a resource of its template",
+      { method: "resources/read", params: '"uri":"file:///o",', name: "file:///o" },
+      undefined,
+    ],
+    ["a completion", { method: "completion/complete", params: '"ref":{"name":"files__sum"},' }, undefined],
+    [
+      "a completion of its template",
+      { method: "completion/complete", params: '"ref":{"uri":"file:///{path}"},' },
+      undefined,
+    ],
+  ])("is %s of its own", async (_, sent, mirrored) => {
+    const { exchange } = await open();
+    const { set, body } = mutationIn(await post(exchange, sent));
+    expect(set).toMatchObject({ "x-mcp-backend": "files" });
+    expect(set["mcp-name"]).toBe(mirrored);
+    expect(body).toBe(sent.params?.includes("files__") ? bodyOf(sent).replace("files__", "") : undefined);
+  });
+
+  test.each(["subscriptions/listen", "tasks/get", "tasks/update", "tasks/cancel", "vendor/method"])(
+    "that is alone: also %s",
+    async (method) => {
+      const { exchange } = await open({ route: ONE, offered: OFFERED.slice(0, 1) });
+      const name = method.startsWith("tasks/") ? { name: "x" } : {};
+      const { set, body } = mutationIn(await post(exchange, { method, params: '"taskId":"x",', ...name }));
+      expect(set).toMatchObject({ "x-mcp-backend": "files", "x-mcp-method": method });
+      expect(body).toBeUndefined();
+    },
+  );
+});
+
+describe("a resource that nobody lists", () => {
+  const offer = { capabilities: new Map([["resources", "{}"]]) };
+  const offered = [
+    { offer, modern: true },
+    { offer, modern: true },
+  ];
+  const READ: Sent = { method: "resources/read", params: '"uri":"memo:é" ,', name: "=?base64?bWVtbzrDqQ==?=" };
+
+  /** @param having the backend that has it; undefined: none */
+  async function openAsked(having: string | undefined) {
+    const asked: string[] = [];
+    const rpc: NonNullable<OpenOptions["rpc"]> = {
+      async requestModern({ backend, key, credentials }, { method, params }, name) {
+        asked.push(`${backend.name} ${key} ${method} ${params} ${name} ${credentials.flat()}`);
+        const body =
+          backend.name === having ? '{"result":{"contents":[]}}' : '{"error":{"code":-32602,"message":"no"}}';
+        const answer: Answer = {
+          status: 200,
+          header: () => "application/json",
+          headers: [],
+          endpoint: undefined,
+          body: Readable.from([Buffer.from(body)]),
+          discard: () => undefined,
+        };
+        return { kind: "received", value: { id: "1", answer } };
+      },
+    };
+    return { ...(await open({ offered, rpc })), asked };
+  }
+
+  test("is asked for in the route's order, by the client's own params and credentials, and read where it is", async () => {
+    const { exchange, asked } = await openAsked("git");
+    const decision = await decide(exchange, { ...READ, headers: { authorization: "Bearer x" } });
+    expect(decision).toMatchObject({ kind: "deferred", messageTimeout: 11_000 });
+    expect(mutationIn(await settled(decision)).set).toMatchObject({
+      "x-mcp-backend": "git",
+      "x-mcp-tool": "memo:%C3%A9",
+    });
+    const params = `{"uri":"memo:é" ,${ENVELOPE}}`;
+    expect(asked).toEqual(
+      ["files", "git"].map((name) => `${name} undefined resources/read ${params} memo:é authorization,Bearer x`),
+    );
+  });
+
+  test("is nobody's where each refuses", async () => {
+    const { exchange, asked } = await openAsked(undefined);
+    expect(replyIn(await post(exchange, READ))).toMatchObject({
+      status: 200,
+      body: { error: { code: -32602, message: "Unknown resource: memo:é" } },
+    });
+    expect(asked).toHaveLength(2);
+  });
+});
+
+describe("the answer of a backend", () => {
+  async function answeredBy(head: Readonly<Record<string, string>>, over: Partial<ResponseHead> = {}) {
+    const { exchange } = await open();
+    await post(exchange, CALL);
+    return settled(exchange.responseHeaders(answerHead(head, over)));
+  }
+  const JSON_TYPE = { "content-type": "application/json" };
+  const ERROR = '{"jsonrpc":"2.0","id":7,"error":{"code":-32021,"message":"no","data":{"requiredCapabilities":{}}}}';
+
+  function rewritten(verdict: Verdict, body: string) {
+    if (verdict.kind !== "rewrite") throw new Error(verdict.kind);
+    const { rewriter, set } = verdict;
+    rewriter.write(Buffer.from(body));
+    return { set: Object.fromEntries(set), body: Buffer.from(rewriter.end()).toString() };
+  }
+
+  test.each(["application/json", "text/event-stream"])("passes as it is: %s", async (type) => {
+    expect(await answeredBy({ ":status": "200", "content-type": type })).toEqual({ kind: "continue" });
+  });
+
+  test.each(["400", "404"])("by %s passes with its status where it is an error to this request", async (status) => {
+    const { set, body } = rewritten(await answeredBy({ ":status": status, ...JSON_TYPE }), ERROR);
+    expect(set).not.toHaveProperty(":status");
+    expect(body).toBe(ERROR);
+  });
+
+  test.each(["401", "403", "500"])("by %s is the failure of the one request, in band", async (status) => {
+    const { set, body } = rewritten(await answeredBy({ ":status": status, ...JSON_TYPE }), '{"error":"x"}');
+    expect(set).toMatchObject({ ":status": "200" });
+    expect(JSON.parse(body)).toMatchObject({ id: 7, error: { code: -32603, data: { backend: "files" } } });
+  });
+
+  test.each([
+    ["that is no JSON", { ":status": "404", "content-type": "text/html" }],
+    ["that is a redirect", { ":status": "307", location: "/elsewhere" }],
+  ])("%s is that too", async (_, head) => {
+    expect(replyIn(await answeredBy(head))).toMatchObject({
+      status: 200,
+      body: { id: 7, error: { code: -32603, message: expect.stringContaining("Backend files failed") } },
+    });
+  });
+});
