@@ -150,7 +150,7 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 200, INTERNAL_ERROR, `Backend ${backend} failed: ${why}`, reject.id, [], data);
     }
     case "not-offered":
-      return jsonRpcError(reason, 200, INVALID_PARAMS, `Unknown ${reject.what}: ${shownName(reject.name)}`, reject.id);
+      return notOffered(reject);
     case "method-not-offered":
       return jsonRpcError(reason, 200, METHOD_NOT_FOUND, "Method not found", reject.id);
     case "invalid-params":
@@ -200,8 +200,17 @@ function jsonRpcError(
   return reply(reason, status, "application/json", body, headers);
 }
 
-/** Most characters of a client's own text in an answer. */
+function notOffered({ what, name, id }: Extract<Reject, { reason: "not-offered" }>): Reply {
+  const message = `Unknown ${what}: ${shownName(name)}`;
+  // MCP 2026-07-28, "Resources", "Error Handling".
+  const data = what === "resource" && name.length <= LONGEST_URI ? JSON.stringify({ uri: name }) : undefined;
+  return jsonRpcError("not-offered", 200, INVALID_PARAMS, message, id, [], data);
+}
+
+/** Most characters of a client's own text in the message of an answer. */
 const LONGEST_SHOWN = 200;
+/** The same of a URI in its data, where a part of it would be another one. */
+const LONGEST_URI = 4 * 1024;
 
 function shownName(name: string): string {
   return name.length > LONGEST_SHOWN ? `${name.slice(0, LONGEST_SHOWN)}…` : name;

@@ -67,7 +67,7 @@ export function createModernFederated(dependencies: ModernFederatedDependencies)
       if (!servesModern(route, lists.speaksModern)) return unsupported(SESSION_VERSIONS);
       // A client sends no notification of the modern era that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);
-      if (requested !== MODERN_VERSION) return unsupported([...SESSION_VERSIONS, MODERN_VERSION]);
+      if (requested !== MODERN_VERSION) return unsupported([MODERN_VERSION]);
       return answer(dependencies, request, { called, labels, bytes }, lists);
     });
   };

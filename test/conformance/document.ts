@@ -16,6 +16,7 @@ const WAYS: Readonly<Record<string, string>> = {
   transparent: "transparent route",
   federated: "federated route",
   beside: "federated route, another server beside",
+  twins: "federated route, a twin beside",
 };
 
 export function documentOf(versions: Versions, revisions: readonly Revision[]): string {
@@ -45,7 +46,8 @@ has the tools, prompts and resources that the suite asks for. The suite runs aga
 - **transparent route**: through Envoy and the router, by a route to this one server;
 - **federated route**: by a route with \`federated: true\` to this one server, which has \`prefix: off\`;
 - **federated route, another server beside**: by a route to this server and to server-everything, a real server with tools, prompts and
-  resources of its own.
+  resources of its own;
+- **federated route, a twin beside**: by a route to this server and to a second one of its kind.
 
 A gateway that changes nothing gives the same result for each check. Results are compared check by check, also those of scenarios
 that the suite does not score.
@@ -53,8 +55,8 @@ that the suite does not score.
 ## Versions
 `;
 
-const LEGEND = `Federated routes speak only the protocol versions with sessions yet (up to 2025-11-25). They refuse 2026-07-28 with the error
-\`-32022\`, after which a client that knows both begins a session.
+const LEGEND = `A federated route speaks 2026-07-28 where each of its servers does. server-everything has only versions with sessions: beside it the
+route refuses 2026-07-28 with the error \`-32022\`, after which a client that knows both begins a session.
 `;
 
 const KNOWN = `What differs on federated routes, and why:
@@ -74,12 +76,12 @@ function versionRows({ suite, router, envoy, node, sdk, other }: Versions): stri
 }
 
 function headlineOf({ revision, summaries }: Revision): string[][] {
-  return Object.entries(WAYS).map(([way, title]) => {
+  return Object.entries(WAYS).flatMap(([way, title]) => {
     const summary = summaries.find((one) => one.way === way);
-    if (!summary) return [revision, title, "not run: not supported yet", "–", "–"];
+    if (!summary) return [];
     const { passed, required, checks, different, known } = summary;
     const differ = known.length > 0 ? `${different}, and ${known.length} explained below` : `${different}`;
-    return [revision, title, `${passed} of ${required}`, checks.all, way === "direct" ? "–" : differ];
+    return [[revision, title, `${passed} of ${required}`, checks.all, way === "direct" ? "–" : differ]];
   });
 }
 

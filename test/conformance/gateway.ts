@@ -11,7 +11,12 @@ const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const LOGGED_LINES = 30;
 
 /** Its routes to the server under test. */
-export const ROUTES = { transparent: "/mcp", federated: "/federated/mcp", beside: "/beside/mcp" } as const;
+export const ROUTES = {
+  transparent: "/mcp",
+  federated: "/federated/mcp",
+  beside: "/beside/mcp",
+  twins: "/twins/mcp",
+} as const;
 
 export interface Gateway {
   /** Where clients reach the server under test by a route. */
@@ -25,6 +30,8 @@ export interface ServerPorts {
   readonly tested: number;
   /** Of another server, which is beside it on one of the routes. */
   readonly other: number;
+  /** Of a second one of its kind, which is beside it on another. */
+  readonly twin: number;
 }
 
 /**
@@ -34,7 +41,7 @@ export interface ServerPorts {
 export async function startGateway(
   owner: AsyncDisposableStack,
   directory: string,
-  { tested, other }: ServerPorts,
+  { tested, other, twin }: ServerPorts,
 ): Promise<Gateway> {
   const [listen, egress, processor, streams, admin] = [
     await freePort(),
@@ -54,10 +61,12 @@ envoy:     { admin: "127.0.0.1:${admin}" }
 backends:
   tested: { endpoints: ["127.0.0.1:${tested}"], prefix: off }
   other:  { endpoints: ["127.0.0.1:${other}"] }
+  twin:   { endpoints: ["127.0.0.1:${twin}"] }
 routes:
   - { path: ${ROUTES.transparent}, backends: [tested] }
   - { path: ${ROUTES.federated}, backends: [tested], federated: true }
   - { path: ${ROUTES.beside}, backends: [tested, other] }
+  - { path: ${ROUTES.twins}, backends: [tested, twin] }
 `,
   );
 

@@ -1,6 +1,6 @@
 /**
  * `make conformance`: the public MCP conformance suite against a server of our own, directly and through the gateway: by a route
- * to that server alone, by a federated route to it alone, and by a federated route with another server beside it. A gateway
+ * to that server alone, by a federated route to it alone, and by federated routes with another server beside it. A gateway
  * changes nothing when all come out the same, check by check. Writes docs/conformance.md.
  *
  *     node test/conformance/run.ts [--direct-only] [--check]
@@ -33,8 +33,8 @@ const DOCUMENT = join(import.meta.dirname, "../../docs/conformance.md");
 /** Which runs there are of a revision, the direct one first. */
 const REVISIONS = [
   { revision: "2025-11-25", ways: ["direct", "transparent", "federated", "beside"] },
-  // A federated route has no modern era yet: it refuses the version.
-  { revision: "2026-07-28", ways: ["direct", "transparent"] },
+  // Beside a server of older versions alone a federated route refuses this one.
+  { revision: "2026-07-28", ways: ["direct", "transparent", "federated", "twins"] },
 ] as const;
 type Way = (typeof REVISIONS)[number]["ways"][number];
 
@@ -44,11 +44,12 @@ const { values: options } = parseArgs({
 
 await runOwning(async (owner) => {
   const directory = owner.use(temporaryDirectory("conformance")).path;
-  const [tested, other] = await Promise.all([
+  const [tested, twin, other] = await Promise.all([
     startServer(owner, "fixture", (port) => [FIXTURE, `${port}`]),
+    startServer(owner, "its twin", (port) => [FIXTURE, `${port}`]),
     startServer(owner, "server-everything", () => [EVERYTHING, "streamableHttp"]),
   ]);
-  const gateway = options["direct-only"] ? undefined : await startGateway(owner, directory, { tested, other });
+  const gateway = options["direct-only"] ? undefined : await startGateway(owner, directory, { tested, other, twin });
   const urlOf = (way: Way) => (way === "direct" ? `http://127.0.0.1:${tested}/mcp` : gateway?.url(way));
 
   const revisions: Revision[] = [];

@@ -52,6 +52,16 @@ test("a 405 says what is allowed, a 503 when to come back", () => {
   expect(answer({ reason: "store-unavailable" }).headers).toContainEqual(["retry-after", "1"]);
 });
 
+test.each([
+  [{ what: "resource", name: "memo:é" }, { uri: "memo:é" }],
+  // A part of it would be another URI.
+  [{ what: "resource", name: `memo:${"x".repeat(5_000)}` }, undefined],
+  [{ what: "tool", name: "run" }, undefined],
+] as const)("the error to a resource that nobody offers names it as data: %j", (of, data) => {
+  const { error } = JSON.parse(String(answer({ reason: "not-offered", ...of, id }).body));
+  expect(error.data).toEqual(data);
+});
+
 test("a reason that has no answer is an error of ours", () => {
   // Only a cast makes such a reason: the compiler refuses it.
   expect(() => answer({ reason: "new" } as unknown as Reject)).toThrow("unmapped");

@@ -116,7 +116,7 @@ describe("a route serves the modern era", () => {
     expect(replyIn(await post(exchange, { method: "tools/list", version: "2027-01-01" }))).toMatchObject({
       status: 400,
       body: {
-        error: { code: -32022, data: { supported: [...LEGACY_VERSIONS, "2026-07-28"], requested: "2027-01-01" } },
+        error: { code: -32022, data: { supported: ["2026-07-28"], requested: "2027-01-01" } },
       },
     });
   });
@@ -339,7 +339,7 @@ describe("a resource that nobody lists", () => {
     const { exchange, asked } = await openAsked(undefined);
     expect(replyIn(await post(exchange, READ))).toMatchObject({
       status: 200,
-      body: { error: { code: -32602, message: "Unknown resource: memo:é" } },
+      body: { error: { code: -32602, message: "Unknown resource: memo:é", data: { uri: "memo:é" } } },
     });
     expect(asked).toHaveLength(2);
   });
