@@ -86,8 +86,8 @@ with 1 if a server does not answer, or if two items of one list have the same na
   or because the configuration was reloaded with other backends, prefixes or filters for the route. A client that comes back goes on
   after the last event that it got, at each server that keeps its events. With several routers it needs Redis.
 - A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, and none has
-  \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session. \`/catalogue\` of
-  \`processor.http\` says which eras each backend speaks.
+  \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session. In a session
+  a backend that speaks 2026-07-28 alone offers nothing. \`/catalogue\` of \`processor.http\` says which eras each backend speaks.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 

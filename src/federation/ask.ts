@@ -13,12 +13,25 @@ import { jsonString } from "../core/json/rewrite.ts";
 import type { ListLimits } from "../core/routes.ts";
 import type { AskFailure, Cut } from "./events.ts";
 
-/** Whom lists are asked from, and in which session. */
 export interface Asking {
-  readonly rpc: Rpc;
-  readonly caller: Caller;
-  readonly peer: RpcPeer;
+  readonly request: SendRequest;
   readonly limits: AskLimits;
+}
+
+/** Sends a request to the backend that is asked. `params`: JSON texts of members. */
+type SendRequest = (method: string, params: readonly string[], signal: AbortSignal) => ReturnType<Rpc["request"]>;
+
+export function requestsInSession(rpc: Rpc, caller: Caller, peer: RpcPeer): SendRequest {
+  return (method, params, signal) => {
+    const message = params.length === 0 ? { method } : { method, params: `{${params.join(",")}}` };
+    return rpc.request(caller, peer, message, signal);
+  };
+}
+
+/** @param envelope JSON text of the member that each request of the modern era has */
+export function modernRequests(rpc: Rpc, caller: Caller, envelope: string): SendRequest {
+  return (method, params, signal) =>
+    rpc.requestModern(caller, { method, params: `{${[...params, envelope].join(",")}}` }, undefined, signal);
 }
 
 export interface AskLimits extends ListLimits {
@@ -102,10 +115,9 @@ class ListReading {
   }
 
   async #page(cursor: string | undefined, signal: AbortSignal): Promise<PageOutcome> {
-    const { rpc, caller, peer } = this.#asking;
     const { method } = LIST_KINDS[this.#kind];
-    const message = cursor === undefined ? { method } : { method, params: `{"cursor":${jsonString(cursor)}}` };
-    const sent = await rpc.request(caller, peer, message, signal);
+    const params = cursor === undefined ? [] : [`"cursor":${jsonString(cursor)}`];
+    const sent = await this.#asking.request(method, params, signal);
     if (sent.kind !== "received") return failed(failureOf(sent));
     const { answer } = sent.value;
     return isSuccess(answer.status) ? this.#read(answer, signal) : refused(answer, signal);

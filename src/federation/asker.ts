@@ -3,7 +3,7 @@ import type { Egress } from "../backends/client.ts";
 import { type Caller, createRpc, type RpcPeer } from "../backends/rpc.ts";
 import type { Member } from "../core/routes.ts";
 import { createSemaphore, type Semaphore } from "../locks/semaphore.ts";
-import { askLists, isLost, listsOf } from "./ask.ts";
+import { askLists, isLost, listsOf, requestsInSession } from "./ask.ts";
 import type { Ask, Asked, Source } from "./source.ts";
 
 /** Clients' sessions in which one backend is asked at once. */
@@ -47,10 +47,11 @@ export function createAskFor(egress: Egress): AskFor {
       if (!session) return NO_SESSION;
       await shared?.ready();
       const kinds = listsOf(shared?.offering.offer);
-      const ask = ({ caller, peer }: AskSession) => askLists({ rpc, caller, peer, limits }, kinds, signal);
+      const ask = ({ caller, peer }: AskSession) =>
+        askLists({ request: requestsInSession(rpc, caller, peer), limits }, kinds, signal);
       const lists = await ask(session);
       const another = isLost(lists) ? await session.replace(signal) : undefined;
-      return { kind: "answered", offer: undefined, lists: another ? await ask(another) : lists };
+      return { kind: "answered", inSession: true, offer: undefined, lists: another ? await ask(another) : lists };
     } catch (error) {
       return {
         kind: "failed",

@@ -19,13 +19,32 @@ export interface Offering {
   readonly known: boolean;
   /** Whether the backend is known to speak the modern era (MCP 2026-07-28). */
   readonly speaksModern: boolean;
+  /** Whether this is what it offers in sessions. `false`: it has none, and speaks the modern era alone. */
+  readonly inSession: boolean;
 }
 
-export const NOTHING_KNOWN: Offering = { offer: undefined, listings: {}, known: false, speaksModern: false };
+export const NOTHING_KNOWN: Offering = {
+  offer: undefined,
+  listings: {},
+  known: false,
+  speaksModern: false,
+  inSession: true,
+};
+
+/** What a client with a session sees of a backend that has none. */
+const NOT_IN_SESSION: Offering = { ...NOTHING_KNOWN, speaksModern: true };
+
+/** What clients with sessions see of it. */
+export function offeredInSession(offering: Offering): Offering {
+  if (offering.inSession) return offering;
+  return offering.speaksModern ? NOT_IN_SESSION : NOTHING_KNOWN;
+}
 
 /** What a backend has answered. `offer`: undefined where it was not asked. */
 export interface Answered {
   readonly kind: "answered";
+  /** `false`: it was asked without a session, as it begins none. */
+  readonly inSession: boolean;
   readonly offer: Offer | undefined;
   readonly lists: ListOutcomes;
 }
@@ -78,7 +97,7 @@ export class KeptLists {
   }
 
   /** Keeps an answer. A list that failed stays as it was, until it expires. */
-  take({ offer, lists }: Answered, now: number): Taken {
+  take({ inSession, offer, lists }: Answered, now: number): Taken {
     const listings: Partial<Record<ListKind, Listing>> = {};
     let failed: Taken["failed"];
     for (const kind of ALL_LISTS) {
@@ -97,7 +116,7 @@ export class KeptLists {
     this.#answers.set("offer", { at: now, cut: undefined });
     this.#findOldest();
     const known = [...lists.keys()].every((kind) => listings[kind]);
-    return { changed: this.#set({ ...this.#offering, offer, listings, known }), failed };
+    return { changed: this.#set({ ...this.#offering, inSession, offer, listings, known }), failed };
   }
 
   /** Keeps what the backend has said last of its era. It does not expire: a backend seldom changes it, and one that is away says nothing. */
@@ -151,6 +170,7 @@ export class KeptLists {
     const isSame =
       before.known === after.known &&
       before.speaksModern === after.speaksModern &&
+      before.inSession === after.inSession &&
       sameOffer(before.offer, after.offer) &&
       ALL_LISTS.every((kind) => before.listings[kind] === after.listings[kind]);
     if (!isSame) this.#offering = after;

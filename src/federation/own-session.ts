@@ -2,11 +2,11 @@
 import type { Egress } from "../backends/client.ts";
 import { type Caller, createRpc, type Rpc } from "../backends/rpc.ts";
 import type { Backend } from "../core/routes.ts";
-import { type AskLimits, askLists, isLost, listsOf } from "./ask.ts";
+import { type AskLimits, askLists, isLost, listsOf, modernRequests, requestsInSession } from "./ask.ts";
 import { type BegunOwn, beginOwn, endOwn, type OwnPeer } from "./begin-own.ts";
 import { type Clock, within } from "./clock.ts";
 import { listen } from "./listen.ts";
-import { probe } from "./probe.ts";
+import { type EraVerdict, envelopeOf, probe, refusesSessions, UNSAID } from "./probe.ts";
 import type { Asked } from "./source.ts";
 
 /** How often a session is begun at most for one asking, where each is lost. */
@@ -34,13 +34,18 @@ interface Held extends OwnPeer {
   readonly listening: AbortController;
 }
 
+/** The question after the backend's era that is under way. */
+interface Probing {
+  readonly abort: AbortController;
+  readonly verdict: Promise<EraVerdict>;
+}
+
 export class OwnSession {
   readonly #dependencies: OwnSessionDependencies & { readonly rpc: Rpc };
   readonly #options: OwnSessionOptions;
   readonly #caller: Caller;
   #held: Held | undefined;
-  /** Ends the probe that is under way. */
-  #probing: AbortController | undefined;
+  #probing: Probing | undefined;
 
   constructor(dependencies: OwnSessionDependencies, options: OwnSessionOptions) {
     this.#dependencies = { ...dependencies, rpc: createRpc(dependencies.egress, "list") };
@@ -53,18 +58,19 @@ export class OwnSession {
     const { rpc } = this.#dependencies;
     const caller = this.#caller;
     // Not waited for: a backend that does not answer it keeps nobody from its lists.
-    void this.#probe(limits);
+    const verdict = this.#probe(limits);
     for (let begun = 1; begun <= BEGINNINGS; begun++) {
       const own = this.#held ? { kind: "begun" as const, ...this.#held } : await this.#begin(limits, signal);
-      if (own.kind === "failed") return own;
+      if (own.kind === "failed")
+        return refusesSessions(own.failure) ? this.#askModern(own, verdict, limits, signal) : own;
       const { peer, offer } = own;
       if (this.#options.asks === "offer") {
         await endOwn(this.#dependencies.egress, caller, peer);
-        return { kind: "answered", offer, lists: new Map() };
+        return { kind: "answered", inSession: true, offer, lists: new Map() };
       }
-      const lists = await askLists({ rpc, caller, peer, limits }, listsOf(offer), signal);
+      const lists = await askLists({ request: requestsInSession(rpc, caller, peer), limits }, listsOf(offer), signal);
       if (signal.aborted) return LATE;
-      if (!isLost(lists)) return { kind: "answered", offer, lists };
+      if (!isLost(lists)) return { kind: "answered", inSession: true, offer, lists };
       this.#letGo();
     }
     return { kind: "failed", failure: { reason: "lost-at-once" } };
@@ -72,7 +78,7 @@ export class OwnSession {
 
   /** Ends the session, and stops listening in it. Never rejects. */
   async end(): Promise<void> {
-    this.#probing?.abort();
+    this.#probing?.abort.abort();
     const held = this.#letGo();
     if (held) await endOwn(this.#dependencies.egress, this.#caller, held.peer);
   }
@@ -95,15 +101,36 @@ export class OwnSession {
     return own;
   }
 
-  async #probe({ timeout, depth }: AskLimits): Promise<void> {
-    if (this.#probing) return;
-    const probing = new AbortController();
-    this.#probing = probing;
-    const bound = { ms: timeout, signal: probing.signal };
+  /** Asks without a session, where the backend speaks the modern era alone. */
+  async #askModern(
+    refused: Extract<BegunOwn, { kind: "failed" }>,
+    verdict: Promise<EraVerdict>,
+    limits: AskLimits,
+    signal: AbortSignal,
+  ): Promise<Asked> {
+    const said = await verdict;
+    if (said.kind !== "modern") return refused;
+    const { offer } = said;
+    if (this.#options.asks === "offer") return { kind: "answered", inSession: false, offer, lists: new Map() };
+    const { rpc, version } = this.#dependencies;
+    const request = modernRequests(rpc, this.#caller, envelopeOf(version));
+    const lists = await askLists({ request, limits }, listsOf(offer), signal);
+    return signal.aborted ? LATE : { kind: "answered", inSession: false, offer, lists };
+  }
+
+  /** Asks for the backend's era, unless that is being asked. Never rejects. */
+  #probe({ timeout, depth }: AskLimits): Promise<EraVerdict> {
+    if (this.#probing) return this.#probing.verdict;
+    const abort = new AbortController();
+    const bound = { ms: timeout, signal: abort.signal };
     const task = (signal: AbortSignal) => probe(this.#dependencies, this.#caller, depth, signal);
-    const verdict = await within(this.#dependencies.clock, bound, task, "unsaid" as const);
-    this.#probing = undefined;
-    if (verdict !== "unsaid") this.#options.onEra(verdict === "modern");
+    const verdict = within(this.#dependencies.clock, bound, task, UNSAID).then((said) => {
+      this.#probing = undefined;
+      if (said.kind !== "unsaid") this.#options.onEra(said.kind === "modern");
+      return said;
+    });
+    this.#probing = { abort, verdict };
+    return verdict;
   }
 
   #letGo(): Held | undefined {

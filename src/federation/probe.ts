@@ -10,14 +10,21 @@ import { DISCOVER } from "../core/mcp/methods.ts";
 import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import { ENVELOPE_CAPABILITIES, ENVELOPE_CLIENT_INFO, ENVELOPE_VERSION } from "../core/rpc/message.ts";
 import { type BeginOwnDependencies, clientInfoOf } from "./begin-own.ts";
+import type { AskFailure } from "./events.ts";
 
-/** `unsaid`: the answer, or that there is none, says nothing of the era. */
-export type EraVerdict = "modern" | "not-modern" | "unsaid";
+export type EraVerdict =
+  | Extract<DiscoverRead, { kind: "modern" }>
+  | { readonly kind: "not-modern" }
+  /** The answer, or that there is none, says nothing of the era. */
+  | { readonly kind: "unsaid" };
+
+const NOT_MODERN: EraVerdict = { kind: "not-modern" };
+export const UNSAID: EraVerdict = { kind: "unsaid" };
 
 /** Most bytes that are read of the answer. */
 const LARGEST_ANSWER = 1024 * 1024;
 
-/** By which a server of the legacy era refuses a message that it does not know, or one without a session. */
+/** By which a server refuses a message of the other era: one that it does not know, or one without a session. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 404, 405]);
 /** By which it refuses the method, the version, or params that are not its own. */
 const REFUSAL_CODES: ReadonlySet<number | undefined> = new Set([METHOD_NOT_FOUND, UNSUPPORTED_VERSION, INVALID_PARAMS]);
@@ -29,38 +36,50 @@ export async function probe(
   depth: number,
   signal: AbortSignal,
 ): Promise<EraVerdict> {
-  const sent = await rpc.requestModern(caller, { method: DISCOVER, params: envelope(version) }, undefined, signal);
-  if (sent.kind !== "received") return "unsaid";
+  const sent = await rpc.requestModern(
+    caller,
+    { method: DISCOVER, params: `{${envelopeOf(version)}}` },
+    undefined,
+    signal,
+  );
+  if (sent.kind !== "received") return UNSAID;
   const { answer } = sent.value;
   if (!isSuccess(answer.status)) {
     answer.discard();
-    return REFUSALS.has(answer.status) ? "not-modern" : "unsaid";
+    return REFUSALS.has(answer.status) ? NOT_MODERN : UNSAID;
   }
   const response = await readResponseBytes(answer, { bytes: LARGEST_ANSWER, depth }, signal);
-  if (response.kind !== "received" || response.value.kind !== "response") return "unsaid";
+  if (response.kind !== "received" || response.value.kind !== "response") return UNSAID;
   return verdictOf(readDiscover(response.value.bytes, depth));
 }
 
 function verdictOf(read: DiscoverRead): EraVerdict {
   switch (read.kind) {
-    case "versions":
-      return read.versions.includes(MODERN_VERSION) ? "modern" : "not-modern";
+    case "modern":
+      return read;
     case "error":
-      return REFUSAL_CODES.has(read.code) ? "not-modern" : "unsaid";
+      return REFUSAL_CODES.has(read.code) ? NOT_MODERN : UNSAID;
     case "other-result":
-      return "not-modern";
+      return NOT_MODERN;
     case "unreadable":
-      return "unsaid";
+      return UNSAID;
     default:
       return read satisfies never;
   }
 }
 
-function envelope(version: string): string {
+/** Whether a backend refuses our initialize as one does that has no sessions. */
+export function refusesSessions(failure: AskFailure): boolean {
+  if (failure.reason === "status") return REFUSALS.has(failure.status);
+  return failure.reason === "error" && REFUSAL_CODES.has(failure.code);
+}
+
+/** JSON text of the member that each of our requests of the modern era has. `version`: the router's own. */
+export function envelopeOf(version: string): string {
   const members = [
     `"${ENVELOPE_VERSION}":"${MODERN_VERSION}"`,
     `"${ENVELOPE_CAPABILITIES}":{}`,
     `"${ENVELOPE_CLIENT_INFO}":${clientInfoOf(version)}`,
   ];
-  return `{"_meta":{${members.join(",")}}}`;
+  return `"_meta":{${members.join(",")}}`;
 }

@@ -22,7 +22,7 @@ interface BackendReport {
   readonly lists: "shared" | "principal";
   /** Those in which it has answered: `legacy` by sessions, `modern` without. */
   readonly eras: readonly ("legacy" | "modern")[];
-  /** Protocol version of its sessions. */
+  /** Protocol version in which it was asked for its lists. */
   readonly version: string | undefined;
   readonly serverInfo: unknown;
   readonly capabilities: Readonly<Record<string, unknown>>;
@@ -60,7 +60,7 @@ interface OfferedItem {
 
 export function backendReport({ member, source }: SharedList, now: number): BackendReport {
   const { route, prefix, lists } = member;
-  const { offer, listings, speaksModern } = source.offering;
+  const { offer, listings, inSession, speaksModern } = source.offering;
   const offered: Partial<Record<ListKind, ListReport>> = {};
   for (const kind of ALL_LISTS) {
     const listing = listings[kind];
@@ -76,7 +76,7 @@ export function backendReport({ member, source }: SharedList, now: number): Back
     path: route.backend.path,
     prefix,
     lists,
-    eras: [...(offer ? ["legacy" as const] : []), ...(speaksModern ? ["modern" as const] : [])],
+    eras: [...(offer && inSession ? ["legacy" as const] : []), ...(speaksModern ? ["modern" as const] : [])],
     version: offer?.version,
     serverInfo: parseJson(offer?.serverInfo ?? ""),
     capabilities: Object.fromEntries(Array.from(offer?.capabilities ?? [], ([name, text]) => [name, parseJson(text)])),

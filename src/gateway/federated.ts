@@ -206,10 +206,10 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep): NextStep {
     const { route } = request;
     const { catalogue } = this.#dependencies;
-    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, go);
+    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, "legacy", go);
     return this.#claim(request, undefined, "never", 0).then((claimed) => {
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), go);
+      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), "legacy", go);
     });
   }
 }

@@ -5,17 +5,21 @@ import type { Catalogue } from "../federation/catalogue.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
 import type { NextStep } from "./answers.ts";
 
-/** Goes on at once where that is known, and in any case when the time for it is over. */
+/**
+ * Goes on at once where that is known, and in any case when the time for it is over.
+ * @param era the client's
+ */
 export function knowing(
   catalogue: Catalogue,
   route: FederatedRoute,
   asker: Asker | undefined,
+  era: "legacy" | "modern",
   go: (lists: RouteCatalogue) => NextStep,
 ): NextStep {
   const ready = catalogue.ready(route, asker);
-  if (!ready) return go(catalogue.view(route, asker));
+  if (!ready) return go(catalogue.view(route, asker, era));
   const step = ready
-    .then(() => go(catalogue.view(route, asker)))
+    .then(() => go(catalogue.view(route, asker, era)))
     .then((next) => (next.kind === "step" ? next : next.step));
   const longest = longestOpening(route);
   return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };

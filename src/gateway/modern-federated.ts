@@ -63,7 +63,7 @@ export function createModernFederated(dependencies: ModernFederatedDependencies)
       refused(request, { reason: "version-unsupported", supported, requested, id });
     // Lists of a principal are asked for in its session, so nothing that the backends say would change this.
     if (asksByPrincipal(route)) return unsupported(SESSION_VERSIONS);
-    return knowing(dependencies.catalogue, route, undefined, (lists) => {
+    return knowing(dependencies.catalogue, route, undefined, "modern", (lists) => {
       if (!servesModern(route, lists.speaksModern)) return unsupported(SESSION_VERSIONS);
       // A client sends no notification of the modern era that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);

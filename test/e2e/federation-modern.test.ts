@@ -21,6 +21,8 @@ const NARROW = "/narrow";
 const ALONE = "/alone";
 /** One of whose servers is of the legacy era alone. */
 const MIXED = "/mixed";
+/** One of whose servers is of this era alone. */
+const NEWER = "/newer";
 
 const WORDS = ["alpha", "beta"];
 
@@ -53,6 +55,7 @@ const STATE = '{"é": "\\/", "n":9007199254740993}';
 let files: TestServer;
 let git: TestServer;
 let old: TestServer;
+let late: TestServer;
 let stack: Stack;
 
 beforeAll(async () => {
@@ -61,24 +64,26 @@ beforeAll(async () => {
   files = await startMcpServer("files", { offer: offerOf("files") });
   git = await startMcpServer("git", { json: true, offer: offerOf("git") });
   old = await startMcpServer("old", { eras: "legacy", offer: offerOf("old") });
+  late = await startMcpServer("late", { eras: "modern", offer: offerOf("late") });
   const tools = { deny: ["git__run", "*__gr_*"] };
   stack = await startStack({
-    backends: { files: [files.endpoint], git: [git.endpoint], old: [old.endpoint] },
+    backends: { files: [files.endpoint], git: [git.endpoint], old: [old.endpoint], late: [late.endpoint] },
     routes: [
       { path: BOTH, backends: ["files", "git"] },
       { path: NARROW, backends: ["files", "git"], tools, resources: { deny: ["git:*"] } },
       { path: ALONE, backends: ["files"], federated: true },
       { path: MIXED, backends: ["files", "old"] },
+      { path: NEWER, backends: ["files", "late"] },
     ],
   });
 });
 afterAll(async () => {
   await stack?.stop();
-  for (const server of [files, git, old]) await server?.close();
+  for (const server of [files, git, old, late]) await server?.close();
   vi.restoreAllMocks();
 });
 afterEach(() => {
-  for (const server of [files, git, old]) server.received.length = 0;
+  for (const server of [files, git, old, late]) server.received.length = 0;
 });
 
 type Mode = "auto" | { readonly pin: string };
@@ -269,6 +274,28 @@ test("a server that is alone says itself what it does not know", async () => {
   expect(forClients(files)).toHaveLength(1);
 });
 
+describe("a server of this era alone", () => {
+  test("is one of those behind the URL", async () => {
+    const client = await connect(NEWER, "auto");
+    expect(client.getProtocolEra()).toBe("modern");
+    const tools = (await client.listTools()).tools.map(({ name }) => name);
+    expect(tools).toEqual(expect.arrayContaining(["files__echo", "late__echo"]));
+    expect(client.getServerCapabilities()).toEqual({ tools: {}, prompts: {}, resources: {}, completions: {} });
+    for (const name of ["files__echo", "late__echo"])
+      expect(await textOf(client.callTool({ name, arguments: { text: name } }))).toBe(name);
+    expect((await client.readResource({ uri: "late://own" })).contents).toMatchObject([{ text: "late" }]);
+  });
+
+  test("is hidden from a client with a session, which has all others", async () => {
+    const session = await openSession(stack.port, NEWER);
+    const list = await post(stack.port, NEWER, requestMessage("tools/list"), { "mcp-session-id": session });
+    const { tools } = z.object({ tools: z.array(z.object({ name: z.string() })) }).parse(messageOf(list).result);
+    const names = tools.map(({ name }) => name);
+    expect(names).toContain("files__echo");
+    expect(names.filter((name) => name.startsWith("late__"))).toEqual([]);
+  });
+});
+
 describe("beside a server of the legacy era", () => {
   test("a client of both eras begins a session, and sees and uses all", async () => {
     const client = await connect(MIXED, "auto");
@@ -293,6 +320,7 @@ describe("beside a server of the legacy era", () => {
         { backend: "files", eras: ["legacy", "modern"] },
         { backend: "git", eras: ["legacy", "modern"] },
         { backend: "old", eras: ["legacy"] },
+        { backend: "late", eras: ["modern"] },
       ]),
     );
   });

@@ -41,8 +41,8 @@ export interface TestServerOptions {
   readonly port?: number;
   /** `none`: never gives a session id. */
   readonly sessions?: "required" | "none";
-  /** `legacy`: it takes each message for one of the versions that have sessions. */
-  readonly eras?: "both" | "legacy";
+  /** `legacy`: it takes each message for one of the versions that have sessions. `modern`: for one of 2026-07-28. */
+  readonly eras?: "both" | "legacy" | "modern";
   /** Answer POSTs by JSON instead of an event stream. */
   readonly json?: boolean;
   /** Keep what arrives in `received`; off for load. */
@@ -117,7 +117,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
       response.writeHead(400, { "content-type": "text/plain" }).end("a test server reads no such body\n");
       return;
     }
-    if (eras === "both" && !(await isLegacy(request, body))) {
+    if (eras === "modern" || (eras === "both" && !(await isLegacy(request, body)))) {
       // What a server receives has a method and a URL; the adapter's type wants them not to be undefined.
       await modern(request as typeof request & { method: string; url: string }, response, parsed);
       return;

@@ -5,13 +5,13 @@ import { describeRoute } from "./description.ts";
 import type { Offer } from "./offer.ts";
 
 /** Member of a result's `_meta` (MCP 2026-07-28, basic/index, "_meta"). */
-const SERVER_INFO = "io.modelcontextprotocol/serverInfo";
+export const SERVER_INFO = "io.modelcontextprotocol/serverInfo";
 
 /**
  * Members that end a result which clients may keep (MCP 2026-07-28, "Caching").
  *
- * `ttlMs`: the gateway itself asks for the lists as often. `cacheScope`: the lists come from answers of the legacy era, which do not
- * say that anybody may see them; and what a route hides may depend on who asks.
+ * `ttlMs`: the gateway itself asks for the lists as often. `cacheScope`: most lists come from answers of the legacy era, which do
+ * not say that anybody may see them; and what a route hides may depend on who asks.
  */
 function cacheable({ lists }: Pick<FederatedRoute, "lists">) {
   return { resultType: "complete", ttlMs: lists.refresh, cacheScope: "private" };

@@ -79,7 +79,7 @@ describe("a difference that is known", () => {
   });
 });
 
-test("the document says of each way what it came to, and which ones did not run", () => {
+test("the document says of each way that ran what it came to", () => {
   const { rows } = summaryOf({ ping: [SUCCESS], polling: [FAILURE] });
   const text = documentOf(VERSIONS, [{ revision: "2025-11-25", rows, summaries: summarize(rows) }]);
   expect(text).toMatch(/\| Envoy +\| 3 /);

@@ -186,7 +186,9 @@ export function createServer(options: ServerOptions = {}) {
         );
       }
       case "server/discover":
-        return server.modern ? result({ supportedVersions: server.modern }) : { status: 400 };
+        return server.modern
+          ? result({ supportedVersions: server.modern, capabilities: server.capabilities ?? CAPABILITIES })
+          : { status: 400 };
       case "notifications/initialized":
         return { status: 202 };
       case "GET":

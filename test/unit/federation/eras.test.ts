@@ -1,6 +1,16 @@
 /** What the catalogue learns of the eras that backends speak. */
 import { describe, expect, test } from "vitest";
-import { createServer, LISTS, openCatalogue, result, rpcError, type Script, settle } from "./backends.ts";
+import type { Catalogue } from "../../../src/federation/catalogue.ts";
+import {
+  createServer,
+  LISTS,
+  openCatalogue,
+  result,
+  rpcError,
+  type Script,
+  type ServerOptions,
+  settle,
+} from "./backends.ts";
 
 const MODERN = ["2026-07-28"];
 
@@ -134,4 +144,102 @@ test("the end of the catalogue does not wait for what is still asked", async () 
   await demand();
   await catalogue.close();
   expect(probes[0]?.signal.aborted).toBe(true);
+});
+
+describe("a backend of the modern era alone", () => {
+  const UNSUPPORTED: Script = () => ({ ...rpcError(-32022, "Unsupported protocol version"), status: 400 });
+
+  function modernServer(options: ServerOptions = {}) {
+    return createServer({ stateful: false, modern: MODERN, answers: { initialize: UNSUPPORTED }, ...options });
+  }
+
+  type Viewed = Pick<ReturnType<typeof openCatalogue>, "catalogue" | "route">;
+
+  function toolsFor(era: Parameters<Catalogue["view"]>[2], { catalogue, route }: Viewed): readonly string[] {
+    return catalogue.view(route, undefined, era).tools.items.map(({ item }) => item.key);
+  }
+
+  test("is asked for its lists in that era, and offers them to clients of that era", async () => {
+    const opened = openCatalogue({ files: modernServer({ resources: ["file:///a"] }) });
+    await opened.demand();
+    expect(toolsFor("modern", opened)).toEqual(["files__search"]);
+    expect(toolsFor("legacy", opened)).toEqual([]);
+    const { catalogue, route, callsOf, events, names } = opened;
+    expect(catalogue.view(route, undefined, "modern")).toMatchObject({ known: [true], speaksModern: [true] });
+    expect(catalogue.view(route, undefined)).toMatchObject({ known: [false], offers: [undefined] });
+    expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);
+    expect(callsOf("tools/list")).toMatchObject([
+      {
+        session: undefined,
+        headers: { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list" },
+        message: { params: { _meta: { "io.modelcontextprotocol/protocolVersion": "2026-07-28" } } },
+      },
+    ]);
+    expect(names()).not.toContain("GET");
+    expect(names()).not.toContain("DELETE");
+    expect(catalogue.report()).toMatchObject({
+      backends: [{ eras: ["modern"], version: "2026-07-28", offered: { tools: { items: 1 } } }],
+      routes: [{ tools: [{ key: "files__search" }], resources: [{ key: "file:///a" }] }],
+    });
+  });
+
+  test("is asked for all pages", async () => {
+    const asked: unknown[] = [];
+    const list: Script = ({ message }) => {
+      asked.push(message?.params?.cursor);
+      return result({ tools: [{ name: `t${asked.length}` }], ...(asked.length < 2 && { nextCursor: "é" }) });
+    };
+    const opened = openCatalogue({ files: modernServer({ answers: { initialize: UNSUPPORTED, "tools/list": list } }) });
+    await opened.demand();
+    expect(asked).toEqual([undefined, "é"]);
+    expect(toolsFor("modern", opened)).toEqual(["files__t1", "files__t2"]);
+  });
+
+  test("is beside others what they are not: only clients of its era see it", async () => {
+    const opened = openCatalogue({ files: modernServer(), git: createServer({ modern: MODERN }) });
+    await opened.demand();
+    expect(toolsFor("modern", opened)).toEqual(["files__search", "git__search"]);
+    expect(toolsFor("legacy", opened)).toEqual(["git__search"]);
+  });
+
+  test("is seen by nobody beside one of the legacy era alone, which has clients begin a session", async () => {
+    const opened = openCatalogue({ files: modernServer(), git: createServer() });
+    await opened.demand();
+    expect(toolsFor("modern", opened)).toEqual(["git__search"]);
+    expect(toolsFor("legacy", opened)).toEqual(["git__search"]);
+  });
+
+  test("is seen in sessions too once it begins them", async () => {
+    const server = modernServer();
+    const opened = openCatalogue({ files: server });
+    await opened.demand();
+    server.answers = {};
+    await opened.clock.pass(LISTS.refresh);
+    await opened.demand();
+    await settle();
+    expect(toolsFor("legacy", opened)).toEqual(["files__search"]);
+    expect(toolsFor("modern", opened)).toEqual(["files__search"]);
+  });
+
+  test.each<[string, Script, Script]>([
+    ["it is away", () => ({ status: 503 }), () => result({ supportedVersions: MODERN })],
+    ["it wants a login", () => ({ status: 401 }), () => result({ supportedVersions: MODERN })],
+    ["nothing says that it is one", UNSUPPORTED, () => ({ status: 503 })],
+    ["it is of no era", UNSUPPORTED, () => rpcError(-32601, "Method not found")],
+  ])("is not asked in it where %s", async (_, initialize, discover) => {
+    const { demand, events, names } = openCatalogue({
+      files: modernServer({ answers: { initialize, "server/discover": discover } }),
+    });
+    await demand();
+    expect(names()).toEqual(["initialize"]);
+    expect(events).toMatchObject([{ kind: "failed", list: undefined, failure: { reason: "status" } }]);
+  });
+
+  test("whose lists come late fails like any other", async () => {
+    const answers = { initialize: UNSUPPORTED, "tools/list": silent };
+    const { demand, clock, events } = openCatalogue({ files: modernServer({ answers }) });
+    await demand();
+    await clock.pass(LISTS.timeout);
+    expect(events).toMatchObject([{ kind: "failed", failure: { reason: "timeout" } }]);
+  });
 });

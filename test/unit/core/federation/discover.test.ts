@@ -71,8 +71,27 @@ test("the end of a list says that it is whole, and for how long and whom it may 
 });
 
 describe("a backend's answer to a server/discover", () => {
+  test("says what the backend is", () => {
+    const serverInfo = { name: "files", version: "1" };
+    const result = {
+      supportedVersions: ["2027-01-01", "2026-07-28", 1],
+      capabilities: { tools: {}, other: {} },
+      instructions: "Read first.",
+      _meta: { "io.modelcontextprotocol/serverInfo": serverInfo },
+    };
+    expect(readDiscover(Buffer.from(JSON.stringify({ result })), 20)).toEqual({
+      kind: "modern",
+      offer: {
+        version: "2026-07-28",
+        capabilities: new Map([["tools", "{}"]]),
+        instructions: "Read first.",
+        serverInfo: JSON.stringify(serverInfo),
+      },
+    });
+  });
+
   test.each([
-    ['{"result":{"supportedVersions":["2026-07-28",1]}}', { kind: "versions", versions: ["2026-07-28"] }],
+    ['{"result":{"supportedVersions":["2025-11-25"]}}', { kind: "other-result" }],
     ['{"result":{"supportedVersions":"2026-07-28"}}', { kind: "other-result" }],
     ['{"result":{}}', { kind: "other-result" }],
     ['{"result":[]}', { kind: "unreadable" }],
