@@ -98,13 +98,14 @@ export class MemberAnswer implements AnswerStage {
   }
 
   /** The backend's words are known only after its head: those that are an error to this request go on. */
-  #unsuccessful(verdict: Passing, { headers, endOfStream }: ResponseHead): Verdict {
+  #unsuccessful(verdict: Passing, { headers, endpoint, endOfStream }: ResponseHead): Verdict {
     const { id, route } = this.#request;
     const status = Number(headers.get(":status"));
     const isReadable =
       isUnencoded(headers.get("content-encoding")) && /\bjson\b/i.test(headers.get("content-type") ?? "");
     if (id === undefined || endOfStream || !isReadable) return failedAt(this.#request, `status ${status}`, status);
     const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
+    const isKept = endpoint !== undefined && this.#kept.has(status);
     const { body } = answer({
       reason: "backend-failed",
       backend: route.backend.name,
@@ -114,7 +115,7 @@ export class MemberAnswer implements AnswerStage {
     });
     return {
       kind: "rewrite",
-      set: [...set, ...(this.#kept.has(status) ? [] : [IN_BAND]), ["content-type", "application/json"]],
+      set: [...set, ...(isKept ? [] : [IN_BAND]), ["content-type", "application/json"]],
       remove: [...remove, "retry-after", "www-authenticate"],
       rewriter: errorInBand(id, String(body)),
     };

@@ -371,8 +371,14 @@ describe("the answer of a backend", () => {
     expect(body).toBe(ERROR);
   });
 
-  test.each(["401", "403", "500"])("by %s is the failure of the one request, in band", async (status) => {
-    const { set, body } = rewritten(await answeredBy({ ":status": status, ...JSON_TYPE }), '{"error":"x"}');
+  test.each<[string, string, Partial<ResponseHead>]>([
+    ["401", "the backend's", {}],
+    ["403", "the backend's", {}],
+    ["500", "the backend's", {}],
+    ["400", "Envoy's", { endpoint: undefined }],
+    ["404", "Envoy's", { endpoint: undefined }],
+  ])("by %s, %s own, is the failure of the one request, in band", async (status, _, over) => {
+    const { set, body } = rewritten(await answeredBy({ ":status": status, ...JSON_TYPE }, over), '{"error":"x"}');
     expect(set).toMatchObject({ ":status": "200" });
     expect(JSON.parse(body)).toMatchObject({ id: 7, error: { code: -32603, data: { backend: "files" } } });
   });
