@@ -26,14 +26,11 @@ export function liveFindings(
   configured: readonly FederatedRoute[],
   egress: string,
 ): LiveFindings {
+  const membersOf = ({ members }: FederatedRoute) =>
+    members.flatMap(({ route }) => backends.find(({ backend }) => backend === route.backend.name) ?? []);
   const described = configured.flatMap((route) => {
     const report = routes.find(({ path }) => path === route.path);
-    if (!report) return [];
-    const members = route.members.map((member) => member.route.backend.name);
-    return describeRoute(
-      report,
-      members.flatMap((name) => backends.find(({ backend }) => backend === name) ?? []),
-    );
+    return report ? describeRoute(report, membersOf(route)) : [];
   });
   return {
     text: described.join("\n"),
@@ -42,7 +39,7 @@ export function liveFindings(
       ...(backends.every((backend) => answers(backend) === "nothing") ? [NONE_ANSWERS] : []),
       ...routes.flatMap(collisions),
     ],
-    warnings: backends.flatMap(leftOut),
+    warnings: [...backends.flatMap(leftOut), ...configured.flatMap((route) => unseen(route, membersOf(route)))],
   };
 }
 
@@ -113,6 +110,17 @@ function leftOut({ backend, offered }: BackendReport): string[] {
     if (list.cut) warn(`its ${kind} are cut off after ${list.items}: ${CUTS[list.cut]}`);
     return warnings;
   });
+}
+
+/** Backends without sessions, where others make clients begin one. */
+function unseen({ path }: FederatedRoute, backends: readonly BackendReport[]): string[] {
+  const others = backends.filter(({ eras, lists }) => lists === "principal" || !eras.includes("modern"));
+  const [first] = others.filter((other) => answers(other) !== "nothing");
+  if (!first) return [];
+  const alone = backends.filter(({ eras }) => eras.join() === "modern");
+  return alone.map(
+    ({ backend }) => `${path}: no client sees what ${backend} offers: it has no sessions, which ${first.backend} needs`,
+  );
 }
 
 type Cut = NonNullable<NonNullable<BackendReport["offered"][ListKind]>["cut"]>;
