@@ -80,7 +80,7 @@ test("a server that asks the client on its stream in the very first call gets an
     content: { answer: `to ${params.message}` },
   }));
   const asked = ["one", "two"].map(async (name) => {
-    const { content } = await client.callTool({ name: `${name}__ask`, arguments: {} });
+    const { content } = await client.callTool({ name: `${name}__inquire`, arguments: {} });
     return content;
   });
   expect(await Promise.all(asked)).toEqual([[{ type: "text", text: "to one" }], [{ type: "text", text: "to two" }]]);

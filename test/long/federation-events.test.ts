@@ -9,6 +9,7 @@ import { EventReader } from "../../src/core/sse/reader.ts";
 import { type Fleet, startFleet } from "../support/fleet.ts";
 import { callMessage, messageOf, openSession, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { randomFrom } from "../support/random.ts";
 
 const PATH = "/mcp";
 const NAMES = ["one", "two", "three"];
@@ -60,7 +61,7 @@ test(`${CLIENTS} clients whom all servers ask at once, by the same ids, answer e
     }),
   );
   const ask = async (client: Client, name: string) => {
-    const { content } = await client.callTool({ name: `${name}__ask`, arguments: {} }, { timeout: 100_000 });
+    const { content } = await client.callTool({ name: `${name}__inquire`, arguments: {} }, { timeout: 100_000 });
     return content;
   };
   // The first call opens the session at the server, which asks at once.
@@ -132,7 +133,7 @@ class CutClient {
 
 test(`${CUTS} cuts at random lose no event and double none, and nobody hears another's`, async () => {
   const seed = Date.now() % 1_000_000;
-  const random = generator(seed);
+  const random = randomFrom(seed).next;
   const sessions = await Promise.all(Array.from({ length: CUT_CLIENTS }, () => openSession(fleet.port, PATH)));
   const clients = sessions.map((session) => new CutClient(session));
   const begun = Promise.withResolvers<void>();
@@ -173,14 +174,3 @@ test(`${CUTS} cuts at random lose no event and double none, and nobody hears ano
     expect([...statuses]).toEqual([200]);
   }
 });
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

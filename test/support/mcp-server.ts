@@ -68,7 +68,7 @@ interface Bench {
 /**
  * Starts a server on loopback. Its tools: `whoami`, `echo`, `run`, which is remembered, `fill`, whose answer is as long as one
  * asks for, `announce`, `say` and `update`, which show on the GET stream, `steps`, which reports progress at each `step()`, and `later`,
- * which closes its event stream and has its answer at the next `step()`, and `ask`, which asks the client on the GET stream.
+ * which closes its event stream and has its answer at the next `step()`, and `inquire`, which asks the client on the GET stream.
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
   const { port = 0, sessions: sessionMode = "required", eras = "both", json = false, record = true } = options;
@@ -203,7 +203,7 @@ function serverWithTools(name: string, { ran, subscribing, nextStep }: Bench): M
       return text("said");
     },
   );
-  server.registerTool("ask", { description: "Asks the client on the GET stream" }, async () => {
+  server.registerTool("inquire", { description: "Asks the client on the GET stream" }, async () => {
     const requestedSchema = { type: "object" as const, properties: { answer: { type: "string" as const } } };
     const { content } = await server.server.elicitInput({ message: name, requestedSchema });
     return text(String(content?.answer));
