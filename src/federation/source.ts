@@ -27,10 +27,11 @@ export interface SourceOptions {
 }
 
 /**
- * ms between two times that other routers have this one ask at once. A backend whose lists differ each time would have routers ask
- * in turns without end.
+ * How often in so many ms other routers have this one ask at once. A backend whose lists differ each time would have routers ask in turns
+ * without end.
  */
-const RENEW_EVERY_MS = 30_000;
+const MOST_RENEWALS = 3;
+const RENEWALS_WITHIN_MS = 15_000;
 
 /** When the backend is asked next. */
 interface Plan {
@@ -77,7 +78,8 @@ export class Source {
   #progress: Progress = { asking: undefined, last: undefined, awaited: Promise.withResolvers() };
   #plan: Plan = { due: Number.NEGATIVE_INFINITY, pause: 0, woken: false, cancel: nothing };
   #demand: Demand | undefined;
-  #renewed: { readonly at: number; readonly isDue: boolean } = { at: Number.NEGATIVE_INFINITY, isDue: false };
+  /** `at`: the last renewals. `isDue`: what is being asked may be from before the last one. */
+  #renewed: { readonly at: readonly number[]; readonly isDue: boolean } = { at: [], isDue: false };
 
   constructor(options: SourceOptions) {
     this.#options = options;
@@ -130,8 +132,9 @@ export class Source {
    */
   renew(): void {
     const at = this.#options.clock.now();
-    if (at - this.#renewed.at < RENEW_EVERY_MS || this.#plan.due === NEVER) return;
-    this.#renewed = { at, isDue: this.#progress.asking !== undefined };
+    const lately = this.#renewed.at.filter((one) => at - one < RENEWALS_WITHIN_MS);
+    if (lately.length >= MOST_RENEWALS || this.#plan.due === NEVER) return;
+    this.#renewed = { at: [...lately, at], isDue: this.#progress.asking !== undefined };
     this.#plan = { ...this.#plan, due: at };
     this.#progress = { ...this.#progress, awaited: this.#progress.awaited ?? Promise.withResolvers() };
     if (!this.isUnused()) this.#start();
@@ -201,7 +204,7 @@ export class Source {
     else if (!stopping.aborted) observe({ kind: "failed", backend, shared, list: taken?.failed?.list, failure, ms });
     // What was answered may be from before the other router asked.
     if (this.#renewed.isDue && !stopping.aborted) {
-      this.#renewed = { at, isDue: false };
+      this.#renewed = { ...this.#renewed, isDue: false };
       this.#start();
     } else this.#release();
     onSettled?.();
