@@ -26,6 +26,7 @@ import { requestObserver } from "./observe/requests.ts";
 import { sweepObserver } from "./observe/sweeps.ts";
 import { openStreams, type Streams } from "./open-streams.ts";
 import { createBudget } from "./recovery/budget.ts";
+import { createListensAgain } from "./recovery/listened.ts";
 import { createModeOverrideHealth } from "./recovery/mode-override.ts";
 import { createRecovery } from "./recovery/recover.ts";
 import { createRecoveredAnswers } from "./recovery/recovered-answer.ts";
@@ -75,6 +76,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     recovered: createRecoveredAnswers({
       recovery,
       egress,
+      listensAgain: createListensAgain(store),
       overrides: createModeOverrideHealth(),
       answers: createBudget(config.limits.recoveredAnswers),
       overrideRefused: (missed, route) => observer({ kind: "override-refused", route, missed }),

@@ -56,11 +56,12 @@ export function createSendInSession(dependencies: InSessionDependencies): SendIn
     }
     observe({ kind: "forwarded", route, how: "session" });
     const isNewStream = message === undefined && binding.generation > listening;
+    const opensStream = message === undefined && session.listening !== binding.generation;
     const sent = { labels: message?.labels, sessionTag: sessionTag(key), binding };
     return {
       kind: "step",
       verdict: forwardRequest(request, sent, isNewStream ? staleResumption(headers) : undefined),
-      answer: new InSession(dependencies, request, session, kept, isNewStream),
+      answer: new InSession(dependencies, request, session, kept, opensStream),
     };
   };
 }
@@ -71,21 +72,21 @@ class InSession implements AnswerStage {
   readonly #session: OwnSession;
   /** What is sent again if the backend has lost the session. */
   readonly #kept: ReplayableRequest | undefined;
-  /** The client's first GET since its session was recovered. */
-  readonly #isNewStream: boolean;
+  /** The client's first GET, or its first since its session was recovered. */
+  readonly #opensStream: boolean;
 
   constructor(
     dependencies: InSessionDependencies,
     request: GatewayRequest,
     session: OwnSession,
     kept: ReplayableRequest | undefined,
-    isNewStream: boolean,
+    opensStream: boolean,
   ) {
     this.#dependencies = dependencies;
     this.#request = request;
     this.#session = session;
     this.#kept = kept;
-    this.#isNewStream = isNewStream;
+    this.#opensStream = opensStream;
   }
 
   head(head: ResponseHead): Decision {
@@ -93,7 +94,7 @@ class InSession implements AnswerStage {
     if (redirect) return redirect;
     const passThrough = headForClient(this.#session.id, head);
     const kept = this.#kept;
-    if (this.#isNewStream && isSuccess(head.headers.get(":status"))) this.#rememberListening();
+    if (this.#opensStream && isSuccess(head.headers.get(":status"))) this.#rememberListening();
     if (!kept) return passThrough;
     const suspicion = suspectAnswer(head);
     if (suspicion === undefined) return this.#passOn(kept, head, passThrough);
@@ -131,7 +132,7 @@ class InSession implements AnswerStage {
     return rememberState(this.#dependencies, this.#request, this.#session.key, message);
   }
 
-  /** Events that the client gets from now on are of the session as it is: its next GET may resume from them. */
+  /** Events that the client gets from now on are of the session as it is: its next GET may resume from them, and a recovery waits for that. */
   #rememberListening(): void {
     const { key, binding } = this.#session;
     const { backend } = this.#request.route;

@@ -164,7 +164,9 @@ export class ToMember {
     if (backend === undefined || tagsOf(request)(backend) !== tag)
       return owning(this.#claim, request, () => replied(refuse({ reason: "no-stream" }, request)));
     return this.#listenAt(request, { member }, (at, session) => {
-      const { verdict, answer } = this.#send(uncompressed(at), session, undefined);
+      // It is no stream of the session's, by which that could be told to listen.
+      const listening = session.binding.generation;
+      const { verdict, answer } = this.#send(uncompressed(at), { ...session, listening }, undefined);
       const relay = relayOf(at, member, session);
       return {
         kind: "step",

@@ -11,6 +11,7 @@ import type { Reject } from "../core/reject.ts";
 import type { RouteToBackend } from "../core/routes.ts";
 import { sessionTag } from "../sessions/id.ts";
 import type { Budget } from "./budget.ts";
+import type { ListensAgain } from "./listened.ts";
 import { type Loss, versionAt } from "./loss.ts";
 import { type Suspicion, suspect } from "./lost.ts";
 import { mayHaveRun } from "./may-have-run.ts";
@@ -56,6 +57,7 @@ export interface RecoveredAnswers {
 export interface RecoveredAnswerDependencies {
   readonly recovery: Recovery;
   readonly egress: Egress;
+  readonly listensAgain: ListensAgain;
   readonly overrides: ModeOverrideHealth;
   /** Bounds the bytes of answers to replayed requests. */
   readonly answers: Budget;
@@ -135,7 +137,7 @@ async function answerToMessage(
 }
 
 async function sendAgain(
-  { egress, overrides, answers, overrideRefused }: RecoveredAnswerDependencies,
+  { egress, listensAgain, overrides, answers, overrideRefused }: RecoveredAnswerDependencies,
   { request, message, head, signal }: Suspected,
   { binding, setCookies = [] }: Extract<Outcome, { kind: "recovered" | "joined" }>,
 ): Promise<RecoveredAnswer> {
@@ -163,6 +165,7 @@ async function sendAgain(
     answers,
     holder: request,
   };
+  await listensAgain(request, binding, signal);
   try {
     const answer = await replay(egress, again, signal);
     request.forget();

@@ -34,6 +34,8 @@ export interface UsedSession {
   readonly id: string;
   readonly key: SessionKey;
   readonly binding: Binding;
+  /** Generation of the binding that the client last opened its GET stream by, where that is remembered. */
+  readonly listening: number | undefined;
 }
 
 export interface ReplayableRequest extends Holder {

@@ -90,7 +90,7 @@ export interface SessionState {
   readonly level: string | undefined;
   /** Params of the active resources/subscribe, by URI. */
   readonly subscriptions: ReadonlyMap<string, string>;
-  /** Generation of the binding on which the client last opened its GET stream; undefined until it does so after a recovery. */
+  /** Generation of the binding on which the client last opened its GET stream; undefined until it does so. */
   readonly listening: number | undefined;
 }
 

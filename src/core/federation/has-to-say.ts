@@ -1,9 +1,6 @@
 /** Whether a backend may have something to say on the stream of a GET. Pure. */
-import { isJsonObject, parseJson } from "../json/parse.ts";
+import { canBeAsked } from "../mcp/client-capabilities.ts";
 import type { Offer } from "./offer.ts";
-
-/** Capabilities of a client that let a server ask it (MCP 2025-11-25, "Capability Negotiation"). */
-const ASKED_BY: readonly string[] = ["roots", "sampling", "elicitation"];
 
 /** What is known of a client's session at the backend. */
 interface Known {
@@ -21,10 +18,4 @@ interface Known {
  */
 export function hasToSay({ initializeParams, hasState, offer }: Known): boolean {
   return hasState || offer === undefined || offer.capabilities.has("logging") || canBeAsked(initializeParams);
-}
-
-function canBeAsked(initializeParams: string): boolean {
-  const params = parseJson(initializeParams);
-  const capabilities = isJsonObject(params) ? params.capabilities : undefined;
-  return isJsonObject(capabilities) && ASKED_BY.some((name) => Object.hasOwn(capabilities, name));
 }

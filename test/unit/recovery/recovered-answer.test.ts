@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ResponseHead, Verdict } from "../../../src/core/http.ts";
 import { answer as replyTo } from "../../../src/core/reject.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
+import type { ListensAgain } from "../../../src/recovery/listened.ts";
 import { createModeOverrideHealth, MISSES } from "../../../src/recovery/mode-override.ts";
 import type { Recovery } from "../../../src/recovery/recover.ts";
 import { createRecoveredAnswers, suspectAnswer } from "../../../src/recovery/recovered-answer.ts";
@@ -30,6 +31,8 @@ interface Options {
   readonly withoutId?: boolean;
   readonly recover?: Recovery["recover"];
   readonly answer?: AnswerOptions | Error;
+  /** Default: nobody waits for that. */
+  readonly listensAgain?: ListensAgain;
 }
 
 type Recovered = Parameters<Recovery["recover"]>;
@@ -42,6 +45,7 @@ async function open({
   withoutId = false,
   recover = recovered,
   answer = { headers: { "content-length": "2" }, body: "{}" },
+  listensAgain = async () => undefined,
 }: Options = {}) {
   const total = 100_000;
   const key = sessionKey(mintSessionId());
@@ -57,6 +61,7 @@ async function open({
       },
     },
     egress,
+    listensAgain,
     overrides: createModeOverrideHealth(),
     answers: createBudget(1e9),
     overrideRefused: (missed, { path }) => overridesRefused.push(`${missed} ${path}`),
@@ -74,7 +79,11 @@ async function open({
   const requests = createReplayableRequests(budget);
   /** Keeps a POST, or a GET. */
   const keep = (kind: "POST" | "GET" = "POST") => {
-    const kept = requests.keep(request, { id: "client-id", key, binding: USED }, kind === "POST" ? message : undefined);
+    const kept = requests.keep(
+      request,
+      { id: "client-id", key, binding: USED, listening: 1 },
+      kind === "POST" ? message : undefined,
+    );
     if (kept.kind !== "replayable") throw new Error(`the request was not kept: ${kept.reason}`);
     return kept;
   };
@@ -397,4 +406,24 @@ describe("a request that has ended", () => {
     expect(await lost(kept)).toBe(AS_IT_IS);
     expect(isWhole()).toBe(true);
   });
+});
+
+test("a request is sent again once its client listens again, and a GET waits for nothing", async () => {
+  const listens = Promise.withResolvers<void>();
+  const waited: number[] = [];
+  const { keep, lost, sent } = await open({
+    listensAgain(_, { generation }) {
+      waited.push(generation);
+      return listens.promise;
+    },
+  });
+  await lost(keep("GET"));
+  expect(waited).toEqual([]);
+  const verdict = lost(keep());
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(waited).toEqual([NEW.generation]);
+  expect(sent).toEqual([]);
+  listens.resolve();
+  expect(await verdict).toMatchObject({ status: 200 });
+  expect(sent).toHaveLength(1);
 });

@@ -41,7 +41,12 @@ function open({ limit = 1_000, budget: total }: { readonly limit?: number; reado
         id: "7",
         policy: { limits: { ...POLICY.limits, replayBody: limit } },
       },
-      { id: "client-id", key: of, binding: { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 } },
+      {
+        id: "client-id",
+        key: of,
+        binding: { sessionId: "old", endpoint: "10.0.0.1:80", generation: 1 },
+        listening: undefined,
+      },
       message === "none" ? undefined : message,
     );
   const another = (principal = ANONYMOUS) => keep({ of: sessionKey(mintSessionId()), principal });
