@@ -36,7 +36,7 @@ interface StreamDependencies {
 }
 
 export function openStreams(parts: GatewayParts, dependencies: StreamDependencies): Streams {
-  const { config, inForce, shared, started } = parts;
+  const { config, inForce, shared, metrics, started } = parts;
   const signals = (config.processor.streams ? shared.openSignals : openNoSignals)(heard);
   started.defer(() => signals.close());
   const catalogue = openCatalogue(parts, dependencies.egress, {
@@ -45,6 +45,7 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
     tell: (change) => signals.tell({ kind: "lists", ...change }),
   });
   const listeners = openListeners(parts, dependencies, catalogue);
+  metrics.streams(() => ({ clients: listeners.size, backends: listeners.members }));
   const hasOthers = config.processor.streams !== undefined && config.store.kind === "redis";
   const joining = createJoining({
     tell: (signal) => signals.tell(signal),

@@ -38,7 +38,10 @@ export interface Listeners {
   reconfigured(): void;
   /** Ends all streams: their clients come back elsewhere. */
   close(): void;
+  /** Number of clients that have a stream. */
   readonly size: number;
+  /** Number of streams of backends that bring something to these. */
+  readonly members: number;
   /** Paths of the routes that have streams. */
   paths(): ReadonlySet<string>;
 }
@@ -49,7 +52,10 @@ export interface ListenersDependencies {
   /** A digest of what a route offers; "" where it is not known. */
   readonly lists: (route: FederatedRoute) => string;
   /** Joins what backends say into a client's stream. */
-  readonly join: (client: ClientStream, request: StreamRequest) => Pick<MemberStreams, "look" | "joined" | "close">;
+  readonly join: (
+    client: ClientStream,
+    request: StreamRequest,
+  ) => Pick<MemberStreams, "look" | "joined" | "close" | "size">;
   /**
    * Told of a stream while it is open: it counts as use of its session. Returns its end. `gone`: to be called where there is no such
    * session any more, which another router may have ended.
@@ -82,6 +88,10 @@ class OwnStreams implements Listeners {
 
   get size(): number {
     return this.#byKey.size;
+  }
+
+  get members(): number {
+    return Array.from(this.#byKey.values(), ({ members }) => members.size).reduce((sum, size) => sum + size, 0);
   }
 
   paths(): ReadonlySet<string> {

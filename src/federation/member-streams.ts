@@ -84,6 +84,11 @@ export class MemberStreams {
     this.#request = request;
   }
 
+  /** Number of streams of backends that are there, or are asked for. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
   /** Looks which sessions the client has by now, and opens and ends streams by that. Resolves when that is done. Never rejects. */
   look(): Promise<void> {
     // One that is under way may have read the session before it changed.

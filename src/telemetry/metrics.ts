@@ -45,6 +45,8 @@ interface SessionMetrics {
   backendNotTold(backend: string): void;
   /** The first session of a client at one of several backends was opened, or was not. */
   memberSession(backend: string, outcome: string): void;
+  /** Registers the gauge of the gateway's own streams. @param open reads how many there are now, and how many of backends they join */
+  streams(open: () => { readonly clients: number; readonly backends: number }): void;
 }
 
 interface StoreMetrics {
@@ -183,6 +185,23 @@ function sessionMetrics(registry: Registry): SessionMetrics {
     recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
     backendNotTold: (backend) => notTold.inc({ backend }),
     memberSession: (backend, outcome) => members.inc({ backend, outcome }),
+    streams: streamGauge(registry),
+  };
+}
+
+function streamGauge(registry: Registry): SessionMetrics["streams"] {
+  return (open) => {
+    new Gauge({
+      name: "mcp_router_streams",
+      help: "Event streams of the gateway's own: of clients, and those of backends that they join",
+      labelNames: ["of"],
+      registers: [registry],
+      collect() {
+        const { clients, backends } = open();
+        this.set({ of: "client" }, clients);
+        this.set({ of: "backend" }, backends);
+      },
+    });
   };
 }
 

@@ -70,6 +70,8 @@ test("what servers say on their own reaches the client on its one stream: logs, 
   await client.subscribeResource({ uri: RESOURCE });
   await client.callTool({ name: "one__update", arguments: {} });
   await vi.waitFor(() => expect(updates).toEqual([RESOURCE]), PATIENT);
+  const metrics = await (await fetch(`http://127.0.0.1:${stack.httpPort}/metrics`)).text();
+  expect(metrics).toContain('mcp_router_streams{of="client"} 1\nmcp_router_streams{of="backend"} 2\n');
 });
 
 test("a server that asks the client on its stream in the very first call gets an answer from each", async () => {

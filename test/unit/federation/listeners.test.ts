@@ -24,6 +24,7 @@ function start() {
     join: ({ key }) => ({
       look: async () => void looks.push(key),
       joined: async () => undefined,
+      size: 2,
       close: () => void looks.push(`${key} left`),
     }),
     use({ key }, gone) {
@@ -84,6 +85,7 @@ describe("a stream of the gateway's own", () => {
     const { left } = listen("a");
     listen("b", "/some");
     expect(listeners.paths()).toEqual(new Set(["/all", "/some"]));
+    expect(listeners.members).toBe(4);
     left();
     expect(listeners.paths()).toEqual(new Set(["/some"]));
   });
