@@ -2,8 +2,8 @@
 import type { InUse } from "./admission/in-use.ts";
 import type { Egress } from "./backends/client.ts";
 import { createRpc } from "./backends/rpc.ts";
-import type { FederatedRoute } from "./core/routes.ts";
-import { STREAMS } from "./core/streams.ts";
+import type { FederatedRoute, Member } from "./core/routes.ts";
+import { STREAMS, type StreamOf } from "./core/streams.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
 import { SYSTEM_CLOCK } from "./federation/clock.ts";
 import type { CatalogueEvent } from "./federation/events.ts";
@@ -129,7 +129,7 @@ function openCatalogue({ inForce, metrics, log, started }: GatewayParts, egress:
 function openListeners(
   { inForce, shared }: GatewayParts,
   { egress, inUse, resume }: StreamDependencies,
-  catalogue: Pick<Catalogue, "offers" | "digest">,
+  catalogue: Pick<Catalogue, "offers" | "digest" | "renew">,
 ): Listeners {
   const joined = {
     store: shared.store,
@@ -138,9 +138,14 @@ function openListeners(
     depth: () => inForce.policy.limits.depth,
     offers: (route: FederatedRoute) => catalogue.offers(route),
     recover: recoverBy(resume),
+    renew: ({ owner, key }: StreamOf, member: Member) => catalogue.renew(owner || key, member),
   };
   return createListeners({
     routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
+    routeAt(path) {
+      const route = inForce.policy.routes.get(path);
+      return route?.kind === "federated" ? route : undefined;
+    },
     lists: (route) => catalogue.digest(route),
     join: (client, request) => new MemberStreams(joined, client, request),
     use({ key, owner }, gone) {

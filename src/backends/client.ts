@@ -15,6 +15,10 @@ import type { BackendSession } from "../core/session.ts";
  */
 const LARGEST_HEAD = 64 * 1024;
 
+/** How long (ms), and how large (bytes), the rest of a body that nobody wants may be, before its connection is given up. */
+const DISCARD_MS = 5_000;
+const LARGEST_DISCARDED = 128 * 1024;
+
 /** Where our calls go. */
 export interface Destination {
   readonly backend: Backend;
@@ -89,7 +93,10 @@ export function createEgress(address: string): Egress {
         ),
         endpoint: header(X_MCP_ENDPOINT),
         body: answer.body,
-        discard: () => void answer.body.dump().catch(() => undefined),
+        discard: () =>
+          void answer.body
+            .dump({ limit: LARGEST_DISCARDED, signal: AbortSignal.timeout(DISCARD_MS) })
+            .catch(() => undefined),
       };
     },
 

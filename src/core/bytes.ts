@@ -1,4 +1,5 @@
 /** Bytes that come in pieces, as one. Pure. */
+import { Buffer } from "node:buffer";
 
 const EMPTY = new Uint8Array(0);
 
@@ -29,4 +30,9 @@ export class ByteCollector {
     this.#length = 0;
     return taken;
   }
+}
+
+/** Bytes as a text, one character each: for a look at ASCII in them. */
+export function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }

@@ -34,6 +34,10 @@ export interface Catalogue {
    * `lists.timeout`. Never rejects.
    */
   ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
+  /** What a request for a list waits for beside `ready`, for a moment: a list that is known to have changed. Never rejects. */
+  renewed(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
+  /** A backend whose lists depend on who asks has others for this principal. */
+  renew(principal: string, member: Member): void;
   /** What members say of themselves. Has nothing asked. */
   offers(route: FederatedRoute): readonly (Offer | undefined)[];
   /** A digest of what everybody is offered; "" where not all is known. Has nothing asked. */
@@ -121,12 +125,15 @@ class BackendCatalogue implements Catalogue {
   }
 
   ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined {
-    const known = this.#known(route);
-    const shared = this.#demand(known);
-    const own = asker && this.#demandFor(asker, known);
-    const owned = known.members.flatMap(({ name }) => own?.sources.get(name) ?? []);
-    const waits = [...shared, ...owned].flatMap((source) => source?.ready() ?? []);
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+    return all(this.#asked(route, asker).flatMap((source) => source.ready() ?? []));
+  }
+
+  renewed(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined {
+    return all(this.#asked(route, asker).flatMap((source) => source.renewed() ?? []));
+  }
+
+  renew(principal: string, member: Member): void {
+    this.#byPrincipal.peek(principal)?.sources.get(sourceName(member))?.renew();
   }
 
   offers(route: FederatedRoute): readonly (Offer | undefined)[] {
@@ -134,7 +141,7 @@ class BackendCatalogue implements Catalogue {
   }
 
   digest(route: FederatedRoute): string {
-    return routeDigest(this.#seen(route));
+    return routeDigest(route, this.#seen(route));
   }
 
   othersHave(list: ListChange): void {
@@ -162,6 +169,16 @@ class BackendCatalogue implements Catalogue {
     await this.#shared.close();
     cancel();
     this.#stopping.abort();
+  }
+
+  /** The sources of what a principal is offered, which have been asked where that was due. */
+  #asked(route: FederatedRoute, asker: Asker | undefined): readonly Source[] {
+    const known = this.#known(route);
+    const shared = this.#demand(known);
+    const own = asker && this.#demandFor(asker, known);
+    return [...shared, ...known.members.map(({ name }) => own?.sources.get(name))].filter(
+      (source) => source !== undefined,
+    );
   }
 
   /** What everybody is offered, without a demand. */
@@ -239,6 +256,10 @@ class BackendCatalogue implements Catalogue {
     this.#byPrincipal.trim((name) => wanted.has(name));
     this.#stopLooking = clock.after(LOOK_EVERY_MS, () => this.#look());
   }
+}
+
+function all(waits: readonly Promise<void>[]): Promise<void> | undefined {
+  return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
 }
 
 function federatedRoutes(policy: RequestPolicy | undefined): readonly FederatedRoute[] {

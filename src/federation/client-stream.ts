@@ -25,6 +25,8 @@ export interface ClientStreamOptions {
   readonly last: Extract<ResumeAt, { kind: "stream" }> | undefined;
   /** Whether the client takes events without data, which say where the stream is (from MCP 2025-11-25 on). */
   readonly takesPlaces: boolean;
+  /** Told before the stream ends from here. */
+  readonly onEnd: () => void;
 }
 
 /** Where a backend's stream is. */
@@ -38,13 +40,16 @@ export class ClientStream {
   readonly #due = new Set<string>();
   /** Ends when everything before has been written: an id says of each backend what was written, and not what waits. */
   #written = Promise.resolve();
-  #unread = 0;
-  #stuckTicks = 0;
+  /** What the client has left unread, and for how many ticks it has taken nothing of that. */
+  #slow = { unread: 0, ticks: 0 };
+  /** The id of the next event; undefined: it is made anew. */
+  #id: { readonly route: FederatedRoute | undefined; readonly lists: string; readonly text: string } | undefined;
 
   constructor(options: ClientStreamOptions) {
     this.#options = options;
-    for (const place of options.last?.places.toReversed() ?? []) {
-      const backend = options.route()?.members[place.place]?.route.backend.name;
+    const members = options.route()?.members ?? [];
+    for (const place of options.last?.places.slice(0, members.length).toReversed() ?? []) {
+      const backend = members[place.place]?.route.backend.name;
       // Of another session, or of a backend that stood elsewhere in the route then.
       if (backend !== undefined && this.tagOf(backend) === place.tag) this.#places.set(backend, place);
     }
@@ -76,7 +81,7 @@ export class ClientStream {
   /** The client sees at once that its stream is open. */
   begin(): void {
     const { sink, takesPlaces, last, lists } = this.#options;
-    sink.write(takesPlaces ? placeEvent(this.#id()) : COMMENT);
+    sink.write(takesPlaces ? placeEvent(this.#eventId()) : COMMENT);
     const known = lists();
     if (last && last.lists !== "" && known !== "" && last.lists !== known) this.#missedLists();
   }
@@ -90,7 +95,7 @@ export class ClientStream {
   flush(): void {
     const { sink } = this.#options;
     if (sink.unread > MOST_UNREAD) return;
-    for (const method of this.#due) sink.write(withEventId(this.#id(), notification(method)));
+    for (const method of this.#due) sink.write(withEventId(this.#eventId(), notification(method)));
     this.#due.clear();
   }
 
@@ -98,9 +103,10 @@ export class ClientStream {
   tick(): void {
     const { sink } = this.#options;
     const { unread } = sink;
-    this.#stuckTicks = this.#unread > MOST_UNREAD && unread >= this.#unread ? this.#stuckTicks + 1 : 0;
-    this.#unread = unread;
-    if (this.#stuckTicks >= MOST_STUCK_TICKS) sink.cut();
+    const before = this.#slow;
+    const isStuck = before.unread > MOST_UNREAD && unread >= before.unread;
+    this.#slow = { unread, ticks: isStuck ? before.ticks + 1 : 0 };
+    if (this.#slow.ticks >= MOST_STUCK_TICKS) sink.cut();
     else if (unread <= MOST_UNREAD) {
       sink.write(COMMENT);
       this.flush();
@@ -114,30 +120,40 @@ export class ClientStream {
   }
 
   end(): void {
+    this.#options.onEnd();
     this.#options.sink.end();
   }
 
   async #say(backend: string, generation: number, { id, said }: StreamEvent): Promise<void> {
     const { sink, takesPlaces } = this.#options;
     if (sink.unread > MOST_UNREAD) await sink.drained();
-    if (id !== undefined) this.#places.delete(backend);
-    if (id !== undefined && id !== "reset") this.#places.set(backend, { generation, id });
-    if (said.kind === "message") sink.write(withEventId(this.#id(), said.bytes));
-    else if (said.kind === "place" && takesPlaces) sink.write(placeEvent(this.#id()));
+    if (id !== undefined) {
+      this.#id = undefined;
+      this.#places.delete(backend);
+      if (id !== "reset") this.#places.set(backend, { generation, id });
+    }
+    if (said.kind === "message") sink.write(withEventId(this.#eventId(), said.bytes));
+    // Without an id of its own it says nothing new.
+    else if (said.kind === "place" && takesPlaces && id !== undefined) sink.write(placeEvent(this.#eventId()));
   }
 
   #missedLists(): void {
     for (const kind of ALL_LISTS) this.due(LIST_KINDS[kind].listChanged);
   }
 
-  #id(): string {
+  /** Made anew only where a place, the route or its lists have changed: a backend may send many events. */
+  #eventId(): string {
     const { route, lists } = this.#options;
-    const members = route()?.members ?? [];
+    const [now, known] = [route(), lists()];
+    if (this.#id?.route === now && this.#id?.lists === known) return this.#id.text;
+    const members = now?.members ?? [];
     const places = [...this.#places].reverse().flatMap(([backend, at]) => {
       const place = members.findIndex((member) => member.route.backend.name === backend);
       return place < 0 ? [] : [{ ...at, place, tag: this.tagOf(backend) }];
     });
-    return streamEventId(lists(), places);
+    const text = streamEventId(known, places);
+    this.#id = { route: now, lists: known, text };
+    return text;
   }
 }
 

@@ -7,12 +7,13 @@ import { type Clock, rest } from "./clock.ts";
 
 /**
  * How fast a stream is read: so many bytes at once, then so many a second. Every event is parsed, and a backend that sends without end
- * would take the whole process.
+ * would take the whole process. An event counts as so many bytes at least.
  */
 const READ_AT_ONCE = 1024 * 1024;
 const READ_A_SECOND = 1024 * 1024;
-/** Shortest pause (ms) that a backend may ask for: it would have a stream opened without end. */
-const SHORTEST_PAUSE_MS = 100;
+const LEAST_OF_EVENT = 1024;
+/** Shortest pause (ms) after a stream that has brought something, whatever the backend asks for. */
+const SHORTEST_PAUSE_MS = 1_000;
 
 /** Statuses of a GET that pass. 409: TypeScript servers have one stream a session, and have not seen yet that the last one ended. */
 const PASSING: ReadonlySet<number> = new Set([408, 409, 425, 429]);
@@ -22,8 +23,8 @@ export interface Hearing {
   open(signal: AbortSignal): Promise<Received<Answer>>;
   /** A stream is there. `mayHaveMissed`: the one before had lasted, and something may have been said since it ended. */
   opened(mayHaveMissed: boolean): void;
-  /** The next event is read once this one is dealt with. Resolves to the ms after which the backend wants to be asked again, if it says so. */
-  take(event: SseEvent, signal: AbortSignal): Promise<number | undefined>;
+  /** The next event is read once this one is dealt with. */
+  take(event: SseEvent, signal: AbortSignal): Promise<Taken>;
   /** Most bytes of one event, and what becomes of a longer one. `stop`: the stream is opened again. `pass`: `take` gets it in parts. */
   readonly longest: { readonly bytes: number; readonly beyond: "stop" | "pass" };
   /** ms. A stream that lasts as long is opened again soon. */
@@ -32,9 +33,17 @@ export interface Hearing {
   readonly pauses: { readonly first: number; readonly longest: number };
 }
 
+export interface Taken {
+  /** ms after which the backend wants to be asked again, if it says so. */
+  readonly retry: number | undefined;
+  /** Whether the event is for anybody. */
+  readonly brings: boolean;
+}
+
 /**
  * Hears until the signal comes, or the backend has no such stream, which is no error (405, for example): resolves to the status that
- * says so. A backend that cuts its streams is asked less and less often. Never rejects.
+ * says so. A backend that cuts its streams and brings nothing on them is asked less and less often, also where it wants to be asked at
+ * once. Never rejects.
  */
 export async function hear(hearing: Hearing, signal: AbortSignal): Promise<number | undefined> {
   const { clock, lasting, pauses } = hearing;
@@ -45,17 +54,17 @@ export async function hear(hearing: Hearing, signal: AbortSignal): Promise<numbe
     const sent = await hearing.open(signal);
     const answer = sent.kind === "received" ? sent.value : undefined;
     const isStream = answer !== undefined && isEventStream(answer);
-    let wanted: number | undefined;
+    let last: Taken = NOTHING;
     if (answer && isStream) {
       hearing.opened(mayHaveMissed);
-      wanted = await read(hearing, answer, signal);
+      last = await read(hearing, answer, signal);
     } else answer?.discard();
     if (answer && !isStream && !passes(answer.status)) return answer.status;
     const lasted = isStream && clock.now() - began >= lasting;
     mayHaveMissed = lasted || (mayHaveMissed && !isStream);
-    if (lasted) pause = pauses.first;
-    const asked = wanted === undefined ? pause : Math.max(wanted, SHORTEST_PAUSE_MS);
-    await rest(clock, Math.min(asked, pauses.longest), signal);
+    if (lasted || last.brings) pause = pauses.first;
+    const shortest = last.brings ? Math.max(pause, SHORTEST_PAUSE_MS) : pause;
+    await rest(clock, Math.min(Math.max(last.retry ?? 0, shortest), pauses.longest), signal);
     pause = Math.min(2 * pause, pauses.longest);
   }
   return undefined;
@@ -70,26 +79,29 @@ function passes(status: number): boolean {
   return status >= 500 || PASSING.has(status);
 }
 
-/** Returns the pause that the backend has asked for last. */
-async function read(
-  { clock, take, longest }: Hearing,
-  answer: Answer,
-  signal: AbortSignal,
-): Promise<number | undefined> {
+const NOTHING: Taken = { retry: undefined, brings: false };
+
+/** Returns the pause that the backend has asked for last, and whether any event was for somebody. */
+async function read({ clock, take, longest }: Hearing, answer: Answer, signal: AbortSignal): Promise<Taken> {
   const reader = new EventReader(longest.bytes, longest.beyond);
   let bytesRead = 0;
-  let pause: number | undefined;
+  let { retry, brings } = NOTHING;
   try {
     // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
     for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
       const events = reader.read(chunk);
-      if (events === "too-long") return pause;
-      for (const event of events) pause = (await take(event, signal)) ?? pause;
-      bytesRead += chunk.length;
-      if (bytesRead > READ_AT_ONCE) await rest(clock, (1000 * chunk.length) / READ_A_SECOND, signal);
+      if (events === "too-long") break;
+      for (const event of events) {
+        const taken = await take(event, signal);
+        retry = taken.retry ?? retry;
+        brings ||= taken.brings;
+      }
+      const cost = Math.max(chunk.length, LEAST_OF_EVENT * events.length);
+      bytesRead += cost;
+      if (bytesRead > READ_AT_ONCE) await rest(clock, (1000 * cost) / READ_A_SECOND, signal);
     }
   } catch {
     // It was cut off.
   }
-  return pause;
+  return { retry, brings };
 }

@@ -1,6 +1,6 @@
 /** Hears a backend say that its lists have changed: on the stream of a GET in a session of the router's own. */
 import type { Caller, Rpc, RpcPeer } from "../backends/rpc.ts";
-import { ALL_LISTS, LIST_KINDS } from "../core/federation/kinds.ts";
+import { isListChanged } from "../core/federation/kinds.ts";
 import { parseJson } from "../core/json/parse.ts";
 import { placesOf } from "../core/json/places.ts";
 import { textOf } from "../core/json/span.ts";
@@ -27,8 +27,6 @@ export interface Listening {
   readonly onChanged: () => void;
 }
 
-const LIST_CHANGED: ReadonlySet<unknown> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
-
 /** Listens until the signal comes, or the backend has no such stream. Never rejects. */
 export async function listen(listening: Listening, signal: AbortSignal): Promise<void> {
   const { rpc, caller, peer, clock, refresh, onChanged } = listening;
@@ -39,7 +37,10 @@ export async function listen(listening: Listening, signal: AbortSignal): Promise
       opened(mayHaveMissed) {
         if (mayHaveMissed) onChanged();
       },
-      take: (event, until) => take(listening, event, until),
+      async take(event, until) {
+        await take(listening, event, until);
+        return { retry: undefined, brings: false };
+      },
       longest: { bytes: LARGEST_EVENT, beyond: "stop" },
       lasting: refresh,
       pauses: { first: FIRST_PAUSE_MS, longest: Math.max(refresh, FIRST_PAUSE_MS) },
@@ -55,12 +56,12 @@ async function take(
   { rpc, caller, peer, depth, onChanged }: Listening,
   event: SseEvent,
   signal: AbortSignal,
-): Promise<undefined> {
+): Promise<void> {
   const bytes = dataBytes(event);
   if (!bytes) return;
   // In 2025-03-26 an event may hold a batch.
   const messages = [parseJson(new TextDecoder().decode(bytes))].flat();
-  if (messages.some((message) => LIST_CHANGED.has(methodOf(message)))) onChanged();
+  if (messages.some((message) => isListChanged(methodOf(message)))) onChanged();
   const [message] = messages;
   const method = messages.length === 1 ? methodOf(message) : undefined;
   const places = method === undefined ? undefined : placesOf(bytes, ["id"], depth);

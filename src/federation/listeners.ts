@@ -49,6 +49,8 @@ export interface Listeners {
 export interface ListenersDependencies {
   /** The routes in force. */
   readonly routes: () => Iterable<FederatedRoute>;
+  /** The one of a path. */
+  readonly routeAt: (path: string) => FederatedRoute | undefined;
   /** A digest of what a route offers; "" where it is not known. */
   readonly lists: (route: FederatedRoute) => string;
   /** Joins what backends say into a client's stream. */
@@ -99,19 +101,25 @@ class OwnStreams implements Listeners {
   }
 
   open(of: StreamOf, request: StreamRequest, sink: StreamSink): () => void {
-    const { lists, join, use } = this.#dependencies;
+    const { routeAt, lists, join, use } = this.#dependencies;
     // A client that connects again may be ahead of the end of its last stream.
     this.end(of.key);
-    const route = () => this.#routeAt(of.path);
+    const route = () => routeAt(of.path);
     const client = new ClientStream({
       of,
       sink,
       route,
       lists: () => digestOf(route(), lists),
       last: lastOf(request),
+      // Now, and not when its connection is gone: a client that does not read would keep it.
+      onEnd: () => this.#forget(listener),
       takesPlaces: (request.headers.get(MCP_PROTOCOL_VERSION) ?? "") >= FIRST_WITH_PLACES,
     });
-    const listener = { client, members: join(client, request), endUse: once(use(of, () => client.end())) };
+    const listener: Listener = {
+      client,
+      members: join(client, request),
+      endUse: once(use(of, () => this.end(of.key))),
+    };
     this.#byKey.set(of.key, listener);
     this.#ticking ??= setInterval(() => this.#tick(), COMMENT_MS).unref();
     client.begin();
@@ -152,11 +160,7 @@ class OwnStreams implements Listeners {
 
   close(): void {
     clearTimeout(this.#burst);
-    for (const { client } of this.#byKey.values()) client.end();
-  }
-
-  #routeAt(path: string): FederatedRoute | undefined {
-    return [...this.#dependencies.routes()].find((route) => route.path === path);
+    for (const key of [...this.#byKey.keys()]) this.end(key);
   }
 
   #forget(listener: Listener): void {
@@ -171,9 +175,11 @@ class OwnStreams implements Listeners {
 
   #tick(): void {
     this.#ticks++;
+    let n = 0;
     for (const { client, members } of this.#byKey.values()) {
       client.tick();
-      if (this.#ticks % LOOK_EVERY === 0) void members.look();
+      // Not all at once.
+      if ((this.#ticks + n++) % LOOK_EVERY === 0) void members.look();
     }
   }
 

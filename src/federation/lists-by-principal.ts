@@ -22,6 +22,8 @@ export interface ListsOfPrincipal {
 export interface ListsByPrincipal {
   /** The lists of a principal, which are used now. */
   of(principal: string): ListsOfPrincipal;
+  /** The same, and they are not used. undefined: there are none. */
+  peek(principal: string): ListsOfPrincipal | undefined;
   /** Lets go of lists beyond MOST_BYTES. To be called when an answer has come. */
   shrink(): void;
   /** Lets go of lists that nobody has used for long, and of those that are not wanted any more. */
@@ -50,6 +52,7 @@ export function createListsByPrincipal(): ListsByPrincipal {
       if (oldest) drop(...oldest);
       return lists;
     },
+    peek: (principal) => kept.get(principal),
     shrink() {
       let left = bytes();
       for (const [principal, lists] of kept) {

@@ -2,19 +2,20 @@
 import { credentialHeaders } from "../backends/credentials.ts";
 import type { Rpc } from "../backends/rpc.ts";
 import { hasToSay } from "../core/federation/has-to-say.ts";
+import type { IdOwner } from "../core/federation/ids.ts";
 import type { Offer } from "../core/federation/offer.ts";
+import { LONGEST_EVENT } from "../core/federation/relay.ts";
 import { readStreamEvent } from "../core/federation/stream-events.ts";
 import type { HeaderFields } from "../core/http.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { SseEvent } from "../core/sse/reader.ts";
+import type { StreamOf } from "../core/streams.ts";
 import { type Binding, bindingOf, heldBy, NO_STATE, type Session, type SessionStore } from "../sessions/store.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { type Clock, rest } from "./clock.ts";
-import { hear } from "./hear.ts";
+import { hear, type Taken } from "./hear.ts";
 
-/** Most bytes of an event that are held. A longer one is left out: SDKs take no message of that length. */
-const LONGEST_EVENT = 4 * 1024 * 1024;
 /** ms. A stream that lasts as long is opened again soon. */
 const LASTING_MS = 10_000;
 /**
@@ -27,6 +28,8 @@ const AGAIN_MS = 5_000;
 
 /** Statuses of a GET that some servers have for a session that they do not know. */
 const MAY_BE_LOST: ReadonlySet<number | undefined> = new Set([400, 404]);
+/** Statuses by which a server asks for other credentials. */
+const MAY_BE_EXPIRED: ReadonlySet<number | undefined> = new Set([401, 403]);
 
 /** A client's session at a backend, which the backend seems to have lost. */
 interface LostAtMember {
@@ -37,6 +40,8 @@ interface LostAtMember {
 }
 
 export interface MemberStreamsDependencies {
+  /** A backend whose lists depend on who asks says that they have changed: the client's are asked for again. */
+  readonly renew: (of: StreamOf, member: Member) => void;
   readonly store: Pick<SessionStore, "load">;
   readonly rpc: Pick<Rpc, "listen">;
   readonly clock: Clock;
@@ -46,7 +51,7 @@ export interface MemberStreamsDependencies {
   readonly offers: (route: FederatedRoute) => readonly (Offer | undefined)[];
   /**
    * Has the session replaced where it is lost. Resolves to whether it is worth to ask the backend again for a stream in the same
-   * session. Never rejects.
+   * session. Never rejects. Asked only where the backend had a stream in the session: one behind a balancer may not have got there.
    */
   readonly recover: (lost: LostAtMember, signal: AbortSignal) => Promise<boolean>;
 }
@@ -62,6 +67,7 @@ export interface StreamRequest {
 interface MemberStream {
   readonly place: number;
   readonly generation: number;
+  readonly member: Member;
   readonly ending: AbortController;
   /** Resolves when the stream is there, or will not be. */
   readonly settled: PromiseWithResolvers<void>;
@@ -77,6 +83,8 @@ export class MemberStreams {
   #looking = Promise.resolve();
   /** The look that will begin when the one under way has ended. */
   #next: Promise<void> | undefined;
+  /** The look that will begin once the store may be back. */
+  #again: Promise<void> | undefined;
 
   constructor(dependencies: MemberStreamsDependencies, client: ClientStream, request: StreamRequest) {
     this.#dependencies = dependencies;
@@ -118,7 +126,10 @@ export class MemberStreams {
     if (this.#over.signal.aborted) return;
     if (loaded.kind === "unknown") return this.#client.end();
     if (loaded.kind === "unavailable") {
-      void rest(clock, AGAIN_MS, this.#over.signal).then(() => this.look());
+      this.#again ??= rest(clock, AGAIN_MS, this.#over.signal).then(() => {
+        this.#again = undefined;
+        return this.look();
+      });
       return;
     }
     const route = this.#client.route();
@@ -143,58 +154,91 @@ export class MemberStreams {
     const { name } = member.route.backend;
     const { generation } = binding;
     const stream = this.#streams.get(name);
-    if (stream?.generation === generation && stream.place === place) return;
+    if (stream?.generation === generation && stream.place === place && isAskedAlike(stream.member, member)) return;
     this.#endAt(name);
-    const opening = { place, generation, ending: new AbortController(), settled: Promise.withResolvers<void>() };
+    const opening = {
+      place,
+      generation,
+      member,
+      ending: new AbortController(),
+      settled: Promise.withResolvers<void>(),
+    };
     this.#streams.set(name, opening);
-    void this.#hear(member, opening, binding, session).then(opening.settled.resolve);
+    void this.#hear(opening, binding, session).then(opening.settled.resolve);
   }
 
   /** Until the stream is to end, or the backend has no such stream. */
-  async #hear(member: Member, opening: MemberStream, binding: Binding, session: BackendSession): Promise<void> {
-    const { place, generation, ending, settled } = opening;
+  async #hear(opening: MemberStream, binding: Binding, session: BackendSession): Promise<void> {
+    const { member, place, generation, ending, settled } = opening;
     const { signal } = ending;
-    const { rpc, clock, depth, recover } = this.#dependencies;
+    const { rpc, clock, recover } = this.#dependencies;
     const { headers, query } = this.#request;
     const client = this.#client;
     const { backend } = member.route;
     const caller = { backend, query, key: client.key, credentials: credentialHeaders(headers, backend.origin) };
     const peer = { ...session, setCookies: [], version: binding.version };
     const owner = { place, tag: client.tagOf(backend.name) };
+    // Whether the backend has had a stream for these credentials in this session.
+    let hasOpened = false;
+    const wasThere = client.lastOf(backend.name, generation) !== undefined;
     const hearing = {
       clock,
       open: (until: AbortSignal) => rpc.listen(caller, peer, headerOf(client.lastOf(backend.name, generation)), until),
-      opened: () => settled.resolve(),
-      async take(event: SseEvent) {
-        if (event.part) return undefined;
-        const read = readStreamEvent(event, owner, depth());
-        if (!signal.aborted && (read.id !== undefined || read.said.kind !== "nothing"))
-          await client.say(backend.name, generation, read);
-        return read.retry;
+      opened() {
+        hasOpened = true;
+        settled.resolve();
       },
+      take: (event: SseEvent) => this.#take(event, opening, owner),
+      // A longer event is left out: SDKs take no message of that length.
       longest: { bytes: LONGEST_EVENT, beyond: "pass" as const },
       lasting: LASTING_MS,
       pauses: PAUSES,
     };
     while (!signal.aborted) {
       const status = await hear(hearing, signal);
-      if (!MAY_BE_LOST.has(status) || backend.onSessionLost === "surface") return;
-      const lost = { member, headers, key: client.key, binding };
-      if (signal.aborted || !(await recover(lost, signal))) return;
+      if (signal.aborted) return;
+      // A token that was good for a stream has expired: the client comes back with another one.
+      if (hasOpened && MAY_BE_EXPIRED.has(status)) return client.end();
+      if (!(hasOpened || wasThere) || !MAY_BE_LOST.has(status) || backend.onSessionLost === "surface") return;
+      if (!(await recover({ member, headers, key: client.key, binding }, signal))) return;
       await rest(clock, AGAIN_MS, signal);
     }
   }
+
+  async #take(event: SseEvent, { member, generation, ending }: MemberStream, owner: IdOwner): Promise<Taken> {
+    if (event.part) return { retry: undefined, brings: false };
+    const { depth, renew } = this.#dependencies;
+    const read = readStreamEvent(event, owner, depth());
+    const { id, said, retry } = read;
+    if (said.kind === "list-changed" && member.lists === "principal" && !ending.signal.aborted) {
+      renew(this.#client.of, member);
+      for (const method of said.methods) this.#client.due(method);
+    }
+    const brings = said.kind !== "nothing" && (said.kind !== "place" || id !== undefined);
+    if (brings && !ending.signal.aborted) await this.#client.say(member.route.backend.name, generation, read);
+    return { retry, brings };
+  }
+}
+
+/** Whether two configurations of a member come to the same stream. */
+function isAskedAlike(one: Member, other: Member): boolean {
+  const { backend } = one.route;
+  const { path, origin, onSessionLost } = other.route.backend;
+  const isSame = backend.path === path && backend.origin === origin && backend.onSessionLost === onSessionLost;
+  return isSame && one.lists === other.lists;
 }
 
 /** The client's session at a member; undefined where there is none of which anything can come. */
-function sessionAt(session: Session, { route: { backend } }: Member, offer: Offer | undefined) {
+function sessionAt(session: Session, { route: { backend }, lists }: Member, offer: Offer | undefined) {
   const binding = bindingOf(session, backend.name);
   const held = binding && heldBy(binding);
   if (!binding || !held) return undefined;
   const { level, subscriptions } = session.remembered?.get(backend.name) ?? NO_STATE;
   const hasState = level !== undefined || subscriptions.size > 0;
   const { initializeParams } = session;
-  return hasToSay({ initializeParams, hasState, offer }) ? { binding, session: held } : undefined;
+  // Lists that are the client's own change in its own session.
+  const mayHear = lists === "principal" || hasToSay({ initializeParams, hasState, offer });
+  return mayHear ? { binding, session: held } : undefined;
 }
 
 /** An id of an event as a header's value: its bytes as they are. */

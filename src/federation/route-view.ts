@@ -20,9 +20,12 @@ export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
 /** The same object until something changes, so each is read once. */
 const digests = new WeakMap<RouteCatalogue, string>();
 
-/** A digest of all that a route offers, in `[A-Za-z0-9_-]`. "" where a backend has not said yet what it offers. */
-export function routeDigest(catalogue: RouteCatalogue): string {
-  if (!catalogue.known.every((known) => known)) return "";
+/**
+ * A digest of all that a route offers to everybody, in `[A-Za-z0-9_-]`. "" where a backend has not said yet what it offers. What
+ * depends on who asks is not in it.
+ */
+export function routeDigest({ members }: FederatedRoute, catalogue: RouteCatalogue): string {
+  if (!members.every(({ lists }, member) => lists === "principal" || catalogue.known[member])) return "";
   const known = digests.get(catalogue);
   if (known !== undefined) return known;
   const digest = digestOf(ALL_LISTS.flatMap((kind) => catalogue[kind].items.map(({ item }) => item.bytes)));

@@ -3,6 +3,7 @@ import type { AskLimits } from "./ask.ts";
 import { type Clock, within } from "./clock.ts";
 import { type AskFailure, type CatalogueEvent, describeAskFailure } from "./events.ts";
 import { type Answered, KeptLists, type Offering } from "./kept-lists.ts";
+import { Renewals } from "./renewals.ts";
 
 /** ms before a backend that has failed is asked again: at first. Twice as long each further time, up to `lists.refresh`. */
 const FIRST_PAUSE_MS = 1_000;
@@ -25,13 +26,6 @@ export interface SourceOptions {
   /** Called after each answer or failure. */
   readonly onSettled?: () => void;
 }
-
-/**
- * How often in so many ms other routers have this one ask at once. A backend whose lists differ each time would have routers ask in turns
- * without end.
- */
-const MOST_RENEWALS = 3;
-const RENEWALS_WITHIN_MS = 15_000;
 
 /** When the backend is asked next. */
 interface Plan {
@@ -78,12 +72,12 @@ export class Source {
   #progress: Progress = { asking: undefined, last: undefined, awaited: Promise.withResolvers() };
   #plan: Plan = { due: Number.NEGATIVE_INFINITY, pause: 0, woken: false, cancel: nothing };
   #demand: Demand | undefined;
-  /** `at`: the last renewals. `isDue`: what is being asked may be from before the last one. */
-  #renewed: { readonly at: readonly number[]; readonly isDue: boolean } = { at: [], isDue: false };
+  readonly #renewals: Renewals;
 
   constructor(options: SourceOptions) {
     this.#options = options;
     this.#kept = new KeptLists(options);
+    this.#renewals = new Renewals(options.clock);
   }
 
   get offering(): Offering {
@@ -126,18 +120,16 @@ export class Source {
     if (!this.#progress.asking) this.#startIn(Math.max(this.#plan.pause, FIRST_PAUSE_MS));
   }
 
-  /**
-   * Another router has a list of the backend that is not the one here: clients wait until the backend was asked again. They may have
-   * heard already that it has changed.
-   */
+  /** What a request for a list waits for beside `ready`: at most for a moment. undefined: nothing. */
+  renewed(): Promise<void> | undefined {
+    return this.#renewals.awaited;
+  }
+
+  /** The backend has another list than the one here: it is asked at once. */
   renew(): void {
-    const at = this.#options.clock.now();
-    const lately = this.#renewed.at.filter((one) => at - one < RENEWALS_WITHIN_MS);
-    if (lately.length >= MOST_RENEWALS || this.#plan.due === NEVER) return;
-    this.#renewed = { at: [...lately, at], isDue: this.#progress.asking !== undefined };
-    this.#plan = { ...this.#plan, due: at };
-    this.#progress = { ...this.#progress, awaited: this.#progress.awaited ?? Promise.withResolvers() };
-    if (!this.isUnused()) this.#start();
+    const { asking } = this.#progress;
+    if (this.#plan.due === NEVER || this.isUnused() || !this.#renewals.begin(asking !== undefined)) return;
+    this.#start();
   }
 
   /** Lets go of lists that were not answered again within `lists.stale`. */
@@ -202,11 +194,8 @@ export class Source {
     // What we cut off ourselves is no failure of the backend's.
     if (!failure) observe({ kind: "asked", backend, shared, ms });
     else if (!stopping.aborted) observe({ kind: "failed", backend, shared, list: taken?.failed?.list, failure, ms });
-    // What was answered may be from before the other router asked.
-    if (this.#renewed.isDue && !stopping.aborted) {
-      this.#renewed = { ...this.#renewed, isDue: false };
-      this.#start();
-    } else this.#release();
+    this.#release();
+    if (this.#renewals.ended()) this.#start();
     onSettled?.();
   }
 

@@ -37,7 +37,7 @@ import {
 import { askerOf, asksByPrincipal } from "./asker.ts";
 import { type BeginFederatedDependencies, createBeginFederated, responseText } from "./begin-federated.ts";
 import { type ClaimDependencies, type ClaimSession, createClaim } from "./claim.ts";
-import { knowing } from "./knowing.ts";
+import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { createModernFederated } from "./modern-federated.ts";
 import { notClaimed, owning } from "./owning.ts";
@@ -158,8 +158,10 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     if (called.kind === "notification") return owning(this.#claim, request, () => replied(ACCEPTED));
     const kind = listKindOf(called.method);
     if (kind)
-      return this.#knowing(request, (lists) =>
-        owning(this.#claim, request, () => replied(listReply(request, lists[kind], bytes))),
+      return this.#knowing(
+        request,
+        (lists) => owning(this.#claim, request, () => replied(listReply(request, lists[kind], bytes))),
+        FOR_LISTS,
       );
     if (called.method !== "ping") return this.#toMember.unknown(request, called, labels, bytes);
     return owning(this.#claim, request, () => replied(answered(responseText(request.id, "{}"))));
@@ -203,13 +205,13 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   }
 
   /** Goes on with what the backends offer, once they have said so, or the time for that is over. */
-  #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep): NextStep {
+  #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep, wait = FOR_NAMES): NextStep {
     const { route } = request;
     const { catalogue } = this.#dependencies;
-    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, "legacy", go);
+    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, "legacy", wait, go);
     return this.#claim(request, undefined, "never", 0).then((claimed) => {
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), "legacy", go);
+      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), "legacy", wait, go);
     });
   }
 }

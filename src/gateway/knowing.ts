@@ -5,6 +5,15 @@ import type { Catalogue } from "../federation/catalogue.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
 import type { NextStep } from "./answers.ts";
 
+type Wait = (catalogue: Catalogue, route: FederatedRoute, asker: Asker | undefined) => Promise<void> | undefined;
+
+/** For names: until each backend has said once what it offers. */
+export const FOR_NAMES: Wait = (catalogue, route, asker) => catalogue.ready(route, asker);
+
+/** For the lists themselves: for a moment also where one is known to have changed. */
+export const FOR_LISTS: Wait = (catalogue, route, asker) =>
+  catalogue.ready(route, asker) ?? catalogue.renewed(route, asker);
+
 /**
  * Goes on at once where that is known, and in any case when the time for it is over.
  * @param era the client's
@@ -14,9 +23,10 @@ export function knowing(
   route: FederatedRoute,
   asker: Asker | undefined,
   era: "legacy" | "modern",
+  wait: Wait,
   go: (lists: RouteCatalogue) => NextStep,
 ): NextStep {
-  const ready = catalogue.ready(route, asker);
+  const ready = wait(catalogue, route, asker);
   if (!ready) return go(catalogue.view(route, asker, era));
   const step = ready
     .then(() => go(catalogue.view(route, asker, era)))

@@ -1,9 +1,10 @@
 /** The events of one backend of several: whose they are, and how a client goes on with them. */
+import { isResumable } from "../core/federation/event-ids.ts";
 import { TAG_BITS } from "../core/federation/ids.ts";
 import type { TagOf } from "../core/federation/owner.ts";
 import { createRelay } from "../core/federation/relay.ts";
 import { LAST_EVENT_ID } from "../core/headers.ts";
-import { type BodyRewriter, isFieldValue, type Verdict } from "../core/http.ts";
+import type { BodyRewriter, Verdict } from "../core/http.ts";
 import type { PublicPath } from "../core/routes.ts";
 import { backendTag } from "../sessions/id.ts";
 import type { OwnSession } from "./claim.ts";
@@ -32,9 +33,11 @@ export function relayOf(request: MemberRequest, place: number, { binding }: OwnS
  * longer than sessions, and nothing else can bring the call's answer. @param id as bytes, which stand in the header as they are
  */
 export function resuming(verdict: Verdict, id: Uint8Array): Verdict {
-  const text = Buffer.from(id).toString("latin1");
-  if (verdict.kind !== "mutate" || !isFieldValue(text)) return verdict;
+  if (verdict.kind !== "mutate") return verdict;
   const { set, remove } = verdict;
+  // Nobody was given such an id, and the client's own is nothing to the backend.
+  if (!isResumable(id)) return { ...verdict, remove: [...remove, LAST_EVENT_ID] };
+  const text = Buffer.from(id).toString("latin1");
   return { ...verdict, set: [...set, [LAST_EVENT_ID, text]], remove: remove.filter((name) => name !== LAST_EVENT_ID) };
 }
 

@@ -27,7 +27,7 @@ import { ACCEPTED, answered, type NextStep, replied, type Step, Unpinned } from 
 import { type AskOwnerDependencies, askOwner, READ, type ReadAt } from "./ask-owner.ts";
 import { asksByPrincipal } from "./asker.ts";
 import { responseText } from "./begin-federated.ts";
-import { knowing } from "./knowing.ts";
+import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
@@ -63,7 +63,8 @@ export function createModernFederated(dependencies: ModernFederatedDependencies)
       refused(request, { reason: "version-unsupported", supported, requested, id });
     // Lists of a principal are asked for in its session, so nothing that the backends say would change this.
     if (asksByPrincipal(route)) return unsupported(SESSION_VERSIONS);
-    return knowing(dependencies.catalogue, route, undefined, "modern", (lists) => {
+    const wait = listKindOf(called.method) ? FOR_LISTS : FOR_NAMES;
+    return knowing(dependencies.catalogue, route, undefined, "modern", wait, (lists) => {
       if (!servesModern(route, lists.speaksModern)) return unsupported(SESSION_VERSIONS);
       // A client sends no notification of the modern era that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);

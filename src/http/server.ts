@@ -1,4 +1,4 @@
-/** An HTTP server for operators (probes, Prometheus). Envoy's requests arrive at ext-proc/. */
+/** An HTTP server: for operators (probes, Prometheus), and for Envoy, which has the gateway's own streams from it. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { formatAddress } from "../core/address.ts";
 

@@ -10,6 +10,9 @@ import { readStreamOf, type StreamOf, type StreamSink } from "../core/streams.ts
 import { headerFields } from "./header-fields.ts";
 import { type HttpServer, serveHttp } from "./server.ts";
 
+/** How long (ms) a client has to read what was written before the end of its stream. */
+const END_MS = 5_000;
+
 export interface StreamSource {
   /**
    * Begins the stream of a session. Returns what is to be called when the client has left.
@@ -52,7 +55,11 @@ function sinkOf(response: ServerResponse): StreamSink {
     drained: () => drained(response),
     // The end of the stream may wait for the client to read what was written before.
     write: (bytes) => void (response.writableEnded || response.write(bytes)),
-    end: () => void response.end(),
+    end() {
+      response.end();
+      // A client that does not read would keep the connection.
+      setTimeout(() => response.destroy(), END_MS).unref();
+    },
     cut: () => void response.destroy(),
   };
 }

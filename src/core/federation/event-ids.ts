@@ -11,6 +11,16 @@ export const LONGEST_EVENT_ID = 1024;
 /** Characters of an id with the places of several backends. What does not fit is resumed from its beginning. */
 const LONGEST_STREAM_ID = 4096;
 
+/** Whether a backend's id can be sent back in a header as it is: without control characters, and without spaces around it. */
+export function isResumable(id: Uint8Array): boolean {
+  const isEdge = (byte: number | undefined) => byte === undefined || byte <= SPACE;
+  if (id.length > LONGEST_EVENT_ID || isEdge(id[0]) || isEdge(id.at(-1))) return false;
+  return id.every((byte) => byte >= SPACE && byte !== DELETE);
+}
+
+const SPACE = 0x20;
+const DELETE = 0x7f;
+
 /** The last event of a backend's stream. */
 export interface EventPlace extends IdOwner {
   /** Of the binding that the stream was opened in: another backend session does not know the event. */

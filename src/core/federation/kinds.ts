@@ -54,3 +54,10 @@ const BY_METHOD: ReadonlyMap<string, ListKind> = new Map(ALL_LISTS.map((kind) =>
 export function listKindOf(method: string): ListKind | undefined {
   return BY_METHOD.get(method);
 }
+
+const LIST_CHANGED: ReadonlySet<unknown> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
+
+/** Whether a method is that of a notification that a list has changed. */
+export function isListChanged(method: unknown): method is string {
+  return LIST_CHANGED.has(method);
+}

@@ -1,5 +1,6 @@
 /** Rewrites the ids of a backend's own requests and of its events in its answer to a client, as that passes. Pure. */
 import { Buffer } from "node:buffer";
+import { latin1 } from "../bytes.ts";
 import type { BodyRewriter } from "../http.ts";
 import { isDigit, MINUS, OPEN_BRACKET, QUOTE, SPACE } from "../json/bytes.ts";
 import { parseJson } from "../json/parse.ts";
@@ -8,12 +9,12 @@ import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
 import { dataBytes, dataSpans, idFields } from "../sse/fields.ts";
 import { EventReader, type SseEvent } from "../sse/reader.ts";
-import { callEventId, LONGEST_EVENT_ID } from "./event-ids.ts";
+import { callEventId, isResumable } from "./event-ids.ts";
 import { type IdOwner, idForClient } from "./ids.ts";
 import { MethodWatch } from "./method-watch.ts";
 
 /** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
-const LONGEST_EVENT = 4 * 1024 * 1024;
+export const LONGEST_EVENT = 4 * 1024 * 1024;
 
 /** Stands in any event that is a request, or cancels one, by any spelling. Most are results, and need no more than this look. */
 const MAY_NAME_METHOD = /"method|\\u/i;
@@ -103,17 +104,13 @@ function eventIdEdits(event: SseEvent, owner: RelayOwner): readonly Edit[] {
   return fields.flatMap(({ start, end }) => {
     const id = event.bytes.subarray(start, end);
     if (id.length === 0 || id.includes(0)) return [];
-    return { start, end, text: id.length > LONGEST_EVENT_ID ? "" : callEventId({ ...owner, id }) };
+    return { start, end, text: isResumable(id) ? callEventId({ ...owner, id }) : "" };
   });
 }
 
 /** What stands in front of the first line ends the event before. */
 function leftOut(bytes: Uint8Array, start: number): Uint8Array {
   return Buffer.concat([bytes.subarray(0, start), LEFT_OUT]);
-}
-
-function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }
 
 /**

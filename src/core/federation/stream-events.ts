@@ -1,5 +1,6 @@
 /** What of an event on a backend's own stream goes on the stream that a client has of several backends. Pure. */
 import { Buffer } from "node:buffer";
+import { latin1 } from "../bytes.ts";
 import { OPEN_BRACKET, SPACE } from "../json/bytes.ts";
 import { parseJson } from "../json/parse.ts";
 import { EACH, placesOf } from "../json/places.ts";
@@ -8,9 +9,9 @@ import { type Span, textOf } from "../json/span.ts";
 import { dataBytes, type FieldAt, idFields, retryFields } from "../sse/fields.ts";
 import { CR, LF } from "../sse/lines.ts";
 import type { SseEvent } from "../sse/reader.ts";
-import { LONGEST_EVENT_ID } from "./event-ids.ts";
+import { isResumable } from "./event-ids.ts";
 import type { IdOwner } from "./ids.ts";
-import { ALL_LISTS, LIST_KINDS } from "./kinds.ts";
+import { isListChanged } from "./kinds.ts";
 import { requestEdits } from "./relay.ts";
 
 export interface StreamEvent {
@@ -20,14 +21,14 @@ export interface StreamEvent {
   readonly retry: number | undefined;
   /**
    * `message`: what the client gets, but for the id that it is to have. `place`: it has no data, and only says where the stream is.
-   * `list-changed`: the backend has other lists. `nothing`: a comment, or what must not reach the client.
+   * `list-changed`: the backend has other lists; `methods` say which. `nothing`: a comment, or what must not reach the client.
    */
   readonly said:
     | { readonly kind: "message"; readonly bytes: Uint8Array }
-    | { readonly kind: "place" | "list-changed" | "nothing" };
+    | { readonly kind: "list-changed"; readonly methods: readonly string[] }
+    | { readonly kind: "place" | "nothing" };
 }
 
-const LIST_CHANGED: ReadonlySet<unknown> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
 /** Stands in each such notification, unless its letters are escaped. */
 const MAY_BE_LIST_CHANGED = /list_changed|\\u/i;
 
@@ -37,7 +38,7 @@ export function readStreamEvent(event: SseEvent, owner: IdOwner, deepest: number
   const retries = retryFields(event);
   const retry = retries.map(({ start, end }) => latin1(event.bytes.subarray(start, end))).findLast(isDigits);
   const idBytes = ids.map(({ start, end }) => event.bytes.subarray(start, end)).findLast((bytes) => !bytes.includes(0));
-  const id = idBytes && (idBytes.length === 0 || idBytes.length > LONGEST_EVENT_ID ? "reset" : idBytes);
+  const id = idBytes && (isResumable(idBytes) ? idBytes : "reset");
   const lines = withoutLines(event.bytes, [...ids, ...retries]);
   return { id, retry: retry === undefined ? undefined : Number(retry), said: saidIn(event, lines, owner, deepest) };
 }
@@ -56,7 +57,8 @@ function saidIn(event: SseEvent, lines: readonly Edit[], owner: IdOwner, deepest
   const data = dataBytes(event);
   if (!data) return NOTHING;
   if (!data.some((byte) => byte > SPACE)) return PLACE;
-  if (isListChanged(data, deepest)) return { kind: "list-changed" };
+  const methods = changedLists(data, deepest);
+  if (methods) return { kind: "list-changed", methods };
   const requests = requestEdits(event, owner, deepest);
   if (!requests) return NOTHING;
   const bytes = lines.length + requests.length === 0 ? event.bytes : rewrite(event.bytes, [...lines, ...requests]);
@@ -81,21 +83,21 @@ function withoutLines(bytes: Uint8Array, fields: readonly FieldAt[]): readonly E
   }));
 }
 
-/** Also of a batch that holds nothing else (MCP 2025-03-26). */
-function isListChanged(data: Uint8Array, deepest: number): boolean {
-  if (!MAY_BE_LIST_CHANGED.test(latin1(data))) return false;
-  const batch = data.find((byte) => byte > SPACE) === OPEN_BRACKET ? placesOf(data, [EACH], deepest) : undefined;
-  if (batch?.kind === "found")
-    return batch.at.every(({ start, end }) => isListChanged(data.subarray(start, end), deepest));
-  const places = placesOf(data, ["method"], deepest);
-  const [method, ...others] = places.kind === "found" ? places.at : [];
-  return method !== undefined && others.length === 0 && LIST_CHANGED.has(parseJson(textOf(data, method)));
+/**
+ * The methods by which a message says that lists have changed, or a batch that holds nothing else (MCP 2025-03-26). undefined: it is
+ * something else.
+ */
+function changedLists(data: Uint8Array, deepest: number): readonly string[] | undefined {
+  if (!MAY_BE_LIST_CHANGED.test(latin1(data))) return undefined;
+  const isBatch = data.find((byte) => byte > SPACE) === OPEN_BRACKET;
+  const places = placesOf(data, isBatch ? [EACH, "method"] : ["method"], deepest);
+  const messages = isBatch ? placesOf(data, [EACH], deepest) : undefined;
+  if (places.kind !== "found" || places.at.length === 0) return undefined;
+  if (places.at.length !== (messages?.kind === "found" ? messages.at.length : 1)) return undefined;
+  const methods = places.at.map((at) => parseJson(textOf(data, at))).filter(isListChanged);
+  return methods.length === places.at.length ? methods : undefined;
 }
 
 function isDigits(text: string): boolean {
   return /^[0-9]{1,9}$/.test(text);
-}
-
-function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }

@@ -541,12 +541,14 @@ describe("a list that another router has, and this one does not", () => {
     const { server, route, catalogue, callsOf, tools, others } = await open();
     server.tools = ["other"];
     others("another");
-    const ready = catalogue.ready(route, undefined);
-    expect(ready).toBeDefined();
-    await ready;
+    // Who only calls does not wait.
+    expect(catalogue.ready(route, undefined)).toBeUndefined();
+    const renewed = catalogue.renewed(route, undefined);
+    expect(renewed).toBeDefined();
+    await renewed;
     expect(tools()).toEqual(["files__other"]);
     expect(callsOf("tools/list")).toHaveLength(2);
-    expect(catalogue.ready(route, undefined)).toBeUndefined();
+    expect(catalogue.renewed(route, undefined)).toBeUndefined();
   });
 
   test("is asked for once more where it was being asked for already", async () => {
@@ -565,9 +567,24 @@ describe("a list that another router has, and this one does not", () => {
     await settle();
     others("another");
     answered.resolve();
-    await catalogue.ready(route, undefined);
+    await catalogue.renewed(route, undefined);
     expect(tools()).toEqual(["files__new"]);
     expect(callsOf("tools/list")).toHaveLength(3);
+  });
+
+  test("is waited for no longer than a second", async () => {
+    const { server, route, clock, catalogue, others } = await open();
+    server.answers = { "tools/list": () => undefined };
+    others("another");
+    let isOver = false;
+    void catalogue.renewed(route, undefined)?.then(() => {
+      isOver = true;
+    });
+    await clock.pass(999);
+    expect(isOver).toBe(false);
+    await clock.pass(1);
+    expect(isOver).toBe(true);
+    expect(catalogue.renewed(route, undefined)).toBeUndefined();
   });
 
   test("is not asked for without end by routers that see another one each time", async () => {

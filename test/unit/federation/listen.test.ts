@@ -107,11 +107,12 @@ test("a stream without end is read no faster than its events can be looked at", 
   );
   const { demand, clock } = listening(() => ({ headers: EVENTS, body: endless }));
   await demand();
-  const MIB = 1024 * 1024;
-  expect(written).toBeLessThan(2 * MIB);
+  // Each event counts as a KiB at least.
+  const EVENT = 'data: {"method":"notifications/message"}\n\n'.length;
+  expect(written).toBeLessThan(4_000 * EVENT);
   await clock.pass(10_000);
-  expect(written).toBeGreaterThan(8 * MIB);
-  expect(written).toBeLessThan(13 * MIB);
+  expect(written).toBeGreaterThan(10 * 1_000 * EVENT);
+  expect(written).toBeLessThan(14 * 1_000 * EVENT);
 });
 
 describe("where a backend has no stream, it is asked for none again in that session", () => {

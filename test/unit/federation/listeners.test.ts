@@ -20,6 +20,7 @@ function start() {
   let digest = "";
   const listeners = createListeners({
     routes: () => routes,
+    routeAt: (path) => routes.find((route) => route.path === path),
     lists: () => digest,
     join: ({ key }) => ({
       look: async () => void looks.push(key),
@@ -171,6 +172,26 @@ describe("a stream of the gateway's own", () => {
     vi.advanceTimersByTime(BURST_MS);
     expect(second.heard()).toHaveLength(1);
     expect(uses).toEqual(["a"]);
+  });
+
+  test("that ends keeps nothing, though its client does not read, and its connection stays", () => {
+    const { listeners, looks, uses } = start();
+    const written: string[] = [];
+    const sink: StreamSink = {
+      unread: 10 * MOST_UNREAD,
+      drained: () => new Promise(() => undefined),
+      write: (bytes) => void written.push(Buffer.from(bytes).toString()),
+      end: () => void written.push("end"),
+      cut: () => undefined,
+    };
+    const request = { headers: fields({}), query: "" };
+    const of = { key: "a", owner: "", path: "/all" };
+    for (let n = 0; n < 5; n++) listeners.open(of, request, sink);
+    listeners.end("a");
+    expect(listeners.size).toBe(0);
+    expect(uses).toEqual([]);
+    expect(looks.filter((look) => look === "a left")).toHaveLength(5);
+    expect(written.filter((one) => one === "end")).toHaveLength(5);
   });
 
   test("counts as use of its session until its client has left", () => {

@@ -12,7 +12,15 @@ import { memoryStore } from "../../../src/sessions/memory.ts";
 import { PARKED, type SessionStore, withoutSession } from "../../../src/sessions/store.ts";
 import { memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
-import { createTestClock, openStream, routeOf, type Script, scriptedEgress, settle } from "./backends.ts";
+import {
+  createTestClock,
+  openStream,
+  routeOf,
+  type Script,
+  type Scripted,
+  scriptedEgress,
+  settle,
+} from "./backends.ts";
 
 const CAN_BE_ASKED = '{"capabilities":{"elicitation":{}}}';
 const ONLY_TOOLS = {
@@ -33,6 +41,8 @@ interface Options {
   readonly isAway?: () => boolean;
   readonly recover?: () => boolean;
   readonly onSessionLost?: "recover" | "surface";
+  /** Of the first backend. */
+  readonly lists?: "shared" | "principal";
 }
 
 /** A client's stream over two backends, files and git, and what reaches it. */
@@ -43,13 +53,14 @@ async function open({
   isAway = () => false,
   recover,
   onSessionLost,
+  lists = "shared",
 }: Options = {}) {
   const clock = createTestClock();
   const store = memoryStore({ idle: 60_000, lifetime: 600_000, unused: 60_000 });
   const load: SessionStore["load"] = async (of) => (isAway() ? { kind: "unavailable" } : store.load(of));
   const key = sessionKey(mintSessionId());
   await store.create(key, { owner: "", route: "/all", protocolVersion: undefined, initializeParams, bindings: {} });
-  const member = memberOf("files");
+  const member = memberOf("files", { lists });
   const backend = { ...member.route.backend, ...(onSessionLost && { onSessionLost }) };
   const route = routeOf([{ ...member, route: { ...member.route, backend } }, memberOf("git")]);
   const config: { route: FederatedRoute | undefined } = { route };
@@ -61,6 +72,7 @@ async function open({
     return stream.answer;
   });
   const lost: string[] = [];
+  const renewed: string[] = [];
   const offers = [ONLY_TOOLS, ONLY_TOOLS];
   const client = clientOf(key, config, headers);
   const members = new MemberStreams(
@@ -74,6 +86,7 @@ async function open({
         lost.push(binding.sessionId);
         return recover?.() ?? false;
       },
+      renew: ({ key: of }, { route: at }) => void renewed.push(`${of === key} ${at.backend.name}`),
     },
     client.stream,
     { headers: fields(headers), query: "?a=1" },
@@ -83,7 +96,7 @@ async function open({
     await members.look();
     await settle();
   };
-  return { clock, store, key, config, streams, calls, lost, offers, members, bind, ...client };
+  return { clock, store, key, config, streams, calls, lost, renewed, offers, members, bind, ...client };
 }
 
 function clientOf(
@@ -116,6 +129,7 @@ function clientOf(
     lists: () => "",
     last: last?.kind === "stream" ? last : undefined,
     takesPlaces: true,
+    onEnd: () => undefined,
   });
   stream.begin();
   return {
@@ -187,6 +201,17 @@ describe("the stream of a client of several backends", () => {
     expect(calls).toEqual([]);
   });
 
+  test("joins a backend whose lists are the client's own, and has them asked for anew when they change", async () => {
+    const { bind, streams, renewed, stream, heard } = await open({ initializeParams: "{}", lists: "principal" });
+    await bind("files", "f1");
+    streams[0]?.say({ jsonrpc: "2.0", method: "notifications/tools/list_changed" });
+    await settle();
+    expect(renewed).toEqual(["true files"]);
+    expect(heard()).toEqual([]);
+    stream.flush();
+    expect(heard()).toEqual([{ jsonrpc: "2.0", method: "notifications/tools/list_changed" }]);
+  });
+
   test("joins a backend only where something can come of it: a log, an update, a question", async () => {
     const { store, key, members, bind, calls, offers } = await open({ initializeParams: "{}" });
     await bind("files", "f1");
@@ -210,10 +235,20 @@ describe("the stream of a client of several backends", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("looks again where the store was away", async () => {
+  test("looks again where the store was away, and no more often the more it is told to", async () => {
     let isAway = true;
-    const { clock, calls, bind } = await open({ isAway: () => isAway });
+    let looks = 0;
+    const { clock, calls, members, bind } = await open({
+      isAway() {
+        looks++;
+        return isAway;
+      },
+    });
     await bind("files", "f1");
+    for (let n = 0; n < 10; n++) await members.look();
+    looks = 0;
+    await clock.pass(60_000 - 1);
+    expect(looks).toBe(11);
     expect(calls).toEqual([]);
     isAway = false;
     await clock.pass(5_000);
@@ -303,6 +338,17 @@ function eventsIn(text: string): readonly string[] {
   return events.map(({ bytes }) => Buffer.from(bytes).toString());
 }
 
+test("many small events cost the client and the router no more than their messages", async () => {
+  const { bind, streams, text } = await open();
+  await bind("files", "f1");
+  streams[0]?.body.push(`id: ${"x".repeat(1_000)}\ndata: first\n\n`);
+  await settle();
+  const before = text().length;
+  for (let n = 0; n < 500; n++) streams[0]?.body.push("data:\n\n");
+  await settle();
+  expect(text().length).toBe(before);
+});
+
 describe("a client that comes back", () => {
   test("goes on at each backend after the last event that it got from there", async () => {
     const first = await open();
@@ -319,7 +365,15 @@ describe("a client that comes back", () => {
     const { egress, calls } = scriptedEgress(() => openStream().answer);
     const rpc = createRpc(egress, "stream");
     const members = new MemberStreams(
-      { store, rpc, clock: first.clock, depth: () => 100, offers: () => [], recover: async () => false },
+      {
+        store,
+        rpc,
+        clock: first.clock,
+        depth: () => 100,
+        offers: () => [],
+        recover: async () => false,
+        renew: () => undefined,
+      },
       again.stream,
       { headers: fields({}), query: "" },
     );
@@ -356,30 +410,35 @@ describe("a client that comes back", () => {
 });
 
 describe("a backend whose stream", () => {
-  test("ends is asked for another one, after its last event, less and less often", async () => {
+  test("ends without a word is asked for another one less and less often", async () => {
     const { clock, bind, calls } = await open({
-      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "id: 5\ndata: 1\n\n" }),
+      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "retry: 0\n\n" }),
     });
     await bind("files", "f1");
     await clock.pass(750);
-    // At 0, 0.1, 0.3 and 0.7 s.
-    expect(calls.map(({ headers }) => headers["last-event-id"])).toEqual([undefined, "5", "5", "5"]);
+    // At 0, 0.1, 0.3 and 0.7 s, whenever it wants to be asked.
+    expect(calls).toHaveLength(4);
     await clock.pass(10 * 60_000);
-    expect(calls.length).toBeLessThan(30);
+    expect(calls.length).toBeLessThan(35);
   });
 
-  test("ends when it wants to be asked again is asked then, and not without a pause", async () => {
-    let retry = 3_000;
+  test("ends after a message is asked for another one after that, and not without a pause", async () => {
     const { clock, bind, calls } = await open({
-      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: `retry: ${retry}\n\n` }),
+      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "retry: 0\nid: 5\ndata: 1\n\n" }),
+    });
+    await bind("files", "f1");
+    await clock.pass(3_000);
+    expect(calls.map(({ headers }) => headers["last-event-id"])).toEqual([undefined, "5", "5", "5"]);
+  });
+
+  test("ends when it wants to be asked again is asked then", async () => {
+    const { clock, bind, calls } = await open({
+      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "retry: 3000\ndata: 1\n\n" }),
     });
     await bind("files", "f1");
     await clock.pass(2_999);
     expect(calls).toHaveLength(1);
-    retry = 0;
     await clock.pass(1);
-    expect(calls).toHaveLength(2);
-    await clock.pass(99);
     expect(calls).toHaveLength(2);
   });
 
@@ -398,23 +457,48 @@ describe("a backend whose stream", () => {
     expect(lost).toEqual([]);
   });
 
-  test.each([400, 404])("says that it does not know the session has that replaced: %i", async (status) => {
-    const { clock, bind, calls, lost } = await open({ answer: () => ({ status }) });
+  test.each([400, 404])(
+    "was there, and says later that it does not know the session, has that replaced: %i",
+    async (status) => {
+      let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "" };
+      const { clock, bind, calls, lost } = await open({ answer: () => answer });
+      await bind("files", "f1");
+      answer = { status };
+      await clock.pass(100);
+      expect(lost).toEqual(["f1"]);
+      await clock.pass(60 * 60_000);
+      expect(calls).toHaveLength(2);
+    },
+  );
+
+  test.each([400, 404])("was never there is no proof that the session is lost: %i", async (status) => {
+    const { bind, calls, lost } = await open({ answer: () => ({ status }) });
     await bind("files", "f1");
-    expect(lost).toEqual(["f1"]);
-    await clock.pass(60 * 60_000);
     expect(calls).toHaveLength(1);
+    expect(lost).toEqual([]);
+  });
+
+  test.each([401, 403])("asks for other credentials, after it was there, ends the client's: %i", async (status) => {
+    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "" };
+    const { clock, bind, state } = await open({ answer: () => answer });
+    await bind("files", "f1");
+    expect(state()).toBe("open");
+    answer = { status };
+    await clock.pass(100);
+    expect(state()).toBe("ended");
   });
 
   test("cannot be asked whether it knows the session is asked again later", async () => {
     let isAway = true;
-    const { clock, bind, calls, lost } = await open({ answer: () => ({ status: 404 }), recover: () => isAway });
+    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "" };
+    const { clock, bind, calls, lost } = await open({ answer: () => answer, recover: () => isAway });
     await bind("files", "f1");
-    await clock.pass(5_000);
+    answer = { status: 404 };
+    await clock.pass(5_100);
     expect(lost).toEqual(["f1", "f1"]);
     isAway = false;
     await clock.pass(60 * 60_000);
-    expect(calls).toHaveLength(3);
+    expect(calls).toHaveLength(4);
   });
 
   test("is lost for good where sessions are not recovered", async () => {

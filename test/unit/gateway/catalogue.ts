@@ -64,6 +64,8 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
       };
     },
     ready: () => ready,
+    renewed: () => undefined,
+    renew: () => undefined,
     offers: () => [],
     digest: () => "",
     othersHave: () => undefined,

@@ -758,6 +758,13 @@ describe("a GET that goes on with a call's events", () => {
     if (verdict.kind === "mutate") expect(verdict.remove).not.toContain("last-event-id");
   });
 
+  test("names no event that no server can have sent", async () => {
+    const { exchange, id, key } = await open();
+    const verdict = await settled(head(exchange, "GET", id, { "last-event-id": lastOf(key, { id: "a\u0001" }) }));
+    expect(verdict).toMatchObject({ kind: "mutate", remove: expect.arrayContaining(["last-event-id"]) });
+    if (verdict.kind === "mutate") expect(verdict.set.map(([name]) => name)).not.toContain("last-event-id");
+  });
+
   test.each(["400", "404", "405", "500"])("is no loss of the session where the backend answers %s", async (status) => {
     const { exchange, id, key } = await open();
     await settled(head(exchange, "GET", id, { "last-event-id": lastOf(key) }));

@@ -47,8 +47,13 @@ describe("the relay of a backend's events", () => {
     expect(relay(stream)).toBe(stream);
   });
 
-  test("takes an id away that is too long for a header", () => {
-    expect(relay(`id: ${"x".repeat(LONGEST_EVENT_ID + 1)}\ndata: 1\n\n`)).toBe("id: \ndata: 1\n\n");
+  test.each([
+    ["too long", "x".repeat(LONGEST_EVENT_ID + 1)],
+    ["a control character", "a\u0001b"],
+    ["another one", "a\u007f"],
+    ["a space at its end", "a "],
+  ])("takes an id away that no header brings back: %s", (_, id) => {
+    expect(relay(`id: ${id}\ndata: 1\n\n`)).toBe("id: \ndata: 1\n\n");
   });
 
   test("leaves results, errors, notifications and other events as they are", () => {
