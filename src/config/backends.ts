@@ -1,6 +1,7 @@
 /** Resolves the settings of each backend. Pure. */
 import type { TcpAddress } from "../core/address.ts";
 import { compileGlob } from "../core/federation/glob.ts";
+import { X_MCP_PRINCIPAL } from "../core/headers.ts";
 import type { Backend, Member } from "../core/routes.ts";
 import type { RawConfig } from "./schema.ts";
 
@@ -9,6 +10,8 @@ export interface BackendConfig extends Backend, Omit<Member, "route"> {
   readonly endpoints: readonly TcpAddress[];
   /** `Host` header for the backend; undefined = the endpoint's address. */
   readonly host: string | undefined;
+  /** Header whose value places what is in no session; undefined: it is spread. */
+  readonly affinity: string | undefined;
   readonly tls: { readonly sni: string; readonly ca?: string | undefined } | undefined;
   readonly timeouts: Backend["timeouts"] & { readonly listen: number; readonly connect: number };
 }
@@ -22,6 +25,7 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
     host: backend.host,
     origin: backend.origin,
     tls: backend.tls,
+    affinity: backend.affinity === "principal" ? X_MCP_PRINCIPAL : backend.affinity?.header,
     timeouts: {
       call: backend.timeouts.call ?? timeouts.call,
       listen: backend.timeouts.listen ?? timeouts.listen,

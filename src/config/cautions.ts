@@ -12,6 +12,7 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...unusedBackends(raw),
     ...globs(raw),
     ...trustedHeader(raw),
+    ...affinityOfNobody(raw),
     ...removedHeader(raw),
     ...federationCautions(raw, backends),
   ];
@@ -26,6 +27,15 @@ function unusedBackends({ backends, routes }: RawConfig): string[] {
   return Object.keys(backends)
     .filter((name) => !used.has(name))
     .map((name) => `backends.${name}: no route leads to it, so no client reaches it`);
+}
+
+function affinityOfNobody({ backends, identity }: RawConfig): string[] {
+  if (identity.kind !== "none") return [];
+  return Object.entries(backends)
+    .filter(([, { affinity }]) => affinity === "principal")
+    .map(
+      ([name]) => `backends.${name}.affinity: has no effect, since identity.kind is none and there are no principals`,
+    );
 }
 
 /** Wildcards of other gateways: `/mcp/*`, `/mcp/:id`. The schema already refuses braces. */

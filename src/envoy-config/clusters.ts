@@ -88,7 +88,7 @@ function backendCluster(backend: BackendConfig): Message {
     name: backend.name,
     ...discovery(backend.endpoints),
     connect_timeout: duration(backend.timeouts.connect),
-    load_balancing_policy: overrideHostPolicy(),
+    load_balancing_policy: overrideHostPolicy(backend),
     circuit_breakers: { thresholds: [BACKEND_CIRCUIT_BREAKERS] },
     outlier_detection: backendOutlierDetection(),
     typed_extension_protocol_options: {
@@ -107,14 +107,18 @@ function backendCluster(backend: BackendConfig): Message {
   };
 }
 
-/** A session's requests go to the endpoint that holds it, the rest in turns (envoy.config.cluster.v3.LoadBalancingPolicy). */
-export function overrideHostPolicy(): Message {
+/**
+ * A session's requests go to the endpoint that holds it, the rest in turns, or by a hash of the route's hash_policy
+ * (envoy.config.cluster.v3.LoadBalancingPolicy).
+ */
+export function overrideHostPolicy({ affinity }: Pick<BackendConfig, "affinity">): Message {
+  const fallback = affinity === undefined ? ROUND_ROBIN : RING_HASH;
   return {
     policies: [
       {
         typed_extension_config: extension(OVERRIDE_HOST_POLICY, OVERRIDE_HOST_TYPE, {
           override_host_sources: [{ header: X_MCP_ENDPOINT }],
-          fallback_policy: { policies: [{ typed_extension_config: ROUND_ROBIN }] },
+          fallback_policy: { policies: [{ typed_extension_config: fallback }] },
         }),
       },
     ],
@@ -128,6 +132,12 @@ export function overrideHostPolicy(): Message {
 const ROUND_ROBIN = extension(
   "envoy.load_balancing_policies.round_robin",
   "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+);
+
+/** Where an endpoint comes or goes, only its share of the requests moves. What has no hash is spread. */
+const RING_HASH = extension(
+  "envoy.load_balancing_policies.ring_hash",
+  "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
 );
 
 /** auto_host_rewrite writes `hostname` to the Host header. */

@@ -106,8 +106,13 @@ export function backendRoutes(
   return routesTo(backend).map(({ name, headers, bound }) => ({
     name,
     match: { prefix: "/", headers: headers.map(headerMatcher) },
-    route: { ...action, ...routeTimes(bound), ...(retry && { retry_policy: CONNECT_RETRY }) },
+    route: { ...action, ...routeTimes(bound), ...hashPolicy(backend), ...(retry && { retry_policy: CONNECT_RETRY }) },
   }));
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy. */
+export function hashPolicy({ affinity }: Pick<BackendConfig, "affinity">): Message {
+  return affinity === undefined ? {} : { hash_policy: [{ header: { header_name: affinity } }] };
 }
 
 /** The route to the gateway's own streams. */

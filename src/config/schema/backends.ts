@@ -3,7 +3,7 @@ import * as z from "zod";
 import { tcpAddress } from "../values/addresses.ts";
 import { backendPath } from "../values/paths.ts";
 import { duration, offOnly } from "../values/quantities.ts";
-import { glob, text } from "../values/text.ts";
+import { glob, headerName, text } from "../values/text.ts";
 
 /**
  * Names become Envoy cluster names, header values, and what names of tools begin with on federated routes, followed by `__`. No name
@@ -67,6 +67,18 @@ const backend = z.strictObject({
     .describe(
       "What happens when the backend has lost a session. `recover`: the router starts a new session at the backend and " +
         "sends the request again; the client notices nothing. `surface`: the client gets the backend's own answer.",
+    ),
+  affinity: z
+    .union([
+      z.literal("principal").describe("The principal of `identity`."),
+      z.strictObject({
+        header: headerName.describe("Name of a header that clients send, as `x-tenant`."),
+      }),
+    ])
+    .optional()
+    .describe(
+      "What keeps requests without a session on one endpoint, by a consistent hash: for servers of 2026-07-28 that keep state " +
+        "all the same. Requests without it are spread. Default: all are spread.",
     ),
   prefix: offOnly((written) =>
     typeof written === "string" ? "the prefix is always the backend's name, with two underscores" : undefined,

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
-import { anyText, text, trueOrFalse } from "../values/text.ts";
+import { headerName, text, trueOrFalse } from "../values/text.ts";
 import { type WebUrl, webUrl } from "../values/urls.ts";
 
 /** The keys that verify tokens: a file on Envoy's machine, or a URL that Envoy fetches every `refresh` ms. */
@@ -57,14 +57,10 @@ const identity = z.discriminatedUnion("kind", [
   }),
   z.strictObject({
     kind: z.literal("header").describe("A header that a trusted proxy ahead of the router sets."),
-    name: anyText("the name of a header")
-      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
-      .toLowerCase()
-      .meta({ title: "the name of a header" })
-      .describe(
-        "Name of the header. The proxy must remove the header if a client sends it. `forwarded`, `x-real-ip` and " +
-          "`x-forwarded-…` need `gateway.trustedHops`, because Envoy removes them otherwise.",
-      ),
+    name: headerName.describe(
+      "Name of the header. The proxy must remove the header if a client sends it. `forwarded`, `x-real-ip` and " +
+        "`x-forwarded-…` need `gateway.trustedHops`, because Envoy removes them otherwise.",
+    ),
     required: required.describe("Whether a request without the header is refused."),
   }),
 ]);

@@ -50,3 +50,9 @@ export function fromText<T>(expected: string, parse: (text: string) => T | undef
   };
   return z.string(told).transform(read).meta({ title: expected });
 }
+
+/** The name of a header, in lower case (RFC 9110 §5.1; without characters that some proxies refuse). */
+export const headerName = anyText("the name of a header")
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
+  .toLowerCase()
+  .meta({ title: "the name of a header" });

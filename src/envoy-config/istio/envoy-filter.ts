@@ -1,4 +1,5 @@
 /** The patches that both modes share, for what Istio's own objects cannot express (networking.istio.io EnvoyFilter). */
+import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import {
@@ -104,9 +105,13 @@ export function processorPatch(context: "GATEWAY" | "SIDECAR_OUTBOUND", processo
 }
 
 /** How Envoys choose an endpoint of a backend. The outlier detection of a DestinationRule would bring failover between zones. */
-export function backendPatch(context: "GATEWAY", service: TcpAddress): Message {
+export function backendPatch(
+  context: "GATEWAY",
+  service: TcpAddress,
+  backend: Pick<BackendConfig, "affinity">,
+): Message {
   return mergeCluster(context, outbound(service), {
-    load_balancing_policy: overrideHostPolicy(),
+    load_balancing_policy: overrideHostPolicy(backend),
     outlier_detection: backendOutlierDetection(),
   });
 }

@@ -4,7 +4,7 @@ import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import { BACKEND_CIRCUIT_BREAKERS, BACKEND_IDLE_CONNECTION, hostHeader } from "../clusters.ts";
 import type { Message } from "../proto-json.ts";
-import { CONNECT_RETRY, type HeaderMatch, retriesConnectFailure, routesTo, routeTimes } from "../routes.ts";
+import { CONNECT_RETRY, type HeaderMatch, hashPolicy, retriesConnectFailure, routesTo, routeTimes } from "../routes.ts";
 import {
   backendPatch,
   clientPatches,
@@ -171,11 +171,13 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
     ...egressPatches(egress),
     // The VirtualServices have the rest of these routes.
     ...backends.flatMap(({ backend }) =>
-      routesTo(backend).map(({ name, bound }) => mergeRoute(CONTEXT, name, routeTimes(bound))),
+      routesTo(backend).map(({ name, bound }) =>
+        mergeRoute(CONTEXT, name, { ...routeTimes(bound), ...hashPolicy(backend) }),
+      ),
     ),
     ...healthPatches(clients, config.gateway),
     ...undecidedPatches(CONTEXT, [clients, egress], config),
-    ...backends.map(({ service }) => backendPatch(CONTEXT, service)),
+    ...backends.map(({ service, backend }) => backendPatch(CONTEXT, service, backend)),
     processorPatch(CONTEXT, processor),
   ];
 }

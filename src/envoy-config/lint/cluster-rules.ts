@@ -1,4 +1,5 @@
 /** Rules on the clusters of the backends and of the processor, and on the runtime. */
+import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import { X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { mayBeSeveral, processorCircuitBreakers } from "../clusters.ts";
@@ -13,9 +14,10 @@ export function backendClusterFindings(
 ): Finding[] {
   const isDynamic = bootstrap.get("dynamic_resources.cds_config").exists;
   const clusters = bootstrap.get("static_resources.clusters");
-  return backends.flatMap(({ name }) => {
+  return backends.flatMap((backend) => {
+    const { name } = backend;
     const ours = all.filter((cluster) => backendOf(cluster.get("name").text) === name);
-    if (ours.length > 0) return ours.flatMap(notPinned);
+    if (ours.length > 0) return ours.flatMap((cluster) => [...notPinned(cluster), ...notHashed(cluster, backend)]);
     return isDynamic
       ? [found("not-visible", clusters, `clusters lacks the backend ${name}, which may come over CDS`)]
       : [found("backend-cluster", clusters, `clusters lacks the backend ${name}`)];
@@ -35,6 +37,28 @@ function notPinned(cluster: ProtoView): Finding[] {
   const at = policies.exists ? policies : cluster.get("load_balancing_policy");
   return [found("backend-cluster/not-pinned", at, `The load balancing policy does not obey ${X_MCP_ENDPOINT}`)];
 }
+
+/** `backends.*.affinity` needs a policy that obeys a hash. */
+function notHashed(cluster: ProtoView, { affinity }: Pick<BackendConfig, "affinity">): Finding[] {
+  if (affinity === undefined) return [];
+  const fallback = cluster
+    .get("load_balancing_policy.policies")
+    .items()
+    .map((policy) => policy.get("typed_extension_config.typed_config.fallback_policy"))
+    .find((policy) => policy.exists);
+  const names = fallback?.get("policies").items() ?? [];
+  const isHashed = names.some((policy) =>
+    HASHING.some((type) => policy.get("typed_extension_config.typed_config").isType(type)),
+  );
+  if (isHashed) return [];
+  const at = fallback ?? cluster.get("load_balancing_policy");
+  return [found("backend-cluster/affinity", at, "The fallback policy obeys no hash", { header: affinity })];
+}
+
+const HASHING: readonly string[] = [
+  "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+  "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+];
 
 /** The cluster that the filter asks, and how Envoy asks it. */
 export function processorFindings(extProc: ProtoView, { bootstrap, cluster }: Topology, config: Config): Finding[] {

@@ -244,6 +244,11 @@ export const MISTAKES = {
     "Requests reach endpoints that do not know the session.",
     `Use the policy \`override_host\` with \`override_host_sources: [{ header: ${X_MCP_ENDPOINT} }]\`.`,
   ),
+  "backend-cluster/affinity": warning(
+    "Requests without a session are spread over all endpoints.",
+    "Use `ring_hash` or `maglev` as the `fallback_policy` of `override_host`, and `hash_policy: [{ header: { header_name: <header> } }]` " +
+      "in the routes to the backend, as `mcp-router envoy` prints them.",
+  ),
   "streams/route": error(
     "On a route to several backends, a client's GET gets 503: `processor.streams` needs a route.",
     `Add \`{ match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: ${STREAMS} } }] }, ` +

@@ -64,6 +64,18 @@ describe("identity", () => {
     expect(warningsOf({ gateway, identity: jwt })).toEqual([]);
   });
 
+  test("of nobody warns of a backend that is chosen by it", () => {
+    const warned = (identity: object | undefined) =>
+      warningsOf({
+        gateway: { hosts: ["h"] },
+        ...(identity && { identity }),
+        backends: { one: { endpoints: ["10.0.0.1:80"], affinity: "principal" } },
+        routes: [{ path: "/mcp", backends: ["one"] }],
+      });
+    expect(warned(undefined)).toEqual([expect.stringContaining("backends.one.affinity: has no effect")]);
+    expect(warned(jwt)).toEqual([]);
+  });
+
   test.each(["x-forwarded-user", "X-Real-IP", "forwarded"])(
     "a header that Envoy removes causes a warning, unless a proxy is trusted: %s",
     (name) => {

@@ -294,6 +294,19 @@ describe("mode gateway", () => {
     expect(retriesOf("mcp-egress")).toEqual([{ attempts: 0 }, { attempts: 0 }]);
   });
 
+  test("keeps what has an affinity on one endpoint as the bootstrap does", () => {
+    const { everything, files } = SECTIONS.gateway.backends;
+    const backends = { everything: { ...everything, affinity: { header: "x-tenant" } }, files };
+    const objects = objectsOf("gateway", { backends });
+    const [, routes] = bootstrapOf(configOf({ ...SECTIONS.gateway, backends })).static_resources.listeners;
+    expect(JSON.stringify(routes)).toContain('"hash_policy":[{"header":{"header_name":"x-tenant"}}]');
+    const hashed = valuesOf(objects, "HTTP_ROUTE").filter(({ route }) => route?.hash_policy);
+    expect(hashed.length).toBeGreaterThan(0);
+    for (const { route } of hashed) expect(route.hash_policy).toEqual([{ header: { header_name: "x-tenant" } }]);
+    const policies = valuesOf(objects, "CLUSTER").filter((value) => JSON.stringify(value).includes("ring_hash"));
+    expect(policies).toHaveLength(1);
+  });
+
   test("gives each route the times that it has in the bootstrap", () => {
     const routes = partsOf(bootstrapOf(configOf(SECTIONS.gateway))).gatewayHost.routes as Json[];
     const merged = patchesOf(objectsOf("gateway"), "HTTP_ROUTE").filter(({ patch }) => patch.operation === "MERGE");

@@ -5,6 +5,7 @@ import {
   CALL,
   type Case,
   type Change,
+  CONFIG,
   EGRESS,
   EXT_PROC,
   error,
@@ -25,6 +26,12 @@ import {
   wrong,
 } from "./case.ts";
 
+const BY_TENANT = configOf({
+  backends: {
+    everything: { endpoints: ["127.0.0.1:3001", "127.0.0.1:3002"], affinity: { header: "x-tenant" } },
+    files: { endpoints: ["files.internal:3003"], path: "/files/mcp" },
+  },
+});
 const THRESHOLDS = `${PROCESSOR}.circuit_breakers.thresholds`;
 const RETRY = `${EXT_PROC}.grpc_service.retry_policy`;
 const LISTENERS = "static_resources.listeners";
@@ -154,6 +161,18 @@ export const CLUSTER_CASES = {
       ),
       [error("static_resources.clusters[1].load_balancing_policy.policies", "x-mcp-endpoint")],
     ),
+    wrong(
+      "that spreads what `affinity` keeps on one endpoint",
+      unchanged,
+      [
+        warning(
+          "static_resources.clusters[0].load_balancing_policy.policies[0].typed_extension_config.typed_config.fallback_policy",
+          "header_name: x-tenant",
+        ),
+      ],
+      { config: BY_TENANT, printedFor: CONFIG },
+    ),
+    good("that keeps it there", unchanged, { config: BY_TENANT }),
     wrong(
       "without a policy, by the name of another control plane",
       renamed(({ static_resources }) => put(static_resources.clusters[1], "load_balancing_policy", undefined)),
