@@ -6,13 +6,7 @@ import { placeEvent, type StreamEvent, withEventId } from "../core/federation/st
 import type { FederatedRoute } from "../core/routes.ts";
 import type { StreamOf, StreamSink } from "../core/streams.ts";
 import { backendTag, type SessionKey } from "../sessions/id.ts";
-
-/** Bytes that a client may leave unread before no more is written. One event may go beyond it. */
-export const MOST_UNREAD = 64 * 1024;
-/** How many ticks a client may take nothing of what it has unread, before its stream is cut. It comes back, and goes on from there. */
-export const MOST_STUCK_TICKS = 4;
-
-const COMMENT = Buffer.from(":\n\n");
+import { COMMENT, PacedSink } from "./paced-sink.ts";
 
 export interface ClientStreamOptions {
   readonly of: StreamOf;
@@ -34,19 +28,18 @@ type Place = Pick<EventPlace, "generation" | "id">;
 
 export class ClientStream {
   readonly #options: ClientStreamOptions;
+  /** An id says of each backend what was written, and not what waits. */
+  readonly #sink: PacedSink;
   /** By backend, those that were heard last at the end. */
   readonly #places = new Map<string, Place>();
   /** Methods of the notifications that are due. */
   readonly #due = new Set<string>();
-  /** Ends when everything before has been written: an id says of each backend what was written, and not what waits. */
-  #written = Promise.resolve();
-  /** What the client has left unread, and for how many ticks it has taken nothing of that. */
-  #slow = { unread: 0, ticks: 0 };
   /** The id of the next event; undefined: it is made anew. */
   #id: { readonly route: FederatedRoute | undefined; readonly lists: string; readonly text: string } | undefined;
 
   constructor(options: ClientStreamOptions) {
     this.#options = options;
+    this.#sink = new PacedSink(options.sink);
     const members = options.route()?.members ?? [];
     for (const place of options.last?.places.slice(0, members.length).toReversed() ?? []) {
       const backend = members[place.place]?.route.backend.name;
@@ -80,8 +73,8 @@ export class ClientStream {
 
   /** The client sees at once that its stream is open. */
   begin(): void {
-    const { sink, takesPlaces, last, lists } = this.#options;
-    sink.write(takesPlaces ? placeEvent(this.#eventId()) : COMMENT);
+    const { takesPlaces, last, lists } = this.#options;
+    this.#sink.write(takesPlaces ? placeEvent(this.#eventId()) : COMMENT);
     const known = lists();
     if (last && last.lists !== "" && known !== "" && last.lists !== known) this.#missedLists();
   }
@@ -93,48 +86,37 @@ export class ClientStream {
 
   /** Writes what is due. */
   flush(): void {
-    const { sink } = this.#options;
-    if (sink.unread > MOST_UNREAD) return;
-    for (const method of this.#due) sink.write(withEventId(this.#eventId(), notification(method)));
+    if (!this.#sink.hasRoom) return;
+    for (const method of this.#due) this.#sink.write(withEventId(this.#eventId(), notification(method)));
     this.#due.clear();
   }
 
   /** To be called now and then: keeps the stream alive, and cuts it off where the client does not read. */
   tick(): void {
-    const { sink } = this.#options;
-    const { unread } = sink;
-    const before = this.#slow;
-    const isStuck = before.unread > MOST_UNREAD && unread >= before.unread;
-    this.#slow = { unread, ticks: isStuck ? before.ticks + 1 : 0 };
-    if (this.#slow.ticks >= MOST_STUCK_TICKS) sink.cut();
-    else if (unread <= MOST_UNREAD) {
-      sink.write(COMMENT);
-      this.flush();
-    }
+    this.#sink.tick();
+    this.flush();
   }
 
   /** Resolves when the event is written, or never will be: so a backend is read no faster than its client reads. */
   say(backend: string, generation: number, event: StreamEvent): Promise<void> {
-    this.#written = this.#written.then(() => this.#say(backend, generation, event));
-    return this.#written;
+    return this.#sink.inTurn(() => this.#say(backend, generation, event));
   }
 
   end(): void {
     this.#options.onEnd();
-    this.#options.sink.end();
+    this.#sink.end();
   }
 
-  async #say(backend: string, generation: number, { id, said }: StreamEvent): Promise<void> {
-    const { sink, takesPlaces } = this.#options;
-    if (sink.unread > MOST_UNREAD) await sink.drained();
+  #say(backend: string, generation: number, { id, said }: StreamEvent): void {
+    const { takesPlaces } = this.#options;
     if (id !== undefined) {
       this.#id = undefined;
       this.#places.delete(backend);
       if (id !== "reset") this.#places.set(backend, { generation, id });
     }
-    if (said.kind === "message") sink.write(withEventId(this.#eventId(), said.bytes));
+    if (said.kind === "message") this.#sink.write(withEventId(this.#eventId(), said.bytes));
     // Without an id of its own it says nothing new.
-    else if (said.kind === "place" && takesPlaces && id !== undefined) sink.write(placeEvent(this.#eventId()));
+    else if (said.kind === "place" && takesPlaces && id !== undefined) this.#sink.write(placeEvent(this.#eventId()));
   }
 
   #missedLists(): void {

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
-import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/client-stream.ts";
 import { BURST_MS, COMMENT_MS, createListeners } from "../../../src/federation/listeners.ts";
+import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 
