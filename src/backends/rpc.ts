@@ -7,9 +7,11 @@ import {
   MCP_METHOD,
   MCP_NAME,
   MCP_PROTOCOL_VERSION,
+  X_MCP_METHOD,
   X_MCP_SESSION,
 } from "../core/headers.ts";
 import { type Header, isSuccess } from "../core/http.ts";
+import { LISTEN } from "../core/mcp/methods.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import type { BackendSession } from "../core/session.ts";
@@ -102,6 +104,15 @@ export interface Rpc {
     name: string | undefined,
     signal: AbortSignal,
   ): Promise<Received<{ readonly id: string; readonly answer: Answer }>>;
+  /**
+   * Opens the stream on which a backend of the modern era says what has changed (MCP 2026-07-28, "Subscriptions").
+   * @param params JSON text
+   */
+  subscribe(
+    caller: Caller,
+    params: string,
+    signal: AbortSignal,
+  ): Promise<Received<{ readonly id: string; readonly answer: Answer }>>;
   notify(caller: Caller, peer: RpcPeer, message: RpcMessage, signal: AbortSignal): Promise<Received<Answer>>;
   /** Answers a request of the backend's. `id`: its JSON text. */
   respond(
@@ -167,6 +178,14 @@ export function createRpc(egress: Egress, purpose: "recovery" | "list" | "stream
       const named: readonly Header[] = name === undefined ? [] : [[MCP_NAME, encodedName(name)]];
       const headers: readonly Header[] = [[MCP_METHOD, message.method], ...named];
       return request(caller, OUTSIDE_SESSIONS, { ...message, headers }, signal);
+    },
+    subscribe(caller, params, signal) {
+      // By the label Envoy takes the route of streams, which lets them be open for longer than a call.
+      const headers: readonly Header[] = [
+        [MCP_METHOD, LISTEN],
+        [X_MCP_METHOD, LISTEN],
+      ];
+      return request(caller, OUTSIDE_SESSIONS, { method: LISTEN, params, headers }, signal);
     },
     notify: (caller, peer, message, signal) => send(caller, peer, messageOf(message, ""), signal),
     respond: (caller, peer, { id, outcome }, signal) =>

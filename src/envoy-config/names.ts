@@ -51,6 +51,3 @@ export const RESPONSE_ATTRIBUTES = [
   "response.code_details",
   "response.flags",
 ] as const;
-
-/** The modern method whose answer is an event stream that stays open (MCP 2026-07-28). */
-export const LISTEN_METHOD = "subscriptions/listen";

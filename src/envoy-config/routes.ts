@@ -4,8 +4,9 @@ import type { BackendConfig } from "../config/backends.ts";
 import { LONGEST_WAIT } from "../config/checks.ts";
 import type { Config } from "../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
+import { LISTEN } from "../core/mcp/methods.ts";
 import { STREAMS } from "../core/streams.ts";
-import { LISTEN_METHOD, UNDECIDED_CLUSTER } from "./names.ts";
+import { UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 
 /**
@@ -89,7 +90,7 @@ export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): r
     { name: `${name}/listen`, headers: [toBackend, get], bound: listen },
     {
       name: `${name}/subscriptions`,
-      headers: [toBackend, { name: X_MCP_METHOD, exact: LISTEN_METHOD }],
+      headers: [toBackend, { name: X_MCP_METHOD, exact: LISTEN }],
       bound: listen,
     },
     { name: `${name}/call`, headers: [toBackend], bound: call },

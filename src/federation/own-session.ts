@@ -1,11 +1,12 @@
 /** Asks a backend for what it offers to everybody, in a session of the router's own that lasts as long as the catalogue is used. */
 import type { Egress } from "../backends/client.ts";
 import { type Caller, createRpc, type Rpc } from "../backends/rpc.ts";
+import { listsToHear } from "../core/federation/list-flags.ts";
 import type { Backend } from "../core/routes.ts";
 import { type AskLimits, askLists, isLost, listsOf, modernRequests, requestsInSession } from "./ask.ts";
 import { type BegunOwn, beginOwn, endOwn, type OwnPeer } from "./begin-own.ts";
 import { type Clock, within } from "./clock.ts";
-import { listen } from "./listen.ts";
+import { listen, subscribe } from "./listen.ts";
 import { type EraVerdict, envelopeOf, probe, refusesSessions, UNSAID } from "./probe.ts";
 import type { Asked } from "./source.ts";
 
@@ -46,6 +47,8 @@ export class OwnSession {
   readonly #caller: Caller;
   #held: Held | undefined;
   #probing: Probing | undefined;
+  /** Ends the stream outside sessions; undefined: there is none. */
+  #subscribed: AbortController | undefined;
 
   constructor(dependencies: OwnSessionDependencies, options: OwnSessionOptions) {
     this.#dependencies = { ...dependencies, rpc: createRpc(dependencies.egress, "list") };
@@ -79,6 +82,7 @@ export class OwnSession {
   /** Ends the session, and stops listening in it. Never rejects. */
   async end(): Promise<void> {
     this.#probing?.abort.abort();
+    this.#subscribed?.abort();
     const held = this.#letGo();
     if (held) await endOwn(this.#dependencies.egress, this.#caller, held.peer);
   }
@@ -119,18 +123,37 @@ export class OwnSession {
   }
 
   /** Asks for the backend's era, unless that is being asked. Never rejects. */
-  #probe({ timeout, depth }: AskLimits): Promise<EraVerdict> {
+  #probe(limits: AskLimits): Promise<EraVerdict> {
     if (this.#probing) return this.#probing.verdict;
+    const { timeout, depth } = limits;
     const abort = new AbortController();
     const bound = { ms: timeout, signal: abort.signal };
     const task = (signal: AbortSignal) => probe(this.#dependencies, this.#caller, depth, signal);
     const verdict = within(this.#dependencies.clock, bound, task, UNSAID).then((said) => {
       this.#probing = undefined;
-      if (said.kind !== "unsaid") this.#options.onEra(said.kind === "modern");
+      if (said.kind === "unsaid") return said;
+      this.#options.onEra(said.kind === "modern");
+      this.#subscribe(said, limits);
       return said;
     });
     this.#probing = { abort, verdict };
     return verdict;
+  }
+
+  /** Listens outside sessions as well, where the backend speaks the modern era: what it says there it need not say in a session. */
+  #subscribe(said: Exclude<EraVerdict, { kind: "unsaid" }>, { refresh }: AskLimits): void {
+    if (this.#options.asks === "offer" || (said.kind === "modern" && this.#subscribed)) return;
+    this.#subscribed?.abort();
+    const notifications = said.kind === "modern" ? listsToHear(said.offer) : undefined;
+    if (notifications === undefined) return;
+    const { rpc, clock, version } = this.#dependencies;
+    const { onChanged } = this.#options;
+    const params = `{${envelopeOf(version)},"notifications":${notifications}}`;
+    const subscribed = new AbortController();
+    this.#subscribed = subscribed;
+    void subscribe({ rpc, caller: this.#caller, params, clock, refresh, onChanged }, subscribed.signal).then(() => {
+      if (this.#subscribed === subscribed) this.#subscribed = undefined;
+    });
   }
 
   #letGo(): Held | undefined {

@@ -11,6 +11,9 @@ export const INITIALIZE = "initialize";
 /** Asks what a server is and can do: a server of the modern era has no initialize. */
 export const DISCOVER = "server/discover";
 
+/** Its answer is an event stream that stays open, on which a server of the modern era says that something has changed. */
+export const LISTEN = "subscriptions/listen";
+
 export type MethodEra = "legacy" | "modern";
 
 /** What one route to several servers does with a message. */
@@ -127,7 +130,7 @@ export const METHODS: readonly Method[] = [
   row("tasks/result", ASKED, LEGACY, one(TASK), { message: [TASK], answer: [...LINKED, RELATED_TASK] }),
   row("tasks/update", ASKED, MODERN, one(TASK), { message: [TASK], mirrored: true }),
   row("tasks/cancel", ASKED, BOTH, one(TASK), { message: [TASK], answer: [["result", "taskId"]], mirrored: true }),
-  row("subscriptions/listen", ASKED, MODERN, OURS, {
+  row(LISTEN, ASKED, MODERN, OURS, {
     message: [["params", "notifications", "resourceSubscriptions", EACH]],
   }),
   // A client's ids are unique in its session: servers ignore one that they do not know.

@@ -2,7 +2,7 @@
 import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
-import { LISTEN_METHOD } from "../names.ts";
+import { LISTEN } from "../../core/mcp/methods.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
 import { chooseRoute, type SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
@@ -72,9 +72,9 @@ function requestsTo({ name, timeouts: { call, listen } }: BackendConfig): readon
     { kind: get, bound: listen, headers: { ...GET, ...to } },
     { kind: get, bound: listen, headers: { ...GET_ANYTHING, ...to } },
     {
-      kind: `a POST of ${LISTEN_METHOD}`,
+      kind: `a POST of ${LISTEN}`,
       bound: listen,
-      headers: { ...POST, ...to, [X_MCP_METHOD]: LISTEN_METHOD },
+      headers: { ...POST, ...to, [X_MCP_METHOD]: LISTEN },
     },
     { kind: "a POST", bound: call, headers: { ...POST, ...to, [X_MCP_METHOD]: "tools/call" } },
     { kind: "a DELETE", bound: call, headers: { ...DELETE, ...to } },

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { memberOf } from "../core/federated.ts";
 import { createServer, LISTS, openCatalogue, openStream, result, type Script, type Scripted } from "./backends.ts";
 
 const CHANGED = { jsonrpc: "2.0", method: "notifications/tools/list_changed" };
@@ -200,4 +201,92 @@ test("requests of a backend are answered: a ping, and that others are unknown", 
     { jsonrpc: "2.0", id: Number("9007199254740993"), result: {} },
     { jsonrpc: "2.0", id: "a", error: { code: -32601, message: "Method not found" } },
   ]);
+});
+
+describe("a backend that speaks the modern era", () => {
+  const MODERN = ["2026-07-28"];
+  const LISTEN = "subscriptions/listen";
+  const heard = (id: unknown) => ({
+    ...CHANGED,
+    params: { _meta: { "io.modelcontextprotocol/subscriptionId": id } },
+  });
+
+  /** @param answer to what listens outside sessions. Default: a stream */
+  function modern(options: Parameters<typeof createServer>[0] = {}, answer?: Script) {
+    const streams: ReturnType<typeof openStream>[] = [];
+    const open = (): Scripted => {
+      const stream = openStream();
+      streams.push(stream);
+      return stream.answer;
+    };
+    const server = createServer({ modern: MODERN, answers: { [LISTEN]: answer ?? open }, ...options });
+    return { server, streams, ...openCatalogue({ files: server }) };
+  }
+
+  test("is heard outside sessions as well, by a request for those lists of whose changes it tells", async () => {
+    const { server, streams, demand, tools, clock, callsOf } = modern();
+    await demand();
+    expect(callsOf(LISTEN)).toMatchObject([
+      {
+        session: undefined,
+        purpose: "list",
+        headers: { "mcp-protocol-version": "2026-07-28", "mcp-method": LISTEN, "x-mcp-method": LISTEN },
+        message: { params: { notifications: { toolsListChanged: true } } },
+      },
+    ]);
+    server.tools = ["other"];
+    streams[0]?.say(heard(callsOf(LISTEN)[0]?.message?.id));
+    await clock.pass(1_000);
+    expect(callsOf("tools/list")).toHaveLength(2);
+    expect(tools()).toEqual(["files__other"]);
+    expect(callsOf(LISTEN)).toHaveLength(1);
+  });
+
+  test("is listened to again where its stream ends, and asked for what it may have said meanwhile", async () => {
+    const { streams, demand, clock, callsOf } = modern();
+    await demand();
+    await clock.pass(LISTS.refresh);
+    streams[0]?.body.push(null);
+    await clock.pass(1_000);
+    expect(callsOf(LISTEN)).toHaveLength(2);
+    expect(callsOf("tools/list")).toHaveLength(1);
+    await clock.pass(1_000);
+    expect(callsOf("tools/list")).toHaveLength(2);
+  });
+
+  test("is not listened to where it tells of no changes, or where its lists are by principal", async () => {
+    const quiet = modern({ capabilities: { tools: {} } });
+    await quiet.demand();
+    expect(quiet.callsOf(LISTEN)).toEqual([]);
+    const server = createServer({ modern: MODERN });
+    const own = openCatalogue({ files: server }, [memberOf("files", { lists: "principal" })]);
+    await own.demand();
+    expect(own.callsOf(LISTEN)).toEqual([]);
+  });
+
+  test("that refuses is asked once for each asking for its lists", async () => {
+    const { demand, clock, callsOf, events } = modern({}, () => ({ status: 404 }));
+    await demand();
+    await clock.pass(LISTS.refresh - 1);
+    expect(callsOf(LISTEN)).toHaveLength(1);
+    await clock.pass(1);
+    await demand();
+    expect(callsOf(LISTEN)).toHaveLength(2);
+    expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);
+  });
+
+  test("is left when it speaks that era no more, or when nobody uses it", async () => {
+    const { server, streams, demand, clock, callsOf } = modern();
+    await demand();
+    server.modern = [];
+    await clock.pass(LISTS.refresh);
+    await demand();
+    expect(streams[0]?.body.destroyed).toBe(true);
+    server.modern = MODERN;
+    await clock.pass(LISTS.refresh);
+    await demand();
+    expect(callsOf(LISTEN)).toHaveLength(2);
+    await clock.pass(2 * LISTS.stale);
+    expect(streams[1]?.body.destroyed).toBe(true);
+  });
 });
