@@ -85,6 +85,10 @@ with 1 if a server does not answer, or if two items of one list have the same na
   (sampling, elicitation, roots), updates of resources, log messages. It tells the client when a list has changed: because of a backend,
   or because the configuration was reloaded with other backends, prefixes or filters for the route. A client that comes back goes on
   after the last event that it got, at each server that keeps its events. With several routers it needs Redis.
+- With \`processor.streams\`, a client of 2026-07-28 listens by \`subscriptions/listen\` for changed lists, and for updates of resources at
+  each server that tells of them. A resource that no server is known to have, or that the route hides, is left out of what is
+  acknowledged, and so is that of a server that does not answer within 3 s; the router goes on asking it. The stream ends when the
+  configuration is reloaded with other backends or filters of resources for the route, and the client listens anew.
 - A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, and none has
   \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session. In a session
   a backend that speaks 2026-07-28 alone offers nothing. \`/catalogue\` of \`processor.http\` says which eras each backend speaks.
@@ -92,7 +96,7 @@ with 1 if a server does not answer, or if two items of one list have the same na
   names the backend.
 
 Not yet: clients of 2026-07-28 with backends that speak older versions only, and the other way round; and on a route with several
-backends \`subscriptions/listen\` and tasks of 2026-07-28.
+backends tasks of 2026-07-28.
 `;
 
 export function reference(): string {

@@ -36,7 +36,7 @@ import { telling } from "./told-store.ts";
 
 export interface OpenedGateway {
   readonly gateway: Gateway;
-  readonly streams: Pick<Streams, "open" | "reconfigured" | "close">;
+  readonly streams: Pick<Streams, "open" | "subscribe" | "reconfigured" | "close">;
   readonly catalogue: Pick<Catalogue, "report">;
 }
 

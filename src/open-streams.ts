@@ -1,15 +1,16 @@
 /** Builds the streams of one process, and the catalogue that they tell of: each needs the other. */
 import type { InUse } from "./admission/in-use.ts";
 import type { Egress } from "./backends/client.ts";
-import { createRpc } from "./backends/rpc.ts";
+import { createRpc, type Rpc } from "./backends/rpc.ts";
 import type { FederatedRoute, Member } from "./core/routes.ts";
 import { STREAMS, type StreamOf } from "./core/streams.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
 import { SYSTEM_CLOCK } from "./federation/clock.ts";
 import type { CatalogueEvent } from "./federation/events.ts";
-import { createListeners, type Listeners } from "./federation/listeners.ts";
+import { createListeners, type Listeners, type ListenersDependencies } from "./federation/listeners.ts";
 import { MemberStreams } from "./federation/member-streams.ts";
 import type { ListChange } from "./federation/shared-lists.ts";
+import { createSubscriptions, type Subscriptions } from "./federation/subscriptions.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { catalogueObserver } from "./observe/catalogue.ts";
 import type { Resume } from "./recovery/resume.ts";
@@ -22,6 +23,7 @@ import { VERSION } from "./version.ts";
 /** Streams of the gateway's own, over all routers. */
 export interface Streams extends Pick<Listeners, "open" | "reconfigured" | "close"> {
   readonly catalogue: Catalogue;
+  readonly subscribe: Subscriptions["open"];
   /** A session has another backend session than before, or more to hear from one. */
   sessionChanged(key: SessionKey): void;
   sessionEnded(key: SessionKey): void;
@@ -36,16 +38,18 @@ interface StreamDependencies {
 }
 
 export function openStreams(parts: GatewayParts, dependencies: StreamDependencies): Streams {
-  const { config, inForce, shared, metrics, started } = parts;
+  const { config, inForce, shared, started } = parts;
   const signals = (config.processor.streams ? shared.openSignals : openNoSignals)(heard);
   started.defer(() => signals.close());
   const catalogue = openCatalogue(parts, dependencies.egress, {
-    changed: (backend, list) => listeners.changed(backend, list),
-    paths: () => listeners.paths(),
+    changed(backend, list) {
+      listeners.changed(backend, list);
+      subscriptions.changed(backend, list);
+    },
+    paths: () => new Set([...listeners.paths(), ...subscriptions.paths()]),
     tell: (change) => signals.tell({ kind: "lists", ...change }),
   });
-  const listeners = openListeners(parts, dependencies, catalogue);
-  metrics.streams(() => ({ clients: listeners.size, backends: listeners.members }));
+  const { listeners, subscriptions } = openOwn(parts, dependencies, catalogue);
   const hasOthers = config.processor.streams !== undefined && config.store.kind === "redis";
   const joining = createJoining({
     tell: (signal) => signals.tell(signal),
@@ -89,8 +93,15 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
       if (hasOthers) void shared.store.remember(of.key as SessionKey, STREAMS, OPENED);
       return listeners.open(of, request, sink);
     },
-    reconfigured: () => listeners.reconfigured(),
-    close: () => listeners.close(),
+    subscribe: (...of) => subscriptions.open(...of),
+    reconfigured() {
+      listeners.reconfigured();
+      subscriptions.reconfigured();
+    },
+    close() {
+      listeners.close();
+      subscriptions.close();
+    },
     joined: joining.wait,
   };
 }
@@ -126,14 +137,53 @@ function openCatalogue({ inForce, metrics, log, started }: GatewayParts, egress:
   return catalogue;
 }
 
+/** The streams of sessions, and those outside. */
+interface OwnStreams {
+  readonly listeners: Listeners;
+  readonly subscriptions: Subscriptions;
+}
+
+function openOwn(parts: GatewayParts, dependencies: StreamDependencies, catalogue: Catalogue): OwnStreams {
+  const { inForce, metrics } = parts;
+  const rpc = createRpc(dependencies.egress, "stream");
+  const routes = routesIn(parts);
+  const listeners = openListeners(parts, dependencies, { ...routes, rpc, catalogue });
+  const limits = () => inForce.policy.limits;
+  const subscriptions = createSubscriptions({ ...routes, catalogue, rpc, clock: SYSTEM_CLOCK, limits });
+  metrics.streams(() => ({
+    clients: listeners.size + subscriptions.size,
+    backends: listeners.members + subscriptions.members,
+  }));
+  return { listeners, subscriptions };
+}
+
+/** The routes in force that have streams. */
+type Routes = Pick<ListenersDependencies, "routes" | "routeAt">;
+
+function routesIn({ inForce }: GatewayParts): Routes {
+  return {
+    routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
+    routeAt(path) {
+      const route = inForce.policy.routes.get(path);
+      return route?.kind === "federated" ? route : undefined;
+    },
+  };
+}
+
+/** What streams are made of. */
+interface OfStreams extends Routes {
+  readonly rpc: Rpc;
+  readonly catalogue: Pick<Catalogue, "offers" | "digest" | "renew">;
+}
+
 function openListeners(
   { inForce, shared }: GatewayParts,
-  { egress, inUse, resume }: StreamDependencies,
-  catalogue: Pick<Catalogue, "offers" | "digest" | "renew">,
+  { inUse, resume }: StreamDependencies,
+  { rpc, routes, routeAt, catalogue }: OfStreams,
 ): Listeners {
   const joined = {
     store: shared.store,
-    rpc: createRpc(egress, "stream"),
+    rpc,
     clock: SYSTEM_CLOCK,
     depth: () => inForce.policy.limits.depth,
     offers: (route: FederatedRoute) => catalogue.offers(route),
@@ -141,11 +191,8 @@ function openListeners(
     renew: ({ owner, key }: StreamOf, member: Member) => catalogue.renew(owner || key, member),
   };
   return createListeners({
-    routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
-    routeAt(path) {
-      const route = inForce.policy.routes.get(path);
-      return route?.kind === "federated" ? route : undefined;
-    },
+    routes,
+    routeAt,
     lists: (route) => catalogue.digest(route),
     join: (client, request) => new MemberStreams(joined, client, request),
     use({ key, owner }, gone) {

@@ -99,7 +99,9 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     const { listen: streamsAt } = config.processor.streams ?? {};
     if (streamsAt) {
       const address = workerPort(streamsAt, worker ?? 0);
-      started.adopt(await serveStreams(address, { open: streams.open, fault: streamFault(log) }), (it) => it.close());
+      const largestBody = () => inForce.policy.limits.body;
+      const streamSource = { ...streams, largestBody, fault: streamFault(log) };
+      started.adopt(await serveStreams(address, streamSource), (it) => it.close());
     }
     await server.listen(listen);
     // Their clients come back, to a router that is not stopping.

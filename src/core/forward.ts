@@ -22,7 +22,7 @@ import {
 import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } from "./http.ts";
 import type { Backend } from "./routes.ts";
 import type { BackendSession } from "./session.ts";
-import { STREAMS, type StreamOf, writeStreamOf } from "./streams.ts";
+import { STREAMS, type StreamOf, type Subscriber, writeStreamOf, writeSubscriber } from "./streams.ts";
 
 /** Where a request goes, and the session that its headers name. */
 export interface Destination {
@@ -99,8 +99,7 @@ export function forward(
   if (version !== undefined) set.push([MCP_PROTOCOL_VERSION, version]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
   describeTo(set, sessionTag, labels);
-  const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
-  return { kind: "mutate", set, remove, clearRoute: true };
+  return mutation(set, headersToRemove);
 }
 
 /**
@@ -108,12 +107,32 @@ export function forward(
  * @param query of the request with its question mark, or ""
  */
 export function toOwnStream(of: StreamOf, query: string, tag: string, headersToRemove: readonly string[]): Verdict {
-  const set: Header[] = [
+  const set = ownStream(writeStreamOf(of), query);
+  describeTo(set, tag, undefined);
+  return mutation(set, headersToRemove);
+}
+
+/** Sends a subscriptions/listen there: it is in no session. */
+export function toOwnSubscription(
+  of: Subscriber,
+  { query, labels, principalTag }: Pick<Destination, "query" | "labels" | "principalTag">,
+  headersToRemove: readonly string[],
+): Verdict {
+  const set = ownStream(writeSubscriber(of), query);
+  if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
+  describeTo(set, undefined, labels);
+  return mutation(set, headersToRemove);
+}
+
+function ownStream(stream: string, query: string): Header[] {
+  return [
     [":path", `/${query}`],
     [X_MCP_BACKEND, STREAMS],
-    [X_MCP_STREAM, writeStreamOf(of)],
+    [X_MCP_STREAM, stream],
   ];
-  describeTo(set, tag, undefined);
+}
+
+function mutation(set: readonly Header[], headersToRemove: readonly string[]): Verdict {
   const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
 }

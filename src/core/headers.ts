@@ -53,8 +53,8 @@ export const X_MCP_PATH = "x-mcp-path";
 export const X_CLIENT_ID = "x-client-id";
 
 /**
- * The session whose stream a GET asks for (streams.ts). Set by the processor where the stream is the gateway's own; read by the
- * processor that Envoy sends it to.
+ * The session whose stream a GET asks for, or whose subscription a POST is (streams.ts). Set by the processor where the stream is the
+ * gateway's own; read by the processor that Envoy sends it to.
  */
 export const X_MCP_STREAM = "x-mcp-stream";
 

@@ -1,4 +1,4 @@
-/** The gateway's own streams: how the processor sends a client's GET there, and what is written to one. Pure. */
+/** The gateway's own streams: how the processor sends a client's request there, and what is written to one. Pure. */
 import type { PublicPath } from "./routes.ts";
 
 /**
@@ -16,6 +16,9 @@ export interface StreamOf {
   readonly path: PublicPath["path"];
 }
 
+/** Whose stream it is outside sessions: that of a subscriptions/listen (MCP 2026-07-28). */
+export type Subscriber = Pick<StreamOf, "owner" | "path">;
+
 /** Where the bytes of such a stream go. */
 export interface StreamSink {
   /** Bytes that were written and are not taken yet. */
@@ -32,7 +35,10 @@ export interface StreamSink {
 
 const WRITTEN = /^([\w-]{1,128})\.([\w-]{0,128})\.(\S{1,8192})$/;
 
-/** Value of `x-mcp-stream`. */
+/** No key of a session begins so. */
+const WRITTEN_SUBSCRIBER = /^\*\.([\w-]{0,128})\.(\S{1,8192})$/;
+
+/** Value of `x-mcp-stream` of a GET. */
 export function writeStreamOf({ key, owner, path }: StreamOf): string {
   return `${key}.${owner}.${encodeURI(path)}`;
 }
@@ -40,9 +46,25 @@ export function writeStreamOf({ key, owner, path }: StreamOf): string {
 /** undefined where the value was not written by a processor. */
 export function readStreamOf(text: string | undefined): StreamOf | undefined {
   const [, key, owner, encoded] = WRITTEN.exec(text ?? "") ?? [];
-  if (key === undefined || owner === undefined || encoded === undefined) return undefined;
+  const path = decoded(encoded);
+  return key === undefined || owner === undefined || path === undefined ? undefined : { key, owner, path };
+}
+
+/** Value of `x-mcp-stream` of a subscriptions/listen. */
+export function writeSubscriber({ owner, path }: Subscriber): string {
+  return `*.${owner}.${encodeURI(path)}`;
+}
+
+/** undefined where the value was not written by a processor for a subscriptions/listen. */
+export function readSubscriber(text: string | undefined): Subscriber | undefined {
+  const [, owner, encoded] = WRITTEN_SUBSCRIBER.exec(text ?? "") ?? [];
+  const path = decoded(encoded);
+  return owner === undefined || path === undefined ? undefined : { owner, path };
+}
+
+function decoded(path: string | undefined): string | undefined {
   try {
-    return { key, owner, path: decodeURI(encoded) };
+    return path && decodeURI(path);
   } catch {
     return undefined;
   }

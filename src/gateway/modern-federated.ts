@@ -8,11 +8,13 @@ import { discoverResult, endOfModernList } from "../core/federation/discover.ts"
 import { servesModern } from "../core/federation/era.ts";
 import { listKindOf } from "../core/federation/kinds.ts";
 import { type Lead, leadOfCall, type Owner, ownerByUri } from "../core/federation/owner.ts";
+import { readSubscription } from "../core/federation/subscription.ts";
+import { toOwnSubscription } from "../core/forward.ts";
 import { MCP_NAME } from "../core/headers.ts";
 import type { Header, Verdict } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { textOf } from "../core/json/span.ts";
-import { DISCOVER } from "../core/mcp/methods.ts";
+import { DISCOVER, LISTEN } from "../core/mcp/methods.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { SUBJECTS } from "../core/mcp/subjects.ts";
 import { treatmentOf } from "../core/mcp/treatments.ts";
@@ -23,7 +25,7 @@ import type { Message } from "../core/rpc/message.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
 import type { RequestsOn } from "./accepted.ts";
-import { ACCEPTED, answered, type NextStep, replied, type Step, Unpinned } from "./answers.ts";
+import { ACCEPTED, answered, type NextStep, NOT_SENT, replied, type Step, Unpinned } from "./answers.ts";
 import { type AskOwnerDependencies, askOwner, READ, type ReadAt } from "./ask-owner.ts";
 import { asksByPrincipal } from "./asker.ts";
 import { responseText } from "./begin-federated.ts";
@@ -31,7 +33,7 @@ import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
-import { forwardRequest, type GatewayRequest, refuse } from "./request.ts";
+import { forwardRequest, type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
 import { labelsAt, MAY_HAVE_IT, memberAt, ONLY } from "./to-member.ts";
 
@@ -86,6 +88,7 @@ function answer(
   if (method === DISCOVER) return replied(answered(responseText(id, discoverResult(route, lists.offers))));
   const kind = listKindOf(method);
   if (kind) return replied(listReply(request, lists[kind], bytes, endOfModernList(route)));
+  if (method === LISTEN && route.stream === "own") return listen(request, asked);
   // What nobody here carries to several, a backend that is alone gets.
   if (treatmentOf(method, "modern") !== "one") return toOnly(request, asked);
   const lead = leadOfCall(called, bytes, route, lists, NO_TAG, policy.limits.depth);
@@ -111,6 +114,17 @@ function inModernWords(reject: Extract<Lead, { kind: "refused" }>["reject"], id:
 function toOnly(request: Request, asked: Asked): Step {
   if (request.route.members.length === 1) return toOwner(request, ONLY, asked);
   return refused(request, { reason: "method-unknown", id: request.id });
+}
+
+/** Envoy sends it to a processor, which writes the stream (http/streams.ts). */
+function listen(request: Request, { called, labels, bytes }: Asked): Step {
+  const { route, query, principal, headersToRemove, observe, policy, id } = request;
+  if (!readSubscription(bytes, called.params, policy.limits.depth))
+    return refused(request, { reason: "invalid-params", detail: "params.notifications must be a filter", id });
+  observe({ kind: "forwarded", route, how: "modern" });
+  const of = { owner: principal.digest, path: route.path };
+  const sent = { query, labels, principalTag: principalTagOf(request) };
+  return { kind: "step", verdict: toOwnSubscription(of, sent, headersToRemove), answer: NOT_SENT };
 }
 
 function toOwner(request: Request, owner: Owner, { called, labels, bytes }: Asked): Step {

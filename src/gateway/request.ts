@@ -84,13 +84,18 @@ interface Sent {
   readonly binding: Binding | undefined;
 }
 
+/** `x-mcp-principal`; undefined for an anonymous request. */
+export function principalTagOf({ principal }: Pick<GatewayRequest, "principal">): string | undefined {
+  return principal.digest === ANONYMOUS ? undefined : tagOfPrincipal(principal.digest);
+}
+
 /** Sends the request to its backend. */
 export function forwardRequest(
   { route: { backend }, query, principal, headersToRemove, page }: GatewayRequest,
   { labels, sessionTag, binding }: Sent,
   alsoRemove: readonly string[] = NONE,
 ): Verdict {
-  const principalTag = principal.digest === ANONYMOUS ? undefined : tagOfPrincipal(principal.digest);
+  const principalTag = principalTagOf({ principal });
   const pin = binding && heldBy(binding);
   const destination = { backend, query, labels, sessionTag, principalTag, pin, version: binding?.version };
   const hidden = backend.origin === "remove" ? page : NONE;

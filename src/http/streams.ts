@@ -1,24 +1,43 @@
 /**
- * Serves the streams of the gateway's own: each is a GET that Envoy sends here once the processor has claimed its session. Nothing
- * but Envoy may reach the address (docs/configuration.md, "processor").
+ * Serves the streams of the gateway's own: each is a GET that Envoy sends here once the processor has claimed its session, or a
+ * subscriptions/listen, which is in none. Nothing but Envoy may reach the address (docs/configuration.md, "processor").
  */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TcpAddress } from "../core/address.ts";
 import { EVENT_STREAM, X_MCP_STREAM } from "../core/headers.ts";
 import type { HeaderFields } from "../core/http.ts";
-import { readStreamOf, type StreamOf, type StreamSink } from "../core/streams.ts";
+import { readStreamOf, readSubscriber, type StreamOf, type StreamSink, type Subscriber } from "../core/streams.ts";
+import { readBytes } from "./body.ts";
 import { headerFields } from "./header-fields.ts";
 import { type HttpServer, serveHttp } from "./server.ts";
 
 /** How long (ms) a client has to read what was written before the end of its stream. */
 const END_MS = 5_000;
 
+interface StreamRequest {
+  readonly headers: HeaderFields;
+  /** With its question mark, or "". */
+  readonly query: string;
+}
+
 export interface StreamSource {
   /**
    * Begins the stream of a session. Returns what is to be called when the client has left.
-   * @param request the client's GET. `query`: with its question mark, or ""
+   * @param request the client's GET
    */
-  open(of: StreamOf, request: { readonly headers: HeaderFields; readonly query: string }, sink: StreamSink): () => void;
+  open(of: StreamOf, request: StreamRequest, sink: StreamSink): () => void;
+  /**
+   * Begins the stream of a subscription. Returns what is to be called when the client has left; undefined: the body is no
+   * subscriptions/listen, and nothing was written.
+   * @param request the client's POST
+   */
+  subscribe(
+    of: Subscriber,
+    request: StreamRequest & { readonly body: Uint8Array },
+    sink: StreamSink,
+  ): (() => void) | undefined;
+  /** Most bytes of a POST. */
+  largestBody(): number;
   /** Called with an error that was answered with 500. */
   fault(error: unknown): void;
 }
@@ -29,25 +48,46 @@ export function serveStreams(address: TcpAddress, source: StreamSource): Promise
     address,
     async (request, response) => {
       const header = request.headers[X_MCP_STREAM];
-      const of = readStreamOf(typeof header === "string" ? header : undefined);
-      if (request.method !== "GET" || !of) {
-        response.writeHead(404, { "content-type": "text/plain; charset=utf-8" }).end("a stream is opened by Envoy\n");
-        return;
-      }
-      response.setHeader("content-type", EVENT_STREAM);
-      response.setHeader("cache-control", "no-cache, no-transform");
+      const written = typeof header === "string" ? header : undefined;
+      const of = request.method === "GET" ? readStreamOf(written) : undefined;
+      const subscriber = request.method === "POST" ? readSubscriber(written) : undefined;
       // Without a close Envoy would keep the connection for another stream, which may come just as Node gives the connection up.
       response.setHeader("connection", "close");
-      const [, query] = /^[^?]*(.*)$/.exec(request.url ?? "") ?? [];
-      const left = source.open(of, { headers: headerFields(request.rawHeaders), query: query ?? "" }, sinkOf(response));
-      response.on("close", left);
+      if (of) response.on("close", source.open(of, headOf(request), streamTo(response)));
+      else if (subscriber) await subscribe(source, subscriber, request, response);
+      else refuse(response, 404, "a stream is opened by Envoy");
     },
     source.fault,
     "processor.streams.listen",
   );
 }
 
-function sinkOf(response: ServerResponse): StreamSink {
+async function subscribe(
+  source: StreamSource,
+  of: Subscriber,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const body = await readBytes(request, source.largestBody());
+  const left = body && source.subscribe(of, { ...headOf(request), body }, streamTo(response));
+  if (!left) refuse(response, 400, "the body is no subscriptions/listen");
+  // While the body was read, the client may have left.
+  else if (response.closed) left();
+  else response.on("close", left);
+}
+
+function refuse(response: ServerResponse, status: number, why: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(`${why}\n`);
+}
+
+function headOf({ rawHeaders, url = "" }: IncomingMessage): StreamRequest {
+  const [, query = ""] = /^[^?]*(.*)$/.exec(url) ?? [];
+  return { headers: headerFields(rawHeaders), query };
+}
+
+function streamTo(response: ServerResponse): StreamSink {
+  response.setHeader("content-type", EVENT_STREAM);
+  response.setHeader("cache-control", "no-cache, no-transform");
   return {
     get unread() {
       return response.writableLength;

@@ -5,7 +5,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage } from "no
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NodeStreamableHTTPServerTransport, toNodeHandler } from "@modelcontextprotocol/node";
-import { createMcpHandler, isLegacyRequest, McpServer } from "@modelcontextprotocol/server";
+import { createMcpHandler, isLegacyRequest, McpServer, type ServerNotifier } from "@modelcontextprotocol/server";
 import * as z from "zod";
 import { createEventStore } from "./event-store.ts";
 import { SESSION_NOT_FOUND } from "./messages.ts";
@@ -32,6 +32,8 @@ export interface TestServer {
   readonly namedSessions: readonly string[];
   /** What the tool `run` was given, in the order in which it ran. */
   readonly ran: readonly string[];
+  /** Tells clients that listen outside sessions. */
+  readonly notify: ServerNotifier;
   /** Lets the tool `steps` take its next step, in whichever request it waits. */
   step(): void;
   close(): Promise<void>;
@@ -87,7 +89,8 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
     offer?.(server);
     return server;
   };
-  const modern = toNodeHandler(createMcpHandler(makeServer, { legacy: "reject" }));
+  const handler = createMcpHandler(makeServer, { legacy: "reject" });
+  const modern = toNodeHandler(handler);
 
   const open = async () => {
     const transport = new NodeStreamableHTTPServerTransport({
@@ -147,6 +150,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
       return [...sessions].filter((id) => named.has(id));
     },
     ran,
+    notify: handler.notify,
     step: () => waiting.shift()?.(),
     close: async () => {
       http.close();

@@ -45,7 +45,7 @@ export const processorSection = z
       .describe(
         "Event streams of the gateway's own, for clients of federated routes with several backends: one stream brings what all " +
           "servers say on their own, and tells of changed lists. Only Envoy may reach the address. Default: no such streams; a GET " +
-          "on such a route gets 405.",
+          "on such a route gets 405, and `subscriptions/listen` 404.",
       ),
     messageTimeout: duration
       .prefault("5s")

@@ -12,7 +12,7 @@ const ALWAYS: readonly string[] = ["tools", "prompts", "resources"];
 /** Capabilities whose members are names of others': what any backend has, the route has. */
 const KEYED: readonly string[] = ["experimental", "extensions"];
 
-/** What a backend says on the stream of a GET, which a route may not have, and no client of the modern era. */
+/** What a backend says on a stream of its own, which a route may not have. */
 const ON_STREAM: readonly string[] = ["listChanged", "subscribe"];
 
 /** Capabilities that need requests which the gateway does not carry to several backends. */
@@ -58,7 +58,7 @@ function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | un
       if (!isAlone && NOT_CARRIED.includes(name)) continue;
       const value = parseJson(text);
       const given = isJsonObject(value) ? value : {};
-      const hasStream = isAlone || (era === "legacy" && stream === "own");
+      const hasStream = isAlone || stream === "own";
       const kept = deliverable(name, given, { isAlone, hasStream });
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };
@@ -66,8 +66,7 @@ function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | un
     if (!offer) for (const name of ALWAYS) all[name] ??= {};
   }
   // The gateway asks for the lists again and again, so it knows of changes that a backend does not tell.
-  if (era === "legacy" && stream === "own")
-    for (const name of ALWAYS) if (all[name]) all[name] = { ...all[name], listChanged: true };
+  if (stream === "own") for (const name of ALWAYS) if (all[name]) all[name] = { ...all[name], listChanged: true };
   return all;
 }
 

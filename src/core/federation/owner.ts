@@ -190,7 +190,7 @@ function named(route: FederatedRoute, member: number, own: string, name: StringA
 }
 
 /** The owner of a resource; undefined where none is known, or the route hides it. URIs stay as they are. */
-function ownerOfUri(route: FederatedRoute, lists: RouteLists, uri: string): Owner | undefined {
+export function ownerOfUri(route: FederatedRoute, lists: RouteLists, uri: string): Owner | undefined {
   if (!allows(route.filters.resources, uri)) return undefined;
   const patterns = route.members.map(({ uris }) => uris);
   const { resources, templates } = lists;

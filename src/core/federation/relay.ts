@@ -114,10 +114,10 @@ function leftOut(bytes: Uint8Array, start: number): Uint8Array {
 }
 
 /**
- * Moves edits of the data to where that stands in the event. No id has a line end in it, so each is on one line.
+ * Moves edits of the data to where that stands in the event: edits of ids, which have no line ends in them, so each is on one line.
  * @param edits in their order
  */
-function inEvent(event: SseEvent, edits: readonly Edit[]): readonly Edit[] {
+export function inEvent(event: SseEvent, edits: readonly Edit[]): readonly Edit[] {
   const lines = dataSpans(event).values();
   let line = lines.next().value ?? { start: 0, end: 0 };
   /** From a place in the data to that in the event. */

@@ -35,12 +35,21 @@ const MAY_BE_LIST_CHANGED = /list_changed|\\u/i;
 /** @param deepest nesting of arrays and objects that is read; the outermost is 1 */
 export function readStreamEvent(event: SseEvent, owner: IdOwner, deepest: number): StreamEvent {
   const ids = idFields(event);
-  const retries = retryFields(event);
-  const retry = retries.map(({ start, end }) => latin1(event.bytes.subarray(start, end))).findLast(isDigits);
   const idBytes = ids.map(({ start, end }) => event.bytes.subarray(start, end)).findLast((bytes) => !bytes.includes(0));
   const id = idBytes && (isResumable(idBytes) ? idBytes : "reset");
-  const lines = withoutLines(event.bytes, [...ids, ...retries]);
-  return { id, retry: retry === undefined ? undefined : Number(retry), said: saidIn(event, lines, owner, deepest) };
+  return { id, retry: retryIn(event), said: saidIn(event, ofThisStream(event), owner, deepest) };
+}
+
+/** ms after which the backend wants to be asked again. */
+export function retryIn(event: SseEvent): number | undefined {
+  const retries = retryFields(event);
+  const retry = retries.map(({ start, end }) => latin1(event.bytes.subarray(start, end))).findLast(isDigits);
+  return retry === undefined ? undefined : Number(retry);
+}
+
+/** Takes the lines away that say how to come back to the backend's own stream. */
+export function ofThisStream(event: SseEvent): readonly Edit[] {
+  return withoutLines(event.bytes, [...idFields(event), ...retryFields(event)]);
 }
 
 /** An event of the client's stream. @param id of `[A-Za-z0-9_.-]` */

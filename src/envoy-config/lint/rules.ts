@@ -250,12 +250,12 @@ export const MISTAKES = {
       "in the routes to the backend, as `mcp-router envoy` prints them.",
   ),
   "streams/route": error(
-    "On a route to several backends, a client's GET gets 503: `processor.streams` needs a route.",
+    "On a route to several backends, a client that listens gets 503: `processor.streams` needs a route.",
     `Add \`{ match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: ${STREAMS} } }] }, ` +
       `route: { cluster: ${STREAMS}, timeout: 0s } }\`, as \`mcp-router envoy\` prints it.`,
   ),
   "streams/cluster": error(
-    "On a route to several backends, a client's GET gets 503.",
+    "On a route to several backends, a client that listens gets 503.",
     `Add the cluster \`${STREAMS}\` as \`mcp-router envoy\` prints it.`,
   ),
   "route-timeout": error("Envoy cuts off the answer after that time, mid-stream or not.", "Write `timeout: 0s`."),

@@ -1,12 +1,13 @@
-/** Rules on the gateway's own streams (`processor.streams`): how Envoy sends a client's GET to them. */
+/** Rules on the gateway's own streams (`processor.streams`): how Envoy sends a client's GET or subscriptions/listen to them. */
 import type { Config } from "../../config/load.ts";
-import { X_MCP_BACKEND } from "../../core/headers.ts";
+import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
+import { LISTEN } from "../../core/mcp/methods.ts";
 import { STREAMS } from "../../core/streams.ts";
 import { type Finding, found } from "./finding.ts";
-import { chooseRoute } from "./match.ts";
+import { chooseRoute, type SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
 import { timeFindings } from "./route-rules.ts";
-import { backendRoutes, GET, type HttpListener, type Topology, targets, wantedBackend } from "./topology.ts";
+import { backendRoutes, GET, type HttpListener, POST, type Topology, targets, wantedBackend } from "./topology.ts";
 
 /** Whether a route is for the gateway's own streams. */
 export function isForStreams(route: ProtoView): boolean {
@@ -22,9 +23,16 @@ export function streamFindings(http: HttpListener, topology: Topology, config: C
 }
 
 function ofVirtualHost(host: ProtoView, { manager }: HttpListener, topology: Topology, config: Config): Finding[] {
-  const route = chooseRoute(host, { path: "/", headers: { ...GET, [X_MCP_BACKEND]: STREAMS } });
-  if (!route || !leadsToStreams(route))
-    return [found("streams/route", host.get("routes"), "The routes take a GET for the gateway's own streams nowhere")];
+  const routeOf = (headers: SampleRequest["headers"]) => {
+    const route = chooseRoute(host, { path: "/", headers: { ...headers, [X_MCP_BACKEND]: STREAMS } });
+    return route && leadsToStreams(route) ? route : undefined;
+  };
+  const route = routeOf(GET);
+  const nowhere = (kind: string) => [
+    found("streams/route", host.get("routes"), `The routes take ${kind} for the gateway's own streams nowhere`),
+  ];
+  if (!route) return nowhere("a GET");
+  if (!routeOf({ ...POST, [X_MCP_METHOD]: LISTEN })) return nowhere("a POST");
   const bound = Math.max(...config.backends.map(({ timeouts }) => timeouts.listen));
   return [
     ...timeFindings(route, { kind: "a GET for the gateway's own streams", bound }, manager, config),

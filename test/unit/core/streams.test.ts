@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readStreamOf, writeStreamOf } from "../../../src/core/streams.ts";
+import { readStreamOf, readSubscriber, writeStreamOf, writeSubscriber } from "../../../src/core/streams.ts";
 
 describe("the session whose stream is asked for", () => {
   test("is read as it was written", () => {
@@ -11,11 +11,16 @@ describe("the session whose stream is asked for", () => {
       fc.property(digest, owner, path, (key, of, at) => {
         const stream = { key, owner: of, path: decodeURI(encodeURI(at)) };
         expect(readStreamOf(writeStreamOf(stream))).toEqual(stream);
+        expect(readSubscriber(writeStreamOf(stream))).toBeUndefined();
+        const subscriber = { owner: of, path: stream.path };
+        expect(readSubscriber(writeSubscriber(subscriber))).toEqual(subscriber);
+        expect(readStreamOf(writeSubscriber(subscriber))).toBeUndefined();
       }),
     );
   });
 
   test.each([undefined, "", "x", "a.b", "a.b.", "a b.c./mcp", ".b./mcp", "a.b./%zz"])("is none in %j", (text) => {
     expect(readStreamOf(text)).toBeUndefined();
+    expect(readSubscriber(text)).toBeUndefined();
   });
 });

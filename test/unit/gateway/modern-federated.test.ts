@@ -4,7 +4,9 @@ import type { Answer } from "../../../src/backends/client.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import type { Decision, ResponseHead, Verdict } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
+import { readSubscriber } from "../../../src/core/streams.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
+import { principalDigest } from "../../../src/sessions/id.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
@@ -287,6 +289,44 @@ describe("what one backend gets", () => {
       const { set, body } = mutationIn(await post(exchange, { method, params: '"taskId":"x",', ...name }));
       expect(set).toMatchObject({ "x-mcp-backend": "files", "x-mcp-method": method });
       expect(body).toBeUndefined();
+    },
+  );
+});
+
+describe("a subscriptions/listen to several backends", () => {
+  const OWN = federatedRoute([memberOf("files"), memberOf("git")], { stream: "own", path: "/all" });
+  const LISTEN: Sent = { method: "subscriptions/listen", params: '"notifications":{"toolsListChanged":true},' };
+
+  test("goes as it is to a stream of the gateway's own, which is told by whom and on which route", async () => {
+    const { exchange, events } = await open({ route: OWN });
+    const headers = { "mcp-session-id": "x", ":path": "/all?a=1" };
+    const { set, remove, body } = mutationIn(await post(exchange, { ...LISTEN, headers }));
+    expect(set).toEqual({
+      ":path": "/?a=1",
+      "x-mcp-backend": "mcp_streams",
+      "x-mcp-stream": "*../all",
+      "x-mcp-method": "subscriptions/listen",
+    });
+    expect(remove).toEqual(["mcp-session-id"]);
+    expect(body).toBeUndefined();
+    expect(events).toEqual([{ kind: "forwarded", route: OWN, how: "modern" }]);
+  });
+
+  test("has its principal with it", async () => {
+    const identity = { kind: "header", name: "x-user", required: false } as const;
+    const { exchange } = await open({ route: OWN, identity });
+    const { set } = mutationIn(await post(exchange, { ...LISTEN, headers: { "x-user": "ada" } }));
+    expect(readSubscriber(set["x-mcp-stream"])).toEqual({ owner: principalDigest(["ada"]), path: "/all" });
+    expect(set["x-mcp-principal"]).toMatch(/^[\w-]+$/);
+  });
+
+  test.each(["", '"notifications":[],', '"notifications":{"resourceSubscriptions":"x:y"},'])(
+    "is refused with params that say %j of what for",
+    async (params) => {
+      const { exchange } = await open({ route: OWN });
+      expect(replyIn(await post(exchange, { ...LISTEN, params }))).toMatchObject({
+        body: { id: 7, error: { code: -32602 } },
+      });
     },
   );
 });

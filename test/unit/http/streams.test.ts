@@ -3,12 +3,21 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { freePort } from "../../../harness/ports.ts";
 import { EVENT_STREAM, X_MCP_STREAM } from "../../../src/core/headers.ts";
 import { type HeaderFields, HeaderNames } from "../../../src/core/http.ts";
-import { type StreamOf, type StreamSink, writeStreamOf } from "../../../src/core/streams.ts";
+import {
+  type StreamOf,
+  type StreamSink,
+  type Subscriber,
+  writeStreamOf,
+  writeSubscriber,
+} from "../../../src/core/streams.ts";
 import { headerFields } from "../../../src/http/header-fields.ts";
 import { type StreamSource, serveStreams } from "../../../src/http/streams.ts";
 
 const OF: StreamOf = { key: "key-1", owner: "owner_1", path: "/mcp/ä" };
 const CLAIMED = [X_MCP_STREAM, writeStreamOf(OF)] as const;
+const SUBSCRIBER: Subscriber = { owner: OF.owner, path: OF.path };
+const SUBSCRIBED = [X_MCP_STREAM, writeSubscriber(SUBSCRIBER)] as const;
+const LISTEN = '{"method":"subscriptions/listen"}';
 const HELLO = Buffer.from(": hello\n\n");
 /** More than the kernel takes for a client that does not read. */
 const MUCH = Buffer.alloc(32 * 1024 * 1024, "x");
@@ -20,7 +29,7 @@ afterEach(async () => {
 });
 
 interface Opened {
-  readonly of: StreamOf;
+  readonly of: StreamOf | Subscriber;
   readonly headers: HeaderFields;
   readonly query: string;
   readonly sink: StreamSink;
@@ -46,12 +55,23 @@ async function serve(over?: StreamSource["open"]) {
       left = true;
     };
   };
-  const source: StreamSource = { open: over ?? open, fault: (error) => void faults.push(error) };
+  const bodies: string[] = [];
+  const source: StreamSource = {
+    open: over ?? open,
+    subscribe(of, { body, ...request }, sink) {
+      const text = Buffer.from(body).toString();
+      if (text !== LISTEN) return undefined;
+      bodies.push(text);
+      return open({ ...of, key: "" }, request, sink);
+    },
+    largestBody: () => 100,
+    fault: (error) => void faults.push(error),
+  };
   const server = await serveStreams({ host: "127.0.0.1", port }, source);
   owner.defer(() => server.close());
 
   /** @param headers names and values by turns, as they go on the wire */
-  const ask = (headers: readonly string[], { path = "/", method = "GET" } = {}) =>
+  const ask = (headers: readonly string[], { path = "/", method = "GET", body = "" } = {}) =>
     new Promise<Answered>((resolve, reject) => {
       const target = { host: "127.0.0.1", port, path, method, agent: false };
       const sent = request({ ...target, headers: ["host", "gateway", ...headers] });
@@ -59,7 +79,7 @@ async function serve(over?: StreamSource["open"]) {
       sent
         .on("response", (answer) => resolve({ answer: answer.on("error", () => undefined), sent }))
         .on("error", reject);
-      sent.end();
+      sent.end(body);
     });
   /** Opens a stream. The client reads nothing of it by itself. */
   const openStream = async (headers: readonly string[] = CLAIMED, path?: string) => {
@@ -69,7 +89,7 @@ async function serve(over?: StreamSource["open"]) {
     if (!stream) throw new Error(`status ${answered.answer.statusCode}`);
     return { ...answered, ...stream };
   };
-  return { ask, openStream, streams, faults };
+  return { ask, openStream, streams, bodies, faults };
 }
 
 async function textOf(answer: IncomingMessage): Promise<string> {
@@ -109,6 +129,45 @@ describe("what no processor has sent is answered with 404, and opens no stream:"
     const { answer } = await ask(CLAIMED, { method });
     expect(answer.statusCode).toBe(404);
     answer.resume();
+    expect(streams).toEqual([]);
+  });
+});
+
+describe("a subscription", () => {
+  test("is opened by the POST that a processor has sent, with its body and the client's headers", async () => {
+    const { ask, streams, bodies } = await serve();
+    const { answer } = await ask([...SUBSCRIBED, "authorization", "Bearer ada"], {
+      method: "POST",
+      path: "/?a=1",
+      body: LISTEN,
+    });
+    expect(answer).toMatchObject({ statusCode: 200, headers: { "content-type": EVENT_STREAM, connection: "close" } });
+    expect(streams).toMatchObject([{ of: SUBSCRIBER, query: "?a=1" }]);
+    expect(streams[0]?.headers.get("authorization")).toBe("Bearer ada");
+    expect(bodies).toEqual([LISTEN]);
+    answer.destroy();
+    await expect.poll(() => streams[0]?.left()).toBe(true);
+  });
+
+  test.each([
+    ["of another method", '{"method":"tools/call"}'],
+    ["that is larger than limits.body", LISTEN + " ".repeat(100)],
+    ["that is empty", ""],
+  ])("is none with a body %s", async (_, body) => {
+    const { ask, streams, faults } = await serve();
+    const { answer } = await ask(SUBSCRIBED, { method: "POST", body });
+    expect(answer).toMatchObject({ statusCode: 400, headers: { "content-type": "text/plain; charset=utf-8" } });
+    expect(await textOf(answer)).toBe("the body is no subscriptions/listen\n");
+    expect(streams).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  test("is not opened by a GET, nor a session's stream by a POST", async () => {
+    const { ask, streams } = await serve();
+    for (const { answer } of [await ask(SUBSCRIBED), await ask(CLAIMED, { method: "POST", body: LISTEN })]) {
+      expect(answer.statusCode).toBe(404);
+      answer.resume();
+    }
     expect(streams).toEqual([]);
   });
 });

@@ -30,8 +30,8 @@ describe("the answer to a server/discover", () => {
       resultType: "complete",
       supportedVersions: ["2026-07-28"],
       capabilities: {
-        tools: {},
-        resources: {},
+        tools: { listChanged: true },
+        resources: { subscribe: true, listChanged: true },
         completions: {},
         extensions: { "a/x": { v: 1 }, "b/y": {} },
       },
@@ -39,6 +39,15 @@ describe("the answer to a server/discover", () => {
       ttlMs: 60_000,
       cacheScope: "private",
       _meta: { "io.modelcontextprotocol/serverInfo": { name: "all", version: "1.2.3" } },
+    });
+  });
+
+  test("has nothing that needs a stream where there is none", () => {
+    const without = federatedRoute([memberOf("files"), memberOf("git")], { stream: "none" });
+    const both = { tools: { listChanged: true }, resources: { subscribe: true, listChanged: true } };
+    expect(JSON.parse(discoverResult(without, [offer(both), offer(both)])).capabilities).toEqual({
+      tools: {},
+      resources: {},
     });
   });
 
@@ -54,9 +63,9 @@ describe("the answer to a server/discover", () => {
 
   test("promises the lists of a backend that has not said yet what it has", () => {
     expect(JSON.parse(discoverResult(TWO, [undefined, offer({})])).capabilities).toEqual({
-      tools: {},
-      prompts: {},
-      resources: {},
+      tools: { listChanged: true },
+      prompts: { listChanged: true },
+      resources: { listChanged: true },
     });
   });
 });

@@ -16,6 +16,13 @@ export const STREAM_CASES = {
     wrong("without a route for the gateway's streams", ({ gatewayHost }) => gatewayHost.routes.shift(), [NOWHERE], {
       config: WITH_STREAMS,
     }),
+    wrong(
+      "with a route for the gateway's streams that takes GETs alone",
+      ({ gatewayHost }) =>
+        gatewayHost.routes[ROUTE].match.headers.push({ name: ":method", string_match: { exact: "GET" } }),
+      [error(`${HOST}.routes`, "The routes take a POST for the gateway's own streams nowhere")],
+      { config: WITH_STREAMS },
+    ),
     wrong("of a configuration without streams", unchanged, [NOWHERE], { config: WITH_STREAMS, printedFor: WITHOUT }),
     wrong(
       "without the cluster of the gateway's streams",

@@ -1,0 +1,90 @@
+/** Listens at one backend of several for what has changed there, for one client, as long as that one listens. */
+import type { Answer } from "../backends/client.ts";
+import type { Caller, Received, Rpc } from "../backends/rpc.ts";
+import type { NameFilter } from "../core/federation/filter.ts";
+import { LONGEST_EVENT } from "../core/federation/relay.ts";
+import { retryIn } from "../core/federation/stream-events.ts";
+import { resourcesText, updated } from "../core/federation/subscription.ts";
+import { readSubscriptionEvent } from "../core/federation/subscription-events.ts";
+import type { SseEvent } from "../core/sse/reader.ts";
+import type { Clock } from "./clock.ts";
+import { hear, type Taken } from "./hear.ts";
+import type { SubscriptionStream } from "./subscription-stream.ts";
+
+/** ms. A stream that lasts as long is opened again soon. */
+const LASTING_MS = 10_000;
+/** ms between two streams of one backend. */
+const PAUSES = { first: 250, longest: 30_000 };
+
+export interface MemberSubscriptionOptions {
+  readonly rpc: Pick<Rpc, "subscribe">;
+  readonly clock: Clock;
+  /** Nesting of JSON that is read. */
+  readonly depth: number;
+  readonly caller: Caller;
+  readonly client: SubscriptionStream;
+  /** JSON text of the client's id. */
+  readonly id: string;
+  /** JSON text of the client's `_meta`: it says what the client can do. */
+  readonly meta: string;
+  readonly resources: readonly string[];
+  /** The filter of the route's resources. */
+  readonly shown: NameFilter;
+}
+
+export interface MemberSubscription {
+  /** Resolves to the resources of whose updates the backend tells: to none where it fails, which need not be its last word. */
+  readonly agreed: Promise<readonly string[]>;
+  /** Resolves when nothing more comes, as the signal has come, or the backend refuses to be listened to. Never rejects. */
+  readonly over: Promise<void>;
+}
+
+export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSignal): MemberSubscription {
+  const { rpc, clock, depth, caller, client, id, meta, resources, shown } = options;
+  const params = `{"_meta":${meta},"notifications":${resourcesText(resources)}}`;
+  const first = Promise.withResolvers<readonly string[]>();
+  let ours = "";
+  let hasAgreed = false;
+
+  async function open(until: AbortSignal): Promise<Received<Answer>> {
+    // The stream before has ended without a word.
+    if (ours !== "") first.resolve([]);
+    const sent = await rpc.subscribe(caller, params, until);
+    if (sent.kind !== "received") {
+      first.resolve([]);
+      return sent;
+    }
+    ours = sent.value.id;
+    return { kind: "received", value: sent.value.answer };
+  }
+
+  async function take(event: SseEvent): Promise<Taken> {
+    // A longer event is left out: SDKs take no message of that length.
+    if (event.part) return { retry: undefined, brings: false };
+    const said = readSubscriptionEvent(event, { ours, clients: id }, shown, depth);
+    const taken = { retry: retryIn(event), brings: said.kind === "message" };
+    if (signal.aborted) return taken;
+    if (said.kind === "message") await client.say(said.bytes);
+    if (said.kind === "answered") first.resolve([]);
+    if (said.kind === "acknowledged") {
+      const agreed = resources.filter((uri) => said.resources.includes(uri));
+      first.resolve(agreed);
+      // Between two streams the backend has told nobody.
+      if (hasAgreed) for (const uri of agreed) await client.say(updated(id, uri));
+      hasAgreed = true;
+    }
+    return taken;
+  }
+
+  const hearing = {
+    clock,
+    open,
+    opened: () => undefined,
+    take,
+    longest: { bytes: LONGEST_EVENT, beyond: "pass" as const },
+    lasting: LASTING_MS,
+    pauses: PAUSES,
+  };
+  const over = hear(hearing, signal).then(() => first.resolve([]));
+  return { agreed: first.promise, over };
+}

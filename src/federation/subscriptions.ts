@@ -1,0 +1,217 @@
+/**
+ * Clients' subscriptions (MCP 2026-07-28, "Subscriptions") on routes to several backends: one stream for each. Of changed lists the
+ * catalogue tells; of a resource the backend tells whose it is, which is listened to for that.
+ */
+import { credentialHeaders } from "../backends/credentials.ts";
+import type { Rpc } from "../backends/rpc.ts";
+import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
+import { type ListenRequest, readListenRequest } from "../core/federation/listen-request.ts";
+import { agreedLists, resourcesByMember } from "../core/federation/subscription.ts";
+import type { FederatedRoute, Member } from "../core/routes.ts";
+import type { ReadLimits } from "../core/rpc/message.ts";
+import type { StreamSink, Subscriber } from "../core/streams.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { type Clock, within } from "./clock.ts";
+import { createConfiguredLists } from "./configured-lists.ts";
+import { BURST_MS, COMMENT_MS } from "./listeners.ts";
+import type { StreamRequest } from "./member-streams.ts";
+import { subscribeAt } from "./member-subscription.ts";
+import { SubscriptionStream } from "./subscription-stream.ts";
+
+/** How long (ms) a client waits at most for what the backends agree to. One that comes later is heard all the same. */
+export const AGREE_MS = 3_000;
+
+/** The client's POST. */
+interface SubscriptionRequest extends StreamRequest {
+  readonly body: Uint8Array;
+}
+
+export interface Subscriptions {
+  /** Begins a stream. Returns what is to be called when the client has left; undefined: the body is no subscriptions/listen. */
+  open(of: Subscriber, request: SubscriptionRequest, sink: StreamSink): (() => void) | undefined;
+  /** What a backend offers has changed. */
+  changed(backend: string, list: ListKind): void;
+  /** Another configuration is in force. */
+  reconfigured(): void;
+  /** Ends all streams: their clients listen anew elsewhere. */
+  close(): void;
+  /** Number of clients that have a stream. */
+  readonly size: number;
+  /** Number of backends that are listened to for these. */
+  readonly members: number;
+  /** Paths of the routes that have streams. */
+  paths(): ReadonlySet<string>;
+}
+
+export interface SubscriptionsDependencies {
+  /** The routes in force. */
+  readonly routes: () => Iterable<FederatedRoute>;
+  /** The one of a path. */
+  readonly routeAt: (path: string) => FederatedRoute | undefined;
+  readonly catalogue: Pick<Catalogue, "view" | "ready">;
+  readonly rpc: Pick<Rpc, "subscribe">;
+  readonly clock: Clock;
+  readonly limits: () => ReadLimits;
+}
+
+interface Open {
+  readonly route: FederatedRoute;
+  readonly client: SubscriptionStream;
+  readonly request: SubscriptionRequest;
+  readonly listen: ListenRequest;
+  /** Backends that are listened to. */
+  readonly members: Set<Member>;
+  readonly left: AbortController;
+}
+
+export function createSubscriptions(dependencies: SubscriptionsDependencies): Subscriptions {
+  return new OpenSubscriptions(dependencies);
+}
+
+class OpenSubscriptions implements Subscriptions {
+  readonly #dependencies: SubscriptionsDependencies;
+  readonly #open = new Set<Open>();
+  readonly #changedByConfig: ReturnType<typeof createConfiguredLists>;
+  /** By path, of the configuration that was in force at the last look. */
+  #splits: ReadonlyMap<string, string>;
+  #stopTicking: (() => void) | undefined;
+  #stopBurst: (() => void) | undefined;
+
+  constructor(dependencies: SubscriptionsDependencies) {
+    this.#dependencies = dependencies;
+    this.#changedByConfig = createConfiguredLists(dependencies.routes);
+    this.#splits = splitsOf(dependencies.routes());
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get members(): number {
+    return Array.from(this.#open, ({ members }) => members.size).reduce((sum, size) => sum + size, 0);
+  }
+
+  paths(): ReadonlySet<string> {
+    return new Set(Array.from(this.#open, ({ route }) => route.path));
+  }
+
+  open(of: Subscriber, request: SubscriptionRequest, sink: StreamSink): (() => void) | undefined {
+    const listen = readListenRequest(request.body, this.#dependencies.limits());
+    // A processor with another configuration may have sent it.
+    const route = this.#dependencies.routeAt(of.path);
+    if (!listen || !route) return undefined;
+    const client = new SubscriptionStream(listen.id, sink);
+    const open = { route, client, request, listen, members: new Set<Member>(), left: new AbortController() };
+    this.#open.add(open);
+    this.#stopTicking ??= this.#tickSoon();
+    client.begin();
+    void this.#begin(open);
+    return () => this.#forget(open);
+  }
+
+  changed(backend: string, list: ListKind): void {
+    for (const { route, client } of this.#open)
+      if (route.members.some((member) => member.route.backend.name === backend))
+        client.due(LIST_KINDS[list].listChanged);
+    this.#flushSoon();
+  }
+
+  reconfigured(): void {
+    const changes = this.#changedByConfig();
+    const before = this.#splits;
+    this.#splits = splitsOf(this.#dependencies.routes());
+    for (const open of [...this.#open]) {
+      const { route, client } = open;
+      for (const method of changes.get(route.path) ?? []) client.due(method);
+      if (this.#splits.get(route.path) === before.get(route.path)) continue;
+      client.flush();
+      this.#end(open);
+    }
+    this.#flushSoon();
+  }
+
+  close(): void {
+    this.#stopBurst?.();
+    for (const open of [...this.#open]) this.#end(open);
+  }
+
+  async #begin(open: Open): Promise<void> {
+    const { route, client, listen, left } = open;
+    const { catalogue, clock } = this.#dependencies;
+    // From the first stream on, this router knows what the route offers.
+    await catalogue.ready(route, undefined);
+    if (left.signal.aborted) return;
+    const known = catalogue.view(route, undefined, "modern");
+    const agreed = new Set<string>();
+    const answers = [...resourcesByMember(listen.wanted, route, known)].flatMap(([place, resources]) => {
+      const member = route.members[place];
+      return member ? [this.#listenAt(open, member, resources, agreed)] : [];
+    });
+    await within(clock, { ms: AGREE_MS, signal: left.signal }, () => Promise.all(answers), undefined);
+    if (left.signal.aborted) return;
+    const lists = agreedLists(listen.wanted, route, known.offers);
+    client.acknowledge({ lists, resources: listen.wanted.resources.filter((uri) => agreed.has(uri)) });
+    if (lists.length + answers.length === 0) this.#end(open);
+  }
+
+  /** Resolves when the backend has said what it agrees to, or has failed. */
+  async #listenAt(open: Open, member: Member, resources: readonly string[], agreed: Set<string>): Promise<void> {
+    const { rpc, clock, limits } = this.#dependencies;
+    const { route, client, listen, left } = open;
+    const { headers, query } = open.request;
+    const { backend } = member.route;
+    const { id, meta } = listen;
+    const caller = { backend, query, key: undefined, credentials: credentialHeaders(headers, backend.origin) };
+    const shown = route.filters.resources;
+    open.members.add(member);
+    const at = subscribeAt(
+      { rpc, clock, depth: limits().depth, caller, client, id, meta, resources, shown },
+      left.signal,
+    );
+    void at.over.then(() => {
+      open.members.delete(member);
+      // What was agreed to does not come any more: the client is told so by another acknowledgement.
+      if (!left.signal.aborted && resources.some((uri) => agreed.has(uri))) this.#end(open);
+    });
+    for (const uri of await at.agreed) agreed.add(uri);
+  }
+
+  #end(open: Open): void {
+    open.client.end(open.route.serverInfo);
+    // Now, and not when its connection is gone: a client that does not read would keep it.
+    this.#forget(open);
+  }
+
+  #forget(open: Open): void {
+    this.#open.delete(open);
+    open.left.abort();
+    open.client.left();
+    if (this.#open.size > 0) return;
+    this.#stopTicking?.();
+    this.#stopTicking = undefined;
+  }
+
+  #tickSoon(): () => void {
+    return this.#dependencies.clock.after(COMMENT_MS, () => {
+      this.#stopTicking = this.#tickSoon();
+      for (const { client } of this.#open) client.tick();
+    });
+  }
+
+  #flushSoon(): void {
+    this.#stopBurst ??= this.#dependencies.clock.after(BURST_MS, () => {
+      this.#stopBurst = undefined;
+      for (const { client } of this.#open) client.flush();
+    });
+  }
+}
+
+function splitsOf(routes: Iterable<FederatedRoute>): ReadonlyMap<string, string> {
+  return new Map(Array.from(routes, (route) => [route.path, splitOf(route)]));
+}
+
+/** What of a route decides whose a resource is, and who may listen for it, as text to compare. */
+function splitOf({ members, filters }: FederatedRoute): string {
+  const backends = members.map(({ route: { backend }, uris, lists }) => [backend.name, backend.path, uris, lists]);
+  return JSON.stringify([backends, filters.resources]);
+}
