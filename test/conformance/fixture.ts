@@ -7,13 +7,15 @@
 import { createServer } from "node:http";
 import { localhostHostValidation, localhostOriginValidation, toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, isLegacyRequest } from "@modelcontextprotocol/server";
+import { createChanges } from "./fixture/changes.ts";
 import { createFixtureServer } from "./fixture/server.ts";
 import { createSessions } from "./fixture/sessions.ts";
 
+const changes = createChanges(() => modern.notify);
 // The modern era: a server for each request, so what changes is announced on the handler's subscription streams.
-const modern = createMcpHandler(() => createFixtureServer(modern.notify), { legacy: "reject" });
+const modern = createMcpHandler(() => createFixtureServer(changes, "request"), { legacy: "reject" });
 // The legacy era: a server for each session, which tells its own client.
-const legacy = createSessions(() => createFixtureServer());
+const legacy = createSessions(() => createFixtureServer(changes, "session"));
 
 const serve = toNodeHandler(
   { fetch: async (request) => ((await isLegacyRequest(request)) ? legacy(request) : modern.fetch(request)) },

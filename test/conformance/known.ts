@@ -19,20 +19,6 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
       "Both are right, and the suite only notes which one it is.",
     ],
   },
-  {
-    ways: ["twins"],
-    scenario: "server-stateless",
-    checks: [
-      "sep-2575-server-sends-subscription-ack",
-      "sep-2575-server-tags-subscription-id",
-      "sep-2575-server-honors-notification-filter",
-      "sep-2575-server-sends-prompts-list-changed-on-subscription",
-      "sep-2575-server-sends-tools-list-changed-on-subscription",
-    ],
-    why: [
-      "it listens for changes by `subscriptions/listen`, which a federated route with several backends does not have yet.",
-    ],
-  },
 ];
 
 /** undefined: the difference is not known. */
