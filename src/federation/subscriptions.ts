@@ -140,7 +140,6 @@ class OpenSubscriptions implements Subscriptions {
     const { catalogue, clock } = this.#dependencies;
     // From the first stream on, this router knows what the route offers.
     await catalogue.ready(route, undefined);
-    if (left.signal.aborted) return;
     const known = catalogue.view(route, undefined, "modern");
     const agreed = new Set<string>();
     const answers = [...resourcesByMember(listen.wanted, route, known)].flatMap(([place, resources]) => {

@@ -105,7 +105,15 @@ test("each of several clients has a stream of its own, which is at the servers n
   const subscription = await one.listen({ resourceSubscriptions: ["git://own"] });
   await other.listen({ resourceSubscriptions: ["git://other"] });
   expect(listensAt(git.server)).toBe(2);
+  const activeAt = (cluster: string) => stack.envoy.stat(`cluster.${cluster}.upstream_rq_active`);
+  // The processor has decided, and holds nothing for an open stream.
+  await expect.poll(() => activeAt("mcp_router")).toBe(0);
+  expect(await activeAt("mcp_streams")).toBe(2);
+  // The router itself listens for changed lists.
+  expect(await activeAt("git")).toBe(3);
   await subscription.close();
+  await expect.poll(() => activeAt("mcp_streams")).toBe(1);
+  await expect.poll(() => activeAt("git")).toBe(2);
   git.server.notify.resourceUpdated("git://own");
   git.server.notify.resourceUpdated("git://other");
   await vi.waitFor(() => expect(other.heard).toEqual(["git://other"]), PATIENT);

@@ -87,7 +87,8 @@ function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
       },
       end() {
         state = "ended";
-        left?.();
+        // One that does not read keeps its connection.
+        if (unread === 0) left?.();
       },
       cut() {
         state = "cut";
@@ -195,6 +196,9 @@ describe("a client's subscription", () => {
     subscriptions.changed("mail", "resources");
     await clock.pass(BURST_MS);
     expect(heard().slice(2)).toEqual(["notifications/resources/list_changed"]);
+    subscriptions.changed("git", "resources");
+    await clock.pass(BURST_MS + COMMENT_MS);
+    expect(heard()).toHaveLength(4);
   });
 
   test.each<[what: string, answer: Script]>([
@@ -202,6 +206,7 @@ describe("a client's subscription", () => {
     ["has no more room for it", () => ({ body: '{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"limit"}}' })],
     ["is away", () => ({ status: 503 })],
     ["takes no connection", () => new Error("refused")],
+    ["has none, as its stream says", ({ message }) => refusing(message?.id)],
     ["agrees to nothing", ({ message }) => acknowledging(message?.id, {})],
     [
       "agrees to what it was not asked",
@@ -240,7 +245,7 @@ describe("a client's subscription", () => {
 
   test("is known by its route while it is open, and ends at the backends when its client leaves", async () => {
     const { listen, subscriptions, streams, clock, calls } = start();
-    const { left, text } = listen(BOTH);
+    const { left, text, state } = listen(BOTH);
     await settle();
     expect(subscriptions.paths()).toEqual(new Set(["/all"]));
     expect(subscriptions).toMatchObject({ size: 1, members: 2 });
@@ -250,6 +255,7 @@ describe("a client's subscription", () => {
     expect(calls).toHaveLength(2);
     expect(subscriptions.paths()).toEqual(new Set());
     expect(subscriptions).toMatchObject({ size: 0, members: 0 });
+    expect(state()).toBe("open");
     const said = text();
     await clock.pass(COMMENT_MS);
     expect(text()).toBe(said);
@@ -268,16 +274,27 @@ describe("a client's subscription", () => {
 
   test("is kept alive by comments", async () => {
     const { listen, clock } = start();
-    const { text } = listen(LISTS);
+    const [one, other] = [listen(LISTS), listen(LISTS)];
     await clock.pass(2 * COMMENT_MS);
-    expect(text().match(/^:$/gm)).toHaveLength(3);
+    other.left?.();
+    await clock.pass(COMMENT_MS);
+    expect(one.text().match(/^:$/gm)).toHaveLength(4);
+    expect(other.text().match(/^:$/gm)).toHaveLength(3);
   });
 });
 
-function acknowledging(id: unknown, notifications: object) {
-  const params = { notifications, _meta: { [SUBSCRIPTION_ID]: id } };
+/** A stream with an error in it, which stays open. */
+function refusing(id: unknown) {
   const { answer, say } = openStream();
+  say({ jsonrpc: "2.0", id, error: { code: -32603, message: "limit" } });
+  return answer;
+}
+
+function acknowledging(id: unknown, notifications: object, ends = false) {
+  const params = { notifications, _meta: { [SUBSCRIPTION_ID]: id } };
+  const { answer, body, say } = openStream();
   say({ jsonrpc: "2.0", method: ACKNOWLEDGED, params });
+  if (ends) body.push(null);
   return answer;
 }
 
@@ -295,6 +312,16 @@ describe("a backend whose stream ends", () => {
     streams[2]?.tell("notifications/resources/updated", { uri: "files:a" });
     await settle();
     expect(heard()).toEqual(["files:b", "files:a", "files:a"]);
+  });
+
+  test("and that agrees to more than it was asked says no more of that", async () => {
+    const all = { resourceSubscriptions: ["files:a", "files:b"] };
+    const { listen, clock, calls } = start({ answer: ({ message }) => acknowledging(message?.id, all, true) });
+    const { heard, agreed } = listen({ resourceSubscriptions: ["files:b"] });
+    await clock.pass(300);
+    expect(calls).toHaveLength(2);
+    expect(agreed()).toEqual({ resourceSubscriptions: ["files:b"] });
+    expect(heard()).toEqual(["files:b"]);
   });
 
   test("is asked less and less often where it stays away, and is heard once it is back", async () => {
@@ -355,6 +382,17 @@ describe("a client that does not read", () => {
     fill(0);
     await clock.pass(COMMENT_MS);
     expect(heard()).toEqual(["notifications/resources/list_changed"]);
+  });
+
+  test("is let go of at the backends as soon as its stream ends", async () => {
+    const { listen, subscriptions, streams } = start();
+    const { fill } = listen(BOTH);
+    await settle();
+    fill(1);
+    subscriptions.close();
+    await settle();
+    expect(streams.map(({ body }) => body.destroyed)).toEqual([true, true]);
+    expect(subscriptions).toMatchObject({ size: 0, members: 0 });
   });
 
   test("is cut off in the end", async () => {

@@ -60,7 +60,7 @@ async function serve(over?: StreamSource["open"]) {
     open: over ?? open,
     subscribe(of, { body, ...request }, sink) {
       const text = Buffer.from(body).toString();
-      if (text !== LISTEN) return undefined;
+      if (text.trim() !== LISTEN) return undefined;
       bodies.push(text);
       return open({ ...of, key: "" }, request, sink);
     },

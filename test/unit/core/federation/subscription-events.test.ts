@@ -55,6 +55,7 @@ describe("an event of a backend's stream does not", () => {
     ["of two subscriptions", `data: ${updated("x:a", `${IDS.ours},"io.modelcontextprotocol/subscriptionId":1`)}\n\n`],
     ["of a list", `data: ${said("notifications/tools/list_changed", meta())}\n\n`],
     ["a cancelled request", `data: ${said("notifications/cancelled", `"requestId":${IDS.ours},${meta()}`)}\n\n`],
+    ["a request by the name of a notification", `data: {"id":1,${said("notifications/message", meta()).slice(1)}\n\n`],
     ["a request", `data: {"id":1,${said("sampling/createMessage", meta()).slice(1)}\n\n`],
     ["no notification", `data: ${said("tools/call", meta())}\n\n`],
     ["a method that is none", `data: {"method":1,"params":{${meta()}}}\n\n`],
