@@ -245,7 +245,7 @@ export default {
         pathNot: [
           "^src/sessions/(store|id)\\.ts$",
           "^src/locks/(locks|semaphore)\\.ts$",
-          "^src/admission/(ledger|lease|admission|sweeper|parking|in-use)\\.ts$",
+          "^src/admission/(ledger|lease|admission|sweeper|parking|in-use|relayed-uses)\\.ts$",
         ],
       },
     },

@@ -13,6 +13,7 @@ import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { EGRESS_MANAGER } from "../src/envoy-config/listeners.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, HCM_TYPE, UNDECIDED_CLUSTER } from "../src/envoy-config/names.ts";
 import { PRINTED } from "../src/envoy-config/proto-json.ts";
+import { NO_REPORTS } from "../src/envoy-config/reports.ts";
 
 const CONFIG = join(import.meta.dirname, "../k8s/base/mcp-router.yaml");
 
@@ -24,6 +25,8 @@ const PROCESSOR_CLUSTER = "envoyextensionpolicy/mcp/mcp/extproc/0";
 const LISTENER = "envoy.config.listener.v3.Listener";
 const ROUTES = "envoy.config.route.v3.RouteConfiguration";
 const CLUSTER = "envoy.config.cluster.v3.Cluster";
+
+const MANAGER = `..filters[?(@.typed_config["@type"]=="type.googleapis.com/${HCM_TYPE}")].typed_config`;
 
 /** Of the ExternalProcessor message: the rest is in ext-proc.yaml. */
 const EXT_PROC_FIELDS = [
@@ -46,6 +49,7 @@ export function envoyGatewayPatches(): string {
   const policies = [
     policy("mcp", [
       ...extProcPatches(gateway),
+      ...reportPatches(gateway),
       ...localReplyPatches(GATEWAYS.clients, gateway),
       ...undecidedPatches(GATEWAYS.clients, gateway, clusters),
       ...connectRetryPatches(gateway),
@@ -79,6 +83,22 @@ function extProcPatches(manager: Json): Json[] {
   );
 }
 
+/** Envoy Gateway's own log gets no reports of open streams, which go to the router. */
+function reportPatches({ access_log, access_log_options }: Json): Json[] {
+  const reports = structuredClone(access_log.at(-1));
+  reports.typed_config.common_config.grpc_service.envoy_grpc.cluster_name = PROCESSOR_CLUSTER;
+  return [
+    ...managerPatches(GATEWAYS.clients, { access_log_options }),
+    patch(LISTENER, GATEWAYS.clients, {
+      op: "add",
+      jsonPath: `${MANAGER}.access_log[0]`,
+      path: "/filter",
+      value: NO_REPORTS,
+    }),
+    patch(LISTENER, GATEWAYS.clients, { op: "add", jsonPath: MANAGER, path: "/access_log/-", value: reports }),
+  ];
+}
+
 function localReplyPatches(listener: string, manager: Json): Json[] {
   return managerPatches(listener, { local_reply_config: manager.local_reply_config });
 }
@@ -90,9 +110,8 @@ function ownCallsPatches(manager: Json): Json[] {
 }
 
 function managerPatches(listener: string, fields: Json): Json[] {
-  const jsonPath = `..filters[?(@.typed_config["@type"]=="type.googleapis.com/${HCM_TYPE}")].typed_config`;
   return Object.entries(fields).map(([field, value]) =>
-    patch(LISTENER, listener, { op: "add", jsonPath, path: `/${field}`, value }),
+    patch(LISTENER, listener, { op: "add", jsonPath: MANAGER, path: `/${field}`, value }),
   );
 }
 

@@ -1,8 +1,9 @@
-/** Builds the gateway of one process, and what runs beside its requests: the sweep, parking, and the touches of long requests. */
+/** Builds the gateway of one process, and what runs beside its requests: the sweep, parking, and the touches of long requests and streams. */
 import { createAdmission } from "./admission/admission.ts";
 import { createInUse, type InUse } from "./admission/in-use.ts";
 import type { Ledger } from "./admission/ledger.ts";
 import { parkingLedger } from "./admission/parking.ts";
+import { createRelayedUses, type RelayedUses } from "./admission/relayed-uses.ts";
 import { startSweeper } from "./admission/sweeper.ts";
 import { createEgress, type Egress } from "./backends/client.ts";
 import { credentialHeaders } from "./backends/credentials.ts";
@@ -38,6 +39,7 @@ export interface OpenedGateway {
   readonly gateway: Gateway;
   readonly streams: Pick<Streams, "open" | "subscribe" | "reconfigured" | "close">;
   readonly catalogue: Pick<Catalogue, "report">;
+  readonly relayed: RelayedUses["report"];
 }
 
 export function openGateway(parts: GatewayParts): OpenedGateway {
@@ -47,7 +49,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
   started.defer(() => egress.close());
   const atCap = capObserver(log, () => inForce.policy.admission.sessions);
-  const { ender, ledger, inUse } = startUpkeep(parts, egress, atCap);
+  const { ender, ledger, inUse, relayed } = startUpkeep(parts, egress, atCap);
   const rpc = createRpc(egress);
   const opener = createSessionOpener({ store, locks, rpc, ender });
   const turns = createTurns();
@@ -86,7 +88,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     // Metrics and log lines relate no events to each other, so all requests share one observer.
     observe: { request: () => observer },
   });
-  return { gateway, streams, catalogue };
+  return { gateway, streams, catalogue, relayed };
 }
 
 /** What keeps sessions, slots and backend sessions in step beside requests. */
@@ -94,6 +96,7 @@ interface Upkeep {
   readonly ender: SessionEnder;
   readonly ledger: Ledger;
   readonly inUse: InUse;
+  readonly relayed: RelayedUses["report"];
 }
 
 function startUpkeep(
@@ -116,5 +119,7 @@ function startUpkeep(
   });
   const inUse = createInUse({ store, ledger, every: () => lookEvery(inForce.policy.admission.parking, idle) });
   started.defer(() => inUse.stop());
-  return { ender, ledger, inUse };
+  const relayed = createRelayedUses(store, ledger);
+  started.defer(() => relayed.settled());
+  return { ender, ledger, inUse, relayed: relayed.report };
 }

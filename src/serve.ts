@@ -87,8 +87,9 @@ async function serveHere(start: ProcessStart): Promise<Router> {
   try {
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const { gateway, streams, catalogue } = openGateway({ config, inForce, shared, metrics, log, started });
-    const server = createExtProcServer({ gateway, bodyLimit: config.limits.body, reportFault: requestFault(log) });
+    const { gateway, streams, catalogue, relayed } = openGateway({ config, inForce, shared, metrics, log, started });
+    const { body: bodyLimit } = config.limits;
+    const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? []].flat(),

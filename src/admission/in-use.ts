@@ -1,6 +1,6 @@
 /**
  * Touches sessions while a request in them is under way in this process, so that a session with a long call is not parked. A
- * stream that Envoy relays without the router (a GET, an SSE answer) is not under way here.
+ * stream that Envoy relays without the router (a GET, an SSE answer) is not under way here: see relayed-uses.ts.
  */
 import type { SessionKey } from "../sessions/id.ts";
 import type { SessionStore } from "../sessions/store.ts";

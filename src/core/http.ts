@@ -1,5 +1,6 @@
 /** An HTTP request and its answer as the gateway sees them: heads that come in, verdicts that go out. */
 import { EVENT_STREAM } from "./headers.ts";
+import type { RelayedStream } from "./relayed.ts";
 
 /** Read access to header fields. Names are lower case, as Envoy sends them. */
 export interface HeaderFields {
@@ -77,6 +78,8 @@ export type Verdict =
       readonly clearRoute: boolean;
       /** Replaces the body that the phase is about. The request's content-length is set to it. Default: the body stays as it is. */
       readonly body?: Uint8Array;
+      /** Envoy relays the answer's events by itself, and reports the stream while it is open. */
+      readonly relayed?: RelayedStream;
     }
   /** Go on without the request's body. */
   | { readonly kind: "drop-body" }

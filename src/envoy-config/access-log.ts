@@ -13,6 +13,7 @@ import {
 } from "../core/headers.ts";
 import { NO_HEALTH_CHECKS } from "./health.ts";
 import { extension, type Message } from "./proto-json.ts";
+import { NO_REPORTS } from "./reports.ts";
 
 /** Most characters of a value that the caller writes, which may be as long as all its headers. */
 const LONGEST_CLAIM = 200;
@@ -30,11 +31,8 @@ export function egressAccessLog(path: string): Message[] {
 export function clientAccessLog(path: string, checksHealth: boolean): Message[] {
   const forged = { name: X_CLIENT_ID, string_match: { contains: OWN_CLIENT_ID_PREFIX } };
   const logged = (client: string, header: Message) => {
-    const filter = { header_filter: { header } };
-    return {
-      ...stdoutLog("gateway", path, client),
-      filter: checksHealth ? { and_filter: { filters: [filter, NO_HEALTH_CHECKS] } } : filter,
-    };
+    const filters = [{ header_filter: { header } }, NO_REPORTS, ...(checksHealth ? [NO_HEALTH_CHECKS] : [])];
+    return { ...stdoutLog("gateway", path, client), filter: { and_filter: { filters } } };
   };
   return [
     logged(header(X_CLIENT_ID, LONGEST_CLAIM), { ...forged, invert_match: true, treat_missing_header_as_empty: true }),

@@ -6,6 +6,7 @@ import type { Jwks } from "../config/schema/identity.ts";
 import { type Address, formatAddress, type TcpAddress } from "../core/address.ts";
 import { X_MCP_ENDPOINT } from "../core/headers.ts";
 import { STREAMS } from "../core/streams.ts";
+import { BACKEND_KEEPALIVE } from "./keepalive.ts";
 import {
   HTTP_PROTOCOL_OPTIONS,
   JWKS_CLUSTER,
@@ -90,6 +91,7 @@ function backendCluster(backend: BackendConfig): Message {
     connect_timeout: duration(backend.timeouts.connect),
     load_balancing_policy: overrideHostPolicy(backend),
     circuit_breakers: { thresholds: [BACKEND_CIRCUIT_BREAKERS] },
+    upstream_connection_options: BACKEND_KEEPALIVE,
     outlier_detection: backendOutlierDetection(),
     typed_extension_protocol_options: {
       [HTTP_PROTOCOL_OPTIONS]: typed(HTTP_PROTOCOL_OPTIONS, {
@@ -246,6 +248,7 @@ function streamsCluster(endpoints: readonly TcpAddress[]): Message {
     connect_timeout: duration(PROCESSOR_CONNECT),
     lb_policy: "LEAST_REQUEST",
     circuit_breakers: { thresholds: [BACKEND_CIRCUIT_BREAKERS] },
+    upstream_connection_options: BACKEND_KEEPALIVE,
     ...(mayBeSeveral(endpoints) && { outlier_detection: backendOutlierDetection() }),
     load_assignment: {
       cluster_name: STREAMS,

@@ -12,6 +12,7 @@ import {
 } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
+import { RELAYED_METADATA } from "../core/relayed.ts";
 import {
   catalogueMessageTimeout,
   longestMessageTimeout,
@@ -87,10 +88,16 @@ function federatedMessageTimeouts(route: Route, wait: number | undefined): numbe
   ];
 }
 
-/** @param cluster of the processor; `authority`: the :authority of its calls, by default the cluster's name */
+/** The processor's cluster (envoy.config.core.v3.GrpcService.EnvoyGrpc). */
+export interface ProcessorCluster extends Message {
+  readonly cluster_name: string;
+  /** The :authority of calls. Default: the cluster's name. */
+  readonly authority?: string;
+}
+
 export function extProcFilter(
   config: Config,
-  cluster: { readonly cluster_name: string; readonly authority?: string } = { cluster_name: PROCESSOR_CLUSTER },
+  cluster: ProcessorCluster = { cluster_name: PROCESSOR_CLUSTER },
 ): Message {
   const { processor, identity } = config;
   return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
@@ -120,9 +127,10 @@ export function extProcFilter(
       disallow_is_error: true,
     },
     response_attributes: [...RESPONSE_ATTRIBUTES],
-    // The claims of the token: they name the session's principal.
-    ...(identity.kind === "jwt" && {
-      metadata_options: { forwarding_namespaces: { untyped: [JWT_METADATA.namespace] } },
-    }),
+    metadata_options: {
+      receiving_namespaces: { untyped: [RELAYED_METADATA.namespace] },
+      // The claims of the token: they name the session's principal.
+      ...(identity.kind === "jwt" && { forwarding_namespaces: { untyped: [JWT_METADATA.namespace] } }),
+    },
   });
 }

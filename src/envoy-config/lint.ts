@@ -12,6 +12,7 @@ import { otherRouteFindings } from "./lint/other-route-rules.ts";
 import { pathFindings } from "./lint/path-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
+import { reportFindings } from "./lint/report-rules.ts";
 import { gatewayRouteFindings } from "./lint/route-rules.ts";
 import { streamFindings } from "./lint/stream-rules.ts";
 import { type HttpListener, type Topology, topologyOf } from "./lint/topology.ts";
@@ -61,6 +62,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
     ...switchedOffFindings(gateway, topology, config),
     ...gatewayRouteFindings(gateway, topology, config),
     ...streamFindings(gateway, topology, config),
+    ...reportFindings(gateway, topology, config),
     ...pathFindings(gateway, topology, config),
     ...otherRouteFindings(gateway, topology, config),
     ...localReplyFindings(manager),

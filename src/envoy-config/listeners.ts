@@ -8,10 +8,12 @@ import { extProcFilter } from "./ext-proc.ts";
 import { forwardedMutations, trustedProxies } from "./forwarded.ts";
 import { healthFilter, healthRoute } from "./health.ts";
 import { jwtAuthnFilter } from "./jwt-authn.ts";
+import { CLIENT_SOCKET_OPTIONS } from "./keepalive.ts";
 import { localRateLimitFilter } from "./local-rate-limit.ts";
 import { localReplies } from "./local-replies.ts";
 import { HCM_FILTER, HCM_TYPE, ROUTER_FILTER, ROUTER_TYPE } from "./names.ts";
 import { addressOf, duration, extension, type Message, setHeader } from "./proto-json.ts";
+import { reportLog, reportOptions } from "./reports.ts";
 import { streamsRoute, virtualHost } from "./routes.ts";
 
 /** How long (ms) a client may take to send the head of a request. */
@@ -50,10 +52,12 @@ function gatewayListener(config: Config): Message {
   const { guard } = config.admission;
   return listener("gateway", listen, config, {
     ...(tls && { transport_socket: tlsFor(tls) }),
+    socket_options: CLIENT_SOCKET_OPTIONS,
     http: {
       ...clientHeaders(config.gateway),
       ...clientLimits(config.envoy),
-      access_log: clientAccessLog(`%REQ(${X_MCP_PATH})%`, health !== undefined),
+      ...reportOptions(config),
+      access_log: [...clientAccessLog(`%REQ(${X_MCP_PATH})%`, health !== undefined), reportLog(config)],
     },
     filters: [
       ...(health === undefined ? [] : [healthFilter(health)]),
@@ -167,6 +171,7 @@ export function clientLimits({ streams, buffer }: Config["envoy"]): Message {
 
 interface Differences {
   readonly ignore_global_conn_limit?: boolean;
+  readonly socket_options?: readonly Message[];
   readonly transport_socket?: Message;
   readonly http?: Message;
   readonly filters?: readonly Message[];
@@ -175,10 +180,11 @@ interface Differences {
 
 function listener(name: string, listen: TcpAddress, config: Config, differences: Differences): Message {
   const { transport_socket, http = {}, filters = [], virtualHost: options } = differences;
-  const { ignore_global_conn_limit } = differences;
+  const { ignore_global_conn_limit, socket_options } = differences;
   return {
     name,
     address: addressOf(listen),
+    ...(socket_options && { socket_options }),
     ...(ignore_global_conn_limit && { ignore_global_conn_limit }),
     // Thousands of event streams may be open at once, so the buffer is small.
     per_connection_buffer_limit_bytes: config.envoy.buffer,

@@ -29,6 +29,7 @@ export const HCM_TYPE = "envoy.extensions.filters.network.http_connection_manage
 export const HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 export const OVERRIDE_HOST_POLICY = "envoy.load_balancing_policies.override_host";
 export const OVERRIDE_HOST_TYPE = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
+export const REPORT_LOG_TYPE = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig";
 export const CEL_FILTER_TYPE = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
 /**

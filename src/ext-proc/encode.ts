@@ -10,6 +10,7 @@ import {
 } from "../core/http.ts";
 import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
 import type { Phase } from "./decode.ts";
+import { encodeRelayed } from "./relayed.ts";
 import {
   BODY_MUTATION,
   BOOL_VALUE,
@@ -96,8 +97,11 @@ export function encodeResponse(phase: Phase, verdict: Verdict): Uint8Array {
 }
 
 function encodeMutate(phase: AnsweredPhase, mutation: Mutation): Uint8Array {
-  const { body, set } = mutation;
-  if (body === undefined) return encodeMutation(phase, mutation);
+  const { body, set, relayed } = mutation;
+  if (body === undefined) {
+    const metadata = relayed && { tag: PROCESSING_RESPONSE.dynamicMetadata, bytes: encodeRelayed(relayed) };
+    return encodeMutation(phase, mutation, metadata);
+  }
   const replaced = { tag: COMMON_RESPONSE.bodyMutation, bytes: encodeBody(body) };
   // The head of an answer has gone before the pieces of its body come.
   if (phase === "response_body") return encodeMutation(phase, mutation, undefined, replaced);

@@ -1,14 +1,17 @@
 /**
- * The gRPC server that Envoy's ext_proc filter talks to, with the standard health service. The only importer of grpc-js.
+ * The gRPC server that Envoy's ext_proc filter talks to, and that gets Envoy's reports of open streams, with the standard health
+ * service. The only importer of grpc-js.
  */
 import { lstat, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { formatAddress } from "../core/address.ts";
+import type { RelayedStream } from "../core/relayed.ts";
 import type { Gateway } from "../gateway/exchange.ts";
 import { decodeRequest, type EnvoyMessage } from "./decode.ts";
 import { encodeMessageTimeout, encodeResponse, encodeStreamedBody } from "./encode.ts";
 import { encodeHealth, NOT_SERVING, SERVING } from "./health.ts";
+import { decodeReports } from "./relayed.ts";
 import { openStream, type ReportFault, type Stream } from "./stream.ts";
 
 export interface ServerOptions {
@@ -16,6 +19,8 @@ export interface ServerOptions {
   /** Bytes of the largest request body that Envoy sends. */
   readonly bodyLimit: number;
   readonly reportFault: ReportFault;
+  /** Told whenever Envoy reports that a stream which it relays is open. */
+  readonly relayed: (stream: RelayedStream) => void;
 }
 
 type ListenAddress =
@@ -44,12 +49,19 @@ const processing: grpc.ServiceDefinition = {
     requestDeserialize: decodeRequest,
   }),
 };
+const reports: grpc.ServiceDefinition = {
+  StreamAccessLogs: method("/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs", {
+    requestStream: true,
+    responseStream: false,
+    requestDeserialize: decodeReports,
+  }),
+};
 const health: grpc.ServiceDefinition = {
   Check: method("/grpc.health.v1.Health/Check", { requestStream: false, responseStream: false }),
   Watch: method("/grpc.health.v1.Health/Watch", { requestStream: false, responseStream: true }),
 };
 
-export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerOptions): ExtProcServer {
+export function createExtProcServer({ gateway, bodyLimit, reportFault, relayed }: ServerOptions): ExtProcServer {
   // What goes wrong reaches us as errors; grpc-js would also write it to stderr, between the log's JSON lines.
   grpc.setLogVerbosity(grpc.logVerbosity.NONE);
   const server = new grpc.Server({
@@ -62,6 +74,8 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
   raiseStreamResetLimits(server);
 
   server.addService(processing, { Process: (call: Call) => process(call, gateway, reportFault) });
+  const reportService = createReportService(relayed);
+  server.addService(reports, reportService.methods);
   const healthService = createHealthService();
   server.addService(health, healthService.methods);
 
@@ -73,12 +87,17 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault }: ServerO
 
     async drain(deadline) {
       healthService.drain();
+      reportService.drain();
       return shutDown(server, deadline);
     },
   };
 }
 
 type Call = grpc.ServerDuplexStream<EnvoyMessage, Uint8Array>;
+type ReportCall = grpc.ServerReadableStream<readonly RelayedStream[], Uint8Array>;
+
+/** A StreamAccessLogsResponse, which has no fields. */
+const NO_BYTES = new Uint8Array();
 
 /** Joins one ext_proc stream to an exchange. */
 function process(call: Call, gateway: Gateway, reportFault: ReportFault): void {
@@ -110,6 +129,26 @@ function process(call: Call, gateway: Gateway, reportFault: ReportFault): void {
   call.on("end", finished);
   call.on("cancelled", finished);
   call.on("error", finished);
+}
+
+/** Envoy's access log service. Each of Envoy's workers keeps one call open for good, so `drain` ends them: Envoy calls anew. */
+function createReportService(relayed: ServerOptions["relayed"]) {
+  const calls = new Map<ReportCall, () => void>();
+  return {
+    methods: {
+      StreamAccessLogs(call: ReportCall, callback: grpc.sendUnaryData<Uint8Array>) {
+        const end = () => {
+          if (calls.delete(call)) callback(null, NO_BYTES);
+        };
+        calls.set(call, end);
+        call.on("data", (streams) => streams.forEach(relayed));
+        for (const event of ["end", "cancelled", "error"]) call.on(event, end);
+      },
+    },
+    drain() {
+      for (const end of calls.values()) end();
+    },
+  };
 }
 
 /** grpc.health.v1: SERVING until `drain`. */

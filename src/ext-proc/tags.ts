@@ -34,6 +34,7 @@ export const PROCESSING_RESPONSE = {
   requestTrailers: bytesTag(5),
   responseTrailers: bytesTag(6),
   immediateResponse: bytesTag(7),
+  dynamicMetadata: bytesTag(8),
   modeOverride: bytesTag(9),
   overrideMessageTimeout: bytesTag(10),
 } as const;
@@ -66,6 +67,13 @@ export const PROCESSING_MODE = {
   requestTrailerMode: varintTag(5),
   responseTrailerMode: varintTag(6),
 } as const;
+
+/** envoy.service.accesslog.v3. */
+export const STREAM_ACCESS_LOGS_MESSAGE = { httpLogs: bytesTag(2) } as const;
+export const HTTP_ACCESS_LOG_ENTRIES = { logEntry: bytesTag(1) } as const;
+/** envoy.data.accesslog.v3. */
+export const HTTP_ACCESS_LOG_ENTRY = { commonProperties: bytesTag(1) } as const;
+export const ACCESS_LOG_COMMON = { metadata: bytesTag(17) } as const;
 
 /** google.protobuf. */
 export const BOOL_VALUE = { value: varintTag(1) } as const;

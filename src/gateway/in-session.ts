@@ -3,7 +3,8 @@ import type { InUse } from "../admission/in-use.ts";
 import { headForClient } from "../core/answer-head.ts";
 import { assertNever } from "../core/assert-never.ts";
 import { staleResumption } from "../core/forward.ts";
-import { type Decision, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
+import { type Decision, isSuccess, namesEventStream, type ResponseHead, type Verdict } from "../core/http.ts";
+import type { RelayedStream } from "../core/relayed.ts";
 import { recoveryMessageTimeout } from "../core/routes.ts";
 import { type RecoveredAnswer, type RecoveredAnswers, suspectAnswer } from "../recovery/recovered-answer.ts";
 import type { ReplayableRequest, ReplayableRequests, SentMessage } from "../recovery/replayable.ts";
@@ -92,7 +93,7 @@ class InSession implements AnswerStage {
   head(head: ResponseHead): Decision {
     const redirect = refuseRedirect(this.#request, head);
     if (redirect) return redirect;
-    const passThrough = headForClient(this.#session.id, head);
+    const passThrough = this.#passThrough(head);
     const kept = this.#kept;
     if (this.#opensStream && isSuccess(head.headers.get(":status"))) this.#rememberListening();
     if (!kept) return passThrough;
@@ -102,6 +103,12 @@ class InSession implements AnswerStage {
     const answer = this.#dependencies.recovered.answer(kept, head, suspicion, abortSignalOf(scope));
     const verdict = answer.then((recovered) => this.#verdictOf(recovered, passThrough));
     return { kind: "deferred", messageTimeout: recoveryMessageTimeout(route.backend.timeouts), verdict };
+  }
+
+  #passThrough(head: ResponseHead): Verdict {
+    const verdict = headForClient(this.#session.id, head);
+    if (!beginsEvents(head)) return verdict;
+    return relaying(verdict, { session: this.#session.key, backend: this.#request.route.backend.name });
   }
 
   #passOn(kept: ReplayableRequest, { headers }: ResponseHead, passThrough: Verdict): Verdict | Promise<Verdict> {
@@ -139,4 +146,14 @@ class InSession implements AnswerStage {
     // Not waited for: where it is not remembered, the next GET is a new stream too.
     void this.#dependencies.store.remember(key, backend.name, { kind: "listening", generation: binding.generation });
   }
+}
+
+/** Whether events follow, for as long as the backend wants. */
+function beginsEvents({ headers, endOfStream }: ResponseHead): boolean {
+  return !endOfStream && namesEventStream(headers.get("content-type")) && isSuccess(headers.get(":status"));
+}
+
+function relaying(verdict: Verdict, relayed: RelayedStream): Verdict {
+  if (verdict.kind === "continue") return { kind: "mutate", set: [], remove: [], clearRoute: false, relayed };
+  return verdict.kind === "mutate" ? { ...verdict, relayed } : verdict;
 }

@@ -67,12 +67,15 @@ describe("what is taken from `mcp-router envoy`", () => {
   const [ownGateway, ownEgress] = own.static_resources.listeners;
   const [from, to] = [managerOf(generatedGateway), managerOf(ownGateway)];
 
-  test("is, unchanged, the flag, the time of the client for gRPC, the egress listener, the clusters, the filter and what is done to headers", () => {
+  test("is, unchanged, the flag, the time of the client for gRPC, the egress listener, the clusters, the filter, the logs and what is done to headers", () => {
     expect(own.layered_runtime).toEqual(generated.layered_runtime);
     expect(own.grpc_async_client_manager_config).toEqual(generated.grpc_async_client_manager_config);
     expect(ownEgress).toEqual(generatedEgress);
     expect(own.static_resources.clusters).toEqual(expect.arrayContaining(generated.static_resources.clusters));
     expect(extProcOf(to)).toEqual(extProcOf(from));
+    expect(ownGateway.socket_options).toEqual(generatedGateway.socket_options);
+    expect(to.access_log).toEqual(from.access_log);
+    expect(to.access_log_options).toEqual(from.access_log_options);
     expect(to.early_header_mutation_extensions).toEqual(from.early_header_mutation_extensions);
   });
 

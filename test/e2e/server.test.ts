@@ -38,6 +38,7 @@ const idle: Exchange = {
 
 function makeServer(exchange: Exchange = idle, faults: unknown[] = []): ExtProcServer {
   return createExtProcServer({
+    relayed: () => undefined,
     gateway: { open: () => exchange },
     bodyLimit: BODY_LIMIT,
     reportFault: (error) => void faults.push(error),

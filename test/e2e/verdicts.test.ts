@@ -76,6 +76,7 @@ async function open(
     ...over(toBackend),
   };
   const server = createExtProcServer({
+    relayed: () => undefined,
     gateway: { open: () => exchange },
     bodyLimit: config.limits.body,
     reportFault: (error) => void faults.push(error),

@@ -30,7 +30,7 @@ const tlsToBackend = z.strictObject({
 const timeouts = z.strictObject({
   call: duration.prefault("10m").describe("Longest time for a POST and its complete answer, also as an event stream."),
   listen: duration
-    .prefault("30m")
+    .prefault("24h")
     .describe("Longest time that a GET stream, or a modern `subscriptions/listen`, stays open."),
   connect: duration.prefault("5s").describe("Longest time for Envoy to connect to a backend, including TLS."),
   initialize: duration.prefault("10s").describe("Longest time for the recovery of a lost session."),

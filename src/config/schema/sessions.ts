@@ -7,7 +7,7 @@ export const sessionsSection = z
     idle: duration
       .prefault("30m")
       .describe(
-        "A session ends after this long without use. At least `timeouts.call` and `timeouts.listen` of each backend.",
+        "A session ends after this long without use. An open event stream is use. At least `timeouts.call` of each backend.",
       ),
     lifetime: duration.prefault("24h").describe("A session ends this long after its initialize, even if it is in use."),
     unused: duration

@@ -25,6 +25,7 @@ import { localRateLimitFilter } from "../local-rate-limit.ts";
 import { localReplies } from "../local-replies.ts";
 import { CORS_FILTER, HCM_FILTER, HCM_TYPE, ROUTER_FILTER } from "../names.ts";
 import { type Message, typed } from "../proto-json.ts";
+import { reportLog, reportOptions } from "../reports.ts";
 import { bodyLimit, undecidedRoute } from "../routes.ts";
 import { outbound } from "./mesh.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";
@@ -55,8 +56,15 @@ export function envoyFilter(owner: Owner, processor: TcpAddress, configPatches: 
 export function clientPatches(place: Place, config: Config, processor: TcpAddress): Message[] {
   const { origins, health } = config.gateway;
   const { guard } = config.admission;
+  // By default the cluster's name is the :authority, and Node's HTTP/2 resets a stream for the | in it.
+  const cluster = { cluster_name: outbound(processor), authority: processor.host };
   return [
-    mergeManager(place, { ...clientHeaders(config.gateway), ...clientLimits(config.envoy) }),
+    mergeManager(place, {
+      ...clientHeaders(config.gateway),
+      ...clientLimits(config.envoy),
+      ...reportOptions(config),
+      access_log: [reportLog(config, cluster)],
+    }),
     mergeVirtualHost(place, {
       ...bodyLimit(config.limits),
       ...clientResponseHeaders(),
@@ -73,13 +81,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
         ]
       : []),
     ...(health === undefined ? [] : [httpFilter(place, "INSERT_FIRST", healthFilter(health))]),
-    httpFilter(
-      place,
-      "INSERT_BEFORE",
-      // By default the cluster's name is the :authority, and Node's HTTP/2 resets a stream for the | in it.
-      extProcFilter(config, { cluster_name: outbound(processor), authority: processor.host }),
-      ROUTER_FILTER,
-    ),
+    httpFilter(place, "INSERT_BEFORE", extProcFilter(config, cluster), ROUTER_FILTER),
   ];
 }
 

@@ -3,6 +3,7 @@ import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import { BACKEND_CIRCUIT_BREAKERS, BACKEND_IDLE_CONNECTION, hostHeader } from "../clusters.ts";
+import { CLIENT_SOCKET_OPTIONS } from "../keepalive.ts";
 import type { Message } from "../proto-json.ts";
 import { CONNECT_RETRY, type HeaderMatch, hashPolicy, retriesConnectFailure, routesTo, routeTimes } from "../routes.ts";
 import {
@@ -166,7 +167,8 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
   const clients: Place = { context: CONTEXT, port: config.gateway.listen.port };
   const egress: Place = { context: CONTEXT, port: config.egress.listen.port };
   return [
-    ...[clients, egress].map((place) => connectionBuffer(place, config.envoy)),
+    mergeListener(clients, { ...connectionBuffer(config.envoy), socket_options: CLIENT_SOCKET_OPTIONS }),
+    mergeListener(egress, connectionBuffer(config.envoy)),
     ...clientPatches(clients, config, processor),
     ...egressPatches(egress),
     // The VirtualServices have the rest of these routes.
@@ -182,10 +184,14 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
   ];
 }
 
-function connectionBuffer({ context, port }: Place, { buffer }: Config["envoy"]): Message {
+function connectionBuffer({ buffer }: Config["envoy"]): Message {
+  return { per_connection_buffer_limit_bytes: buffer };
+}
+
+function mergeListener({ context, port }: Place, value: Message): Message {
   return {
     applyTo: "LISTENER",
     match: { context, listener: { portNumber: port } },
-    patch: { operation: "MERGE", value: { per_connection_buffer_limit_bytes: buffer } },
+    patch: { operation: "MERGE", value },
   };
 }

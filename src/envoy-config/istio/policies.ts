@@ -2,6 +2,7 @@
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
 import { PROCESSOR_CONNECT, processorCircuitBreakers } from "../clusters.ts";
+import { ISTIO_KEEPALIVE } from "../keepalive.ts";
 import { duration, type Message } from "../proto-json.ts";
 import { type MeshObject, meshObject, type Owner } from "./object.ts";
 
@@ -24,7 +25,7 @@ interface Connections {
 /** networking.istio.io ConnectionPoolSettings. */
 export function connectionPool({ limits, connect, idle }: Connections): Message {
   return {
-    tcp: { maxConnections: limits.max_connections, connectTimeout: duration(connect) },
+    tcp: { maxConnections: limits.max_connections, connectTimeout: duration(connect), tcpKeepalive: ISTIO_KEEPALIVE },
     http: {
       http1MaxPendingRequests: limits.max_pending_requests,
       http2MaxRequests: limits.max_requests,

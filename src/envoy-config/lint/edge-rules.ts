@@ -4,6 +4,7 @@
  */
 import type { Config } from "../../config/load.ts";
 import { X_MCP_PRINCIPAL } from "../../core/headers.ts";
+import { REPORT_LOG_TYPE } from "../names.ts";
 import { FIXED_HEAP, MAX_CONNECTIONS } from "../overload.ts";
 import { undecidedBound } from "../routes.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
@@ -33,14 +34,24 @@ export function overloadFindings({ bootstrap }: Topology, { envoy }: Config): Fi
 
 /** Rules of a listener for clients. */
 export function edgeFindings(http: HttpListener, config: Config): Finding[] {
-  const { manager, virtualHosts } = http;
+  const { listener, manager, virtualHosts } = http;
   const undecided = virtualHosts.flatMap((host) => undecidedRoutes(host, config));
   return [
+    ...vanishedClients(listener),
     ...connectionFindings(manager, config),
     ...proxiesAhead(manager, config),
     ...undecided.flatMap((route) => slowBodies(route, manager, config)),
     ...loggedCallers(http),
   ];
+}
+
+/** SO_KEEPALIVE of Linux is there by its numbers, or the option of newer Envoys. */
+function vanishedClients(listener: ProtoView): Finding[] {
+  const options = listener.get("socket_options");
+  const isOn = (option: ProtoView) =>
+    option.get("level").number === 1 && option.get("name").number === 9 && option.get("int_value").number === 1;
+  if (listener.get("tcp_keepalive").exists || options.items().some(isOn)) return [];
+  return [found("edge/keepalive", options, `${options.field} lack SO_KEEPALIVE`)];
 }
 
 /** Envoy's own default for idle connections, in ms. */
@@ -100,8 +111,10 @@ const CALLER: readonly [what: string, formatter: RegExp][] = [
 
 function loggedCallers({ manager, listener }: HttpListener): Finding[] {
   const at = manager.get("access_log");
-  const logs = [...at.items(), ...listener.get("access_log").items()];
-  if (logs.length === 0) return [found("edge/no-log", at, `${at.field} is absent`)];
+  const all = [...at.items(), ...listener.get("access_log").items()];
+  const logs = all.filter((log) => !log.get("typed_config").isType(REPORT_LOG_TYPE));
+  if (logs.length === 0)
+    return [found("edge/no-log", at, `${at.field} ${all.length === 0 ? "is absent" : "has reports of streams alone"}`)];
   const configs = logs.map((log) => log.get("typed_config").value);
   const format = JSON.stringify(configs);
   const isEnvoys = configs.every((config) => !/format/i.test(JSON.stringify(config ?? null)));

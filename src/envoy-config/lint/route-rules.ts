@@ -140,9 +140,10 @@ export function timeFindings(
   const duration = action.get("max_stream_duration.max_stream_duration");
   const longest = duration.duration ?? manager.get("common_http_protocol_options.max_stream_duration").duration ?? 0;
   const end = Math.min(longest || Number.POSITIVE_INFINITY, whole || Number.POSITIVE_INFINITY);
-  if (end > sessions.idle) {
+  // A request keeps its session in use, so only the lifetime is between them.
+  if (end > Math.max(sessions.lifetime, ms)) {
     const says = end === Number.POSITIVE_INFINITY ? "is absent" : `is ${seconds(end)}`;
-    const values = { bound, idle: seconds(sessions.idle) };
+    const values = { bound, lifetime: seconds(sessions.lifetime) };
     findings.push(found("route-timeout/outlives", duration, `For ${kind}, ${duration.field} ${says}`, values));
   } else if (longest > 0 && longest < ms)
     findings.push(

@@ -6,6 +6,7 @@ import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
+import { RELAYED_METADATA } from "../../core/relayed.ts";
 import { STREAMS } from "../../core/streams.ts";
 import { STREAM_RETRY, WRITABLE_HEADERS } from "../ext-proc.ts";
 import { CONNECTION_IDLE } from "../listeners.ts";
@@ -16,6 +17,7 @@ import {
   GRACEFUL_CLOSE_FLAG,
   GRPC_CLIENT_IDLE,
   PROCESSOR_CLUSTER,
+  REPORT_LOG_TYPE,
   RESPONSE_ATTRIBUTES,
   UNDECIDED_CLUSTER,
 } from "../names.ts";
@@ -61,6 +63,8 @@ const ADD_ROUTE =
 const ADD_ATTRIBUTES = `Write \`response_attributes: [${RESPONSE_ATTRIBUTES.join(", ")}]\`.`;
 const NO_ROUTE_CHANGE = "The backend that the processor names would not change the route.";
 const ADD_LISTENER = "Add `ext_proc`, or listen on 127.0.0.1.";
+const PARKED_UNDER_STREAM =
+  "The processor does not hear that an event stream is open: without another request its session is parked, or ends.";
 const REMOVE_RETRY = "Remove the `retry_policy`.";
 
 /** By rule, or by rule and mistake (`rule/mistake`) where a rule knows several. Users see the rule alone. */
@@ -249,6 +253,22 @@ export const MISTAKES = {
     "Use `ring_hash` or `maglev` as the `fallback_policy` of `override_host`, and `hash_policy: [{ header: { header_name: <header> } }]` " +
       "in the routes to the backend, as `mcp-router envoy` prints them.",
   ),
+  reports: warning(
+    PARKED_UNDER_STREAM,
+    `Add to access_log an \`${REPORT_LOG_TYPE}\` to the processor's cluster, as \`mcp-router envoy\` prints it.`,
+  ),
+  "reports/metadata": warning(
+    PARKED_UNDER_STREAM,
+    `Write \`metadata_options: { receiving_namespaces: { untyped: [${RELAYED_METADATA.namespace}] } }\`.`,
+  ),
+  "reports/interval": warning(
+    PARKED_UNDER_STREAM,
+    "Write `access_log_options: { access_log_flush_interval: <interval> }`.",
+  ),
+  "reports/lines": warning(
+    "It has a line for each open request at each interval of the reports.",
+    "Add to its filter `log_type_filter: { types: [DownstreamPeriodic], exclude: true }`.",
+  ),
   "streams/route": error(
     "On a route to several backends, a client that listens gets 503: `processor.streams` needs a route.",
     `Add \`{ match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: ${STREAMS} } }] }, ` +
@@ -268,7 +288,7 @@ export const MISTAKES = {
     "Write `idle_timeout: <bound>`.",
   ),
   "route-timeout/outlives": error(
-    "The request may outlive its session, which ends `<idle>` after its last start of a request (`sessions.idle`).",
+    "The request may outlive its session, which ends after `<lifetime>` (`sessions.lifetime`).",
     "Write `max_stream_duration: { max_stream_duration: <bound> }`.",
   ),
   "route-timeout/early": warning(
@@ -337,6 +357,10 @@ export const MISTAKES = {
   "overload/connections": warning(
     "Nothing bounds the connections of clients.",
     `Add \`${MAX_CONNECTIONS}\` with \`max_active_downstream_connections: <connections>\`.`,
+  ),
+  "edge/keepalive": warning(
+    "The event stream of a client that went without a word keeps its session, and the slot, until `timeouts.listen`.",
+    "Write `socket_options` as `mcp-router envoy` prints them, or from Envoy 1.38 on `tcp_keepalive: { keepalive_time: 60 }`.",
   ),
   "edge/streams": warning(
     "One connection may hold a body for each of its streams.",

@@ -11,7 +11,7 @@ test("the smallest configuration gets every default", () => {
     path: "/mcp",
     host: undefined,
     tls: undefined,
-    timeouts: { call: 10 * minutes, listen: 30 * minutes, connect: 5_000, initialize: 10_000 },
+    timeouts: { call: 10 * minutes, listen: 24 * 60 * minutes, connect: 5_000, initialize: 10_000 },
     onSessionLost: "recover",
     origin: "remove",
     prefix: "one__",

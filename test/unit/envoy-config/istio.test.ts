@@ -77,11 +77,23 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
   test("strips internal headers, words errors and bounds connections as the bootstrap does", () => {
     const { gatewayManager, egressManager } = partsOf(bootstrapOf(configOf(SECTIONS[mode])));
     const [clients, egress] = valuesOf(objectsOf(mode), "NETWORK_FILTER").map((value) => value.typed_config);
-    expect(gatewayManager).toMatchObject(clients);
+    const { access_log, ...others } = clients;
+    expect(gatewayManager).toMatchObject(others);
     expect(clients.early_header_mutation_extensions).toEqual(gatewayManager.early_header_mutation_extensions);
     expect(clients.local_reply_config).toEqual(gatewayManager.local_reply_config);
     expect(egressManager).toMatchObject(egress);
     expect(egress).not.toHaveProperty("early_header_mutation_extensions");
+  });
+
+  test("has open streams reported as the bootstrap does, but by the mesh's name of the processor", () => {
+    const { gatewayManager, egressManager } = partsOf(bootstrapOf(configOf(SECTIONS[mode])));
+    const [clients, egress] = valuesOf(objectsOf(mode), "NETWORK_FILTER").map((value) => value.typed_config);
+    const reports = gatewayManager.access_log.at(-1);
+    const { common_config } = reports.typed_config;
+    common_config.grpc_service.envoy_grpc = extProcOf(objectsOf(mode)).typed_config.grpc_service.envoy_grpc;
+    expect(clients.access_log).toEqual([reports]);
+    expect(clients.access_log_options).toEqual({ access_log_flush_interval: "20s" });
+    for (const manager of [egress, egressManager]) expect(manager).not.toHaveProperty("access_log_options");
   });
 
   test("bounds bodies, and says on the router's port alone which endpoint answered", () => {
@@ -153,7 +165,7 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
         },
       ],
     });
-    expect(extProcOf(objects).typed_config.metadata_options).toEqual({
+    expect(extProcOf(objects).typed_config.metadata_options).toMatchObject({
       forwarding_namespaces: { untyped: ["envoy.filters.http.jwt_authn"] },
     });
   });

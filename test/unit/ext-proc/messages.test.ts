@@ -1,34 +1,17 @@
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { loadSync } from "@grpc/proto-loader";
 import fc from "fast-check";
-import protobuf from "protobufjs";
-import descriptor from "protobufjs/google/protobuf/descriptor.json" with { type: "json" };
+import type protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
 import { HeaderNames, type Verdict } from "../../../src/core/http.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../../../src/core/mode-override.ts";
 import { decodeRequest } from "../../../src/ext-proc/decode.ts";
 import { encodeMessageTimeout, encodeResponse, encodeStreamedBody } from "../../../src/ext-proc/encode.ts";
 import { encodeHealth, NOT_SERVING, SERVING } from "../../../src/ext-proc/health.ts";
+import { ourProtos, PROTOS, theirProtos } from "../../support/envoy-protos.ts";
 
-const projectRoot = join(import.meta.dirname, "../../..");
-// Envoy's protos import it for their annotations; protobufjs bundles it, but not by itself.
-protobuf.common("descriptor", descriptor.nested.google.nested.protobuf.nested);
-/** An independent copy of Envoy's API, older than ours: it lacks what Envoy has added since. */
-const theirRoot = join(projectRoot, "node_modules/@grpc/grpc-js-xds/deps");
-const ours = load([join(projectRoot, "proto")], "envoy/service/ext_proc/v3/external_processor.proto");
-const theirs = load(
-  readdirSync(theirRoot).map((folder) => join(theirRoot, folder)),
-  "envoy/service/ext_proc/v3/external_processor.proto",
-);
-
-function load(folders: readonly string[], file: string): protobuf.Root {
-  const root = new protobuf.Root();
-  root.resolvePath = (_origin, target) =>
-    folders.map((folder) => join(folder, target)).find((path) => existsSync(path)) ?? target;
-  root.loadSync(file, { keepCase: true }).resolveAll();
-  return root;
-}
+const EXT_PROC = "envoy/service/ext_proc/v3/external_processor.proto";
+const ours = ourProtos(EXT_PROC);
+const theirs = theirProtos(EXT_PROC);
 
 const onModeOverride = () => undefined;
 const NO_BYTES = new Uint8Array();
@@ -92,9 +75,7 @@ describe("our protos against an independent copy of Envoy's", () => {
   });
 
   test("the service is reached by the same path", () => {
-    const definition = loadSync("envoy/service/ext_proc/v3/external_processor.proto", {
-      includeDirs: [join(projectRoot, "proto")],
-    });
+    const definition = loadSync(EXT_PROC, { includeDirs: [PROTOS] });
     const service = definition["envoy.service.ext_proc.v3.ExternalProcessor"];
     expect(service).toMatchObject({
       Process: {

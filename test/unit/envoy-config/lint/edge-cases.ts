@@ -1,5 +1,6 @@
 /** Cases of the rules on Envoy's own errors, on its bounds, and on its log. */
 import type { Rule } from "../../../../src/envoy-config/lint/rules.ts";
+import { NO_REPORTS } from "../../../../src/envoy-config/reports.ts";
 import { configOf, type Json } from "../configs.ts";
 import {
   type Case,
@@ -42,7 +43,17 @@ function edge(what: string, path: string, value: unknown, message: string): Case
 }
 
 const STREAM_BOUND = `routes.${UNDECIDED}.route.max_stream_duration`;
-const log = (value: unknown) => set("gatewayManager", "access_log", value);
+const keepalive =
+  (option: object): Change =>
+  (_, bootstrap) =>
+    put(bootstrap, "static_resources.listeners.0.socket_options", [option]);
+/** In place of the printed logs, beside the reports of streams. */
+const log =
+  (logs: readonly object[]): Change =>
+  ({ gatewayManager }) => {
+    const own = logs.map((one) => ({ ...one, filter: NO_REPORTS }));
+    gatewayManager.access_log = [...own, gatewayManager.access_log.at(-1)];
+  };
 const textLog = (format: string) => [
   { typed_config: { log_format: { text_format_source: { inline_string: format } } } },
 ];
@@ -160,7 +171,16 @@ export const EDGE_CASES = {
         "max_stream_duration: 173s",
       ),
     ]),
-    wrong("without a log", log([]), [warning(`${GATEWAY}.access_log`, "is absent")]),
+    wrong("where a client that went without a word stays", keepalive({ level: 6, name: 9, int_value: 1 }), [
+      warning("static_resources.listeners[0].socket_options", "SO_KEEPALIVE"),
+    ]),
+    good("with keepalive in quotes", keepalive({ level: "1", name: "9", int_value: "1" })),
+    good("with keepalive as newer Envoys have it", (_, bootstrap) => {
+      const [listener] = bootstrap.static_resources.listeners;
+      put(listener, "socket_options", undefined);
+      put(listener, "tcp_keepalive", {});
+    }),
+    wrong("without a log", log([]), [warning(`${GATEWAY}.access_log`, "has reports of streams alone")]),
     // Envoy's own format has all but the principal.
     wrong("with a log in Envoy's own format", log([{ name: "envoy.access_loggers.stdout", typed_config: {} }]), [
       warning(`${GATEWAY}.access_log`, "leaves out the principal (%REQ(X-MCP-PRINCIPAL)%)."),

@@ -102,6 +102,7 @@ export const FILTER_CASES = {
       gatewayManager.http_filters.unshift(other);
       clusterOf("mcp_router").name = "renamed";
       gatewayManager.http_filters[1].typed_config.grpc_service.envoy_grpc.cluster_name = "renamed";
+      gatewayManager.access_log.at(-1).typed_config.common_config.grpc_service.envoy_grpc.cluster_name = "renamed";
     }),
   ],
   "request-body-mode": [

@@ -1,7 +1,7 @@
-/** Cases of the rules on the gateway's own streams. */
+/** Cases of the rules on the gateway's own streams, and on Envoy's reports of those that it relays. */
 import type { Rule } from "../../../../src/envoy-config/lint/rules.ts";
 import { configOf } from "../configs.ts";
-import { type Case, error, good, HOST, put, unchanged, wrong } from "./case.ts";
+import { type Case, EXT_PROC, error, GATEWAY, good, HOST, put, set, unchanged, warning, wrong } from "./case.ts";
 
 const ROUTES = [{ path: "/mcp", backends: ["everything", "files"] }];
 const WITH_STREAMS = configOf({ processor: { streams: {} }, routes: ROUTES });
@@ -9,6 +9,7 @@ const WITHOUT = configOf({ routes: ROUTES });
 
 /** The printed route of the streams comes first. */
 const ROUTE = 0;
+const INTERVAL = "access_log_options.access_log_flush_interval";
 const NOWHERE = error(`${HOST}.routes`, "Add `{ match: { prefix: /, headers: [{ name: x-mcp-backend");
 
 export const STREAM_CASES = {
@@ -33,7 +34,7 @@ export const STREAM_CASES = {
     wrong(
       "with a cluster for each backend by header, and none for the streams",
       ({ gatewayHost, clusterOf }) => {
-        gatewayHost.routes[ROUTE].route = { cluster_header: "x-mcp-backend", timeout: "1800s" };
+        gatewayHost.routes[ROUTE].route = { cluster_header: "x-mcp-backend", timeout: "86400s" };
         put(clusterOf("mcp_streams"), "name", "other");
       },
       [error(`${HOST}.routes[${ROUTE}].route.cluster_header`, "mcp_streams is no cluster of this file")],
@@ -63,6 +64,48 @@ export const STREAM_CASES = {
     good("without streams, where there are none", unchanged, { config: WITHOUT }),
     good("without the streams, where no route has several backends", ({ gatewayHost }) => gatewayHost.routes.shift(), {
       config: configOf({ processor: { streams: {} } }),
+    }),
+  ],
+  reports: [
+    wrong("without reports of open streams", ({ gatewayManager }) => gatewayManager.access_log.pop(), [
+      warning(`${GATEWAY}.access_log`, "has none that the processor gets"),
+    ]),
+    wrong(
+      "with reports of open streams that another cluster gets",
+      ({ gatewayManager }) =>
+        put(
+          gatewayManager.access_log.at(-1),
+          "typed_config.common_config.grpc_service.envoy_grpc.cluster_name",
+          "everything",
+        ),
+      [warning(`${GATEWAY}.access_log`, "has none that the processor gets")],
+    ),
+    wrong("where Envoy is not told whose a stream is", set("extProc", "metadata_options", undefined), [
+      warning(`${EXT_PROC}.metadata_options.receiving_namespaces.untyped`, "untyped: [mcp_router]"),
+    ]),
+    wrong("that reports too seldom", set("gatewayManager", INTERVAL, "21s"), [
+      warning(`${GATEWAY}.${INTERVAL}`, "is 21s"),
+    ]),
+    wrong("that reports nothing of open streams", set("gatewayManager", "access_log_options", undefined), [
+      warning(`${GATEWAY}.${INTERVAL}`, "access_log_flush_interval: 20s"),
+    ]),
+    wrong(
+      "that reports too seldom for sessions that idle for less",
+      unchanged,
+      [warning(`${GATEWAY}.${INTERVAL}`, "access_log_flush_interval: 10s")],
+      {
+        config: configOf({ sessions: { idle: "30s" }, timeouts: { call: "10s" } }),
+        printedFor: configOf({ timeouts: { call: "10s" } }),
+      },
+    ),
+    wrong(
+      "with a log that has a line for each report",
+      ({ gatewayManager }) => put(gatewayManager, "access_log.0.filter", undefined),
+      [warning(`${GATEWAY}.access_log[0]`, "exclude: true")],
+    ),
+    good("that reports more often", set("gatewayManager", INTERVAL, "5s")),
+    good("that reports every minute, where no session is parked", set("gatewayManager", INTERVAL, "60s"), {
+      config: configOf({ admission: { park: "off" } }),
     }),
   ],
 } satisfies Partial<Record<Rule, readonly Case[]>>;
