@@ -2,7 +2,9 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, type ExpectStatic, type TestContext, test } from "vitest";
+import { parse, stringify } from "yaml";
 import { startRedis } from "../../harness/redis.ts";
+import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { startFleet } from "../support/fleet.ts";
 import { GATEWAYS } from "../support/gateways.ts";
 import { events, initializeMessage, MCP_HEADERS, openResponse, openSession, post } from "../support/http.ts";
@@ -12,7 +14,7 @@ import { runMessage, type SessionServer, startSessionServer } from "../support/s
 import { startStack } from "../support/stack.ts";
 
 const PATH = "/mcp";
-const IDLE_MS = 2_000;
+const IDLE_MS = 3_000;
 const PATIENT = { timeout: 20_000, interval: 200 };
 
 type AtEnd = TestContext["onTestFinished"];
@@ -56,7 +58,8 @@ function sections(server: SessionServer, more: object) {
   };
 }
 
-const SHORT = { sessions: { idle: `${IDLE_MS}ms`, sweep: "200ms" }, timeouts: { call: "2s" } };
+const UNHURRIED = { sessions: { idle: "16s" }, timeouts: { call: "16s" } };
+const SHORT = { sessions: { idle: `${IDLE_MS}ms`, sweep: "200ms" }, timeouts: { call: "3s" } };
 
 describe.concurrent.each(GATEWAYS)("a client that only listens, with %s", (_, startGateway) => {
   test("keeps its session, hears an event after several idle times, and loses the session once it has left", async ({
@@ -87,8 +90,7 @@ describe.concurrent.each(GATEWAYS)("a client that only listens, with %s", (_, st
     const { server, say } = await startListener(onTestFinished);
     const gateway = await startGateway(
       sections(server, {
-        sessions: { idle: "16s" },
-        timeouts: { call: "16s" },
+        ...UNHURRIED,
         admission: { sessions: 2, park: "1s", wait: "off" },
       }),
     );
@@ -131,8 +133,7 @@ test.concurrent("a call that is answered by events keeps its session too, while 
     backends: {},
     routes: [],
     config: sections(server, {
-      sessions: { idle: "16s" },
-      timeouts: { call: "16s" },
+      ...UNHURRIED,
       admission: { sessions: 1, park: "1s", wait: "off" },
     }),
   });
@@ -208,20 +209,47 @@ test.concurrent("100 open streams hold no stream of Envoy's to the router, and t
   const stack = await startStack({
     backends: {},
     routes: [],
-    config: sections(server, { ...SHORT, admission: { sessions: STREAMS } }),
+    config: sections(server, { ...UNHURRIED, admission: { sessions: STREAMS, park: "3s" } }),
   });
   onTestFinished(() => stack.stop());
   const opened = await Promise.all(
     Array.from({ length: STREAMS }, async () => listen(stack.port, await openSession(stack.port, PATH))),
   );
-  await pause(2 * IDLE_MS);
   // One of the only worker's, for its reports.
-  expect(await stack.envoy.stat("cluster.mcp_router.upstream_rq_active")).toBe(1);
+  await expect.poll(() => stack.envoy.stat("cluster.mcp_router.upstream_rq_active"), PATIENT).toBe(1);
   const lines = () => stack.accessLog.filter(({ method }) => method === "GET").length;
   expect(lines()).toBe(0);
   for (const { response } of opened) response.destroy();
   await expect.poll(lines, PATIENT).toBe(STREAMS);
   expect(server.ended()).toEqual([]);
+});
+
+test.concurrent("an Envoy that was configured before there were reports carries streams as it did, and their sessions expire", async ({
+  expect,
+  onTestFinished,
+}) => {
+  const { server, say } = await startListener(onTestFinished);
+  const stack = await startStack({
+    backends: {},
+    routes: [],
+    config: sections(server, SHORT),
+    rewriteBootstrap(text) {
+      const bootstrap = parse(text);
+      const [{ filters }] = bootstrap.static_resources.listeners[0].filter_chains;
+      const [{ typed_config: manager }] = filters;
+      manager.access_log.pop();
+      delete manager.access_log_options;
+      delete manager.http_filters[0].typed_config.metadata_options;
+      return stringify(bootstrap, PRINTED);
+    },
+  });
+  onTestFinished(() => stack.stop());
+  const session = await openSession(stack.port, PATH);
+  const { arriving } = await listen(stack.port, session);
+  say(1);
+  expect((await arriving.next()).value).toMatchObject({ params: { data: 1 } });
+  await expect.poll(() => server.ended().length, PATIENT).toBe(1);
+  expect(await ping(stack.port, session)).toBe(404);
 });
 
 test.concurrent("a client that only listens, and goes without a word, is found: its connection is asked whether it lives", async ({
