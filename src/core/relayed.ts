@@ -20,7 +20,7 @@ export const RELAYED_METADATA = { namespace: "mcp_router", session: "session", b
 /** Longest interval (ms) between two reports of a stream: a lost one must not matter for longer. */
 const LONGEST_INTERVAL_MS = 60_000;
 
-/** Shares of the time that a session may be idle: two reports may be lost. */
+/** Reports in the time for which a session may be idle. A use may go unrecorded for a while (parking.ts), and one may be lost. */
 const REPORTS = 3;
 
 /**
