@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { type Answer, callMessage, messageOf, openSession, post } from "../support/http.ts";
 import { startListedServer } from "../support/listed-server.ts";
-import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { startMcpServer, type TestServer, TOOLS } from "../support/mcp-server.ts";
 import { errorMessage, requestMessage } from "../support/messages.ts";
 import { type Call, json, type Script, silent, text } from "../support/scripted-server.ts";
 import type { SessionServer } from "../support/session-server.ts";
@@ -123,7 +123,7 @@ describe("servers that answer wrongly when they are asked for their tools", () =
 
   test("leave the others' tools listed, and of theirs what can be read", async () => {
     const theirs = KINDS.flatMap((kind) => (LISTINGS[kind]?.[1] ?? []).map((name) => `${kind}__${name}`));
-    const own = ["announce", "echo", "fill", "run", "steps", "update", "whoami"].map((name) => `ok__${name}`);
+    const own = TOOLS.map((name) => `ok__${name}`);
     await expect.poll(() => namesAt(stack, session)).toEqual([...own, ...theirs].toSorted());
   });
 

@@ -60,6 +60,20 @@ export interface TestServerOptions {
 /** The one resource that there is to subscribe to: the tool `update` tells of it those who have. */
 export const RESOURCE = "test://resource";
 
+/** The names of its tools. */
+export const TOOLS = [
+  "announce",
+  "echo",
+  "fill",
+  "inquire",
+  "later",
+  "run",
+  "say",
+  "steps",
+  "update",
+  "whoami",
+] as const;
+
 /** What the tools share. */
 interface Bench {
   readonly ran: string[];
