@@ -137,7 +137,7 @@ export default {
       severity: "error",
       from: { path: "^src/gateway/(transparent|begin|in-session|remember|claim)\\.ts$" },
       to: {
-        path: "^src/(core/)?federation/|^src/gateway/(federated|begin-federated|to-member|member-[a-z]+|ask-owner|asker)\\.ts$",
+        path: "^src/(core/)?federation/|^src/gateway/(federated|begin-federated|modern-federated|to-[a-z-]+|member-[a-z]+|held-[a-z]+|ask-owner|asker)\\.ts$",
       },
     },
     only("contract-of-gateway", "^src/gateway/exchange\\.ts$", ["^src/core/"], "adapters know this contract alone"),

@@ -89,14 +89,21 @@ with 1 if a server does not answer, or if two items of one list have the same na
   each server that tells of them. A resource that no server is known to have, or that the route hides, is left out of what is
   acknowledged, and so is that of a server that does not answer within 3 s; the router goes on asking it. The stream ends when the
   configuration is reloaded with other backends or filters of resources for the route, and the client listens anew.
-- A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, and none has
-  \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session. In a session
-  a backend that speaks 2026-07-28 alone offers nothing. \`/catalogue\` of \`processor.http\` says which eras each backend speaks.
+- A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, or with
+  \`era: bridge\`, and none has \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session.
+  \`/catalogue\` of \`processor.http\` says which eras each backend speaks.
+- With \`era: bridge\`, for a backend of older versions alone the router holds a session for each principal and route, which counts for
+  \`admission\` and ends by \`sessions.idle\`. It is begun with the headers and the \`clientInfo\` of the request that first needs it. An
+  anonymous request has one for itself alone, which costs the backend an \`initialize\` and a DELETE each time. Such a backend cannot ask
+  these clients anything, and what it would send outside of calls is not heard.
+- A client with a session uses a backend that speaks 2026-07-28 alone like any other: its requests go there in that version, with what
+  its \`initialize\` says of it. Such a backend has no subscriptions and no streams, and hears of no notifications. It is told of no
+  capability by which it would ask the client back (\`elicitation\`, \`sampling\`, \`roots\`). What it answers goes to the client as it is,
+  also a result that is no complete one.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 
-Not yet: clients of 2026-07-28 with backends that speak older versions only, and the other way round; and on a route with several
-backends tasks of 2026-07-28.
+Not yet: on a route with several backends tasks of 2026-07-28; log messages of backends of older versions for clients of 2026-07-28.
 `;
 
 export function reference(): string {

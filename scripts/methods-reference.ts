@@ -11,9 +11,9 @@ import { METHODS, type Method } from "../src/core/mcp/methods.ts";
 const HEAD = `# The methods of MCP, and one URL for many servers
 
 What one route to several servers does with each message. \`make generate\` makes this page from
-[the table](../../src/core/mcp/methods.ts). A federated route serves the modern era (2026-07-28) where each of its servers speaks it, and
-answers its notifications itself. Of that era \`subscriptions/listen\` and the requests about tasks reach only a server that is alone: of
-several, none is known to be the one, and they get 404. A route to one server passes every message on unchanged.
+[the table](../../src/core/mcp/methods.ts). A federated route answers the notifications of the modern era (2026-07-28) itself. Of that era
+\`subscriptions/listen\` and the requests about tasks reach only a server that is alone: of several, none is known to be the one, and they
+get 404. A route to one server passes every message on unchanged.
 
 - **begin**: the gateway opens sessions for it at the servers.
 - **ours**: the gateway answers it, from the answers of all servers.

@@ -9,6 +9,7 @@ import {
   LAST_EVENT_ID,
   MCP_METHOD,
   MCP_NAME,
+  MCP_PARAM_PREFIX,
   MCP_PROTOCOL_VERSION,
   MCP_SESSION_ID,
   PAGE_HEADERS,
@@ -43,14 +44,11 @@ const OF_THE_MESSAGE: ReadonlySet<string> = new Set([
   MCP_NAME,
 ]);
 const OF_THE_BODY_PREFIX = "content-";
-/** Parameters of a tool call, repeated in headers (MCP 2026-07-28). */
-const OF_A_PARAMETER_PREFIX = "mcp-param-";
 
 /** The client's headers that go with our own calls in its name: `clientHeaders` but for those of its message. */
 export function credentialHeaders(headers: HeaderFields, origin: Backend["origin"]): Header[] {
   return clientHeaders(headers, origin).filter(
-    ([name]) =>
-      !OF_THE_MESSAGE.has(name) && !name.startsWith(OF_THE_BODY_PREFIX) && !name.startsWith(OF_A_PARAMETER_PREFIX),
+    ([name]) => !OF_THE_MESSAGE.has(name) && !name.startsWith(OF_THE_BODY_PREFIX) && !name.startsWith(MCP_PARAM_PREFIX),
   );
 }
 

@@ -39,7 +39,7 @@ export function liveFindings(
       ...(backends.every((backend) => answers(backend) === "nothing") ? [NONE_ANSWERS] : []),
       ...routes.flatMap(collisions),
     ],
-    warnings: [...backends.flatMap(leftOut), ...configured.flatMap((route) => unseen(route, membersOf(route)))],
+    warnings: backends.flatMap(leftOut),
   };
 }
 
@@ -110,17 +110,6 @@ function leftOut({ backend, offered }: BackendReport): string[] {
     if (list.cut) warn(`its ${kind} are cut off after ${list.items}: ${CUTS[list.cut]}`);
     return warnings;
   });
-}
-
-/** Backends without sessions, where others make clients begin one. */
-function unseen({ path }: FederatedRoute, backends: readonly BackendReport[]): string[] {
-  const others = backends.filter(({ eras, lists }) => lists === "principal" || !eras.includes("modern"));
-  const [first] = others.filter((other) => answers(other) !== "nothing");
-  if (!first) return [];
-  const alone = backends.filter(({ eras }) => eras.join() === "modern");
-  return alone.map(
-    ({ backend }) => `${path}: no client sees what ${backend} offers: it has no sessions, which ${first.backend} needs`,
-  );
 }
 
 type Cut = NonNullable<NonNullable<BackendReport["offered"][ListKind]>["cut"]>;

@@ -14,7 +14,7 @@ import type { RawConfig } from "./schema.ts";
 type Written = RawConfig["routes"][number];
 
 /** Settings that mean nothing where messages only pass. */
-const OF_FEDERATED = ["tools", "prompts", "resources", "instructions", "serverInfo"] as const;
+const OF_FEDERATED = ["tools", "prompts", "resources", "instructions", "serverInfo", "era"] as const;
 
 export function isFederated({ federated, backends }: Pick<Written, "federated" | "backends">): boolean {
   return federated ?? backends.length > 1;
@@ -65,6 +65,7 @@ export function federatedRoute({ where, path, written, backends, lists, streams 
     instructions,
     serverInfo: { name: named?.name ?? serverName(path), title: named?.title, version: named?.version ?? VERSION },
     lists,
+    bridges: written.era === "bridge",
     stream: streamOf(backends, streams),
   };
   return { route, errors };

@@ -117,6 +117,9 @@ export const EVENT_STREAM = "text/event-stream";
 /** The body's tool, prompt or resource, repeated by modern clients (2026-07-28). The processor checks it against the body. */
 export const MCP_NAME = "mcp-name";
 
+/** How headers begin that repeat the arguments of a tool call (2026-07-28). */
+export const MCP_PARAM_PREFIX = "mcp-param-";
+
 /**
  * Headers that a replayed answer carries to the client. A replayed answer passes on every header of its backend; the last ones of
  * this list stand for those that nobody knows.

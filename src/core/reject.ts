@@ -37,6 +37,8 @@ export type Reject =
       /** Seconds. */
       readonly retryAfter: number;
       readonly id?: Id;
+      /** Answers a request that needs a session by 200: only this one fails, and not the whole URL. */
+      readonly inBand?: boolean;
     }
   | {
       readonly reason: "invalid-request" | "header-mismatch" | "invalid-envelope";
@@ -59,8 +61,8 @@ export type Reject =
     }
   /** No backend of the route offers what the request names, or clients of the route may not use it. */
   | { readonly reason: "not-offered"; readonly what: OfferedKind; readonly name: string; readonly id?: Id }
-  /** No backend of the route is known to have such a method. */
-  | { readonly reason: "method-not-offered"; readonly id?: Id }
+  /** No backend of the route is known to have such a method, or the one that the request is for has it not in its era. */
+  | { readonly reason: "method-not-offered"; readonly backend?: string; readonly id?: Id }
   /** The params of a request that the gateway answers itself. */
   | { readonly reason: "invalid-params"; readonly detail: string; readonly id?: Id }
   /** The route has no stream for a GET. */
@@ -151,8 +153,11 @@ export function answer(reject: Reject): Reply {
     }
     case "not-offered":
       return notOffered(reject);
-    case "method-not-offered":
-      return jsonRpcError(reason, 200, METHOD_NOT_FOUND, "Method not found", reject.id);
+    case "method-not-offered": {
+      const { backend } = reject;
+      const message = backend === undefined ? "Method not found" : `Method not found: backend ${backend} has it not`;
+      return jsonRpcError(reason, 200, METHOD_NOT_FOUND, message, reject.id);
+    }
     case "invalid-params":
       return jsonRpcError(reason, 200, INVALID_PARAMS, `Invalid params: ${reject.detail}`, reject.id);
     case "no-stream":
@@ -175,6 +180,10 @@ export function answer(reject: Reject): Reply {
     case "principal-exhausted":
     case "anonymous-exhausted":
     case "initializes-exhausted":
+      if (reject.inBand && reject.id !== undefined) {
+        const data = JSON.stringify({ retryAfterMs: reject.retryAfter * 1_000 });
+        return jsonRpcError(reason, 200, SERVER_BUSY, "Session limit reached", reject.id, [], data);
+      }
       return jsonRpcError(reason, 503, SERVER_BUSY, "Session limit reached", reject.id, [
         ["retry-after", String(reject.retryAfter)],
       ]);

@@ -53,6 +53,8 @@ export interface FederatedRoute extends PublicPath {
   /** What clients are told of the server that they talk to. */
   readonly serverInfo: { readonly name: string; readonly title: string | undefined; readonly version: string };
   readonly lists: ListLimits;
+  /** Whether clients of MCP 2026-07-28 are served in their era also where a backend needs sessions. */
+  readonly bridges: boolean;
   /**
    * What answers a client's GET. `backend`: the only one, whose stream passes. `own`: the gateway, which tells of changed lists.
    * `none`: nobody.

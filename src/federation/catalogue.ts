@@ -3,14 +3,13 @@
  * `lists.refresh` for what it offers to everybody. A backend that is away costs the others nothing.
  */
 import type { Egress } from "../backends/client.ts";
-import { servesModern } from "../core/federation/era.ts";
 import type { Offer } from "../core/federation/offer.ts";
 import type { FederatedRoute, Member, RequestPolicy } from "../core/routes.ts";
 import type { AskLimits } from "./ask.ts";
 import { type Asker, type AskFor, createAskFor } from "./asker.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { CatalogueEvent } from "./events.ts";
-import { NOTHING_KNOWN, type Offering, offeredInSession } from "./kept-lists.ts";
+import { NOTHING_KNOWN, type Offering } from "./kept-lists.ts";
 import { createListsByPrincipal, type ListsOfPrincipal, viewFor } from "./lists-by-principal.ts";
 import { backendReport, type CatalogueReport, routeReport } from "./report.ts";
 import { type RouteCatalogue, RouteView, routeDigest } from "./route-view.ts";
@@ -26,9 +25,8 @@ export interface Catalogue {
   /**
    * What is known now. Has backends asked where that is due, and does not wait for them. Cheap: each request asks.
    * @param asker undefined: members whose lists are by principal offer nothing
-   * @param era of the client, legacy by default: a backend without sessions offers nothing in one
    */
-  view(route: FederatedRoute, asker: Asker | undefined, era?: "legacy" | "modern"): RouteCatalogue;
+  view(route: FederatedRoute, asker: Asker | undefined): RouteCatalogue;
   /**
    * undefined: each member has answered or failed once, and lately. Otherwise resolves when that is so, at the latest after
    * `lists.timeout`. Never rejects.
@@ -85,10 +83,7 @@ function nowhere(): ReadonlySet<string> {
 interface KnownRoute {
   readonly members: readonly KnownMember[];
   readonly limits: AskLimits;
-  /** What clients with sessions see. */
   readonly view: RouteView;
-  /** What clients of the modern era see, where that is more. */
-  readonly modern: RouteView;
 }
 
 interface KnownMember {
@@ -112,13 +107,12 @@ class BackendCatalogue implements Catalogue {
   constructor(dependencies: Required<CatalogueDependencies>) {
     this.#dependencies = dependencies;
     this.#shared = new SharedLists({ ...dependencies, stopping: this.#stopping.signal });
-    this.#askFor = createAskFor(dependencies.egress);
+    this.#askFor = createAskFor(dependencies.egress, dependencies.version);
   }
 
-  view(route: FederatedRoute, asker: Asker | undefined, era?: "legacy" | "modern"): RouteCatalogue {
+  view(route: FederatedRoute, asker: Asker | undefined): RouteCatalogue {
     const known = this.#known(route);
     const shared = this.#demand(known);
-    if (era === "modern") return viewOfModern(route, known, shared);
     const own = asker && this.#demandFor(asker, known);
     const view = own ? viewFor(own, route, this.#dependencies.observe) : known.view;
     return view.of(...sight(known, shared, own));
@@ -154,10 +148,7 @@ class BackendCatalogue implements Catalogue {
     return {
       backends: Array.from(this.#shared.all(), (shared) => backendReport(shared, now)),
       byPrincipal: this.#byPrincipal.size,
-      routes: routes.map((route) => {
-        const known = this.#known(route);
-        return routeReport(route, viewOfModern(route, known, this.#peek(known)));
-      }),
+      routes: routes.map((route) => routeReport(route, this.#seen(route))),
     };
   }
 
@@ -193,8 +184,7 @@ class BackendCatalogue implements Catalogue {
     const members = route.members.map((member) => ({ name: sourceName(member), member }));
     const { policy, observe } = this.#dependencies;
     const limits = { ...route.lists, depth: policy().limits.depth };
-    const view = () => new RouteView(route, observe, true);
-    const made = { members, limits, view: view(), modern: view() };
+    const made = { members, limits, view: new RouteView(route, observe, true) };
     this.#routes.set(route, made);
     return made;
   }
@@ -266,28 +256,13 @@ function federatedRoutes(policy: RequestPolicy | undefined): readonly FederatedR
   return Array.from(policy?.routes.values() ?? []).filter((route) => route.kind === "federated");
 }
 
-/** What clients of the modern era see, where the route serves them in it; otherwise what they see in a session. */
-function viewOfModern(
-  route: FederatedRoute,
-  known: KnownRoute,
-  shared: readonly (Source | undefined)[],
-): RouteCatalogue {
-  const offerings = shared.map((source) => source?.offering ?? NOTHING_KNOWN);
-  const speaksModern = offerings.map((offering) => offering.speaksModern);
-  // Where each backend has sessions too, the two are the same, and made once.
-  if (!servesModern(route, speaksModern) || offerings.every(({ inSession }) => inSession))
-    return known.view.of(...sight(known, shared, undefined));
-  const offeringOf = (member: number) => offerings[member] ?? NOTHING_KNOWN;
-  return known.modern.of(offeringOf, offeringOf);
-}
-
-/** What each member says of itself in sessions, and what lists it offers there: to everybody, or to one principal. */
+/** What each member says of itself, and what lists it offers: to everybody, or to one principal. */
 function sight(
   { members }: KnownRoute,
   shared: readonly (Source | undefined)[],
   own: ListsOfPrincipal | undefined,
 ): readonly [offers: (member: number) => Offering, lists: (member: number) => Offering] {
-  const offers = (n: number) => offeredInSession(shared[n]?.offering ?? NOTHING_KNOWN);
+  const offers = (n: number) => shared[n]?.offering ?? NOTHING_KNOWN;
   return [
     offers,
     (n) => {

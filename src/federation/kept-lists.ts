@@ -1,4 +1,5 @@
 /** What a backend has said that it offers, and for how long that holds. */
+import type { BackendEras } from "../core/federation/era.ts";
 import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
 import { type Listing, listingOf, sameListing } from "../core/federation/listing.ts";
 import { type Offer, sameOffer } from "../core/federation/offer.ts";
@@ -12,15 +13,11 @@ type Listings = Readonly<Partial<Record<ListKind, Listing>>>;
 const ITEM_BYTES = 256;
 
 /** What a backend offers, as far as it is known. The same object until something changes. */
-export interface Offering {
+export interface Offering extends BackendEras {
   readonly offer: Offer | undefined;
   readonly listings: Listings;
   /** Whether all lists are there that the backend has. */
   readonly known: boolean;
-  /** Whether the backend is known to speak the modern era (MCP 2026-07-28). */
-  readonly speaksModern: boolean;
-  /** Whether this is what it offers in sessions. `false`: it has none, and speaks the modern era alone. */
-  readonly inSession: boolean;
 }
 
 export const NOTHING_KNOWN: Offering = {
@@ -30,15 +27,6 @@ export const NOTHING_KNOWN: Offering = {
   speaksModern: false,
   inSession: true,
 };
-
-/** What a client with a session sees of a backend that has none. */
-const NOT_IN_SESSION: Offering = { ...NOTHING_KNOWN, speaksModern: true };
-
-/** What clients with sessions see of it. */
-export function offeredInSession(offering: Offering): Offering {
-  if (offering.inSession) return offering;
-  return offering.speaksModern ? NOT_IN_SESSION : NOTHING_KNOWN;
-}
 
 /** What a backend has answered. `offer`: undefined where it was not asked. */
 export interface Answered {

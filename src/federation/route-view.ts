@@ -1,4 +1,5 @@
 /** Merges what the backends of one route offer, and keeps the result until something of it changes. */
+import type { BackendEras } from "../core/federation/era.ts";
 import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
 import { type MergedList, mergeLists } from "../core/federation/merge.ts";
 import type { Offer } from "../core/federation/offer.ts";
@@ -13,8 +14,8 @@ export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
   readonly offers: readonly (Offer | undefined)[];
   /** By member, whether all its lists are there. */
   readonly known: readonly boolean[];
-  /** By member, whether it is known to speak the modern era. */
-  readonly speaksModern: readonly boolean[];
+  /** By member, what it is known to speak. */
+  readonly eras: readonly BackendEras[];
 }
 
 /** The same object until something changes, so each is read once. */
@@ -79,7 +80,7 @@ export class RouteView {
       templates: merge("templates"),
       offers: from.map(([{ offer }]) => offer),
       known: from.map(([, { known }]) => known),
-      speaksModern: from.map(([{ speaksModern }]) => speaksModern),
+      eras: from.map(([{ speaksModern, inSession }]) => ({ speaksModern, inSession })),
     };
     this.#made = { from, catalogue };
     return catalogue;

@@ -140,7 +140,7 @@ class OpenSubscriptions implements Subscriptions {
     const { catalogue, clock } = this.#dependencies;
     // From the first stream on, this router knows what the route offers.
     await catalogue.ready(route, undefined);
-    const known = catalogue.view(route, undefined, "modern");
+    const known = catalogue.view(route, undefined);
     const agreed = new Set<string>();
     const answers = [...resourcesByMember(listen.wanted, route, known)].flatMap(([place, resources]) => {
       const member = route.members[place];
@@ -148,7 +148,7 @@ class OpenSubscriptions implements Subscriptions {
     });
     await within(clock, { ms: AGREE_MS, signal: left.signal }, () => Promise.all(answers), undefined);
     if (left.signal.aborted) return;
-    const lists = agreedLists(listen.wanted, route, known.offers);
+    const lists = agreedLists(listen.wanted, route, known);
     client.acknowledge({ lists, resources: listen.wanted.resources.filter((uri) => agreed.has(uri)) });
     if (lists.length + answers.length === 0) this.#end(open);
   }

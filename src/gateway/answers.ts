@@ -66,16 +66,19 @@ export function refuseRedirect(
   return refuse({ reason: "backend-redirects", id: request.id }, request);
 }
 
-/** The answer to a request outside sessions, at any endpoint. */
+/** The answer to a request outside the backend's sessions, at any endpoint. */
 export class Unpinned implements AnswerStage {
   readonly #request: GatewayRequest;
+  readonly #sessionId: SessionId | undefined;
 
-  constructor(request: GatewayRequest) {
+  /** @param sessionId the client's own session, where it has one */
+  constructor(request: GatewayRequest, sessionId?: SessionId) {
     this.#request = request;
+    this.#sessionId = sessionId;
   }
 
   head(head: ResponseHead): Decision {
-    return refuseRedirect(this.#request, head) ?? headForClient(undefined, head);
+    return refuseRedirect(this.#request, head) ?? headForClient(this.#sessionId, head);
   }
 }
 
@@ -109,11 +112,16 @@ export interface EndedDependencies {
 export class Ended implements AnswerStage {
   readonly #dependencies: EndedDependencies;
   readonly #request: GatewayRequest;
-  readonly #sessionId: SessionId;
+  readonly #sessionId: SessionId | undefined;
   readonly #binding: Binding;
   #isAnswered = false;
 
-  constructor(dependencies: EndedDependencies, request: GatewayRequest, sessionId: SessionId, binding: Binding) {
+  constructor(
+    dependencies: EndedDependencies,
+    request: GatewayRequest,
+    sessionId: SessionId | undefined,
+    binding: Binding,
+  ) {
     this.#dependencies = dependencies;
     this.#request = request;
     this.#sessionId = sessionId;

@@ -2,6 +2,7 @@
  * Finds the backend that has a resource which none lists: they are asked in the route's order, until one gives it. One that takes long
  * does not keep the next from being asked. A read changes nothing.
  */
+import { credentialHeaders } from "../backends/credentials.ts";
 import { type Rpc, readResponseBytes, readWords } from "../backends/rpc.ts";
 import { readSaid } from "../backends/said.ts";
 import { isSuccess } from "../core/http.ts";
@@ -55,6 +56,24 @@ export function readInSession(
         return another && rpc.request(another.caller, another.peer, message, until);
       },
     };
+  };
+}
+
+/**
+ * Reads in the modern era, at any endpoint.
+ * @param params of the request, with an envelope; undefined: there are none
+ */
+export function readModern(
+  { rpc }: AskOwnerDependencies,
+  { query, headers }: GatewayRequest<FederatedRoute>,
+  params: () => Promise<string | undefined>,
+  uri: string,
+): ReadAt {
+  return async ({ route: { backend } }, signal) => {
+    const sent = await params();
+    if (sent === undefined) return undefined;
+    const caller = { backend, query, key: undefined, credentials: credentialHeaders(headers, backend.origin) };
+    return { sent: await rpc.requestModern(caller, { method: READ, params: sent }, uri, signal) };
   };
 }
 

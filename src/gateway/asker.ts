@@ -20,6 +20,10 @@ export function askerOf(request: GatewayRequest<FederatedRoute>, key: SessionKey
   return {
     principal: request.principal.digest || key,
     open: (member, signal) => askSessionOf(request, member, key, sessions, signal),
+    caller({ route: { backend } }) {
+      const credentials = credentialHeaders(request.headers, backend.origin);
+      return { backend, query: request.query, key, credentials };
+    },
   };
 }
 

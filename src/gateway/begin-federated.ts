@@ -44,8 +44,7 @@ export function createBeginFederated({ store, admission, catalogue }: BeginFeder
       }
       observe({ kind: "forwarded", route, how: "initialize" });
       observe({ kind: "session-created", route, tag: sessionTag(key), endpoint: undefined });
-      const { offers } = catalogue.view(route, undefined);
-      const result = initializeResult(route, offers, asked.protocolVersion);
+      const result = initializeResult(route, catalogue.view(route, undefined), asked.protocolVersion);
       return replied(answered(responseText(request.id, result), [[MCP_SESSION_ID, id]]));
     });
   }

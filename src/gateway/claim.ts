@@ -13,7 +13,8 @@ import type { RequestScope } from "./scope.ts";
 export interface OwnSession {
   /** `parked`: the backend was told to end its session, so nothing is sent before there is another one. */
   readonly kind: "live" | "parked";
-  readonly id: SessionId;
+  /** As the client knows it; undefined: the gateway holds it, and the client knows of none. */
+  readonly id: SessionId | undefined;
   readonly key: SessionKey;
   readonly binding: Binding;
   /** Generation of the binding that the client last opened its GET stream by, where that is remembered. */

@@ -39,18 +39,20 @@ import { type BeginFederatedDependencies, createBeginFederated, responseText } f
 import { type ClaimDependencies, type ClaimSession, createClaim } from "./claim.ts";
 import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
-import { createModernFederated } from "./modern-federated.ts";
+import { createModernFederated, type ModernFederatedDependencies } from "./modern-federated.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { rememberState } from "./remember.ts";
 import { type AcceptedHead, acceptRequest, type GatewayRequest, refuse } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
-import { ToMember, type ToMemberDependencies } from "./to-member.ts";
+import { isModernAlone, ONLY, ToMember, type ToMemberDependencies } from "./to-member.ts";
 
 export interface FederatedDependencies
   extends BeginFederatedDependencies,
     ClaimDependencies,
     EndedDependencies,
-    ToMemberDependencies {
+    ToMemberDependencies,
+    ModernFederatedDependencies {
+  readonly rpc: ModernFederatedDependencies["rpc"];
   readonly store: SessionStore;
   readonly ledger: Ledger;
   readonly catalogue: Catalogue;
@@ -79,7 +81,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     this.#claim = createClaim(dependencies);
     this.#toMember = new ToMember(dependencies, this.#claim);
     this.initialize = createBeginFederated(dependencies);
-    this.modern = createModernFederated(dependencies);
+    this.modern = createModernFederated(dependencies, this.#claim, this.#toMember.sessions);
   }
 
   accept(head: RequestHead, accepted: AcceptedHead<FederatedRoute>, policy: RequestPolicy, scope: RequestScope) {
@@ -103,7 +105,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
       case "drop":
         return owning(this.#claim, request, () => replied(ACCEPTED));
       case "unknown":
-        return this.#toMember.unknown(request, called, labels, bytes);
+        return this.#unknown(request, { called, bytes }, labels);
       default:
         return assertNever(treatment);
     }
@@ -111,9 +113,12 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
 
   listen(request: Request): NextStep {
     if (request.session.kind === "none") return refused(request, { reason: "session-required" });
-    if (request.route.stream === "backend") return this.#toMember.listen(request);
+    const hasSessionAt = (member: number) =>
+      !isModernAlone(this.#dependencies.catalogue.view(request.route, undefined), member);
+    if (request.route.stream === "backend")
+      return hasSessionAt(ONLY.member) ? this.#toMember.listen(request) : refused(request, { reason: "no-stream" });
     const last = readEventId(request.headers.get(LAST_EVENT_ID) ?? "");
-    if (last?.kind === "call") return this.#toMember.resume(request, last.place);
+    if (last?.kind === "call" && hasSessionAt(last.place.place)) return this.#toMember.resume(request, last.place);
     switch (request.route.stream) {
       case "own":
         return this.#listen(request);
@@ -163,7 +168,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
         (lists) => owning(this.#claim, request, () => replied(listReply(request, lists[kind], bytes))),
         FOR_LISTS,
       );
-    if (called.method !== "ping") return this.#toMember.unknown(request, called, labels, bytes);
+    if (called.method !== "ping") return this.#unknown(request, { called, bytes }, labels);
     return owning(this.#claim, request, () => replied(answered(responseText(request.id, "{}"))));
   }
 
@@ -204,14 +209,19 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     return this.#dependencies.fanOut.tell({ route, key, query, headers, method: called.method, body: bytes });
   }
 
+  /** A method that only a backend which is alone may have. */
+  #unknown(request: Request, { called, bytes }: Called, labels: Labels): NextStep {
+    return this.#knowing(request, (lists) => this.#toMember.unknown(request, called, lists, labels, bytes));
+  }
+
   /** Goes on with what the backends offer, once they have said so, or the time for that is over. */
   #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep, wait = FOR_NAMES): NextStep {
     const { route } = request;
     const { catalogue } = this.#dependencies;
-    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, "legacy", wait, go);
+    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, wait, go);
     return this.#claim(request, undefined, "never", 0).then((claimed) => {
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), "legacy", wait, go);
+      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), wait, go);
     });
   }
 }

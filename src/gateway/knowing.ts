@@ -16,20 +16,18 @@ export const FOR_LISTS: Wait = (catalogue, route, asker) =>
 
 /**
  * Goes on at once where that is known, and in any case when the time for it is over.
- * @param era the client's
  */
 export function knowing(
   catalogue: Catalogue,
   route: FederatedRoute,
   asker: Asker | undefined,
-  era: "legacy" | "modern",
   wait: Wait,
   go: (lists: RouteCatalogue) => NextStep,
 ): NextStep {
   const ready = wait(catalogue, route, asker);
-  if (!ready) return go(catalogue.view(route, asker, era));
+  if (!ready) return go(catalogue.view(route, asker));
   const step = ready
-    .then(() => go(catalogue.view(route, asker, era)))
+    .then(() => go(catalogue.view(route, asker)))
     .then((next) => (next.kind === "step" ? next : next.step));
   const longest = longestOpening(route);
   return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };

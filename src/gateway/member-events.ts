@@ -7,7 +7,6 @@ import { LAST_EVENT_ID } from "../core/headers.ts";
 import type { BodyRewriter, Verdict } from "../core/http.ts";
 import type { PublicPath } from "../core/routes.ts";
 import { backendTag } from "../sessions/id.ts";
-import type { OwnSession } from "./claim.ts";
 import type { MemberRequest } from "./member-failure.ts";
 import type { GatewayRequest } from "./request.ts";
 
@@ -19,11 +18,14 @@ export function uncompressed(request: MemberRequest): MemberRequest {
   return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
 }
 
-/** Makes what changes the ids in a backend's events. */
-export function relayOf(request: MemberRequest, place: number, { binding }: OwnSession): () => BodyRewriter {
+/**
+ * Makes what changes the ids in a backend's events.
+ * @param generation of the binding to the session that they are of
+ */
+export function relayOf(request: MemberRequest, place: number, generation: number): () => BodyRewriter {
   const { backend } = request.route;
   return () => {
-    const owner = { place, tag: tagsOf(request)(backend.name), generation: binding.generation };
+    const owner = { place, tag: tagsOf(request)(backend.name), generation };
     return createRelay(owner, request.policy.limits.depth);
   };
 }

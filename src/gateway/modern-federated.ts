@@ -1,11 +1,11 @@
 /**
  * Requests of the modern era (MCP 2026-07-28) on a route to several backends. There are no sessions: each request goes to any endpoint
- * of its backend, and all that a retry or a task needs is in its own bytes.
+ * of its backend, and all that a retry or a task needs is in its own bytes. Those for backends that need a session: to-legacy-member.ts.
  */
-import { credentialHeaders } from "../backends/credentials.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { discoverResult, endOfModernList } from "../core/federation/discover.ts";
-import { servesModern } from "../core/federation/era.ts";
+import { readInNameOf } from "../core/federation/envelope.ts";
+import { eraAt, servesModern, UNKNOWN_ERA } from "../core/federation/era.ts";
 import { listKindOf } from "../core/federation/kinds.ts";
 import { type Lead, leadOfCall, type Owner, ownerByUri } from "../core/federation/owner.ts";
 import { readSubscription } from "../core/federation/subscription.ts";
@@ -13,7 +13,6 @@ import { toOwnSubscription } from "../core/forward.ts";
 import { MCP_NAME } from "../core/headers.ts";
 import type { Header, Verdict } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
-import { textOf } from "../core/json/span.ts";
 import { DISCOVER, LISTEN } from "../core/mcp/methods.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { SUBJECTS } from "../core/mcp/subjects.ts";
@@ -24,21 +23,41 @@ import { type FederatedRoute, longestOpening, memberMessageTimeout } from "../co
 import type { Message } from "../core/rpc/message.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
+import type { SessionStore } from "../sessions/store.ts";
 import type { RequestsOn } from "./accepted.ts";
-import { ACCEPTED, answered, type NextStep, NOT_SENT, replied, type Step, Unpinned } from "./answers.ts";
-import { type AskOwnerDependencies, askOwner, READ, type ReadAt } from "./ask-owner.ts";
-import { asksByPrincipal } from "./asker.ts";
+import {
+  ACCEPTED,
+  answered,
+  type DeferredStep,
+  type NextStep,
+  NOT_SENT,
+  replied,
+  type Step,
+  Unpinned,
+} from "./answers.ts";
+import { askOwner, type ReadAt, readModern } from "./ask-owner.ts";
 import { responseText } from "./begin-federated.ts";
+import type { ClaimSession } from "./claim.ts";
+import { createHeldSessions, type HeldSession, type HeldSessionDependencies } from "./held-session.ts";
 import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
+import type { MemberSessions } from "./member-session.ts";
 import { forwardRequest, type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
+import { createToLegacyMember, type ToLegacyMember, type ToLegacyMemberDependencies } from "./to-legacy-member.ts";
 import { labelsAt, MAY_HAVE_IT, memberAt, ONLY } from "./to-member.ts";
 
-export interface ModernFederatedDependencies extends AskOwnerDependencies {
+export interface ModernFederatedDependencies extends ToLegacyMemberDependencies, HeldSessionDependencies {
+  readonly store: SessionStore;
   readonly catalogue: Catalogue;
+}
+
+/** The steps of each request. */
+interface Steps {
+  readonly dependencies: ModernFederatedDependencies;
+  readonly toLegacy: ToLegacyMember;
 }
 
 type Request = GatewayRequest<FederatedRoute>;
@@ -49,12 +68,20 @@ interface Asked {
   readonly called: Called;
   readonly labels: Labels;
   readonly bytes: Uint8Array;
+  /** For backends that need a session. */
+  readonly held: HeldSession;
 }
 
 /** With them a server of the modern era refuses a request by an error that its client acts on: -32020 to -32022, -32601. */
 const OWN_STATUSES: ReadonlySet<number> = new Set([400, 404]);
 
-export function createModernFederated(dependencies: ModernFederatedDependencies): RequestsOn<FederatedRoute>["modern"] {
+export function createModernFederated(
+  dependencies: ModernFederatedDependencies,
+  claim: ClaimSession,
+  sessions: MemberSessions,
+): RequestsOn<FederatedRoute>["modern"] {
+  const hold = createHeldSessions(dependencies, claim);
+  const steps = { dependencies, toLegacy: createToLegacyMember(dependencies, sessions) };
   return (request, { body, labels }, bytes) => {
     // Neither is ever modern.
     if (body.kind === "batch" || body.message.kind === "response") return refused(request, { reason: "internal" });
@@ -63,40 +90,33 @@ export function createModernFederated(dependencies: ModernFederatedDependencies)
     const { route, id } = request;
     const unsupported = (supported: readonly string[]): Step =>
       refused(request, { reason: "version-unsupported", supported, requested, id });
-    // Lists of a principal are asked for in its session, so nothing that the backends say would change this.
-    if (asksByPrincipal(route)) return unsupported(SESSION_VERSIONS);
     const wait = listKindOf(called.method) ? FOR_LISTS : FOR_NAMES;
-    return knowing(dependencies.catalogue, route, undefined, "modern", wait, (lists) => {
-      if (!servesModern(route, lists.speaksModern)) return unsupported(SESSION_VERSIONS);
+    return knowing(dependencies.catalogue, route, undefined, wait, (lists) => {
+      if (!servesModern(route, lists.eras)) return unsupported(SESSION_VERSIONS);
       // A client sends no notification of the modern era that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);
       if (requested !== MODERN_VERSION) return unsupported([MODERN_VERSION]);
-      return answer(dependencies, request, { called, labels, bytes }, lists);
+      return answer(steps, request, { called, labels, bytes, held: hold(request) }, lists);
     });
   };
 }
 
-function answer(
-  dependencies: ModernFederatedDependencies,
-  request: Request,
-  asked: Asked,
-  lists: RouteCatalogue,
-): NextStep {
+function answer(steps: Steps, request: Request, asked: Asked, lists: RouteCatalogue): NextStep {
   const { route, id, policy } = request;
   const { called, bytes } = asked;
   const { method } = called;
-  if (method === DISCOVER) return replied(answered(responseText(id, discoverResult(route, lists.offers))));
+  if (method === DISCOVER) return replied(answered(responseText(id, discoverResult(route, lists))));
   const kind = listKindOf(method);
   if (kind) return replied(listReply(request, lists[kind], bytes, endOfModernList(route)));
   if (method === LISTEN && route.stream === "own") return listen(request, asked);
   // What nobody here carries to several, a backend that is alone gets.
-  if (treatmentOf(method, "modern") !== "one") return toOnly(request, asked);
+  if (treatmentOf(method, "modern") !== "one") return toOnly(steps, request, asked, lists);
   const lead = leadOfCall(called, bytes, route, lists, NO_TAG, policy.limits.depth);
   switch (lead.kind) {
     case "owner":
-      return toOwner(request, lead.owner, asked);
+      return toOwner(steps, request, lead.owner, asked, lists);
     case "ask":
-      return ask(dependencies, request, lead, asked);
+      return ask(steps, request, lead, asked, lists);
     case "refused":
       return refused(request, inModernWords(lead.reject, id));
     default:
@@ -111,8 +131,8 @@ function inModernWords(reject: Extract<Lead, { kind: "refused" }>["reject"], id:
   return reject.reason === "method-not-offered" ? { reason: "method-unknown", id } : { ...reject, id };
 }
 
-function toOnly(request: Request, asked: Asked): Step {
-  if (request.route.members.length === 1) return toOwner(request, ONLY, asked);
+function toOnly(steps: Steps, request: Request, asked: Asked, lists: RouteCatalogue): NextStep {
+  if (request.route.members.length === 1) return toOwner(steps, request, ONLY, asked, lists);
   return refused(request, { reason: "method-unknown", id: request.id });
 }
 
@@ -127,16 +147,29 @@ function listen(request: Request, { called, labels, bytes }: Asked): Step {
   return { kind: "step", verdict: toOwnSubscription(of, sent, headersToRemove), answer: NOT_SENT };
 }
 
-function toOwner(request: Request, owner: Owner, { called, labels, bytes }: Asked): Step {
-  const at: MemberRequest = { ...request, route: memberAt(request.route, owner).route, batch: undefined };
-  request.observe({ kind: "forwarded", route: at.route, how: "modern" });
+function toOwner(
+  { toLegacy }: Steps,
+  request: Request,
+  owner: Owner,
+  { called, labels, bytes, held }: Asked,
+  lists: RouteCatalogue,
+): NextStep {
+  const member = memberAt(request.route, owner);
   const sent = labelsAt(owner, labels, request.policy.limits.name);
+  if (needsSession(lists, owner.member))
+    return toLegacy.send(request, member, owner, { called, bytes, labels: sent }, held);
+  const at: MemberRequest = { ...request, route: member.route, batch: undefined };
+  request.observe({ kind: "forwarded", route: at.route, how: "modern" });
   const verdict = forwardRequest(at, { labels: sent, sessionTag: undefined, binding: undefined });
   return {
     kind: "step",
     verdict: renamed(verdict, owner, called.method, bytes),
     answer: new MemberAnswer(at, new Unpinned(at), undefined, OWN_STATUSES),
   };
+}
+
+function needsSession({ eras }: RouteCatalogue, member: number): boolean {
+  return eraAt("modern", eras[member] ?? UNKNOWN_ERA) === "legacy";
 }
 
 /** Puts the backend's own name in place of the public one: in the body, and in the header that repeats it. */
@@ -149,26 +182,29 @@ function renamed(verdict: Verdict, { own, edits }: Owner, method: string, bytes:
 
 /** Sends a request to the backend that has its resource, once one has said so. */
 function ask(
-  { rpc }: ModernFederatedDependencies,
+  steps: Steps,
   request: Request,
   { uri, members }: Extract<Lead, { kind: "ask" }>,
   asked: Asked,
+  lists: RouteCatalogue,
 ): NextStep {
-  const { route, scope, id, query, headers } = request;
-  const { params } = asked.called;
-  // The client's own params, whose envelope says what it can do.
-  const sent = params ? textOf(asked.bytes, params) : "{}";
-  const read: ReadAt = async ({ route: { backend } }, signal) => {
-    const caller = { backend, query, key: undefined, credentials: credentialHeaders(headers, backend.origin) };
-    return { sent: await rpc.requestModern(caller, { method: READ, params: sent }, uri, signal) };
-  };
+  const { route, scope, id, policy } = request;
+  const sent = readInNameOf(asked.bytes, uri, policy.limits.depth);
+  const inModernEra = readModern(steps.dependencies, request, async () => sent, uri);
+  const inSession = steps.toLegacy.read(request, uri, asked.held);
+  const read: ReadAt = (member, until) =>
+    needsSession(lists, route.members.indexOf(member)) ? inSession(member, until) : inModernEra(member, until);
   const longest = longestOpening(route);
   const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
-  const step = askOwner(request, members, read, signal).then((asking): Step => {
+  const find = async (): Promise<Step | DeferredStep> => {
+    const asking = await askOwner(request, members, read, signal);
     if (asking.kind === "none") return refused(request, { reason: "not-offered", what: "resource", name: uri, id });
-    if (asking.kind === "found") return toOwner(request, ownerByUri(route, asking.member, uri), asked);
+    if (asking.kind === "found") return toOwner(steps, request, ownerByUri(route, asking.member, uri), asked, lists);
     return replied(failedAt({ ...request, route: asking.member.route, batch: undefined }, MAY_HAVE_IT));
-  });
+  };
+  const isInSession = members.some((member) => needsSession(lists, member));
+  const found = isInSession ? asked.held.within(asked.bytes, undefined, find) : find();
+  const step = found.then((next) => (next.kind === "step" ? next : next.step));
   return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step };
 }
 

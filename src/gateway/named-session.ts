@@ -11,7 +11,8 @@ export type NamedSession =
   | { readonly kind: "malformed" }
   | {
       readonly kind: "named";
-      readonly id: SessionId;
+      /** undefined: the gateway holds the session, and the client knows of none. */
+      readonly id: SessionId | undefined;
       readonly key: SessionKey;
       /** undefined: it is not looked for yet. */
       readonly found: Promise<Found> | undefined;

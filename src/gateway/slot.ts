@@ -14,6 +14,8 @@ interface Wanted {
   readonly at: string;
   /** ms that it may wait for a slot. undefined: it does not wait. */
   readonly longest: number | undefined;
+  /** A refusal is that of one request, and no initialize's. Default: it is an initialize's. */
+  readonly inBand?: boolean;
 }
 
 /** Why an initialize is refused, by the cap that refuses it. */
@@ -28,14 +30,14 @@ const EXHAUSTED = {
 export async function withSlot(
   admission: Admission,
   request: GatewayRequest<PublicPath>,
-  { key, at, longest }: Wanted,
+  { key, at, longest, inBand = false }: Wanted,
   go: (slot: Slot) => Step | Promise<Step>,
 ): Promise<Step | DeferredStep> {
   const { principal, policy, scope } = request;
   const caps = { ...policy.admission, wait: longest };
   const lease = { key, principal: principal.digest };
   const take = (reserved: Reserved) =>
-    reserved.kind === "reserved" ? go(reserved.slot) : replied(refuse(notAdmitted(reserved, request), request));
+    reserved.kind === "reserved" ? go(reserved.slot) : replied(refuse(notAdmitted(reserved, request, inBand), request));
   const reserved = await admission.reserve(lease, at, caps);
   if (reserved.kind !== "exhausted" || scope.over) return take(reserved);
   const wait = admission.wait(lease, at, caps, reserved);
@@ -44,9 +46,9 @@ export async function withSlot(
   return { kind: "deferred", messageTimeout: waitMessageTimeout(wait.longest), step: wait.outcome.then(take) };
 }
 
-export function notAdmitted(why: NotCommitted, { id, policy }: GatewayRequest<PublicPath>): Reject {
-  if (why.kind !== "exhausted") return { reason: "store-unavailable", id };
-  return { reason: EXHAUSTED[why.by], retryAfter: retryAfter(why.freeIn, policy.admission.retryAfter), id };
+export function notAdmitted(why: NotCommitted, { id, policy }: GatewayRequest<PublicPath>, inBand = false): Reject {
+  if (why.kind !== "exhausted") return { reason: "store-unavailable", id, inBand };
+  return { reason: EXHAUSTED[why.by], retryAfter: retryAfter(why.freeIn, policy.admission.retryAfter), id, inBand };
 }
 
 /**

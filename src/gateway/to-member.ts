@@ -1,15 +1,9 @@
 /** Sends messages of a route that leads to several backends to the one backend that each is for. */
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
+import { eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
 import type { EventPlace } from "../core/federation/event-ids.ts";
-import {
-  type Lead,
-  leadOfCall,
-  leadOfResponse,
-  type Owner,
-  ownerByUri,
-  type RouteLists,
-} from "../core/federation/owner.ts";
+import { type Lead, leadOfCall, leadOfResponse, type Owner, ownerByUri } from "../core/federation/owner.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
@@ -17,8 +11,9 @@ import { type FederatedRoute, longestOpening, type Member, memberMessageTimeout 
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
+import type { RouteCatalogue } from "../federation/route-view.ts";
 import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
-import { type AskOwnerDependencies, askOwner, readInSession } from "./ask-owner.ts";
+import { type AskOwnerDependencies, askOwner, type ReadAt, readInSession } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer, ResumedAnswer } from "./member-answer.ts";
@@ -28,8 +23,14 @@ import { createMemberSessions, type MemberSessionDependencies, type MemberSessio
 import { notClaimed, owning } from "./owning.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
+import { createToModernMember, type ToModernMember, type ToModernMemberDependencies } from "./to-modern-member.ts";
 
-export interface ToMemberDependencies extends InSessionDependencies, MemberSessionDependencies, AskOwnerDependencies {
+export interface ToMemberDependencies
+  extends InSessionDependencies,
+    MemberSessionDependencies,
+    AskOwnerDependencies,
+    ToModernMemberDependencies {
+  readonly store: InSessionDependencies["store"];
   readonly fanOut: FanOut;
 }
 
@@ -38,6 +39,8 @@ type Called = Exclude<Message, { kind: "response" }>;
 
 /** What is sent, and in which session it must be already: an answer to a server is for the session that asked. */
 interface Sent {
+  /** The message; undefined for a batch or a response, which the modern era has not. */
+  readonly called: Called | undefined;
   readonly bytes: Uint8Array;
   readonly labels: Labels;
   readonly stateChanges: readonly StateChangeAt[] | undefined;
@@ -47,6 +50,7 @@ interface Sent {
 
 /** The client's answer to a server. */
 const RESPONSE = {
+  called: undefined,
   labels: { method: undefined, name: undefined },
   stateChanges: undefined,
   opens: false,
@@ -62,39 +66,44 @@ export class ToMember {
   readonly #dependencies: ToMemberDependencies;
   readonly #claim: ClaimSession;
   readonly #send: SendInSession;
+  readonly #toModern: ToModernMember;
   readonly sessions: MemberSessions;
 
   constructor(dependencies: ToMemberDependencies, claim: ClaimSession) {
     this.#dependencies = dependencies;
     this.#claim = claim;
     this.#send = createSendInSession(dependencies);
+    this.#toModern = createToModernMember(dependencies);
     this.sessions = createMemberSessions(dependencies);
   }
 
   /** A request or notification that one backend gets. */
-  call(request: Request, called: Called, lists: RouteLists, labels: Labels, bytes: Uint8Array): NextStep {
+  call(request: Request, called: Called, lists: RouteCatalogue, labels: Labels, bytes: Uint8Array): NextStep {
     const { route, policy } = request;
     const lead = leadOfCall(called, bytes, route, lists, tagsOf(request), policy.limits.depth);
-    const sent = { ...SINGLE, bytes, labels, stateChanges: stateChangesOf([called]) };
-    return lead.kind === "ask" ? this.#ask(request, lead, sent) : this.#toOwner(request, lead, sent);
+    const sent = { ...SINGLE, called, bytes, labels, stateChanges: stateChangesOf([called]) };
+    return lead.kind === "ask" ? this.#ask(request, lead, lists, sent) : this.#toOwner(request, lead, lists, sent);
   }
 
   /** Sends a request to the backend that has its resource, once one has said so. */
-  #ask(request: Request, asked: Extract<Lead, { kind: "ask" }>, sent: Sent): NextStep {
+  #ask(request: Request, asked: Extract<Lead, { kind: "ask" }>, lists: RouteCatalogue, sent: Sent): NextStep {
     const { route, scope, id } = request;
     const longest = longestOpening(route);
     const find = async (): Promise<Step> => {
       const claimed = await this.#claim(request, undefined, "when-due", sent.bytes.length);
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
       const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
-      const read = readInSession(this.#dependencies, this.sessions, request, claimed.key, asked.uri);
+      const inSession = readInSession(this.#dependencies, this.sessions, request, claimed.key, asked.uri);
+      const inModernEra = this.#toModern.read(request, claimed.key, asked.uri);
+      const read: ReadAt = (member, until) =>
+        isModernAlone(lists, route.members.indexOf(member)) ? inModernEra(member, until) : inSession(member, until);
       const asking = await askOwner(request, asked.members, read, signal);
       if (asking.kind === "failed")
         return replied(failedAt({ ...request, route: asking.member.route, batch: undefined }, MAY_HAVE_IT));
       if (asking.kind === "none")
         return replied(refuse({ reason: "not-offered", what: "resource", name: asked.uri, id }, request));
       const owner = ownerByUri(route, asking.member, asked.uri);
-      const next = await this.#toOwner(request, { kind: "owner", owner }, sent);
+      const next = await this.#toOwner(request, { kind: "owner", owner }, lists, sent);
       return next.kind === "step" ? next : next.step;
     };
     return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step: find() };
@@ -104,14 +113,14 @@ export class ToMember {
   response(request: Request, bytes: Uint8Array): NextStep {
     const lead = leadOfResponse(bytes, request.route, tagsOf(request), request.policy.limits.depth);
     if (lead.kind !== "owner") return this.#accept(request);
-    return this.#to(request, lead.owner, { ...RESPONSE, bytes });
+    return this.#to(request, lead.owner, undefined, { ...RESPONSE, bytes });
   }
 
   /** A batch goes to one backend as it is, or to all. */
   batch(
     request: Request,
     body: Extract<Body, { kind: "batch" }>,
-    lists: RouteLists,
+    lists: RouteCatalogue,
     labels: Labels,
     bytes: Uint8Array,
   ): NextStep {
@@ -129,7 +138,8 @@ export class ToMember {
       case "owner": {
         const { messages } = body;
         const batch = waitingIn(messages);
-        return this.#toOwner(request, owners, {
+        return this.#toOwner(request, owners, lists, {
+          called: undefined,
           bytes,
           labels,
           stateChanges: stateChangesOf(messages),
@@ -143,8 +153,8 @@ export class ToMember {
   }
 
   /** A method that nobody here knows: a backend that is alone is asked. */
-  unknown(request: Request, called: Called, labels: Labels, bytes: Uint8Array): NextStep {
-    if (request.route.members.length === 1) return this.#to(request, ONLY, { ...SINGLE, bytes, labels });
+  unknown(request: Request, called: Called, lists: RouteCatalogue, labels: Labels, bytes: Uint8Array): NextStep {
+    if (request.route.members.length === 1) return this.#to(request, ONLY, lists, { ...SINGLE, called, bytes, labels });
     if (called.kind === "notification") return this.#accept(request);
     return owning(this.#claim, request, () =>
       replied(refuse({ reason: "method-not-offered", id: request.id }, request)),
@@ -167,7 +177,7 @@ export class ToMember {
       // It is no stream of the session's, by which that could be told to listen.
       const listening = session.binding.generation;
       const { verdict, answer } = this.#send(uncompressed(at), { ...session, listening }, undefined);
-      const relay = relayOf(at, member, session);
+      const relay = relayOf(at, member, session.binding.generation);
       return {
         kind: "step",
         verdict: resuming(verdict, id),
@@ -187,10 +197,13 @@ export class ToMember {
     return this.sessions.send(request, claimed, (session) => send(request, session));
   }
 
-  #toOwner(request: Request, lead: Exclude<Lead, { kind: "ask" }>, sent: Sent): NextStep {
+  #toOwner(request: Request, lead: Exclude<Lead, { kind: "ask" }>, lists: RouteCatalogue, sent: Sent): NextStep {
     if (lead.kind === "refused") return this.#refuse(request, lead);
     const { owner } = lead;
-    return this.#to(request, owner, { ...sent, labels: labelsAt(owner, sent.labels, request.policy.limits.name) });
+    return this.#to(request, owner, lists, {
+      ...sent,
+      labels: labelsAt(owner, sent.labels, request.policy.limits.name),
+    });
   }
 
   #refuse(request: Request, { reject }: Extract<Lead, { kind: "refused" }>): NextStep {
@@ -203,13 +216,25 @@ export class ToMember {
     return owning(this.#claim, request, () => replied(ACCEPTED));
   }
 
-  async #to(request: Request, owner: Owner, sent: Sent): Promise<Step | DeferredStep> {
+  /** @param lists undefined: a response, which only a session can be waiting for */
+  async #to(
+    request: Request,
+    owner: Owner,
+    lists: RouteCatalogue | undefined,
+    sent: Sent,
+  ): Promise<Step | DeferredStep> {
     const member = memberAt(request.route, owner);
     const at: MemberRequest = { ...request, route: member.route, batch: sent.batch };
     const claimed = await this.#claim(at, member.route.backend.name, "when-due", sent.bytes.length);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(at, claimed.kind);
     // The session that has asked is gone, and with it the one who waits for the answer.
     if (!sent.opens && claimed.kind !== "live") return replied(ACCEPTED);
+    if (lists && isModernAlone(lists, owner.member)) {
+      const { called, bytes, labels } = sent;
+      if (called)
+        return this.#toModern.send(at, claimed, owner, { called, bytes, labels, tool: toolOf(called, lists) });
+      return replied(refuse({ reason: "invalid-request", detail: NO_BATCHES }, at));
+    }
     const message = messageFor(owner, sent, request.policy.limits);
     return this.sessions.send(at, claimed, (session) => this.#into(at, session, owner, message));
   }
@@ -217,7 +242,7 @@ export class ToMember {
   #into(request: MemberRequest, session: OwnSession, owner: Owner, message: Rewritten): Step {
     const { verdict, answer } = this.#send(owner.relays ? uncompressed(request) : request, session, message);
     const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
-    const relay = owner.relays ? relayOf(request, owner.member, session) : undefined;
+    const relay = owner.relays ? relayOf(request, owner.member, session.binding.generation) : undefined;
     return {
       kind: "step",
       verdict: isChanged ? { ...verdict, body: message.body } : verdict,
@@ -225,6 +250,17 @@ export class ToMember {
     };
   }
 }
+
+/** Whether a backend has no sessions that a client's could be bound to. */
+export function isModernAlone({ eras }: Pick<RouteCatalogue, "eras">, member: number): boolean {
+  return eraAt("legacy", eras[member] ?? UNKNOWN_ERA) === "modern";
+}
+
+function toolOf({ method, params }: Called, { tools }: RouteCatalogue): Uint8Array | undefined {
+  return method === "tools/call" && params?.name ? tools.find(params.name.value)?.item.bytes : undefined;
+}
+
+const NO_BATCHES = "the server that the batch is for takes no batches";
 
 /** What of a message its backend gets. */
 interface Rewritten {

@@ -21,7 +21,7 @@ export interface Replay {
   readonly headers: readonly Header[];
   readonly body: Uint8Array;
   /** The session as the client knows it. */
-  readonly sessionId: string;
+  readonly sessionId: string | undefined;
   /** Values of set-cookie in the answer to the session's initialize. The client gets them too. */
   readonly setCookies: readonly string[];
   readonly first: FirstAnswer;

@@ -30,8 +30,8 @@ export interface SentRequest {
 
 /** The session that a request was sent into. */
 export interface UsedSession {
-  /** As the client knows it. */
-  readonly id: string;
+  /** As the client knows it; undefined: the gateway holds it, and the client knows of none. */
+  readonly id: string | undefined;
   readonly key: SessionKey;
   readonly binding: Binding;
   /** Generation of the binding that the client last opened its GET stream by, where that is remembered. */

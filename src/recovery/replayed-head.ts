@@ -21,12 +21,12 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
 
 /**
  * @param headers of the backend's answer, names in lower case
- * @param sessionId the client's, in place of the backend's
+ * @param sessionId the client's, in place of the backend's; undefined: it has none
  * @param setCookies of the answer to the session's initialize, which the client has not seen
  */
 export function replayedHead(
   headers: readonly Header[],
-  sessionId: string,
+  sessionId: string | undefined,
   setCookies: readonly string[],
 ): readonly Header[] {
   const own = endToEnd(headers).filter(
@@ -39,7 +39,7 @@ export function replayedHead(
     ...own.filter(([name]) => name !== SET_COOKIE),
     ...others.map((text): Header => [SET_COOKIE, text]),
     ...own.filter(([name]) => name === SET_COOKIE),
-    ...(namesSession ? [[MCP_SESSION_ID, sessionId] as const] : []),
+    ...(namesSession && sessionId !== undefined ? [[MCP_SESSION_ID, sessionId] as const] : []),
   ];
 }
 

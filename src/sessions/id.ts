@@ -26,6 +26,15 @@ export function sessionKey(id: SessionId): SessionKey {
   return hash("sha256", id, "base64url") as SessionKey;
 }
 
+/**
+ * The key of the session that the gateway holds for a principal on a route, for requests that name none. Derived, so that each router
+ * finds it; and no client can name it, since the hash of an id is never this one.
+ * @param principal its digest
+ */
+export function heldSessionKey(principal: string, path: string): SessionKey {
+  return hash("sha256", `held session of ${principal} on ${path}`, "base64url") as SessionKey;
+}
+
 /** SHA-256 in base64url of a principal's names, each with its length in front, so that different lists hash different texts. */
 export function principalDigest(names: readonly string[]): string {
   return hash("sha256", names.map((name) => `${name.length}:${name}`).join(""), "base64url");

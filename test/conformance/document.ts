@@ -55,8 +55,8 @@ that the suite does not score.
 ## Versions
 `;
 
-const LEGEND = `A federated route speaks 2026-07-28 where each of its servers does. server-everything has only versions with sessions: beside it the
-route refuses 2026-07-28 with the error \`-32022\`, after which a client that knows both begins a session.
+const LEGEND = `A federated route speaks 2026-07-28 whatever its servers do. server-everything has only versions with sessions: what it has goes to a
+client of 2026-07-28 from a session of the gateway's.
 `;
 
 const KNOWN = `What differs on federated routes, and why:

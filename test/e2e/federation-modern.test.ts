@@ -21,6 +21,8 @@ const NARROW = "/narrow";
 const ALONE = "/alone";
 /** One of whose servers is of the legacy era alone. */
 const MIXED = "/mixed";
+/** The lists of one of whose servers depend on who asks. */
+const PERSONAL = "/personal";
 /** One of whose servers is of this era alone. */
 const NEWER = "/newer";
 
@@ -67,12 +69,19 @@ beforeAll(async () => {
   late = await startMcpServer("late", { eras: "modern", offer: offerOf("late") });
   const tools = { deny: ["git__run", "*__gr_*"] };
   stack = await startStack({
-    backends: { files: [files.endpoint], git: [git.endpoint], old: [old.endpoint], late: [late.endpoint] },
+    backends: {
+      files: [files.endpoint],
+      git: [git.endpoint],
+      old: [old.endpoint],
+      own: { endpoints: [old.endpoint], path: "/mcp", lists: "principal" },
+      late: [late.endpoint],
+    },
     routes: [
       { path: BOTH, backends: ["files", "git"] },
       { path: NARROW, backends: ["files", "git"], tools, resources: { deny: ["git:*"] } },
       { path: ALONE, backends: ["files"], federated: true },
       { path: MIXED, backends: ["files", "old"] },
+      { path: PERSONAL, backends: ["files", "own"] },
       { path: NEWER, backends: ["files", "late"] },
     ],
   });
@@ -285,43 +294,39 @@ describe("a server of this era alone", () => {
       expect(await textOf(client.callTool({ name, arguments: { text: name } }))).toBe(name);
     expect((await client.readResource({ uri: "late://own" })).contents).toMatchObject([{ text: "late" }]);
   });
-
-  test("is hidden from a client with a session, which has all others", async () => {
-    const session = await openSession(stack.port, NEWER);
-    const list = await post(stack.port, NEWER, requestMessage("tools/list"), { "mcp-session-id": session });
-    const { tools } = z.object({ tools: z.array(z.object({ name: z.string() })) }).parse(messageOf(list).result);
-    const names = tools.map(({ name }) => name);
-    expect(names).toContain("files__echo");
-    expect(names.filter((name) => name.startsWith("late__"))).toEqual([]);
-  });
 });
 
-describe("beside a server of the legacy era", () => {
+describe.each([
+  ["beside a server of the legacy era", MIXED, "old"],
+  ["where lists depend on who asks", PERSONAL, "own"],
+])("%s", (_, path, name) => {
   test("a client of both eras begins a session, and sees and uses all", async () => {
-    const client = await connect(MIXED, "auto");
+    const client = await connect(path, "auto");
     expect(client.getProtocolEra()).toBe("legacy");
-    const tools = (await client.listTools()).tools.map(({ name }) => name);
-    expect(tools).toEqual(expect.arrayContaining(["files__echo", "old__echo"]));
-    for (const name of ["files__echo", "old__echo"])
-      expect(await textOf(client.callTool({ name, arguments: { text: name } }))).toBe(name);
+    const tools = (await client.listTools()).tools.map((tool) => tool.name);
+    const used = ["files__echo", `${name}__echo`];
+    expect(tools).toEqual(expect.arrayContaining(used));
+    for (const tool of used)
+      expect(await textOf(client.callTool({ name: tool, arguments: { text: tool } }))).toBe(tool);
   });
 
   test("one of this era alone is told of the others", async () => {
-    await expect(connect(MIXED, PINNED)).rejects.toThrow(/version/i);
+    await expect(connect(path, PINNED)).rejects.toThrow(/version/i);
   });
+});
 
-  test("an operator sees which server is of which era", async () => {
-    const answer = await fetch(`http://127.0.0.1:${stack.httpPort}/catalogue`);
-    const { backends } = z
-      .object({ backends: z.array(z.object({ backend: z.string(), eras: z.array(z.string()) })) })
-      .parse(await answer.json());
-    expect(backends).toEqual(
-      expect.arrayContaining([
-        { backend: "files", eras: ["legacy", "modern"] },
-        { backend: "git", eras: ["legacy", "modern"] },
-        { backend: "old", eras: ["legacy"] },
-        { backend: "late", eras: ["modern"] },
-      ]),
-    );
-  });
+test("an operator sees which server is of which era", async () => {
+  const answer = await fetch(`http://127.0.0.1:${stack.httpPort}/catalogue`);
+  const { backends } = z
+    .object({ backends: z.array(z.object({ backend: z.string(), eras: z.array(z.string()) })) })
+    .parse(await answer.json());
+  expect(backends).toEqual(
+    expect.arrayContaining([
+      { backend: "files", eras: ["legacy", "modern"] },
+      { backend: "git", eras: ["legacy", "modern"] },
+      { backend: "old", eras: ["legacy"] },
+      { backend: "own", eras: ["legacy"] },
+      { backend: "late", eras: ["modern"] },
+    ]),
+  );
 });

@@ -57,6 +57,14 @@ const route = z.strictObject({
       "`required`: the router refuses a legacy message without a session, unless it is an `initialize`. `optional`: it " +
         "forwards the message. Default: `optional`. A federated route always requires sessions.",
     ),
+  era: z
+    .enum(["same", "bridge"])
+    .optional()
+    .describe(
+      "Only on a federated route: whether clients of protocol version 2026-07-28, which have no sessions, are served where a " +
+        "backend speaks older versions alone. `same`: no; a client of both eras begins a session, in which it loses nothing. " +
+        "`bridge`: yes; the router holds a session there for them, and such a backend can ask them nothing. Default: `same`.",
+    ),
   tools: filter("tools", NAMES),
   prompts: filter("prompts", NAMES),
   resources: filter("resources", "their URIs, and templates by their text"),

@@ -1,6 +1,7 @@
 /** What clients are told of a route to several backends, before they use it. Pure. */
 import { isJsonObject, parseJson } from "../json/parse.ts";
 import type { FederatedRoute } from "../routes.ts";
+import { type BackendEras, type Era, eraAt, UNKNOWN_ERA } from "./era.ts";
 import type { Offer } from "./offer.ts";
 
 /** Most characters of the backends' instructions together: they go into each agent's context. */
@@ -24,8 +25,6 @@ const EXTENSIONS_NOT_CARRIED: readonly string[] = ["io.modelcontextprotocol/task
 /** Capabilities of the legacy era alone: a modern request itself asks for logs, and for a task. */
 const LEGACY_ONLY: readonly string[] = ["logging", "tasks"];
 
-type Era = "legacy" | "modern";
-
 type Capabilities = Record<string, Readonly<Record<string, unknown>>>;
 
 interface Description {
@@ -35,31 +34,37 @@ interface Description {
   readonly instructions: string;
 }
 
-/**
- * @param offers by member; undefined where a backend has not answered
- * @param era the client's
- */
-export function describeRoute(route: FederatedRoute, offers: readonly (Offer | undefined)[], era: Era): Description {
+/** What is known of a route's backends, by member. */
+export interface KnownOfMembers {
+  /** undefined where a backend has not answered. */
+  readonly offers: readonly (Offer | undefined)[];
+  readonly eras: readonly BackendEras[];
+}
+
+/** @param era the client's */
+export function describeRoute(route: FederatedRoute, known: KnownOfMembers, era: Era): Description {
   const { name, title, version } = route.serverInfo;
   return {
     serverInfo: { name, ...(title !== undefined && { title }), version },
-    capabilities: capabilitiesOf(route, offers, era),
-    instructions: route.instructions ?? instructionsOf(route, offers),
+    capabilities: capabilitiesOf(route, known, era),
+    instructions: route.instructions ?? instructionsOf(route, known.offers),
   };
 }
 
 /** All that a backend alone has; of several what any of them has, and the gateway can deliver. */
-function capabilitiesOf({ stream }: FederatedRoute, offers: readonly (Offer | undefined)[], era: Era): Capabilities {
+function capabilitiesOf({ stream }: FederatedRoute, { offers, eras }: KnownOfMembers, era: Era): Capabilities {
   const all: Capabilities = Object.create(null);
   const isAlone = offers.length === 1;
-  for (const offer of offers) {
+  for (const [member, offer] of offers.entries()) {
     for (const [name, text] of offer?.capabilities ?? []) {
       if (era === "modern" && LEGACY_ONLY.includes(name)) continue;
       if (!isAlone && NOT_CARRIED.includes(name)) continue;
       const value = parseJson(text);
       const given = isJsonObject(value) ? value : {};
-      const hasStream = isAlone || stream === "own";
-      const kept = deliverable(name, given, { isAlone, hasStream });
+      // No stream crosses from one era to the other.
+      const crosses = eraAt(era, eras[member] ?? UNKNOWN_ERA) !== era;
+      const hasStream = !crosses && (isAlone || stream === "own");
+      const kept = deliverable(name, given, { isAlone: isAlone && !crosses, hasStream });
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };
     }

@@ -1,8 +1,7 @@
 /** What the modern era (MCP 2026-07-28) has of its own in the gateway's answers on a route to several backends. Pure. */
 import { MODERN_VERSION } from "../mcp/versions.ts";
 import type { FederatedRoute } from "../routes.ts";
-import { describeRoute } from "./description.ts";
-import type { Offer } from "./offer.ts";
+import { describeRoute, type KnownOfMembers } from "./description.ts";
 
 /** Member of a result's `_meta` (MCP 2026-07-28, basic/index, "_meta"). */
 export const SERVER_INFO = "io.modelcontextprotocol/serverInfo";
@@ -22,12 +21,9 @@ export function endOfModernList(route: Pick<FederatedRoute, "lists">): string {
   return `,${JSON.stringify(cacheable(route)).slice(1, -1)}`;
 }
 
-/**
- * JSON text of the result of a server/discover. Versions with sessions are not in it, as an initialize negotiates those.
- * @param offers by member; undefined where a backend has not answered
- */
-export function discoverResult(route: FederatedRoute, offers: readonly (Offer | undefined)[]): string {
-  const { serverInfo, capabilities, instructions } = describeRoute(route, offers, "modern");
+/** JSON text of the result of a server/discover. Versions with sessions are not in it, as an initialize negotiates those. */
+export function discoverResult(route: FederatedRoute, known: KnownOfMembers): string {
+  const { serverInfo, capabilities, instructions } = describeRoute(route, known, "modern");
   return JSON.stringify({
     supportedVersions: [MODERN_VERSION],
     capabilities,

@@ -7,10 +7,9 @@ import { isJsonObject, parseJson } from "../json/parse.ts";
 import { placesOf } from "../json/places.ts";
 import { type Span, textOf } from "../json/span.ts";
 import type { FederatedRoute } from "../routes.ts";
-import { describeRoute } from "./description.ts";
+import { describeRoute, type KnownOfMembers } from "./description.ts";
 import { SERVER_INFO } from "./discover.ts";
 import { capabilityOf, LIST_FLAGS, type ListFlag, saysTrue } from "./list-flags.ts";
-import type { Offer } from "./offer.ts";
 import { ownerOfUri, type RouteLists } from "./owner.ts";
 
 /** Member of `_meta` in each message of the stream: the JSON-RPC id of the request that has opened it. */
@@ -55,16 +54,14 @@ export function readSubscription(
 export function agreedLists(
   { lists }: Subscription,
   route: FederatedRoute,
-  offers: readonly (Offer | undefined)[],
+  known: KnownOfMembers,
 ): Subscription["lists"] {
-  const { capabilities } = describeRoute(route, offers, "modern");
+  const { capabilities } = describeRoute(route, known, "modern");
   return lists.filter((flag) => capabilities[capabilityOf(flag)]?.listChanged === true);
 }
 
 /** What is known of the backends of a route, also of their era. */
-interface Known extends RouteLists {
-  readonly speaksModern: readonly boolean[];
-}
+type Known = RouteLists & Pick<KnownOfMembers, "eras">;
 
 /**
  * By place of a member: the resources that it is to be asked for. Those that are nobody's, that the route hides, or whose backend tells
@@ -86,8 +83,8 @@ export function resourcesByMember(
   return byMember;
 }
 
-function tellsUpdates({ offers, speaksModern }: Known, member: number): boolean {
-  if (speaksModern[member] !== true) return false;
+function tellsUpdates({ offers, eras }: Known, member: number): boolean {
+  if (eras[member]?.speaksModern !== true) return false;
   const offer = offers[member];
   return !offer || saysTrue(offer.capabilities, "resources", "subscribe");
 }

@@ -5,9 +5,11 @@
 import type { Span, StringAt } from "../json/span.ts";
 
 /** The keys in `params._meta` that make up the envelope of a modern request. MCP 2026-07-28, basic/index, "_meta". */
+export const ENVELOPE_PREFIX = "io.modelcontextprotocol/";
 export const ENVELOPE_VERSION = "io.modelcontextprotocol/protocolVersion";
 export const ENVELOPE_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
 export const ENVELOPE_CLIENT_INFO = "io.modelcontextprotocol/clientInfo";
+export const ENVELOPE_LOG_LEVEL = "io.modelcontextprotocol/logLevel";
 
 /** The per-request envelope of the modern era, `params._meta`. Keys: MCP 2026-07-28, basic/index, "_meta". */
 export interface Envelope {

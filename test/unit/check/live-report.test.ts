@@ -114,25 +114,6 @@ test("items that no client sees are warned of, and so is a list that is cut off"
   ]);
 });
 
-describe("a backend without sessions", () => {
-  const files = backend("files", { eras: ["modern"], version: "2026-07-28" });
-  const warning = "/mcp: no client sees what files offers: it has no sessions, which search needs";
-
-  test.each<[string, Partial<BackendReport>]>([
-    ["that needs them", {}],
-    ["whose lists depend on who asks", { eras: ["legacy", "modern"], lists: "principal" }],
-  ])("is warned of beside one %s", (_, over) => {
-    expect(findings([files, backend("search", over)]).warnings).toEqual([warning]);
-  });
-
-  test.each<[string, Partial<BackendReport>]>([
-    ["that needs none", { eras: ["legacy", "modern"] }],
-    ["that does not answer", { eras: [], asked: { age: 0, failure: "the backend answers 503" }, ...NOTHING }],
-  ])("is none to warn of beside one %s", (_, over) => {
-    expect(findings([files, backend("search", over)]).warnings).toEqual([]);
-  });
-});
-
 test("lists that depend on who asks are not shown", () => {
   const { text, errors } = findings([backend("files", { lists: "principal", offered: {} })]);
   expect(text).toContain(

@@ -1,6 +1,5 @@
 /** What the catalogue learns of the eras that backends speak. */
 import { describe, expect, test } from "vitest";
-import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import {
   createServer,
   LISTS,
@@ -23,7 +22,7 @@ function serverWith(discover: Script) {
 function open(server: ReturnType<typeof createServer>) {
   const opened = openCatalogue({ files: server });
   const { catalogue, route } = opened;
-  return { ...opened, server, speaksModern: () => catalogue.view(route, undefined).speaksModern[0] };
+  return { ...opened, server, speaksModern: () => catalogue.view(route, undefined).eras[0]?.speaksModern };
 }
 
 const silent: Script = () => undefined;
@@ -153,20 +152,16 @@ describe("a backend of the modern era alone", () => {
     return createServer({ stateful: false, modern: MODERN, answers: { initialize: UNSUPPORTED }, ...options });
   }
 
-  type Viewed = Pick<ReturnType<typeof openCatalogue>, "catalogue" | "route">;
-
-  function toolsFor(era: Parameters<Catalogue["view"]>[2], { catalogue, route }: Viewed): readonly string[] {
-    return catalogue.view(route, undefined, era).tools.items.map(({ item }) => item.key);
-  }
-
-  test("is asked for its lists in that era, and offers them to clients of that era", async () => {
+  test("is asked for its lists in that era, and offers them to all clients", async () => {
     const opened = openCatalogue({ files: modernServer({ resources: ["file:///a"] }) });
     await opened.demand();
-    expect(toolsFor("modern", opened)).toEqual(["files__search"]);
-    expect(toolsFor("legacy", opened)).toEqual([]);
-    const { catalogue, route, callsOf, events, names } = opened;
-    expect(catalogue.view(route, undefined, "modern")).toMatchObject({ known: [true], speaksModern: [true] });
-    expect(catalogue.view(route, undefined)).toMatchObject({ known: [false], offers: [undefined] });
+    const { catalogue, route, callsOf, events, names, tools } = opened;
+    expect(tools()).toEqual(["files__search"]);
+    expect(catalogue.view(route, undefined)).toMatchObject({
+      known: [true],
+      eras: [{ speaksModern: true, inSession: false }],
+      offers: [{ version: "2026-07-28" }],
+    });
     expect(events.filter(({ kind }) => kind === "failed")).toEqual([]);
     expect(callsOf("tools/list")).toMatchObject([
       {
@@ -192,24 +187,19 @@ describe("a backend of the modern era alone", () => {
     const opened = openCatalogue({ files: modernServer({ answers: { initialize: UNSUPPORTED, "tools/list": list } }) });
     await opened.demand();
     expect(asked).toEqual([undefined, "é"]);
-    expect(toolsFor("modern", opened)).toEqual(["files__t1", "files__t2"]);
+    expect(opened.tools()).toEqual(["files__t1", "files__t2"]);
   });
 
-  test("is beside others what they are not: only clients of its era see it", async () => {
-    const opened = openCatalogue({ files: modernServer(), git: createServer({ modern: MODERN }) });
+  test.each<[string, ServerOptions]>([
+    ["both eras", { modern: MODERN }],
+    ["the legacy era alone", {}],
+  ])("is seen beside one of %s", async (_, beside) => {
+    const opened = openCatalogue({ files: modernServer(), git: createServer(beside) });
     await opened.demand();
-    expect(toolsFor("modern", opened)).toEqual(["files__search", "git__search"]);
-    expect(toolsFor("legacy", opened)).toEqual(["git__search"]);
+    expect(opened.tools()).toEqual(["files__search", "git__search"]);
   });
 
-  test("is seen by nobody beside one of the legacy era alone, which has clients begin a session", async () => {
-    const opened = openCatalogue({ files: modernServer(), git: createServer() });
-    await opened.demand();
-    expect(toolsFor("modern", opened)).toEqual(["git__search"]);
-    expect(toolsFor("legacy", opened)).toEqual(["git__search"]);
-  });
-
-  test("is seen in sessions too once it begins them", async () => {
+  test("is one of both eras once it begins sessions", async () => {
     const server = modernServer();
     const opened = openCatalogue({ files: server });
     await opened.demand();
@@ -217,8 +207,8 @@ describe("a backend of the modern era alone", () => {
     await opened.clock.pass(LISTS.refresh);
     await opened.demand();
     await settle();
-    expect(toolsFor("legacy", opened)).toEqual(["files__search"]);
-    expect(toolsFor("modern", opened)).toEqual(["files__search"]);
+    expect(opened.tools()).toEqual(["files__search"]);
+    expect(opened.catalogue.view(opened.route, undefined).eras).toEqual([{ speaksModern: true, inSession: true }]);
   });
 
   test.each<[string, Script, Script]>([

@@ -12,6 +12,7 @@ import {
   policyOf,
   result,
   routeOf,
+  rpcError,
   type Script,
   settle,
 } from "./backends.ts";
@@ -20,17 +21,18 @@ const KEY = sessionKey(mintSessionId());
 
 /** A client whose session at each member is `its-<principal>`, and another in its place `its-other-<principal>`. */
 function askerOf(principal: string, over: Partial<Asker> = {}): Asker {
+  const caller: Asker["caller"] = (member) => ({
+    backend: member.route.backend,
+    query: "",
+    key: KEY,
+    credentials: [["authorization", `Bearer ${principal}`]],
+  });
   const sessionAt = (member: Member, sessionId: string): AskSession => ({
-    caller: {
-      backend: member.route.backend,
-      query: "",
-      key: KEY,
-      credentials: [["authorization", `Bearer ${principal}`]],
-    },
+    caller: caller(member),
     peer: { sessionId, endpoint: "10.0.0.1:80", setCookies: [], version: "2025-03-26" },
     replace: async () => (sessionId === `its-${principal}` ? sessionAt(member, `its-other-${principal}`) : undefined),
   });
-  return { principal, open: async (member) => sessionAt(member, `its-${principal}`), ...over };
+  return { principal, open: async (member) => sessionAt(member, `its-${principal}`), caller, ...over };
 }
 
 /** A server that lists a tool of the session that asks; in the router's own there is nothing to see. */
@@ -73,6 +75,23 @@ describe("lists that depend on who asks", () => {
     expect(callsOf("tools/list", "own")[0]).toMatchObject({
       purpose: "list",
       headers: { "x-mcp-session": sessionTag(KEY), "mcp-protocol-version": "2025-03-26" },
+    });
+  });
+
+  test("are asked for without a session where the backend has none, with the client's credentials all the same", async () => {
+    const { server, demandFor, callsOf, catalogue, route } = open();
+    server.answers = {
+      initialize: () => ({ ...rpcError(-32022, "Unsupported protocol version"), status: 400 }),
+      "server/discover": () => result({ supportedVersions: ["2026-07-28"], capabilities: { tools: {} } }),
+      "tools/list": ({ headers }) => result({ tools: [{ name: String(headers.authorization).slice(7) }] }),
+    };
+    const noSession = { open: async () => undefined };
+    expect(await demandFor(askerOf("ada", noSession))).toEqual(["files__search", "own__ada"]);
+    expect(await demandFor(askerOf("bob", noSession))).toEqual(["files__search", "own__bob"]);
+    expect(catalogue.view(route, askerOf("ada", noSession)).eras[0]).toEqual({ speaksModern: true, inSession: false });
+    expect(callsOf("tools/list", "own")[0]).toMatchObject({
+      session: undefined,
+      headers: { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/list" },
     });
   });
 

@@ -13,8 +13,8 @@ export interface Offered {
   readonly resources?: readonly string[];
   readonly templates?: readonly string[];
   readonly offer?: Partial<Offer>;
-  /** Whether it speaks the modern era. Default: it does not. */
-  readonly modern?: boolean;
+  /** Whether it speaks the modern era; `alone`: and no other. Default: it does not. */
+  readonly modern?: boolean | "alone";
 }
 
 const MEMBERS = {
@@ -48,7 +48,10 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
         resources: lists("resources"),
         templates: lists("templates"),
         known: route.members.map((_, n) => offered[n] !== undefined),
-        speaksModern: route.members.map((_, n) => offered[n]?.modern === true),
+        eras: route.members.map((_, n) => {
+          const { modern = false } = offered[n] ?? {};
+          return { speaksModern: modern !== false, inSession: modern !== "alone" };
+        }),
         offers: route.members.map((_, n) => {
           const of = offered[n];
           return (

@@ -709,19 +709,6 @@ describe("what the gateway answers", () => {
     const answer = answerHead({ ":status": status, "content-type": "text/plain" });
     expect(await settled(exchange.responseHeaders(answer))).toEqual({ kind: "continue" });
   });
-
-  test("a client of the modern era is told that there are sessions here", async () => {
-    const { exchange } = await open();
-    const meta =
-      '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}';
-    head(exchange, "POST", undefined, { "mcp-protocol-version": "2026-07-28", "mcp-method": "server/discover" });
-    const verdict = await settled(exchange.requestBody(Buffer.from(request("server/discover", `{${meta}}`))));
-    expect(shown(verdict)).toMatchObject({
-      status: 400,
-      body: expect.stringContaining('"code":-32022'),
-    });
-    expect(shown(verdict)).toMatchObject({ body: expect.stringContaining('"2025-11-25"],"requested":"2026-07-28"}') });
-  });
 });
 
 describe("a GET that goes on with a call's events", () => {

@@ -88,13 +88,26 @@ const CALL: Sent = { method: "tools/call", params: '"name":"files__read",', name
 const LEGACY_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
 describe("a route serves the modern era", () => {
-  test.each<[string, Options]>([
+  const MIXED: readonly [string, Options][] = [
     ["one backend speaks no other than the legacy era", { offered: [OFFERED[0], { tools: ["log"] }] }],
     ["one backend has said nothing", { offered: [OFFERED[0], undefined] }],
+  ];
+
+  test.each(MIXED)("where it bridges the eras, also where %s", async (_, options) => {
+    const route = federatedRoute([memberOf("files"), memberOf("git")], { bridges: true });
+    const { exchange } = await open({ route, ...options });
+    expect(replyIn(await post(exchange, { method: "server/discover" }))).toMatchObject({
+      status: 200,
+      body: { result: { supportedVersions: ["2026-07-28"] } },
+    });
+  });
+
+  test.each([
+    ...MIXED,
     [
       "the lists of one depend on who asks",
-      { route: federatedRoute([memberOf("files"), memberOf("git", { lists: "principal" })]) },
-    ],
+      { route: federatedRoute([memberOf("files"), memberOf("git", { lists: "principal" })], { bridges: true }) },
+    ] as const,
   ])("not where %s: a client of both eras then begins a session", async (_, options) => {
     const { exchange, events } = await open(options);
     expect(replyIn(await post(exchange, { method: "server/discover" }))).toMatchObject({
@@ -361,7 +374,7 @@ describe("a resource that nobody lists", () => {
     return { ...(await open({ offered, rpc })), asked };
   }
 
-  test("is asked for in the route's order, by the client's own params and credentials, and read where it is", async () => {
+  test("is asked for in the route's order, in the client's name and with its credentials, and read where it is", async () => {
     const { exchange, asked } = await openAsked("git");
     const decision = await decide(exchange, { ...READ, headers: { authorization: "Bearer x" } });
     expect(decision).toMatchObject({ kind: "deferred", messageTimeout: 11_000 });
@@ -369,7 +382,7 @@ describe("a resource that nobody lists", () => {
       "x-mcp-backend": "git",
       "x-mcp-tool": "memo:%C3%A9",
     });
-    const params = `{"uri":"memo:é" ,${ENVELOPE}}`;
+    const params = `{"uri":"memo:é",${ENVELOPE}}`;
     expect(asked).toEqual(
       ["files", "git"].map((name) => `${name} undefined resources/read ${params} memo:é authorization,Bearer x`),
     );

@@ -45,7 +45,7 @@ export interface OpenOptions {
   /** Default: backends of federated routes offer nothing. */
   readonly catalogue?: Catalogue;
   /** Calls of the gateway's own. Default: none is answered. */
-  readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern">>;
+  readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern" | "notify" | "respond">>;
 }
 
 const emptyCatalogue = catalogueOf([]);
@@ -103,7 +103,13 @@ export async function openGateway({
     },
     catalogue,
     endStream: (of) => void ended.push(of),
-    rpc: { request: async () => ABORTED, requestModern: async () => ABORTED, ...rpc },
+    rpc: {
+      request: async () => ABORTED,
+      requestModern: async () => ABORTED,
+      notify: async () => ABORTED,
+      respond: async () => ABORTED,
+      ...rpc,
+    },
     fanOut: {
       async tell({ key: of, method }) {
         told.push(`${method} ${of === key ? "own" : of}`);

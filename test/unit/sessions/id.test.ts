@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { mintSessionId, parseSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
+import { heldSessionKey, mintSessionId, parseSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 
 test("an id is 43 characters of base64url, well-formed, and never the same twice", () => {
   const ids = new Set(Array.from({ length: 1_000 }, mintSessionId));
@@ -27,4 +27,11 @@ test("the key and the tag of an id are digests that do not hold it", () => {
   expect(key).not.toBe(sessionKey(mintSessionId()));
   expect(sessionTag(key)).toBe(key.slice(0, 16));
   expect(key).not.toContain(id.slice(0, 8));
+});
+
+test("the key of a session that the gateway holds is that of a principal on a route, everywhere the same", () => {
+  const key = heldSessionKey("ada", "/mcp");
+  expect(key).toMatch(/^[A-Za-z0-9_-]{43}$/);
+  expect(heldSessionKey("ada", "/mcp")).toBe(key);
+  expect(new Set([key, heldSessionKey("eve", "/mcp"), heldSessionKey("ada", "/other")]).size).toBe(3);
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { discoverResult, endOfModernList } from "../../../../src/core/federation/discover.ts";
 import { readDiscover } from "../../../../src/core/federation/discover-read.ts";
 import type { Offer } from "../../../../src/core/federation/offer.ts";
+import type { FederatedRoute } from "../../../../src/core/routes.ts";
 import { federatedRoute, memberOf } from "../../core/federated.ts";
 
 function offer(capabilities: Readonly<Record<string, object>>, instructions?: string): Offer {
@@ -9,11 +10,16 @@ function offer(capabilities: Readonly<Record<string, object>>, instructions?: st
   return { version: undefined, capabilities: new Map(texts), instructions, serverInfo: undefined };
 }
 
+/** Of backends of both eras. */
+function discovered(route: FederatedRoute, offers: readonly (Offer | undefined)[]): string {
+  return discoverResult(route, { offers, eras: offers.map(() => ({ speaksModern: true, inSession: true })) });
+}
+
 const TWO = federatedRoute([memberOf("files"), memberOf("git")], { stream: "own" });
 
 describe("the answer to a server/discover", () => {
   test("of several backends has what any of them has and the gateway can deliver", () => {
-    const result = discoverResult(TWO, [
+    const result = discovered(TWO, [
       offer(
         {
           tools: { listChanged: true },
@@ -45,7 +51,7 @@ describe("the answer to a server/discover", () => {
   test("has nothing that needs a stream where there is none", () => {
     const without = federatedRoute([memberOf("files"), memberOf("git")], { stream: "none" });
     const both = { tools: { listChanged: true }, resources: { subscribe: true, listChanged: true } };
-    expect(JSON.parse(discoverResult(without, [offer(both), offer(both)])).capabilities).toEqual({
+    expect(JSON.parse(discovered(without, [offer(both), offer(both)])).capabilities).toEqual({
       tools: {},
       resources: {},
     });
@@ -53,7 +59,7 @@ describe("the answer to a server/discover", () => {
 
   test("of one backend alone has all that it has, as its subscriptions pass; but for what the era has not", () => {
     const extensions = { "io.modelcontextprotocol/tasks": {} };
-    const result = discoverResult(federatedRoute([memberOf("files")]), [
+    const result = discovered(federatedRoute([memberOf("files")]), [
       offer({ resources: { subscribe: true, listChanged: true }, logging: {}, tasks: {}, extensions }),
     ]);
     const { capabilities, instructions } = JSON.parse(result);
@@ -61,8 +67,16 @@ describe("the answer to a server/discover", () => {
     expect(instructions).toBeUndefined();
   });
 
+  test("of one backend alone of the legacy era has nothing of its sessions", () => {
+    const extensions = { "a/x": {}, "io.modelcontextprotocol/tasks": {} };
+    const eras = [{ speaksModern: false, inSession: true }];
+    const offers = [offer({ resources: { subscribe: true, listChanged: true }, extensions })];
+    const { capabilities } = JSON.parse(discoverResult(federatedRoute([memberOf("files")]), { offers, eras }));
+    expect(capabilities).toEqual({ resources: {}, extensions: { "a/x": {} } });
+  });
+
   test("promises the lists of a backend that has not said yet what it has", () => {
-    expect(JSON.parse(discoverResult(TWO, [undefined, offer({})])).capabilities).toEqual({
+    expect(JSON.parse(discovered(TWO, [undefined, offer({})])).capabilities).toEqual({
       tools: { listChanged: true },
       prompts: { listChanged: true },
       resources: { listChanged: true },

@@ -1,17 +1,40 @@
 import { expect, test } from "vitest";
-import { servesModern } from "../../../../src/core/federation/era.ts";
+import { type BackendEras, eraAt, servesModern } from "../../../../src/core/federation/era.ts";
+import type { Member } from "../../../../src/core/routes.ts";
 import { federatedRoute, memberOf } from "../../core/federated.ts";
+
+const BOTH = { speaksModern: true, inSession: true };
+const LEGACY = { speaksModern: false, inSession: true };
+const MODERN = { speaksModern: true, inSession: false };
+
+test.each([
+  ["legacy", LEGACY, "legacy"],
+  ["legacy", BOTH, "legacy"],
+  ["legacy", MODERN, "modern"],
+  ["modern", LEGACY, "legacy"],
+  ["modern", BOTH, "modern"],
+  ["modern", MODERN, "modern"],
+] as const)("the era of a %s client's request at a backend of %j is %s", (client, backend, era) => {
+  expect(eraAt(client, backend)).toBe(era);
+});
+
+test("a backend that speaks the modern era no more is sent requests in sessions", () => {
+  expect(eraAt("legacy", { speaksModern: false, inSession: false })).toBe("legacy");
+});
 
 const SHARED = memberOf("one");
 const OWN = memberOf("two", { lists: "principal" });
 
-test.each([
-  ["the only backend speaks it", [SHARED], [true], true],
-  ["each backend speaks it", [SHARED, SHARED], [true, true], true],
-  ["one backend does not", [SHARED, SHARED], [true, false], false],
-  ["no backend does", [SHARED, SHARED], [false, false], false],
-  ["a backend is not known to", [SHARED, SHARED], [true], false],
-  ["what one backend lists depends on who asks", [SHARED, OWN], [true, true], false],
-])("whether a route serves the modern era: %s", (_, members, speaksModern, serves) => {
-  expect(servesModern(federatedRoute(members), speaksModern)).toBe(serves);
+test.each<[string, { members: Member[]; eras: BackendEras[]; bridges?: boolean }, boolean]>([
+  ["every backend speaks it", { members: [SHARED, SHARED], eras: [BOTH, MODERN] }, true],
+  ["one backend speaks it not", { members: [SHARED, SHARED], eras: [BOTH, LEGACY] }, false],
+  [
+    "one backend speaks it not, and the route bridges",
+    { members: [SHARED, SHARED], eras: [BOTH, LEGACY], bridges: true },
+    true,
+  ],
+  ["one backend has said nothing", { members: [SHARED, SHARED], eras: [BOTH] }, false],
+  ["what one backend lists depends on who asks", { members: [SHARED, OWN], eras: [BOTH, BOTH], bridges: true }, false],
+])("whether a route serves the modern era: %s", (_, { members, eras, bridges = false }, serves) => {
+  expect(servesModern(federatedRoute(members, { bridges }), eras)).toBe(serves);
 });

@@ -66,9 +66,10 @@ describe("the gateway agrees to tell of", () => {
   test("those lists that a backend has", () => {
     const route = federatedRoute([memberOf("files"), memberOf("git")], { stream: "own" });
     const lists = ["toolsListChanged", "promptsListChanged", "resourcesListChanged"] as const;
-    const offers = [offer({ tools: "{}" }), offer({ resources: "{}" })];
-    expect(agreedLists({ lists, resources: [] }, route, offers)).toEqual(["toolsListChanged", "resourcesListChanged"]);
-    expect(agreedLists({ lists: ["toolsListChanged"], resources: [] }, route, offers)).toEqual(["toolsListChanged"]);
+    const era = { speaksModern: true, inSession: true };
+    const known = { offers: [offer({ tools: "{}" }), offer({ resources: "{}" })], eras: [era, era] };
+    expect(agreedLists({ lists, resources: [] }, route, known)).toEqual(["toolsListChanged", "resourcesListChanged"]);
+    expect(agreedLists({ lists: ["toolsListChanged"], resources: [] }, route, known)).toEqual(["toolsListChanged"]);
   });
 
   test("resources by those that have them, by list, pattern and template, and tell of updates", () => {

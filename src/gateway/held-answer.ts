@@ -1,0 +1,124 @@
+/**
+ * The answer of a backend to a request of a client without a session, in the session that the gateway holds. Others use that session at
+ * the same time, and each client counts its ids by itself; so the request went there under an id of its own.
+ */
+import { isUnencoded } from "../core/content.ts";
+import { completedResult } from "../core/federation/completed.ts";
+import { type AskedBack, declinedRequests } from "../core/federation/declined.ts";
+import { restoredId } from "../core/federation/restored-id.ts";
+import {
+  type BodyRewriter,
+  type Decision,
+  type DeferredVerdict,
+  namesEventStream,
+  type Reply,
+  type ResponseHead,
+  type Verdict,
+} from "../core/http.ts";
+import type { AnswerStage } from "./answers.ts";
+import { failedAt, type MemberRequest } from "./member-failure.ts";
+
+export interface HeldAnswerOptions {
+  /** As the client sent it. */
+  readonly request: MemberRequest;
+  /** JSON text of its id at the backend. */
+  readonly id: string;
+  /** Clients may keep results of its method. */
+  readonly isKept: boolean;
+  /** The backend asks its client, who cannot be asked. */
+  readonly onAsked: (asked: AskedBack) => void;
+}
+
+export class HeldAnswer implements AnswerStage {
+  readonly #inner: AnswerStage;
+  readonly #options: HeldAnswerOptions;
+  #isOver = false;
+
+  /** @param inner deals with the answer under the id of its own */
+  constructor(inner: AnswerStage, options: HeldAnswerOptions) {
+    this.#inner = inner;
+    this.#options = options;
+  }
+
+  /** Whether the backend has nothing more to do for the request. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  head(head: ResponseHead): Decision {
+    const decision = this.#inner.head(head);
+    return decision instanceof Promise
+      ? decision.then((settled) => this.#settled(settled, head))
+      : this.#settled(decision, head);
+  }
+
+  #settled(decision: Verdict | DeferredVerdict, head: ResponseHead): Verdict | DeferredVerdict {
+    if (decision.kind !== "deferred") return this.#own(decision, head);
+    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+  }
+
+  #own(verdict: Verdict, { headers, endOfStream }: ResponseHead): Verdict {
+    switch (verdict.kind) {
+      case "reply":
+        this.#isOver = true;
+        return this.#replied(verdict);
+      case "stream": {
+        const contentType = verdict.set.find(([name]) => name === "content-type")?.[1];
+        return { ...verdict, body: through(this.#rewriter(contentType), verdict.body) };
+      }
+      case "rewrite":
+        return { ...verdict, rewriter: both(verdict.rewriter, this.#rewriter(undefined)) };
+      case "continue":
+      case "mutate": {
+        const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
+        if (endOfStream) {
+          this.#isOver = true;
+          return verdict;
+        }
+        // Nobody has asked for that, and nobody could find the id in it.
+        if (!isUnencoded(headers.get("content-encoding")))
+          return failedAt(this.#options.request, "it compresses answers");
+        return { kind: "rewrite", set, remove, rewriter: this.#rewriter(headers.get("content-type")) };
+      }
+      default:
+        return verdict;
+    }
+  }
+
+  #replied(reply: Reply): Reply {
+    const rewriter = this.#rewriter(reply.headers.find(([name]) => name === "content-type")?.[1]);
+    const body = Buffer.concat([rewriter.write(Buffer.from(reply.body)), rewriter.end()]);
+    return { ...reply, body: typeof reply.body === "string" ? body.toString() : body };
+  }
+
+  #rewriter(contentType: string | undefined): BodyRewriter {
+    const { request, id, isKept, onAsked } = this.#options;
+    const isEvents = namesEventStream(contentType);
+    const restoring = both(completedResult(isEvents, isKept), restoredId(id, request.id ?? "null"));
+    const rewriter = isEvents ? both(declinedRequests(onAsked, request.policy.limits.depth), restoring) : restoring;
+    return {
+      write: (chunk) => rewriter.write(chunk),
+      end: () => {
+        this.#isOver = true;
+        return rewriter.end();
+      },
+    };
+  }
+}
+
+/** One after the other. */
+function both(first: BodyRewriter, second: BodyRewriter): BodyRewriter {
+  return {
+    write: (chunk) => second.write(first.write(chunk)),
+    end: () => Buffer.concat([second.write(first.end()), second.end()]),
+  };
+}
+
+async function* through(rewriter: BodyRewriter, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of body) {
+    const written = rewriter.write(chunk);
+    if (written.length > 0) yield written;
+  }
+  const rest = rewriter.end();
+  if (rest.length > 0) yield rest;
+}

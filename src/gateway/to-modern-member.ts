@@ -1,0 +1,124 @@
+/**
+ * Sends requests of clients' sessions to backends that speak the modern era alone (MCP 2026-07-28). No session is opened there: each
+ * request carries what its client has said of itself, and goes to any endpoint.
+ */
+import type { InUse } from "../admission/in-use.ts";
+import type { Labels } from "../core/classify-message.ts";
+import { type Envelope, enveloped, envelopeOfSession, withEnvelope } from "../core/federation/envelope.ts";
+import type { Owner } from "../core/federation/owner.ts";
+import { MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
+import type { Header, Verdict } from "../core/http.ts";
+import { jsonString, rewrite } from "../core/json/rewrite.ts";
+import { encodedName } from "../core/mcp/name-header.ts";
+import { paramHeaders } from "../core/mcp/param-headers.ts";
+import { SUBJECTS, subjectOf } from "../core/mcp/subjects.ts";
+import { treatmentOf } from "../core/mcp/treatments.ts";
+import { MODERN_VERSION } from "../core/mcp/versions.ts";
+import type { FederatedRoute } from "../core/routes.ts";
+import type { Message } from "../core/rpc/message.ts";
+import { type SessionKey, sessionTag } from "../sessions/id.ts";
+import type { SessionStore } from "../sessions/store.ts";
+import { ACCEPTED, replied, type Step, Unpinned } from "./answers.ts";
+import { type AskOwnerDependencies, type ReadAt, readModern } from "./ask-owner.ts";
+import type { OwnSession } from "./claim.ts";
+import { MemberAnswer } from "./member-answer.ts";
+import { relayOf, uncompressed } from "./member-events.ts";
+import type { MemberRequest } from "./member-failure.ts";
+import { notClaimed } from "./owning.ts";
+import { forwardRequest, type GatewayRequest, refuse } from "./request.ts";
+
+export interface ToModernMemberDependencies extends AskOwnerDependencies {
+  readonly store: Pick<SessionStore, "load">;
+  readonly inUse: InUse;
+}
+
+/** A message, and its bytes with the labels of its backend. */
+interface Sent {
+  readonly called: Exclude<Message, { kind: "response" }>;
+  readonly bytes: Uint8Array;
+  readonly labels: Labels;
+  /** JSON text of the tool that it calls, where the backend lists it. */
+  readonly tool: Uint8Array | undefined;
+}
+
+export interface ToModernMember {
+  /** @param session that the client has claimed */
+  send(request: MemberRequest, session: Pick<OwnSession, "id" | "key">, owner: Owner, sent: Sent): Promise<Step>;
+  read(request: GatewayRequest<FederatedRoute>, key: SessionKey, uri: string): ReadAt;
+}
+
+/** The backend has no binding. Its events hold this in place of a generation, and no session that a client could go on in. */
+const NO_GENERATION = 0;
+
+export function createToModernMember(dependencies: ToModernMemberDependencies): ToModernMember {
+  const { store, inUse } = dependencies;
+
+  /** @param backend undefined: for several, so without a log level */
+  async function envelopeFor(key: SessionKey, backend: string | undefined, depth: number) {
+    const loaded = await store.load(key);
+    if (loaded.kind !== "loaded") return loaded;
+    const { initializeParams, remembered } = loaded.session;
+    const level = backend === undefined ? undefined : remembered?.get(backend)?.level;
+    return { kind: "envelope", envelope: envelopeOfSession({ initializeParams, level }, depth) } as const;
+  }
+
+  return {
+    async send(request, { id: sessionId, key }, owner, sent) {
+      const { id, scope, principal, observe, route, policy } = request;
+      const { called, bytes, labels } = sent;
+      // The era has no notification of a client's that a backend acts on.
+      if (called.kind === "notification") return replied(ACCEPTED);
+      if (isOfSessionsAlone(called.method))
+        return replied(refuse({ reason: "method-not-offered", backend: route.backend.name, id }, request));
+      const { depth } = policy.limits;
+      const found = await envelopeFor(key, route.backend.name, depth);
+      if (found.kind !== "envelope") return notClaimed(request, found.kind);
+      if (!scope.over) {
+        const use = { key, principal: principal.digest, backend: undefined };
+        inUse.begin(use);
+        scope.onEnd(() => inUse.end(use));
+      }
+      observe({ kind: "forwarded", route, how: "modern" });
+      const body = rewrite(bytes, [...owner.edits, ...withEnvelope(bytes, found.envelope, depth)]);
+      const plain = owner.relays ? uncompressed(request) : request;
+      const verdict = forwardRequest(plain, { labels, sessionTag: sessionTag(key), binding: undefined });
+      const relay = owner.relays ? relayOf(request, owner.member, NO_GENERATION) : undefined;
+      return {
+        kind: "step",
+        verdict: inModernEra(verdict, sent, owner, body),
+        answer: new MemberAnswer(request, new Unpinned(request, sessionId), relay),
+      };
+    },
+
+    read(request, key, uri) {
+      const params = async () => {
+        const found = await envelopeFor(key, undefined, request.policy.limits.depth);
+        return found.kind === "envelope" ? readParams(found.envelope, uri) : undefined;
+      };
+      return readModern(dependencies, request, params, uri);
+    },
+  };
+}
+
+function readParams(envelope: Envelope, uri: string): string {
+  return enveloped(envelope, `"uri":${jsonString(uri)}`);
+}
+
+/** Whether a method is one of the legacy era alone. A method of neither era is the backend's own. */
+function isOfSessionsAlone(method: string): boolean {
+  return treatmentOf(method, "modern") === "unknown" && treatmentOf(method, "legacy") !== "unknown";
+}
+
+/** Gives a request its body, and the headers that repeat it (SEP-2243). A client's own ones are of its own era. */
+function inModernEra(verdict: Verdict, { called, tool }: Sent, { own }: Owner, body: Uint8Array): Verdict {
+  if (verdict.kind !== "mutate") return verdict;
+  const name = SUBJECTS.get(called.method)?.mirrored === true ? (own ?? subjectOf(called)?.value) : undefined;
+  const headers: readonly Header[] = [
+    [MCP_PROTOCOL_VERSION, MODERN_VERSION],
+    [MCP_METHOD, called.method],
+    ...(name === undefined ? [] : [[MCP_NAME, encodedName(name)] as const]),
+    ...Array.from(tool ? paramHeaders(tool, body) : [], ([of, value]): Header => [MCP_PARAM_PREFIX + of, value]),
+  ];
+  const remove = name === undefined ? [...verdict.remove, MCP_NAME] : verdict.remove;
+  return { ...verdict, set: [...verdict.set, ...headers], remove, body };
+}
