@@ -3,6 +3,7 @@
  * service. The only importer of grpc-js.
  */
 import { lstat, rm } from "node:fs/promises";
+import type { Http2Server } from "node:http2";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { formatAddress } from "../core/address.ts";
@@ -41,6 +42,11 @@ export interface ExtProcServer {
 const MESSAGE_OVERHEAD = 1024 * 1024;
 /** Streams that Envoy may reset in a burst, and in each second, before Node's HTTP/2 gives up on the connection. */
 const STREAM_RESETS = 1_000_000;
+/**
+ * Bytes that Envoy may send on one connection before any of them was read. Node's default is 64 KiB, which is what one stream may send
+ * as well: an answer without end would have held up all other requests of that Envoy.
+ */
+const CONNECTION_WINDOW = 16 * 1024 * 1024;
 
 const processing: grpc.ServiceDefinition = {
   Process: method("/envoy.service.ext_proc.v3.ExternalProcessor/Process", {
@@ -83,6 +89,7 @@ export function createExtProcServer({ gateway, bodyLimit, reportFault, relayed }
     async listen(address) {
       if (address.kind === "unix") await removeStaleSocket(address.path);
       await bind(server, address);
+      widenConnections(server);
     },
 
     async drain(deadline) {
@@ -221,6 +228,14 @@ function raiseStreamResetLimits(server: grpc.Server): void {
     throw new Error("this @grpc/grpc-js has no commonServerOptions: stream resets cannot be raised");
   commonServerOptions.streamResetBurst = STREAM_RESETS;
   commonServerOptions.streamResetRate = STREAM_RESETS;
+}
+
+function widenConnections(server: grpc.Server): void {
+  // Private to grpc-js as well, which sets only a client's window by an option.
+  const { http2Servers } = server as unknown as { http2Servers?: ReadonlyMap<Http2Server, unknown> };
+  if (!http2Servers) throw new Error("this @grpc/grpc-js has no http2Servers: connections cannot be widened");
+  for (const http2 of http2Servers.keys())
+    http2.on("session", (session) => session.setLocalWindowSize(CONNECTION_WINDOW));
 }
 
 /**

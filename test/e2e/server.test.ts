@@ -1,5 +1,6 @@
 import { promises as dns } from "node:dns";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:http2";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
@@ -228,6 +229,17 @@ describe("a Unix socket", () => {
     await expect(makeServer().listen({ kind: "unix", path })).rejects.toThrow("it is no socket");
     expect(readFileSync(path, "utf8")).toBe("important");
   });
+});
+
+test("a connection takes more bytes than one stream may send, so that no stream holds up the others", async () => {
+  const server = makeServer();
+  const port = await freePort();
+  await server.listen({ kind: "tcp", host: "127.0.0.1", port });
+  const client = connect(`http://127.0.0.1:${port}`);
+  await vi.waitFor(() => expect(client.state.remoteWindowSize).toBe(16 * 1024 * 1024));
+  expect(client.remoteSettings.initialWindowSize).toBeLessThan(100_000);
+  client.destroy();
+  await server.drain(1_000);
 });
 
 test("3,000 streams that are reset, as Envoy resets them on timeouts, fail none of their neighbours", async () => {
