@@ -21,7 +21,7 @@ import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
 import { catchTheRest } from "./last-net.ts";
-import { serve } from "./serve.ts";
+import { type Router, serve } from "./serve.ts";
 import { VERSION } from "./version.ts";
 import { serveForPrimary } from "./workers.ts";
 
@@ -47,15 +47,19 @@ program
   .addOption(new Option("--worker <number>").argParser(Number).hideHelp())
   .action(async ({ config, workers, worker }: { config: string; workers?: number; worker?: number }) => {
     if (worker !== undefined) return serveForPrimary((text) => serve(config, process.env, { workers, worker, text }));
-    const router = await serve(config, process.env, { workers });
-    catchTheRest(process, router);
-    process.on("SIGHUP", () => void router.reload());
-    const stop = () => {
-      // A second signal ends the process at once.
+    let router: Router | undefined;
+    const stop = (signal: NodeJS.Signals) => {
+      // A second signal ends the process at once, and so does one while it starts.
       process.removeListener("SIGTERM", stop).removeListener("SIGINT", stop);
-      void router.stop().then(exitWhenDone);
+      if (router) void router.stop().then(exitWhenDone);
+      else process.kill(process.pid, signal);
     };
+    // Before the log says that the router serves: whoever reads that may stop it at once.
     process.on("SIGTERM", stop).on("SIGINT", stop);
+    const serving = await serve(config, process.env, { workers });
+    router = serving;
+    catchTheRest(process, serving);
+    process.on("SIGHUP", () => void serving.reload());
   });
 
 program
