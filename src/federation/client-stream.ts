@@ -71,6 +71,13 @@ export class ClientStream {
     return place?.generation === generation ? place.id : undefined;
   }
 
+  /** The next ids leave out a backend's last event, which the backend does not know any more. Returns whether there was one. */
+  forget(backend: string, generation: number): boolean {
+    if (this.lastOf(backend, generation) === undefined) return false;
+    this.#id = undefined;
+    return this.#places.delete(backend);
+  }
+
   /** The client sees at once that its stream is open. */
   begin(): void {
     const { takesPlaces, last, lists } = this.#options;

@@ -23,6 +23,8 @@ export interface Hearing {
   open(signal: AbortSignal): Promise<Received<Answer>>;
   /** A stream is there. `mayHaveMissed`: the one before had lasted, and something may have been said since it ended. */
   opened(mayHaveMissed: boolean): void;
+  /** It is over. */
+  ended?(): void;
   /** The next event is read once this one is dealt with. */
   take(event: SseEvent, signal: AbortSignal): Promise<Taken>;
   /** Most bytes of one event, and what becomes of a longer one. `stop`: the stream is opened again. `pass`: `take` gets it in parts. */
@@ -58,6 +60,7 @@ export async function hear(hearing: Hearing, signal: AbortSignal): Promise<numbe
     if (answer && isStream) {
       hearing.opened(mayHaveMissed);
       last = await read(hearing, answer, signal);
+      hearing.ended?.();
     } else answer?.discard();
     if (answer && !isStream && !passes(answer.status)) return answer.status;
     const lasted = isStream && clock.now() - began >= lasting;

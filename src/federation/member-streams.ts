@@ -15,6 +15,7 @@ import { type Binding, bindingOf, heldBy, NO_STATE, type Session, type SessionSt
 import type { ClientStream } from "./client-stream.ts";
 import { type Clock, rest } from "./clock.ts";
 import { hear, type Taken } from "./hear.ts";
+import { StreamPast } from "./stream-past.ts";
 
 /** ms. A stream that lasts as long is opened again soon. */
 const LASTING_MS = 10_000;
@@ -63,14 +64,16 @@ export interface StreamRequest {
   readonly query: string;
 }
 
-/** A stream at a backend, or the attempt to have one. */
+/** A stream at a backend, the attempt to have one, or the backend's refusal. */
 interface MemberStream {
   readonly place: number;
   readonly generation: number;
   readonly member: Member;
+  readonly past: StreamPast;
   readonly ending: AbortController;
   /** Resolves when the stream is there, or will not be. */
   readonly settled: PromiseWithResolvers<void>;
+  isOpen: boolean;
 }
 
 export class MemberStreams {
@@ -92,9 +95,9 @@ export class MemberStreams {
     this.#request = request;
   }
 
-  /** Number of streams of backends that are there, or are asked for. */
+  /** Number of streams of backends that are open. */
   get size(): number {
-    return this.#streams.size;
+    return [...this.#streams.values()].filter(({ isOpen }) => isOpen).length;
   }
 
   /** Looks which sessions the client has by now, and opens and ends streams by that. Resolves when that is done. Never rejects. */
@@ -154,39 +157,45 @@ export class MemberStreams {
     const { name } = member.route.backend;
     const { generation } = binding;
     const stream = this.#streams.get(name);
-    if (stream?.generation === generation && stream.place === place && isAskedAlike(stream.member, member)) return;
+    const isSame = stream?.generation === generation && stream.place === place && isAskedAlike(stream.member, member);
+    if (isSame && !stream.past.takesAnother(this.#dependencies.clock.now())) return;
     this.#endAt(name);
     const opening = {
       place,
       generation,
       member,
+      past: isSame ? stream.past : new StreamPast(this.#client.lastOf(name, generation) !== undefined),
       ending: new AbortController(),
       settled: Promise.withResolvers<void>(),
+      isOpen: false,
     };
     this.#streams.set(name, opening);
     void this.#hear(opening, binding, session).then(opening.settled.resolve);
   }
 
-  /** Until the stream is to end, or the backend has no such stream. */
+  /** Until the stream is to end, or the backend refuses to open one. */
   async #hear(opening: MemberStream, binding: Binding, session: BackendSession): Promise<void> {
-    const { member, place, generation, ending, settled } = opening;
+    const { member, place, generation, past, ending, settled } = opening;
     const { signal } = ending;
-    const { rpc, clock, recover } = this.#dependencies;
+    const { rpc, clock } = this.#dependencies;
     const { headers, query } = this.#request;
     const client = this.#client;
     const { backend } = member.route;
     const caller = { backend, query, key: client.key, credentials: credentialHeaders(headers, backend.origin) };
     const peer = { ...session, setCookies: [], version: binding.version };
     const owner = { place, tag: client.tagOf(backend.name) };
-    // Whether the backend has had a stream for these credentials in this session.
     let hasOpened = false;
-    const wasThere = client.lastOf(backend.name, generation) !== undefined;
     const hearing = {
       clock,
       open: (until: AbortSignal) => rpc.listen(caller, peer, headerOf(client.lastOf(backend.name, generation)), until),
       opened() {
         hasOpened = true;
+        opening.isOpen = true;
+        past.opened(clock.now());
         settled.resolve();
+      },
+      ended() {
+        opening.isOpen = false;
       },
       take: (event: SseEvent) => this.#take(event, opening, owner),
       // A longer event is left out: SDKs take no message of that length.
@@ -199,10 +208,32 @@ export class MemberStreams {
       if (signal.aborted) return;
       // A token that was good for a stream has expired: the client comes back with another one.
       if (hasOpened && MAY_BE_EXPIRED.has(status)) return client.end();
-      if (!(hasOpened || wasThere) || !MAY_BE_LOST.has(status) || backend.onSessionLost === "surface") return;
-      if (!(await recover({ member, headers, key: client.key, binding }, signal))) return;
-      await rest(clock, AGAIN_MS, signal);
+      if (status === undefined || !(await this.#isAskedAgain(status, opening, binding))) return;
     }
+  }
+
+  /** Whether the backend that has answered by a status is asked for a stream again. Resolves when it is time for that. */
+  async #isAskedAgain(status: number, { member, generation, past, ending }: MemberStream, binding: Binding) {
+    const { clock, recover } = this.#dependencies;
+    const { key } = this.#client;
+    const { name, onSessionLost } = member.route.backend;
+    const { signal } = ending;
+    if (MAY_BE_LOST.has(status) && past.hadStream) {
+      const lost = { member, headers: this.#request.headers, key, binding };
+      if (onSessionLost === "recover" && (await recover(lost, signal))) {
+        await rest(clock, AGAIN_MS, signal);
+        return true;
+      }
+      if (signal.aborted) return false;
+      if (past.mayAskOnceMore(clock.now())) {
+        // Some servers refuse the id of an event that they have forgotten.
+        const hadPlace = this.#client.forget(name, generation);
+        await rest(clock, hadPlace ? PAUSES.first : AGAIN_MS, signal);
+        return true;
+      }
+    }
+    past.refused(status, clock.now());
+    return false;
   }
 
   async #take(event: SseEvent, { member, generation, ending }: MemberStream, owner: IdOwner): Promise<Taken> {

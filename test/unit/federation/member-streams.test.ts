@@ -447,7 +447,6 @@ describe("a backend whose stream", () => {
     ["405", () => ({ status: 405 })],
     ["202", () => ({ status: 202 })],
     ["a redirect", () => ({ status: 307 })],
-    ["401", () => ({ status: 401 })],
     ["JSON", () => ({ body: "{}" })],
   ])("is none is asked for none again in that session: %s", async (_, answer) => {
     const { clock, bind, calls, lost, members } = await open({ answer });
@@ -467,8 +466,10 @@ describe("a backend whose stream", () => {
       answer = { status };
       await clock.pass(100);
       expect(lost).toEqual(["f1"]);
+      // Once more, since it may have been passing.
       await clock.pass(60 * 60_000);
-      expect(calls).toHaveLength(2);
+      expect(calls).toHaveLength(3);
+      expect(lost).toEqual(["f1", "f1"]);
     },
   );
 
@@ -499,12 +500,128 @@ describe("a backend whose stream", () => {
     expect(lost).toEqual(["f1", "f1"]);
     isAway = false;
     await clock.pass(60 * 60_000);
-    expect(calls).toHaveLength(4);
+    expect(calls).toHaveLength(5);
   });
 
   test("is lost for good where sessions are not recovered", async () => {
-    const { bind, lost } = await open({ answer: () => ({ status: 404 }), onSessionLost: "surface" });
+    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "" };
+    const { clock, bind, lost } = await open({ answer: () => answer, onSessionLost: "surface" });
     await bind("files", "f1");
+    answer = { status: 404 };
+    await clock.pass(60 * 60_000);
     expect(lost).toEqual([]);
+  });
+});
+
+describe("a backend that refuses a stream in a session that it knows", () => {
+  /** Looks as often as a client's stream does. */
+  const passMinutes = async (minutes: number, { clock, members }: Awaited<ReturnType<typeof open>>) => {
+    for (let n = 0; n < minutes; n++) {
+      await clock.pass(60_000);
+      await members.look();
+    }
+    await settle();
+  };
+  const lastIds = (calls: Awaited<ReturnType<typeof open>>["calls"]) =>
+    calls.map(({ headers }) => headers["last-event-id"]);
+  /** Opens a stream, which ends after an event with an id, and refuses to go on after that. */
+  const forgetful =
+    (status: number): Script =>
+    ({ headers }) =>
+      headers["last-event-id"] === undefined
+        ? { headers: { "content-type": "text/event-stream" }, body: "id: 5\ndata: 1\n\n" }
+        : { status };
+
+  test.each([400, 404])("since it has forgotten an event is asked for one without that: %i", async (status) => {
+    const { clock, bind, calls, lost, lastId } = await open({ answer: forgetful(status) });
+    await bind("files", "f1");
+    await clock.pass(1_000);
+    const known = lastId();
+    await clock.pass(100);
+    expect(lastIds(calls)).toEqual([undefined, "5", undefined]);
+    expect(lost).toEqual(["f1"]);
+    expect(readEventId(known)).toMatchObject({ places: [{ id: Buffer.from("5") }] });
+  });
+
+  test("is not asked by the event again that it has forgotten, when its client comes back", async () => {
+    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "id: 5\ndata: 1\n\n" };
+    const { clock, bind, calls, streams, lastId } = await open({
+      answer({ backend }) {
+        if (backend === "files") return answer;
+        const stream = openStream();
+        streams.push(stream);
+        return stream.answer;
+      },
+    });
+    await bind("files", "f1");
+    await bind("git", "g1");
+    answer = { status: 400 };
+    await clock.pass(1_100);
+    expect(lastIds(calls)).toEqual([undefined, undefined, "5", undefined]);
+    streams[0]?.body.push("id: g7\ndata: 2\n\n");
+    await settle();
+    expect(readEventId(lastId())).toMatchObject({ places: [{ id: Buffer.from("g7") }] });
+  });
+
+  test("and again is left alone until a look, however often it opens one in between", async () => {
+    const opened = await open({ answer: forgetful(400) });
+    await opened.bind("files", "f1");
+    await opened.clock.pass(29_000);
+    expect(lastIds(opened.calls)).toEqual([undefined, "5", undefined, "5"]);
+    await passMinutes(10, opened);
+    expect(opened.calls.length).toBeLessThan(50);
+    expect(opened.lost.length).toBeLessThan(25);
+  });
+
+  test("once is asked once more soon", async () => {
+    let answer: Scripted | undefined = { headers: { "content-type": "text/event-stream" }, body: "" };
+    const { clock, bind, streams, heard, members } = await open({
+      answer() {
+        if (answer) return answer;
+        const stream = openStream();
+        streams.push(stream);
+        return stream.answer;
+      },
+    });
+    await bind("files", "f1");
+    answer = { status: 404 };
+    await clock.pass(100);
+    expect(members.size).toBe(0);
+    answer = undefined;
+    await clock.pass(5_000);
+    expect(members.size).toBe(1);
+    streams[0]?.say(message("back"));
+    await settle();
+    expect(heard()).toEqual([message("back")]);
+  });
+
+  test.each([400, 401, 403, 404, 429])("at first is asked again at a look: %i", async (status) => {
+    let answer: Scripted = { status };
+    const opened = await open({ answer: () => answer });
+    await opened.bind("files", "f1");
+    expect(opened.members.size).toBe(0);
+    await opened.members.look();
+    answer = openStream().answer;
+    await passMinutes(1, opened);
+    expect(opened.members.size).toBe(1);
+  });
+
+  test("for good is asked less and less often", async () => {
+    const opened = await open({ answer: () => ({ status: 404 }) });
+    await opened.bind("files", "f1");
+    await passMinutes(60, opened);
+    expect(opened.calls.length).toBeGreaterThan(5);
+    expect(opened.calls.length).toBeLessThan(12);
+    expect(opened.lost).toEqual([]);
+  });
+
+  test("is not counted, nor one whose stream has ended", async () => {
+    const { bind, members, streams } = await open();
+    await bind("files", "f1");
+    await bind("git", "g1");
+    expect(members.size).toBe(2);
+    streams[0]?.body.push(null);
+    await settle();
+    expect(members.size).toBe(1);
   });
 });
