@@ -19,6 +19,8 @@ export interface ClientStreamOptions {
   readonly last: Extract<ResumeAt, { kind: "stream" }> | undefined;
   /** Whether the client takes events without data, which say where the stream is (from MCP 2025-11-25 on). */
   readonly takesPlaces: boolean;
+  /** A notification is due: `flush` is to be called soon. */
+  readonly onDue: () => void;
   /** Told before the stream ends from here. */
   readonly onEnd: () => void;
 }
@@ -89,6 +91,7 @@ export class ClientStream {
   /** A notification is due by its method; `flush` writes it. */
   due(method: string): void {
     this.#due.add(method);
+    this.#options.onDue();
   }
 
   /** Writes what is due. */

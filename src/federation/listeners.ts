@@ -111,6 +111,7 @@ class OwnStreams implements Listeners {
       route,
       lists: () => digestOf(route(), lists),
       last: lastOf(request),
+      onDue: () => this.#flushSoon(),
       // Now, and not when its connection is gone: a client that does not read would keep it.
       onEnd: () => this.#forget(listener),
       takesPlaces: (request.headers.get(MCP_PROTOCOL_VERSION) ?? "") >= FIRST_WITH_PLACES,
@@ -124,7 +125,6 @@ class OwnStreams implements Listeners {
     this.#ticking ??= setInterval(() => this.#tick(), COMMENT_MS).unref();
     client.begin();
     void listener.members.look();
-    this.#flushSoon();
     return () => this.#forget(listener);
   }
 
@@ -146,7 +146,6 @@ class OwnStreams implements Listeners {
       if (members.some(({ route }) => route.backend.name === backend)) paths.add(path);
     for (const { client } of this.#byKey.values())
       if (paths.has(client.of.path)) client.due(LIST_KINDS[list].listChanged);
-    this.#flushSoon();
   }
 
   reconfigured(): void {
@@ -155,7 +154,6 @@ class OwnStreams implements Listeners {
       for (const method of changes.get(client.of.path) ?? []) client.due(method);
       void members.look();
     }
-    this.#flushSoon();
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
+import type { ClientStream } from "../../../src/federation/client-stream.ts";
 import { BURST_MS, COMMENT_MS, createListeners } from "../../../src/federation/listeners.ts";
 import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
@@ -18,16 +19,21 @@ function start() {
   const goneOf = new Map<string, () => void>();
   const looks: string[] = [];
   let digest = "";
+  const clients = new Map<string, Pick<ClientStream, "due">>();
   const listeners = createListeners({
     routes: () => routes,
     routeAt: (path) => routes.find((route) => route.path === path),
     lists: () => digest,
-    join: ({ key }) => ({
-      look: async () => void looks.push(key),
-      joined: async () => undefined,
-      size: 2,
-      close: () => void looks.push(`${key} left`),
-    }),
+    join(client) {
+      const { key } = client;
+      clients.set(key, client);
+      return {
+        look: async () => void looks.push(key),
+        joined: async () => undefined,
+        size: 2,
+        close: () => void looks.push(`${key} left`),
+      };
+    },
     use({ key }, gone) {
       uses.push(key);
       goneOf.set(key, gone);
@@ -69,7 +75,7 @@ function start() {
   const offer = (now: string) => {
     digest = now;
   };
-  return { listeners, listen, reconfigure, offer, looks, uses, goneOf };
+  return { listeners, listen, clients, reconfigure, offer, looks, uses, goneOf };
 }
 
 describe("a stream of the gateway's own", () => {
@@ -119,6 +125,15 @@ describe("a stream of the gateway's own", () => {
     listeners.changed("files", "prompts");
     vi.advanceTimersByTime(BURST_MS);
     expect(heard().slice(2)).toEqual(["notifications/prompts/list_changed"]);
+  });
+
+  test("tells as soon of the lists that one client alone has from a backend", () => {
+    const { listen, clients } = start();
+    const [own, other] = [listen("a"), listen("b")];
+    clients.get("a")?.due("notifications/tools/list_changed");
+    vi.advanceTimersByTime(BURST_MS);
+    expect(own.heard()).toEqual(["notifications/tools/list_changed"]);
+    expect(other.heard()).toEqual([]);
   });
 
   test("tells of the backends of its own route alone", () => {

@@ -107,6 +107,7 @@ function clientOf(
 ) {
   let text = "";
   let unread = 0;
+  let due = 0;
   let drain = Promise.withResolvers<void>();
   let state: "open" | "ended" | "cut" = "open";
   const sink: StreamSink = {
@@ -130,12 +131,14 @@ function clientOf(
     lists: () => "",
     last: last?.kind === "stream" ? last : undefined,
     takesPlaces: true,
+    onDue: () => void due++,
     onEnd: () => undefined,
   });
   stream.begin();
   return {
     stream,
     state: () => state,
+    due: () => due,
     text: () => text,
     heard: () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "")),
     lastId: () => [...text.matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? "",
@@ -203,11 +206,12 @@ describe("the stream of a client of several backends", () => {
   });
 
   test("joins a backend whose lists are the client's own, and has them asked for anew when they change", async () => {
-    const { bind, streams, renewed, stream, heard } = await open({ initializeParams: "{}", lists: "principal" });
+    const { bind, streams, renewed, stream, due, heard } = await open({ initializeParams: "{}", lists: "principal" });
     await bind("files", "f1");
     streams[0]?.say({ jsonrpc: "2.0", method: "notifications/tools/list_changed" });
     await settle();
     expect(renewed).toEqual(["true files"]);
+    expect(due()).toBe(1);
     expect(heard()).toEqual([]);
     stream.flush();
     expect(heard()).toEqual([{ jsonrpc: "2.0", method: "notifications/tools/list_changed" }]);
