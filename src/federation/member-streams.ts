@@ -28,9 +28,7 @@ const PAUSES = { first: 100, longest: 30_000 };
 const AGAIN_MS = 5_000;
 
 /** Statuses of a GET that some servers have for a session that they do not know. */
-const MAY_BE_LOST: ReadonlySet<number | undefined> = new Set([400, 404]);
-/** Statuses by which a server asks for other credentials. */
-const MAY_BE_EXPIRED: ReadonlySet<number | undefined> = new Set([401, 403]);
+const MAY_BE_LOST: ReadonlySet<number> = new Set([400, 404]);
 
 /** A client's session at a backend, which the backend seems to have lost. */
 interface LostAtMember {
@@ -184,12 +182,10 @@ export class MemberStreams {
     const caller = { backend, query, key: client.key, credentials: credentialHeaders(headers, backend.origin) };
     const peer = { ...session, setCookies: [], version: binding.version };
     const owner = { place, tag: client.tagOf(backend.name) };
-    let hasOpened = false;
     const hearing = {
       clock,
       open: (until: AbortSignal) => rpc.listen(caller, peer, headerOf(client.lastOf(backend.name, generation)), until),
       opened() {
-        hasOpened = true;
         opening.isOpen = true;
         past.opened(clock.now());
         settled.resolve();
@@ -205,10 +201,10 @@ export class MemberStreams {
     };
     while (!signal.aborted) {
       const status = await hear(hearing, signal);
-      if (signal.aborted) return;
-      // A token that was good for a stream has expired: the client comes back with another one.
-      if (hasOpened && MAY_BE_EXPIRED.has(status)) return client.end();
-      if (status === undefined || !(await this.#isAskedAgain(status, opening, binding))) return;
+      if (signal.aborted || status === undefined) return;
+      // The client comes back with other ones.
+      if (past.haveExpired(status, clock.now())) return client.end();
+      if (!(await this.#isAskedAgain(status, opening, binding))) return;
     }
   }
 

@@ -7,6 +7,10 @@
 const REFUSED = { first: 30_000, longest: 15 * 60_000 };
 /** Says that the backend has no such stream at all. */
 const NO_STREAM = 405;
+/** Statuses by which a server asks for other credentials. */
+const MAY_BE_EXPIRED: ReadonlySet<number> = new Set([401, 403]);
+/** ms from a backend's first stream for some credentials until it may say that they have expired, and so end the streams of the others. */
+const GOOD_MS = 60_000;
 
 export class StreamPast {
   /** Whether the client comes from a stream in this session. */
@@ -28,6 +32,14 @@ export class StreamPast {
   opened(now: number): void {
     this.#openedAt ??= now;
     this.#pause = REFUSED.first;
+  }
+
+  /**
+   * Whether a status says that credentials have expired which were good for a while. A backend that says so at once does not know them
+   * better when the client comes back.
+   */
+  haveExpired(status: number, now: number): boolean {
+    return MAY_BE_EXPIRED.has(status) && this.#openedAt !== undefined && now - this.#openedAt >= GOOD_MS;
   }
 
   /** Whether a backend that knows the session, and has refused a stream in it, is asked once more without delay. Not one that goes on so. */

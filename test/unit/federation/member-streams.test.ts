@@ -485,11 +485,14 @@ describe("a backend whose stream", () => {
   });
 
   test.each([401, 403])("asks for other credentials, after it was there, ends the client's: %i", async (status) => {
-    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "" };
+    const stream = openStream();
+    let answer: Scripted = stream.answer;
     const { clock, bind, state } = await open({ answer: () => answer });
     await bind("files", "f1");
+    await clock.pass(60_000);
     expect(state()).toBe("open");
     answer = { status };
+    stream.body.push(null);
     await clock.pass(100);
     expect(state()).toBe("ended");
   });
@@ -608,6 +611,33 @@ describe("a backend that refuses a stream in a session that it knows", () => {
     answer = openStream().answer;
     await passMinutes(1, opened);
     expect(opened.members.size).toBe(1);
+  });
+
+  test.each([401, 403])("since it never takes credentials for long costs the others no stream: %i", async (status) => {
+    let opens = true;
+    const opened = await open({
+      answer({ backend }) {
+        if (backend === "git") return openStream().answer;
+        opens = !opens;
+        return opens ? { status } : { headers: { "content-type": "text/event-stream" }, body: "" };
+      },
+    });
+    await opened.bind("files", "f1");
+    await opened.bind("git", "g1");
+    await opened.clock.pass(59_000);
+    expect(opened.state()).toBe("open");
+    expect(opened.calls.length).toBeLessThan(5);
+  });
+
+  test("since credentials have expired soon after it took them ends the client's stream at a look", async () => {
+    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "" };
+    const opened = await open({ answer: () => answer });
+    await opened.bind("files", "f1");
+    answer = { status: 401 };
+    await opened.clock.pass(100);
+    expect(opened.state()).toBe("open");
+    await passMinutes(1, opened);
+    expect(opened.state()).toBe("ended");
   });
 
   test("for good is asked less and less often", async () => {
