@@ -1,5 +1,5 @@
 /** The stream that one client has of several backends: what is written to it, and the ids by which it can be resumed. */
-import { type EventPlace, type ResumeAt, streamEventId } from "../core/federation/event-ids.ts";
+import { type EventPlace, isResumable, type ResumeAt, streamEventId } from "../core/federation/event-ids.ts";
 import { TAG_BITS } from "../core/federation/ids.ts";
 import { ALL_LISTS, LIST_KINDS } from "../core/federation/kinds.ts";
 import { placeEvent, type StreamEvent, withEventId } from "../core/federation/stream-events.ts";
@@ -45,8 +45,10 @@ export class ClientStream {
     const members = options.route()?.members ?? [];
     for (const place of options.last?.places.slice(0, members.length).toReversed() ?? []) {
       const backend = members[place.place]?.route.backend.name;
-      // Of another session, or of a backend that stood elsewhere in the route then.
-      if (backend !== undefined && this.tagOf(backend) === place.tag) this.#places.set(backend, place);
+      // Otherwise it is of another session, or of a backend that stood elsewhere in the route then.
+      const isOwn = backend !== undefined && this.tagOf(backend) === place.tag;
+      // A client may write an id itself, and what is no header's value would fail each attempt to open a stream.
+      if (isOwn && isResumable(place.id)) this.#places.set(backend, place);
     }
   }
 

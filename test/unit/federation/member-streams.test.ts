@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createRpc } from "../../../src/backends/rpc.ts";
-import { readEventId } from "../../../src/core/federation/event-ids.ts";
+import { readEventId, streamEventId } from "../../../src/core/federation/event-ids.ts";
 import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import { EventReader } from "../../../src/core/sse/reader.ts";
@@ -400,6 +400,22 @@ describe("a client that comes back", () => {
     const { bind, calls } = await open({ headers: { "last-event-id": other.lastId() } });
     await bind("files", "f1");
     expect(calls[0]?.headers).not.toHaveProperty("last-event-id");
+  });
+
+  test.each([
+    ["5\r\nx-evil: 1", false],
+    ["5\n", false],
+    ["", false],
+    [" 5", false],
+    ["\u0000", false],
+    ["x".repeat(1025), false],
+    ["é 5", true],
+  ])("goes on after an event only where its id can be a header's value: %j, %s", (id, goesOn) => {
+    const key = sessionKey(mintSessionId());
+    const place = { place: 0, tag: backendTag(key, "files", TAG_BITS), generation: 1, id: Buffer.from(id) };
+    const headers = { "last-event-id": streamEventId("", [place]) };
+    const { stream } = clientOf(key, { route: routeOf([memberOf("files")]) }, headers);
+    expect(stream.lastOf("files", 1)?.toString()).toBe(goesOn ? id : undefined);
   });
 
   test("knows where it is also of events without data", async () => {
