@@ -88,7 +88,9 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - With \`processor.streams\`, a client of 2026-07-28 listens by \`subscriptions/listen\` for changed lists, and for updates of resources at
   each server that tells of them. A resource that no server is known to have, or that the route hides, is left out of what is
   acknowledged, and so is that of a server that does not answer within 3 s; the router goes on asking it. The stream ends when the
-  configuration is reloaded with other backends or filters of resources for the route, and the client listens anew.
+  configuration is reloaded with other backends or filters of resources for the route, and the client listens anew. Such a request has at
+  most 64 KiB. Of its \`_meta\` the backends get the members that begin with \`io.modelcontextprotocol/\`. The caps of \`admission\` limit
+  how many of these streams are open.
 - A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, or with
   \`era: bridge\`, and none has \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session.
   \`/catalogue\` of \`processor.http\` says which eras each backend speaks.

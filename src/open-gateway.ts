@@ -59,9 +59,9 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   );
   const observeMember = memberObserver(metrics, log);
   const resume = createResume(recovery);
-  const streams = openStreams(parts, { egress, inUse, resume });
-  const { catalogue } = streams;
   const observer = requestObserver(metrics, log, atCap);
+  const streams = openStreams(parts, { egress, inUse, resume, observe: observer });
+  const { catalogue } = streams;
   const gateway = createGateway({
     policy: () => inForce.policy,
     store,

@@ -11,6 +11,7 @@ import { createListeners, type Listeners, type ListenersDependencies } from "./f
 import { MemberStreams } from "./federation/member-streams.ts";
 import type { ListChange } from "./federation/shared-lists.ts";
 import { createSubscriptions, type Subscriptions } from "./federation/subscriptions.ts";
+import type { RequestEvent } from "./gateway/events.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { catalogueObserver } from "./observe/catalogue.ts";
 import type { Resume } from "./recovery/resume.ts";
@@ -35,6 +36,7 @@ interface StreamDependencies {
   readonly egress: Egress;
   readonly inUse: InUse;
   readonly resume: Resume;
+  readonly observe: (event: RequestEvent) => void;
 }
 
 export function openStreams(parts: GatewayParts, dependencies: StreamDependencies): Streams {
@@ -149,7 +151,15 @@ function openOwn(parts: GatewayParts, dependencies: StreamDependencies, catalogu
   const routes = routesIn(parts);
   const listeners = openListeners(parts, dependencies, { ...routes, rpc, catalogue });
   const limits = () => inForce.policy.limits;
-  const subscriptions = createSubscriptions({ ...routes, catalogue, rpc, clock: SYSTEM_CLOCK, limits });
+  const subscriptions = createSubscriptions({
+    ...routes,
+    catalogue,
+    rpc,
+    clock: SYSTEM_CLOCK,
+    limits,
+    caps: () => inForce.policy.admission,
+    refused: (reason, route) => dependencies.observe({ kind: "rejected", reason, route }),
+  });
   metrics.streams(() => ({
     clients: listeners.size + subscriptions.size,
     backends: listeners.members + subscriptions.members,

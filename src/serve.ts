@@ -100,8 +100,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     const { listen: streamsAt } = config.processor.streams ?? {};
     if (streamsAt) {
       const address = workerPort(streamsAt, worker ?? 0);
-      const largestBody = () => inForce.policy.limits.body;
-      const streamSource = { ...streams, largestBody, fault: streamFault(log) };
+      const streamSource = { ...streams, fault: streamFault(log) };
       started.adopt(await serveStreams(address, streamSource), (it) => it.close());
     }
     await server.listen(listen);

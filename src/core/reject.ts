@@ -40,6 +40,8 @@ export type Reject =
       /** Answers a request that needs a session by 200: only this one fails, and not the whole URL. */
       readonly inBand?: boolean;
     }
+  /** As many subscriptions are open in this process as those caps allow sessions. `retryAfter`: seconds. */
+  | { readonly reason: "subscriptions-exhausted"; readonly retryAfter: number; readonly id?: Id }
   | {
       readonly reason: "invalid-request" | "header-mismatch" | "invalid-envelope";
       readonly detail: string;
@@ -180,16 +182,22 @@ export function answer(reject: Reject): Reply {
     case "principal-exhausted":
     case "anonymous-exhausted":
     case "initializes-exhausted":
-      if (reject.inBand && reject.id !== undefined) {
-        const data = JSON.stringify({ retryAfterMs: reject.retryAfter * 1_000 });
-        return jsonRpcError(reason, 200, SERVER_BUSY, "Session limit reached", reject.id, [], data);
-      }
-      return jsonRpcError(reason, 503, SERVER_BUSY, "Session limit reached", reject.id, [
-        ["retry-after", String(reject.retryAfter)],
-      ]);
+      return busy(reject, "Session limit reached");
+    case "subscriptions-exhausted":
+      return busy(reject, "Subscription limit reached");
     default:
       return assertNever(reason);
   }
+}
+
+/** A cap is reached, which may be over after a while. */
+function busy(reject: Extract<Reject, { retryAfter: number }>, message: string): Reply {
+  const { reason, id, retryAfter } = reject;
+  if ("inBand" in reject && reject.inBand && id !== undefined) {
+    const data = JSON.stringify({ retryAfterMs: retryAfter * 1_000 });
+    return jsonRpcError(reason, 200, SERVER_BUSY, message, id, [], data);
+  }
+  return jsonRpcError(reason, 503, SERVER_BUSY, message, id, [["retry-after", String(retryAfter)]]);
 }
 
 function jsonRpcError(

@@ -1,4 +1,5 @@
 /** The gateway's own streams: how the processor sends a client's request there, and what is written to one. Pure. */
+import type { Reply } from "./http.ts";
 import type { PublicPath } from "./routes.ts";
 
 /**
@@ -18,6 +19,13 @@ export interface StreamOf {
 
 /** Whose stream it is outside sessions: that of a subscriptions/listen (MCP 2026-07-28). */
 export type Subscriber = Pick<StreamOf, "owner" | "path">;
+
+/** What came of the attempt to begin such a stream. */
+export type Subscribed =
+  /** `left`: to be called when the client has left. */
+  | { readonly kind: "open"; readonly left: () => void }
+  /** It was refused, and nothing was written. */
+  | Reply;
 
 /** Where the bytes of such a stream go. */
 export interface StreamSink {

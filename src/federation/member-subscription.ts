@@ -25,8 +25,8 @@ export interface MemberSubscriptionOptions {
   readonly client: SubscriptionStream;
   /** JSON text of the client's id. */
   readonly id: string;
-  /** JSON text of the client's `_meta`: it says what the client can do. */
-  readonly meta: string;
+  /** JSON text of the client's envelope: it says what the client can do. */
+  readonly envelope: string;
   readonly resources: readonly string[];
   /** The filter of the route's resources. */
   readonly shown: NameFilter;
@@ -40,8 +40,7 @@ export interface MemberSubscription {
 }
 
 export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSignal): MemberSubscription {
-  const { rpc, clock, depth, caller, client, id, meta, resources, shown } = options;
-  const params = `{"_meta":${meta},"notifications":${resourcesText(resources)}}`;
+  const { rpc, clock, depth, caller, client, id, envelope, resources, shown } = options;
   const first = Promise.withResolvers<readonly string[]>();
   let ours = "";
   let hasAgreed = false;
@@ -49,6 +48,8 @@ export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSig
   async function open(until: AbortSignal): Promise<Received<Answer>> {
     // The stream before has ended without a word.
     if (ours !== "") first.resolve([]);
+    // Not kept: the texts that it is made of are there once for all backends.
+    const params = `{"_meta":${envelope},"notifications":${resourcesText(resources)}}`;
     const sent = await rpc.subscribe(caller, params, until);
     if (sent.kind !== "received") {
       first.resolve([]);

@@ -7,15 +7,17 @@ import type { Rpc } from "../backends/rpc.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { type ListenRequest, readListenRequest } from "../core/federation/listen-request.ts";
 import { agreedLists, resourcesByMember } from "../core/federation/subscription.ts";
+import { answer } from "../core/reject.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { ReadLimits } from "../core/rpc/message.ts";
-import type { StreamSink, Subscriber } from "../core/streams.ts";
+import type { StreamSink, Subscribed, Subscriber } from "../core/streams.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { type Clock, within } from "./clock.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
 import { BURST_MS, COMMENT_MS } from "./listeners.ts";
 import type { StreamRequest } from "./member-streams.ts";
 import { subscribeAt } from "./member-subscription.ts";
+import { type SubscriptionCaps, SubscriptionCounts } from "./subscription-counts.ts";
 import { SubscriptionStream } from "./subscription-stream.ts";
 
 /** How long (ms) a client waits at most for what the backends agree to. One that comes later is heard all the same. */
@@ -27,8 +29,8 @@ interface SubscriptionRequest extends StreamRequest {
 }
 
 export interface Subscriptions {
-  /** Begins a stream. Returns what is to be called when the client has left; undefined: the body is no subscriptions/listen. */
-  open(of: Subscriber, request: SubscriptionRequest, sink: StreamSink): (() => void) | undefined;
+  /** Begins a stream, or refuses it at a cap; undefined: the body is no subscriptions/listen. */
+  open(of: Subscriber, request: SubscriptionRequest, sink: StreamSink): Subscribed | undefined;
   /** What a backend offers has changed. */
   changed(backend: string, list: ListKind): void;
   /** Another configuration is in force. */
@@ -52,12 +54,18 @@ export interface SubscriptionsDependencies {
   readonly rpc: Pick<Rpc, "subscribe">;
   readonly clock: Clock;
   readonly limits: () => ReadLimits;
+  /** How many may be open. `retryAfter`: seconds after which a refused client may try again. */
+  readonly caps: () => SubscriptionCaps & { readonly retryAfter: number };
+  /** Told of each that a cap refuses. */
+  readonly refused: (reason: "subscriptions-exhausted", route: FederatedRoute) => void;
 }
 
 interface Open {
+  readonly owner: string;
   readonly route: FederatedRoute;
   readonly client: SubscriptionStream;
-  readonly request: SubscriptionRequest;
+  /** Without its body: a client may listen for a day. */
+  readonly request: StreamRequest;
   readonly listen: ListenRequest;
   /** Backends that are listened to. */
   readonly members: Set<Member>;
@@ -71,6 +79,7 @@ export function createSubscriptions(dependencies: SubscriptionsDependencies): Su
 class OpenSubscriptions implements Subscriptions {
   readonly #dependencies: SubscriptionsDependencies;
   readonly #open = new Set<Open>();
+  readonly #counts = new SubscriptionCounts();
   readonly #changedByConfig: ReturnType<typeof createConfiguredLists>;
   /** By path, of the configuration that was in force at the last look. */
   #splits: ReadonlyMap<string, string>;
@@ -95,18 +104,30 @@ class OpenSubscriptions implements Subscriptions {
     return new Set(Array.from(this.#open, ({ route }) => route.path));
   }
 
-  open(of: Subscriber, request: SubscriptionRequest, sink: StreamSink): (() => void) | undefined {
-    const listen = readListenRequest(request.body, this.#dependencies.limits());
+  open(
+    { owner, path }: Subscriber,
+    { body, headers, query }: SubscriptionRequest,
+    sink: StreamSink,
+  ): Subscribed | undefined {
+    const { limits, routeAt, caps, refused } = this.#dependencies;
+    const listen = readListenRequest(body, limits());
     // A processor with another configuration may have sent it.
-    const route = this.#dependencies.routeAt(of.path);
+    const route = routeAt(path);
     if (!listen || !route) return undefined;
+    const { retryAfter, ...most } = caps();
+    if (!this.#counts.hasRoom(owner, most)) {
+      refused("subscriptions-exhausted", route);
+      return answer({ reason: "subscriptions-exhausted", retryAfter, id: listen.id });
+    }
     const client = new SubscriptionStream(listen.id, sink);
-    const open = { route, client, request, listen, members: new Set<Member>(), left: new AbortController() };
+    const request = { headers, query };
+    const open = { owner, route, client, request, listen, members: new Set<Member>(), left: new AbortController() };
     this.#open.add(open);
+    this.#counts.begin(owner);
     this.#stopTicking ??= this.#tickSoon();
     client.begin();
     void this.#begin(open);
-    return () => this.#forget(open);
+    return { kind: "open", left: () => this.#forget(open) };
   }
 
   changed(backend: string, list: ListKind): void {
@@ -159,12 +180,12 @@ class OpenSubscriptions implements Subscriptions {
     const { route, client, listen, left } = open;
     const { headers, query } = open.request;
     const { backend } = member.route;
-    const { id, meta } = listen;
+    const { id, envelope } = listen;
     const caller = { backend, query, key: undefined, credentials: credentialHeaders(headers, backend.origin) };
     const shown = route.filters.resources;
     open.members.add(member);
     const at = subscribeAt(
-      { rpc, clock, depth: limits().depth, caller, client, id, meta, resources, shown },
+      { rpc, clock, depth: limits().depth, caller, client, id, envelope, resources, shown },
       left.signal,
     );
     void at.over.then(() => {
@@ -182,7 +203,8 @@ class OpenSubscriptions implements Subscriptions {
   }
 
   #forget(open: Open): void {
-    this.#open.delete(open);
+    // Once: a client may leave after its stream has ended.
+    if (this.#open.delete(open)) this.#counts.end(open.owner);
     open.left.abort();
     open.client.left();
     if (this.#open.size > 0) return;

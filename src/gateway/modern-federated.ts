@@ -7,6 +7,7 @@ import { discoverResult, endOfModernList } from "../core/federation/discover.ts"
 import { readInNameOf } from "../core/federation/envelope.ts";
 import { eraAt, servesModern, UNKNOWN_ERA } from "../core/federation/era.ts";
 import { listKindOf } from "../core/federation/kinds.ts";
+import { LARGEST_LISTEN } from "../core/federation/listen-request.ts";
 import { type Lead, leadOfCall, type Owner, ownerByUri } from "../core/federation/owner.ts";
 import { readSubscription } from "../core/federation/subscription.ts";
 import { toOwnSubscription } from "../core/forward.ts";
@@ -139,6 +140,10 @@ function toOnly(steps: Steps, request: Request, asked: Asked, lists: RouteCatalo
 /** Envoy sends it to a processor, which writes the stream (http/streams.ts). */
 function listen(request: Request, { called, labels, bytes }: Asked): Step {
   const { route, query, principal, headersToRemove, observe, policy, id } = request;
+  if (bytes.length > LARGEST_LISTEN) {
+    const detail = `a ${LISTEN} may have at most ${LARGEST_LISTEN} bytes`;
+    return refused(request, { reason: "invalid-params", detail, id });
+  }
   if (!readSubscription(bytes, called.params, policy.limits.depth))
     return refused(request, { reason: "invalid-params", detail: "params.notifications must be a filter", id });
   observe({ kind: "forwarded", route, how: "modern" });

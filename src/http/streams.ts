@@ -4,9 +4,17 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TcpAddress } from "../core/address.ts";
+import { LARGEST_LISTEN } from "../core/federation/listen-request.ts";
 import { EVENT_STREAM, X_MCP_STREAM } from "../core/headers.ts";
-import type { HeaderFields } from "../core/http.ts";
-import { readStreamOf, readSubscriber, type StreamOf, type StreamSink, type Subscriber } from "../core/streams.ts";
+import type { HeaderFields, Reply } from "../core/http.ts";
+import {
+  readStreamOf,
+  readSubscriber,
+  type StreamOf,
+  type StreamSink,
+  type Subscribed,
+  type Subscriber,
+} from "../core/streams.ts";
 import { readBytes } from "./body.ts";
 import { headerFields } from "./header-fields.ts";
 import { type HttpServer, serveHttp } from "./server.ts";
@@ -27,17 +35,14 @@ export interface StreamSource {
    */
   open(of: StreamOf, request: StreamRequest, sink: StreamSink): () => void;
   /**
-   * Begins the stream of a subscription. Returns what is to be called when the client has left; undefined: the body is no
-   * subscriptions/listen, and nothing was written.
+   * Begins the stream of a subscription, or refuses it. undefined: the body is no subscriptions/listen, and nothing was written.
    * @param request the client's POST
    */
   subscribe(
     of: Subscriber,
     request: StreamRequest & { readonly body: Uint8Array },
     sink: StreamSink,
-  ): (() => void) | undefined;
-  /** Most bytes of a POST. */
-  largestBody(): number;
+  ): Subscribed | undefined;
   /** Called with an error that was answered with 500. */
   fault(error: unknown): void;
 }
@@ -68,12 +73,19 @@ async function subscribe(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const body = await readBytes(request, source.largestBody());
-  const left = body && source.subscribe(of, { ...headOf(request), body }, streamTo(response));
-  if (!left) refuse(response, 400, "the body is no subscriptions/listen");
+  const body = await readBytes(request, LARGEST_LISTEN);
+  const subscribed = body && source.subscribe(of, { ...headOf(request), body }, streamTo(response));
+  if (!subscribed) return refuse(response, 400, "the body is no subscriptions/listen");
+  if (subscribed.kind === "reply") return reply(response, subscribed);
+  const { left } = subscribed;
   // While the body was read, the client may have left.
-  else if (response.closed) left();
+  if (response.closed) left();
   else response.on("close", left);
+}
+
+function reply(response: ServerResponse, { status, headers, body }: Reply): void {
+  for (const [name, value] of headers) response.setHeader(name, value);
+  response.writeHead(status).end(body);
 }
 
 function refuse(response: ServerResponse, status: number, why: string): void {

@@ -20,6 +20,8 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "principal-exhausted": "a principal has reached admission.perPrincipal",
   "anonymous-exhausted": "anonymous callers together have reached admission.anonymous",
   "initializes-exhausted": "initializes that wait for the backend have reached admission.waiting",
+  "subscriptions-exhausted":
+    "subscriptions that are open in this process have reached admission.sessions, perPrincipal or anonymous",
   "invalid-request": "the message is not valid JSON-RPC; the answer tells the fault",
   "header-mismatch": "a modern request whose headers contradict its body",
   "invalid-envelope": "a modern request without the fields that _meta requires",

@@ -140,6 +140,7 @@ describe("the table of errors in docs/operations.md", () => {
     "principal-exhausted": answer({ reason: "principal-exhausted", retryAfter, id }),
     "anonymous-exhausted": answer({ reason: "anonymous-exhausted", retryAfter, id }),
     "initializes-exhausted": answer({ reason: "initializes-exhausted", retryAfter, id }),
+    "subscriptions-exhausted": answer({ reason: "subscriptions-exhausted", retryAfter, id }),
     "invalid-request": answer({ reason: "invalid-request", detail, id }),
     "header-mismatch": answer({ reason: "header-mismatch", detail, id }),
     "invalid-envelope": answer({ reason: "invalid-envelope", detail, id }),

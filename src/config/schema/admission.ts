@@ -34,7 +34,10 @@ export const admissionSection = z
       ),
     retryAfter: duration
       .prefault("30s")
-      .describe("Longest time in the `Retry-After` of a refused initialize. Shorter if a slot becomes free sooner."),
+      .describe(
+        "Longest time in the `Retry-After` of a refused initialize. Shorter if a slot becomes free sooner. " +
+          "A refused `subscriptions/listen` always has this time.",
+      ),
     guard: z
       .strictObject({
         perSecond: wholeNumber(1, 1_000_000).describe(
@@ -52,5 +55,7 @@ export const admissionSection = z
   })
   .prefault({})
   .describe(
-    "Limits on new sessions. `off` removes a limit. In place of a number, 0 means the default. Existing sessions are never refused.",
+    "Limits on new sessions. `off` removes a limit. In place of a number, 0 means the default. Existing sessions are never refused. " +
+      "`sessions`, `perPrincipal` and `anonymous` also limit the open `subscriptions/listen` streams of `processor.streams`. These " +
+      "are counted apart from sessions, and in each worker process by itself.",
   );

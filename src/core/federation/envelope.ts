@@ -91,11 +91,21 @@ export function enveloped(envelope: Envelope, ...members: readonly string[]): st
  * @param bytes of the client's request
  */
 export function readInNameOf(bytes: Uint8Array, uri: string, deepest: number): string {
+  return enveloped(envelopeIn(bytes, deepest) ?? new Map(), `"uri":${jsonString(uri)}`);
+}
+
+/** The envelope of a request: those members of its `_meta` that are the protocol's. undefined: it has no `_meta` that is an object. */
+function envelopeIn(bytes: Uint8Array, deepest: number): Envelope | undefined {
   const meta = spanAt(bytes, ["params", "_meta"], deepest);
-  const members = meta && bytes[meta.start] === OPEN_BRACE ? membersAt(bytes, meta, deepest) : [];
-  const ofClient = members.filter(({ key }) => key.startsWith(ENVELOPE_PREFIX));
-  const envelope = new Map(ofClient.map(({ key, value }) => [key, textOf(bytes, value)]));
-  return enveloped(envelope, `"uri":${jsonString(uri)}`);
+  if (!meta || bytes[meta.start] !== OPEN_BRACE) return undefined;
+  const own = membersAt(bytes, meta, deepest).filter(({ key }) => key.startsWith(ENVELOPE_PREFIX));
+  return new Map(own.map(({ key, value }) => [key, textOf(bytes, value)]));
+}
+
+/** The same as JSON text. */
+export function envelopeTextIn(bytes: Uint8Array, deepest: number): string | undefined {
+  const envelope = envelopeIn(bytes, deepest);
+  return envelope && printed(envelope);
 }
 
 /**

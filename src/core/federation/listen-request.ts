@@ -1,16 +1,18 @@
 /** Reads the body of a subscriptions/listen (MCP 2026-07-28). Pure. */
-import { placesOf } from "../json/places.ts";
-import { textOf } from "../json/span.ts";
 import { LISTEN } from "../mcp/methods.ts";
 import type { ReadLimits } from "../rpc/message.ts";
 import { readBody } from "../rpc/read.ts";
+import { envelopeTextIn } from "./envelope.ts";
 import { readSubscription, type Subscription } from "./subscription.ts";
+
+/** Most bytes of such a body: the router keeps what it says for as long as the client listens, which may be a day. */
+export const LARGEST_LISTEN = 64 * 1024;
 
 export interface ListenRequest {
   /** JSON text of its id, as the client wrote it. */
   readonly id: string;
-  /** JSON text of its `_meta`. */
-  readonly meta: string;
+  /** JSON text of the envelope in its `_meta`. */
+  readonly envelope: string;
   readonly wanted: Subscription;
 }
 
@@ -19,8 +21,10 @@ export function readListenRequest(body: Uint8Array, limits: ReadLimits): ListenR
   const read = readBody(body, limits);
   const message = read.kind === "single" ? read.message : undefined;
   if (message?.kind !== "request" || message.method !== LISTEN) return undefined;
-  const places = placesOf(body, ["params", "_meta"], limits.depth);
-  const [meta] = places.kind === "found" ? places.at : [];
+  // The other members of its `_meta` are about the client's request. Backends get requests of the router's own, one at each opening of a
+  // stream, so a large member would go to them again and again.
+  const envelope = envelopeTextIn(body, limits.depth);
   const wanted = readSubscription(body, message.params, limits.depth);
-  return meta && wanted && { id: message.id, meta: textOf(body, meta), wanted };
+  if (envelope === undefined || !wanted) return undefined;
+  return { id: message.id, envelope, wanted };
 }

@@ -6,6 +6,7 @@ import type { FederatedRoute } from "../../../src/core/routes.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
 import { BURST_MS, COMMENT_MS } from "../../../src/federation/listeners.ts";
 import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
+import type { SubscriptionCaps } from "../../../src/federation/subscription-counts.ts";
 import { AGREE_MS, createSubscriptions } from "../../../src/federation/subscriptions.ts";
 import { memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
@@ -13,10 +14,12 @@ import { POLICY } from "../core/policy.ts";
 import { catalogueOf } from "../gateway/catalogue.ts";
 import { type Call, createTestClock, openStream, routeOf, type Script, scriptedEgress, settle } from "./backends.ts";
 
-const META = '{"io.modelcontextprotocol/protocolVersion":"2026-07-28","x":1.0}';
+const ENVELOPE = '{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}';
+const META = `${ENVELOPE.slice(0, -1)},"x":1.0}`;
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 const TELLS = { offer: { capabilities: new Map([["resources", '{"subscribe":true}']]) }, modern: true };
+const UNLIMITED: SubscriptionCaps = { sessions: undefined, perPrincipal: undefined, anonymous: undefined };
 const OFFERED = [
   { ...TELLS, resources: ["files:a", "files:b"] },
   { ...TELLS, resources: ["git:a"] },
@@ -33,10 +36,11 @@ interface Options {
   /** What a backend does in place of a stream that acknowledges all. undefined: it does that. */
   readonly answer?: (call: Call) => ReturnType<Script> | "stream";
   readonly ready?: Promise<void>;
+  readonly caps?: Partial<SubscriptionCaps>;
 }
 
 /** The two backends of a route, files and git, to which clients listen. */
-function start({ answer = () => "stream" as const, ready }: Options = {}) {
+function start({ answer = () => "stream" as const, ready, caps }: Options = {}) {
   const clock = createTestClock();
   const streams: ListenedTo[] = [];
   const { egress, calls } = scriptedEgress((call) => {
@@ -50,6 +54,7 @@ function start({ answer = () => "stream" as const, ready }: Options = {}) {
     tell(ACKNOWLEDGED, { notifications: filterOf(call) });
     return stream.answer;
   });
+  const refused: (readonly [reason: string, path: string])[] = [];
   let routes: readonly FederatedRoute[] = [routeOf([memberOf("files"), memberOf("git")], { stream: "own" })];
   const subscriptions = createSubscriptions({
     routes: () => routes,
@@ -58,12 +63,14 @@ function start({ answer = () => "stream" as const, ready }: Options = {}) {
     rpc: createRpc(egress, "stream"),
     clock,
     limits: () => POLICY.limits,
+    caps: () => ({ ...UNLIMITED, ...caps, retryAfter: 30 }),
+    refused: (reason, { path }) => void refused.push([reason, path]),
   });
   const reconfigure = (now: readonly FederatedRoute[]) => {
     routes = now;
     subscriptions.reconfigured();
   };
-  return { clock, streams, calls, subscriptions, reconfigure, routes, ...clientOf(subscriptions) };
+  return { clock, streams, calls, subscriptions, reconfigure, routes, refused, ...clientOf(subscriptions) };
 }
 
 function filterOf({ message }: Call): unknown {
@@ -72,7 +79,7 @@ function filterOf({ message }: Call): unknown {
 
 function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
   /** @param notifications what the client asks for */
-  const listen = (notifications: object, { id = '"c\\u0031"', headers = {}, path = "/all" } = {}) => {
+  const listen = (notifications: object, { id = '"c\\u0031"', headers = {}, path = "/all", owner = "" } = {}) => {
     let text = "";
     let unread = 0;
     let drain = Promise.withResolvers<void>();
@@ -98,10 +105,13 @@ function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
     const method = "subscriptions/listen";
     const params = `{"_meta":${META},"notifications":${JSON.stringify(notifications)}}`;
     const body = Buffer.from(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${params}}`);
-    const left = subscriptions.open({ owner: "", path }, { headers: fields(headers), query: "?a=1", body }, sink);
+    const opened = subscriptions.open({ owner, path }, { headers: fields(headers), query: "?a=1", body }, sink);
+    const left = opened?.kind === "open" ? opened.left : undefined;
     const messages = () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? ""));
     return {
       left,
+      /** The refusal. */
+      reply: opened?.kind === "reply" ? opened : undefined,
       text: () => text,
       state: () => state,
       messages,
@@ -148,7 +158,7 @@ describe("a client's subscription", () => {
         "x-mcp-method": "subscriptions/listen",
       },
       message: {
-        params: { _meta: JSON.parse(META), notifications: { resourceSubscriptions: ["files:b", "files:a"] } },
+        params: { _meta: JSON.parse(ENVELOPE), notifications: { resourceSubscriptions: ["files:b", "files:a"] } },
       },
     });
     expect(agreed()).toEqual({ resourcesListChanged: true, resourceSubscriptions: ["git:a", "files:b", "files:a"] });
@@ -237,8 +247,8 @@ describe("a client's subscription", () => {
     ["a route that is not there", BOTH, "/none", undefined],
   ])("is none with %s", (_, notifications, path, id) => {
     const { listen, subscriptions } = start();
-    const { left, text } = listen(notifications, { path, ...(id !== undefined && { id }) });
-    expect(left).toBeUndefined();
+    const { left, reply, text } = listen(notifications, { path, ...(id !== undefined && { id }) });
+    expect([left, reply]).toEqual([undefined, undefined]);
     expect(text()).toBe("");
     expect(subscriptions.paths()).toEqual(new Set());
   });
@@ -280,6 +290,63 @@ describe("a client's subscription", () => {
     await clock.pass(COMMENT_MS);
     expect(one.text().match(/^:$/gm)).toHaveLength(4);
     expect(other.text().match(/^:$/gm)).toHaveLength(3);
+  });
+});
+
+describe("the caps on sessions are the caps on subscriptions:", () => {
+  const ADA = { owner: "ada" };
+  const BOB = { owner: "bob" };
+
+  test.each<[cap: keyof SubscriptionCaps, full: object, other: object, hasRoom: boolean]>([
+    ["sessions", ADA, BOB, false],
+    ["sessions", {}, ADA, false],
+    ["perPrincipal", ADA, BOB, true],
+    ["perPrincipal", ADA, {}, true],
+    ["anonymous", {}, ADA, true],
+  ])("%s, of %j and then of %j", (cap, full, other, hasRoom) => {
+    const { listen, subscriptions } = start({ caps: { [cap]: 2 } });
+    for (let n = 0; n < 2; n++) expect(listen(LISTS, full).reply).toBeUndefined();
+    expect(listen(LISTS, full).left).toBeUndefined();
+    expect(listen(LISTS, other).reply === undefined).toBe(hasRoom);
+    expect(subscriptions.size).toBe(hasRoom ? 3 : 2);
+  });
+
+  test.each([
+    ["perPrincipal", {}],
+    ["anonymous", ADA],
+  ])("%s is none on %j", (cap, whose) => {
+    const { listen } = start({ caps: { [cap]: 1 } });
+    for (let n = 0; n < 5; n++) expect(listen(LISTS, whose).reply).toBeUndefined();
+  });
+
+  test("one beyond them is refused, costs the backends nothing, and is told of", async () => {
+    const { listen, calls, refused } = start({ caps: { sessions: 0 } });
+    const { reply, text } = listen(BOTH);
+    await settle();
+    expect(reply).toMatchObject({
+      status: 503,
+      headers: [
+        ["content-type", "application/json"],
+        ["retry-after", "30"],
+      ],
+      body: '{"jsonrpc":"2.0","id":"c\\u0031","error":{"code":-32000,"message":"Subscription limit reached"}}',
+    });
+    expect(text()).toBe("");
+    expect(calls).toEqual([]);
+    expect(refused).toEqual([["subscriptions-exhausted", "/all"]]);
+  });
+
+  test("one that ends, or whose client leaves, gives its place away once", async () => {
+    const { listen } = start({ caps: { sessions: 2, perPrincipal: 2 } });
+    const [one] = [listen(LISTS, ADA), listen(LISTS, ADA)];
+    one.left?.();
+    one.left?.();
+    const ended = listen({ promptsListChanged: true }, ADA);
+    expect(listen(LISTS, ADA).left).toBeUndefined();
+    await settle();
+    expect(ended.state()).toBe("ended");
+    expect(listen(LISTS, ADA).left).toBeDefined();
+    expect(listen(LISTS, ADA).left).toBeUndefined();
   });
 });
 

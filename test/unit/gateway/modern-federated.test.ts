@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
+import { LARGEST_LISTEN } from "../../../src/core/federation/listen-request.ts";
 import type { Decision, ResponseHead, Verdict } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import { readSubscriber } from "../../../src/core/streams.ts";
@@ -27,10 +28,13 @@ interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
   readonly route?: FederatedRoute;
   readonly offered?: readonly (Offered | undefined)[];
   readonly ready?: Promise<void>;
+  /** Most bytes of a body. */
+  readonly most?: number;
 }
 
-function open({ route = TWO, offered = OFFERED, ready, ...rest }: Options = {}) {
-  const policy = { ...POLICY, routes: new Map([[route.path, route]]) };
+function open({ route = TWO, offered = OFFERED, ready, most = POLICY.limits.body, ...rest }: Options = {}) {
+  const limits = { ...POLICY.limits, body: most };
+  const policy = { ...POLICY, limits, routes: new Map([[route.path, route]]) };
   return openGateway({ ...rest, policy, catalogue: catalogueOf(offered, ready) });
 }
 
@@ -342,6 +346,18 @@ describe("a subscriptions/listen to several backends", () => {
       });
     },
   );
+});
+
+test("a subscriptions/listen above the largest size is refused, and says so", async () => {
+  const route = federatedRoute([memberOf("files"), memberOf("git")], { stream: "own", path: "/all" });
+  const { exchange } = await open({ route, most: 2 * LARGEST_LISTEN });
+  const params = `"x":"${"x".repeat(LARGEST_LISTEN)}","notifications":{},`;
+  expect(replyIn(await post(exchange, { method: "subscriptions/listen", params }))).toMatchObject({
+    body: {
+      id: 7,
+      error: { code: -32602, message: "Invalid params: a subscriptions/listen may have at most 65536 bytes" },
+    },
+  });
 });
 
 describe("a resource that nobody lists", () => {

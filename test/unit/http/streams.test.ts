@@ -1,8 +1,10 @@
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { freePort } from "../../../harness/ports.ts";
+import { LARGEST_LISTEN } from "../../../src/core/federation/listen-request.ts";
 import { EVENT_STREAM, X_MCP_STREAM } from "../../../src/core/headers.ts";
-import { type HeaderFields, HeaderNames } from "../../../src/core/http.ts";
+import { type HeaderFields, HeaderNames, type Reply } from "../../../src/core/http.ts";
+import { answer as answerTo } from "../../../src/core/reject.ts";
 import {
   type StreamOf,
   type StreamSink,
@@ -41,8 +43,11 @@ interface Answered {
   readonly sent: ClientRequest;
 }
 
-/** @param over what the source does in place of opening a stream */
-async function serve(over?: StreamSource["open"]) {
+/**
+ * @param over what the source does in place of opening a stream
+ * @param refusal what it does in place of opening one of a subscription
+ */
+async function serve(over?: StreamSource["open"], refusal?: Reply) {
   const port = await freePort();
   const streams: Opened[] = [];
   const faults: unknown[] = [];
@@ -62,9 +67,8 @@ async function serve(over?: StreamSource["open"]) {
       const text = Buffer.from(body).toString();
       if (text.trim() !== LISTEN) return undefined;
       bodies.push(text);
-      return open({ ...of, key: "" }, request, sink);
+      return refusal ?? { kind: "open", left: open({ ...of, key: "" }, request, sink) };
     },
-    largestBody: () => 100,
     fault: (error) => void faults.push(error),
   };
   const server = await serveStreams({ host: "127.0.0.1", port }, source);
@@ -151,13 +155,38 @@ describe("a subscription", () => {
 
   test.each([
     ["of another method", '{"method":"tools/call"}'],
-    ["that is larger than limits.body", LISTEN + " ".repeat(100)],
+    ["that is too large", LISTEN.padEnd(LARGEST_LISTEN + 1)],
     ["that is empty", ""],
   ])("is none with a body %s", async (_, body) => {
     const { ask, streams, faults } = await serve();
     const { answer } = await ask(SUBSCRIBED, { method: "POST", body });
     expect(answer).toMatchObject({ statusCode: 400, headers: { "content-type": "text/plain; charset=utf-8" } });
     expect(await textOf(answer)).toBe("the body is no subscriptions/listen\n");
+    expect(streams).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+
+  test("may have a body of the largest size", async () => {
+    const { ask, bodies } = await serve();
+    const { answer } = await ask(SUBSCRIBED, { method: "POST", body: LISTEN.padEnd(LARGEST_LISTEN) });
+    expect(answer.statusCode).toBe(200);
+    expect(bodies[0]).toHaveLength(LARGEST_LISTEN);
+    answer.destroy();
+  });
+
+  test("that is refused is answered, and no stream of events", async () => {
+    const refusal = answerTo({ reason: "subscriptions-exhausted", retryAfter: 30, id: "7" });
+    const { ask, streams, faults } = await serve(undefined, refusal);
+    const { answer } = await ask(SUBSCRIBED, { method: "POST", body: LISTEN });
+    expect(answer).toMatchObject({
+      statusCode: 503,
+      headers: { "content-type": "application/json", "retry-after": "30", connection: "close" },
+    });
+    expect(JSON.parse(await textOf(answer))).toEqual({
+      jsonrpc: "2.0",
+      id: 7,
+      error: { code: -32000, message: "Subscription limit reached" },
+    });
     expect(streams).toEqual([]);
     expect(faults).toEqual([]);
   });

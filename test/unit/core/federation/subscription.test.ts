@@ -14,7 +14,9 @@ import { catalogueOf } from "../../gateway/catalogue.ts";
 import { federatedRoute, memberOf } from "../federated.ts";
 import { POLICY } from "../policy.ts";
 
-const META = '{"io.modelcontextprotocol/protocolVersion":"2026-07-28", "x": 1.0}';
+const ENVELOPE =
+  '{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"a":[1]}}';
+const META = `${ENVELOPE.slice(0, -1)}, "x": 1.0, "io.modelcontextprotocol":2, "progressToken":1}`;
 const request = (notifications: string, { id = "7", method = "subscriptions/listen", meta = META } = {}) =>
   Buffer.from(
     `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":{"_meta":${meta},"notifications":${notifications}}}`,
@@ -22,12 +24,12 @@ const request = (notifications: string, { id = "7", method = "subscriptions/list
 const read = (body: Uint8Array) => readListenRequest(body, POLICY.limits);
 
 describe("the body of a subscriptions/listen", () => {
-  test("says what the client listens for, and is kept as it was written where it goes on", () => {
+  test("says what the client listens for. Its id is kept as it was written, and of its _meta the envelope alone", () => {
     const notifications =
       '{"toolsListChanged":true,"promptsListChanged":false,"resourceSubscriptions":["a:b","c:d","a:b"]}';
     expect(read(request(notifications, { id: '"\\u0061\\/"' }))).toEqual({
       id: '"\\u0061\\/"',
-      meta: META,
+      envelope: ENVELOPE,
       wanted: { lists: ["toolsListChanged"], resources: ["a:b", "c:d"] },
     });
   });
@@ -45,6 +47,7 @@ describe("the body of a subscriptions/listen", () => {
     ["is no JSON", Buffer.from("{")],
     ["is empty", Buffer.alloc(0)],
     ["has no params", Buffer.from('{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen"}')],
+    ["has a _meta that is none", request("{}", { meta: "[]" })],
     ["has no filter", Buffer.from(request("{}").toString().replace("notifications", "other"))],
     ["has two filters", Buffer.from(request("{}").toString().replace("}}", '},"notifications":{}}'))],
     ["has a filter that is none", request("[]")],
