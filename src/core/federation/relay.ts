@@ -89,12 +89,18 @@ const NO_EDITS: readonly Edit[] = [];
  * What changes in an event's data for its ids to say whose they are; undefined where that cannot be told, and the event must not
  * reach the client.
  */
-export function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
+function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
   const data = dataBytes(event);
-  if (!data || !MAY_NAME_METHOD.test(latin1(data))) return NO_EDITS;
-  const edits = editsOf(data, owner, deepest);
-  if (!edits) return new MethodWatch().sees(event.bytes.subarray(event.start)) ? undefined : NO_EDITS;
+  if (!data || !mayNameMethod(latin1(data))) return NO_EDITS;
+  const messages = messagesIn(data, owner, deepest);
+  if (!messages) return new MethodWatch().sees(event.bytes.subarray(event.start)) ? undefined : NO_EDITS;
+  const edits = messages.flatMap((message) => message.edits ?? NO_EDITS);
   return edits.length === 0 ? edits : inEvent(event, edits);
+}
+
+/** Whether a text can hold a request or a notification. */
+export function mayNameMethod(text: string): boolean {
+  return MAY_NAME_METHOD.test(text);
 }
 
 /** An id that clients ignore, or that takes the last one back, stays as it is. */
@@ -135,31 +141,44 @@ export function inEvent(event: SseEvent, edits: readonly Edit[]): readonly Edit[
   });
 }
 
-/** Of a message, or of each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
-function editsOf(data: Uint8Array, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
-  const first = data.find((byte) => byte > SPACE);
-  const messages = placesOf(data, first === OPEN_BRACKET ? [EACH] : [], deepest);
-  if (messages.kind !== "found") return undefined;
-  const edits: Edit[] = [];
-  for (const message of messages.at) {
-    const ids = idsIn(data.subarray(message.start, message.end), deepest);
+/** A message in the data of an event. */
+export interface MessageAt extends Span {
+  /** By them its ids say whose they are. undefined: it has no `method`, so it is no request and no notification. */
+  readonly edits: readonly Edit[] | undefined;
+}
+
+/** The message, or each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
+export function messagesIn(data: Uint8Array, owner: IdOwner, deepest: number): readonly MessageAt[] | undefined {
+  const places = placesOf(data, isBatch(data) ? [EACH] : [], deepest);
+  if (places.kind !== "found") return undefined;
+  const messages: MessageAt[] = [];
+  for (const { start, end } of places.at) {
+    const ids = idsIn(data.subarray(start, end), deepest);
     if (!ids) return undefined;
-    for (const id of ids) {
-      const span = { start: id.start + message.start, end: id.end + message.start };
-      edits.push({ ...span, text: idForClient(owner, textOf(data, span)) });
-    }
+    const edits = ids === "no-method" ? undefined : ids.map((id) => idEdit(data, start, id, owner));
+    messages.push({ start, end, edits });
   }
-  return edits;
+  return messages;
+}
+
+export function isBatch(data: Uint8Array): boolean {
+  return data.find((byte) => byte > SPACE) === OPEN_BRACKET;
+}
+
+/** @param from where the message starts that the id is of */
+function idEdit(data: Uint8Array, from: number, id: Span, owner: IdOwner): Edit {
+  const span = { start: from + id.start, end: from + id.end };
+  return { ...span, text: idForClient(owner, textOf(data, span)) };
 }
 
 /** The ids of a message that are the backend's own, in their order. undefined: another parser may see others. */
-function idsIn(message: Uint8Array, deepest: number): readonly Span[] | undefined {
+function idsIn(message: Uint8Array, deepest: number): readonly Span[] | "no-method" | undefined {
   const find = (...path: Path): Span | "none" | "unclear" => {
     const places = placesOf(message, path, deepest);
     return places.kind === "found" ? (places.at[0] ?? "none") : "unclear";
   };
   const method = find("method");
-  if (method === "none") return [];
+  if (method === "none") return "no-method";
   if (method === "unclear") return undefined;
   const id = find("id");
   // The server waits for the client's answer to a request, and hears of its progress by this token.

@@ -1,7 +1,7 @@
 /** What of an event on a backend's own stream goes on the stream that a client has of several backends. Pure. */
 import { Buffer } from "node:buffer";
 import { latin1 } from "../bytes.ts";
-import { OPEN_BRACKET, SPACE } from "../json/bytes.ts";
+import { SPACE } from "../json/bytes.ts";
 import { parseJson } from "../json/parse.ts";
 import { EACH, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
@@ -12,7 +12,7 @@ import type { SseEvent } from "../sse/reader.ts";
 import { isResumable } from "./event-ids.ts";
 import type { IdOwner } from "./ids.ts";
 import { isListChanged } from "./kinds.ts";
-import { requestEdits } from "./relay.ts";
+import { inEvent, isBatch, type MessageAt, mayNameMethod, messagesIn } from "./relay.ts";
 
 export interface StreamEvent {
   /** The backend's id of the event. `reset`: it takes the last one back. undefined: it has none. */
@@ -32,7 +32,11 @@ export interface StreamEvent {
 /** Stands in each such notification, unless its letters are escaped. */
 const MAY_BE_LIST_CHANGED = /list_changed|\\u/i;
 
-/** @param deepest nesting of arrays and objects that is read; the outermost is 1 */
+/**
+ * Of messages, only those that have a `method` pass. The stream answers no request (MCP 2025-11-25, "Listening for Messages from the
+ * Server"), and a client would take any response for the answer to its own request, which may be at another backend.
+ * @param deepest nesting of arrays and objects that is read; the outermost is 1
+ */
 export function readStreamEvent(event: SseEvent, owner: IdOwner, deepest: number): StreamEvent {
   const ids = idFields(event);
   const idBytes = ids.map(({ start, end }) => event.bytes.subarray(start, end)).findLast((bytes) => !bytes.includes(0));
@@ -66,12 +70,29 @@ function saidIn(event: SseEvent, lines: readonly Edit[], owner: IdOwner, deepest
   const data = dataBytes(event);
   if (!data) return NOTHING;
   if (!data.some((byte) => byte > SPACE)) return PLACE;
-  const methods = changedLists(data, deepest);
+  const text = latin1(data);
+  const methods = changedLists(data, text, deepest);
   if (methods) return { kind: "list-changed", methods };
-  const requests = requestEdits(event, owner, deepest);
-  if (!requests) return NOTHING;
-  const bytes = lines.length + requests.length === 0 ? event.bytes : rewrite(event.bytes, [...lines, ...requests]);
+  const messages = mayNameMethod(text) ? messagesIn(data, owner, deepest) : undefined;
+  const passing = messages?.filter(({ edits }) => edits !== undefined);
+  if (!messages || !passing || passing.length === 0) return NOTHING;
+  if (passing.length < messages.length) return { kind: "message", bytes: batchOf(data, passing) };
+  const ids = passing.flatMap(({ edits = [] }) => edits);
+  const edits = ids.length === 0 ? lines : [...lines, ...inEvent(event, ids)];
+  const bytes = edits.length === 0 ? event.bytes : rewrite(event.bytes, edits);
   return { kind: "message", bytes: bytes.subarray(event.start) };
+}
+
+/** An event that holds these messages alone. Some clients want its name. */
+function batchOf(data: Uint8Array, messages: readonly MessageAt[]): Uint8Array {
+  const texts = messages.map(({ start, end, edits = [] }) => {
+    const own = edits.map((edit) => ({ ...edit, start: edit.start - start, end: edit.end - start }));
+    // A line end between two tokens is a space like others. There is none in a token.
+    return Buffer.from(rewrite(data.subarray(start, end), own))
+      .toString()
+      .replaceAll("\n", " ");
+  });
+  return Buffer.from(`event: message\ndata: [${texts.join(",")}]\n\n`);
 }
 
 const NOTHING = { kind: "nothing" } as const;
@@ -94,13 +115,13 @@ function withoutLines(bytes: Uint8Array, fields: readonly FieldAt[]): readonly E
 
 /**
  * The methods by which a message says that lists have changed, or a batch that holds nothing else (MCP 2025-03-26). undefined: it is
- * something else.
+ * something else. @param text the data, one character for each byte
  */
-function changedLists(data: Uint8Array, deepest: number): readonly string[] | undefined {
-  if (!MAY_BE_LIST_CHANGED.test(latin1(data))) return undefined;
-  const isBatch = data.find((byte) => byte > SPACE) === OPEN_BRACKET;
-  const places = placesOf(data, isBatch ? [EACH, "method"] : ["method"], deepest);
-  const messages = isBatch ? placesOf(data, [EACH], deepest) : undefined;
+function changedLists(data: Uint8Array, text: string, deepest: number): readonly string[] | undefined {
+  if (!MAY_BE_LIST_CHANGED.test(text)) return undefined;
+  const isOne = !isBatch(data);
+  const places = placesOf(data, isOne ? ["method"] : [EACH, "method"], deepest);
+  const messages = isOne ? undefined : placesOf(data, [EACH], deepest);
   if (places.kind !== "found" || places.at.length === 0) return undefined;
   if (places.at.length !== (messages?.kind === "found" ? messages.at.length : 1)) return undefined;
   const methods = places.at.map((at) => parseJson(textOf(data, at))).filter(isListChanged);

@@ -330,10 +330,10 @@ describe("an event of a backend", () => {
   test("comes to the client as the backend wrote it, but for its ids", async () => {
     const { bind, streams, text, lastId } = await open();
     await bind("files", "f1");
-    streams[0]?.body.push('event: message\r\nid: 1\r\ndata: {"n": 9007199254740993,\r\ndata:  "x": 1.0}\r\n\r\n');
+    streams[0]?.body.push('event: message\r\nid: 1\r\ndata: {"method": "x",\r\ndata:  "params": 1.0}\r\n\r\n');
     await settle();
     const [event] = eventsIn(text()).slice(-1);
-    expect(event).toBe(`id: ${lastId()}\nevent: message\r\ndata: {"n": 9007199254740993,\r\ndata:  "x": 1.0}\r\n\r\n`);
+    expect(event).toBe(`id: ${lastId()}\nevent: message\r\ndata: {"method": "x",\r\ndata:  "params": 1.0}\r\n\r\n`);
   });
 });
 
@@ -359,9 +359,9 @@ describe("a client that comes back", () => {
     const first = await open();
     await first.bind("files", "f1");
     await first.bind("git", "g1");
-    first.streams[0]?.body.push("id: é1\ndata: 1\n\n");
-    first.streams[1]?.body.push("id: g7\ndata: 2\n\n");
-    first.streams[0]?.body.push("id: f2\ndata: 3\n\n");
+    first.streams[0]?.body.push('id: é1\ndata: {"method":"1"}\n\n');
+    first.streams[1]?.body.push('id: g7\ndata: {"method":"2"}\n\n');
+    first.streams[0]?.body.push('id: f2\ndata: {"method":"3"}\n\n');
     await settle();
     const last = readEventId(first.lastId());
     expect(last).toMatchObject({ places: [{ id: Buffer.from("f2") }, { id: Buffer.from("g7") }] });
@@ -395,7 +395,7 @@ describe("a client that comes back", () => {
   test("gets nothing by the events of another session", async () => {
     const other = await open();
     await other.bind("files", "f1");
-    other.streams[0]?.body.push("id: secret\ndata: 1\n\n");
+    other.streams[0]?.body.push('id: secret\ndata: {"method":"1"}\n\n');
     await settle();
     const { bind, calls } = await open({ headers: { "last-event-id": other.lastId() } });
     await bind("files", "f1");
@@ -424,7 +424,7 @@ describe("a client that comes back", () => {
     streams[0]?.body.push("id: 0\ndata: \n\n");
     await settle();
     expect(readEventId(lastId())).toMatchObject({ places: [{ id: Buffer.from("0") }] });
-    streams[0]?.body.push("id\ndata: reset\n\n");
+    streams[0]?.body.push('id\ndata: {"method":"reset"}\n\n');
     await settle();
     expect(readEventId(lastId())).toMatchObject({ places: [] });
   });
@@ -445,7 +445,10 @@ describe("a backend whose stream", () => {
 
   test("ends after a message is asked for another one after that, and not without a pause", async () => {
     const { clock, bind, calls } = await open({
-      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "retry: 0\nid: 5\ndata: 1\n\n" }),
+      answer: () => ({
+        headers: { "content-type": "text/event-stream" },
+        body: 'retry: 0\nid: 5\ndata: {"method":"1"}\n\n',
+      }),
     });
     await bind("files", "f1");
     await clock.pass(3_000);
@@ -454,7 +457,10 @@ describe("a backend whose stream", () => {
 
   test("ends when it wants to be asked again is asked then", async () => {
     const { clock, bind, calls } = await open({
-      answer: () => ({ headers: { "content-type": "text/event-stream" }, body: "retry: 3000\ndata: 1\n\n" }),
+      answer: () => ({
+        headers: { "content-type": "text/event-stream" },
+        body: 'retry: 3000\ndata: {"method":"1"}\n\n',
+      }),
     });
     await bind("files", "f1");
     await clock.pass(2_999);

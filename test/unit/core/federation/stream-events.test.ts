@@ -105,31 +105,35 @@ describe("what a backend says", () => {
 
   test("reaches the client byte for byte but for those lines, in however many lines it is written", () => {
     const text = fc.string({ unit: "grapheme" }).map((some) => some.replace(/[\r\n\0]/g, ""));
-    // No JSON text of an object begins so: these are neither requests nor notices of a list.
-    const kept = fc.oneof(
-      text.map((some) => `data:-${some}`),
+    const item = text.map((some) => `data:${JSON.stringify(some)},`);
+    const other = fc.oneof(
       text.map((some) => `: ${some}`),
       text.map((some) => `event: ${some}`),
       text.map((some) => `idx: ${some}`),
+      fc.constantFrom("data", "data:", "data: "),
     );
     const taken = fc.oneof(
       text.map((some) => `id: ${some}`),
       text.map((some) => `retry:${some}`),
       fc.constantFrom("id", "retry", "id: \0", "retry: 7"),
     );
-    const line = fc.oneof(
-      kept.map((written) => ({ written, isKept: true })),
-      taken.map((written) => ({ written, isKept: false })),
-    );
-    const lines = fc.array(line, { maxLength: 12 });
+    const kept = other.map((written) => ({ written, isKept: true }));
+    const left = taken.map((written) => ({ written, isKept: false }));
+    const items = item.map((written) => ({ written, isKept: true }));
+    const maxLength = 12;
     fc.assert(
       fc.property(
-        lines,
-        lines,
+        fc.array(fc.oneof(kept, left), { maxLength }),
+        fc.array(fc.oneof(items, kept, left), { maxLength }),
         fc.constantFrom(...LINE_ENDS),
         fc.constantFrom("", "\ufeff"),
         (before, after, end, mark) => {
-          const all = [...before, { written: "data: {", isKept: true }, ...after];
+          const [first, last] = ['data: {"method":"a","params":[', "data: 0]}"].map((one) => ({
+            written: one,
+            isKept: true,
+          }));
+          if (!first || !last) throw new Error();
+          const all = [...before, first, ...after, last];
           const written = (some: typeof all) => some.map((one) => one.written + end).join("") + end;
           expect(saidOf(readOne(mark + written(all)))).toBe(written(all.filter(({ isKept }) => isKept)));
         },
@@ -139,10 +143,10 @@ describe("what a backend says", () => {
 
   test("ends where it ended, whatever line ends stand around what is taken out", () => {
     const lineEnd = fc.constantFrom(...LINE_ENDS);
-    const line = fc.tuple(fc.constantFrom("id: 5", "retry: 7", "data: x", ": y"), lineEnd);
+    const line = fc.tuple(fc.constantFrom("id: 5", "retry: 7", "data: ", ": y"), lineEnd);
     fc.assert(
       fc.property(fc.array(line, { minLength: 1, maxLength: 6 }), lineEnd, (lines, end) => {
-        const stream = `data: 1\n${lines.map(([text, at]) => text + at).join("")}${end}`;
+        const stream = `data: {"method":"a"}\n${lines.map(([text, at]) => text + at).join("")}${end}`;
         // A CR and the LF behind it are one line end, and may leave the event open.
         fc.pre(eventsIn(`${stream}data: next\n\n`).length === 2);
         const said = saidOf(readOne(stream));
@@ -160,12 +164,12 @@ describe("what a backend says", () => {
 
   test("goes on without the LF of a CRLF whose CR ended the event before", () => {
     const reader = new EventReader(LIMIT);
-    const said = ["data: a\r\n\r", "\ndata: b\r\n\r\n"].flatMap((chunk) => {
+    const said = ['data: {"method":"a"}\r\n\r', '\ndata: {"method":"b"}\r\n\r\n'].flatMap((chunk) => {
       const events = reader.read(Buffer.from(chunk));
       if (events === "too-long") throw new Error(events);
       return events.map((event) => saidOf(readStreamEvent(event, OWNER, DEEPEST)));
     });
-    expect(said).toEqual(["data: a\r\n\r", "data: b\r\n\r\n"]);
+    expect(said).toEqual(['data: {"method":"a"}\r\n\r', 'data: {"method":"b"}\r\n\r\n']);
   });
 
   test.each([
@@ -248,7 +252,6 @@ describe("the notice that a list has changed", () => {
     ["another thing has changed", noticeOf('"notifications/roots/list_changed"')],
     ["it is in another case", noticeOf('"notifications/tools/LIST_CHANGED"')],
     ["the method is no text", noticeOf('["notifications/tools/list_changed"]')],
-    ["the data is no message", '"notifications/tools/list_changed"'],
   ])("is none where %s", (_, message) => {
     expect(saidOf(readOne(`data: ${message}\n\n`))).toBe(`data: ${message}\n\n`);
   });
@@ -297,6 +300,56 @@ describe("a request of a backend", () => {
       retry: undefined,
       said: { kind: "nothing" },
     });
+  });
+});
+
+describe("what is no request and no notification of a backend", () => {
+  const RESULT = '{"jsonrpc":"2.0","id":0,"result":{"content":[]}}';
+  const ERROR = '{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}';
+
+  test.each([
+    ["a result", RESULT],
+    ["an error", ERROR],
+    ["a result that names a method further down", '{"id":0,"result":{"method":"ping"}}'],
+    ["a result with escapes", '{"\\u0069d":0,"result":{}}'],
+    ["a result that only some parsers take", '{"id":0,"result":NaN}'],
+    ["a result with a method that only some parsers take for one", '{"id":0,"result":{},"Method":"ping"}'],
+    ["a result of more containers than are read", `{"id":0,"result":${"[".repeat(30)}${"]".repeat(30)}}`],
+    ["a batch of responses", `[${RESULT},${ERROR}]`],
+    ["a batch in a batch", `[[${RESULT}]]`],
+    ["an empty batch", "[]"],
+    ["a message without anything", "{}"],
+    ["a text", '"method"'],
+    ["no JSON", "no method"],
+  ])("is nothing to the client, which would take it for another backend's answer: %s", (_, message) => {
+    const { said, id } = readOne(`id: 1\ndata: ${message}\n\n`);
+    expect({ said, id }).toEqual({ said: { kind: "nothing" }, id: Buffer.from("1") });
+  });
+
+  test("is left out of a batch, whose other messages pass", () => {
+    const asks = (id: string) => `{"id":${id},"method":"roots/list"}`;
+    const passed = `event: message\ndata: [${asks(idForClient(OWNER, "7"))},${NOTIFICATION}]\n\n`;
+    for (const batch of [
+      [RESULT, asks("7"), NOTIFICATION],
+      [asks("7"), ERROR, RESULT, NOTIFICATION],
+      [asks("7"), NOTIFICATION, RESULT],
+    ])
+      expect(saidOf(readOne(`\ufeffid: 1\nretry: 5\ndata: [ ${batch.join(" , ")} ]\n\n`))).toBe(passed);
+  });
+
+  test.each(LINE_ENDS.map((end) => [end]))("is left out of a batch over several lines, each ended by %j", (end) => {
+    const lines = [
+      "data: [",
+      `data: ${RESULT},`,
+      'data: {"id":0,',
+      "id: 1",
+      'data: "method":"ping"}',
+      "data: ]",
+      "",
+      "",
+    ];
+    const passed = `event: message\ndata: [{"id":${idForClient(OWNER, "0")}, "method":"ping"}]\n\n`;
+    expect(saidOf(readOne(lines.join(end)))).toBe(passed);
   });
 });
 
