@@ -2,16 +2,18 @@
 import type { Answer } from "../backends/client.ts";
 import type { Received } from "../backends/rpc.ts";
 import { isSuccess, namesEventStream } from "../core/http.ts";
+import { endOfReadLines } from "../core/sse/fields.ts";
 import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 import { type Clock, rest } from "./clock.ts";
 
 /**
  * How fast a stream is read: so many bytes at once, then so many a second. Every event is parsed, and a backend that sends without end
- * would take the whole process. An event counts as so many bytes at least.
+ * would take the whole process. An event counts as so many bytes at least, and so does a line: each is looked at by itself.
  */
 const READ_AT_ONCE = 1024 * 1024;
 const READ_A_SECOND = 1024 * 1024;
 const LEAST_OF_EVENT = 1024;
+const LEAST_OF_LINE = 32;
 /** Shortest pause (ms) after a stream that has brought something, whatever the backend asks for. */
 const SHORTEST_PAUSE_MS = 1_000;
 
@@ -25,7 +27,7 @@ export interface Hearing {
   opened(mayHaveMissed: boolean): void;
   /** It is over. */
   ended?(): void;
-  /** The next event is read once this one is dealt with. */
+  /** The next event is read once this one is dealt with. One of more lines than are looked at is left out. */
   take(event: SseEvent, signal: AbortSignal): Promise<Taken>;
   /** Most bytes of one event, and what becomes of a longer one. `stop`: the stream is opened again. `pass`: `take` gets it in parts. */
   readonly longest: { readonly bytes: number; readonly beyond: "stop" | "pass" };
@@ -88,6 +90,7 @@ const NOTHING: Taken = { retry: undefined, brings: false };
 async function read({ clock, take, longest }: Hearing, answer: Answer, signal: AbortSignal): Promise<Taken> {
   const reader = new EventReader(longest.bytes, longest.beyond);
   let bytesRead = 0;
+  let linesRead = 0;
   let { retry, brings } = NOTHING;
   try {
     // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
@@ -95,11 +98,14 @@ async function read({ clock, take, longest }: Hearing, answer: Answer, signal: A
       const events = reader.read(chunk);
       if (events === "too-long") break;
       for (const event of events) {
+        if (endOfReadLines(event) < event.bytes.length) continue;
         const taken = await take(event, signal);
         retry = taken.retry ?? retry;
         brings ||= taken.brings;
       }
-      const cost = Math.max(chunk.length, LEAST_OF_EVENT * events.length);
+      const lines = reader.lines - linesRead;
+      linesRead = reader.lines;
+      const cost = Math.max(chunk.length, LEAST_OF_EVENT * events.length, LEAST_OF_LINE * lines);
       bytesRead += cost;
       if (bytesRead > READ_AT_ONCE) await rest(clock, (1000 * cost) / READ_A_SECOND, signal);
     }

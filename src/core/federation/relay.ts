@@ -7,7 +7,7 @@ import { parseJson } from "../json/parse.ts";
 import { EACH, type Path, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
-import { dataBytes, dataSpans, idFields } from "../sse/fields.ts";
+import { dataBytes, dataSpans, endOfReadLines, idFields } from "../sse/fields.ts";
 import { EventReader, type SseEvent } from "../sse/reader.ts";
 import { callEventId, isResumable } from "./event-ids.ts";
 import { type IdOwner, idForClient } from "./ids.ts";
@@ -15,6 +15,9 @@ import { MethodWatch } from "./method-watch.ts";
 
 /** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
 export const LONGEST_EVENT = 4 * 1024 * 1024;
+
+/** Most messages of a batch that are looked at one by one. No client sends more (`limits.batch`), so no answer needs more. */
+export const MOST_MESSAGES = 10_000;
 
 /** Stands in any event that is a request, or cancels one, by any spelling. Most are results, and need no more than this look. */
 const MAY_NAME_METHOD = /"method|\\u/i;
@@ -38,7 +41,12 @@ export interface RelayOwner extends IdOwner {
 export function createRelay(owner: RelayOwner, deepest: number): BodyRewriter {
   const reader = new EventReader(LONGEST_EVENT, "pass");
   const passPart = longEvents(owner);
-  const pass = (event: SseEvent) => (event.part ? passPart(event) : relayed(event, owner, deepest));
+  const pass = (event: SseEvent) => {
+    if (event.part) return passPart(event);
+    // Of its lines only the first ones are looked at, as of a longer event.
+    if (endOfReadLines(event) < event.bytes.length) return passPart({ ...event, part: "last" });
+    return relayed(event, owner, deepest);
+  };
   return {
     write(chunk) {
       const events = reader.read(chunk);
@@ -50,6 +58,11 @@ export function createRelay(owner: RelayOwner, deepest: number): BodyRewriter {
       return last ? pass(last) : NOTHING;
     },
   };
+}
+
+/** The part of an event that is looked at line by line. */
+function firstLines(event: SseEvent): SseEvent {
+  return { bytes: event.bytes.subarray(0, endOfReadLines(event)), start: event.start };
 }
 
 /** Passes the parts of long events, and cuts off one that turns out to be no result. */
@@ -66,7 +79,7 @@ function longEvents(owner: RelayOwner): (part: SseEvent) => Uint8Array {
       state = "new";
     }
     // Its id stands in the first part, unless a server writes it behind so much data: then nothing is resumed from this event.
-    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(event, owner)) : bytes;
+    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(firstLines(event), owner)) : bytes;
     if (before === "new") return leftOut(bytes, start);
     return before === "passing" ? CUT_OFF : NOTHING;
   };
@@ -150,7 +163,7 @@ export interface MessageAt extends Span {
 /** The message, or each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
 export function messagesIn(data: Uint8Array, owner: IdOwner, deepest: number): readonly MessageAt[] | undefined {
   const places = placesOf(data, isBatch(data) ? [EACH] : [], deepest);
-  if (places.kind !== "found") return undefined;
+  if (places.kind !== "found" || places.at.length > MOST_MESSAGES) return undefined;
   const messages: MessageAt[] = [];
   for (const { start, end } of places.at) {
     const ids = idsIn(data.subarray(start, end), deepest);

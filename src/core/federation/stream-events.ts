@@ -12,7 +12,7 @@ import type { SseEvent } from "../sse/reader.ts";
 import { isResumable } from "./event-ids.ts";
 import type { IdOwner } from "./ids.ts";
 import { isListChanged } from "./kinds.ts";
-import { inEvent, isBatch, type MessageAt, mayNameMethod, messagesIn } from "./relay.ts";
+import { inEvent, isBatch, type MessageAt, MOST_MESSAGES, mayNameMethod, messagesIn } from "./relay.ts";
 
 export interface StreamEvent {
   /** The backend's id of the event. `reset`: it takes the last one back. undefined: it has none. */
@@ -121,8 +121,8 @@ function changedLists(data: Uint8Array, text: string, deepest: number): readonly
   if (!MAY_BE_LIST_CHANGED.test(text)) return undefined;
   const isOne = !isBatch(data);
   const places = placesOf(data, isOne ? ["method"] : [EACH, "method"], deepest);
+  if (places.kind !== "found" || places.at.length === 0 || places.at.length > MOST_MESSAGES) return undefined;
   const messages = isOne ? undefined : placesOf(data, [EACH], deepest);
-  if (places.kind !== "found" || places.at.length === 0) return undefined;
   if (places.at.length !== (messages?.kind === "found" ? messages.at.length : 1)) return undefined;
   const methods = places.at.map((at) => parseJson(textOf(data, at))).filter(isListChanged);
   return methods.length === places.at.length ? methods : undefined;

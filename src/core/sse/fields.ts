@@ -14,12 +14,25 @@ export interface FieldAt extends Span {
   readonly line: Span;
 }
 
+/** Most lines of one event that are looked at one by one: each costs more than its bytes. Printed messages have fewer. */
+export const MOST_LINES = 10_000;
+
 const LINE_FEED = Uint8Array.of(LF);
 const SPACE = 0x20;
 /** "data:", "id:" and "retry:" in ASCII. */
 const DATA = [0x64, 0x61, 0x74, 0x61, 0x3a];
 const ID = [0x69, 0x64, 0x3a];
 const RETRY = [0x72, 0x65, 0x74, 0x72, 0x79, 0x3a];
+
+/** Where those lines of an event end that are looked at one by one. Most events end there too. */
+export function endOfReadLines({ bytes, start }: SseEvent): number {
+  // A line has a byte at least, so most events need no look.
+  if (bytes.length - start <= MOST_LINES) return bytes.length;
+  const findLineEnd = lineEndsOf(bytes);
+  let at = start;
+  for (let n = 0; n < MOST_LINES && at < bytes.length; n++) at = afterLineEnd(bytes, findLineEnd(at));
+  return Math.min(at, bytes.length);
+}
 
 /** The values of an event's `data` lines, in order. */
 export function dataSpans(event: SseEvent): readonly Span[] {

@@ -95,8 +95,13 @@ describe("a change that a backend announces", () => {
   });
 });
 
-test("a stream without end is read no faster than its events can be looked at", async () => {
-  const chunk = Buffer.from('data: {"method":"notifications/message"}\n\n'.repeat(1_000));
+test.each([
+  // Each event counts as a KiB at least.
+  ["events", 'data: {"method":"notifications/message"}\n\n', 1],
+  // Each line counts as 32 bytes at least.
+  ["lines", `${"id\n".repeat(319)}\n`, 10],
+])("a stream without end is read no faster than its %s can be looked at", async (_, event, kibibytes) => {
+  const chunk = Buffer.from(event.repeat(1_000 / kibibytes));
   let written = 0;
   const endless = Readable.from(
     (function* () {
@@ -108,12 +113,10 @@ test("a stream without end is read no faster than its events can be looked at", 
   );
   const { demand, clock } = listening(() => ({ headers: EVENTS, body: endless }));
   await demand();
-  // Each event counts as a KiB at least.
-  const EVENT = 'data: {"method":"notifications/message"}\n\n'.length;
-  expect(written).toBeLessThan(4_000 * EVENT);
+  expect(written).toBeLessThan(4 * chunk.length);
   await clock.pass(10_000);
-  expect(written).toBeGreaterThan(10 * 1_000 * EVENT);
-  expect(written).toBeLessThan(14 * 1_000 * EVENT);
+  expect(written).toBeGreaterThan(10 * chunk.length);
+  expect(written).toBeLessThan(14 * chunk.length);
 });
 
 describe("where a backend has no stream, it is asked for none again in that session", () => {

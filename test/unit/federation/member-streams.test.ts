@@ -3,6 +3,7 @@ import { createRpc } from "../../../src/backends/rpc.ts";
 import { readEventId, streamEventId } from "../../../src/core/federation/event-ids.ts";
 import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
+import { MOST_LINES } from "../../../src/core/sse/fields.ts";
 import { EventReader } from "../../../src/core/sse/reader.ts";
 import type { StreamSink } from "../../../src/core/streams.ts";
 import { ClientStream } from "../../../src/federation/client-stream.ts";
@@ -301,13 +302,14 @@ describe("the stream of a client of several backends", () => {
 });
 
 describe("an event of a backend", () => {
-  test("is left out where it tells of changed lists, is a comment, or is longer than clients take", async () => {
+  test("is left out where it tells of changed lists, is a comment, or is too long or of too many lines", async () => {
     const { bind, streams, heard, text } = await open();
     await bind("files", "f1");
     const [stream] = streams;
     stream?.say({ jsonrpc: "2.0", method: "notifications/tools/list_changed" });
     stream?.body.push(": comment\n\nretry: 5\n\n");
     stream?.body.push(`id: 7\ndata: {"x":"${"x".repeat(4 * MIB)}"}\n\n`);
+    stream?.body.push(`data: {"method":"x"}\n${"id\n".repeat(MOST_LINES)}\n`);
     stream?.say(message("after"));
     await settle();
     expect(heard()).toEqual([message("after")]);

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { callEventId, LONGEST_EVENT_ID } from "../../../../src/core/federation/event-ids.ts";
 import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
-import { createRelay } from "../../../../src/core/federation/relay.ts";
-import { dataOf } from "../../../../src/core/sse/fields.ts";
+import { createRelay, MOST_MESSAGES } from "../../../../src/core/federation/relay.ts";
+import { dataOf, MOST_LINES } from "../../../../src/core/sse/fields.ts";
 import { EventReader } from "../../../../src/core/sse/reader.ts";
 
 const WHOSE = { place: 2, tag: 0 };
@@ -103,7 +103,7 @@ describe("the relay of a backend's events", () => {
   test("changes each request of a batch", () => {
     const batch = `[ ${REQUEST},{"id":0,"result":{}} , ${REQUEST}]`;
     expect(relay(event(batch))).toBe(event(batch.replaceAll('"id":0,"method"', '"id":2,"method"')));
-    const lines = ["[", ...Array.from({ length: 20_000 }, () => `${REQUEST},`), "{}]"];
+    const lines = ["[", ...Array.from({ length: MOST_LINES - 3 }, () => `${REQUEST},`), "{}]"];
     // Looked for from the first line on for each request, this would take minutes.
     expect(relay(event(...lines)) === event(...lines).replaceAll('"id":0', '"id":2')).toBe(true);
   });
@@ -151,6 +151,36 @@ describe("the relay of a backend's events", () => {
 
   test("changes an event that the end of the stream has cut off too", () => {
     expect(relay(`data: ${REQUEST}`)).toBe(`data: ${RELAYED}`);
+  });
+});
+
+describe("an event of more lines than are looked at", () => {
+  const many = (line: string) => line.repeat(MOST_LINES);
+
+  test("passes where it is a result, and its id where that stands before the data", () => {
+    const long = (id: string) => `id: ${id}\ndata: {"id":0,\n${many("data:\n")}data: "result":{"method":"x"}}\n\n`;
+    expect(relay(long("1") + event(REQUEST)) === long(eventId("1")) + event(RELAYED)).toBe(true);
+  });
+
+  test("is left out where it is a request", () => {
+    const long = `data: {"id":0,\n${many("data:\n")}data: "method":"ping"}\n\n`;
+    expect(relay(long + event(REQUEST))).toBe(LEFT_OUT + event(RELAYED));
+  });
+});
+
+describe("a batch of more messages than are looked at", () => {
+  const batch = (...messages: readonly string[]) => event(`[${messages.join(",")}]`);
+  const results = Array.from({ length: MOST_MESSAGES }, (_, n) => `{"id":${n},"result":{}}`);
+
+  test("passes where all are results", () => {
+    const stream = batch(...results, '{"id":-1,"result":{"method":"x"}}');
+    expect(relay(stream) === stream).toBe(true);
+  });
+
+  test("is left out where one may be a request", () => {
+    expect(relay(batch(...results, REQUEST) + event(REQUEST))).toBe(LEFT_OUT + event(RELAYED));
+    const few = batch(...results.slice(1), REQUEST);
+    expect(relay(few) === few.replace(REQUEST, RELAYED)).toBe(true);
   });
 });
 

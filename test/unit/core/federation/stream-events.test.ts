@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { LONGEST_EVENT_ID } from "../../../../src/core/federation/event-ids.ts";
 import { idForClient } from "../../../../src/core/federation/ids.ts";
 import { ALL_LISTS, LIST_KINDS } from "../../../../src/core/federation/kinds.ts";
+import { MOST_MESSAGES } from "../../../../src/core/federation/relay.ts";
 import {
   placeEvent,
   readStreamEvent,
@@ -224,6 +225,13 @@ describe("the notice that a list has changed", () => {
     expect(saidOf(readOne(`data: [${notice}, ${notice}]\n\n`))).toBe("list-changed");
     const batch = `data: [${notice}, ${NOTIFICATION}]\n\n`;
     expect(saidOf(readOne(batch))).toBe(batch);
+  });
+
+  test("is none, and nothing to the client, in a batch of more messages than are looked at", () => {
+    const batch = (length: number) =>
+      `data: [${Array.from({ length }, () => noticeOf('"notifications/tools/list_changed"')).join(",")}]\n\n`;
+    expect(saidOf(readOne(batch(MOST_MESSAGES)))).toBe("list-changed");
+    expect(saidOf(readOne(batch(MOST_MESSAGES + 1)))).toBe("nothing");
   });
 
   test("is one over several lines", () => {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dataOf, dataSpans } from "../../../../src/core/sse/fields.ts";
+import { dataOf, dataSpans, endOfReadLines, MOST_LINES } from "../../../../src/core/sse/fields.ts";
 import { EventReader, type SseEvent } from "../../../../src/core/sse/reader.ts";
 
 const BOM = "\ufeff";
@@ -108,6 +108,31 @@ test("data is told by its places in the event too", () => {
     { start: 15, end: 17, line: { start: 9, end: 18 } },
     { start: 22, end: 22, line: { start: 18, end: 23 } },
   ]);
+});
+
+describe("the lines of an event that are looked at", () => {
+  test.each(["\n", "\r", "\r\n"])("are its first ones, each ended by %j", (end) => {
+    const line = `id${end}`;
+    const of = (lines: number) => ({ bytes: Buffer.from(` ${line.repeat(lines - 1)}${end}`), start: 1 });
+    expect(endOfReadLines(of(MOST_LINES))).toBe(of(MOST_LINES).bytes.length);
+    expect(endOfReadLines(of(MOST_LINES + 2))).toBe(1 + MOST_LINES * line.length);
+  });
+
+  test("are all of an event of few lines, however long it is", () => {
+    const bytes = Buffer.from(`data: ${"x".repeat(2 * MOST_LINES)}`);
+    expect(endOfReadLines({ bytes, start: 0 })).toBe(bytes.length);
+    expect(endOfReadLines({ bytes: bytes.subarray(0, 0), start: 0 })).toBe(0);
+  });
+});
+
+test("the lines that were read are counted, wherever the bytes are cut", () => {
+  const bytes = Buffer.from("data: a\r\nid\r\r\n\n: b\n\nrest");
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const reader = new EventReader(LIMIT);
+    reader.read(bytes.subarray(0, cut));
+    reader.read(bytes.subarray(cut));
+    expect(reader.lines).toBe(6);
+  }
 });
 
 describe("an event that is longer than the limit", () => {
