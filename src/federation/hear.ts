@@ -3,6 +3,7 @@ import type { Answer } from "../backends/client.ts";
 import type { Received } from "../backends/rpc.ts";
 import { isSuccess, namesEventStream } from "../core/http.ts";
 import { endOfReadLines } from "../core/sse/fields.ts";
+import { linesIn } from "../core/sse/lines.ts";
 import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 import { type Clock, rest } from "./clock.ts";
 
@@ -90,7 +91,6 @@ const NOTHING: Taken = { retry: undefined, brings: false };
 async function read({ clock, take, longest }: Hearing, answer: Answer, signal: AbortSignal): Promise<Taken> {
   const reader = new EventReader(longest.bytes, longest.beyond);
   let bytesRead = 0;
-  let linesRead = 0;
   let { retry, brings } = NOTHING;
   try {
     // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
@@ -103,9 +103,7 @@ async function read({ clock, take, longest }: Hearing, answer: Answer, signal: A
         retry = taken.retry ?? retry;
         brings ||= taken.brings;
       }
-      const lines = reader.lines - linesRead;
-      linesRead = reader.lines;
-      const cost = Math.max(chunk.length, LEAST_OF_EVENT * events.length, LEAST_OF_LINE * lines);
+      const cost = Math.max(chunk.length, LEAST_OF_EVENT * events.length, LEAST_OF_LINE * linesIn(chunk));
       bytesRead += cost;
       if (bytesRead > READ_AT_ONCE) await rest(clock, (1000 * cost) / READ_A_SECOND, signal);
     }

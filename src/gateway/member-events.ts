@@ -1,4 +1,5 @@
 /** The events of one backend of several: whose they are, and how a client goes on with them. */
+import { Answers } from "../core/federation/answers.ts";
 import { isResumable } from "../core/federation/event-ids.ts";
 import { TAG_BITS } from "../core/federation/ids.ts";
 import type { TagOf } from "../core/federation/owner.ts";
@@ -26,8 +27,14 @@ export function relayOf(request: MemberRequest, place: number, generation: numbe
   const { backend } = request.route;
   return () => {
     const owner = { place, tag: tagsOf(request)(backend.name), generation };
-    return createRelay(owner, request.policy.limits.depth);
+    return createRelay({ owner, deepest: request.policy.limits.depth, answers: answersTo(request) });
   };
+}
+
+/** A GET goes on with the events of any call of the session at the backend: whose id that has is not known. */
+function answersTo({ kind, batch, id }: MemberRequest): Answers | undefined {
+  if (kind === "listen") return undefined;
+  return new Answers(batch ?? (id === undefined ? [] : [id]));
 }
 
 /**

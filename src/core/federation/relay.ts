@@ -9,9 +9,10 @@ import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
 import { dataBytes, dataSpans, endOfReadLines, idFields } from "../sse/fields.ts";
 import { EventReader, type SseEvent } from "../sse/reader.ts";
+import type { Answers } from "./answers.ts";
 import { callEventId, isResumable } from "./event-ids.ts";
 import { type IdOwner, idForClient } from "./ids.ts";
-import { MethodWatch } from "./method-watch.ts";
+import { AnswerWatch, MethodWatch } from "./method-watch.ts";
 
 /** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
 export const LONGEST_EVENT = 4 * 1024 * 1024;
@@ -23,29 +24,37 @@ export const MOST_MESSAGES = 10_000;
 const MAY_NAME_METHOD = /"method|\\u/i;
 
 /**
- * Stands in place of a request whose ids cannot be rewritten. With its own id it could be answered by the client, and that answer
- * would go to another backend, as if that one had asked.
+ * Stands in place of a request whose ids cannot be rewritten, and of a response to another request. With its own id that request could
+ * be answered by the client, and the answer would go to another backend, as if that one had asked. The response could be taken for
+ * another backend's.
  */
-const LEFT_OUT = Buffer.from(": a message of the server that cannot be read is left out\n\n");
+const LEFT_OUT = Buffer.from(": a message of the server that must not pass is left out\n\n");
 /** Ends an event that is cut off, so that it is no JSON. */
 const CUT_OFF = Buffer.from("\n\n");
 const NOTHING = new Uint8Array(0);
 
 /** The backend whose answer it is. */
-export interface RelayOwner extends IdOwner {
+interface RelayOwner extends IdOwner {
   /** Of the binding to the session that the answer is of. */
   readonly generation: number;
 }
 
-/** @param deepest nesting of arrays and objects that is read; the outermost is 1 */
-export function createRelay(owner: RelayOwner, deepest: number): BodyRewriter {
+interface Relaying {
+  readonly owner: RelayOwner;
+  /** Nesting of arrays and objects that is read; the outermost is 1. */
+  readonly deepest: number;
+  /** Of responses only these pass. undefined: all, as it is not known what is answered. */
+  readonly answers: Answers | undefined;
+}
+
+export function createRelay(relaying: Relaying): BodyRewriter {
   const reader = new EventReader(LONGEST_EVENT, "pass");
-  const passPart = longEvents(owner);
+  const passPart = longEvents(relaying);
   const pass = (event: SseEvent) => {
     if (event.part) return passPart(event);
     // Of its lines only the first ones are looked at, as of a longer event.
     if (endOfReadLines(event) < event.bytes.length) return passPart({ ...event, part: "last" });
-    return relayed(event, owner, deepest);
+    return relayed(event, relaying);
   };
   return {
     write(chunk) {
@@ -65,17 +74,22 @@ function firstLines(event: SseEvent): SseEvent {
   return { bytes: event.bytes.subarray(0, endOfReadLines(event)), start: event.start };
 }
 
-/** Passes the parts of long events, and cuts off one that turns out to be no result. */
-function longEvents(owner: RelayOwner): (part: SseEvent) => Uint8Array {
+/** Passes the parts of long events, and cuts off one that turns out to be no result, or none of this request. */
+function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Array {
   let watch = new MethodWatch();
+  let answerWatch = answers && new AnswerWatch(answers);
   let state: "new" | "passing" | "cut" = "new";
   return (event) => {
     const { bytes, start, part } = event;
     const before = state;
-    if (before !== "cut") state = watch.sees(bytes.subarray(start)) ? "cut" : "passing";
+    if (before !== "cut") {
+      const own = bytes.subarray(start);
+      state = watch.sees(own) || answerWatch?.sees(own) ? "cut" : "passing";
+    }
     const isCut = state === "cut";
     if (part === "last") {
       watch = new MethodWatch();
+      answerWatch = answers && new AnswerWatch(answers);
       state = "new";
     }
     // Its id stands in the first part, unless a server writes it behind so much data: then nothing is resumed from this event.
@@ -85,10 +99,10 @@ function longEvents(owner: RelayOwner): (part: SseEvent) => Uint8Array {
   };
 }
 
-function relayed(event: SseEvent, owner: RelayOwner, deepest: number): Uint8Array {
-  const requests = requestEdits(event, owner, deepest);
+function relayed(event: SseEvent, relaying: Relaying): Uint8Array {
+  const requests = requestEdits(event, relaying);
   if (!requests) return leftOut(event.bytes, event.start);
-  const ids = eventIdEdits(event, owner);
+  const ids = eventIdEdits(event, relaying.owner);
   return rewritten(event.bytes, ids.length === 0 ? requests : [...requests, ...ids]);
 }
 
@@ -99,14 +113,21 @@ function rewritten(bytes: Uint8Array, edits: readonly Edit[]): Uint8Array {
 const NO_EDITS: readonly Edit[] = [];
 
 /**
- * What changes in an event's data for its ids to say whose they are; undefined where that cannot be told, and the event must not
- * reach the client.
+ * What changes in an event's data for its ids to say whose they are; undefined where that cannot be told, or where it answers another
+ * request, and the event must not reach the client.
  */
-function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonly Edit[] | undefined {
+function requestEdits(event: SseEvent, { owner, deepest, answers }: Relaying): readonly Edit[] | undefined {
   const data = dataBytes(event);
-  if (!data || !mayNameMethod(latin1(data))) return NO_EDITS;
+  if (!data) return NO_EDITS;
+  if (!mayNameMethod(latin1(data))) return answersOther(data, answers, deepest) ? undefined : NO_EDITS;
   const messages = messagesIn(data, owner, deepest);
-  if (!messages) return new MethodWatch().sees(event.bytes.subarray(event.start)) ? undefined : NO_EDITS;
+  if (!messages) {
+    if (new MethodWatch().sees(event.bytes.subarray(event.start))) return undefined;
+    return answersOther(data, answers, deepest) ? undefined : NO_EDITS;
+  }
+  const isOther = ({ start, end, edits }: MessageAt) =>
+    edits === undefined && answersOther(data.subarray(start, end), answers, deepest);
+  if (messages.some(isOther)) return undefined;
   const edits = messages.flatMap((message) => message.edits ?? NO_EDITS);
   return edits.length === 0 ? edits : inEvent(event, edits);
 }
@@ -114,6 +135,15 @@ function requestEdits(event: SseEvent, owner: IdOwner, deepest: number): readonl
 /** Whether a text can hold a request or a notification. */
 export function mayNameMethod(text: string): boolean {
   return MAY_NAME_METHOD.test(text);
+}
+
+/** Whether a client may take a message, or one of a batch, that has no `method` for the answer to another request. */
+function answersOther(data: Uint8Array, answers: Answers | undefined, deepest: number): boolean {
+  if (!answers) return false;
+  const places = placesOf(data, isBatch(data) ? [EACH, "id"] : ["id"], deepest);
+  // What only another parser can read is not left out for that: a caller would wait for its result until it gives up.
+  if (places.kind !== "found") return new AnswerWatch(answers).seesIn(data);
+  return places.at.some((at) => isId(data[at.start]) && !answers.has(textOf(data, at)));
 }
 
 /** An id that clients ignore, or that takes the last one back, stays as it is. */

@@ -23,6 +23,14 @@ export function lineEndsOf(bytes: Uint8Array): (from: number) => number {
   };
 }
 
+/** Number of lines that end in these bytes. */
+export function linesIn(bytes: Uint8Array): number {
+  const findLineEnd = lineEndsOf(bytes);
+  let lines = 0;
+  for (let end = findLineEnd(0); end < bytes.length; end = findLineEnd(afterLineEnd(bytes, end))) lines++;
+  return lines;
+}
+
 function find(bytes: Uint8Array, byte: number, from: number): number {
   const at = bytes.indexOf(byte, from);
   return at < 0 ? bytes.length : at;

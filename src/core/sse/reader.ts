@@ -29,7 +29,6 @@ export class EventReader {
   /** `start` of the unfinished event; undefined for the first one of the stream, which may begin with a byte order mark. */
   #start: number | undefined;
   #isTooLong = false;
-  #lines = 0;
 
   /**
    * @param limit most bytes of one event that are held
@@ -52,7 +51,6 @@ export class EventReader {
     for (let end = findLineEnd(at); end < chunk.length && !this.#hasStopped; end = findLineEnd(at)) {
       const isBlank = end === at && this.#position === "line-start";
       at = afterLineEnd(chunk, end);
-      this.#lines++;
       this.#position = end === chunk.length - 1 && chunk[end] === CR ? "after-cr" : "line-start";
       if (!isBlank) continue;
       this.#hold(events, chunk.subarray(begin, at), true);
@@ -66,11 +64,6 @@ export class EventReader {
   /** Returns the event that the end of the stream cut off, if there is one: some servers do not end their last event. */
   end(): SseEvent | undefined {
     return this.#held.length > 0 ? this.#event(this.#held.take()) : undefined;
-  }
-
-  /** Number of lines that were read. */
-  get lines(): number {
-    return this.#lines;
   }
 
   /** Returns where the first line of a chunk starts. */

@@ -560,7 +560,7 @@ describe("a backend that refuses a stream in a session that it knows", () => {
     (status: number): Script =>
     ({ headers }) =>
       headers["last-event-id"] === undefined
-        ? { headers: { "content-type": "text/event-stream" }, body: "id: 5\ndata: 1\n\n" }
+        ? { headers: { "content-type": "text/event-stream" }, body: 'id: 5\ndata: {"method":"a"}\n\n' }
         : { status };
 
   test.each([400, 404])("since it has forgotten an event is asked for one without that: %i", async (status) => {
@@ -575,7 +575,10 @@ describe("a backend that refuses a stream in a session that it knows", () => {
   });
 
   test("is not asked by the event again that it has forgotten, when its client comes back", async () => {
-    let answer: Scripted = { headers: { "content-type": "text/event-stream" }, body: "id: 5\ndata: 1\n\n" };
+    let answer: Scripted = {
+      headers: { "content-type": "text/event-stream" },
+      body: 'id: 5\ndata: {"method":"a"}\n\n',
+    };
     const { clock, bind, calls, streams, lastId } = await open({
       answer({ backend }) {
         if (backend === "files") return answer;
@@ -589,7 +592,7 @@ describe("a backend that refuses a stream in a session that it knows", () => {
     answer = { status: 400 };
     await clock.pass(1_100);
     expect(lastIds(calls)).toEqual([undefined, undefined, "5", undefined]);
-    streams[0]?.body.push("id: g7\ndata: 2\n\n");
+    streams[0]?.body.push('id: g7\ndata: {"method":"a"}\n\n');
     await settle();
     expect(readEventId(lastId())).toMatchObject({ places: [{ id: Buffer.from("g7") }] });
   });

@@ -1101,6 +1101,28 @@ describe("the answer of one backend of several", () => {
     );
   });
 
+  test.each([
+    ["a request", request("tools/call", '{"name":"files__read"}', '"a"'), ['"a"']],
+    [
+      "a batch",
+      `[${["1", "2"].map((of) => request("tools/call", '{"name":"files__read"}', of)).join(",")}]`,
+      ["1", "2"],
+    ],
+  ])("as events brings no other responses than those to %s", async (_, body, ids) => {
+    const { exchange, id } = await open();
+    await post(exchange, id, body);
+    const head = answerHead({ ":status": "200", "content-type": "text/event-stream" });
+    const verdict = await settled(exchange.responseHeaders(head));
+    if (verdict.kind !== "rewrite") throw new Error(verdict.kind);
+    const events = (of: readonly string[]) => of.map((one) => `data: {"id":${one},"result":{}}\n\n`).join("");
+    const written = verdict.rewriter.write(Buffer.from(events(["7", ...ids])));
+    expect(
+      Buffer.from(written)
+        .toString()
+        .replace(/^:.*\n\n/, ""),
+    ).toBe(events(ids));
+  });
+
   /** As it is, and Envoy knows whose stream it relays. */
   const PASSED = { kind: "mutate", set: [], remove: [], relayed: { backend: "files" } };
 

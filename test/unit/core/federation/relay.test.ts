@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { Answers } from "../../../../src/core/federation/answers.ts";
 import { callEventId, LONGEST_EVENT_ID } from "../../../../src/core/federation/event-ids.ts";
 import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
 import { createRelay, MOST_MESSAGES } from "../../../../src/core/federation/relay.ts";
@@ -12,12 +13,12 @@ const OWNER = { ...WHOSE, generation: 3 };
 const eventId = (id: string) => callEventId({ ...OWNER, id: Buffer.from(id) });
 const REQUEST = '{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"n":9007199254740993}}';
 const RELAYED = REQUEST.replace('"id":0', `"id":${idForClient(WHOSE, "0")}`);
-const LEFT_OUT = ": a message of the server that cannot be read is left out\n\n";
+const LEFT_OUT = ": a message of the server that must not pass is left out\n\n";
 const MIB = 1024 * 1024;
 
-function relay(stream: string, cuts: readonly number[] = []): string {
+function relay(stream: string, cuts: readonly number[] = [], ids?: readonly string[]): string {
   const bytes = Buffer.from(stream);
-  const rewriter = createRelay(OWNER, 100);
+  const rewriter = createRelay({ owner: OWNER, deepest: 100, answers: ids && new Answers(ids) });
   const pieces: Uint8Array[] = [];
   let at = 0;
   for (const cut of [...cuts, bytes.length]) {
@@ -215,5 +216,58 @@ describe("an event that is longer than the relay holds", () => {
     const relayed = relay(event(`{"id":0,"params":"${blob}",${end}`) + event(REQUEST), [...cuts, 5 * MIB]);
     expect(relayed.endsWith(`xxx\n\n${event(RELAYED)}`)).toBe(true);
     expect(relayed).not.toContain("ping");
+  });
+});
+
+describe("a response of a backend", () => {
+  const blob = "x".repeat(5 * MIB);
+  const deep = `${"[".repeat(200)}${"]".repeat(200)}`;
+  const answer = (stream: string, ...ids: readonly string[]) => relay(stream, [], ids);
+
+  test.each([
+    ["as it was written", "7", '{"jsonrpc":"2.0","id":7,"result":{"id":8}}'],
+    ["in another spelling", '"a"', '{"result":{},"id" : "\\u0061" }'],
+    ["as a text, which some servers write", "7", '{"id":"7","result":{}}'],
+    ["in what only other parsers can read", "7", '{"result":{"id":8,"x":NaN},"id":7}'],
+    ["in more containers than are read", '"a"', `{"id":"\\u0061","result":${deep}}`],
+    ["behind what looks like one", "7", '{"result":"\\"id\\":8,{}","id":7}'],
+    ["in a batch", "7", '[{"id":7,"result":{}},{"method":"x"}]'],
+    ["that is null, for none", "7", '{"id":null,"error":{"code":1,"message":"x"}}'],
+    ["that is missing, for none", "7", '{"error":{"code":1,"message":"x"}}'],
+  ])("passes where it has the id of the request: %s", (_, id, message) => {
+    expect(answer(event(message), id)).toBe(event(message));
+  });
+
+  test.each([
+    ["a result", '{"jsonrpc":"2.0","id":8,"result":{"id":7}}'],
+    ["an error", '{"id":"b","error":{"code":1,"message":"method"}}'],
+    ["a result with a method further down", '{"id":8,"result":{"method":"x"}}'],
+    ["a second id", '{"id":7,"id":8,"result":{}}'],
+    ["an id that some parsers take for it", '{"ID":8,"result":{}}'],
+    ["an id with escapes", '{"i\\u0064":8,"result":{}}'],
+    ["an id that others read", '{"id":8,"result":NaN}'],
+    ["an id that others read at the end", '{"result":NaN,"id": 8}'],
+    ["a text that others read", '{"result":NaN,"id":"8\\""}'],
+    ["an id that never ends", `{"result":NaN,"id":"${"7".repeat(1_000)}`],
+    ["an id behind more containers than are read", `{"result":${deep},"id":8}`],
+    ["one of a batch", '[{"id":7,"result":{}},{"id":8,"result":{}}]'],
+    ["one of a batch with others", '[{"method":"x"},{"id":8,"result":{}}]'],
+  ])("is left out where it answers another request, which may be at another backend: %s", (_, message) => {
+    expect(answer(event(message) + event(REQUEST), "7")).toBe(LEFT_OUT + event(RELAYED));
+  });
+
+  test("passes with each id of a batch, and with none where nothing is asked", () => {
+    const stream = ["1", '"b"'].map((id) => event(`{"id":${id},"result":{}}`));
+    expect(answer(stream.join(""), "1", '"b"')).toBe(stream.join(""));
+    expect(answer(stream.join(""))).toBe(LEFT_OUT + LEFT_OUT);
+  });
+
+  test("is left out where it is longer than the relay holds, or cut off where its id stands at the end", () => {
+    const cuts = [MIB, 4.5 * MIB, 5 * MIB];
+    const own = event(`{"id":7,"result":"${blob}"}`) + event(`{"result":"${blob}","id":7}`);
+    expect(relay(own, cuts, ["7"]) === own).toBe(true);
+    expect(relay(event(`{"id":8,"result":"${blob}"}`), cuts, ["7"])).toBe(LEFT_OUT);
+    const late = relay(event(`{"result":"${blob}","id":8}`) + event(REQUEST), cuts, ["7"]);
+    expect(late.endsWith(`xxx\n\n${event(RELAYED)}`)).toBe(true);
   });
 });

@@ -125,16 +125,6 @@ describe("the lines of an event that are looked at", () => {
   });
 });
 
-test("the lines that were read are counted, wherever the bytes are cut", () => {
-  const bytes = Buffer.from("data: a\r\nid\r\r\n\n: b\n\nrest");
-  for (let cut = 0; cut <= bytes.length; cut++) {
-    const reader = new EventReader(LIMIT);
-    reader.read(bytes.subarray(0, cut));
-    reader.read(bytes.subarray(cut));
-    expect(reader.lines).toBe(6);
-  }
-});
-
 describe("an event that is longer than the limit", () => {
   const long = `data: ${"x".repeat(LIMIT)}\n\n`;
 
