@@ -97,7 +97,7 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - With \`era: bridge\`, for a backend of older versions alone the router holds a session for each principal and route, which counts for
   \`admission\` and ends by \`sessions.idle\`. It is begun with the headers and the \`clientInfo\` of the request that first needs it. An
   anonymous request has one for itself alone, which costs the backend an \`initialize\` and a DELETE each time. Such a backend cannot ask
-  these clients anything, and what it would send outside of calls is not heard.
+  these clients anything, and of what it would send outside of calls only changed lists are heard.
 - A client with a session uses a backend that speaks 2026-07-28 alone like any other: its requests go there in that version, with what
   its \`initialize\` says of it. Such a backend has no subscriptions and no streams, and hears of no notifications. It is told of no
   capability by which it would ask the client back (\`elicitation\`, \`sampling\`, \`roots\`). What it answers goes to the client as it is,

@@ -2,7 +2,7 @@
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
-import type { RequestPolicy } from "./core/routes.ts";
+import type { RequestPolicy, Route } from "./core/routes.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -50,7 +50,7 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
 
   const take = (config: Config, warnings: readonly string[]) => {
     const envoyChanges = bootstrapFor(config) !== bootstrapFor(inForce);
-    apply(config);
+    apply({ ...config, routes: config.routes.map((route) => withStreamsOf(started, route)) });
     inForce = config;
     metrics.configReloaded(true);
     for (const warning of warnings) log.warn({ file }, warning);
@@ -94,6 +94,12 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
       );
     },
   };
+}
+
+/** The server of streams is there from the start or never, so a route must not promise more than that. */
+function withStreamsOf({ processor }: Config, route: Route): Route {
+  if (route.kind !== "federated" || route.stream === "backend") return route;
+  return { ...route, stream: processor.streams ? "own" : "none" };
 }
 
 /** The settings that differ between two configurations and that the process reads only at its start. */

@@ -98,6 +98,15 @@ test("a bad configuration is refused with its errors, and counted", () => {
   ]);
 });
 
+test("streams that were not there at the start are promised to nobody", () => {
+  const apply = vi.fn();
+  const { onChange } = reloading(apply);
+  const backends = { one: { endpoints: ["10.0.0.1:3000"] }, two: { endpoints: ["10.0.0.2:3000"] } };
+  const processor = { listen: "127.0.0.1:50051", streams: { listen: "127.0.0.1:9091" } };
+  onChange(textOf({ backends, processor, routes: [{ path: "/mcp", backends: ["one", "two"] }] }));
+  expect(apply.mock.calls).toMatchObject([[{ routes: [{ path: "/mcp", stream: "none" }] }]]);
+});
+
 test("a fault of ours is told as such, and the next change is compared with what is in force", () => {
   const apply = vi.fn().mockImplementationOnce(() => {
     throw new Error("ours");

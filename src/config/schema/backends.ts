@@ -69,16 +69,20 @@ const backend = z.strictObject({
         "sends the request again; the client notices nothing. `surface`: the client gets the backend's own answer.",
     ),
   affinity: z
-    .union([
-      z.literal("principal").describe("The principal of `identity`."),
-      z.strictObject({
-        header: headerName.describe("Name of a header that clients send, as `x-tenant`."),
-      }),
-    ])
+    .union(
+      [
+        z.literal("principal").describe("The principal of `identity`."),
+        z.strictObject({
+          header: headerName.describe("Name of a header that clients send, as `x-tenant`."),
+        }),
+      ],
+      "expected principal, or { header: x-tenant } with the name of a header",
+    )
     .optional()
     .describe(
-      "What keeps requests without a session on one endpoint, by a consistent hash: for servers of 2026-07-28 that keep state " +
-        "all the same. Requests without it are spread. Default: all are spread.",
+      "What keeps requests without a session at the backend on one endpoint, by a consistent hash: for servers of 2026-07-28 " +
+        "that keep state all the same. `principal`: the principal of `identity`. `{ header: x-tenant }`: the value of a header " +
+        "that clients send. Requests without it are spread. Default: all are spread.",
     ),
   prefix: offOnly((written) =>
     typeof written === "string" ? "the prefix is always the backend's name, with two underscores" : undefined,

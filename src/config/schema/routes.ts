@@ -63,7 +63,8 @@ const route = z.strictObject({
     .describe(
       "Only on a federated route: whether clients of protocol version 2026-07-28, which have no sessions, are served where a " +
         "backend speaks older versions alone. `same`: no; a client of both eras begins a session, in which it loses nothing. " +
-        "`bridge`: yes; the router holds a session there for them, and such a backend can ask them nothing. Default: `same`.",
+        "`bridge`: yes; the router holds a session there for them, and such a backend can ask them nothing. It has no effect " +
+        "where a backend has `lists: principal`. Default: `same`.",
     ),
   tools: filter("tools", NAMES),
   prompts: filter("prompts", NAMES),
