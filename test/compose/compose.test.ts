@@ -137,10 +137,13 @@ async function inUse(sessions: number, during: (use: Use) => Promise<void>): Pro
 
 /** How many requests a router has forwarded since it started. */
 async function forwardedBy(router: string): Promise<number> {
-  const print =
-    'fetch("http://127.0.0.1:9090/metrics").then(async (answer) => process.stdout.write(await answer.text()))';
-  const metrics = await docker.container.exec(await container(router), ["node", "--eval", print]);
-  return metricIn(metrics.output, "requests_forwarded_total");
+  return metricIn(await healthPage(router, "metrics"), "requests_forwarded_total");
+}
+
+/** What a router says of itself, asked in its container. */
+async function healthPage(router: string, page: "metrics" | "readyz"): Promise<string> {
+  const print = `fetch("http://127.0.0.1:9090/${page}").then(async (answer) => process.stdout.write(await answer.text()))`;
+  return (await docker.container.exec(await container(router), ["node", "--eval", print])).output;
 }
 
 const AT_ONCE = 4;
@@ -185,6 +188,9 @@ test("a session outlives a restart of Redis, and no status ends its client meanw
     await expect.poll(() => statuses.at(-1)).toBe(200);
     await more(10);
   });
+  // Each router finds out for itself that Redis is back, and refuses new sessions until then.
+  for (const router of ["router-1", "router-2"])
+    await expect.poll(() => healthPage(router, "readyz"), { timeout: 10_000 }).toBe("ready\n");
   // A call waits for it, or is refused in band where that takes longer than store.patience.
   expect(new Set(statuses)).toEqual(new Set([200]));
 });
