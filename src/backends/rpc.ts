@@ -10,7 +10,7 @@ import {
   X_MCP_METHOD,
   X_MCP_SESSION,
 } from "../core/headers.ts";
-import { type Header, isSuccess } from "../core/http.ts";
+import { type Header, type HeaderFields, isSuccess } from "../core/http.ts";
 import { LISTEN } from "../core/mcp/methods.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { MODERN_VERSION } from "../core/mcp/versions.ts";
@@ -18,6 +18,7 @@ import type { BackendSession } from "../core/session.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Answer, Destination, Egress } from "./client.ts";
 import { withCookies } from "./cookies.ts";
+import { credentialHeaders } from "./credentials.ts";
 import {
   firstResponse,
   type ResponseBytes,
@@ -47,6 +48,15 @@ export interface Caller extends Destination {
   readonly key: SessionKey | undefined;
   /** The client's headers that go with our calls (credentials.ts). */
   readonly credentials: readonly Header[];
+}
+
+/** Who asks where a client's request is to be answered. @param key of the client's session; undefined: it has none */
+export function callerOf(
+  backend: Caller["backend"],
+  { query, headers }: { readonly query: string; readonly headers: HeaderFields },
+  key: SessionKey | undefined,
+): Caller {
+  return { backend, query, key, credentials: credentialHeaders(headers, backend.origin) };
 }
 
 /** A backend's session that we send messages into. */

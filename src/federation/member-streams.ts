@@ -1,6 +1,5 @@
 /** Joins what several backends say on their streams into the stream of one client, in the client's own sessions there. */
-import { credentialHeaders } from "../backends/credentials.ts";
-import type { Rpc } from "../backends/rpc.ts";
+import { callerOf, type Rpc } from "../backends/rpc.ts";
 import { hasToSay } from "../core/federation/has-to-say.ts";
 import type { IdOwner } from "../core/federation/ids.ts";
 import type { Offer } from "../core/federation/offer.ts";
@@ -176,10 +175,9 @@ export class MemberStreams {
     const { member, place, generation, past, ending, settled } = opening;
     const { signal } = ending;
     const { rpc, clock } = this.#dependencies;
-    const { headers, query } = this.#request;
     const client = this.#client;
     const { backend } = member.route;
-    const caller = { backend, query, key: client.key, credentials: credentialHeaders(headers, backend.origin) };
+    const caller = callerOf(backend, this.#request, client.key);
     const peer = { ...session, setCookies: [], version: binding.version };
     const owner = { place, tag: client.tagOf(backend.name) };
     const hearing = {

@@ -2,8 +2,7 @@
  * Clients' subscriptions (MCP 2026-07-28, "Subscriptions") on routes to several backends: one stream for each. Of changed lists the
  * catalogue tells; of a resource the backend tells whose it is, which is listened to for that.
  */
-import { credentialHeaders } from "../backends/credentials.ts";
-import type { Rpc } from "../backends/rpc.ts";
+import { callerOf, type Rpc } from "../backends/rpc.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { type ListenRequest, readListenRequest } from "../core/federation/listen-request.ts";
 import { agreedLists, resourcesByMember } from "../core/federation/subscription.ts";
@@ -178,10 +177,9 @@ class OpenSubscriptions implements Subscriptions {
   async #listenAt(open: Open, member: Member, resources: readonly string[], agreed: Set<string>): Promise<void> {
     const { rpc, clock, limits } = this.#dependencies;
     const { route, client, listen, left } = open;
-    const { headers, query } = open.request;
     const { backend } = member.route;
     const { id, envelope } = listen;
-    const caller = { backend, query, key: undefined, credentials: credentialHeaders(headers, backend.origin) };
+    const caller = callerOf(backend, open.request, undefined);
     const shown = route.filters.resources;
     open.members.add(member);
     const at = subscribeAt(

@@ -45,6 +45,12 @@ export type NextStep = Step | DeferredStep | Promise<Step | DeferredStep>;
 export const NOT_SENT: AnswerStage = { head: (head) => headForClient(undefined, head) };
 
 /** Ends a request by an answer of the gateway's own. */
+/** The step that it comes to, where nothing can be deferred any more. */
+export async function settledStep(next: NextStep): Promise<Step> {
+  const first = await next;
+  return first.kind === "step" ? first : first.step;
+}
+
 export function replied(reply: Reply): Step {
   return { kind: "step", verdict: reply, answer: NOT_SENT };
 }

@@ -2,8 +2,7 @@
  * Finds the backend that has a resource which none lists: they are asked in the route's order, until one gives it. One that takes long
  * does not keep the next from being asked. A read changes nothing.
  */
-import { credentialHeaders } from "../backends/credentials.ts";
-import { type Rpc, readResponseBytes, readWords } from "../backends/rpc.ts";
+import { callerOf, type Rpc, readResponseBytes, readWords } from "../backends/rpc.ts";
 import { readSaid } from "../backends/said.ts";
 import { isSuccess } from "../core/http.ts";
 import { placesOf } from "../core/json/places.ts";
@@ -65,14 +64,14 @@ export function readInSession(
  */
 export function readModern(
   { rpc }: AskOwnerDependencies,
-  { query, headers }: GatewayRequest<FederatedRoute>,
+  request: GatewayRequest<FederatedRoute>,
   params: () => Promise<string | undefined>,
   uri: string,
 ): ReadAt {
   return async ({ route: { backend } }, signal) => {
     const sent = await params();
     if (sent === undefined) return undefined;
-    const caller = { backend, query, key: undefined, credentials: credentialHeaders(headers, backend.origin) };
+    const caller = callerOf(backend, request, undefined);
     return { sent: await rpc.requestModern(caller, { method: READ, params: sent }, uri, signal) };
   };
 }

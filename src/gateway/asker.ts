@@ -1,5 +1,6 @@
 /** Who asks for the lists of a route, where a backend's depend on that. */
 import { credentialHeaders } from "../backends/credentials.ts";
+import { callerOf } from "../backends/rpc.ts";
 import { COOKIE } from "../core/headers.ts";
 import type { Header } from "../core/http.ts";
 import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
@@ -20,10 +21,7 @@ export function askerOf(request: GatewayRequest<FederatedRoute>, key: SessionKey
   return {
     principal: request.principal.digest || key,
     open: (member, signal) => askSessionOf(request, member, key, sessions, signal),
-    caller({ route: { backend } }) {
-      const credentials = credentialHeaders(request.headers, backend.origin);
-      return { backend, query: request.query, key, credentials };
-    },
+    caller: ({ route: { backend } }) => callerOf(backend, request, key),
   };
 }
 

@@ -8,7 +8,7 @@ import type { Catalogue } from "../federation/catalogue.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../sessions/id.ts";
 import type { SessionStore } from "../sessions/store.ts";
 import type { MessageOf } from "./accepted.ts";
-import { answered, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
+import { answered, type DeferredStep, type NextStep, replied, type Step, settledStep } from "./answers.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import { notAdmitted, withSlot } from "./slot.ts";
 
@@ -70,7 +70,7 @@ export function createBeginFederated({ store, admission, catalogue }: BeginFeder
     const { route, policy } = request;
     const ready = catalogue.ready(route, undefined);
     if (!ready) return begin(request, asked);
-    const step = ready.then(() => begin(request, asked)).then((next) => (next.kind === "step" ? next : next.step));
+    const step = ready.then(() => settledStep(begin(request, asked)));
     return { kind: "deferred", messageTimeout: catalogueMessageTimeout(route.lists, policy.admission.wait), step };
   };
 }

@@ -17,6 +17,7 @@ import {
 } from "../core/http.ts";
 import type { AnswerStage } from "./answers.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
+import { rewritten, through } from "./rewritten.ts";
 
 export interface HeldAnswerOptions {
   /** As the client sent it. */
@@ -70,7 +71,6 @@ export class HeldAnswer implements AnswerStage {
         return { ...verdict, rewriter: both(verdict.rewriter, this.#rewriter(undefined)) };
       case "continue":
       case "mutate": {
-        const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
         if (endOfStream) {
           this.#isOver = true;
           return verdict;
@@ -78,7 +78,7 @@ export class HeldAnswer implements AnswerStage {
         // Nobody has asked for that, and nobody could find the id in it.
         if (!isUnencoded(headers.get("content-encoding")))
           return failedAt(this.#options.request, "it compresses answers");
-        return { kind: "rewrite", set, remove, rewriter: this.#rewriter(headers.get("content-type")) };
+        return rewritten(verdict, this.#rewriter(headers.get("content-type")));
       }
       default:
         return verdict;
@@ -112,13 +112,4 @@ function both(first: BodyRewriter, second: BodyRewriter): BodyRewriter {
     write: (chunk) => second.write(first.write(chunk)),
     end: () => Buffer.concat([second.write(first.end()), second.end()]),
   };
-}
-
-async function* through(rewriter: BodyRewriter, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  for await (const chunk of body) {
-    const written = rewriter.write(chunk);
-    if (written.length > 0) yield written;
-  }
-  const rest = rewriter.end();
-  if (rest.length > 0) yield rest;
 }

@@ -9,7 +9,7 @@ import { initializeParamsOf } from "../core/federation/envelope.ts";
 import { type Backend, type FederatedRoute, longestWaitOf, memberMessageTimeout } from "../core/routes.ts";
 import { heldSessionKey, mintSessionId, type SessionKey, sessionKey, sessionTag } from "../sessions/id.ts";
 import { ANONYMOUS, heldBy, type Session, type SessionStore } from "../sessions/store.ts";
-import { type DeferredStep, type EndedDependencies, replied, type Step } from "./answers.ts";
+import { type DeferredStep, type EndedDependencies, replied, type Step, settledStep } from "./answers.ts";
 import type { ClaimSession, OwnSession, UnboundSession } from "./claim.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import { notAdmitted, withSlot } from "./slot.ts";
@@ -99,7 +99,11 @@ class SessionOfRequest implements HeldSession {
       }
     });
     const opening = backend?.timeouts.initialize ?? 0;
-    return { kind: "deferred", messageTimeout: memberMessageTimeout(opening + (longest ?? 0)), step: settled(begun) };
+    return {
+      kind: "deferred",
+      messageTimeout: memberMessageTimeout(opening + (longest ?? 0)),
+      step: settledStep(begun),
+    };
   }
 
   #session(bytes: Uint8Array): Session {
@@ -119,14 +123,14 @@ class SessionOfRequest implements HeldSession {
     const { route, scope, observe } = this.#request;
     observe({ kind: "session-created", route, tag: sessionTag(this.key), endpoint: undefined });
     if (this.isNobodys) scope.onEnd(() => void this.#end());
-    return settled(go({ kind: "unbound", id: undefined, key: this.key }));
+    return settledStep(go({ kind: "unbound", id: undefined, key: this.key }));
   }
 
   async #join(backend: Backend | undefined, go: Go): Promise<Step> {
     const claimed = await this.#claim(this.#request, backend?.name, "always", 0);
     // It has ended again at once: the one who began it had no slot for it.
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return this.#unavailable();
-    return settled(go(claimed));
+    return settledStep(go(claimed));
   }
 
   /** A session before this one may have expired, and not been ended at its backends yet. */
@@ -156,9 +160,4 @@ class SessionOfRequest implements HeldSession {
     const { id } = this.#request;
     return replied(refuse({ reason: "store-unavailable", id, inBand: id !== undefined }, this.#request));
   }
-}
-
-async function settled(next: Step | DeferredStep | Promise<Step | DeferredStep>): Promise<Step> {
-  const first = await next;
-  return first.kind === "step" ? first : first.step;
 }

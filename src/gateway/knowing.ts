@@ -3,7 +3,7 @@ import { type FederatedRoute, longestOpening, memberMessageTimeout } from "../co
 import type { Asker } from "../federation/asker.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
-import type { NextStep } from "./answers.ts";
+import { type NextStep, settledStep } from "./answers.ts";
 
 type Wait = (catalogue: Catalogue, route: FederatedRoute, asker: Asker | undefined) => Promise<void> | undefined;
 
@@ -26,9 +26,7 @@ export function knowing(
 ): NextStep {
   const ready = wait(catalogue, route, asker);
   if (!ready) return go(catalogue.view(route, asker));
-  const step = ready
-    .then(() => go(catalogue.view(route, asker)))
-    .then((next) => (next.kind === "step" ? next : next.step));
+  const step = ready.then(() => settledStep(go(catalogue.view(route, asker))));
   const longest = longestOpening(route);
   return { kind: "deferred", messageTimeout: memberMessageTimeout(route.lists.timeout + longest), step };
 }

@@ -21,6 +21,7 @@ import { answer } from "../core/reject.ts";
 import type { AnswerStage } from "./answers.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
 import { refuse } from "./request.ts";
+import { type Passing, rewritten, through } from "./rewritten.ts";
 
 /** Makes what rewrites the events of an answer; undefined where they pass as they are. */
 export type MakeRelay = (() => BodyRewriter) | undefined;
@@ -104,7 +105,6 @@ export class MemberAnswer implements AnswerStage {
     const isReadable =
       isUnencoded(headers.get("content-encoding")) && /\bjson\b/i.test(headers.get("content-type") ?? "");
     if (id === undefined || endOfStream || !isReadable) return failedAt(this.#request, `status ${status}`, status);
-    const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
     const isKept = endpoint !== undefined && this.#kept.has(status);
     const { body } = answer({
       reason: "backend-failed",
@@ -113,11 +113,11 @@ export class MemberAnswer implements AnswerStage {
       status,
       id,
     });
+    const inBand = rewritten(verdict, errorInBand(id, String(body)));
     return {
-      kind: "rewrite",
-      set: [...set, ...(isKept ? [] : [IN_BAND]), ["content-type", "application/json"]],
-      remove: [...remove, "retry-after", "www-authenticate"],
-      rewriter: errorInBand(id, String(body)),
+      ...inBand,
+      set: [...inBand.set, ...(isKept ? [] : [IN_BAND]), ["content-type", "application/json"]],
+      remove: [...inBand.remove, "retry-after", "www-authenticate"],
     };
   }
 }
@@ -150,24 +150,12 @@ export class ResumedAnswer implements AnswerStage {
   }
 }
 
-type Passing = Extract<Verdict, { kind: "continue" | "mutate" }>;
-
 function relayed(verdict: Passing, { headers, endOfStream }: ResponseHead, relay: () => BodyRewriter): Verdict {
   if (endOfStream || !isRelayed((name) => headers.get(name))) return verdict;
-  const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
-  return { kind: "rewrite", set, remove, rewriter: relay() };
+  return rewritten(verdict, relay());
 }
 
 /** Whether the events of an answer can be read. Compressed ones, which nobody has asked for, would be held as one event without end. */
 function isRelayed(header: (name: string) => string | undefined): boolean {
   return namesEventStream(header("content-type")) && isUnencoded(header("content-encoding"));
-}
-
-async function* through(relay: BodyRewriter, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  for await (const chunk of body) {
-    const written = relay.write(chunk);
-    if (written.length > 0) yield written;
-  }
-  const rest = relay.end();
-  if (rest.length > 0) yield rest;
 }

@@ -34,6 +34,7 @@ import {
   NOT_SENT,
   replied,
   type Step,
+  settledStep,
   Unpinned,
 } from "./answers.ts";
 import { askOwner, type ReadAt, readModern } from "./ask-owner.ts";
@@ -209,8 +210,7 @@ function ask(
   };
   const isInSession = members.some((member) => needsSession(lists, member));
   const found = isInSession ? asked.held.within(asked.bytes, undefined, find) : find();
-  const step = found.then((next) => (next.kind === "step" ? next : next.step));
-  return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step };
+  return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step: settledStep(found) };
 }
 
 function refused(request: Request, reject: Reject): Step {

@@ -3,8 +3,7 @@
  * that the gateway holds for their principal (held-session.ts).
  */
 import { randomBytes } from "node:crypto";
-import { credentialHeaders } from "../backends/credentials.ts";
-import type { Rpc } from "../backends/rpc.ts";
+import { callerOf, type Rpc } from "../backends/rpc.ts";
 import type { Labels } from "../core/classify-message.ts";
 import type { AskedBack } from "../core/federation/declined.ts";
 import { withId, withoutEnvelope } from "../core/federation/envelope.ts";
@@ -13,7 +12,7 @@ import { MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION } from "..
 import { withoutFields } from "../core/hidden-fields.ts";
 import type { HeaderFields } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
-import { treatmentOf } from "../core/mcp/treatments.ts";
+import { isOnlyOf } from "../core/mcp/treatments.ts";
 import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
 import { heldBy, type SessionStore } from "../sessions/store.ts";
@@ -66,8 +65,10 @@ export function createToLegacyMember(
     const binding = found.kind === "found" ? found.session.binding : undefined;
     const session = binding && heldBy(binding);
     if (!session) return undefined;
-    const caller = { backend, query, key, credentials: credentialHeaders(headers, backend.origin) };
-    return { caller, peer: { ...session, setCookies: [], version: session.version } };
+    return {
+      caller: callerOf(backend, { query, headers }, key),
+      peer: { ...session, setCookies: [], version: session.version },
+    };
   }
 
   /** No client of the modern era can be asked anything. */
@@ -111,7 +112,7 @@ export function createToLegacyMember(
 
   return {
     async send(request, member, owner, sent, held) {
-      if (isOfModernEraAlone(sent.called.method))
+      if (isOnlyOf("modern", sent.called.method))
         return replied(refuse({ reason: "method-unknown", id: request.id }, request));
       const at = inLegacyEra(request, member.route);
       return held.within(sent.bytes, at.route.backend, (claimed) =>
@@ -120,10 +121,6 @@ export function createToLegacyMember(
     },
     read: (request, uri, held) => readInSession(dependencies, sessions, request, held.key, uri),
   };
-}
-
-function isOfModernEraAlone(method: string): boolean {
-  return treatmentOf(method, "legacy") === "unknown" && treatmentOf(method, "modern") !== "unknown";
 }
 
 /** The request as its backend gets it: without the headers of its own era. */

@@ -12,7 +12,7 @@ import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
-import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
+import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step, settledStep } from "./answers.ts";
 import { type AskOwnerDependencies, askOwner, type ReadAt, readInSession } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
@@ -103,8 +103,7 @@ export class ToMember {
       if (asking.kind === "none")
         return replied(refuse({ reason: "not-offered", what: "resource", name: asked.uri, id }, request));
       const owner = ownerByUri(route, asking.member, asked.uri);
-      const next = await this.#toOwner(request, { kind: "owner", owner }, lists, sent);
-      return next.kind === "step" ? next : next.step;
+      return settledStep(this.#toOwner(request, { kind: "owner", owner }, lists, sent));
     };
     return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step: find() };
   }

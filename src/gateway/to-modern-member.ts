@@ -4,15 +4,15 @@
  */
 import type { InUse } from "../admission/in-use.ts";
 import type { Labels } from "../core/classify-message.ts";
-import { type Envelope, enveloped, envelopeOfSession, withEnvelope } from "../core/federation/envelope.ts";
+import { envelopeOfSession, readParams, withEnvelope } from "../core/federation/envelope.ts";
 import type { Owner } from "../core/federation/owner.ts";
 import { MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { Header, Verdict } from "../core/http.ts";
-import { jsonString, rewrite } from "../core/json/rewrite.ts";
+import { rewrite } from "../core/json/rewrite.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { paramHeaders } from "../core/mcp/param-headers.ts";
 import { SUBJECTS, subjectOf } from "../core/mcp/subjects.ts";
-import { treatmentOf } from "../core/mcp/treatments.ts";
+import { isOnlyOf } from "../core/mcp/treatments.ts";
 import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
@@ -68,7 +68,7 @@ export function createToModernMember(dependencies: ToModernMemberDependencies): 
       const { called, bytes, labels } = sent;
       // The era has no notification of a client's that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);
-      if (isOfSessionsAlone(called.method))
+      if (isOnlyOf("legacy", called.method))
         return replied(refuse({ reason: "method-not-offered", backend: route.backend.name, id }, request));
       const { depth } = policy.limits;
       const found = await envelopeFor(key, route.backend.name, depth);
@@ -98,15 +98,6 @@ export function createToModernMember(dependencies: ToModernMemberDependencies): 
       return readModern(dependencies, request, params, uri);
     },
   };
-}
-
-function readParams(envelope: Envelope, uri: string): string {
-  return enveloped(envelope, `"uri":${jsonString(uri)}`);
-}
-
-/** Whether a method is one of the legacy era alone. A method of neither era is the backend's own. */
-function isOfSessionsAlone(method: string): boolean {
-  return treatmentOf(method, "modern") === "unknown" && treatmentOf(method, "legacy") !== "unknown";
 }
 
 /** Gives a request its body, and the headers that repeat it (SEP-2243). A client's own ones are of its own era. */

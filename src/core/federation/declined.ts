@@ -5,15 +5,14 @@ import { isJsonObject, parseJson } from "../json/parse.ts";
 import { placesOf } from "../json/places.ts";
 import { textOf } from "../json/span.ts";
 import { dataBytes } from "../sse/fields.ts";
-import { EventReader, type SseEvent } from "../sse/reader.ts";
+import type { SseEvent } from "../sse/reader.ts";
+import { eventRewriter } from "./event-rewriter.ts";
 
 /** Most bytes of an event that are held. A longer one passes: it is a result, as no server asks so much. */
 const LONGEST_EVENT = 1024 * 1024;
 
 /** Stands in place of a request. */
 const DECLINED = Buffer.from(": the server has asked its client\n\n");
-
-const NOTHING = new Uint8Array(0);
 
 /** A request of the backend's, to be answered. `id`: its JSON text. */
 export interface AskedBack {
@@ -23,25 +22,13 @@ export interface AskedBack {
 
 /** @param deepest nesting of arrays and objects that is read; the outermost is 1 */
 export function declinedRequests(onAsked: (asked: AskedBack) => void, deepest: number): BodyRewriter {
-  const reader = new EventReader(LONGEST_EVENT, "pass");
-  const pass = (event: SseEvent) => {
+  return eventRewriter(LONGEST_EVENT, (event) => {
     const asked = event.part ? undefined : askedIn(event, deepest);
     if (!asked) return event.bytes;
     onAsked(asked);
     // What stands in front of the first line ends the event before.
     return Buffer.concat([event.bytes.subarray(0, event.start), DECLINED]);
-  };
-  return {
-    write(chunk) {
-      const events = reader.read(chunk);
-      // This reader never stops.
-      return events === "too-long" ? chunk : Buffer.concat(events.map(pass));
-    },
-    end() {
-      const last = reader.end();
-      return last ? pass(last) : NOTHING;
-    },
-  };
+  });
 }
 
 function askedIn(event: SseEvent, deepest: number): AskedBack | undefined {

@@ -91,7 +91,12 @@ export function enveloped(envelope: Envelope, ...members: readonly string[]): st
  * @param bytes of the client's request
  */
 export function readInNameOf(bytes: Uint8Array, uri: string, deepest: number): string {
-  return enveloped(envelopeIn(bytes, deepest) ?? new Map(), `"uri":${jsonString(uri)}`);
+  return readParams(envelopeIn(bytes, deepest) ?? new Map(), uri);
+}
+
+/** The same with an envelope of ours. */
+export function readParams(envelope: Envelope, uri: string): string {
+  return enveloped(envelope, `"uri":${jsonString(uri)}`);
 }
 
 /** The envelope of a request: those members of its `_meta` that are the protocol's. undefined: it has no `_meta` that is an object. */

@@ -8,9 +8,10 @@ import { EACH, type Path, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
 import { dataBytes, dataSpans, endOfReadLines, idFields } from "../sse/fields.ts";
-import { EventReader, type SseEvent } from "../sse/reader.ts";
+import type { SseEvent } from "../sse/reader.ts";
 import type { Answers } from "./answers.ts";
 import { callEventId, isResumable } from "./event-ids.ts";
+import { eventRewriter } from "./event-rewriter.ts";
 import { type IdOwner, idForClient } from "./ids.ts";
 import { AnswerWatch, MethodWatch } from "./method-watch.ts";
 
@@ -48,25 +49,13 @@ interface Relaying {
 }
 
 export function createRelay(relaying: Relaying): BodyRewriter {
-  const reader = new EventReader(LONGEST_EVENT, "pass");
   const passPart = longEvents(relaying);
-  const pass = (event: SseEvent) => {
+  return eventRewriter(LONGEST_EVENT, (event) => {
     if (event.part) return passPart(event);
     // Of its lines only the first ones are looked at, as of a longer event.
     if (endOfReadLines(event) < event.bytes.length) return passPart({ ...event, part: "last" });
     return relayed(event, relaying);
-  };
-  return {
-    write(chunk) {
-      const events = reader.read(chunk);
-      // This reader never stops.
-      return events === "too-long" ? chunk : Buffer.concat(events.map(pass));
-    },
-    end() {
-      const last = reader.end();
-      return last ? pass(last) : NOTHING;
-    },
-  };
+  });
 }
 
 /** The part of an event that is looked at line by line. */

@@ -20,6 +20,12 @@ export function treatmentOf(method: string, era: MethodEra): Treatment {
   return kind === undefined || kind === "begin" ? "unknown" : kind;
 }
 
+/** Whether a method is one of this era alone. A method of neither era is a backend's own. */
+export function isOnlyOf(era: MethodEra, method: string): boolean {
+  const other = era === "legacy" ? "modern" : "legacy";
+  return treatmentOf(method, other) === "unknown" && treatmentOf(method, era) !== "unknown";
+}
+
 /** The member of params that leads to the backend of a message: `name`, `uri`, `ref`, `taskId` or `progressToken`. */
 export function leadOf(method: string): string | undefined {
   const treatment = (ROWS.legacy.get(method) ?? ROWS.modern.get(method))?.treatment;

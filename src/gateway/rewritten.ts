@@ -1,0 +1,24 @@
+/** What stages of an answer share that rewrite its body. */
+import type { BodyRewriter, Verdict } from "../core/http.ts";
+
+/** A verdict by which the answer goes on as it came, but for its headers. */
+export type Passing = Extract<Verdict, { kind: "continue" | "mutate" }>;
+
+/** Has the body rewritten as well. */
+export function rewritten(verdict: Passing, rewriter: BodyRewriter): Extract<Verdict, { kind: "rewrite" }> {
+  const { set, remove } = verdict.kind === "mutate" ? verdict : { set: [], remove: [] };
+  return { kind: "rewrite", set, remove, rewriter };
+}
+
+/** A body of our own, rewritten. */
+export async function* through(
+  rewriter: BodyRewriter,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of body) {
+    const written = rewriter.write(chunk);
+    if (written.length > 0) yield written;
+  }
+  const rest = rewriter.end();
+  if (rest.length > 0) yield rest;
+}
