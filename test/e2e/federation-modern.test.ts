@@ -1,12 +1,13 @@
 /** Several servers behind one URL, for clients of MCP 2026-07-28, which has no sessions. */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { acceptedContent, completable, inputRequired, type McpServer } from "@modelcontextprotocol/server";
+import { acceptedContent, inputRequired, type McpServer } from "@modelcontextprotocol/server";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { type Answer, messageOf, openSession, post } from "../support/http.ts";
 import { RESOURCE, startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
+import { offerByName } from "../support/offers.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
 let owner = new AsyncDisposableStack();
@@ -26,19 +27,10 @@ const PERSONAL = "/personal";
 /** One of whose servers is of this era alone. */
 const NEWER = "/newer";
 
-const WORDS = ["alpha", "beta"];
-
 /** What a server has beside the tools of each. */
 function offerOf(name: string): (server: McpServer) => void {
   return (server) => {
-    const word = completable(z.string(), (begin) => WORDS.filter((each) => each.startsWith(begin)));
-    server.registerPrompt("say", { argsSchema: z.object({ word }) }, (args) => ({
-      messages: [{ role: "user", content: { type: "text", text: `${name} says ${args.word}` } }],
-    }));
-    server.registerResource("own", `${name}://own`, {}, ({ href }) => ({ contents: [{ uri: href, text: name }] }));
-    server.registerTool("größe", { description: "No header holds its name" }, () => ({
-      content: [{ type: "text", text: `${name} größe` }],
-    }));
+    offerByName(server, name);
     server.registerTool("ask", { description: "Asks its user first" }, (ctx) => {
       const answer = acceptedContent<{ word: string }>(ctx.mcpReq.inputResponses, "word");
       if (answer) return { content: [{ type: "text", text: `${name} ${answer.word} ${ctx.mcpReq.requestState()}` }] };

@@ -5,7 +5,7 @@ import { callEventId } from "../../../src/core/federation/event-ids.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
 import { publicName } from "../../../src/core/federation/naming.ts";
-import type { Decision, Verdict } from "../../../src/core/http.ts";
+import type { Verdict } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import type { Asker } from "../../../src/federation/asker.ts";
 import type { Catalogue } from "../../../src/federation/catalogue.ts";
@@ -19,6 +19,7 @@ import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
 import { catalogueOf, type Offered } from "./catalogue.ts";
 import { answerHead, type OpenOptions, openGateway } from "./open.ts";
+import { settled } from "./verdicts.ts";
 
 const AT_FILES = { sessionId: "files-1", endpoint: "10.0.0.1:80", generation: 1, version: "2025-03-26" };
 
@@ -61,11 +62,6 @@ function head(exchange: Exchange, method: string, session: string | undefined, m
     ...more,
   });
   return exchange.requestHeaders({ headers, endOfStream: method !== "POST" });
-}
-
-async function settled(decision: Decision): Promise<Verdict> {
-  const first = await decision;
-  return first.kind === "deferred" ? first.verdict : first;
 }
 
 function post(exchange: Exchange, session: string | undefined, body: string): Promise<Verdict> {

@@ -13,6 +13,7 @@ import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
 import { catalogueOf, type Offered } from "./catalogue.ts";
 import { answerHead, type OpenOptions, openGateway } from "./open.ts";
+import { mutationIn, replyIn, settled } from "./verdicts.ts";
 
 const TWO = federatedRoute([memberOf("files"), memberOf("git")]);
 const ONE = federatedRoute([memberOf("files")]);
@@ -70,23 +71,7 @@ function decide(exchange: Exchange, sent: Sent): Decision {
   return exchange.requestBody(Buffer.from(bodyOf(sent)));
 }
 
-async function settled(decision: Decision): Promise<Verdict> {
-  const first = await decision;
-  return first.kind === "deferred" ? first.verdict : first;
-}
-
 const post = (exchange: Exchange, sent: Sent) => settled(decide(exchange, sent));
-
-function replyIn(verdict: Verdict) {
-  if (verdict.kind !== "reply") throw new Error(verdict.kind);
-  return { status: verdict.status, body: verdict.body.length > 0 ? JSON.parse(String(verdict.body)) : undefined };
-}
-
-function mutationIn(verdict: Verdict) {
-  if (verdict.kind !== "mutate") throw new Error(verdict.kind);
-  const { set, remove, body } = verdict;
-  return { set: Object.fromEntries(set), remove, body: body && Buffer.from(body).toString() };
-}
 
 const CALL: Sent = { method: "tools/call", params: '"name":"files__read",', name: "files__read" };
 const LEGACY_VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];

@@ -16,6 +16,7 @@ import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
 import { catalogueOf, type Offered } from "./catalogue.ts";
 import { answerHead, type OpenOptions, openGateway } from "./open.ts";
+import { replyIn, settled } from "./verdicts.ts";
 
 const TWO = federatedRoute([memberOf("files"), memberOf("git")], { bridges: true });
 const ALONE = federatedRoute([memberOf("files")], { bridges: true });
@@ -50,11 +51,6 @@ async function open({ route = TWO, offered = OFFERED, ...rest }: Options = {}) {
   });
   const bind = (key: SessionKey) => opened.store.bind(key, "files", 0, AT_FILES);
   return { ...opened, bind };
-}
-
-async function settled(decision: Decision): Promise<Verdict> {
-  const first = await decision;
-  return first.kind === "deferred" ? first.verdict : first;
 }
 
 interface Sent {
@@ -97,11 +93,6 @@ function mutationIn(verdict: Verdict) {
 }
 
 const idIn = (body: string): string => JSON.parse(body).id;
-
-function replyIn(verdict: Verdict) {
-  if (verdict.kind !== "reply") throw new Error(verdict.kind);
-  return { status: verdict.status, body: JSON.parse(String(verdict.body)) };
-}
 
 /** What goes on behind an answer has ended. */
 const ended = () => new Promise((resolve) => setImmediate(resolve));

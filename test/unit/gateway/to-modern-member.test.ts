@@ -2,7 +2,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
-import type { BodyRewriter, Decision, Verdict } from "../../../src/core/http.ts";
+import type { BodyRewriter } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
@@ -12,6 +12,7 @@ import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
 import { catalogueOf, type Offered } from "./catalogue.ts";
 import { answerHead, type OpenOptions, openGateway } from "./open.ts";
+import { mutationIn, replyIn, settled } from "./verdicts.ts";
 
 const TWO = federatedRoute([memberOf("files"), memberOf("git")]);
 const ALONE = federatedRoute([memberOf("files")]);
@@ -42,11 +43,6 @@ async function open({ route = TWO, offered = OFFERED, ...rest }: Options = {}) {
   return { ...opened, id, key };
 }
 
-async function settled(decision: Decision): Promise<Verdict> {
-  const first = await decision;
-  return first.kind === "deferred" ? first.verdict : first;
-}
-
 function head(exchange: Exchange, method: string, session: string, more: Readonly<Record<string, string>> = {}) {
   const headers = fields({
     ":method": method,
@@ -69,17 +65,6 @@ function post(exchange: Exchange, session: string, body: string, more?: Readonly
 
 const request = (method: string, params: string) =>
   `{"jsonrpc":"2.0","id":7,"method":"${method}","params":{${params}}}`;
-
-function mutationIn(verdict: Verdict) {
-  if (verdict.kind !== "mutate") throw new Error(verdict.kind);
-  const { set, remove, body } = verdict;
-  return { set: Object.fromEntries(set), remove, body: body && Buffer.from(body).toString() };
-}
-
-function replyIn(verdict: Verdict) {
-  if (verdict.kind !== "reply") throw new Error(verdict.kind);
-  return { status: verdict.status, body: verdict.body.length > 0 ? JSON.parse(String(verdict.body)) : undefined };
-}
 
 describe("a backend without sessions gets", () => {
   test("a call of a client's session under its own name, with the client's envelope, and opens no session", async () => {
