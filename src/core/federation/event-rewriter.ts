@@ -15,7 +15,10 @@ export function eventRewriter(longest: number, pass: (event: SseEvent) => Uint8A
     write(chunk) {
       const events = reader.read(chunk);
       // This reader never stops.
-      return events === "too-long" ? chunk : Buffer.concat(events.map(pass));
+      if (events === "too-long") return chunk;
+      const [only, ...others] = events;
+      if (!only) return NOTHING;
+      return others.length === 0 ? pass(only) : Buffer.concat(events.map(pass));
     },
     end() {
       const last = reader.end();

@@ -1,28 +1,20 @@
 /** Rewrites the ids of a backend's own requests and of its events in its answer to a client, as that passes. Pure. */
 import { Buffer } from "node:buffer";
-import { latin1 } from "../bytes.ts";
 import type { BodyRewriter } from "../http.ts";
-import { isDigit, MINUS, OPEN_BRACKET, QUOTE, SPACE } from "../json/bytes.ts";
-import { parseJson } from "../json/parse.ts";
-import { EACH, type Path, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
-import { type Span, textOf } from "../json/span.ts";
+import { textOf } from "../json/span.ts";
+import { DataLines } from "../sse/data-lines.ts";
 import { dataBytes, dataSpans, endOfReadLines, idFields } from "../sse/fields.ts";
 import type { SseEvent } from "../sse/reader.ts";
 import type { Answers } from "./answers.ts";
 import { callEventId, isResumable } from "./event-ids.ts";
 import { eventRewriter } from "./event-rewriter.ts";
-import { type IdOwner, idForClient } from "./ids.ts";
-import { AnswerWatch, MethodWatch } from "./method-watch.ts";
+import type { IdOwner } from "./ids.ts";
+import { MessageWatch } from "./message-watch.ts";
+import { type MessageAt, messagesIn } from "./messages.ts";
 
 /** Most bytes of an event that are held. A longer result passes; a longer request is more than SDKs take. */
 export const LONGEST_EVENT = 4 * 1024 * 1024;
-
-/** Most messages of a batch that are looked at one by one. No client sends more (`limits.batch`), so no answer needs more. */
-export const MOST_MESSAGES = 10_000;
-
-/** Stands in any event that is a request, or cancels one, by any spelling. Most are results, and need no more than this look. */
-const MAY_NAME_METHOD = /"method|\\u/i;
 
 /**
  * Stands in place of a request whose ids cannot be rewritten, and of a response to another request. With its own id that request could
@@ -65,20 +57,20 @@ function firstLines(event: SseEvent): SseEvent {
 
 /** Passes the parts of long events, and cuts off one that turns out to be no result, or none of this request. */
 function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Array {
-  let watch = new MethodWatch();
-  let answerWatch = answers && new AnswerWatch(answers);
+  let lines = new DataLines();
+  let watch = new MessageWatch(answers);
   let state: "new" | "passing" | "cut" = "new";
   return (event) => {
     const { bytes, start, part } = event;
     const before = state;
     if (before !== "cut") {
-      const own = bytes.subarray(start);
-      state = watch.sees(own) || answerWatch?.sees(own) ? "cut" : "passing";
+      const isOut = lines.read(bytes.subarray(start)).some((data) => watch.sees(data));
+      state = isOut ? "cut" : "passing";
     }
     const isCut = state === "cut";
     if (part === "last") {
-      watch = new MethodWatch();
-      answerWatch = answers && new AnswerWatch(answers);
+      lines = new DataLines();
+      watch = new MessageWatch(answers);
       state = "new";
     }
     // Its id stands in the first part, unless a server writes it behind so much data: then nothing is resumed from this event.
@@ -107,32 +99,16 @@ const NO_EDITS: readonly Edit[] = [];
  */
 function requestEdits(event: SseEvent, { owner, deepest, answers }: Relaying): readonly Edit[] | undefined {
   const data = dataBytes(event);
-  if (!data) return NO_EDITS;
-  if (!mayNameMethod(latin1(data))) return answersOther(data, answers, deepest) ? undefined : NO_EDITS;
+  // A result that only another parser can read passes: a caller would wait for it until it gives up.
+  if (!data || !new MessageWatch(answers).sees(data)) return NO_EDITS;
   const messages = messagesIn(data, owner, deepest);
-  if (!messages) {
-    if (new MethodWatch().sees(event.bytes.subarray(event.start))) return undefined;
-    return answersOther(data, answers, deepest) ? undefined : NO_EDITS;
-  }
-  const isOther = ({ start, end, edits }: MessageAt) =>
-    edits === undefined && answersOther(data.subarray(start, end), answers, deepest);
-  if (messages.some(isOther)) return undefined;
+  if (!messages || messages.some((message) => answersOther(data, message, answers))) return undefined;
   const edits = messages.flatMap((message) => message.edits ?? NO_EDITS);
   return edits.length === 0 ? edits : inEvent(event, edits);
 }
 
-/** Whether a text can hold a request or a notification. */
-export function mayNameMethod(text: string): boolean {
-  return MAY_NAME_METHOD.test(text);
-}
-
-/** Whether a client may take a message, or one of a batch, that has no `method` for the answer to another request. */
-function answersOther(data: Uint8Array, answers: Answers | undefined, deepest: number): boolean {
-  if (!answers) return false;
-  const places = placesOf(data, isBatch(data) ? [EACH, "id"] : ["id"], deepest);
-  // What only another parser can read is not left out for that: a caller would wait for its result until it gives up.
-  if (places.kind !== "found") return new AnswerWatch(answers).seesIn(data);
-  return places.at.some((at) => isId(data[at.start]) && !answers.has(textOf(data, at)));
+function answersOther(data: Uint8Array, { edits, id }: MessageAt, answers: Answers | undefined): boolean {
+  return edits === undefined && id !== undefined && answers?.has(textOf(data, id)) === false;
 }
 
 /** An id that clients ignore, or that takes the last one back, stays as it is. */
@@ -171,60 +147,4 @@ export function inEvent(event: SseEvent, edits: readonly Edit[]): readonly Edit[
     }
     return { start: start + by, end: end + by, text };
   });
-}
-
-/** A message in the data of an event. */
-export interface MessageAt extends Span {
-  /** By them its ids say whose they are. undefined: it has no `method`, so it is no request and no notification. */
-  readonly edits: readonly Edit[] | undefined;
-}
-
-/** The message, or each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
-export function messagesIn(data: Uint8Array, owner: IdOwner, deepest: number): readonly MessageAt[] | undefined {
-  const places = placesOf(data, isBatch(data) ? [EACH] : [], deepest);
-  if (places.kind !== "found" || places.at.length > MOST_MESSAGES) return undefined;
-  const messages: MessageAt[] = [];
-  for (const { start, end } of places.at) {
-    const ids = idsIn(data.subarray(start, end), deepest);
-    if (!ids) return undefined;
-    const edits = ids === "no-method" ? undefined : ids.map((id) => idEdit(data, start, id, owner));
-    messages.push({ start, end, edits });
-  }
-  return messages;
-}
-
-export function isBatch(data: Uint8Array): boolean {
-  return data.find((byte) => byte > SPACE) === OPEN_BRACKET;
-}
-
-/** @param from where the message starts that the id is of */
-function idEdit(data: Uint8Array, from: number, id: Span, owner: IdOwner): Edit {
-  const span = { start: from + id.start, end: from + id.end };
-  return { ...span, text: idForClient(owner, textOf(data, span)) };
-}
-
-/** The ids of a message that are the backend's own, in their order. undefined: another parser may see others. */
-function idsIn(message: Uint8Array, deepest: number): readonly Span[] | "no-method" | undefined {
-  const find = (...path: Path): Span | "none" | "unclear" => {
-    const places = placesOf(message, path, deepest);
-    return places.kind === "found" ? (places.at[0] ?? "none") : "unclear";
-  };
-  const method = find("method");
-  if (method === "none") return "no-method";
-  if (method === "unclear") return undefined;
-  const id = find("id");
-  // The server waits for the client's answer to a request, and hears of its progress by this token.
-  const places = id === "none" ? [] : [id, find("params", "_meta", "progressToken")];
-  if (parseJson(textOf(message, method)) === "notifications/cancelled") places.push(find("params", "requestId"));
-  const ids: Span[] = [];
-  for (const at of places) {
-    if (at === "unclear") return undefined;
-    if (at !== "none" && isId(message[at.start])) ids.push(at);
-  }
-  return ids.toSorted((one, other) => one.start - other.start);
-}
-
-/** Whether a value that begins so is a string or a number: others are no ids, to nobody. */
-function isId(byte: number | undefined): boolean {
-  return byte === QUOTE || byte === MINUS || (byte !== undefined && isDigit(byte));
 }

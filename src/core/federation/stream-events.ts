@@ -1,7 +1,7 @@
 /** What of an event on a backend's own stream goes on the stream that a client has of several backends. Pure. */
 import { Buffer } from "node:buffer";
 import { latin1 } from "../bytes.ts";
-import { SPACE } from "../json/bytes.ts";
+import { OPEN_BRACKET, SPACE } from "../json/bytes.ts";
 import { parseJson } from "../json/parse.ts";
 import { EACH, placesOf } from "../json/places.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
@@ -12,7 +12,9 @@ import type { SseEvent } from "../sse/reader.ts";
 import { isResumable } from "./event-ids.ts";
 import type { IdOwner } from "./ids.ts";
 import { isListChanged } from "./kinds.ts";
-import { inEvent, isBatch, type MessageAt, MOST_MESSAGES, mayNameMethod, messagesIn } from "./relay.ts";
+import { MessageWatch } from "./message-watch.ts";
+import { type MessageAt, MOST_MESSAGES, messagesIn } from "./messages.ts";
+import { inEvent } from "./relay.ts";
 
 export interface StreamEvent {
   /** The backend's id of the event. `reset`: it takes the last one back. undefined: it has none. */
@@ -73,7 +75,7 @@ function saidIn(event: SseEvent, lines: readonly Edit[], owner: IdOwner, deepest
   const text = latin1(data);
   const methods = changedLists(data, text, deepest);
   if (methods) return { kind: "list-changed", methods };
-  const messages = mayNameMethod(text) ? messagesIn(data, owner, deepest) : undefined;
+  const messages = new MessageWatch(undefined).sees(data) ? messagesIn(data, owner, deepest) : undefined;
   const passing = messages?.filter(({ edits }) => edits !== undefined);
   if (!messages || !passing || passing.length === 0) return NOTHING;
   if (passing.length < messages.length) return { kind: "message", bytes: batchOf(data, passing) };
@@ -119,7 +121,7 @@ function withoutLines(bytes: Uint8Array, fields: readonly FieldAt[]): readonly E
  */
 function changedLists(data: Uint8Array, text: string, deepest: number): readonly string[] | undefined {
   if (!MAY_BE_LIST_CHANGED.test(text)) return undefined;
-  const isOne = !isBatch(data);
+  const isOne = data.find((byte) => byte > SPACE) !== OPEN_BRACKET;
   const places = placesOf(data, isOne ? ["method"] : [EACH, "method"], deepest);
   if (places.kind !== "found" || places.at.length === 0 || places.at.length > MOST_MESSAGES) return undefined;
   const messages = isOne ? undefined : placesOf(data, [EACH], deepest);

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { Answers } from "../../../../src/core/federation/answers.ts";
 import { callEventId, LONGEST_EVENT_ID } from "../../../../src/core/federation/event-ids.ts";
 import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
-import { createRelay, MOST_MESSAGES } from "../../../../src/core/federation/relay.ts";
+import { MOST_MESSAGES } from "../../../../src/core/federation/messages.ts";
+import { createRelay } from "../../../../src/core/federation/relay.ts";
 import { dataOf, MOST_LINES } from "../../../../src/core/sse/fields.ts";
 import { EventReader } from "../../../../src/core/sse/reader.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { LONGEST_EVENT_ID } from "../../../../src/core/federation/event-ids.ts";
 import { idForClient } from "../../../../src/core/federation/ids.ts";
 import { ALL_LISTS, LIST_KINDS } from "../../../../src/core/federation/kinds.ts";
-import { MOST_MESSAGES } from "../../../../src/core/federation/relay.ts";
+import { MOST_MESSAGES } from "../../../../src/core/federation/messages.ts";
 import {
   placeEvent,
   readStreamEvent,
