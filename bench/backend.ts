@@ -4,13 +4,23 @@
  */
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { BENCH_ENDPOINT, callAnswer, FORGET_PATH, PROTOCOL_VERSION, toolsAnswer } from "./wire.ts";
+import {
+  BENCH_ENDPOINT,
+  CLOCK_TOOL,
+  callAnswer,
+  clockMessage,
+  eventOf,
+  FORGET_PATH,
+  PROTOCOL_VERSION,
+  STREAM_TOOL,
+  toolsAnswer,
+} from "./wire.ts";
 
 /** What is read of a request. The load alone calls us, so its shape is known. */
 interface Call {
   readonly id?: number;
   readonly method: string;
-  readonly params?: { readonly clientInfo?: { readonly name: string } };
+  readonly params?: { readonly clientInfo?: { readonly name: string }; readonly name?: string };
 }
 
 for (const port of process.argv.slice(2).map(Number)) {
@@ -62,6 +72,11 @@ function reply(
   if (client === undefined) send(response, 404, `no session ${session} at ${endpoint}`, {});
   else if (id === undefined) send(response, 202, "", {});
   else if (method === "tools/list") send(response, 200, toolsAnswer(id), {});
+  else if (params?.name === STREAM_TOOL || params?.name === CLOCK_TOOL) {
+    response.writeHead(200, { "content-type": "text/event-stream", "mcp-session-id": session });
+    if (params.name === CLOCK_TOOL) response.write(eventOf(clockMessage()));
+    response.end(eventOf(callAnswer(id, client)));
+  }
   // Like the SDK's servers we repeat the id on every answer, which gives a router something to put right.
   else send(response, 200, callAnswer(id, client), { "mcp-session-id": session });
 }

@@ -1,7 +1,16 @@
 /** An MCP client reduced to what the load needs, over keep-alive connections. */
 import { type Agent, type IncomingHttpHeaders, request } from "node:http";
 import { X_MCP_ENDPOINT } from "../src/core/headers.ts";
-import { BENCH_ENDPOINT, callAnswer, callRequest, initializeRequest, MCP_PATH, PROTOCOL_VERSION } from "./wire.ts";
+import {
+  BENCH_ENDPOINT,
+  callAnswer,
+  callRequest,
+  eventOf,
+  initializeRequest,
+  MCP_PATH,
+  PROTOCOL_VERSION,
+  sentAt,
+} from "./wire.ts";
 
 export interface ClientSession {
   readonly client: string;
@@ -76,7 +85,8 @@ export async function callTool(
   try {
     const { status, headers, text } = await post(agent, port, session.headers, callRequest(id, tool));
     if (status !== 200) return `request ${id}: status ${status}: ${text}`;
-    if (text !== callAnswer(id, session.client)) return `request ${id} of ${session.client}: ${text}`;
+    const message = callAnswer(id, session.client);
+    if (text !== message && text !== eventOf(message)) return `request ${id} of ${session.client}: ${text}`;
     // Not the backend's: a client that takes it on would leave its session.
     if (headers["mcp-session-id"] !== session.id) return `request ${id}: the answer names another session`;
     return undefined;
@@ -85,7 +95,32 @@ export async function callTool(
   }
 }
 
-function post(agent: Agent, port: number, headers: Readonly<Record<string, string>>, body: string): Promise<Answer> {
+/** Calls a tool of the clock. Gives how long, in ms, its first event was on the way. */
+export async function firstEventDelay(
+  agent: Agent,
+  port: number,
+  session: ClientSession,
+  id: number,
+  tool: string,
+): Promise<number> {
+  let delay: number | undefined;
+  const { status, text } = await post(agent, port, session.headers, callRequest(id, tool), (chunk) => {
+    const now = process.hrtime.bigint();
+    const sent = sentAt(chunk);
+    if (sent !== undefined) delay ??= Number(now - sent) / 1_000_000;
+  });
+  if (status !== 200 || delay === undefined || !text.endsWith(eventOf(callAnswer(id, session.client))))
+    throw new Error(`the clock was answered with ${status}: ${text}`);
+  return delay;
+}
+
+function post(
+  agent: Agent,
+  port: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  onChunk?: (chunk: string) => void,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const options = { agent, host: "127.0.0.1", port, method: "POST", path: MCP_PATH };
     const outgoing = request(
@@ -95,6 +130,7 @@ function post(agent: Agent, port: number, headers: Readonly<Record<string, strin
         incoming.setEncoding("latin1");
         incoming.on("data", (chunk: string) => {
           text += chunk;
+          onChunk?.(chunk);
         });
         incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text }));
         incoming.on("error", reject);

@@ -1,6 +1,6 @@
 /**
- * What several servers behind one URL cost: a call beside the same call on a transparent route, in turns of one run; and the list
- * of ten servers with a hundred tools of 1 KB each. A process of its own: `node bench/federation.ts [--quick]`. Ends with 1 when an
+ * What several servers behind one URL cost: a call beside the same call on a transparent route, in turns of one run; an answer whose
+ * events are rewritten (events.ts); and the list of ten servers with a hundred tools of 1 KB each. A process of its own: `node bench/federation.ts [--quick]`. Ends with 1 when an
  * answer was wrong or a target is missed.
  */
 import { Agent } from "node:http";
@@ -12,14 +12,21 @@ import { listingOf } from "../src/core/federation/listing.ts";
 import { mergeLists } from "../src/core/federation/merge.ts";
 import { listAnswer } from "../src/core/federation/page.ts";
 import { listTools, openSession } from "./client.ts";
+import { EVENT_SIZES, measureEvents, measureStreams } from "./events.ts";
 import { putUnderLoad } from "./put-under-load.ts";
 import { type Setup, startBackend, startFederated, startRouter } from "./setups.ts";
-import { median, percentile, ratioOfMeans } from "./statistics.ts";
+import { type Interval, median, percentile, ratioOfMeans } from "./statistics.ts";
 import { TOOLS, toolsAnswer } from "./wire.ts";
 
 const TARGETS = {
   /** Processor CPU of a call, as a multiple of that on a transparent route. */
   call: 1.15,
+  /** µs of processor CPU for an event of an answer that is rewritten. */
+  event: 10,
+  /** Processor CPU of a call whose answer is an event stream that is rewritten, as a multiple of one that is not. */
+  streamed: 2,
+  /** ms from the backend's sending of the first event of such an answer to the client, at the median. */
+  firstEvent: 5,
   /** ms of the processor for the answer of one list of all servers, at the median. */
   list: 5,
   /** Bytes of memory of the merged lists, as a multiple of the backends' own bytes. */
@@ -27,6 +34,7 @@ const TARGETS = {
 } as const;
 
 const SERVERS = 10;
+const LABEL_WIDTH = 50;
 const LOAD = { sessions: 32, atOnce: 64, counted: 0, paced: { turns: 0, requests: 0, perSecond: 1 } } as const;
 const FULL = { warmUp: 4_000, full: { turns: 60, requests: 1_000 } } as const;
 const QUICK = { warmUp: 3_000, full: { turns: 20, requests: 750 } } as const;
@@ -39,32 +47,52 @@ const effort = { ...LOAD, ...(options.quick ? QUICK : FULL) };
 
 await runOwning(async (owner) => {
   const calls = await measureCalls(owner);
+  const streams = await measureStreams(owner, effort);
+  const events = measureEvents();
   const memory = measureMemory();
   const inProcess = measureAnswers();
   const lists = await measureLists(owner);
-  const verdict = (met: boolean, target: string) => `target ${target}: ${met ? "met" : "MISSED"}`;
+  const { small, large } = EVENT_SIZES;
   const met = {
     call: calls.ratio.value <= TARGETS.call,
+    small: events.small <= TARGETS.event,
+    large: events.large <= TARGETS.event,
+    streamed: streams.ratio.value <= TARGETS.streamed,
+    firstEvent: streams.firstEvent.rewritten <= TARGETS.firstEvent,
     list: inProcess <= TARGETS.list,
     memory: memory <= TARGETS.memory,
   };
+  const wrong = calls.wrong + streams.wrong;
   console.log(
     [
       "",
       `several servers behind one URL (${effort.full.turns} turns of ${effort.full.requests} calls, ${LOAD.atOnce} at once)`,
-      `  processor CPU of a call, federated ÷ transparent  ${calls.ratio.value.toFixed(2)} ` +
-        `(${calls.ratio.low.toFixed(2)}–${calls.ratio.high.toFixed(2)})  ${verdict(met.call, `≤ ${TARGETS.call}`)}`,
-      `  wrong answers                                     ${calls.wrong}`,
+      row("processor CPU of a call, federated ÷ transparent", ratioText(calls.ratio), met.call, TARGETS.call),
+      row("the same, events rewritten ÷ as they are", ratioText(streams.ratio), met.streamed, TARGETS.streamed),
+      row(`processor CPU of an event of ${small} bytes, µs`, events.small.toFixed(1), met.small, TARGETS.event),
+      row(`processor CPU of an event of ${large} bytes, µs`, events.large.toFixed(1), met.large, TARGETS.event),
+      row("first event, p50 ms", streams.firstEvent.rewritten.toFixed(2), met.firstEvent, TARGETS.firstEvent),
+      row("first event as it is, p50 ms", streams.firstEvent.asIs.toFixed(2)),
+      row("wrong answers", String(wrong)),
       `tools/list of ${SERVERS} servers with ${TOOLS} tools of 1 KB`,
-      `  made in the processor, p50 ms                     ${inProcess.toFixed(2)}  ${verdict(met.list, `≤ ${TARGETS.list}`)}`,
-      `  through Envoy, one at a time, p50 ms              ${lists.alone.toFixed(1)}`,
-      `  through Envoy, ${LOAD.atOnce} at once, p50 ms                 ${lists.atOnce.toFixed(1)}`,
-      `  bytes of a whole list, pages                      ${lists.bytes}, ${lists.pages}`,
-      `  memory of the lists ÷ their bytes                 ${memory.toFixed(2)}  ${verdict(met.memory, `≤ ${TARGETS.memory}`)}`,
+      row("made in the processor, p50 ms", inProcess.toFixed(2), met.list, TARGETS.list),
+      row("through Envoy, one at a time, p50 ms", lists.alone.toFixed(1)),
+      row(`through Envoy, ${LOAD.atOnce} at once, p50 ms`, lists.atOnce.toFixed(1)),
+      row("bytes of a whole list, pages", `${lists.bytes}, ${lists.pages}`),
+      row("memory of the lists ÷ their bytes", memory.toFixed(2), met.memory, TARGETS.memory),
     ].join("\n"),
   );
-  return calls.wrong === 0 && met.call && met.list && met.memory;
+  return wrong === 0 && Object.values(met).every((each) => each);
 });
+
+function row(label: string, figure: string, met?: boolean, target?: number): string {
+  const verdict = met === undefined ? "" : `  target ≤ ${target}: ${met ? "met" : "MISSED"}`;
+  return `  ${label.padEnd(LABEL_WIDTH)}${figure}${verdict}`;
+}
+
+function ratioText({ value, low, high }: Interval): string {
+  return `${value.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+}
 
 async function measureCalls(owner: AsyncDisposableStack) {
   const backend = await startBackend(2);

@@ -35,13 +35,20 @@ export function initializeRequest(client: string): string {
 /** The tool that the load calls, as the backend names it. */
 export const TOOL = "echo";
 
+/** The tool whose answers are event streams. */
+export const STREAM_TOOL = "stream";
+
+/** The tool whose event stream begins with an event that says when the backend sent it. */
+export const CLOCK_TOOL = "clock";
+
 /** Tools that the backend lists, and bytes of each: what a large server has. */
 export const TOOLS = 100;
 const TOOL_BYTES = 1_000;
 
 /** The answer to a tools/list. The router's own ids are texts. */
 export function toolsAnswer(id: number | string): string {
-  const tools = Array.from({ length: TOOLS }, (_, n) => tool(n === 0 ? TOOL : `tool_${n}`));
+  const called = [TOOL, STREAM_TOOL, CLOCK_TOOL];
+  const tools = Array.from({ length: TOOLS }, (_, n) => tool(called[n] ?? `tool_${n}`));
   return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"tools":[${tools.join(",")}]}}`;
 }
 
@@ -60,4 +67,21 @@ export function callRequest(id: number, name = TOOL): string {
 /** The answer to `callRequest(id)` in a session of the client called `client`. */
 export function callAnswer(id: number, client: string): string {
   return `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"${client}"}]}}`;
+}
+
+/** A message in an event stream, as the official SDK writes it. */
+export function eventOf(message: string): string {
+  return `event: message\ndata: ${message}\n\n`;
+}
+
+/** Says when it is sent, in ns of the clock that all processes of a machine share (process.hrtime). */
+export function clockMessage(): string {
+  const params = `{"progressToken":1,"progress":1,"message":"${process.hrtime.bigint()}"}`;
+  return `{"jsonrpc":"2.0","method":"notifications/progress","params":${params}}`;
+}
+
+/** What a message of the clock says; undefined in a text that holds none. */
+export function sentAt(text: string): bigint | undefined {
+  const [, sent] = /"message":"([0-9]+)"/.exec(text) ?? [];
+  return sent === undefined ? undefined : BigInt(sent);
 }
