@@ -11,9 +11,11 @@ import { createListeners, type Listeners, type ListenersDependencies } from "./f
 import { MemberStreams } from "./federation/member-streams.ts";
 import type { ListChange } from "./federation/shared-lists.ts";
 import { createSubscriptions, type Subscriptions } from "./federation/subscriptions.ts";
+import { UnfinishedEvents } from "./federation/unfinished.ts";
 import type { RequestEvent } from "./gateway/events.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { catalogueObserver } from "./observe/catalogue.ts";
+import { cutOffObserver } from "./observe/cut-off.ts";
 import type { Resume } from "./recovery/resume.ts";
 import type { SessionKey } from "./sessions/id.ts";
 import { FIRST_GENERATION, type SessionStore } from "./sessions/store.ts";
@@ -146,16 +148,18 @@ interface OwnStreams {
 }
 
 function openOwn(parts: GatewayParts, dependencies: StreamDependencies, catalogue: Catalogue): OwnStreams {
-  const { inForce, metrics } = parts;
+  const { inForce, metrics, log } = parts;
   const rpc = createRpc(dependencies.egress, "stream");
   const routes = routesIn(parts);
-  const listeners = openListeners(parts, dependencies, { ...routes, rpc, catalogue });
   const limits = () => inForce.policy.limits;
+  const unfinished = new UnfinishedEvents(() => limits().unfinishedEvents, cutOffObserver(metrics, log));
+  const listeners = openListeners(parts, dependencies, { ...routes, rpc, unfinished, catalogue });
   const subscriptions = createSubscriptions({
     ...routes,
     catalogue,
     rpc,
     clock: SYSTEM_CLOCK,
+    unfinished,
     limits,
     caps: () => inForce.policy.admission,
     refused: (reason, route) => dependencies.observe({ kind: "rejected", reason, route }),
@@ -183,18 +187,20 @@ function routesIn({ inForce }: GatewayParts): Routes {
 /** What streams are made of. */
 interface OfStreams extends Routes {
   readonly rpc: Rpc;
+  readonly unfinished: UnfinishedEvents;
   readonly catalogue: Pick<Catalogue, "offers" | "digest" | "renew">;
 }
 
 function openListeners(
   { inForce, shared }: GatewayParts,
   { inUse, resume }: StreamDependencies,
-  { rpc, routes, routeAt, catalogue }: OfStreams,
+  { rpc, unfinished, routes, routeAt, catalogue }: OfStreams,
 ): Listeners {
   const joined = {
     store: shared.store,
     rpc,
     clock: SYSTEM_CLOCK,
+    unfinished,
     depth: () => inForce.policy.limits.depth,
     offers: (route: FederatedRoute) => catalogue.offers(route),
     recover: recoverBy(resume),

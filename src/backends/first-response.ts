@@ -5,7 +5,7 @@ import { ByteCollector } from "../core/bytes.ts";
 import { namesEventStream } from "../core/http.ts";
 import { parseJson, withoutMark } from "../core/json/parse.ts";
 import { placesOf } from "../core/json/places.ts";
-import { dataBytes } from "../core/sse/fields.ts";
+import { dataBytes, endOfReadLines } from "../core/sse/fields.ts";
 import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 
 const responseShape = z.object({
@@ -138,7 +138,7 @@ async function readBody(
 ): Promise<BodyRead> {
   const reader = namesEventStream(contentType) ? new EventReader(limit) : undefined;
   const firstIn = (events: readonly SseEvent[] | "too-long") =>
-    events === "too-long" ? undefined : events.map(dataBytes).find((bytes) => bytes !== undefined && isResponse(bytes));
+    events === "too-long" ? undefined : events.map(readData).find((bytes) => bytes !== undefined && isResponse(bytes));
   const all = new ByteCollector();
   // Safe: without an encoding a Readable of bytes yields bytes. Leaving the loop destroys the body.
   for await (const chunk of body as AsyncIterable<Uint8Array>) {
@@ -151,6 +151,11 @@ async function readBody(
   const bytes = last && firstIn([last]);
   if (bytes !== undefined) return { kind: "response", bytes };
   return { kind: reader ? "none" : "body", bytes: all.take() };
+}
+
+/** The data of an event. One of more lines than are looked at is no message: each line costs more than its bytes. */
+function readData(event: SseEvent): Uint8Array | undefined {
+  return endOfReadLines(event) < event.bytes.length ? undefined : dataBytes(event);
 }
 
 function textOf(bytes: Uint8Array): string {

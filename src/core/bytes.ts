@@ -12,6 +12,11 @@ export class ByteCollector {
     return this.#length;
   }
 
+  /** What was collected so far, until more is appended. */
+  peek(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
   append(piece: Uint8Array): void {
     const length = this.#length + piece.length;
     if (length > this.#buffer.length) {

@@ -184,5 +184,7 @@ export interface RequestPolicy {
     readonly replayBody: number;
     /** Bytes of the answer to a request that was sent again. */
     readonly recoveredAnswer: number;
+    /** Bytes that are held of events which backends have begun and not ended, on all streams that are joined for clients. */
+    readonly unfinishedEvents: number;
   };
 }

@@ -15,6 +15,7 @@ import type { ClientStream } from "./client-stream.ts";
 import { type Clock, rest } from "./clock.ts";
 import { hear, type Taken } from "./hear.ts";
 import { StreamPast } from "./stream-past.ts";
+import type { UnfinishedEvents } from "./unfinished.ts";
 
 /** ms. A stream that lasts as long is opened again soon. */
 const LASTING_MS = 10_000;
@@ -43,6 +44,7 @@ export interface MemberStreamsDependencies {
   readonly store: Pick<SessionStore, "load">;
   readonly rpc: Pick<Rpc, "listen">;
   readonly clock: Clock;
+  readonly unfinished: UnfinishedEvents;
   /** Nesting of JSON that is read. */
   readonly depth: () => number;
   /** What each member says of itself, in order. */
@@ -174,7 +176,7 @@ export class MemberStreams {
   async #hear(opening: MemberStream, binding: Binding, session: BackendSession): Promise<void> {
     const { member, place, generation, past, ending, settled } = opening;
     const { signal } = ending;
-    const { rpc, clock } = this.#dependencies;
+    const { rpc, clock, unfinished } = this.#dependencies;
     const client = this.#client;
     const { backend } = member.route;
     const caller = callerOf(backend, this.#request, client.key);
@@ -194,6 +196,7 @@ export class MemberStreams {
       take: (event: SseEvent) => this.#take(event, opening, owner),
       // A longer event is left out: SDKs take no message of that length.
       longest: { bytes: LONGEST_EVENT, beyond: "pass" as const },
+      held: unfinished.at(backend.name),
       lasting: LASTING_MS,
       pauses: PAUSES,
     };

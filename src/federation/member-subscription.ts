@@ -10,6 +10,7 @@ import type { SseEvent } from "../core/sse/reader.ts";
 import type { Clock } from "./clock.ts";
 import { hear, type Taken } from "./hear.ts";
 import type { SubscriptionStream } from "./subscription-stream.ts";
+import type { HeldBytes } from "./unfinished.ts";
 
 /** ms. A stream that lasts as long is opened again soon. */
 const LASTING_MS = 10_000;
@@ -19,6 +20,7 @@ const PAUSES = { first: 250, longest: 30_000 };
 export interface MemberSubscriptionOptions {
   readonly rpc: Pick<Rpc, "subscribe">;
   readonly clock: Clock;
+  readonly held: HeldBytes;
   /** Nesting of JSON that is read. */
   readonly depth: number;
   readonly caller: Caller;
@@ -40,7 +42,7 @@ export interface MemberSubscription {
 }
 
 export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSignal): MemberSubscription {
-  const { rpc, clock, depth, caller, client, id, envelope, resources, shown } = options;
+  const { rpc, clock, held, depth, caller, client, id, envelope, resources, shown } = options;
   const first = Promise.withResolvers<readonly string[]>();
   let ours = "";
   let hasAgreed = false;
@@ -83,6 +85,7 @@ export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSig
     opened: () => undefined,
     take,
     longest: { bytes: LONGEST_EVENT, beyond: "pass" as const },
+    held,
     lasting: LASTING_MS,
     pauses: PAUSES,
   };

@@ -18,6 +18,7 @@ import type { StreamRequest } from "./member-streams.ts";
 import { subscribeAt } from "./member-subscription.ts";
 import { type SubscriptionCaps, SubscriptionCounts } from "./subscription-counts.ts";
 import { SubscriptionStream } from "./subscription-stream.ts";
+import type { UnfinishedEvents } from "./unfinished.ts";
 
 /** How long (ms) a client waits at most for what the backends agree to. One that comes later is heard all the same. */
 export const AGREE_MS = 3_000;
@@ -52,6 +53,7 @@ export interface SubscriptionsDependencies {
   readonly catalogue: Pick<Catalogue, "view" | "ready">;
   readonly rpc: Pick<Rpc, "subscribe">;
   readonly clock: Clock;
+  readonly unfinished: UnfinishedEvents;
   readonly limits: () => ReadLimits;
   /** How many may be open. `retryAfter`: seconds after which a refused client may try again. */
   readonly caps: () => SubscriptionCaps & { readonly retryAfter: number };
@@ -175,15 +177,16 @@ class OpenSubscriptions implements Subscriptions {
 
   /** Resolves when the backend has said what it agrees to, or has failed. */
   async #listenAt(open: Open, member: Member, resources: readonly string[], agreed: Set<string>): Promise<void> {
-    const { rpc, clock, limits } = this.#dependencies;
+    const { rpc, clock, unfinished, limits } = this.#dependencies;
     const { route, client, listen, left } = open;
     const { backend } = member.route;
     const { id, envelope } = listen;
     const caller = callerOf(backend, open.request, undefined);
     const shown = route.filters.resources;
     open.members.add(member);
+    const held = unfinished.at(backend.name);
     const at = subscribeAt(
-      { rpc, clock, depth: limits().depth, caller, client, id, envelope, resources, shown },
+      { rpc, clock, held, depth: limits().depth, caller, client, id, envelope, resources, shown },
       left.signal,
     );
     void at.over.then(() => {

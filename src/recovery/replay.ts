@@ -2,8 +2,10 @@
 
 import type { Answer, Destination, Egress } from "../backends/client.ts";
 import { REPLY_DETAILS } from "../core/codes.ts";
+import { MessageWatch } from "../core/federation/message-watch.ts";
 import { type Header, type HeaderFields, namesEventStream, type Reply, type StreamedAnswer } from "../core/http.ts";
-import { dataOf } from "../core/sse/fields.ts";
+import { DataLines } from "../core/sse/data-lines.ts";
+import { dataOf, endOfReadLines } from "../core/sse/fields.ts";
 import { EventReader, type SseEvent } from "../core/sse/reader.ts";
 import { type Binding, heldBy } from "../sessions/store.ts";
 import type { Budget, Holder } from "./budget.ts";
@@ -89,9 +91,17 @@ async function readWhole(answer: Answer, limits: AnswerLimits): Promise<Uint8Arr
   return Buffer.concat(pieces);
 }
 
-/** Whether the data of an event is a JSON-RPC request, or a batch with one in it. */
+/**
+ * Whether the data of an event is a JSON-RPC request, or a batch with one in it. Of an event with more lines than are looked at one by
+ * one it is enough that it may be a request or a notification.
+ */
 function isServerRequest(event: SseEvent): boolean {
-  if (event.bytes.length < SHORTEST_REQUEST) return false;
+  const { bytes, start } = event;
+  if (bytes.length < SHORTEST_REQUEST) return false;
+  if (endOfReadLines(event) < bytes.length) {
+    const watch = new MessageWatch(undefined);
+    return new DataLines().read(bytes.subarray(start)).some((data) => watch.sees(data));
+  }
   const json = dataOf(event);
   if (json === undefined) return false;
   try {

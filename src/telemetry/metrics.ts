@@ -45,6 +45,8 @@ interface SessionMetrics {
   backendNotTold(backend: string): void;
   /** The first session of a client at one of several backends was opened, or was not. */
   memberSession(backend: string, outcome: string): void;
+  /** A backend's stream to a client was cut off, since an event of it did not end. */
+  streamCutOff(backend: string, reason: string): void;
   /** Registers the gauge of the gateway's own streams. @param open reads how many there are now, and how many of backends they join */
   streams(open: () => { readonly clients: number; readonly backends: number }): void;
 }
@@ -169,6 +171,12 @@ function sessionMetrics(registry: Registry): SessionMetrics {
     "First sessions of clients at a backend of a federated route, by outcome",
     ["backend", "outcome"],
   );
+  const cutOff = counterIn(
+    registry,
+    "streams_cut_off_total",
+    "Streams of backends to clients of federated routes that were cut off for an event that did not end",
+    ["backend", "reason"],
+  );
   return {
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
@@ -185,6 +193,7 @@ function sessionMetrics(registry: Registry): SessionMetrics {
     recovered: (backend, outcome, seconds) => recoveries.observe({ backend, outcome }, seconds),
     backendNotTold: (backend) => notTold.inc({ backend }),
     memberSession: (backend, outcome) => members.inc({ backend, outcome }),
+    streamCutOff: (backend, reason) => cutOff.inc({ backend, reason }),
     streams: streamGauge(registry),
   };
 }

@@ -41,5 +41,12 @@ export const limitsSection = z
           "An answer no longer counts once Envoy has received it, even if Envoy still buffers it for its client. One " +
           "session may use a sixteenth of it, one principal a quarter.",
       ),
+    unfinishedEvents: byteSize("16GiB")
+      .prefault("64MiB")
+      .describe(
+        "Total size of the events that backends have begun and not yet ended on the streams that the router joins for " +
+          "clients of federated routes (GET streams and subscriptions), in each worker process. A stream of a backend that " +
+          "goes beyond it is cut off, and opened again later. One backend may use a quarter of it.",
+      ),
   })
   .prefault({});

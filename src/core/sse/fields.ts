@@ -19,6 +19,7 @@ export const MOST_LINES = 10_000;
 
 const LINE_FEED = Uint8Array.of(LF);
 const SPACE = 0x20;
+const COLON = 0x3a;
 /** "data:", "id:" and "retry:" in ASCII. */
 const DATA = [0x64, 0x61, 0x74, 0x61, 0x3a];
 const ID = [0x69, 0x64, 0x3a];
@@ -32,6 +33,15 @@ export function endOfReadLines({ bytes, start }: SseEvent): number {
   let at = start;
   for (let n = 0; n < MOST_LINES && at < bytes.length; n++) at = afterLineEnd(bytes, findLineEnd(at));
   return Math.min(at, bytes.length);
+}
+
+/** Whether an event, or the start of one, has no line but comments, as far as its lines are looked at. */
+export function isComment(event: SseEvent): boolean {
+  const { bytes, start } = event;
+  const end = endOfReadLines(event);
+  const findLineEnd = lineEndsOf(bytes);
+  for (let at = start; at < end; at = afterLineEnd(bytes, findLineEnd(at))) if (bytes[at] !== COLON) return false;
+  return end === bytes.length;
 }
 
 /** The values of an event's `data` lines, in order. */

@@ -39,6 +39,11 @@ export class EventReader {
     this.#beyond = beyond;
   }
 
+  /** What is held of an unfinished event, until more is read. */
+  get held(): Uint8Array {
+    return this.#held.peek();
+  }
+
   /**
    * @param chunk next bytes of the stream; events may be parts of it, so it must not change afterwards
    * @returns the events that it ends; `too-long` where the next event is longer than the limit, and for every later chunk

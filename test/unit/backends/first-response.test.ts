@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { firstResponse, responseBytes } from "../../../src/backends/first-response.ts";
+import { MOST_LINES } from "../../../src/core/sse/fields.ts";
 
 const JSON_TYPE = "application/json";
 const EVENTS = "text/event-stream; charset=utf-8";
@@ -50,6 +51,13 @@ describe("the answer is found", () => {
     const bytes = Buffer.from(text);
     for (let at = 0; at <= bytes.length; at++)
       expect(await read(type, bytes.subarray(0, at), bytes.subarray(at))).toEqual(READ);
+  });
+
+  test("and in no event of more lines than are looked at", async () => {
+    const lines = (number: number) => `data: {"id":1,\n${"data\n".repeat(number)}data: "result":{}}\n\n`;
+    const found = (text: string) => firstResponse(EVENTS, body(text, `data: ${RESULT}\n\n`), 1024 * 1024);
+    expect(await found(lines(MOST_LINES))).toEqual(READ);
+    expect(await found(lines(MOST_LINES - 3))).toEqual({ result: {} });
   });
 
   test("and without a result where it is an error", async () => {

@@ -44,6 +44,7 @@ test("the smallest configuration gets every default", () => {
       replayBodies: 64 * 1024 * 1024,
       recoveredAnswer: 16 * 1024 * 1024,
       recoveredAnswers: 256 * 1024 * 1024,
+      unfinishedEvents: 64 * 1024 * 1024,
     },
     backends: [one],
     routes: [{ kind: "transparent", path: "/mcp", sessions: "optional", backend: one }],

@@ -33,5 +33,6 @@ export const POLICY: RequestPolicy = {
     initialize: 1_000,
     replayBody: 10_000,
     recoveredAnswer: 10_000,
+    unfinishedEvents: 10_000,
   },
 };

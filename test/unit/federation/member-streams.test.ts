@@ -9,6 +9,7 @@ import type { StreamSink } from "../../../src/core/streams.ts";
 import { ClientStream } from "../../../src/federation/client-stream.ts";
 import { MemberStreams } from "../../../src/federation/member-streams.ts";
 import { MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
+import { UNFINISHED_MS, UnfinishedEvents } from "../../../src/federation/unfinished.ts";
 import { backendTag, mintSessionId, type SessionKey, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";
 import { PARKED, type SessionStore, withoutSession } from "../../../src/sessions/store.ts";
@@ -45,6 +46,8 @@ interface Options {
   readonly onSessionLost?: "recover" | "surface";
   /** Of the first backend. */
   readonly lists?: "shared" | "principal";
+  /** Bytes of unfinished events. */
+  readonly room?: number;
 }
 
 /** A client's stream over two backends, files and git, and what reaches it. */
@@ -56,6 +59,7 @@ async function open({
   recover,
   onSessionLost,
   lists = "shared",
+  room = 64 * MIB,
 }: Options = {}) {
   const clock = createTestClock();
   const store = memoryStore({ idle: 60_000, lifetime: 600_000, unused: 60_000 });
@@ -75,6 +79,7 @@ async function open({
   });
   const lost: string[] = [];
   const renewed: string[] = [];
+  const cutOff: string[] = [];
   const offers = [ONLY_TOOLS, ONLY_TOOLS];
   const client = clientOf(key, config, headers);
   const members = new MemberStreams(
@@ -82,6 +87,10 @@ async function open({
       store: { load },
       rpc: createRpc(egress, "stream"),
       clock,
+      unfinished: new UnfinishedEvents(
+        () => room,
+        (of, why) => void cutOff.push(`${of} ${why}`),
+      ),
       depth: () => 100,
       offers: () => offers,
       async recover({ binding }) {
@@ -98,7 +107,7 @@ async function open({
     await members.look();
     await settle();
   };
-  return { clock, store, key, config, streams, calls, lost, renewed, offers, members, bind, ...client };
+  return { clock, store, key, config, streams, calls, lost, renewed, cutOff, offers, members, bind, ...client };
 }
 
 function clientOf(
@@ -376,6 +385,10 @@ describe("a client that comes back", () => {
         store,
         rpc,
         clock: first.clock,
+        unfinished: new UnfinishedEvents(
+          () => MIB,
+          () => undefined,
+        ),
         depth: () => 100,
         offers: () => [],
         recover: async () => false,
@@ -683,6 +696,92 @@ describe("a backend that refuses a stream in a session that it knows", () => {
     expect(members.size).toBe(2);
     streams[0]?.body.push(null);
     await settle();
+    expect(members.size).toBe(1);
+  });
+});
+
+describe("an event that a backend does not end", () => {
+  const begun = 'data: {"method":"x","params":"';
+
+  test("has its stream cut off in time and opened again, while the others go on", async () => {
+    const { bind, streams, clock, cutOff, heard, members } = await open();
+    await bind("files", "f1");
+    await bind("git", "g1");
+    streams[0]?.body.push(begun);
+    await clock.pass(UNFINISHED_MS - 1);
+    // More of it gives it no more time.
+    streams[0]?.body.push("y");
+    await settle();
+    expect(members.size).toBe(2);
+    await clock.pass(1);
+    expect(cutOff).toEqual(["files late"]);
+    expect(members.size).toBe(1);
+    await clock.pass(1_000);
+    streams[2]?.say(message("again"));
+    streams[1]?.say(message("other"));
+    await settle();
+    expect(heard()).toEqual([message("again"), message("other")]);
+  });
+
+  test("has its time anew after each event", async () => {
+    const { bind, streams, clock, cutOff, members } = await open();
+    await bind("files", "f1");
+    for (let n = 0; n < 5; n++) {
+      streams[0]?.body.push(begun);
+      await clock.pass(UNFINISHED_MS - 1);
+      streams[0]?.body.push(n % 2 === 0 ? '"}\n\n' : `"}\n\n${begun}`);
+      await clock.pass(UNFINISHED_MS - 1);
+      if (n % 2 === 1) streams[0]?.body.push('"}\n\n');
+      await settle();
+    }
+    expect(cutOff).toEqual([]);
+    expect(members.size).toBe(1);
+  });
+
+  test("is none where it is only comments, which keep a stream alive", async () => {
+    const { bind, streams, clock, heard, cutOff, text } = await open();
+    await bind("files", "f1");
+    for (let n = 0; n < 20; n++) {
+      streams[0]?.body.push(": ping\n");
+      await clock.pass(UNFINISHED_MS);
+    }
+    streams[0]?.body.push('data: {"method":"x"}\n\n');
+    await settle();
+    expect(cutOff).toEqual([]);
+    expect(text()).toContain('data: {"method":"x"}');
+    expect(heard()).toEqual([{ method: "x" }]);
+  });
+
+  test("has its stream cut off where all of them take too much, and asked less and less often", async () => {
+    const { bind, clock, cutOff, calls, members } = await open({
+      room: 4 * MIB,
+      answer: ({ backend }) => {
+        const stream = openStream();
+        // Its quarter is a megabyte.
+        if (backend === "files") stream.body.push(begun + "y".repeat(MIB));
+        return stream.answer;
+      },
+    });
+    await bind("files", "f1");
+    await bind("git", "g1");
+    expect(members.size).toBe(1);
+    await clock.pass(10 * 60_000);
+    expect(new Set(cutOff)).toEqual(new Set(["files budget"]));
+    expect(calls.filter(({ backend }) => backend === "files").length).toBeLessThan(40);
+    expect(calls.filter(({ backend }) => backend === "git").length).toBe(1);
+  });
+
+  test("counts no more once it has ended, or its stream has", async () => {
+    const { bind, streams, clock, cutOff, members } = await open({ room: 4 * MIB });
+    await bind("files", "f1");
+    for (let n = 0; n < 5; n++) {
+      streams.at(-1)?.body.push(begun + "y".repeat(MIB / 2));
+      await settle();
+      if (n % 2 === 0) streams.at(-1)?.body.push(null);
+      else streams.at(-1)?.body.push('"}\n\n');
+      await clock.pass(10_000);
+    }
+    expect(cutOff).toEqual([]);
     expect(members.size).toBe(1);
   });
 });

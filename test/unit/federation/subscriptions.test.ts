@@ -8,6 +8,7 @@ import { BURST_MS, COMMENT_MS } from "../../../src/federation/listeners.ts";
 import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
 import type { SubscriptionCaps } from "../../../src/federation/subscription-counts.ts";
 import { AGREE_MS, createSubscriptions } from "../../../src/federation/subscriptions.ts";
+import { UnfinishedEvents } from "../../../src/federation/unfinished.ts";
 import { memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
@@ -54,6 +55,7 @@ function start({ answer = () => "stream" as const, ready, caps }: Options = {}) 
     tell(ACKNOWLEDGED, { notifications: filterOf(call) });
     return stream.answer;
   });
+  const cutOff: string[] = [];
   const refused: (readonly [reason: string, path: string])[] = [];
   let routes: readonly FederatedRoute[] = [routeOf([memberOf("files"), memberOf("git")], { stream: "own" })];
   const subscriptions = createSubscriptions({
@@ -62,6 +64,10 @@ function start({ answer = () => "stream" as const, ready, caps }: Options = {}) 
     catalogue: catalogueOf(OFFERED, ready),
     rpc: createRpc(egress, "stream"),
     clock,
+    unfinished: new UnfinishedEvents(
+      () => 1024,
+      (of, why) => void cutOff.push(`${of} ${why}`),
+    ),
     limits: () => POLICY.limits,
     caps: () => ({ ...UNLIMITED, ...caps, retryAfter: 30 }),
     refused: (reason, { path }) => void refused.push([reason, path]),
@@ -70,7 +76,7 @@ function start({ answer = () => "stream" as const, ready, caps }: Options = {}) 
     routes = now;
     subscriptions.reconfigured();
   };
-  return { clock, streams, calls, subscriptions, reconfigure, routes, refused, ...clientOf(subscriptions) };
+  return { clock, streams, calls, subscriptions, reconfigure, routes, refused, cutOff, ...clientOf(subscriptions) };
 }
 
 function filterOf({ message }: Call): unknown {
@@ -418,6 +424,19 @@ describe("a backend whose stream ends", () => {
     expect(heard()).toEqual(["complete"]);
     expect(state()).toBe("ended");
     expect(streams[0]?.body.destroyed).toBe(true);
+  });
+});
+
+describe("an event that a backend does not end", () => {
+  test("has its stream cut off where it takes too much, and the backend is listened to again", async () => {
+    const { streams, cutOff, clock, listen } = start();
+    listen({ resourceSubscriptions: ["files:a"] });
+    await settle();
+    streams[0]?.body.push(`data: ${"x".repeat(300)}`);
+    await settle();
+    expect(cutOff).toEqual(["files budget"]);
+    await clock.pass(1_000);
+    expect(streams.length).toBe(2);
   });
 });
 

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Reply, StreamedAnswer } from "../../../src/core/http.ts";
+import { MOST_LINES } from "../../../src/core/sse/fields.ts";
 import { type Budget, createBudget, type Holder } from "../../../src/recovery/budget.ts";
 import { replay } from "../../../src/recovery/replay.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
@@ -117,6 +118,7 @@ describe("an event stream that must be sent whole", () => {
     ["at once", event(asks)],
     ["after other events", `: hello\r\n\r\n${event(note)}${event(asks)}`],
     ["in a batch", `data: ${JSON.stringify([note, asks])}\n\n`],
+    ["in an event of many lines", `data: {"id":1,\n${"data\n".repeat(MOST_LINES)}data: "method":"ping"}\n\n`],
     ["in as few bytes as it takes", 'data:{"id":1,"method":""}\n\n'],
   ])("is given up where the server asks the client something in it, %s, and let go of", async (_, text) => {
     const { body, answered } = unending(text);
@@ -125,7 +127,9 @@ describe("an event stream that must be sent whole", () => {
   });
 
   test("is no request of the server's by what else is in it", async () => {
-    const text = `${event(note, result, { jsonrpc: "2.0", id: 1, error: {} }, [], [1])}data: null\n\ndata: {\n\n`;
+    const long = `data: {"id":1,\n${"data\n".repeat(MOST_LINES)}data: "result":{"method":"x"}}\n\n`;
+    const other = event(note, result, { jsonrpc: "2.0", id: 1, error: {} }, [], [1]);
+    const text = `${long}${other}data: null\n\ndata: {\n\n`;
     const { body, answered } = unending(text);
     body.push(null);
     expect(await bodyOf(await answered())).toBe(text);
