@@ -154,6 +154,13 @@ export function namesEventStream(contentType: string | undefined): boolean {
   return contentType.startsWith(EVENT_STREAM) || contentType.trimStart().toLowerCase().startsWith(EVENT_STREAM);
 }
 
+/** Whether some client may take an answer for an event stream by its content-type: there are some that look for the name anywhere in it. */
+export function mayBeEventStream(contentType: string | undefined): boolean {
+  return contentType !== undefined && contentType !== "application/json" && EVENTS_ANYWHERE.test(contentType);
+}
+
+const EVENTS_ANYWHERE = /text\/event-stream/i;
+
 /** Whether an answer's status says that the request was taken: 2xx (RFC 9110 §15.3). A header's value, or a number. */
 export function isSuccess(status: string | number | undefined): boolean {
   const code = Number(status);

@@ -10,12 +10,13 @@ import {
   type BodyRewriter,
   type Decision,
   type DeferredVerdict,
-  namesEventStream,
+  mayBeEventStream,
   type Reply,
   type ResponseHead,
   type Verdict,
 } from "../core/http.ts";
 import type { AnswerStage } from "./answers.ts";
+import { modernRelayOf } from "./member-events.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
 import { rewritten, through } from "./rewritten.ts";
 
@@ -91,11 +92,18 @@ export class HeldAnswer implements AnswerStage {
     return { ...reply, body: typeof reply.body === "string" ? body.toString() : body };
   }
 
+  /** Leaves out what does not belong to the answer: requests, which are declined, and responses to other requests. */
+  #events(): BodyRewriter {
+    const { request, id, onAsked } = this.#options;
+    const { depth } = request.policy.limits;
+    return both(declinedRequests(onAsked, depth), modernRelayOf({ ...request, id, batch: undefined })());
+  }
+
   #rewriter(contentType: string | undefined): BodyRewriter {
-    const { request, id, isKept, onAsked } = this.#options;
-    const isEvents = namesEventStream(contentType);
+    const { request, id, isKept } = this.#options;
+    const isEvents = mayBeEventStream(contentType);
     const restoring = both(completedResult(isEvents, isKept), restoredId(id, request.id ?? "null"));
-    const rewriter = isEvents ? both(declinedRequests(onAsked, request.policy.limits.depth), restoring) : restoring;
+    const rewriter = isEvents ? both(this.#events(), restoring) : restoring;
     return {
       write: (chunk) => rewriter.write(chunk),
       end: () => {

@@ -11,7 +11,7 @@ import {
   type DeferredVerdict,
   type Header,
   isSuccess,
-  namesEventStream,
+  mayBeEventStream,
   type Reply,
   type ResponseHead,
   type StreamedAnswer,
@@ -26,6 +26,7 @@ import { type Passing, rewritten, through } from "./rewritten.ts";
 /** Makes what rewrites the events of an answer; undefined where they pass as they are. */
 export type MakeRelay = (() => BodyRewriter) | undefined;
 
+const COMPRESSED = "it compresses events";
 const IN_BAND: Header = [":status", "200"];
 const NO_STATUS: ReadonlySet<number> = new Set();
 
@@ -90,12 +91,14 @@ export class MemberAnswer implements AnswerStage {
 
   #streamed(answered: StreamedAnswer): Verdict {
     const header = (of: string) => answered.set.find(([name]) => name === of)?.[1];
-    const relay = isRelayed(header) ? this.#relay?.() : undefined;
-    return relay ? { ...answered, body: through(relay, answered.body) } : answered;
+    if (!this.#relay || !mayBeEventStream(header("content-type"))) return answered;
+    if (!isUnencoded(header("content-encoding"))) return failedAt(this.#request, COMPRESSED);
+    return { ...answered, body: through(this.#relay(), answered.body) };
   }
 
   #passed(verdict: Passing, head: ResponseHead): Verdict {
-    return this.#relay ? relayed(verdict, head, this.#relay) : verdict;
+    if (!this.#relay) return verdict;
+    return relayed(verdict, head, this.#relay) ?? failedAt(this.#request, COMPRESSED);
   }
 
   /** The backend's words are known only after its head: those that are an error to this request go on. */
@@ -145,17 +148,13 @@ export class ResumedAnswer implements AnswerStage {
 
   #own(verdict: Verdict, head: ResponseHead): Verdict {
     if (verdict.kind !== "continue" && verdict.kind !== "mutate") return verdict;
-    if (isSuccess(head.headers.get(":status"))) return relayed(verdict, head, this.#relay);
-    return refuse({ reason: "no-stream" }, this.#request);
+    const passed = isSuccess(head.headers.get(":status")) ? relayed(verdict, head, this.#relay) : undefined;
+    return passed ?? refuse({ reason: "no-stream" }, this.#request);
   }
 }
 
-function relayed(verdict: Passing, { headers, endOfStream }: ResponseHead, relay: () => BodyRewriter): Verdict {
-  if (endOfStream || !isRelayed((name) => headers.get(name))) return verdict;
-  return rewritten(verdict, relay());
-}
-
-/** Whether the events of an answer can be read. Compressed ones, which nobody has asked for, would be held as one event without end. */
-function isRelayed(header: (name: string) => string | undefined): boolean {
-  return namesEventStream(header("content-type")) && isUnencoded(header("content-encoding"));
+/** undefined: its events cannot be read, as they are compressed. Nobody has asked for that, and a client may read them all the same. */
+function relayed(verdict: Passing, { headers, endOfStream }: ResponseHead, relay: () => BodyRewriter) {
+  if (endOfStream || !mayBeEventStream(headers.get("content-type"))) return verdict;
+  return isUnencoded(headers.get("content-encoding")) ? rewritten(verdict, relay()) : undefined;
 }

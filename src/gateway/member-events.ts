@@ -31,6 +31,12 @@ export function relayOf(request: MemberRequest, place: number, generation: numbe
   };
 }
 
+/** Makes what leaves out of a backend's events in the modern era what does not belong to the answer: requests, and other responses. */
+export function modernRelayOf(request: MemberRequest): () => BodyRewriter {
+  const deepest = request.policy.limits.depth;
+  return () => createRelay({ owner: undefined, deepest, answers: answersTo(request) });
+}
+
 /** A GET goes on with the events of any call of the session at the backend: whose id that has is not known. */
 function answersTo({ kind, batch, id }: MemberRequest): Answers | undefined {
   if (kind === "listen") return undefined;

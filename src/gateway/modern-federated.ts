@@ -44,6 +44,7 @@ import { createHeldSessions, type HeldSession, type HeldSessionDependencies } fr
 import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
+import { modernRelayOf, uncompressed } from "./member-events.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
 import type { MemberSessions } from "./member-session.ts";
 import { forwardRequest, type GatewayRequest, principalTagOf, refuse } from "./request.ts";
@@ -166,11 +167,13 @@ function toOwner(
     return toLegacy.send(request, member, owner, { called, bytes, labels: sent }, held);
   const at: MemberRequest = { ...request, route: member.route, batch: undefined };
   request.observe({ kind: "forwarded", route: at.route, how: "modern" });
-  const verdict = forwardRequest(at, { labels: sent, sessionTag: undefined, binding: undefined });
+  const plain = owner.relays ? uncompressed(at) : at;
+  const verdict = forwardRequest(plain, { labels: sent, sessionTag: undefined, binding: undefined });
+  const relay = owner.relays ? modernRelayOf(at) : undefined;
   return {
     kind: "step",
     verdict: renamed(verdict, owner, called.method, bytes),
-    answer: new MemberAnswer(at, new Unpinned(at), undefined, OWN_STATUSES),
+    answer: new MemberAnswer(at, new Unpinned(at), relay, OWN_STATUSES),
   };
 }
 

@@ -29,15 +29,21 @@ interface Head extends Span {
 const HEAD = new Keys(["id", "method"]);
 const ID = 0;
 
-/** The message, or each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told. */
-export function messagesIn(data: Uint8Array, owner: IdOwner, deepest: number): readonly MessageAt[] | undefined {
+/**
+ * The message, or each of a batch (MCP 2025-03-26). undefined: what a client makes of it cannot be told.
+ * @param owner undefined: its ids stay as they are
+ */
+export function messagesIn(
+  data: Uint8Array,
+  owner: IdOwner | undefined,
+  deepest: number,
+): readonly MessageAt[] | undefined {
   const heads = headsIn(data, deepest);
   if (!heads) return undefined;
   const messages: MessageAt[] = [];
   for (const { start, end, id, method } of heads) {
-    const ids = method && ownIds(data, { start, end, id, method }, deepest);
-    if (ids === "unclear") return undefined;
-    const edits = ids?.map((at) => ({ ...at, text: idForClient(owner, textOf(data, at)) }));
+    const edits = method && (owner ? idEdits(data, { start, end, id, method }, owner, deepest) : []);
+    if (edits === "unclear") return undefined;
     messages.push({ start, end, edits, id: id && isId(data[id.start]) ? id : undefined });
   }
   return messages;
@@ -80,12 +86,13 @@ function headAt(scanner: Scanner): Head | undefined {
   return isClear ? { start, end: scanner.at, id, method } : undefined;
 }
 
-/** The ids of a request or a notification that are the backend's own, in their order. `unclear`: another parser may see others. */
-function ownIds(
+/** Edits of the ids of a request or a notification that are the backend's own. `unclear`: another parser may see other ids. */
+function idEdits(
   data: Uint8Array,
   head: Head & { readonly method: Span },
+  owner: IdOwner,
   deepest: number,
-): readonly Span[] | "unclear" {
+): readonly Edit[] | "unclear" {
   const { start, end, id } = head;
   const ids: Span[] = id && isId(data[id.start]) ? [id] : [];
   // The server waits for the client's answer to a request, and hears of its progress by this token.
@@ -97,7 +104,8 @@ function ownIds(
     for (const at of places.at)
       if (isId(data[start + at.start])) ids.push({ start: start + at.start, end: start + at.end });
   }
-  return ids.toSorted((one, other) => one.start - other.start);
+  const inOrder = ids.toSorted((one, other) => one.start - other.start);
+  return inOrder.map((at) => ({ ...at, text: idForClient(owner, textOf(data, at)) }));
 }
 
 /** Whether a value that begins so is a string or a number. */

@@ -33,7 +33,8 @@ interface RelayOwner extends IdOwner {
 }
 
 interface Relaying {
-  readonly owner: RelayOwner;
+  /** undefined: of an era in which a server asks its client nothing. No request passes then, and ids of events lead nowhere. */
+  readonly owner: RelayOwner | undefined;
   /** Nesting of arrays and objects that is read; the outermost is 1. */
   readonly deepest: number;
   /** Of responses only these pass. undefined: all, as it is not known what is answered. */
@@ -102,9 +103,15 @@ function requestEdits(event: SseEvent, { owner, deepest, answers }: Relaying): r
   // A result that only another parser can read passes: a caller would wait for it until it gives up.
   if (!data || !new MessageWatch(answers).sees(data)) return NO_EDITS;
   const messages = messagesIn(data, owner, deepest);
-  if (!messages || messages.some((message) => answersOther(data, message, answers))) return undefined;
+  if (!messages) return undefined;
+  const isOut = (message: MessageAt) => answersOther(data, message, answers) || (!owner && isRequest(message));
+  if (messages.some(isOut)) return undefined;
   const edits = messages.flatMap((message) => message.edits ?? NO_EDITS);
   return edits.length === 0 ? edits : inEvent(event, edits);
+}
+
+function isRequest({ edits, id }: MessageAt): boolean {
+  return edits !== undefined && id !== undefined;
 }
 
 function answersOther(data: Uint8Array, { edits, id }: MessageAt, answers: Answers | undefined): boolean {
@@ -112,7 +119,8 @@ function answersOther(data: Uint8Array, { edits, id }: MessageAt, answers: Answe
 }
 
 /** An id that clients ignore, or that takes the last one back, stays as it is. */
-function eventIdEdits(event: SseEvent, owner: RelayOwner): readonly Edit[] {
+function eventIdEdits(event: SseEvent, owner: RelayOwner | undefined): readonly Edit[] {
+  if (!owner) return NO_EDITS;
   const fields = idFields(event);
   if (fields.length === 0) return NO_EDITS;
   return fields.flatMap(({ start, end }) => {

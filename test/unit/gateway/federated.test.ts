@@ -19,7 +19,7 @@ import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
 import { catalogueOf, type Offered } from "./catalogue.ts";
 import { answerHead, type OpenOptions, openGateway } from "./open.ts";
-import { settled } from "./verdicts.ts";
+import { replyIn, settled } from "./verdicts.ts";
 
 const AT_FILES = { sessionId: "files-1", endpoint: "10.0.0.1:80", generation: 1, version: "2025-03-26" };
 
@@ -1122,15 +1122,28 @@ describe("the answer of one backend of several", () => {
   /** As it is, and Envoy knows whose stream it relays. */
   const PASSED = { kind: "mutate", set: [], remove: [], relayed: { backend: "files" } };
 
-  test("is asked for without compression, and passes as it is where it is compressed even so", async () => {
+  test("is asked for without compression, and is that backend's failure where it is compressed even so", async () => {
     const { exchange, id } = await open();
     head(exchange, "POST", id, { "accept-encoding": "gzip, br" });
     expect(await settled(exchange.requestBody(Buffer.from(call)))).toMatchObject({
       remove: expect.arrayContaining(["accept-encoding"]),
     });
     const answer = { ":status": "200", "content-type": "text/event-stream", "content-encoding": "gzip" };
-    expect(await settled(exchange.responseHeaders(answerHead(answer)))).toMatchObject(PASSED);
+    expect(replyIn(await settled(exchange.responseHeaders(answerHead(answer))))).toMatchObject({
+      status: 200,
+      body: { error: { code: -32603, data: { backend: "files" } } },
+    });
   });
+
+  test.each(["Text/Event-Stream;charset=utf-8", "application/json; x=text/event-stream", "x, text/event-stream"])(
+    "is rewritten where any client may take it for a stream of events: %s",
+    async (type) => {
+      const { exchange, id } = await open();
+      await post(exchange, id, request("tools/call", '{"name":"files__read"}'));
+      const verdict = await settled(exchange.responseHeaders(answerHead({ ":status": "200", "content-type": type })));
+      expect(verdict.kind).toBe("rewrite");
+    },
+  );
 
   test("of a backend that is alone passes as it is", async () => {
     const { exchange, id } = await open({ route: federatedRoute([memberOf("files")]) });

@@ -415,8 +415,34 @@ describe("the answer of a backend", () => {
     return { set: Object.fromEntries(set), body: Buffer.from(rewriter.end()).toString() };
   }
 
-  test.each(["application/json", "text/event-stream"])("passes as it is: %s", async (type) => {
-    expect(await answeredBy({ ":status": "200", "content-type": type })).toEqual({ kind: "continue" });
+  test("passes as it is: JSON", async () => {
+    expect(await answeredBy({ ":status": "200", ...JSON_TYPE })).toEqual({ kind: "continue" });
+  });
+
+  test("as a stream of events passes with its notifications and its response, and without what belongs to no answer", async () => {
+    const verdict = await answeredBy({ ":status": "200", "content-type": "text/event-stream" });
+    if (verdict.kind !== "rewrite") throw new Error(verdict.kind);
+    const event = (message: string) => `id: 1\ndata: ${message}\n\n`;
+    const own = [
+      '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}',
+      '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}',
+      '{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","id":8,"method":"x"}}',
+    ];
+    const others = [
+      '{"jsonrpc":"2.0","id":8,"result":{"resultType":"complete"}}',
+      '{"jsonrpc":"2.0","id":"8","error":{"code":1,"message":"x"}}',
+      '{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{}}',
+      '{"jsonrpc":"2.0","id":7,"id":8,"result":{}}',
+    ];
+    const stream = [...others, ...own, ...others].map(event).join("");
+    const written = Buffer.from(verdict.rewriter.write(Buffer.from(stream))).toString();
+    expect(written.replaceAll(/^: .*\n\n/gm, "")).toBe(own.map(event).join(""));
+  });
+
+  test("is asked for without compression", async () => {
+    const { exchange } = await open();
+    const { remove } = mutationIn(await post(exchange, { ...CALL, headers: { "accept-encoding": "gzip" } }));
+    expect(remove).toContain("accept-encoding");
   });
 
   test.each(["400", "404"])("by %s passes with its status where it is an error to this request", async (status) => {

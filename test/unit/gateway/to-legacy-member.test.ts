@@ -329,6 +329,18 @@ describe("the answer", () => {
     expect(responded).toEqual(['files-1 "a" method-unknown', "files-1 2 done"]);
   });
 
+  test.each(["text/event-stream", "application/json;text/event-stream"])(
+    "as events, holds no response to another request of the client's: %s",
+    async (type) => {
+      const { verdict, id } = await answered({ "content-type": type });
+      const other = 'data: {"id":8,"result":{}}\n\ndata: {"id":7,"result":{"n":1}}\n\n';
+      const text = rewritten(verdict, `${other}data: {"id":"${id}","result":{"n":2}}\n\n`);
+      expect(text.split("\n").filter((line) => line.startsWith("data"))).toEqual([
+        'data: {"id":7,"result":{"resultType":"complete","n":2}}',
+      ]);
+    },
+  );
+
   test("by a status that is no success is in band, by the client's id", async () => {
     const { verdict, id } = await answered({ ":status": "400", "content-type": "application/json" });
     expect(rewritten(verdict, `{"jsonrpc":"2.0","id":"${id}","error":{"code":-32602,"message":"x"}}`)).toBe(
