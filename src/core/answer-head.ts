@@ -1,5 +1,5 @@
 /** Reads the head of an answer: signs of a wrong endpoint, and headers that no client may see. Pure. */
-import { BACKEND_ADDRESS_HEADERS, MCP_SESSION_ID } from "./headers.ts";
+import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "./headers.ts";
 import {
   CONTINUE,
   type Header,
@@ -83,17 +83,20 @@ export function readInitializeAnswer({ headers, endpoint, flags }: ResponseHead)
 
 const NOTHING_THERE: ReadonlySet<string> = new Set(["404", "405", "501"]);
 
-const CHANGED = new HeaderNames([MCP_SESSION_ID, ...BACKEND_ADDRESS_HEADERS]);
+const ADDRESSES: ReadonlySet<string> = new Set(BACKEND_ADDRESS_HEADERS);
+const CHANGED = new HeaderNames([MCP_SESSION_ID, X_MCP_PATH, ...INTERNAL_HEADERS, ...BACKEND_ADDRESS_HEADERS]);
 
 /**
  * Replaces the backend's session id by the client's, or removes it where the client has no session. Removes headers that name the
- * backend's address; none is mapped to the public URL, since no MCP client uses them.
+ * backend's address; none is mapped to the public URL, since no MCP client uses them. Removes what looks like words of the gateway's own.
  * @param head without an endpoint is of Envoy's own answer, which names no backend: its address headers stay
  */
 export function headForClient(sessionId: string | undefined, { headers, endpoint }: ResponseHead): Verdict {
   const found = headers.present(CHANGED);
   if (found.length === 0) return CONTINUE;
   const set: Header[] = sessionId !== undefined && found.includes(MCP_SESSION_ID) ? [[MCP_SESSION_ID, sessionId]] : [];
-  const remove = found.filter((name) => (name === MCP_SESSION_ID ? sessionId === undefined : endpoint !== undefined));
+  const stays = (name: string) =>
+    name === MCP_SESSION_ID ? sessionId !== undefined : ADDRESSES.has(name) && !endpoint;
+  const remove = found.filter((name) => !stays(name));
   return set.length + remove.length === 0 ? CONTINUE : { kind: "mutate", set, remove, clearRoute: false };
 }

@@ -9,6 +9,7 @@ import {
   MCP_SESSION_ID,
   PAGE_HEADERS,
   X_CLIENT_ID,
+  X_MCP_PATH,
 } from "../core/headers.ts";
 import { JWT_METADATA } from "../core/identity.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
@@ -48,6 +49,7 @@ export const WRITTEN_HEADERS = [
   ":path",
   ":status",
   ...INTERNAL_HEADERS,
+  X_MCP_PATH,
   MCP_SESSION_ID,
   LAST_EVENT_ID,
   X_CLIENT_ID,

@@ -1,7 +1,7 @@
 /** The head of a replayed answer: the backend's headers that an answer through Envoy would have, and no others. Pure. */
 import { cookieName } from "../backends/cookies.ts";
 import { endToEnd } from "../core/end-to-end.ts";
-import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, SET_COOKIE } from "../core/headers.ts";
+import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, MCP_SESSION_ID, SET_COOKIE, X_MCP_PATH } from "../core/headers.ts";
 import { type Header, type HeaderFields, isFieldValue } from "../core/http.ts";
 
 /** Envoy writes these to every answer. */
@@ -15,6 +15,7 @@ const NOT_PASSED: ReadonlySet<string> = new Set([
   ...ENVOYS,
   "content-length",
   MCP_SESSION_ID,
+  X_MCP_PATH,
   ...INTERNAL_HEADERS,
   ...BACKEND_ADDRESS_HEADERS,
 ]);

@@ -76,3 +76,12 @@ test("events that it compresses without being asked to are its failure", async (
   expect(status).toBe(200);
   expect(JSON.parse(body)).toMatchObject({ id: ID, error: { code: -32603, data: { backend: "one" } } });
 });
+
+test("no header of its answer looks like the gateway's own", async () => {
+  const own = { "x-mcp-endpoint": "10.0.0.1:80", "x-mcp-principal": "admin", "x-mcp-path": "/x", "x-other": "y" };
+  answer = () => json(200, OWN, own);
+  const { headers, body } = await call();
+  expect(JSON.parse(body)).toEqual(OWN);
+  expect(headers).toMatchObject({ "x-other": "y" });
+  expect(Object.keys(headers).filter((name) => name.startsWith("x-mcp-"))).toEqual([]);
+});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { headForClient, isRedirect, readInitializeAnswer, readRedirect } from "../../../src/core/answer-head.ts";
-import { BACKEND_ADDRESS_HEADERS } from "../../../src/core/headers.ts";
+import { BACKEND_ADDRESS_HEADERS, INTERNAL_HEADERS, X_MCP_PATH } from "../../../src/core/headers.ts";
 import { fields } from "./fields.ts";
 
 test.each([
@@ -137,6 +137,16 @@ describe("of the head of an answer a client gets", () => {
     expect(headForClient("ours", inSession)).toMatchObject({
       set: [["mcp-session-id", "ours"]],
       remove: [...BACKEND_ADDRESS_HEADERS],
+    });
+  });
+
+  test.each(["200", "404"])("nothing that looks like the gateway's own words, by %s", (status) => {
+    const own = Object.fromEntries([...INTERNAL_HEADERS, X_MCP_PATH].map((name) => [name, "x"]));
+    expect(headForClient("ours", headOf({ ":status": status, ...own }))).toEqual({
+      kind: "mutate",
+      set: [],
+      remove: expect.arrayContaining(Object.keys(own)),
+      clearRoute: false,
     });
   });
 
