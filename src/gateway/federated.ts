@@ -118,7 +118,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     if (request.route.stream === "backend")
       return hasSessionAt(ONLY.member) ? this.#toMember.listen(request) : refused(request, { reason: "no-stream" });
     const last = readEventId(request.headers.get(LAST_EVENT_ID) ?? "");
-    if (last?.kind === "call" && hasSessionAt(last.place.place)) return this.#toMember.resume(request, last.place);
+    if (last?.kind === "call" && hasSessionAt(last.place.place)) return this.#toMember.resume(request, last);
     switch (request.route.stream) {
       case "own":
         return this.#listen(request);

@@ -22,12 +22,18 @@ export function uncompressed(request: MemberRequest): MemberRequest {
 /**
  * Makes what changes the ids in a backend's events.
  * @param generation of the binding to the session that they are of
+ * @param answers of responses only these pass. Default: those to the request
  */
-export function relayOf(request: MemberRequest, place: number, generation: number): () => BodyRewriter {
+export function relayOf(
+  request: MemberRequest,
+  place: number,
+  generation: number,
+  answers = answersTo(request),
+): () => BodyRewriter {
   const { backend } = request.route;
   return () => {
     const owner = { place, tag: tagsOf(request)(backend.name), generation };
-    return createRelay({ owner, deepest: request.policy.limits.depth, answers: answersTo(request) });
+    return createRelay({ owner, deepest: request.policy.limits.depth, answers });
   };
 }
 
@@ -37,7 +43,7 @@ export function modernRelayOf(request: MemberRequest): () => BodyRewriter {
   return () => createRelay({ owner: undefined, deepest, answers: answersTo(request) });
 }
 
-/** A GET goes on with the events of any call of the session at the backend: whose id that has is not known. */
+/** A GET goes on with the events of a call of before: whose id that had is not known, unless the event's id says so. */
 function answersTo({ kind, batch, id }: MemberRequest): Answers | undefined {
   if (kind === "listen") return undefined;
   return new Answers(batch ?? (id === undefined ? [] : [id]));

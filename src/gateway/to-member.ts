@@ -2,7 +2,7 @@
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
 import { eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
-import type { EventPlace } from "../core/federation/event-ids.ts";
+import type { CallPlace } from "../core/federation/event-ids.ts";
 import { type Lead, leadOfCall, leadOfResponse, type Owner, ownerByUri } from "../core/federation/owner.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
@@ -167,7 +167,7 @@ export class ToMember {
   }
 
   /** A GET that goes on with the events of a call (MCP 2025-11-25, "Resumability and Redelivery"). */
-  resume(request: Request, { place: member, tag, id }: EventPlace): NextStep {
+  resume(request: Request, { place: { place: member, tag, id }, answers }: CallPlace): NextStep {
     const backend = request.route.members[member]?.route.backend.name;
     // The backends of the route may have changed places since.
     if (backend === undefined || tagsOf(request)(backend) !== tag)
@@ -176,7 +176,7 @@ export class ToMember {
       // It is no stream of the session's, by which that could be told to listen.
       const listening = session.binding.generation;
       const { verdict, answer } = this.#send(uncompressed(at), { ...session, listening }, undefined);
-      const relay = relayOf(at, member, session.binding.generation);
+      const relay = relayOf(at, member, session.binding.generation, answers);
       return {
         kind: "step",
         verdict: resuming(verdict, id),

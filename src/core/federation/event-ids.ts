@@ -4,6 +4,7 @@
  * own stream at each. A client sends the last one back in a header, so they are of `[A-Za-z0-9_.-]`. Pure.
  */
 import { Buffer } from "node:buffer";
+import { type Answers, readAnswers } from "./answers.ts";
 import { type IdOwner, ownerIn, ownerNumber } from "./ids.ts";
 
 /** Bytes of a backend's id. A longer one is not passed on, and its event cannot be resumed from. */
@@ -29,9 +30,17 @@ export interface EventPlace extends IdOwner {
   readonly id: Uint8Array;
 }
 
+/** Where a call's answer was when its stream ended. */
+export interface CallPlace {
+  readonly kind: "call";
+  readonly place: EventPlace;
+  /** To what it is the answer; undefined where that is not known. */
+  readonly answers: Answers | undefined;
+}
+
 /** Where a client's streams were when they ended. */
 export type ResumeAt =
-  | { readonly kind: "call"; readonly place: EventPlace }
+  | CallPlace
   | {
       readonly kind: "stream";
       /** What the client knows of the lists: a short digest, or "". */
@@ -44,9 +53,10 @@ const STREAM = "s";
 const PLACE = /^([0-9]{1,9})-([0-9]{1,9})-([A-Za-z0-9_-]*)$/;
 const LISTS = /^[A-Za-z0-9_-]{0,16}$/;
 
-/** Id of an event of a call's answer. */
-export function callEventId(place: EventPlace): string {
-  return CALL + written(place);
+/** Id of an event of a call's answer. @param answers to what: so that the rest of the events is told from answers to other calls */
+export function callEventId(place: EventPlace, answers: Answers | undefined): string {
+  const note = answers?.note;
+  return CALL + written(place) + (note === undefined ? "" : `.${Buffer.from(note).toString("base64url")}`);
 }
 
 /**
@@ -67,8 +77,12 @@ export function streamEventId(lists: string, places: Iterable<EventPlace>): stri
 export function readEventId(text: string): ResumeAt | undefined {
   if (text.length > LONGEST_STREAM_ID) return undefined;
   if (text.startsWith(CALL)) {
-    const place = placeIn(text.slice(CALL.length));
-    return place && { kind: "call", place };
+    const [first = "", note, ...others] = text.slice(CALL.length).split(".");
+    const place = placeIn(first);
+    if (!place || others.length > 0) return undefined;
+    // A router of before wrote none.
+    const answers = note === undefined ? undefined : readAnswers(Buffer.from(note, "base64url").toString());
+    return note === undefined || answers ? { kind: "call", place, answers } : undefined;
   }
   if (!text.startsWith(STREAM)) return undefined;
   const [lists = "", ...written] = text.slice(STREAM.length).split(".");

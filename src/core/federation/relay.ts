@@ -75,7 +75,7 @@ function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Arra
       state = "new";
     }
     // Its id stands in the first part, unless a server writes it behind so much data: then nothing is resumed from this event.
-    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(firstLines(event), owner)) : bytes;
+    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(firstLines(event), owner, answers)) : bytes;
     if (before === "new") return leftOut(bytes, start);
     return before === "passing" ? CUT_OFF : NOTHING;
   };
@@ -84,7 +84,7 @@ function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Arra
 function relayed(event: SseEvent, relaying: Relaying): Uint8Array {
   const requests = requestEdits(event, relaying);
   if (!requests) return leftOut(event.bytes, event.start);
-  const ids = eventIdEdits(event, relaying.owner);
+  const ids = eventIdEdits(event, relaying.owner, relaying.answers);
   return rewritten(event.bytes, ids.length === 0 ? requests : [...requests, ...ids]);
 }
 
@@ -119,14 +119,14 @@ function answersOther(data: Uint8Array, { edits, id }: MessageAt, answers: Answe
 }
 
 /** An id that clients ignore, or that takes the last one back, stays as it is. */
-function eventIdEdits(event: SseEvent, owner: RelayOwner | undefined): readonly Edit[] {
+function eventIdEdits(event: SseEvent, owner: RelayOwner | undefined, answers: Answers | undefined): readonly Edit[] {
   if (!owner) return NO_EDITS;
   const fields = idFields(event);
   if (fields.length === 0) return NO_EDITS;
   return fields.flatMap(({ start, end }) => {
     const id = event.bytes.subarray(start, end);
     if (id.length === 0 || id.includes(0)) return [];
-    return { start, end, text: isResumable(id) ? callEventId({ ...owner, id }) : "" };
+    return { start, end, text: isResumable(id) ? callEventId({ ...owner, id }, answers) : "" };
   });
 }
 

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
+import { Answers } from "../../../src/core/federation/answers.ts";
 import { callEventId } from "../../../src/core/federation/event-ids.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
@@ -708,8 +709,23 @@ describe("what the gateway answers", () => {
 });
 
 describe("a GET that goes on with a call's events", () => {
-  const lastOf = (key: SessionKey, { backend = "files", place = 0, generation = 1, id = "ev é/1" } = {}) =>
-    callEventId({ place, tag: backendTag(key, backend, TAG_BITS), generation, id: Buffer.from(id) });
+  const lastOf = (
+    key: SessionKey,
+    { backend = "files", place = 0, generation = 1, id = "ev é/1" } = {},
+    answers?: Answers,
+  ) => callEventId({ place, tag: backendTag(key, backend, TAG_BITS), generation, id: Buffer.from(id) }, answers);
+
+  test("brings the call's own responses alone, where the event's id says which", async () => {
+    const { exchange, id, key } = await open();
+    const answers = new Answers(["7"]);
+    await settled(head(exchange, "GET", id, { "last-event-id": lastOf(key, {}, answers) }));
+    const answer = answerHead({ ":status": "200", "content-type": "text/event-stream" });
+    const stream = await settled(exchange.responseHeaders(answer));
+    if (stream.kind !== "rewrite") throw new Error(stream.kind);
+    const event = (of: number, eventId: string) => `id: ${eventId}\ndata: {"id":${of},"result":{}}\n\n`;
+    const written = Buffer.from(stream.rewriter.write(Buffer.from(event(8, "8") + event(7, "9")))).toString();
+    expect(written.replace(/^: .*\n\n/, "")).toBe(event(7, lastOf(key, { id: "9" }, answers)));
+  });
 
   test("goes to the call's backend, in the client's session there, and names the backend's own event", async () => {
     const { exchange, id, key } = await open();

@@ -11,7 +11,7 @@ import { EventReader } from "../../../../src/core/sse/reader.ts";
 const WHOSE = { place: 2, tag: 0 };
 const OWNER = { ...WHOSE, generation: 3 };
 /** The id that an event of the backend's gets. */
-const eventId = (id: string) => callEventId({ ...OWNER, id: Buffer.from(id) });
+const eventId = (id: string, answers?: Answers) => callEventId({ ...OWNER, id: Buffer.from(id) }, answers);
 const REQUEST = '{"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{"n":9007199254740993}}';
 const RELAYED = REQUEST.replace('"id":0', `"id":${idForClient(WHOSE, "0")}`);
 const LEFT_OUT = ": a message of the server that must not pass is left out\n\n";
@@ -261,6 +261,11 @@ describe("a response of a backend", () => {
     const stream = ["1", '"b"'].map((id) => event(`{"id":${id},"result":{}}`));
     expect(answer(stream.join(""), "1", '"b"')).toBe(stream.join(""));
     expect(answer(stream.join(""))).toBe(LEFT_OUT + LEFT_OUT);
+  });
+
+  test("is told by the ids of events, for when the rest of them is asked for", () => {
+    const stream = (id: string) => `id: ${id}\n${event('{"id":7,"result":{}}')}`;
+    expect(answer(stream("1"), "7")).toBe(stream(eventId("1", new Answers(["7"]))));
   });
 
   test("is left out where it is longer than the relay holds, or cut off where its id stands at the end", () => {
