@@ -134,15 +134,16 @@ export class MessageWatch {
 
   /** Passes what is in a message's values, up to a string that does not end. Returns where it goes on. */
   #inner(bytes: Buffer, from: number): number {
+    const { length } = bytes;
     let depth = this.#depth;
     let at = from;
-    while (at < bytes.length && depth > 1) {
+    while (at < length && depth > 1) {
       const byte = bytes[at++];
       if (byte === OPEN_BRACE) depth++;
       else if (byte === CLOSE_BRACE) depth--;
       else if (byte === QUOTE) {
         const end = endOfString(bytes, at);
-        if (end >= bytes.length) {
+        if (end >= length) {
           this.#place = "in-string";
           break;
         }
