@@ -5,6 +5,7 @@ import { callEventId, LONGEST_EVENT_ID } from "../../../../src/core/federation/e
 import { idForClient, ownerOfId } from "../../../../src/core/federation/ids.ts";
 import { MOST_MESSAGES } from "../../../../src/core/federation/messages.ts";
 import { createRelay } from "../../../../src/core/federation/relay.ts";
+import { isJsonObject, parseJson } from "../../../../src/core/json/parse.ts";
 import { dataOf, MOST_LINES } from "../../../../src/core/sse/fields.ts";
 import { EventReader } from "../../../../src/core/sse/reader.ts";
 
@@ -28,6 +29,9 @@ function relay(stream: string, cuts: readonly number[] = [], ids?: readonly stri
   }
   return Buffer.concat([...pieces, rewriter.end()]).toString();
 }
+
+/** Whether an id is as a backend wrote it. */
+const isOwnId = (id: unknown) => (typeof id === "number" ? id < 256 : typeof id === "string" && !/^s[0-9]+-/.test(id));
 
 const event = (...lines: readonly string[]) => `${lines.map((line) => `data: ${line}\n`).join("")}\n`;
 
@@ -149,6 +153,70 @@ describe("the relay of a backend's events", () => {
         expect(events.map(dataOf).filter((data) => data !== undefined)).toEqual(["a", "b"]);
       }
     }
+  });
+
+  test("lets the same pass of any messages, however their events are written and wherever the stream is cut", () => {
+    const key = fc.constantFrom(
+      '"id"',
+      '"ID"',
+      '"i\\u0064"',
+      '"method"',
+      '"m\\u0065thod"',
+      '"Method"',
+      '"result"',
+      '"x"',
+    );
+    const flat = fc.constantFrom("7", "8", '"7"', "null", "NaN", '"ping"', '"\\"id\\":8"', '"}"', '"é"', "[[[[[]]]]]");
+    const { value } = fc.letrec<{ value: string; object: string }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 3 },
+        flat,
+        tie("object"),
+        fc.array(tie("value")).map((all) => `[${all}]`),
+      ),
+      object: fc
+        .array(fc.tuple(key, tie("value")), { maxLength: 4 })
+        .map((all) => `{${all.map((one) => one.join(":"))}}`),
+    }));
+    const member = fc.oneof(
+      fc.constantFrom('"id":7', '"id":8', '"method":"ping"', '"result":{}'),
+      fc.tuple(key, value).map((one) => one.join(":")),
+    );
+    const message = fc.array(member, { maxLength: 5 }).map((all) => `{${all.join(",\n")}}`);
+    const data = fc.oneof(
+      message,
+      fc.array(message, { maxLength: 3 }).map((all) => `[${all}]`),
+      value,
+    );
+    const written = fc.tuple(
+      data,
+      fc.constantFrom("\n", "\r", "\r\n"),
+      fc.constantFrom("", ": c", "id: 4", "event: message"),
+    );
+    const eventText = written.map(([text, end, first]) =>
+      [...(first === "" ? [] : [first]), ...text.split("\n").map((line) => `data: ${line}`), "", ""].join(end),
+    );
+    const dataIn = (stream: string) => {
+      const events = new EventReader(MIB).read(Buffer.from(stream));
+      if (events === "too-long") throw new Error(events);
+      return events.map(dataOf).filter((each) => each !== undefined);
+    };
+    fc.assert(
+      fc.property(fc.array(eventText, { minLength: 1, maxLength: 3 }), fc.nat(300), (events, at) => {
+        const stream = events.join("");
+        const cut = Math.min(at, Buffer.byteLength(stream));
+        const whole = dataIn(relay(stream, [], ["7"]));
+        expect(dataIn(relay(stream, [cut], ["7"]))).toEqual(whole);
+        // What a strict parser reads of it is no answer to another request, and no request with the backend's own id.
+        for (const text of whole) {
+          const said: unknown[] = [parseJson(text)].flat();
+          for (const one of said.filter(isJsonObject)) {
+            if ("method" in one) expect(one.id ?? "s0-").not.toSatisfy(isOwnId);
+            else expect([8, "8"]).not.toContain(one.id);
+          }
+        }
+      }),
+    );
   });
 
   test("changes an event that the end of the stream has cut off too", () => {
