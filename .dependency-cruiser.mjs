@@ -185,7 +185,7 @@ export default {
     only(
       "gateway-dispatch",
       "^src/gateway/gateway\\.ts$",
-      ["^src/core/", "^src/gateway/(accepted|answers|events|exchange|federated|request|scope|transparent)\\.ts$"],
+      ["^src/core/", "^src/gateway/(accepted|answers|bridged|events|exchange|federated|request|scope|transparent)\\.ts$"],
       "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway/exchange\\.ts$", "^src/core/"], "ext-proc → gateway → core"),

@@ -150,10 +150,10 @@ function findingsOfOurs(exchange: Exchange, entry: AccessEntry): string[] {
 function calledOn({ members }: FederatedRoute, { message }: Exchange) {
   const name = message && "method" in message ? message.params?.name : undefined;
   if (typeof name !== "string") return undefined;
-  const member = members.find(({ prefix }) => name.startsWith(prefix));
-  return (
-    member && { backend: member.route.backend.name, prefix: member.prefix, tool: name.slice(member.prefix.length) }
-  );
+  const member = members.find(({ prefix = "" }) => name.startsWith(prefix));
+  if (!member) return undefined;
+  const { route, prefix = "" } = member;
+  return { backend: route.backend.name, prefix, tool: name.slice(prefix.length) };
 }
 
 const NOT_LOGGED = "not in Envoy's log";

@@ -5,7 +5,7 @@ import { runOwning } from "../harness/owner.ts";
 import { canListen } from "../harness/ports.ts";
 import type { Config } from "../src/config/load.ts";
 import { readConfig } from "../src/config/read.ts";
-import type { FederatedRoute, Route } from "../src/core/routes.ts";
+import type { Backend, FederatedRoute, Route } from "../src/core/routes.ts";
 import { startStack } from "./stack.ts";
 
 /** Writes `a, b and c`. */
@@ -60,13 +60,17 @@ async function takenPorts({ gateway, egress, processor, envoy, backends }: Confi
 
 function describeRoute(route: Route, { backends }: Config): string {
   if (route.kind === "federated") return `${LIST.format(backendsOf(route))} as one server`;
-  const { name } = route.backend;
+  const { name } = backendOf(route);
   const count = backends.find((backend) => backend.name === name)?.endpoints.length;
   return `${name}, ${count === 1 ? "one endpoint" : `${count} endpoints`}`;
 }
 
 function nameOf(route: Route): string {
-  return route.kind === "federated" ? "all" : route.backend.name;
+  return route.kind === "federated" ? "all" : backendOf(route).name;
+}
+
+function backendOf(route: Exclude<Route, FederatedRoute>): Backend {
+  return route.kind === "bridged" ? route.transparent.backend : route.backend;
 }
 
 function backendsOf({ members }: FederatedRoute): string[] {

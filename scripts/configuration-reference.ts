@@ -106,6 +106,35 @@ with 1 if a server does not answer, or if two items of one list have the same na
   names the backend.
 
 Not yet: on a route with several backends tasks of 2026-07-28; log messages of backends of older versions for clients of 2026-07-28.
+
+## One server for clients of each era
+
+A route to one backend passes messages on, so a client must speak a version that its backend speaks. With \`era: bridge\` it need not.
+
+\`\`\`yaml
+routes:
+  - { path: /mcp, backends: [files], era: bridge }
+\`\`\`
+
+| client             | a backend with sessions alone                   | a backend of both eras | a backend of 2026-07-28 alone                                  |
+| ------------------ | ----------------------------------------------- | ---------------------- | -------------------------------------------------------------- |
+| with sessions      | messages pass                                   | messages pass          | the router begins the session; requests go on in that version  |
+| of 2026-07-28      | the router holds a session there for the client | messages pass          | messages pass                                                  |
+
+- Where messages pass, all is as without \`era\`.
+- Elsewhere the router stands for the backend, as [on a federated route](#several-servers-behind-one-url): what is said there of
+  \`era: bridge\`, and of clients with a session at a backend of 2026-07-28 alone, holds here too. But clients see the backend as it is:
+  its name, its instructions, and each name and URI to the byte. Lists come sorted by names. \`prefix\` and \`uris\` of the backend have no
+  effect. What the backend does not list it is asked for all the same.
+- The router asks the backend which versions it speaks when a client first needs to know, and then as \`lists\` says. A request waits
+  for the first answer at most \`lists.timeout\`. While the backend has not answered, as one that answers nobody without credentials,
+  messages pass.
+- A session stays with whoever began it, also when the backend is replaced by one of other versions. What new clients meet follows
+  within \`lists.refresh\`.
+- With \`lists: principal\` of the backend, clients of 2026-07-28 are refused by -32022 where the backend has sessions alone, so that a client
+  of both eras begins one.
+- With \`processor.streams\`, the GET of a session that the router has begun, and the \`subscriptions/listen\` of a client for which it holds
+  one, tell of changed lists. Nothing else crosses the eras outside of calls. Without it, they get 405 and 404.
 `;
 
 export function reference(): string {

@@ -16,6 +16,7 @@ import { ConfigError, readConfig } from "./config/read.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
 import { parseYaml } from "./config/yaml.ts";
 import { formatAddress } from "./core/address.ts";
+import { federationOf } from "./core/routes.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
@@ -129,9 +130,9 @@ interface CheckOptions {
 
 /** Prints what clients of federated routes would see. Returns whether all of it is in order. */
 async function checkLive(file: string, config: Config): Promise<boolean> {
-  const federated = config.routes.filter((route) => route.kind === "federated");
+  const federated = config.routes.flatMap((route) => federationOf(route) ?? []);
   if (federated.length === 0) {
-    say(`warning: ${file}: no route is federated, so no backend was asked`);
+    say(`warning: ${file}: no route is federated, or has era: bridge, so no backend was asked`);
     return true;
   }
   const report = await askBackends(config, federated);

@@ -2,7 +2,7 @@
 import type { InUse } from "./admission/in-use.ts";
 import type { Egress } from "./backends/client.ts";
 import { createRpc, type Rpc } from "./backends/rpc.ts";
-import type { FederatedRoute, Member } from "./core/routes.ts";
+import { type FederatedRoute, federationOf, type Member } from "./core/routes.ts";
 import { STREAMS, type StreamOf } from "./core/streams.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
 import { SYSTEM_CLOCK } from "./federation/clock.ts";
@@ -42,7 +42,7 @@ interface StreamDependencies {
 }
 
 export function openStreams(parts: GatewayParts, dependencies: StreamDependencies): Streams {
-  const { config, inForce, shared, started } = parts;
+  const { config, shared, started } = parts;
   const signals = (config.processor.streams ? shared.openSignals : openNoSignals)(heard);
   started.defer(() => signals.close());
   const catalogue = openCatalogue(parts, dependencies.egress, {
@@ -53,7 +53,8 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
     paths: () => new Set([...listeners.paths(), ...subscriptions.paths()]),
     tell: (change) => signals.tell({ kind: "lists", ...change }),
   });
-  const { listeners, subscriptions } = openOwn(parts, dependencies, catalogue);
+  const routes = routesIn(parts);
+  const { listeners, subscriptions } = openOwn(parts, dependencies, routes, catalogue);
   const hasOthers = config.processor.streams !== undefined && config.store.kind === "redis";
   const joining = createJoining({
     tell: (signal) => signals.tell(signal),
@@ -89,9 +90,9 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
       signals.tell({ kind: "ended", key });
     },
     open(of, request, sink) {
-      const route = inForce.policy.routes.get(of.path);
+      const route = routes.routeAt(of.path);
       // Another router may have served the client so far. From the first stream on, this one knows what the route offers.
-      if (route?.kind === "federated") catalogue.view(route, undefined);
+      if (route) catalogue.view(route, undefined);
       signals.tell({ kind: "listening", key: of.key });
       // Not waited for: it matters only to a request whose backend the client needs for the first time.
       if (hasOthers) void shared.store.remember(of.key as SessionKey, STREAMS, OPENED);
@@ -147,10 +148,14 @@ interface OwnStreams {
   readonly subscriptions: Subscriptions;
 }
 
-function openOwn(parts: GatewayParts, dependencies: StreamDependencies, catalogue: Catalogue): OwnStreams {
+function openOwn(
+  parts: GatewayParts,
+  dependencies: StreamDependencies,
+  routes: Routes,
+  catalogue: Catalogue,
+): OwnStreams {
   const { inForce, metrics, log } = parts;
   const rpc = createRpc(dependencies.egress, "stream");
-  const routes = routesIn(parts);
   const limits = () => inForce.policy.limits;
   const unfinished = new UnfinishedEvents(() => limits().unfinishedEvents, cutOffObserver(metrics, log));
   const listeners = openListeners(parts, dependencies, { ...routes, rpc, unfinished, catalogue });
@@ -176,10 +181,10 @@ type Routes = Pick<ListenersDependencies, "routes" | "routeAt">;
 
 function routesIn({ inForce }: GatewayParts): Routes {
   return {
-    routes: () => [...inForce.policy.routes.values()].filter((route) => route.kind === "federated"),
+    routes: () => [...inForce.policy.routes.values()].flatMap((route) => federationOf(route) ?? []),
     routeAt(path) {
       const route = inForce.policy.routes.get(path);
-      return route?.kind === "federated" ? route : undefined;
+      return route && federationOf(route);
     },
   };
 }

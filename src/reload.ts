@@ -2,7 +2,7 @@
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
-import type { RequestPolicy, Route } from "./core/routes.ts";
+import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -97,9 +97,14 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
 }
 
 /** The server of streams is there from the start or never, so a route must not promise more than that. */
-function withStreamsOf({ processor }: Config, route: Route): Route {
-  if (route.kind !== "federated" || route.stream === "backend") return route;
-  return { ...route, stream: processor.streams ? "own" : "none" };
+function withStreamsOf(started: Config, route: Route): Route {
+  if (route.kind === "transparent") return route;
+  if (route.kind === "bridged") return { ...route, federated: withOwnStreamOf(started, route.federated) };
+  return withOwnStreamOf(started, route);
+}
+
+function withOwnStreamOf({ processor }: Config, route: FederatedRoute): FederatedRoute {
+  return route.stream === "backend" ? route : { ...route, stream: processor.streams ? "own" : "none" };
 }
 
 /** The settings that differ between two configurations and that the process reads only at its start. */

@@ -6,7 +6,9 @@ import type { Backend, Member } from "../core/routes.ts";
 import type { RawConfig } from "./schema.ts";
 
 /** One MCP server: one Envoy cluster, which may be a member of federated routes. Times in ms. */
-export interface BackendConfig extends Backend, Omit<Member, "route"> {
+export interface BackendConfig extends Backend, Omit<Member, "route" | "prefix"> {
+  /** Of its names on federated routes. */
+  readonly prefix: string;
   readonly endpoints: readonly TcpAddress[];
   /** `Host` header for the backend; undefined = the endpoint's address. */
   readonly host: string | undefined;

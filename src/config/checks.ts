@@ -5,7 +5,7 @@ import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/he
 import { publicPath } from "../core/public-path.ts";
 import type { BackendConfig } from "./backends.ts";
 import { endpointFaults } from "./endpoints.ts";
-import { isFederated } from "./federated.ts";
+import { isServedByGateway } from "./federated.ts";
 import { longestStorePatience } from "./patience.ts";
 import type { RawConfig } from "./schema.ts";
 import { workerAddresses, workerPorts } from "./workers.ts";
@@ -104,13 +104,13 @@ function listsTooLate({ lists: { refresh, stale, timeout } }: RawConfig): string
 
 /** The first call of a session waits for a session at its backend, and Envoy gives it no more time than the wait for a slot. */
 function openingTooLong({ routes }: RawConfig, backends: readonly BackendConfig[]): string[] {
-  const members = new Set(routes.filter(isFederated).flatMap((route) => route.backends));
+  const members = new Set(routes.filter(isServedByGateway).flatMap((route) => route.backends));
   return backends
     .filter(({ name, timeouts }) => members.has(name) && timeouts.initialize > LONGEST_WAIT)
     .map(
       ({ name, timeouts: { initialize } }) =>
         `timeouts.initialize of backend ${name}: got ${initialize / 1000}s, expected at most ${LONGEST_WAIT / 1000}s on a ` +
-        "federated route: Envoy ends a call whose backend session is not open soon after",
+        "federated route, or one with era: bridge: Envoy ends a call whose backend session is not open soon after",
     );
 }
 

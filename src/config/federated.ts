@@ -1,11 +1,11 @@
 /** Routes to several backends. Pure. */
 
-import type { NameFilter } from "../core/federation/filter.ts";
+import { ALL_NAMES, type NameFilter } from "../core/federation/filter.ts";
 import { compileGlob } from "../core/federation/glob.ts";
 import { MOST_PLACES } from "../core/federation/ids.ts";
 import { LONGEST_NAME, LONGEST_PREFIX } from "../core/federation/naming.ts";
 import { publicPath } from "../core/public-path.ts";
-import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
+import type { BridgedRoute, FederatedRoute, Member, MemberRoute, TransparentRoute } from "../core/routes.ts";
 import { VERSION } from "../version.ts";
 import type { BackendConfig } from "./backends.ts";
 import { withoutSecrets } from "./redact.ts";
@@ -14,10 +14,15 @@ import type { RawConfig } from "./schema.ts";
 type Written = RawConfig["routes"][number];
 
 /** Settings that mean nothing where messages only pass. */
-const OF_FEDERATED = ["tools", "prompts", "resources", "instructions", "serverInfo", "era"] as const;
+const OF_FEDERATED = ["tools", "prompts", "resources", "instructions", "serverInfo"] as const;
 
 export function isFederated({ federated, backends }: Pick<Written, "federated" | "backends">): boolean {
   return federated ?? backends.length > 1;
+}
+
+/** Whether backends are asked for their lists, and sessions opened at them. */
+export function isServedByGateway(route: Pick<Written, "federated" | "backends" | "era">): boolean {
+  return isFederated(route) || route.era === "bridge";
 }
 
 /** Errors of a route that is not federated. */
@@ -64,15 +69,40 @@ export function federatedRoute({ where, path, written, backends, lists, streams 
     filters: { tools: filterOf(tools), prompts: filterOf(prompts), resources: filterOf(resources) },
     instructions,
     serverInfo: { name: named?.name ?? serverName(path), title: named?.title, version: named?.version ?? VERSION },
+    presents: "route",
     lists,
     bridges: written.era === "bridge",
-    stream: streamOf(backends, streams),
+    stream: backends.length === 1 ? "backend" : ownStream(streams),
   };
   return { route, errors };
 }
 
-function streamOf(backends: readonly BackendConfig[], streams: boolean): FederatedRoute["stream"] {
-  if (backends.length === 1) return "backend";
+/** A route to one backend, by which clients of each era reach it, whatever it speaks. */
+export function bridgedRoute(
+  transparent: TransparentRoute,
+  backend: BackendConfig,
+  { lists, streams }: Pick<Parts, "lists" | "streams">,
+): BridgedRoute {
+  const { path, sessions } = transparent;
+  const federated: FederatedRoute = {
+    kind: "federated",
+    path,
+    sessions: "required",
+    // Clients see the backend as it is, on this route as on others.
+    members: [{ ...memberOf(path, backend), prefix: undefined, uris: [] }],
+    filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
+    instructions: undefined,
+    serverInfo: { name: serverName(path), title: undefined, version: VERSION },
+    presents: "backend",
+    lists,
+    bridges: true,
+    // No stream of a backend crosses from one era to the other.
+    stream: ownStream(streams),
+  };
+  return { kind: "bridged", path, sessions, transparent, federated };
+}
+
+function ownStream(streams: boolean): "own" | "none" {
   return streams ? "own" : "none";
 }
 

@@ -1,7 +1,7 @@
 /** Warnings on federated routes: settings without effect, and names that collide. Pure. */
 import { LONGEST_NAME } from "../core/federation/naming.ts";
 import type { BackendConfig } from "./backends.ts";
-import { isFederated, serverName } from "./federated.ts";
+import { isFederated, isServedByGateway, serverName } from "./federated.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
 
@@ -12,7 +12,7 @@ export function federationCautions(raw: RawConfig, backends: readonly BackendCon
     ...streamsWithoutEffect(raw, routes),
     ...routes.flatMap((route) => [...unprefixed(route), ...sharedUris(raw, route), ...idlePatterns(route)]),
     ...oneServerName(routes),
-    ...listsOfNobody(raw, routes),
+    ...listsOfNobody(raw),
   ];
 }
 
@@ -32,20 +32,30 @@ function federatedRoutes({ routes }: RawConfig, backends: readonly BackendConfig
   });
 }
 
-function settingsWithoutEffect({ backends }: RawConfig, routes: readonly Federated[]): string[] {
+/** Whether messages pass to one backend where that speaks the client's era. */
+function isBridged(route: RawConfig["routes"][number]): boolean {
+  return isServedByGateway(route) && !isFederated(route);
+}
+
+function settingsWithoutEffect({ backends, routes: all }: RawConfig, routes: readonly Federated[]): string[] {
   const members = new Set(routes.flatMap(({ written }) => written.backends));
+  const asked = new Set(all.filter(isServedByGateway).flatMap((route) => route.backends));
   return Object.entries(backends).flatMap(([name, { prefix, uris, lists }]) => {
-    if (members.has(name)) return [];
-    const set = [prefix && "prefix", uris && "uris", lists === "principal" && "lists"].filter(Boolean);
-    return set.map(
-      (setting) => `backends.${name}.${setting}: has no effect, since no federated route has this backend`,
-    );
+    const unused = members.has(name) ? [] : [prefix && "prefix", uris && "uris"].filter(Boolean);
+    const where = `backends.${name}`;
+    return [
+      ...unused.map((setting) => `${where}.${setting}: has no effect, since no federated route has this backend`),
+      ...(lists === "principal" && !asked.has(name)
+        ? [`${where}.lists: has no effect, since no route that is federated, or has era: bridge, has this backend`]
+        : []),
+    ];
   });
 }
 
-function streamsWithoutEffect({ processor }: RawConfig, routes: readonly Federated[]): string[] {
-  if (!processor.streams || routes.some(({ members }) => members.length > 1)) return [];
-  return ["processor.streams: has no effect, since no route has several backends"];
+function streamsWithoutEffect({ processor, routes: all }: RawConfig, routes: readonly Federated[]): string[] {
+  const isUsed = routes.some(({ members }) => members.length > 1) || all.some(isBridged);
+  if (!processor.streams || isUsed) return [];
+  return ["processor.streams: has no effect, since no route has several backends, or passes to one with era: bridge"];
 }
 
 /** Prefixes keep names apart. Names without one are apart from them too, unless a backend imitates a prefix. */
@@ -116,10 +126,10 @@ function oneServerName(routes: readonly Federated[]): string[] {
   });
 }
 
-function listsOfNobody({ identity }: RawConfig, routes: readonly Federated[]): string[] {
+function listsOfNobody({ identity, backends, routes }: RawConfig): string[] {
   if (identity.kind !== "none") return [];
-  const names = routes.flatMap(({ members }) => members.filter(({ lists }) => lists === "principal"));
-  return [...new Set(names.map(({ name }) => name))].map(
+  const names = routes.filter(isServedByGateway).flatMap((route) => route.backends);
+  return [...new Set(names.filter((name) => backends[name]?.lists === "principal"))].map(
     (name) =>
       `backends.${name}.lists: principal without identity: no caller has a principal, so the router asks for the lists in each ` +
       "session",

@@ -1,8 +1,8 @@
 /** Resolves the names of backends in routes, and what kind of route each is. Pure. */
 import { publicPath } from "../core/public-path.ts";
-import type { Route } from "../core/routes.ts";
+import type { Route, TransparentRoute } from "../core/routes.ts";
 import type { BackendConfig } from "./backends.ts";
-import { federatedRoute, isFederated, notFederated } from "./federated.ts";
+import { bridgedRoute, federatedRoute, isFederated, notFederated } from "./federated.ts";
 import { shown } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
 
@@ -45,7 +45,11 @@ export function routesTo(
     }
     errors.push(...notFederated(where, route));
     const [backend] = found;
-    if (backend) routes.push({ kind: "transparent", path, sessions: route.sessions ?? "optional", backend });
+    if (!backend) return;
+    const sessions = route.sessions ?? "optional";
+    const transparent: TransparentRoute = { kind: "transparent", path, sessions, backend };
+    const isBridged = route.era === "bridge";
+    routes.push(isBridged ? bridgedRoute(transparent, backend, { lists: raw.lists, streams }) : transparent);
   });
   return { routes, errors };
 }

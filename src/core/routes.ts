@@ -1,4 +1,5 @@
 /** The public paths and where they lead: the settings of `mcp-router.yaml` that each request needs. */
+import { assertNever } from "./assert-never.ts";
 import type { NameFilter } from "./federation/filter.ts";
 import type { Glob } from "./federation/glob.ts";
 import type { Identity } from "./identity.ts";
@@ -52,6 +53,8 @@ export interface FederatedRoute extends PublicPath {
   readonly instructions: string | undefined;
   /** What clients are told of the server that they talk to. */
   readonly serverInfo: { readonly name: string; readonly title: string | undefined; readonly version: string };
+  /** Of whom clients are told: of the route, or of its only backend where that has said who it is. */
+  readonly presents: "route" | "backend";
   readonly lists: ListLimits;
   /** Whether clients of MCP 2026-07-28 are served in their era also where a backend needs sessions. */
   readonly bridges: boolean;
@@ -65,8 +68,11 @@ export interface FederatedRoute extends PublicPath {
 /** A backend of a federated route. */
 export interface Member {
   readonly route: MemberRoute;
-  /** Stands before each name that clients see, `files__`; empty where the backend's names are unique by themselves. */
-  readonly prefix: string;
+  /**
+   * Stands before each name that clients see, `files__`; empty where the backend's names are unique by themselves. undefined: names
+   * are the backend's own to the byte, whatever characters they have.
+   */
+  readonly prefix: string | undefined;
   /** URIs that are this backend's, whether it lists them or not. */
   readonly uris: readonly Glob[];
   /** Whether everybody is offered the same, or what a principal is offered depends on who that is. */
@@ -89,7 +95,29 @@ export interface ListLimits {
   readonly page: number;
 }
 
-export type Route = TransparentRoute | FederatedRoute;
+/** Messages pass to one backend where it speaks the era of the client. Where it does not, the gateway stands for the backend. */
+export interface BridgedRoute extends PublicPath {
+  readonly kind: "bridged";
+  readonly transparent: TransparentRoute;
+  /** The same path across the eras: of the one backend, and to clients not told apart from that. */
+  readonly federated: FederatedRoute;
+}
+
+export type Route = TransparentRoute | FederatedRoute | BridgedRoute;
+
+/** What the gateway itself serves of a route; undefined: its messages only pass. */
+export function federationOf(route: Route): FederatedRoute | undefined {
+  switch (route.kind) {
+    case "transparent":
+      return undefined;
+    case "federated":
+      return route;
+    case "bridged":
+      return route.federated;
+    default:
+      return assertNever(route);
+  }
+}
 
 /** Envoy has to wait a little longer than what it waits for. */
 const MESSAGE_TIMEOUT_SLACK_MS = 1_000;

@@ -16,6 +16,7 @@ import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
 import { RELAYED_METADATA } from "../core/relayed.ts";
 import {
   catalogueMessageTimeout,
+  federationOf,
   longestMessageTimeout,
   longestOpening,
   memberMessageTimeout,
@@ -81,8 +82,9 @@ export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" 
 }
 
 /** For an initialize and the first call at a backend, which may have to wait for the backends' lists; and for what all are told. */
-function federatedMessageTimeouts(route: Route, wait: number | undefined): number[] {
-  if (route.kind !== "federated") return [];
+function federatedMessageTimeouts(of: Route, wait: number | undefined): number[] {
+  const route = federationOf(of);
+  if (!route) return [];
   return [
     catalogueMessageTimeout(route.lists, wait),
     memberMessageTimeout(route.lists.timeout + longestOpening(route)),

@@ -5,6 +5,7 @@ import { LONGEST_WAIT } from "../config/checks.ts";
 import type { Config } from "../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
 import { LISTEN } from "../core/mcp/methods.ts";
+import { federationOf } from "../core/routes.ts";
 import { STREAMS } from "../core/streams.ts";
 import { UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
@@ -23,7 +24,7 @@ const SLOWEST_BODY = 32 * 1024;
 
 /** On a federated route, a request may wait for the backends' lists ahead of a slot or of a session at one backend. */
 function undecidedIdle(routes: Config["routes"]): number {
-  const lists = routes.map((route) => (route.kind === "federated" ? route.lists.timeout : 0));
+  const lists = routes.map((route) => federationOf(route)?.lists.timeout ?? 0);
   return UNDECIDED_IDLE + Math.max(...lists);
 }
 

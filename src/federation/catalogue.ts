@@ -4,7 +4,7 @@
  */
 import type { Egress } from "../backends/client.ts";
 import type { Offer } from "../core/federation/offer.ts";
-import type { FederatedRoute, Member, RequestPolicy } from "../core/routes.ts";
+import { type FederatedRoute, federationOf, type Member, type RequestPolicy } from "../core/routes.ts";
 import type { AskLimits } from "./ask.ts";
 import { type Asker, type AskFor, createAskFor } from "./asker.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
@@ -253,7 +253,7 @@ function all(waits: readonly Promise<void>[]): Promise<void> | undefined {
 }
 
 function federatedRoutes(policy: RequestPolicy | undefined): readonly FederatedRoute[] {
-  return Array.from(policy?.routes.values() ?? []).filter((route) => route.kind === "federated");
+  return Array.from(policy?.routes.values() ?? []).flatMap((route) => federationOf(route) ?? []);
 }
 
 /** What each member says of itself, and what lists it offers: to everybody, or to one principal. */

@@ -46,7 +46,7 @@ export interface Taken {
 export interface KeptListsOptions {
   readonly backend: string;
   /** Of the names that clients see. */
-  readonly prefix: string;
+  readonly prefix: string | undefined;
   /** Whether these are the lists of all clients, whose numbers are told. */
   readonly shared: boolean;
   readonly observe: (event: CatalogueEvent) => void;

@@ -12,6 +12,8 @@ import type { Asked } from "./source.ts";
 
 /** How often a session is begun at most for one asking, where each is lost. */
 const BEGINNINGS = 2;
+/** The part of `lists.timeout` after which a backend's era is waited for no longer. */
+const ERA_SHARE = 2;
 
 export interface OwnSessionDependencies {
   readonly egress: Egress;
@@ -24,6 +26,8 @@ export interface OwnSessionOptions {
   readonly backend: Backend;
   /** `offer`: the backend's lists are asked in clients' sessions, and this one is only for what the backend says of itself. */
   readonly asks: "lists" | "offer";
+  /** Whether clients are told nothing before the backend's era is known: on it depends who serves them. */
+  readonly awaitsEra: boolean;
   readonly onChanged: () => void;
   /** Told at each asking whose answer says so whether the backend speaks the modern era. */
   readonly onEra: (speaksModern: boolean) => void;
@@ -58,10 +62,21 @@ export class OwnSession {
 
   /** Asks for everything that the backend has. Not to be called again before it has ended or its signal has come. Never rejects. */
   async ask(limits: AskLimits, signal: AbortSignal): Promise<Asked> {
+    const { clock } = this.#dependencies;
+    const began = clock.now();
+    const verdict = this.#probe(limits);
+    const asked = await this.#askBoth(verdict, limits, signal);
+    // Not waited for otherwise, nor for long: a backend that does not answer it keeps nobody from its lists.
+    const ms = began + limits.timeout / ERA_SHARE - clock.now();
+    if (this.#options.awaitsEra && asked.kind === "answered" && ms > 0)
+      await within(clock, { ms, signal }, () => verdict, UNSAID);
+    return asked;
+  }
+
+  /** In a session, or without one. */
+  async #askBoth(verdict: Promise<EraVerdict>, limits: AskLimits, signal: AbortSignal): Promise<Asked> {
     const { rpc } = this.#dependencies;
     const caller = this.#caller;
-    // Not waited for: a backend that does not answer it keeps nobody from its lists.
-    const verdict = this.#probe(limits);
     for (let begun = 1; begun <= BEGINNINGS; begun++) {
       const own = this.#held ? { kind: "begun" as const, ...this.#held } : await this.#begin(limits, signal);
       if (own.kind === "failed")

@@ -74,7 +74,7 @@ export function backendReport({ member, source }: SharedList, now: number): Back
   return {
     backend: route.backend.name,
     path: route.backend.path,
-    prefix,
+    prefix: prefix ?? "",
     lists,
     eras: [...(offer && inSession ? ["legacy" as const] : []), ...(speaksModern ? ["modern" as const] : [])],
     version: offer?.version,

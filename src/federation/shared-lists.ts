@@ -106,6 +106,7 @@ export class SharedLists {
     const session = new OwnSession(this.#dependencies, {
       backend,
       asks: member.lists === "shared" ? "lists" : "offer",
+      awaitsEra: prefix === undefined,
       onChanged: () => source.wake(),
       onEra: (speaksModern) => source.learn(speaksModern),
     });

@@ -16,7 +16,7 @@ export type Ask = (limits: AskLimits, signal: AbortSignal) => Promise<Asked>;
 export interface SourceOptions {
   readonly backend: string;
   /** Of the names that clients see. */
-  readonly prefix: string;
+  readonly prefix: string | undefined;
   /** Whether the lists are everybody's: then a backend that has failed is asked again, though nobody demands it at the moment. */
   readonly shared: boolean;
   readonly clock: Clock;

@@ -6,7 +6,6 @@ import {
   listNotifications,
   type Subscription,
 } from "../core/federation/subscription.ts";
-import type { FederatedRoute } from "../core/routes.ts";
 import type { StreamSink } from "../core/streams.ts";
 import { COMMENT, PacedSink } from "./paced-sink.ts";
 
@@ -63,7 +62,7 @@ export class SubscriptionStream {
   }
 
   /** Ends the stream as the protocol has it: the client may listen anew. */
-  end(serverInfo: FederatedRoute["serverInfo"]): void {
+  end(serverInfo: Readonly<Record<string, unknown>>): void {
     this.#sink.write(completion(this.#id, serverInfo));
     this.#sink.end();
   }

@@ -3,6 +3,7 @@
  * catalogue tells; of a resource the backend tells whose it is, which is listened to for that.
  */
 import { callerOf, type Rpc } from "../backends/rpc.ts";
+import { serverInfoOf } from "../core/federation/description.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { type ListenRequest, readListenRequest } from "../core/federation/listen-request.ts";
 import { agreedLists, resourcesByMember } from "../core/federation/subscription.ts";
@@ -198,7 +199,8 @@ class OpenSubscriptions implements Subscriptions {
   }
 
   #end(open: Open): void {
-    open.client.end(open.route.serverInfo);
+    const { offers } = this.#dependencies.catalogue.view(open.route, undefined);
+    open.client.end(serverInfoOf(open.route, offers));
     // Now, and not when its connection is gone: a client that does not read would keep it.
     this.#forget(open);
   }

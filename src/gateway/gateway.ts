@@ -3,9 +3,10 @@ import { assertNever } from "../core/assert-never.ts";
 import { classifyHead } from "../core/classify-head.ts";
 import type { Decision, DeferredVerdict, Reply, RequestHead, ResponseHead, Verdict } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
-import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { BridgedRoute, FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import { AcceptedRequest, type RequestsOn } from "./accepted.ts";
 import { type AnswerStage, type DeferredStep, type NextStep, NOT_SENT, type Step } from "./answers.ts";
+import { BridgedRequests } from "./bridged.ts";
 import type { Observe, RequestObserver } from "./events.ts";
 import type { Exchange, Gateway } from "./exchange.ts";
 import { type FederatedDependencies, FederatedRequests } from "./federated.ts";
@@ -23,11 +24,13 @@ export interface GatewayDependencies extends TransparentDependencies, FederatedD
 interface Routes {
   readonly transparent: RequestsOn<TransparentRoute>;
   readonly federated: RequestsOn<FederatedRoute>;
+  readonly bridged: RequestsOn<BridgedRoute>;
 }
 
 export function createGateway({ policy, observe, ...dependencies }: GatewayDependencies): Gateway {
   const transparent = new TransparentRequests(dependencies);
-  const routes = { transparent, federated: new FederatedRequests(dependencies) };
+  const federated = new FederatedRequests(dependencies);
+  const routes = { transparent, federated, bridged: new BridgedRequests(dependencies, { transparent, federated }) };
   return { open: () => new HttpExchange(policy(), routes, observe) };
 }
 
@@ -53,12 +56,14 @@ class HttpExchange implements Exchange {
     const opened = classifyHead(head, this.#policy);
     if (opened.kind === "reject") return this.#reply(opened.reject);
     const { kind, route, query } = opened;
-    const { transparent, federated } = this.#routes;
+    const { transparent, federated, bridged } = this.#routes;
     switch (route.kind) {
       case "transparent":
         return this.#accept(transparent, head, { kind, route, query, observe: this.#observer });
       case "federated":
         return this.#accept(federated, head, { kind, route, query, observe: this.#observer });
+      case "bridged":
+        return this.#accept(bridged, head, { kind, route, query, observe: this.#observer });
       default:
         return assertNever(route);
     }

@@ -35,7 +35,7 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "method-not-offered": "a method that a route to several backends does not know",
   "invalid-params": "a request that the router answers itself has wrong params; the answer tells the fault",
   "no-stream":
-    "a GET on a route to several backends without processor.streams, or for the rest of a call that its backend has not",
+    "a GET on a route to several backends, or across the eras, without processor.streams, or for the rest of a call that its backend has not",
   "version-unsupported":
     "a request without a session (MCP 2026-07-28) on a route to several backends not all of which serve that era, or of an unknown version",
   "backend-redirects": "the backend redirects: see backends.*.path",

@@ -74,11 +74,19 @@ test("exits with 1 where Envoy is not there", async () => {
   expect(stderr).toMatch(/backend one does not answer .*ECONNREFUSED/);
 });
 
-test("asks nobody where no route is federated", async () => {
+test("shows what clients of a route to one that bridges the eras would see, by the backend's own names", async () => {
+  const stack = await stackOf({ one: [one.endpoint] }, { era: "bridge" });
+  const { status, stdout, stderr } = await checkLive(stack.configFile);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(stdout).toMatch(/^\/mcp\n {2}one: one \S+, protocol 2025-11-25, \d+ tools/);
+  expect(stdout).toMatch(/^ {4}whoami +one$/m);
+});
+
+test("asks nobody where the router serves nothing itself", async () => {
   const stack = await stackOf({ one: [one.endpoint] });
   const { status, stdout, stderr } = await checkLive(stack.configFile);
   expect({ status, stdout }).toEqual({ status: 0, stdout: `${stack.configFile}: ok\n` });
-  expect(stderr).toMatch(/no route is federated, so no backend was asked/);
+  expect(stderr).toMatch(/no route is federated, or has era: bridge, so no backend was asked/);
 });
 
 async function stackOf(backends: StackOptions["backends"], route: object = {}): Promise<Stack> {

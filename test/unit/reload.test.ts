@@ -104,7 +104,12 @@ test("streams that were not there at the start are promised to nobody", () => {
   const backends = { one: { endpoints: ["10.0.0.1:3000"] }, two: { endpoints: ["10.0.0.2:3000"] } };
   const processor = { listen: "127.0.0.1:50051", streams: { listen: "127.0.0.1:9091" } };
   onChange(textOf({ backends, processor, routes: [{ path: "/mcp", backends: ["one", "two"] }] }));
-  expect(apply.mock.calls).toMatchObject([[{ routes: [{ path: "/mcp", stream: "none" }] }]]);
+  const bridged = { path: "/one", backends: ["one"], era: "bridge" };
+  onChange(textOf({ backends, processor, routes: [bridged] }));
+  expect(apply.mock.calls).toMatchObject([
+    [{ routes: [{ path: "/mcp", stream: "none" }] }],
+    [{ routes: [{ path: "/one", kind: "bridged", federated: { stream: "none" } }] }],
+  ]);
 });
 
 test("a fault of ours is told as such, and the next change is compared with what is in force", () => {

@@ -104,7 +104,7 @@ const backend = z.strictObject({
     .enum(["shared", "principal"])
     .default("shared")
     .describe(
-      "On federated routes: whose lists of tools, prompts and resources clients get. `shared`: the router asks for them in a " +
+      "On federated routes, and on those with `era: bridge`: whose lists of tools, prompts and resources clients get. `shared`: the router asks for them in a " +
         "session of its own, once for all clients. `principal`: they depend on who asks, so the router asks in a client's " +
         "session, with its credentials, and offers the lists to its principal alone. Take this also for a server that lists " +
         "some of its tools only for clients that can be asked (sampling, elicitation, roots): the router's own session cannot.",

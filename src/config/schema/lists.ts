@@ -34,5 +34,5 @@ export const listsSection = z
   })
   .prefault({})
   .describe(
-    "How the router asks the backends of federated routes for their tools, prompts and resources. Nothing else uses these settings.",
+    "How the router asks the backends of federated routes, and of those with `era: bridge`, for their tools, prompts and resources. Nothing else uses these settings.",
   );

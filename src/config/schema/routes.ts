@@ -61,10 +61,12 @@ const route = z.strictObject({
     .enum(["same", "bridge"])
     .optional()
     .describe(
-      "Only on a federated route: whether clients of protocol version 2026-07-28, which have no sessions, are served where a " +
-        "backend speaks older versions alone. `same`: no; a client of both eras begins a session, in which it loses nothing. " +
-        "`bridge`: yes; the router holds a session there for them, and such a backend can ask them nothing. It has no effect " +
-        "where a backend has `lists: principal`. Default: `same`.",
+      "Whether clients of protocol version 2026-07-28, which have no sessions, are served where a backend speaks older versions " +
+        "alone. `same`: no; a client of both eras begins a session, in which it loses nothing. `bridge`: yes; the router holds a " +
+        "session there for them, and such a backend can ask them nothing. They are not where a backend has `lists: principal`. " +
+        "On a route that is not federated, `bridge` also serves clients with sessions where the backend speaks 2026-07-28 alone, " +
+        "as a federated route always does: see [One server for clients of each era](#one-server-for-clients-of-each-era). " +
+        "Default: `same`.",
     ),
   tools: filter("tools", NAMES),
   prompts: filter("prompts", NAMES),

@@ -28,7 +28,7 @@ const LEGACY_ONLY: readonly string[] = ["logging", "tasks"];
 type Capabilities = Record<string, Readonly<Record<string, unknown>>>;
 
 interface Description {
-  readonly serverInfo: { readonly name: string; readonly title?: string; readonly version: string };
+  readonly serverInfo: Readonly<Record<string, unknown>>;
   readonly capabilities: Capabilities;
   /** "": there are none. */
   readonly instructions: string;
@@ -43,12 +43,22 @@ export interface KnownOfMembers {
 
 /** @param era the client's */
 export function describeRoute(route: FederatedRoute, known: KnownOfMembers, era: Era): Description {
-  const { name, title, version } = route.serverInfo;
   return {
-    serverInfo: { name, ...(title !== undefined && { title }), version },
+    serverInfo: serverInfoOf(route, known.offers),
     capabilities: capabilitiesOf(route, known, era),
     instructions: route.instructions ?? instructionsOf(route, known.offers),
   };
+}
+
+/** @param offers by member */
+export function serverInfoOf(
+  { serverInfo, presents }: Pick<FederatedRoute, "serverInfo" | "presents">,
+  offers: readonly (Pick<Offer, "serverInfo"> | undefined)[],
+): Description["serverInfo"] {
+  const own = presents === "backend" ? parseJson(offers[0]?.serverInfo ?? "") : undefined;
+  if (isJsonObject(own)) return own;
+  const { name, title, version } = serverInfo;
+  return { name, ...(title !== undefined && { title }), version };
 }
 
 /** All that a backend alone has; of several what any of them has, and the gateway can deliver. */
@@ -90,7 +100,7 @@ function instructionsOf({ members }: FederatedRoute, offers: readonly (Offer | u
   const parts = members.flatMap(({ route, prefix }, member) => {
     const text = offers[member]?.instructions;
     if (text === undefined || text.trim() === "") return [];
-    const names = prefix === "" ? "" : ` (names begin with ${prefix})`;
+    const names = prefix === undefined || prefix === "" ? "" : ` (names begin with ${prefix})`;
     return [members.length === 1 ? text : `# ${route.backend.name}${names}\n\n${text}`];
   });
   const longest = fairShare(parts, LONGEST_INSTRUCTIONS);

@@ -22,6 +22,15 @@ export function eraAt(client: Era, { speaksModern, inSession }: BackendEras): Er
 }
 
 /**
+ * Whether a request has another era than its client's at a backend that has said what it speaks. Where it has not, the backend itself
+ * is to answer.
+ * @param said whether it has
+ */
+export function crosses(client: Era, eras: BackendEras, said: boolean): boolean {
+  return said && eraAt(client, eras) !== client;
+}
+
+/**
  * Whether a route serves clients of the modern era in that era: where all its backends speak it, or where it is to bridge the eras. A
  * client of both eras begins a session otherwise, in which it loses nothing: across the eras no server can ask it, or tell it of
  * anything. Lists that depend on who asks are asked for in the client's session, which a modern client has not.

@@ -26,8 +26,13 @@ export interface Listing {
   readonly duplicates: number;
 }
 
-/** @param prefix of the names that clients see; URIs stay as they are */
-export function listingOf(kind: ListKind, prefix: string, raw: readonly RawItem[], leftOut: number): Listing {
+/** @param prefix of the names that clients see (naming.ts); URIs stay as they are */
+export function listingOf(
+  kind: ListKind,
+  prefix: string | undefined,
+  raw: readonly RawItem[],
+  leftOut: number,
+): Listing {
   const isNamed = kind === "tools" || kind === "prompts";
   const first = new Map<string, RawItem>();
   for (const item of raw) {

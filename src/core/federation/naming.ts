@@ -15,10 +15,11 @@ const HASH_MARK = "_";
 export const LONGEST_PREFIX = LONGEST_NAME - HASH_LENGTH - HASH_MARK.length;
 
 /**
- * The prefix and a backend's own name, where both fit into `[A-Za-z0-9_-]{1,64}`. Otherwise characters that do not fit become `_`,
+ * The own name itself where there is no prefix. Otherwise the prefix and a backend's own name, where both fit into `[A-Za-z0-9_-]{1,64}`; where they do not, characters that do not fit become `_`,
  * the end is cut, and a hash of the whole own name is put there: the name stays the same whatever other backends offer.
  */
-export function publicName(prefix: string, own: string): string {
+export function publicName(prefix: string | undefined, own: string): string {
+  if (prefix === undefined) return own;
   const whole = prefix + own;
   if (whole.length <= LONGEST_NAME && whole.search(UNFIT) < 0) return whole;
   // Not more than fits is looked at: a name may be of any length.

@@ -6,7 +6,7 @@ import { type StringAt, textOf } from "../json/span.ts";
 import { textAt } from "../json/text-at.ts";
 import { leadOf } from "../mcp/treatments.ts";
 import type { Reject } from "../reject.ts";
-import type { FederatedRoute } from "../routes.ts";
+import type { FederatedRoute, Member } from "../routes.ts";
 import type { Message } from "../rpc/message.ts";
 import { allows } from "./filter.ts";
 import { ownerOfId } from "./ids.ts";
@@ -167,18 +167,24 @@ function ownerOfName(
 
 /**
  * Where a backend has not said yet what it offers, the prefix decides, and the backend says whether it knows the name. Not by a
- * name that no client was ever offered: under its public one the route may hide the same tool.
+ * name that no client was ever offered: under its public one the route may hide the same tool. A backend whose names are its own to
+ * the byte says so always: it may know more than it lists.
  */
 function ownerByPrefix(route: FederatedRoute, { known }: RouteLists, name: StringAt): Owner | undefined {
   const candidates = route.members
     .map(({ prefix }, member) => ({ prefix, member }))
-    .filter(({ prefix, member }) => !known[member] && isNameUnder(prefix, name.value))
-    .toSorted((one, other) => other.prefix.length - one.prefix.length);
+    .filter(({ prefix, member }) => (!known[member] || prefix === undefined) && isNameUnder(prefix, name.value))
+    .toSorted((one, other) => lengthOf(other) - lengthOf(one));
   const [first] = candidates;
-  return first && named(route, first.member, name.value.slice(first.prefix.length), name);
+  return first && named(route, first.member, name.value.slice(lengthOf(first)), name);
 }
 
-function isNameUnder(prefix: string, name: string): boolean {
+function lengthOf({ prefix = "" }: Pick<Member, "prefix">): number {
+  return prefix.length;
+}
+
+function isNameUnder(prefix: string | undefined, name: string): boolean {
+  if (prefix === undefined) return true;
   return (
     name.length > prefix.length && name.startsWith(prefix) && publicName(prefix, name.slice(prefix.length)) === name
   );

@@ -115,9 +115,8 @@ export function updated(id: string, uri: string): Uint8Array {
 }
 
 /** The response that ends the stream (MCP 2026-07-28, "Subscriptions"). */
-export function completion(id: string, { name, title, version }: FederatedRoute["serverInfo"]): Uint8Array {
-  const serverInfo = JSON.stringify({ name, ...(title !== undefined && { title }), version });
-  const meta = `"_meta":{"${SUBSCRIPTION_ID}":${id},"${SERVER_INFO}":${serverInfo}}`;
+export function completion(id: string, serverInfo: Readonly<Record<string, unknown>>): Uint8Array {
+  const meta = `"_meta":{"${SUBSCRIPTION_ID}":${id},"${SERVER_INFO}":${JSON.stringify(serverInfo)}}`;
   return message(`"id":${id},"result":{"resultType":"complete",${meta}}`);
 }
 

@@ -1,6 +1,7 @@
 /** Rules on the ext_proc filter itself (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../../config/load.ts";
 import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
+import { federationOf } from "../../core/routes.ts";
 import { maxMessageTimeout, WRITTEN_HEADERS } from "../ext-proc.ts";
 import { RESPONSE_ATTRIBUTES } from "../names.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
@@ -62,7 +63,7 @@ function modeOverride(filter: ProtoView, { routes }: Config): Finding[] {
     findings.push(
       found("mode-override/allowed", allowed, `${allowed.field} has no entry for answers that the processor streams`),
     );
-  if (routes.some(({ kind }) => kind === "federated") && !isAllowed(REWRITTEN_BODY))
+  if (routes.some((route) => federationOf(route)) && !isAllowed(REWRITTEN_BODY))
     findings.push(
       found(
         "mode-override/rewritten",

@@ -108,7 +108,7 @@ export const MISTAKES = {
   ),
   "mode-override/rewritten": error(
     "Envoy refuses an override that no entry equals. On a federated route, a client's answer to a request of a server (sampling, " +
-      "elicitation) would then reach no server.",
+      "elicitation) would then reach no server; and with `era: bridge` a client would get an answer to another id.",
     addOverride(REWRITTEN_BODY),
   ),
   "fail-open/processor-away": error(
@@ -270,7 +270,7 @@ export const MISTAKES = {
     "Add to its filter `log_type_filter: { types: [DownstreamPeriodic], exclude: true }`.",
   ),
   "streams/route": error(
-    "On a route to several backends, a client that listens gets 503: `processor.streams` needs a route.",
+    "On a route to several backends, or with `era: bridge`, a client that listens gets 503: `processor.streams` needs a route.",
     `Add \`{ match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: ${STREAMS} } }] }, ` +
       `route: { cluster: ${STREAMS}, timeout: 0s } }\`, as \`mcp-router envoy\` prints it.`,
   ),

@@ -2,6 +2,7 @@
 import type { Config } from "../../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
 import { LISTEN } from "../../core/mcp/methods.ts";
+import { federationOf } from "../../core/routes.ts";
 import { STREAMS } from "../../core/streams.ts";
 import { type Finding, found } from "./finding.ts";
 import { chooseRoute, type SampleRequest } from "./match.ts";
@@ -15,7 +16,7 @@ export function isForStreams(route: ProtoView): boolean {
 }
 
 export function streamFindings(http: HttpListener, topology: Topology, config: Config): Finding[] {
-  const isUsed = config.routes.some((route) => route.kind === "federated" && route.stream === "own");
+  const isUsed = config.routes.some((route) => federationOf(route)?.stream === "own");
   if (!config.processor.streams || !isUsed) return [];
   return http.virtualHosts
     .filter((host) => backendRoutes(host, topology).length > 0)

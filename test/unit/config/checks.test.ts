@@ -113,10 +113,11 @@ describe("federated routes", () => {
   test("a backend session that may take longer to open than Envoy waits is refused, where calls wait for it", () => {
     const timeouts = { initialize: "41s" };
     expect(errorsOf({ backends: { ...backends, two: { endpoints: ["h:2"], timeouts } }, routes })).toEqual([
-      "timeouts.initialize of backend two: got 41s, expected at most 40s on a federated route: Envoy ends a call whose backend " +
-        "session is not open soon after",
+      "timeouts.initialize of backend two: got 41s, expected at most 40s on a federated route, or one with era: bridge: Envoy ends " +
+        "a call whose backend session is not open soon after",
     ]);
     expect(errorsOf({ timeouts })).toEqual([]);
+    expect(errorsOf({ timeouts, routes: [{ path: "/mcp", backends: ["one"], era: "bridge" }] })).toHaveLength(1);
     expect(errorsOf({ timeouts: { initialize: "40s" }, backends, routes })).toEqual([]);
   });
 });

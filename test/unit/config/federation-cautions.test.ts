@@ -19,18 +19,26 @@ test("a federated route by itself is no reason to warn", () => {
 
 test("settings of a backend that no federated route has are warned of", () => {
   const settings = { prefix: "off", uris: ["file:///*"], lists: "principal" };
-  expect(warnings({ files: settings }, { federated: false })).toEqual(
-    ["prefix", "uris", "lists"].map(
-      (setting) => `backends.files.${setting}: has no effect, since no federated route has this backend`,
-    ),
+  const names = ["prefix", "uris"].map(
+    (setting) => `backends.files.${setting}: has no effect, since no federated route has this backend`,
   );
+  expect(warnings({ files: settings }, { federated: false })).toEqual([
+    ...names,
+    "backends.files.lists: has no effect, since no route that is federated, or has era: bridge, has this backend",
+  ]);
+  expect(warnings({ files: settings }, { federated: false, era: "bridge" })).toEqual([
+    ...names,
+    expect.stringContaining("backends.files.lists: principal without identity"),
+  ]);
 });
 
 test("streams are warned of where no route has several backends", () => {
   const processor = { streams: {} };
   expect(warnings({ files: {} }, {}, { processor })).toEqual([
-    "processor.streams: has no effect, since no route has several backends",
+    "processor.streams: has no effect, since no route has several backends, or passes to one with era: bridge",
   ]);
+  expect(warnings({ files: {} }, { era: "bridge" }, { processor })).toHaveLength(1);
+  expect(warnings({ files: {} }, { federated: false, era: "bridge" }, { processor })).toEqual([]);
   expect(warnings({ files: {}, search: {} }, {}, { processor })).toEqual([]);
 });
 

@@ -33,6 +33,29 @@ test("a route to several backends is federated, in the order of the route", () =
   });
 });
 
+test("era: bridge makes it one that passes, and one that the gateway serves in the backend's name", () => {
+  const one = { endpoints: ["h:1"], prefix: "off", uris: ["file:///*"] };
+  const routes = [{ path: "/mcp/", backends: ["one"], era: "bridge", sessions: "required" }];
+  const bridged = (sections: Sections) => load({ backends: { one }, routes, ...sections }).routes[0];
+  expect(bridged({})).toMatchObject({
+    kind: "bridged",
+    path: "/mcp",
+    sessions: "required",
+    transparent: { kind: "transparent", path: "/mcp", sessions: "required", backend: { name: "one" } },
+    federated: {
+      kind: "federated",
+      path: "/mcp",
+      members: [{ prefix: undefined, uris: [], route: { path: "/mcp", backend: { name: "one" } } }],
+      presents: "backend",
+      bridges: true,
+      stream: "none",
+    },
+  });
+  expect(bridged({ processor: { streams: {} } })).toMatchObject({ federated: { stream: "own" } });
+  const same = load({ routes: [{ path: "/mcp", backends: ["one"], era: "same" }] });
+  expect(same.routes).toEqual(load({ routes: [{ path: "/mcp", backends: ["one"] }] }).routes);
+});
+
 test("federated: true makes it of one backend, so that no name changes when another joins", () => {
   const [route] = load({ routes: [{ path: "/mcp", backends: ["one"], federated: true }] }).routes;
   expect(route).toMatchObject({ kind: "federated", members: [{ prefix: "one__" }] });
@@ -172,7 +195,7 @@ describe("a route is refused", () => {
 
   test("that is federated and has a backend whose prefix leaves no room for names", () => {
     const longest = "a".repeat(53);
-    expect(membersNamed([longest, "b"]).map(({ prefix }) => prefix.length)).toEqual([55, 3]);
+    expect(membersNamed([longest, "b"]).map(({ prefix }) => prefix?.length)).toEqual([55, 3]);
     expect(errorsOfMembers([`${longest}a`, "b"])).toEqual([
       `routes[0].backends: got "${longest}a", whose prefix leaves 8 of 64 characters for the names of its tools; expected a ` +
         "name of at most 53 characters, or prefix: off",

@@ -16,6 +16,7 @@ export function federatedRoute(members: readonly Member[], over: Partial<Federat
     members,
     filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
     instructions: undefined,
+    presents: "route",
     bridges: false,
     serverInfo: { name: "all", title: undefined, version: "1.2.3" },
     lists: { refresh: 60_000, stale: 600_000, timeout: 5_000, pages: 100, bytes: 1_000_000, page: 1_000_000 },

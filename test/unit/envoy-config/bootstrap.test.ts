@@ -407,6 +407,12 @@ describe("with a federated route", () => {
     expect(longest("1s", "10s")).toBe("49s");
   });
 
+  test("so it does on a route to one that bridges the eras", () => {
+    const bridged = [{ path: "/mcp", backends: ["one"], era: "bridge" }];
+    const { extProc } = parts({ backends, routes: bridged, timeouts: { call: "1s" }, admission: { wait: "1s" } });
+    expect(extProc.max_message_timeout).toBe("44s");
+  });
+
   test("Envoy waits for each backend to take a message that all get", () => {
     const short = { call: "1s", initialize: "1s" };
     const both = { one: { ...backends.one, timeouts: short }, two: { ...backends.two, timeouts: short } };

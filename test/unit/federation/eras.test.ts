@@ -1,5 +1,6 @@
 /** What the catalogue learns of the eras that backends speak. */
 import { describe, expect, test } from "vitest";
+import { memberOf } from "../core/federated.ts";
 import {
   createServer,
   LISTS,
@@ -136,6 +137,34 @@ test("a backend that is away keeps its verdict, though its lists go", async () =
   }
   expect(tools()).toEqual([]);
   expect(speaksModern()).toBe(true);
+});
+
+describe("a backend on whose era depends who serves its clients", () => {
+  const open = (discover: Script) =>
+    openCatalogue({ files: serverWith(discover) }, [memberOf("files", { prefix: undefined })]);
+
+  test("has said which it speaks once its lists are there, however late it says so", async () => {
+    const said = Promise.withResolvers<void>();
+    const modern = result({ resultType: "complete", supportedVersions: MODERN, capabilities: {} });
+    const { catalogue, route, demand, tools } = open(() => said.promise.then(() => modern));
+    await demand();
+    expect(catalogue.ready(route, undefined)).toBeDefined();
+    said.resolve();
+    await settle();
+    expect(catalogue.ready(route, undefined)).toBeUndefined();
+    expect(catalogue.view(route, undefined).eras).toEqual([{ speaksModern: true, inSession: true }]);
+    expect(tools()).toEqual(["search"]);
+  });
+
+  test("is not waited for longer than half of the time for its lists, which are there all the same", async () => {
+    const { catalogue, route, demand, clock, tools } = open(silent);
+    await demand();
+    await clock.pass(LISTS.timeout / 2 - 1);
+    expect(catalogue.ready(route, undefined)).toBeDefined();
+    await clock.pass(1);
+    expect(catalogue.ready(route, undefined)).toBeUndefined();
+    expect(tools()).toEqual(["search"]);
+  });
 });
 
 test("the end of the catalogue does not wait for what is still asked", async () => {

@@ -8,7 +8,7 @@ function open(server: ReturnType<typeof createServer>) {
   const { egress, calls } = scriptedEgress(server.script);
   const session = new OwnSession(
     { egress, clock: SYSTEM_CLOCK, version: "1" },
-    { backend: BACKEND, asks: "lists", onChanged: () => undefined, onEra: () => undefined },
+    { backend: BACKEND, asks: "lists", awaitsEra: false, onChanged: () => undefined, onEra: () => undefined },
   );
   const abort = new AbortController();
   return { calls, abort, session, ask: () => session.ask({ ...LISTS, depth: 20 }, abort.signal) };

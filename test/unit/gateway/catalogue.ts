@@ -24,7 +24,7 @@ const MEMBERS = {
   templates: ["resourceTemplates", "uriTemplate"],
 } as const;
 
-function listing(kind: ListKind, prefix: string, keys: readonly string[]): Listing {
+function listing(kind: ListKind, prefix: string | undefined, keys: readonly string[]): Listing {
   const [list, key] = MEMBERS[kind];
   const text = JSON.stringify({ result: { [list]: keys.map((value) => ({ [key]: value })) } });
   const page = readListPage(Buffer.from(text), kind, 20);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type BackendEras, eraAt, servesModern } from "../../../../src/core/federation/era.ts";
+import { type BackendEras, crosses, eraAt, servesModern } from "../../../../src/core/federation/era.ts";
 import type { Member } from "../../../../src/core/routes.ts";
 import { federatedRoute, memberOf } from "../../core/federated.ts";
 
@@ -17,6 +17,21 @@ test.each([
 ] as const)("the era of a %s client's request at a backend of %j is %s", (client, backend, era) => {
   expect(eraAt(client, backend)).toBe(era);
 });
+
+test.each([
+  ["legacy", LEGACY, false],
+  ["legacy", BOTH, false],
+  ["legacy", MODERN, true],
+  ["modern", LEGACY, true],
+  ["modern", BOTH, false],
+  ["modern", MODERN, false],
+] as const)(
+  "whether a %s client's request crosses to the other era at a backend of %j: %s",
+  (client, backend, does) => {
+    expect(crosses(client, backend, true)).toBe(does);
+    expect(crosses(client, backend, false)).toBe(false);
+  },
+);
 
 test("a backend that speaks the modern era no more is sent requests in sessions", () => {
   expect(eraAt("legacy", { speaksModern: false, inSession: false })).toBe("legacy");

@@ -15,6 +15,10 @@ describe("the name that clients see", () => {
     expect(publicName("", "read")).toBe("read");
   });
 
+  test("is the backend's own to the byte where there is no prefix, not even an empty one", () => {
+    fc.assert(fc.property(anyName, (own) => void expect(publicName(undefined, own)).toBe(own)));
+  });
+
   test("has no other characters than model providers take, and no more", () => {
     fc.assert(fc.property(prefix, anyName, (before, own) => void expect(publicName(before, own)).toMatch(FITS)));
   });

@@ -23,6 +23,7 @@ function field(what: string, path: string, value: unknown, message: string, seve
 const MODE = "processing_mode";
 const LISTENERS = "static_resources.listeners";
 const ROUTES = [{ path: "/mcp", backends: ["files", "search"] }];
+const BRIDGED = configOf({ routes: [{ path: "/mcp", backends: ["files"], era: "bridge" }] });
 const FEDERATED = configOf({
   backends: { files: { endpoints: ["127.0.0.1:3001"] }, search: { endpoints: ["127.0.0.1:3002"] } },
   routes: ROUTES,
@@ -145,6 +146,12 @@ export const FILTER_CASES = {
     ),
     good("without the override for a body that is rewritten, which no route uses", ({ extProc }) =>
       extProc.allowed_override_modes.pop(),
+    ),
+    wrong(
+      "without it, which a route with era: bridge uses",
+      ({ extProc }) => extProc.allowed_override_modes.pop(),
+      [error(`${EXT_PROC}.allowed_override_modes`, "response_body_mode: STREAMED")],
+      { config: BRIDGED },
     ),
     wrong(
       "without it, which a federated route uses",

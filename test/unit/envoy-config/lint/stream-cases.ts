@@ -6,6 +6,10 @@ import { type Case, EXT_PROC, error, GATEWAY, good, HOST, put, set, unchanged, w
 const ROUTES = [{ path: "/mcp", backends: ["everything", "files"] }];
 const WITH_STREAMS = configOf({ processor: { streams: {} }, routes: ROUTES });
 const WITHOUT = configOf({ routes: ROUTES });
+const BRIDGED = configOf({
+  processor: { streams: {} },
+  routes: [{ path: "/mcp", backends: ["files"], era: "bridge" }],
+});
 
 /** The printed route of the streams comes first. */
 const ROUTE = 0;
@@ -23,6 +27,14 @@ export const STREAM_CASES = {
         gatewayHost.routes[ROUTE].match.headers.push({ name: ":method", string_match: { exact: "GET" } }),
       [error(`${HOST}.routes`, "The routes take a POST for the gateway's own streams nowhere")],
       { config: WITH_STREAMS },
+    ),
+    wrong(
+      "without it, where a route to one backend bridges",
+      ({ gatewayHost }) => gatewayHost.routes.shift(),
+      [NOWHERE],
+      {
+        config: BRIDGED,
+      },
     ),
     wrong("of a configuration without streams", unchanged, [NOWHERE], { config: WITH_STREAMS, printedFor: WITHOUT }),
     wrong(
