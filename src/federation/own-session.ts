@@ -3,7 +3,15 @@ import type { Egress } from "../backends/client.ts";
 import { type Caller, createRpc, type Rpc } from "../backends/rpc.ts";
 import { listsToHear } from "../core/federation/list-flags.ts";
 import type { Backend } from "../core/routes.ts";
-import { type AskLimits, askLists, isLost, listsOf, modernRequests, requestsInSession } from "./ask.ts";
+import {
+  type AskLimits,
+  askLists,
+  isLost,
+  type ListOutcomes,
+  listsOf,
+  modernRequests,
+  requestsInSession,
+} from "./ask.ts";
 import { type BegunOwn, beginOwn, endOwn, type OwnPeer } from "./begin-own.ts";
 import { type Clock, within } from "./clock.ts";
 import { listen, subscribe } from "./listen.ts";
@@ -34,6 +42,12 @@ export interface OwnSessionOptions {
 }
 
 const LATE = { kind: "failed", failure: { reason: "timeout" } } as const;
+
+/** Whether every list is refused as a backend does that has no sessions. */
+function areRefused(lists: ListOutcomes): boolean {
+  const all = [...lists.values()];
+  return all.length > 0 && all.every((list) => list.kind === "failed" && refusesSessions(list.failure));
+}
 
 interface Held extends OwnPeer {
   readonly listening: AbortController;
@@ -78,7 +92,8 @@ export class OwnSession {
     const { rpc } = this.#dependencies;
     const caller = this.#caller;
     for (let begun = 1; begun <= BEGINNINGS; begun++) {
-      const own = this.#held ? { kind: "begun" as const, ...this.#held } : await this.#begin(limits, signal);
+      const held = this.#held;
+      const own = held ? { kind: "begun" as const, ...held } : await this.#begin(limits, signal);
       if (own.kind === "failed")
         return refusesSessions(own.failure) ? this.#askModern(own, verdict, limits, signal) : own;
       const { peer, offer } = own;
@@ -88,8 +103,11 @@ export class OwnSession {
       }
       const lists = await askLists({ request: requestsInSession(rpc, caller, peer), limits }, listsOf(offer), signal);
       if (signal.aborted) return LATE;
-      if (!isLost(lists)) return { kind: "answered", inSession: true, offer, lists };
+      // Where there may be another backend by now, a session that was sound says nothing.
+      const isDoubtful = held !== undefined && areRefused(lists);
+      if (!isLost(lists) && !isDoubtful) return { kind: "answered", inSession: true, offer, lists };
       this.#letGo();
+      if (isDoubtful) void endOwn(this.#dependencies.egress, caller, peer);
     }
     return { kind: "failed", failure: { reason: "lost-at-once" } };
   }

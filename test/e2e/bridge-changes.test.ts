@@ -125,6 +125,19 @@ describe("a server that is replaced by one of other eras", () => {
     expect(messageOf(without)).toMatchObject({ result: { content: [{ text: '{"server":"two"}' }] } });
   });
 
+  test("by one of none: a session is not moved, and the next one is the gateway's", async () => {
+    const { own, replaceBy } = await open("legacy");
+    const session = await openSession(own.port, "/mcp", { "x-user": "ada" });
+    await replaceBy("modern", ["modern"]);
+    const inSession = await post(own.port, "/mcp", legacyCall, { "mcp-session-id": session, "x-user": "ada" });
+    // The server's own words: at another endpoint the one before it may live on.
+    expect(inSession.status).toBe(400);
+    expect(messageOf(inSession)).toMatchObject({ error: { code: -32022 } });
+    const next = { "mcp-session-id": await openSession(own.port, "/mcp", { "x-user": "ada" }), "x-user": "ada" };
+    const answer = await post(own.port, "/mcp", legacyCall, next);
+    expect(messageOf(answer)).toMatchObject({ result: { content: [{ text: '{"server":"two"}' }] } });
+  });
+
   test("of none by one of both: a session of the gateway's goes on", async () => {
     const { own, replaceBy } = await open("modern");
     const session = await openSession(own.port, "/mcp", { "x-user": "ada" });

@@ -181,6 +181,31 @@ describe("a backend of the modern era alone", () => {
     return createServer({ stateful: false, modern: MODERN, answers: { initialize: UNSUPPORTED }, ...options });
   }
 
+  test("is asked in that era where it has replaced one of sessions, in whose session it refuses everything", async () => {
+    const [old, next] = [createServer(), modernServer({ tools: ["find"] })];
+    let isReplaced = false;
+    const script: Script = (call) => {
+      if (!isReplaced) return old.script(call);
+      return call.session === undefined ? next.script(call) : UNSUPPORTED(call);
+    };
+    const { demand, clock, catalogue, route, callsOf } = openCatalogue({ files: { script } });
+    expect(await demand()).toEqual(["files__search"]);
+    isReplaced = true;
+    await clock.pass(LISTS.refresh);
+    await demand();
+    expect(await demand()).toEqual(["files__find"]);
+    expect(catalogue.view(route, undefined).eras).toEqual([{ speaksModern: true, inSession: false }]);
+    expect(callsOf("DELETE")).toHaveLength(1);
+  });
+
+  test("is not taken for replaced where a session that has just begun refuses everything", async () => {
+    const refusing = createServer({ answers: { "tools/list": UNSUPPORTED } });
+    const { demand, callsOf } = openCatalogue({ files: refusing });
+    await demand();
+    expect(callsOf("initialize")).toHaveLength(1);
+    expect(refusing.sessions.size).toBe(1);
+  });
+
   test("is asked for its lists in that era, and offers them to all clients", async () => {
     const opened = openCatalogue({ files: modernServer({ resources: ["file:///a"] }) });
     await opened.demand();
