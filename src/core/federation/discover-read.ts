@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { isJsonObject, parseJson } from "../json/parse.ts";
 import { MODERN_VERSION } from "../mcp/versions.ts";
 import { SERVER_INFO } from "./discover.ts";
-import { type Offer, readOffer } from "./offer.ts";
+import { type Offer, readOffer, serverInfoIn } from "./offer.ts";
 
 export type DiscoverRead =
   /** It speaks the modern era, and says so much of itself. */
@@ -30,7 +30,7 @@ export function readDiscover(response: Uint8Array, deepest: number): DiscoverRea
   const offer = {
     ...read.offer,
     version: MODERN_VERSION,
-    serverInfo: isJsonObject(serverInfo) ? JSON.stringify(serverInfo) : undefined,
+    serverInfo: serverInfoIn(JSON.stringify(serverInfo)),
   };
   return { kind: "modern", offer };
 }

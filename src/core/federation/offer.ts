@@ -9,7 +9,7 @@ export interface Offer {
   /** JSON texts of its capabilities, by name. */
   readonly capabilities: ReadonlyMap<string, string>;
   readonly instructions: string | undefined;
-  /** JSON text. */
+  /** JSON text; undefined also where it is too long. */
   readonly serverInfo: string | undefined;
 }
 
@@ -35,6 +35,9 @@ const CAPABILITIES = [
  * large. A larger one is left out.
  */
 const LONGEST_CAPABILITY = 16 * 1024;
+
+/** Most characters of its serverInfo, which may hold icons: it is in answers to clients too. */
+const LONGEST_SERVER_INFO = 64 * 1024;
 
 /** A version is a date, and goes into a header. */
 const VERSION = /^[\w.-]{1,32}$/;
@@ -71,7 +74,7 @@ export function readOffer(response: Uint8Array, deepest: number): OfferRead {
       version: typeof protocolVersion === "string" && VERSION.test(protocolVersion) ? protocolVersion : undefined,
       capabilities,
       instructions: typeof instructions === "string" ? instructions : undefined,
-      serverInfo: objectOf(serverInfo) ? serverInfo : undefined,
+      serverInfo: serverInfoIn(serverInfo),
     },
   };
 }
@@ -81,6 +84,11 @@ function textAt(bytes: Uint8Array, path: readonly string[], deepest: number): st
   const places = placesOf(bytes, path, deepest);
   const [span] = places.kind === "found" ? places.at : [];
   return span && textOf(bytes, span);
+}
+
+/** @param text JSON text */
+export function serverInfoIn(text: string | undefined): string | undefined {
+  return text !== undefined && text.length <= LONGEST_SERVER_INFO && objectOf(text) ? text : undefined;
 }
 
 function objectOf(text: string | undefined): Readonly<Record<string, unknown>> | undefined {

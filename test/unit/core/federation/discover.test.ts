@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { serverInfoOf } from "../../../../src/core/federation/description.ts";
 import { discoverResult, endOfModernList } from "../../../../src/core/federation/discover.ts";
 import { readDiscover } from "../../../../src/core/federation/discover-read.ts";
-import type { Offer } from "../../../../src/core/federation/offer.ts";
+import { type Offer, serverInfoIn } from "../../../../src/core/federation/offer.ts";
 import type { FederatedRoute } from "../../../../src/core/routes.ts";
 import { federatedRoute, memberOf } from "../../core/federated.ts";
 
@@ -81,6 +82,29 @@ describe("the answer to a server/discover", () => {
       prompts: { listChanged: true },
       resources: { listChanged: true },
     });
+  });
+});
+
+describe("the server that clients are told of", () => {
+  const backends = federatedRoute([memberOf("files")], { presents: "backend" });
+  const own = { name: "own", version: "3", vendor: { n: 1 } };
+  const offered = (serverInfo: unknown): Offer => ({
+    ...offer({}),
+    serverInfo: serverInfoIn(JSON.stringify(serverInfo)),
+  });
+
+  test("is the backend, where the route stands for it and it has said who it is", () => {
+    expect(serverInfoOf(backends, [offered(own)])).toEqual(own);
+    expect(serverInfoOf({ ...backends, presents: "route" }, [offered(own)])).toEqual({ name: "all", version: "1.2.3" });
+  });
+
+  test.each([
+    ["nothing", undefined],
+    ["no object", "own"],
+    ["more than is kept", { ...own, icon: "x".repeat(64 * 1024) }],
+  ])("is the route where the backend says of itself %s", (_, serverInfo) => {
+    expect(serverInfoOf(backends, [offered(serverInfo)])).toEqual({ name: "all", version: "1.2.3" });
+    expect(serverInfoOf(backends, [undefined])).toEqual({ name: "all", version: "1.2.3" });
   });
 });
 
