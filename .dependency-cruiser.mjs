@@ -137,7 +137,7 @@ export default {
       severity: "error",
       from: { path: "^src/gateway/(transparent|begin|in-session|remember|claim)\\.ts$" },
       to: {
-        path: "^src/(core/)?federation/|^src/gateway/(federated|begin-federated|modern-federated|to-[a-z-]+|member-[a-z]+|held-[a-z]+|ask-owner|asker)\\.ts$",
+        path: "^src/(core/)?federation/|^src/gateway/(federated|begin-federated|modern-federated|to-[a-z-]+|member-[a-z]+|held-[a-z]+|ask-owner|asker|bridged)\\.ts$",
       },
     },
     only("contract-of-gateway", "^src/gateway/exchange\\.ts$", ["^src/core/"], "adapters know this contract alone"),
@@ -185,7 +185,10 @@ export default {
     only(
       "gateway-dispatch",
       "^src/gateway/gateway\\.ts$",
-      ["^src/core/", "^src/gateway/(accepted|answers|bridged|events|exchange|federated|request|scope|transparent)\\.ts$"],
+      [
+        "^src/core/",
+        "^src/gateway/(accepted|answers|bridged|events|exchange|federated|request|scope|transparent)\\.ts$",
+      ],
       "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
     ),
     only("ext-proc", "^src/ext-proc/", ["^src/gateway/exchange\\.ts$", "^src/core/"], "ext-proc → gateway → core"),

@@ -129,8 +129,9 @@ routes:
 - The router asks the backend which versions it speaks when a client first needs to know, and then as \`lists\` says. A request waits
   for the first answer at most \`lists.timeout\`. While the backend has not answered, as one that answers nobody without credentials,
   messages pass.
-- A session stays with whoever began it, also when the backend is replaced by one of other versions. One that passes ends where the new
-  backend has no sessions: what that answers goes to the client, which must begin another one. What new clients meet follows within \`lists.refresh\`.
+- A session stays with whoever began it, also when the backend is replaced by one of other versions. One that has
+  passed so far is lost (404) once only a backend without sessions is left, and the client begins another one. What new clients meet
+  follows within \`lists.refresh\`.
 - With \`lists: principal\` of the backend, clients of 2026-07-28 are refused by -32022 where the backend has sessions alone, so that a client
   of both eras begins one.
 - With \`processor.streams\`, the GET of a session that the router has begun, and the \`subscriptions/listen\` of a client for which it holds

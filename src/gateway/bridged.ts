@@ -19,6 +19,7 @@ import type { Catalogue } from "../federation/catalogue.ts";
 import { isSessionless, type SessionStore } from "../sessions/store.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
 import { type NextStep, settledStep } from "./answers.ts";
+import { endingLost } from "./replaced-backend.ts";
 import { type AcceptedHead, acceptRequest, type GatewayRequest } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
 
@@ -92,7 +93,9 @@ export class BridgedRequests implements RequestsOn<BridgedRoute> {
     if (session.kind === "malformed" || !session.found) return this.#go(request, false, go);
     return session.found.then((found) => {
       if (found.kind === "unavailable") return this.#go(request, this.#crosses(request, "legacy"), go);
-      return this.#go(request, found.kind === "found" && isGateways(found.session), go);
+      if (found.kind === "found" && isGateways(found.session)) return this.#go(request, true, go);
+      const step = this.#go(request, false, go);
+      return request.kind === "message" && this.#crosses(request, "legacy") ? endingLost(request, step) : step;
     });
   }
 

@@ -125,14 +125,13 @@ describe("a server that is replaced by one of other eras", () => {
     expect(messageOf(without)).toMatchObject({ result: { content: [{ text: '{"server":"two"}' }] } });
   });
 
-  test("by one of none: a session is not moved, and the next one is the gateway's", async () => {
+  test("by one of none: a session is lost, and the next one is the gateway's", async () => {
     const { own, replaceBy } = await open("legacy");
     const session = await openSession(own.port, "/mcp", { "x-user": "ada" });
     await replaceBy("modern", ["modern"]);
     const inSession = await post(own.port, "/mcp", legacyCall, { "mcp-session-id": session, "x-user": "ada" });
-    // The server's own words: at another endpoint the one before it may live on.
-    expect(inSession.status).toBe(400);
-    expect(messageOf(inSession)).toMatchObject({ error: { code: -32022 } });
+    expect(inSession.status).toBe(404);
+    expect(messageOf(inSession)).toMatchObject({ id: 1, error: { code: -32001, message: "Session not found" } });
     const next = { "mcp-session-id": await openSession(own.port, "/mcp", { "x-user": "ada" }), "x-user": "ada" };
     const answer = await post(own.port, "/mcp", legacyCall, next);
     expect(messageOf(answer)).toMatchObject({ result: { content: [{ text: '{"server":"two"}' }] } });

@@ -1,6 +1,7 @@
 /** Who serves a request on a route with `era: bridge`: the backend, or the gateway in its place. */
 import { describe, expect, test } from "vitest";
-import type { Decision } from "../../../src/core/http.ts";
+import type { Decision, ResponseHead } from "../../../src/core/http.ts";
+import { UH } from "../../../src/core/response-flags.ts";
 import type { BridgedRoute } from "../../../src/core/routes.ts";
 import { readStreamOf } from "../../../src/core/streams.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
@@ -10,7 +11,7 @@ import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY, ROUTE } from "../core/policy.ts";
 import { catalogueOf, type Offered } from "./catalogue.ts";
-import { BINDING, type OpenOptions, openGateway } from "./open.ts";
+import { answerHead, BINDING, type OpenOptions, openGateway } from "./open.ts";
 import { mutationIn, replyIn, settled } from "./verdicts.ts";
 
 const MEMBER = memberOf("one", { prefix: undefined });
@@ -213,6 +214,34 @@ describe("a session stays with whoever began it:", () => {
     const one = { ...withoutSession("2025-06-18"), generation: 1 };
     const { exchange, id } = await open({ bindings: { one } });
     expect(replyIn(await settled(inSession(id).message(exchange))).body).toMatchObject({ result: { tools: [{}] } });
+  });
+
+  describe("one of the backend's, where that begins none any more,", () => {
+    const answered = async (backend: Backend, status: string, over: Partial<ResponseHead> = {}) => {
+      const { exchange, id, events } = await open({ backend, bindings: { one: BINDING } });
+      await settled(inSession(id).message(exchange));
+      const verdict = await settled(exchange.responseHeaders(answerHead({ ":status": status }, over)));
+      return { verdict, events };
+    };
+
+    test.each(["400", "404", "405"])("is lost by an answer of %s", async (status) => {
+      const { verdict, events } = await answered("modern", status);
+      expect(replyIn(verdict)).toMatchObject({ status: 404, body: { id: 7, error: { code: -32001 } } });
+      expect(events.at(-1)).toMatchObject({ kind: "rejected", reason: "session-unknown" });
+    });
+
+    test("is lost where its endpoint takes no connections", async () => {
+      const { verdict } = await answered("modern", "503", { flags: UH, endpoint: undefined });
+      expect(replyIn(verdict).status).toBe(404);
+    });
+
+    test.each(["200", "401", "500", "503"])("goes on by an answer of %s", async (status) => {
+      expect((await answered("modern", status)).verdict).toEqual({ kind: "continue" });
+    });
+
+    test.each(["legacy", "both", "unknown"] as const)("and only there: not with one of era %s", async (backend) => {
+      expect((await answered(backend, "400")).verdict).toEqual({ kind: "continue" });
+    });
   });
 
   test("one that was parked is the backend's", async () => {

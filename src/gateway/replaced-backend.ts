@@ -1,0 +1,47 @@
+/** Requests in a session at a backend that begins none any more: where that has lost the session, no recovery brings it back. */
+import type { DeferredVerdict, ResponseHead, Verdict } from "../core/http.ts";
+import type { PublicPath } from "../core/routes.ts";
+import { suspectAnswer } from "../recovery/recovered-answer.ts";
+import type { AnswerStage, DeferredStep, NextStep, Step } from "./answers.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
+
+/** Has the client begin another session where this one is lost. One that lives on at an older endpoint is used as before. */
+export async function endingLost(request: GatewayRequest<PublicPath>, next: NextStep): Promise<Step | DeferredStep> {
+  const first = await next;
+  const ending = (step: Step): Step => {
+    // What the gateway has answered itself is no word of the backend's.
+    if (step.verdict.kind !== "mutate") return step;
+    return { ...step, answer: new EndingAnswer(request, step.answer) };
+  };
+  return first.kind === "step" ? ending(first) : { ...first, step: first.step.then(ending) };
+}
+
+class EndingAnswer implements AnswerStage {
+  readonly #request: GatewayRequest<PublicPath>;
+  readonly #inner: AnswerStage;
+
+  constructor(request: GatewayRequest<PublicPath>, inner: AnswerStage) {
+    this.#request = request;
+    this.#inner = inner;
+  }
+
+  async head(head: ResponseHead): Promise<Verdict | DeferredVerdict> {
+    const decision = await this.#inner.head(head);
+    if (!isOfLostSession(head)) return decision;
+    if (decision.kind !== "deferred") return this.#own(decision);
+    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict)) };
+  }
+
+  /** A recovery may have found an older endpoint, and the answer there. */
+  #own(verdict: Verdict): Verdict {
+    if (verdict.kind !== "continue" && verdict.kind !== "mutate") return verdict;
+    return refuse({ reason: "session-unknown", id: this.#request.id }, this.#request);
+  }
+}
+
+/** A backend without sessions refuses what is in one by 400, 404 or 405; one that is gone takes no connections. */
+function isOfLostSession(head: ResponseHead): boolean {
+  const status = head.headers.get(":status");
+  const suspicion = suspectAnswer(head);
+  return suspicion === "unreachable" || status === "405" || (suspicion === "probe" && status !== "503");
+}
