@@ -40,6 +40,7 @@ const BACKENDS = {
 type Backend = keyof typeof BACKENDS;
 
 interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
+  readonly route?: BridgedRoute;
   readonly backend?: Backend;
   readonly ready?: Promise<void>;
   /** Of the session. */
@@ -47,8 +48,8 @@ interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
 }
 
 /** The gateway, and a session on the route. */
-async function open({ backend = "legacy", ready, bindings = {}, ...rest }: Options = {}) {
-  const policy = { ...POLICY, routes: new Map([[BRIDGED.path, BRIDGED]]) };
+async function open({ route = BRIDGED, backend = "legacy", ready, bindings = {}, ...rest }: Options = {}) {
+  const policy = { ...POLICY, routes: new Map([[route.path, route]]) };
   const opened = await openGateway({ ...rest, policy, catalogue: catalogueOf([BACKENDS[backend]], ready) });
   const id = mintSessionId();
   const key = sessionKey(id);
@@ -208,6 +209,19 @@ describe("a session stays with whoever began it:", () => {
     const { exchange, id, key } = await open({ backend });
     const { set } = mutationIn(await settled(inSession(id).listen(exchange)));
     expect(readStreamOf(set["x-mcp-stream"] ?? "")).toEqual({ key, owner: ANONYMOUS, path: "/mcp" });
+  });
+
+  test("without streams there is none across the eras, as each era says it", async () => {
+    const route = { ...BRIDGED, federated: { ...FEDERATED, stream: "none" } } as const;
+    const toModern = await open({ route, backend: "modern" });
+    expect(await settled(inSession(toModern.id).listen(toModern.exchange))).toMatchObject({
+      kind: "reply",
+      status: 405,
+    });
+    const toLegacy = await open({ route, backend: "legacy" });
+    const listen = `{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{${ENVELOPE},"notifications":{}}}`;
+    const answer = replyIn(await settled(post(toLegacy.exchange, listen, modern("subscriptions/listen"))));
+    expect(answer).toMatchObject({ status: 404, body: { error: { code: -32601 } } });
   });
 
   test("a backend that began none for one of the gateway's is still asked by the gateway", async () => {
