@@ -193,7 +193,7 @@ function routesIn({ inForce }: GatewayParts): Routes {
 interface OfStreams extends Routes {
   readonly rpc: Rpc;
   readonly unfinished: UnfinishedEvents;
-  readonly catalogue: Pick<Catalogue, "offers" | "digest" | "renew">;
+  readonly catalogue: Pick<Catalogue, "offers" | "eras" | "digest" | "renew">;
 }
 
 function openListeners(
@@ -208,6 +208,7 @@ function openListeners(
     unfinished,
     depth: () => inForce.policy.limits.depth,
     offers: (route: FederatedRoute) => catalogue.offers(route),
+    eras: (route: FederatedRoute) => catalogue.eras(route),
     recover: recoverBy(resume),
     renew: ({ owner, key }: StreamOf, member: Member) => catalogue.renew(owner || key, member),
   };

@@ -1,4 +1,4 @@
-/** A session store that tells of what a stream of the client's may wait for: another backend session, or more to hear from one. */
+/** A session store that tells of what a stream of the client's may wait for: another backend session, or more or less to hear from one. */
 import type { SessionKey } from "./sessions/id.ts";
 import type { SessionStore } from "./sessions/store.ts";
 
@@ -12,8 +12,7 @@ export function telling(store: SessionStore, tell: (key: SessionKey) => void): S
     },
     async remember(key, backend, change) {
       const remembered = await store.remember(key, backend, change);
-      const isHeard = change.kind === "level" || change.kind === "subscribe";
-      if (isHeard && remembered.kind === "remembered") tell(key);
+      if (change.kind !== "listening" && remembered.kind === "remembered") tell(key);
       return remembered;
     },
   };

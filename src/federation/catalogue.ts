@@ -3,6 +3,7 @@
  * `lists.refresh` for what it offers to everybody. A backend that is away costs the others nothing.
  */
 import type { Egress } from "../backends/client.ts";
+import type { BackendEras } from "../core/federation/era.ts";
 import type { Offer } from "../core/federation/offer.ts";
 import { type FederatedRoute, federationOf, type Member, type RequestPolicy } from "../core/routes.ts";
 import type { AskLimits } from "./ask.ts";
@@ -38,6 +39,8 @@ export interface Catalogue {
   renew(principal: string, member: Member): void;
   /** What members say of themselves. Has nothing asked. */
   offers(route: FederatedRoute): readonly (Offer | undefined)[];
+  /** What members are known to speak. Has nothing asked. */
+  eras(route: FederatedRoute): readonly BackendEras[];
   /** A digest of what everybody is offered; "" where not all is known. Has nothing asked. */
   digest(route: FederatedRoute): string;
   /** Another router has this list of a backend. */
@@ -132,6 +135,10 @@ class BackendCatalogue implements Catalogue {
 
   offers(route: FederatedRoute): readonly (Offer | undefined)[] {
     return this.#seen(route).offers;
+  }
+
+  eras(route: FederatedRoute): readonly BackendEras[] {
+    return this.#seen(route).eras;
   }
 
   digest(route: FederatedRoute): string {

@@ -61,6 +61,11 @@ export class ClientStream {
     return this.of.key as SessionKey;
   }
 
+  /** Whether the client comes from another stream of the same session. */
+  get isResumed(): boolean {
+    return this.#options.last !== undefined;
+  }
+
   route(): FederatedRoute | undefined {
     return this.#options.route();
   }

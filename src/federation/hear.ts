@@ -34,7 +34,7 @@ export interface Hearing {
   /** Most bytes of one event, and what becomes of a longer one. `stop`: the stream is opened again. `pass`: `take` gets it in parts. */
   readonly longest: { readonly bytes: number; readonly beyond: "stop" | "pass" };
   /** Counts what is held of unfinished events, where there is a stream for each client. */
-  readonly held?: HeldBytes;
+  readonly held?: HeldBytes | undefined;
   /** ms. A stream that lasts as long is opened again soon. */
   readonly lasting: number;
   /** ms before a stream that has ended is opened again: at first, and at the most. Twice as long each time it does not last. */

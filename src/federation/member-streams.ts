@@ -14,6 +14,7 @@ import { type Binding, bindingOf, heldBy, NO_STATE, type Session, type SessionSt
 import type { ClientStream } from "./client-stream.ts";
 import { type Clock, rest } from "./clock.ts";
 import { hear, type Taken } from "./hear.ts";
+import { SessionSubscriptions, type SessionSubscriptionsDependencies } from "./session-subscriptions.ts";
 import { StreamPast } from "./stream-past.ts";
 import type { UnfinishedEvents } from "./unfinished.ts";
 
@@ -38,11 +39,11 @@ interface LostAtMember {
   readonly binding: Binding;
 }
 
-export interface MemberStreamsDependencies {
+export interface MemberStreamsDependencies extends Pick<SessionSubscriptionsDependencies, "eras"> {
   /** A backend whose lists depend on who asks says that they have changed: the client's are asked for again. */
   readonly renew: (of: StreamOf, member: Member) => void;
   readonly store: Pick<SessionStore, "load">;
-  readonly rpc: Pick<Rpc, "listen">;
+  readonly rpc: Pick<Rpc, "listen" | "subscribe">;
   readonly clock: Clock;
   readonly unfinished: UnfinishedEvents;
   /** Nesting of JSON that is read. */
@@ -81,6 +82,7 @@ export class MemberStreams {
   readonly #request: StreamRequest;
   /** By backend. */
   readonly #streams = new Map<string, MemberStream>();
+  readonly #subscriptions: SessionSubscriptions;
   readonly #over = new AbortController();
   #looking = Promise.resolve();
   /** The look that will begin when the one under way has ended. */
@@ -92,11 +94,12 @@ export class MemberStreams {
     this.#dependencies = dependencies;
     this.#client = client;
     this.#request = request;
+    this.#subscriptions = new SessionSubscriptions(dependencies, client, request);
   }
 
   /** Number of streams of backends that are open. */
   get size(): number {
-    return [...this.#streams.values()].filter(({ isOpen }) => isOpen).length;
+    return [...this.#streams.values()].filter(({ isOpen }) => isOpen).length + this.#subscriptions.size;
   }
 
   /** Looks which sessions the client has by now, and opens and ends streams by that. Resolves when that is done. Never rejects. */
@@ -119,6 +122,7 @@ export class MemberStreams {
   close(): void {
     this.#over.abort();
     for (const name of [...this.#streams.keys()]) this.#endAt(name);
+    this.#subscriptions.close();
   }
 
   async #lookOnce(): Promise<void> {
@@ -143,6 +147,7 @@ export class MemberStreams {
     }
     for (const name of [...this.#streams.keys()]) if (!wanted.has(name)) this.#endAt(name);
     for (const keep of wanted.values()) keep();
+    this.#subscriptions.look(loaded.session, route);
   }
 
   #endAt(backend: string): void {

@@ -16,13 +16,10 @@ import { type Clock, within } from "./clock.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
 import { BURST_MS, COMMENT_MS } from "./listeners.ts";
 import type { StreamRequest } from "./member-streams.ts";
-import { subscribeAt } from "./member-subscription.ts";
+import { AGREE_MS, subscribeAt } from "./member-subscription.ts";
 import { type SubscriptionCaps, SubscriptionCounts } from "./subscription-counts.ts";
 import { SubscriptionStream } from "./subscription-stream.ts";
 import type { UnfinishedEvents } from "./unfinished.ts";
-
-/** How long (ms) a client waits at most for what the backends agree to. One that comes later is heard all the same. */
-export const AGREE_MS = 3_000;
 
 /** The client's POST. */
 interface SubscriptionRequest extends StreamRequest {

@@ -31,7 +31,7 @@ import { type GatewayRequest, refuse } from "./request.ts";
 export interface ToLegacyMemberDependencies extends InSessionDependencies, AskOwnerDependencies {
   readonly store: SessionStore;
   /** For calls of our own in the client's name. */
-  readonly rpc: Pick<Rpc, "request" | "requestModern" | "notify" | "respond">;
+  readonly rpc: Pick<Rpc, "request" | "requestModern" | "subscribe" | "notify" | "respond">;
 }
 
 type Request = GatewayRequest<FederatedRoute>;

@@ -30,6 +30,7 @@ export interface ToMemberDependencies
     MemberSessionDependencies,
     AskOwnerDependencies,
     ToModernMemberDependencies {
+  readonly rpc: ToModernMemberDependencies["rpc"];
   readonly store: InSessionDependencies["store"];
   readonly fanOut: FanOut;
 }
@@ -230,8 +231,8 @@ export class ToMember {
     if (!sent.opens && claimed.kind !== "live") return replied(ACCEPTED);
     if (lists && isModernAlone(lists, owner.member)) {
       const { called, bytes, labels } = sent;
-      if (called)
-        return this.#toModern.send(at, claimed, owner, { called, bytes, labels, tool: toolOf(called, lists) });
+      const hasStream = request.route.stream === "own";
+      if (called) return this.#toModern.send(at, claimed, owner, { called, bytes, labels, lists, hasStream });
       return replied(refuse({ reason: "invalid-request", detail: NO_BATCHES }, at));
     }
     const message = messageFor(owner, sent, request.policy.limits);
@@ -253,10 +254,6 @@ export class ToMember {
 /** Whether a backend has no sessions that a client's could be bound to. */
 export function isModernAlone({ eras }: Pick<RouteCatalogue, "eras">, member: number): boolean {
   return eraAt("legacy", eras[member] ?? UNKNOWN_ERA) === "modern";
-}
-
-function toolOf({ method, params }: Called, { tools }: RouteCatalogue): Uint8Array | undefined {
-  return method === "tools/call" && params?.name ? tools.find(params.name.value)?.item.bytes : undefined;
 }
 
 const NO_BATCHES = "the server that the batch is for takes no batches";

@@ -3,6 +3,7 @@
  * request carries what its client has said of itself, and goes to any endpoint.
  */
 import type { InUse } from "../admission/in-use.ts";
+import type { Rpc } from "../backends/rpc.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { envelopeOfSession, readParams, withEnvelope } from "../core/federation/envelope.ts";
 import type { Owner } from "../core/federation/owner.ts";
@@ -11,14 +12,16 @@ import type { Header, Verdict } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { paramHeaders } from "../core/mcp/param-headers.ts";
+import { type StateChangeAt, stateChangeOf } from "../core/mcp/session-state.ts";
 import { SUBJECTS, subjectOf } from "../core/mcp/subjects.ts";
 import { isOnlyOf } from "../core/mcp/treatments.ts";
 import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
+import type { RouteCatalogue } from "../federation/route-view.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { SessionStore } from "../sessions/store.ts";
-import { ACCEPTED, replied, type Step, Unpinned } from "./answers.ts";
+import { ACCEPTED, type DeferredStep, replied, type Step, Unpinned } from "./answers.ts";
 import { type AskOwnerDependencies, type ReadAt, readModern } from "./ask-owner.ts";
 import type { OwnSession } from "./claim.ts";
 import { MemberAnswer } from "./member-answer.ts";
@@ -26,9 +29,11 @@ import { relayOf, uncompressed } from "./member-events.ts";
 import type { MemberRequest } from "./member-failure.ts";
 import { notClaimed } from "./owning.ts";
 import { forwardRequest, type GatewayRequest, refuse } from "./request.ts";
+import { type Subscribing, subscribeModern } from "./subscribe-modern.ts";
 
 export interface ToModernMemberDependencies extends AskOwnerDependencies {
-  readonly store: Pick<SessionStore, "load">;
+  readonly store: Pick<SessionStore, "load" | "remember">;
+  readonly rpc: Pick<Rpc, "request" | "requestModern" | "subscribe">;
   readonly inUse: InUse;
 }
 
@@ -37,13 +42,20 @@ interface Sent {
   readonly called: Exclude<Message, { kind: "response" }>;
   readonly bytes: Uint8Array;
   readonly labels: Labels;
-  /** JSON text of the tool that it calls, where the backend lists it. */
-  readonly tool: Uint8Array | undefined;
+  /** What the route offers. */
+  readonly lists: Pick<RouteCatalogue, "tools">;
+  /** Whether the client can have a stream that tells it of updates. */
+  readonly hasStream: boolean;
 }
 
 export interface ToModernMember {
   /** @param session that the client has claimed */
-  send(request: MemberRequest, session: Pick<OwnSession, "id" | "key">, owner: Owner, sent: Sent): Promise<Step>;
+  send(
+    request: MemberRequest,
+    session: Pick<OwnSession, "id" | "key">,
+    owner: Owner,
+    sent: Sent,
+  ): Promise<Step | DeferredStep>;
   read(request: GatewayRequest<FederatedRoute>, key: SessionKey, uri: string): ReadAt;
 }
 
@@ -68,11 +80,15 @@ export function createToModernMember(dependencies: ToModernMemberDependencies): 
       const { called, bytes, labels } = sent;
       // The era has no notification of a client's that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);
-      if (isOnlyOf("legacy", called.method))
+      const change = sent.hasStream ? stateChangeOf(called) : undefined;
+      const subscribing = change && isSubscription(change) ? change : undefined;
+      if (!subscribing && isOnlyOf("legacy", called.method))
         return replied(refuse({ reason: "method-not-offered", backend: route.backend.name, id }, request));
       const { depth } = policy.limits;
       const found = await envelopeFor(key, route.backend.name, depth);
       if (found.kind !== "envelope") return notClaimed(request, found.kind);
+      if (subscribing)
+        return subscribeModern(dependencies, request, key, { change: subscribing, bytes, envelope: found.envelope });
       if (!scope.over) {
         const use = { key, principal: principal.digest, backend: undefined };
         inUse.begin(use);
@@ -100,10 +116,15 @@ export function createToModernMember(dependencies: ToModernMemberDependencies): 
   };
 }
 
+function isSubscription(change: StateChangeAt): change is Subscribing["change"] {
+  return change.kind !== "level";
+}
+
 /** Gives a request its body, and the headers that repeat it (SEP-2243). A client's own ones are of its own era. */
-function inModernEra(verdict: Verdict, { called, tool }: Sent, { own }: Owner, body: Uint8Array): Verdict {
+function inModernEra(verdict: Verdict, { called, lists }: Sent, { own }: Owner, body: Uint8Array): Verdict {
   if (verdict.kind !== "mutate") return verdict;
   const name = SUBJECTS.get(called.method)?.mirrored === true ? (own ?? subjectOf(called)?.value) : undefined;
+  const tool = toolOf(called, lists);
   const headers: readonly Header[] = [
     [MCP_PROTOCOL_VERSION, MODERN_VERSION],
     [MCP_METHOD, called.method],
@@ -112,4 +133,9 @@ function inModernEra(verdict: Verdict, { called, tool }: Sent, { own }: Owner, b
   ];
   const remove = name === undefined ? [...verdict.remove, MCP_NAME] : verdict.remove;
   return { ...verdict, set: [...verdict.set, ...headers], remove, body };
+}
+
+/** JSON text of the tool that a message calls, where the backend lists it. */
+function toolOf({ method, params }: Sent["called"], { tools }: Sent["lists"]): Uint8Array | undefined {
+  return method === "tools/call" && params?.name ? tools.find(params.name.value)?.item.bytes : undefined;
 }

@@ -200,6 +200,12 @@ describe("a store tells of a session", () => {
     expect(state).toMatchObject({ level: "{}", subscriptions: new Map([["a:b", "{}"]]) });
   });
 
+  test("that has taken a subscription back, since there is less to hear", async () => {
+    const { store, told } = await open();
+    await store.remember(KEY, "one", { kind: "unsubscribe", uri: "a:b" });
+    expect(told).toEqual([KEY]);
+  });
+
   test("no word where nothing has changed", async () => {
     const { store, told } = await open();
     const unknown = sessionKey(mintSessionId());
@@ -220,7 +226,6 @@ describe("a store tells of a session", () => {
 
   test("no word of what a stream does not wait for", async () => {
     const { store, told } = await open();
-    await store.remember(KEY, "one", { kind: "unsubscribe", uri: "a:b" });
     await store.remember(KEY, "one", { kind: "listening", generation: 1 });
     await store.find(KEY, "one");
     await store.touch(KEY, "one");

@@ -71,9 +71,9 @@ function capabilitiesOf({ stream }: FederatedRoute, { offers, eras }: KnownOfMem
       if (!isAlone && NOT_CARRIED.includes(name)) continue;
       const value = parseJson(text);
       const given = isJsonObject(value) ? value : {};
-      // No stream crosses from one era to the other.
       const crosses = eraAt(era, eras[member] ?? UNKNOWN_ERA) !== era;
-      const hasStream = !crosses && (isAlone || stream === "own");
+      // Of streams only the gateway's own cross from one era to the other.
+      const hasStream = stream === "own" ? !crosses || era === "legacy" : isAlone && !crosses;
       const kept = deliverable(name, given, { isAlone: isAlone && !crosses, hasStream });
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };

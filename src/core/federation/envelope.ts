@@ -140,7 +140,8 @@ function inserted(bytes: Uint8Array, object: Span | undefined, members: string, 
 /** Only for the compiler: a body that was read is an object. */
 const NO_PLACE: Span = { start: 0, end: 0 };
 
-function printed(envelope: Envelope): string {
+/** The envelope alone, as JSON text. */
+export function printed(envelope: Envelope): string {
   return `{${Array.from(envelope, ([key, text]) => `"${key}":${text}`).join(",")}}`;
 }
 

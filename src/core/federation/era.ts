@@ -32,8 +32,8 @@ export function crosses(client: Era, eras: BackendEras, said: boolean): boolean 
 
 /**
  * Whether a route serves clients of the modern era in that era: where all its backends speak it, or where it is to bridge the eras. A
- * client of both eras begins a session otherwise, in which it loses nothing: across the eras no server can ask it, or tell it of
- * anything. Lists that depend on who asks are asked for in the client's session, which a modern client has not.
+ * client of both eras begins a session otherwise, in which it loses nothing: across the eras no server can ask it, or log to
+ * it. Lists that depend on who asks are asked for in the client's session, which a modern client has not.
  * @param eras by member
  */
 export function servesModern(

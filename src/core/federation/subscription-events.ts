@@ -1,7 +1,8 @@
 /** What of an event on a backend's answer to a subscriptions/listen of ours goes on the stream of a client. Pure. */
+import { withoutMembers } from "../json/object.ts";
 import { isJsonObject, parseJson } from "../json/parse.ts";
 import { type Path, placesOf } from "../json/places.ts";
-import { rewrite } from "../json/rewrite.ts";
+import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
 import { dataBytes } from "../sse/fields.ts";
 import type { SseEvent } from "../sse/reader.ts";
@@ -24,7 +25,8 @@ export type SubscriptionEvent =
 /** Ids of one subscription, as JSON texts: that of our request, and that of the client's. */
 export interface SubscriptionIds {
   readonly ours: string;
-  readonly clients: string;
+  /** undefined: the client has a session. It has subscribed to resources there, and knows of no subscriptions with an id. */
+  readonly clients: string | undefined;
 }
 
 const NOTHING: SubscriptionEvent = { kind: "nothing" };
@@ -61,9 +63,15 @@ export function readSubscriptionEvent(
   if (method === UPDATED) {
     const uri = valueAt("params", "uri");
     if (typeof uri !== "string" || !allows(shown, uri)) return NOTHING;
-  }
-  const edits = [...ofThisStream(event), ...inEvent(event, [{ ...subscription, text: clients }])];
+  } else if (clients === undefined) return NOTHING;
+  const meta = only("params", "_meta");
+  const named = clients === undefined ? withoutId(data, meta, deepest) : [{ ...subscription, text: clients }];
+  const edits = [...ofThisStream(event), ...inEvent(event, named)];
   return { kind: "message", bytes: rewrite(event.bytes, edits).subarray(event.start) };
+}
+
+function withoutId(data: Uint8Array, meta: Span | undefined, deepest: number): readonly Edit[] {
+  return meta ? withoutMembers(data, meta, deepest, (key) => key === SUBSCRIPTION_ID) : [];
 }
 
 /** Reads single values of a JSON text: undefined where there is none, or another parser may see another one. */

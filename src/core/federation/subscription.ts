@@ -110,8 +110,12 @@ export function listChanged(id: string, method: string): Uint8Array {
   return notification(id, method, "");
 }
 
-export function updated(id: string, uri: string): Uint8Array {
-  return notification(id, UPDATED, `"uri":${JSON.stringify(uri)},`);
+/** @param id undefined: the client has a session, and so no subscription's id */
+export function updated(id: string | undefined, uri: string): Uint8Array {
+  const params = `"uri":${JSON.stringify(uri)}`;
+  return id === undefined
+    ? message(`"method":"${UPDATED}","params":{${params}}`)
+    : notification(id, UPDATED, `${params},`);
 }
 
 /** The response that ends the stream (MCP 2026-07-28, "Subscriptions"). */

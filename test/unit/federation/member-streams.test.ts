@@ -93,6 +93,7 @@ async function open({
       ),
       depth: () => 100,
       offers: () => offers,
+      eras: () => [],
       async recover({ binding }) {
         lost.push(binding.sessionId);
         return recover?.() ?? false;
@@ -391,6 +392,7 @@ describe("a client that comes back", () => {
         ),
         depth: () => 100,
         offers: () => [],
+        eras: () => [],
         recover: async () => false,
         renew: () => undefined,
       },

@@ -70,6 +70,7 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
     renewed: () => undefined,
     renew: () => undefined,
     offers: () => [],
+    eras: () => [],
     digest: () => "",
     othersHave: () => undefined,
     report: () => ({ backends: [], byPrincipal: { principals: 0, bytes: 0 }, routes: [] }),

@@ -45,7 +45,7 @@ export interface OpenOptions {
   /** Default: backends of federated routes offer nothing. */
   readonly catalogue?: Catalogue;
   /** Calls of the gateway's own. Default: none is answered. */
-  readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern" | "notify" | "respond">>;
+  readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern" | "subscribe" | "notify" | "respond">>;
 }
 
 const emptyCatalogue = catalogueOf([]);
@@ -106,6 +106,7 @@ export async function openGateway({
     rpc: {
       request: async () => ABORTED,
       requestModern: async () => ABORTED,
+      subscribe: async () => ABORTED,
       notify: async () => ABORTED,
       respond: async () => ABORTED,
       ...rpc,

@@ -2,11 +2,12 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
+import type { Rpc } from "../../../src/backends/rpc.ts";
 import type { BodyRewriter } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
-import { ANONYMOUS } from "../../../src/sessions/store.ts";
+import { ANONYMOUS, MAX_SUBSCRIPTIONS } from "../../../src/sessions/store.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
@@ -125,18 +126,93 @@ describe("a backend without sessions gets", () => {
   });
 });
 
-describe("what such a backend cannot be asked is refused in band", () => {
-  test.each(["resources/subscribe", "resources/unsubscribe"])("by its name: %s", async (method) => {
-    const { exchange, id } = await open();
-    expect(replyIn(await post(exchange, id, request(method, '"uri":"file:///x"')))).toEqual({
-      status: 200,
-      body: {
-        jsonrpc: "2.0",
-        id: 7,
-        error: { code: -32601, message: "Method not found: backend files has it not" },
-      },
-    });
+describe("a subscription to a resource of such a backend", () => {
+  const WITH_STREAM = federatedRoute([memberOf("files"), memberOf("git")], { stream: "own" });
+  const SUBSCRIBE = request("resources/subscribe", '"uri":"file:///x","n":1.0');
+
+  /** What the backend agrees to at a subscriptions/listen. */
+  function listened(resources: readonly string[]) {
+    const params: string[] = [];
+    const signals: AbortSignal[] = [];
+    const subscribe: Rpc["subscribe"] = async (_, text, signal) => {
+      params.push(text);
+      signals.push(signal);
+      const meta = { "io.modelcontextprotocol/subscriptionId": "ours" };
+      const notifications = { resourceSubscriptions: resources };
+      const method = "notifications/subscriptions/acknowledged";
+      const message = JSON.stringify({ jsonrpc: "2.0", method, params: { notifications, _meta: meta } });
+      const body = new Readable({ read: () => undefined });
+      body.push(`data: ${message}\n\n`);
+      const header = () => "text/event-stream";
+      const discard = () => void body.destroy();
+      const answer: Answer = { status: 200, header, headers: [], endpoint: undefined, body, discard };
+      return { kind: "received", value: { id: '"ours"', answer } };
+    };
+    return { subscribe, params, signals };
+  }
+
+  const rememberedIn = async ({ store, key }: Pick<Awaited<ReturnType<typeof open>>, "store" | "key">) => {
+    const loaded = await store.load(key);
+    const state = loaded.kind === "loaded" ? loaded.session.remembered?.get("files") : undefined;
+    return [...(state?.subscriptions ?? [])];
+  };
+
+  test("is made where the backend agrees, is remembered in the session, and is not listened to by the request", async () => {
+    const { subscribe, params, signals } = listened(["file:///x"]);
+    const opened = await open({ route: WITH_STREAM, rpc: { subscribe } });
+    const reply = replyIn(await post(opened.exchange, opened.id, SUBSCRIBE));
+    expect(reply).toEqual({ status: 200, body: { jsonrpc: "2.0", id: 7, result: {} } });
+    expect(params).toEqual([`{"_meta":{${ENVELOPE}},"notifications":{"resourceSubscriptions":["file:///x"]}}`]);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+    expect(await rememberedIn(opened)).toEqual([["file:///x", '{"uri":"file:///x","n":1.0}']]);
+    expect(opened.opened).toEqual([]);
   });
+
+  test.each([
+    ["does not agree", { subscribe: listened([]).subscribe }],
+    ["cannot be asked", {}],
+  ])("is refused in band where the backend %s", async (_, rpc) => {
+    const opened = await open({ route: WITH_STREAM, rpc });
+    const message = expect.stringMatching(/files.*it has not agreed to tell of updates/);
+    const reply = replyIn(await post(opened.exchange, opened.id, SUBSCRIBE));
+    expect(reply).toMatchObject({ status: 200, body: { id: 7, error: { message } } });
+    expect(await rememberedIn(opened)).toEqual([]);
+  });
+
+  test("is refused in band where the session can remember no more of them", async () => {
+    const { subscribe } = listened(["file:///x"]);
+    const { exchange, id, key, store } = await open({ route: WITH_STREAM, rpc: { subscribe } });
+    for (let n = 0; n < MAX_SUBSCRIPTIONS; n++)
+      await store.remember(key, "files", { kind: "subscribe", uri: `file:///${n}`, params: "{}" });
+    const message = expect.stringContaining("as many subscriptions as it can remember");
+    expect(replyIn(await post(exchange, id, SUBSCRIBE))).toMatchObject({ status: 200, body: { error: { message } } });
+  });
+
+  test("is taken back without the backend", async () => {
+    const opened = await open({ route: WITH_STREAM });
+    await opened.store.remember(opened.key, "files", { kind: "subscribe", uri: "file:///x", params: "{}" });
+    const message = request("resources/unsubscribe", '"uri":"file:///x"');
+    const reply = replyIn(await post(opened.exchange, opened.id, message));
+    expect(reply).toEqual({ status: 200, body: { jsonrpc: "2.0", id: 7, result: {} } });
+    expect(await rememberedIn(opened)).toEqual([]);
+  });
+});
+
+describe("what such a backend cannot be asked is refused in band", () => {
+  test.each(["resources/subscribe", "resources/unsubscribe"])(
+    "by its name, on a route without a stream: %s",
+    async (method) => {
+      const { exchange, id } = await open();
+      expect(replyIn(await post(exchange, id, request(method, '"uri":"file:///x"')))).toEqual({
+        status: 200,
+        body: {
+          jsonrpc: "2.0",
+          id: 7,
+          error: { code: -32601, message: "Method not found: backend files has it not" },
+        },
+      });
+    },
+  );
 
   test("a batch by 400, as one for several backends", async () => {
     const { exchange, id } = await open();

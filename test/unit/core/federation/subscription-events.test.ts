@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { ALL_NAMES } from "../../../../src/core/federation/filter.ts";
 import { compileGlob } from "../../../../src/core/federation/glob.ts";
-import { readSubscriptionEvent } from "../../../../src/core/federation/subscription-events.ts";
+import { readSubscriptionEvent, type SubscriptionIds } from "../../../../src/core/federation/subscription-events.ts";
 import { EventReader } from "../../../../src/core/sse/reader.ts";
 
 const IDS = { ours: '"mcp-router-1"', clients: "9007199254740993" };
 const SHOWN = { allow: undefined, deny: [compileGlob("x:secret*")] };
 const DEEPEST = 20;
 
-function read(text: string, shown = ALL_NAMES) {
+function read(text: string, shown = ALL_NAMES, ids: SubscriptionIds = IDS) {
   const events = new EventReader(1024 * 1024).read(Buffer.from(text));
   const [event, ...others] = events === "too-long" ? [] : events;
   if (!event || others.length > 0) throw new Error(text);
-  const said = readSubscriptionEvent(event, IDS, shown, DEEPEST);
+  const said = readSubscriptionEvent(event, ids, shown, DEEPEST);
   return said.kind === "message" ? Buffer.from(said.bytes).toString() : said;
 }
 
@@ -41,6 +41,20 @@ describe("an event of a backend's stream comes to the client", () => {
     expect(read(`data: ${updated("x:a", '"mcp-router-\\u0031"')}\n\n`)).toBe(
       `data: ${updated("x:a", IDS.clients)}\n\n`,
     );
+  });
+});
+
+describe("to a client with a session comes", () => {
+  const readFor = (text: string) => read(text, ALL_NAMES, { ours: IDS.ours, clients: undefined });
+
+  test("an update without the id of a subscription, and nothing else changes", () => {
+    const event = (id: string) =>
+      `data: {"method":"notifications/resources/updated","params":{"n":1.0,"_meta":{"a":1${id}},"uri":"x:a"}}\n\n`;
+    expect(readFor(event(`,"io.modelcontextprotocol/subscriptionId" : ${IDS.ours}`))).toBe(event(""));
+  });
+
+  test("nothing else of such a stream", () => {
+    expect(readFor(`data: ${said("notifications/message", `"data":1,${meta()}`)}\n\n`)).toEqual({ kind: "nothing" });
   });
 });
 
