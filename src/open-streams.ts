@@ -24,7 +24,7 @@ import { openNoSignals, type Signal } from "./signals/signals.ts";
 import { VERSION } from "./version.ts";
 
 /** Streams of the gateway's own, over all routers. */
-export interface Streams extends Pick<Listeners, "open" | "reconfigured" | "close"> {
+export interface Streams extends Pick<Listeners, "open" | "reconfigured">, Pick<Subscriptions, "close"> {
   readonly catalogue: Catalogue;
   readonly subscribe: Subscriptions["open"];
   /** A session has another backend session than before, or more to hear from one. */
@@ -105,7 +105,7 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
     },
     close() {
       listeners.close();
-      subscriptions.close();
+      return subscriptions.close();
     },
     joined: joining.wait,
   };
@@ -163,6 +163,8 @@ function openOwn(
     ...routes,
     catalogue,
     rpc,
+    egress: dependencies.egress,
+    version: VERSION,
     clock: SYSTEM_CLOCK,
     unfinished,
     limits,

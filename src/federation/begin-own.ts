@@ -1,4 +1,4 @@
-/** Begins a session of the router's own at a backend, to ask for its lists: no client's, and without credentials. */
+/** Begins a session of the router's own at a backend: to ask for its lists, or to listen there for a client that has no session. */
 import type { Answer, Egress } from "../backends/client.ts";
 import { keptCookies, withCookies } from "../backends/cookies.ts";
 import { endSession } from "../backends/end.ts";
@@ -38,15 +38,17 @@ export type BegunOwn =
   | ({ readonly kind: "begun" } & OwnPeer)
   | { readonly kind: "failed"; readonly failure: AskFailure };
 
-/** Sends initialize and notifications/initialized. Never rejects. */
+/**
+ * Sends initialize and notifications/initialized. Never rejects.
+ * @param params of the initialize, as JSON text. Default: the router asks for itself
+ */
 export async function beginOwn(
   { egress, rpc, version }: BeginOwnDependencies,
   caller: Caller,
   depth: number,
   signal: AbortSignal,
+  params = paramsOf(version),
 ): Promise<BegunOwn> {
-  const clientInfo = clientInfoOf(version);
-  const params = `{"protocolVersion":"${VERSION}","capabilities":{},"clientInfo":${clientInfo}}`;
   const sent = await rpc.request(caller, undefined, { method: "initialize", params }, signal);
   if (sent.kind !== "received") return failed(failureOf(sent));
   const { answer } = sent.value;
@@ -67,6 +69,10 @@ export async function beginOwn(
   return failed(failure ?? { reason: "unreadable", why: NO_RESPONSE });
 }
 
+function paramsOf(version: string): string {
+  return `{"protocolVersion":"${VERSION}","capabilities":{},"clientInfo":${clientInfoOf(version)}}`;
+}
+
 /** What the router says of itself, as JSON text. `version`: its own. */
 export function clientInfoOf(version: string): string {
   return `{"name":"${CLIENT_NAME}","version":${jsonString(version)}}`;
@@ -77,7 +83,7 @@ export async function endOwn(egress: Egress, caller: Caller, peer: RpcPeer): Pro
   if (peer.sessionId === undefined) return;
   // endSession has a bound of its own.
   const signal = new AbortController().signal;
-  await endSession(egress, caller, peer, withCookies([], peer.setCookies), signal, "list");
+  await endSession(egress, caller, peer, withCookies(caller.credentials, peer.setCookies), signal, "list");
 }
 
 type Place =

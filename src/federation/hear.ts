@@ -84,7 +84,8 @@ function isEventStream({ status, header }: Answer): boolean {
   return isSuccess(status) && namesEventStream(header("content-type"));
 }
 
-function passes(status: number): boolean {
+/** Whether a backend that answers by it may answer otherwise later. */
+export function passes(status: number): boolean {
   return status >= 500 || PASSING.has(status);
 }
 

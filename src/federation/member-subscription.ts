@@ -13,9 +13,9 @@ import type { SubscriptionStream } from "./subscription-stream.ts";
 import type { HeldBytes } from "./unfinished.ts";
 
 /** ms. A stream that lasts as long is opened again soon. */
-const LASTING_MS = 10_000;
+export const LASTING_MS = 10_000;
 /** ms between two streams of one backend. */
-const PAUSES = { first: 250, longest: 30_000 };
+export const PAUSES = { first: 250, longest: 30_000 };
 /** How long (ms) a client waits at most for what the backends agree to. */
 export const AGREE_MS = 3_000;
 

@@ -1,9 +1,11 @@
 /**
  * Clients' subscriptions (MCP 2026-07-28, "Subscriptions") on routes to several backends: one stream for each. Of changed lists the
- * catalogue tells; of a resource the backend tells whose it is, which is listened to for that.
+ * catalogue tells; of a resource the backend tells whose it is, which is listened to for that, in its own era.
  */
+import type { Egress } from "../backends/client.ts";
 import { callerOf, type Rpc } from "../backends/rpc.ts";
 import { serverInfoOf } from "../core/federation/description.ts";
+import { type Era, eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { type ListenRequest, readListenRequest } from "../core/federation/listen-request.ts";
 import { agreedLists, resourcesByMember } from "../core/federation/subscription.ts";
@@ -11,15 +13,23 @@ import { answer } from "../core/reject.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { ReadLimits } from "../core/rpc/message.ts";
 import type { StreamSink, Subscribed, Subscriber } from "../core/streams.ts";
+import { createSemaphore, type Semaphore } from "../locks/semaphore.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { type Clock, within } from "./clock.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
+import { subscribeInSession } from "./legacy-subscription.ts";
 import { BURST_MS, COMMENT_MS } from "./listeners.ts";
 import type { StreamRequest } from "./member-streams.ts";
 import { AGREE_MS, subscribeAt } from "./member-subscription.ts";
 import { type SubscriptionCaps, SubscriptionCounts } from "./subscription-counts.ts";
 import { SubscriptionStream } from "./subscription-stream.ts";
 import type { UnfinishedEvents } from "./unfinished.ts";
+
+/** How long (ms) the end lets backends take to end sessions. */
+const STOP_GRACE_MS = 1_000;
+
+/** Sessions that are begun at one backend at once. */
+const BEGUN_AT_ONCE = 8;
 
 /** The client's POST. */
 interface SubscriptionRequest extends StreamRequest {
@@ -33,8 +43,8 @@ export interface Subscriptions {
   changed(backend: string, list: ListKind): void;
   /** Another configuration is in force. */
   reconfigured(): void;
-  /** Ends all streams: their clients listen anew elsewhere. */
-  close(): void;
+  /** Ends all streams: their clients listen anew elsewhere. Resolves when no backend is listened to any more, or takes long to end that. */
+  close(): Promise<void>;
   /** Number of clients that have a stream. */
   readonly size: number;
   /** Number of backends that are listened to for these. */
@@ -49,7 +59,10 @@ export interface SubscriptionsDependencies {
   /** The one of a path. */
   readonly routeAt: (path: string) => FederatedRoute | undefined;
   readonly catalogue: Pick<Catalogue, "view" | "ready">;
-  readonly rpc: Pick<Rpc, "subscribe">;
+  readonly rpc: Rpc;
+  readonly egress: Egress;
+  /** The router's own version. */
+  readonly version: string;
   readonly clock: Clock;
   readonly unfinished: UnfinishedEvents;
   readonly limits: () => ReadLimits;
@@ -71,6 +84,13 @@ interface Open {
   readonly left: AbortController;
 }
 
+/** What one backend is listened to for. `era`: in which it is. */
+interface AtMember {
+  readonly member: Member;
+  readonly era: Era;
+  readonly resources: readonly string[];
+}
+
 export function createSubscriptions(dependencies: SubscriptionsDependencies): Subscriptions {
   return new OpenSubscriptions(dependencies);
 }
@@ -79,6 +99,10 @@ class OpenSubscriptions implements Subscriptions {
   readonly #dependencies: SubscriptionsDependencies;
   readonly #open = new Set<Open>();
   readonly #counts = new SubscriptionCounts();
+  /** Until backends are not listened to any more, and have ended what that needed. */
+  readonly #listening = new Set<Promise<unknown>>();
+  /** By backend, of those that need a session there: these come from the configuration, so they are few. */
+  readonly #turns = new Map<string, Semaphore>();
   readonly #changedByConfig: ReturnType<typeof createConfiguredLists>;
   /** By path, of the configuration that was in force at the last look. */
   #splits: ReadonlyMap<string, string>;
@@ -150,9 +174,11 @@ class OpenSubscriptions implements Subscriptions {
     this.#flushSoon();
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#stopBurst?.();
     for (const open of [...this.#open]) this.#end(open);
+    const bound = { ms: STOP_GRACE_MS, signal: new AbortController().signal };
+    await within(this.#dependencies.clock, bound, () => Promise.all(this.#listening), undefined);
   }
 
   async #begin(open: Open): Promise<void> {
@@ -164,7 +190,8 @@ class OpenSubscriptions implements Subscriptions {
     const agreed = new Set<string>();
     const answers = [...resourcesByMember(listen.wanted, route, known)].flatMap(([place, resources]) => {
       const member = route.members[place];
-      return member ? [this.#listenAt(open, member, resources, agreed)] : [];
+      const era = eraAt("modern", known.eras[place] ?? UNKNOWN_ERA);
+      return member ? [this.#listenAt(open, { member, era, resources }, agreed)] : [];
     });
     await within(clock, { ms: AGREE_MS, signal: left.signal }, () => Promise.all(answers), undefined);
     if (left.signal.aborted) return;
@@ -174,8 +201,8 @@ class OpenSubscriptions implements Subscriptions {
   }
 
   /** Resolves when the backend has said what it agrees to, or has failed. */
-  async #listenAt(open: Open, member: Member, resources: readonly string[], agreed: Set<string>): Promise<void> {
-    const { rpc, clock, unfinished, limits } = this.#dependencies;
+  async #listenAt(open: Open, { member, era, resources }: AtMember, agreed: Set<string>): Promise<void> {
+    const { rpc, egress, version, clock, unfinished, limits } = this.#dependencies;
     const { route, client, listen, left } = open;
     const { backend } = member.route;
     const { id, envelope } = listen;
@@ -183,16 +210,25 @@ class OpenSubscriptions implements Subscriptions {
     const shown = route.filters.resources;
     open.members.add(member);
     const held = unfinished.at(backend.name);
-    const at = subscribeAt(
-      { rpc, clock, held, depth: limits().depth, caller, client, id, envelope, resources, shown },
-      left.signal,
-    );
+    const options = { rpc, clock, held, depth: limits().depth, caller, client, id, envelope, resources, shown };
+    const at =
+      era === "modern"
+        ? subscribeAt(options, left.signal)
+        : subscribeInSession({ ...options, egress, version, turns: this.#turnsAt(backend.name) }, left.signal);
+    this.#listening.add(at.over);
     void at.over.then(() => {
+      this.#listening.delete(at.over);
       open.members.delete(member);
       // What was agreed to does not come any more: the client is told so by another acknowledgement.
       if (!left.signal.aborted && resources.some((uri) => agreed.has(uri))) this.#end(open);
     });
     for (const uri of await at.agreed) agreed.add(uri);
+  }
+
+  #turnsAt(backend: string): Semaphore {
+    const turns = this.#turns.get(backend) ?? createSemaphore(BEGUN_AT_ONCE);
+    this.#turns.set(backend, turns);
+    return turns;
   }
 
   #end(open: Open): void {

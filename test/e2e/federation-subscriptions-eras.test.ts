@@ -23,7 +23,7 @@ function offerOf(name: string): (server: McpServer) => void {
 
 /** A server of sessions alone, and one of MCP 2026-07-28 alone, behind one URL. */
 async function open() {
-  const old = await startMcpServer("old", { eras: "legacy", offer: offerOf("old") });
+  let old = await startMcpServer("old", { eras: "legacy", offer: offerOf("old") });
   owner.defer(() => old.close());
   let late = await startMcpServer("late", { eras: "modern", offer: offerOf("late") });
   owner.defer(() => late.close());
@@ -38,9 +38,15 @@ async function open() {
   owner.defer(() => stack.stop());
   return {
     stack,
-    old,
+    get old() {
+      return old;
+    },
     get late() {
       return late;
+    },
+    async restartOld() {
+      await old.close();
+      old = await startMcpServer("old", { eras: "legacy", offer: offerOf("old"), port: old.port });
     },
     async restartLate() {
       await late.close();
@@ -50,12 +56,13 @@ async function open() {
 }
 
 /** A client, and the URIs and methods that it hears of. */
-async function connect(url: string, mode: "legacy" | { readonly pin: string }) {
+async function connect(url: string, mode: "legacy" | { readonly pin: string }, user?: string) {
   const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode } });
   const heard: string[] = [];
   client.setNotificationHandler("notifications/resources/updated", ({ params }) => void heard.push(params.uri));
   client.setNotificationHandler("notifications/tools/list_changed", ({ method }) => void heard.push(method));
-  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  const requestInit = user === undefined ? {} : { headers: { "x-user": user } };
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
   owner.defer(() => client.close());
   return { client, heard };
 }
@@ -120,5 +127,85 @@ describe("a client with a session, of a server of MCP 2026-07-28 alone", () => {
     await client.readResource({ uri: "late://a" });
     await at.late.close();
     await expect(client.subscribeResource({ uri: "late://a" })).rejects.toThrow(/late.*not agreed/);
+  });
+});
+
+const MODERN = { pin: "2026-07-28" };
+
+describe("a client without sessions, of a server of sessions alone", () => {
+  /** Ids of the sessions there, but for the router's own. */
+  const sessionsAt = ({ received, sessions }: TestServer) => {
+    const subscribing = received.filter(({ body }) => body.includes("resources/subscribe"));
+    const named = new Set(subscribing.map(({ headers }) => String(headers["mcp-session-id"])));
+    return [...sessions].filter((id) => named.has(id));
+  };
+  const tell = (server: TestServer, uri: string) =>
+    Promise.all(sessionsAt(server).map((id) => server.tell(id, "notifications/resources/updated", { uri })));
+
+  test("hears of updates of what both servers have agreed to, under the id of its subscription", async () => {
+    const { stack, old, late } = await open();
+    const { client, heard } = await connect(stack.url("/mcp"), MODERN);
+    expect(client.getServerCapabilities()).toMatchObject({ resources: { subscribe: true, listChanged: true } });
+    const wanted = ["late://a", "old://a", "nobody://x"];
+    const subscription = await client.listen({ resourceSubscriptions: wanted });
+    expect(subscription.honoredFilter).toEqual({ resourceSubscriptions: ["late://a", "old://a"] });
+    await tell(old, "old://a");
+    await vi.waitFor(() => expect(heard).toEqual(["old://a"]), PATIENT);
+    late.notify.resourceUpdated("late://a");
+    await vi.waitFor(() => expect(heard).toEqual(["old://a", "late://a"]), PATIENT);
+    await subscription.close();
+    // In the one that is left the router asks for its lists.
+    await vi.waitFor(() => expect(old.sessions.size).toBe(1), PATIENT);
+    await expect.poll(() => stack.envoy.stat("cluster.old.upstream_rq_active"), PATIENT).toBe(1);
+  });
+
+  test("of one name as others, hears what they have heard too, and goes on when they leave", async () => {
+    const { stack, old } = await open();
+    const clients = await Promise.all(
+      ["ada", "ada", undefined].map((user) => connect(stack.url("/mcp"), MODERN, user)),
+    );
+    const wanted = { resourceSubscriptions: ["old://a"] };
+    const [first, ...others] = await Promise.all(clients.map(({ client }) => client.listen(wanted)));
+    await first?.close();
+    await vi.waitFor(() => expect(sessionsAt(old)).toHaveLength(2), PATIENT);
+    await tell(old, "old://a");
+    await vi.waitFor(() => expect(clients.map(({ heard }) => heard)).toEqual([[], ["old://a"], ["old://a"]]), PATIENT);
+    for (const subscription of others) await subscription.close();
+    await vi.waitFor(() => expect(sessionsAt(old)).toEqual([]), PATIENT);
+  });
+
+  test("hears of updates again after the server has lost its sessions, and that something may have been said meanwhile", async () => {
+    const at = await open();
+    const { client, heard } = await connect(at.stack.url("/mcp"), MODERN);
+    await client.listen({ resourceSubscriptions: ["old://a"] });
+    await at.restartOld();
+    await vi.waitFor(() => expect(heard).toEqual(["old://a"]), PATIENT);
+    await tell(at.old, "old://a");
+    await vi.waitFor(() => expect(heard).toEqual(["old://a", "old://a"]), PATIENT);
+  });
+
+  test("leaves no session there when its router stops", async () => {
+    const { stack, old } = await open();
+    const { client } = await connect(stack.url("/mcp"), MODERN);
+    const { closed } = await client.listen({ resourceSubscriptions: ["old://a"] });
+    expect(sessionsAt(old)).toHaveLength(1);
+    await stack.router.stop();
+    expect(await closed).toBe("graceful");
+    await vi.waitFor(() => expect(sessionsAt(old)).toEqual([]), PATIENT);
+  });
+
+  test("is told by the acknowledgement of which servers it hears nothing, and hears of them once they are back", async () => {
+    const at = await open();
+    const { client, heard } = await connect(at.stack.url("/mcp"), MODERN);
+    await client.readResource({ uri: "old://a" });
+    await at.old.close();
+    const { honoredFilter } = await client.listen({ resourceSubscriptions: ["late://a", "old://a"] });
+    expect(honoredFilter).toEqual({ resourceSubscriptions: ["late://a"] });
+    await at.restartOld();
+    await vi.waitFor(() => expect(sessionsAt(at.old)).toHaveLength(1), PATIENT);
+    await vi.waitFor(async () => {
+      await tell(at.old, "old://a");
+      expect(heard).toContain("old://a");
+    }, PATIENT);
   });
 });

@@ -34,6 +34,8 @@ export interface TestServer {
   readonly ran: readonly string[];
   /** Tells clients that listen outside sessions. */
   readonly notify: ServerNotifier;
+  /** Sends a notification on the GET stream of a session. */
+  tell(session: string, method: string, params: Readonly<Record<string, unknown>>): Promise<void>;
   /** Lets the tool `steps` take its next step, in whichever request it waits. */
   step(): void;
   close(): Promise<void>;
@@ -165,6 +167,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
     },
     ran,
     notify: handler.notify,
+    tell: async (session, method, params) => transports.get(session)?.send({ jsonrpc: "2.0", method, params }),
     step: () => waiting.shift()?.(),
     close: async () => {
       http.close();

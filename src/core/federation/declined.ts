@@ -31,7 +31,8 @@ export function declinedRequests(onAsked: (asked: AskedBack) => void, deepest: n
   });
 }
 
-function askedIn(event: SseEvent, deepest: number): AskedBack | undefined {
+/** The request of the backend's that an event holds; undefined where it is something else. */
+export function askedIn(event: SseEvent, deepest: number): AskedBack | undefined {
   const data = dataBytes(event);
   if (!data) return undefined;
   const text = Buffer.from(data).toString();

@@ -73,7 +73,7 @@ function capabilitiesOf({ stream }: FederatedRoute, { offers, eras }: KnownOfMem
       const given = isJsonObject(value) ? value : {};
       const crosses = eraAt(era, eras[member] ?? UNKNOWN_ERA) !== era;
       // Of streams only the gateway's own cross from one era to the other.
-      const hasStream = stream === "own" ? !crosses || era === "legacy" : isAlone && !crosses;
+      const hasStream = stream === "own" || (isAlone && !crosses);
       const kept = deliverable(name, given, { isAlone: isAlone && !crosses, hasStream });
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };

@@ -40,10 +40,14 @@ const MAY_BE_LIST_CHANGED = /list_changed|\\u/i;
  * @param deepest nesting of arrays and objects that is read; the outermost is 1
  */
 export function readStreamEvent(event: SseEvent, owner: IdOwner, deepest: number): StreamEvent {
-  const ids = idFields(event);
-  const idBytes = ids.map(({ start, end }) => event.bytes.subarray(start, end)).findLast((bytes) => !bytes.includes(0));
-  const id = idBytes && (isResumable(idBytes) ? idBytes : "reset");
-  return { id, retry: retryIn(event), said: saidIn(event, ofThisStream(event), owner, deepest) };
+  return { id: idOf(event), retry: retryIn(event), said: saidIn(event, ofThisStream(event), owner, deepest) };
+}
+
+/** The backend's id of an event, as `StreamEvent` has it. */
+export function idOf(event: SseEvent): StreamEvent["id"] {
+  const ids = idFields(event).map(({ start, end }) => event.bytes.subarray(start, end));
+  const id = ids.findLast((bytes) => !bytes.includes(0));
+  return id && (isResumable(id) ? id : "reset");
 }
 
 /** ms after which the backend wants to be asked again. */

@@ -6,6 +6,7 @@ import { type Edit, rewrite } from "../json/rewrite.ts";
 import { type Span, textOf } from "../json/span.ts";
 import { dataBytes } from "../sse/fields.ts";
 import type { SseEvent } from "../sse/reader.ts";
+import { withEnvelope } from "./envelope.ts";
 import { allows, type NameFilter } from "./filter.ts";
 import { ALL_LISTS, LIST_KINDS } from "./kinds.ts";
 import { inEvent } from "./relay.ts";
@@ -66,6 +67,23 @@ export function readSubscriptionEvent(
   } else if (clients === undefined) return NOTHING;
   const meta = only("params", "_meta");
   const named = clients === undefined ? withoutId(data, meta, deepest) : [{ ...subscription, text: clients }];
+  const edits = [...ofThisStream(event), ...inEvent(event, named)];
+  return { kind: "message", bytes: rewrite(event.bytes, edits).subarray(event.start) };
+}
+
+/**
+ * The same of an event on the stream of a GET, in a session with a backend of the legacy era that has subscribed for this client alone.
+ * Of what such a backend says there only updates of resources are in both eras.
+ * @param id JSON text of the client's
+ */
+export function readSessionUpdate(event: SseEvent, id: string, shown: NameFilter, deepest: number): SubscriptionEvent {
+  const data = dataBytes(event);
+  if (!data) return NOTHING;
+  const { only, valueAt } = readerOf(data, deepest);
+  if (only("id") || valueAt("method") !== UPDATED) return NOTHING;
+  const uri = valueAt("params", "uri");
+  if (typeof uri !== "string" || !allows(shown, uri)) return NOTHING;
+  const named = withEnvelope(data, new Map([[SUBSCRIPTION_ID, id]]), deepest);
   const edits = [...ofThisStream(event), ...inEvent(event, named)];
   return { kind: "message", bytes: rewrite(event.bytes, edits).subarray(event.start) };
 }

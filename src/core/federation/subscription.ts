@@ -60,9 +60,6 @@ export function agreedLists(
   return lists.filter((flag) => capabilities[capabilityOf(flag)]?.listChanged === true);
 }
 
-/** What is known of the backends of a route, also of their era. */
-type Known = RouteLists & Pick<KnownOfMembers, "eras">;
-
 /**
  * By place of a member: the resources that it is to be asked for. Those that are nobody's, that the route hides, or whose backend tells
  * of no updates, are in none.
@@ -70,7 +67,7 @@ type Known = RouteLists & Pick<KnownOfMembers, "eras">;
 export function resourcesByMember(
   { resources }: Subscription,
   route: FederatedRoute,
-  known: Known,
+  known: RouteLists,
 ): ReadonlyMap<number, readonly string[]> {
   const byMember = new Map<number, string[]>();
   for (const uri of resources.slice(0, MOST_RESOURCES)) {
@@ -83,8 +80,7 @@ export function resourcesByMember(
   return byMember;
 }
 
-function tellsUpdates({ offers, eras }: Known, member: number): boolean {
-  if (eras[member]?.speaksModern !== true) return false;
+function tellsUpdates({ offers }: RouteLists, member: number): boolean {
   const offer = offers[member];
   return !offer || saysTrue(offer.capabilities, "resources", "subscribe");
 }

@@ -64,6 +64,8 @@ function start({ answer = () => "stream" as const, ready, caps }: Options = {}) 
     routeAt: (path) => routes.find((route) => route.path === path),
     catalogue: catalogueOf(OFFERED, ready),
     rpc: createRpc(egress, "stream"),
+    egress,
+    version: "1.0",
     clock,
     unfinished: new UnfinishedEvents(
       () => 1024,

@@ -95,6 +95,8 @@ describe("the gateway agrees to tell of", () => {
       new Map([
         [1, ["git:a", "git:b"]],
         [0, ["x:listed", "t:1"]],
+        [3, ["old:a"]],
+        [4, ["unknown:a"]],
       ]),
     );
   });
