@@ -11,9 +11,9 @@ import { METHODS, type Method } from "../src/core/mcp/methods.ts";
 const HEAD = `# The methods of MCP, and one URL for many servers
 
 What one route to several servers does with each message. \`make generate\` makes this page from
-[the table](../../src/core/mcp/methods.ts). A federated route answers the notifications of the modern era (2026-07-28) itself. Of that era
-\`subscriptions/listen\` and the requests about tasks reach only a server that is alone: of several, none is known to be the one, and they
-get 404. A route to one server passes every message on unchanged.
+[the table](../../src/core/mcp/methods.ts). A federated route answers the notifications of the modern era (2026-07-28) itself. Without a
+stream of the gateway's own, \`subscriptions/listen\` reaches only a server that is alone. Task ids stay as they are: of several servers
+those that have tasks are asked by \`tasks/get\` whose it is. No list is made of several servers' tasks: \`tasks/list\` is refused. A route to one server passes every message on unchanged.
 
 - **begin**: the gateway opens sessions for it at the servers.
 - **ours**: the gateway answers it, from the answers of all servers.

@@ -86,7 +86,7 @@ export type RejectReason = Reject["reason"];
 
 type Id = string | undefined;
 
-type OfferedKind = "tool" | "prompt" | "resource" | "request";
+type OfferedKind = "tool" | "prompt" | "resource" | "task" | "request";
 
 /** The router's log alone says where to: that is the backend's own address. */
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";

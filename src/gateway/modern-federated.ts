@@ -4,11 +4,11 @@
  */
 import type { Labels } from "../core/classify-message.ts";
 import { discoverResult, endOfModernList } from "../core/federation/discover.ts";
-import { readInNameOf } from "../core/federation/envelope.ts";
+import { askedInNameOf } from "../core/federation/envelope.ts";
 import { eraAt, servesModern, UNKNOWN_ERA } from "../core/federation/era.ts";
 import { listKindOf } from "../core/federation/kinds.ts";
 import { LARGEST_LISTEN } from "../core/federation/listen-request.ts";
-import { type Lead, leadOfCall, type Owner, ownerByUri } from "../core/federation/owner.ts";
+import { type Lead, leadOfCall, type Owner, ownerAsked, type Sender } from "../core/federation/owner.ts";
 import { readSubscription } from "../core/federation/subscription.ts";
 import { toOwnSubscription } from "../core/forward.ts";
 import { MCP_NAME } from "../core/headers.ts";
@@ -37,7 +37,7 @@ import {
   settledStep,
   Unpinned,
 } from "./answers.ts";
-import { askOwner, type ReadAt, readModern } from "./ask-owner.ts";
+import { type AskAt, askModern, askOwner, withoutOwner } from "./ask-owner.ts";
 import { responseText } from "./begin-federated.ts";
 import type { ClaimSession } from "./claim.ts";
 import { createHeldSessions, type HeldSession, type HeldSessionDependencies } from "./held-session.ts";
@@ -45,12 +45,12 @@ import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { modernRelayOf, uncompressed } from "./member-events.ts";
-import { failedAt, type MemberRequest } from "./member-failure.ts";
+import type { MemberRequest } from "./member-failure.ts";
 import type { MemberSessions } from "./member-session.ts";
 import { forwardRequest, type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
 import { createToLegacyMember, type ToLegacyMember, type ToLegacyMemberDependencies } from "./to-legacy-member.ts";
-import { labelsAt, MAY_HAVE_IT, memberAt, ONLY } from "./to-member.ts";
+import { labelsAt, memberAt, ONLY } from "./to-member.ts";
 
 export interface ModernFederatedDependencies extends ToLegacyMemberDependencies, HeldSessionDependencies {
   readonly store: SessionStore;
@@ -114,7 +114,7 @@ function answer(steps: Steps, request: Request, asked: Asked, lists: RouteCatalo
   if (method === LISTEN && route.stream === "own") return listen(request, asked);
   // What nobody here carries to several, a backend that is alone gets.
   if (treatmentOf(method, "modern") !== "one") return toOnly(steps, request, asked, lists);
-  const lead = leadOfCall(called, bytes, route, lists, NO_TAG, policy.limits.depth);
+  const lead = leadOfCall(called, bytes, route, lists, SENDER, policy.limits.depth);
   switch (lead.kind) {
     case "owner":
       return toOwner(steps, request, lead.owner, asked, lists);
@@ -128,7 +128,7 @@ function answer(steps: Steps, request: Request, asked: Asked, lists: RouteCatalo
 }
 
 /** Ids of servers' requests hold tags. A server of the modern era asks its client nothing. */
-const NO_TAG = () => 0;
+const SENDER: Sender = { era: "modern", tagOf: () => 0 };
 
 function inModernWords(reject: Extract<Lead, { kind: "refused" }>["reject"], id: string | undefined): Reject {
   return reject.reason === "method-not-offered" ? { reason: "method-unknown", id } : { ...reject, id };
@@ -189,27 +189,26 @@ function renamed(verdict: Verdict, { own, edits }: Owner, method: string, bytes:
   return { ...verdict, set: [...verdict.set, ...name], body: rewrite(bytes, edits) };
 }
 
-/** Sends a request to the backend that has its resource, once one has said so. */
+/** Sends a request to the backend that has its resource or task, once one has said so. */
 function ask(
   steps: Steps,
   request: Request,
-  { uri, members }: Extract<Lead, { kind: "ask" }>,
+  { question, members }: Extract<Lead, { kind: "ask" }>,
   asked: Asked,
   lists: RouteCatalogue,
 ): NextStep {
-  const { route, scope, id, policy } = request;
-  const sent = readInNameOf(asked.bytes, uri, policy.limits.depth);
-  const inModernEra = readModern(steps.dependencies, request, async () => sent, uri);
-  const inSession = steps.toLegacy.read(request, uri, asked.held);
-  const read: ReadAt = (member, until) =>
+  const { route, scope, policy } = request;
+  const sent = askedInNameOf(asked.bytes, question, policy.limits.depth);
+  const inModernEra = askModern(steps.dependencies, request, async () => sent, question);
+  const inSession = steps.toLegacy.ask(request, question, asked.held);
+  const askAt: AskAt = (member, until) =>
     needsSession(lists, route.members.indexOf(member)) ? inSession(member, until) : inModernEra(member, until);
   const longest = longestOpening(route);
   const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
   const find = async (): Promise<Step | DeferredStep> => {
-    const asking = await askOwner(request, members, read, signal);
-    if (asking.kind === "none") return refused(request, { reason: "not-offered", what: "resource", name: uri, id });
-    if (asking.kind === "found") return toOwner(steps, request, ownerByUri(route, asking.member, uri), asked, lists);
-    return replied(failedAt({ ...request, route: asking.member.route, batch: undefined }, MAY_HAVE_IT));
+    const asking = await askOwner(request, members, question, askAt, signal);
+    if (asking.kind !== "found") return replied(withoutOwner(request, question, asking));
+    return toOwner(steps, request, ownerAsked(route, asking.member, question), asked, lists);
   };
   const isInSession = members.some((member) => needsSession(lists, member));
   const found = isInSession ? asked.held.within(asked.bytes, undefined, find) : find();

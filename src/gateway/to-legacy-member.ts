@@ -8,6 +8,7 @@ import type { Labels } from "../core/classify-message.ts";
 import type { AskedBack } from "../core/federation/declined.ts";
 import { withId, withoutEnvelope } from "../core/federation/envelope.ts";
 import type { Owner } from "../core/federation/owner.ts";
+import type { Question } from "../core/federation/question.ts";
 import { MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import { withoutFields } from "../core/hidden-fields.ts";
 import type { HeaderFields } from "../core/http.ts";
@@ -17,7 +18,7 @@ import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
 import { heldBy, type SessionStore } from "../sessions/store.ts";
 import { type DeferredStep, replied, type Step } from "./answers.ts";
-import { type AskOwnerDependencies, READ, type ReadAt, readInSession } from "./ask-owner.ts";
+import { type AskAt, type AskOwnerDependencies, askInSession, READ } from "./ask-owner.ts";
 import type { OwnSession } from "./claim.ts";
 import { HeldAnswer } from "./held-answer.ts";
 import type { HeldSession } from "./held-session.ts";
@@ -46,7 +47,7 @@ interface Sent {
 export interface ToLegacyMember {
   send(request: Request, member: Member, owner: Owner, sent: Sent, held: HeldSession): Promise<Step | DeferredStep>;
   /** In the held session, which must be there. */
-  read(request: Request, uri: string, held: HeldSession): ReadAt;
+  ask(request: Request, question: Question, held: HeldSession): AskAt;
 }
 
 /** Longest (ms) that a backend may take for what we tell it. */
@@ -119,7 +120,7 @@ export function createToLegacyMember(
         sessions.send(at, claimed, (session) => into(at, session, owner, sent, held)),
       );
     },
-    read: (request, uri, held) => readInSession(dependencies, sessions, request, held.key, uri),
+    ask: (request, question, held) => askInSession(dependencies, sessions, request, held.key, question),
   };
 }
 

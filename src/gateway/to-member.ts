@@ -3,7 +3,7 @@ import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
 import { eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
 import type { CallPlace } from "../core/federation/event-ids.ts";
-import { type Lead, leadOfCall, leadOfResponse, type Owner, ownerByUri } from "../core/federation/owner.ts";
+import { type Lead, leadOfCall, leadOfResponse, type Owner, ownerAsked } from "../core/federation/owner.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
 import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts";
@@ -13,12 +13,12 @@ import { readBody } from "../core/rpc/read.ts";
 import type { FanOut } from "../federation/fan-out.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
 import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step, settledStep } from "./answers.ts";
-import { type AskOwnerDependencies, askOwner, type ReadAt, readInSession } from "./ask-owner.ts";
+import { type AskAt, type AskOwnerDependencies, askInSession, askOwner, withoutOwner } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer, ResumedAnswer } from "./member-answer.ts";
 import { relayOf, resuming, tagsOf, uncompressed } from "./member-events.ts";
-import { failedAt, type MemberRequest, waitingIn } from "./member-failure.ts";
+import { type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
@@ -60,9 +60,6 @@ const RESPONSE = {
 /** A message of one backend's that changes nothing that is remembered. */
 const SINGLE = { stateChanges: undefined, opens: true, batch: undefined };
 
-/** Of a backend that could not be asked for a resource: that nobody has it, nobody can say. */
-export const MAY_HAVE_IT = "it may have the resource, and could not be asked";
-
 export class ToMember {
   readonly #dependencies: ToMemberDependencies;
   readonly #claim: ClaimSession;
@@ -81,29 +78,34 @@ export class ToMember {
   /** A request or notification that one backend gets. */
   call(request: Request, called: Called, lists: RouteCatalogue, labels: Labels, bytes: Uint8Array): NextStep {
     const { route, policy } = request;
-    const lead = leadOfCall(called, bytes, route, lists, tagsOf(request), policy.limits.depth);
+    const lead = leadOfCall(
+      called,
+      bytes,
+      route,
+      lists,
+      { era: "legacy", tagOf: tagsOf(request) },
+      policy.limits.depth,
+    );
     const sent = { ...SINGLE, called, bytes, labels, stateChanges: stateChangesOf([called]) };
     return lead.kind === "ask" ? this.#ask(request, lead, lists, sent) : this.#toOwner(request, lead, lists, sent);
   }
 
-  /** Sends a request to the backend that has its resource, once one has said so. */
+  /** Sends a request to the backend that has its resource or task, once one has said so. */
   #ask(request: Request, asked: Extract<Lead, { kind: "ask" }>, lists: RouteCatalogue, sent: Sent): NextStep {
-    const { route, scope, id } = request;
+    const { route, scope } = request;
+    const { question, members } = asked;
     const longest = longestOpening(route);
     const find = async (): Promise<Step> => {
       const claimed = await this.#claim(request, undefined, "when-due", sent.bytes.length);
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
       const signal = AbortSignal.any([abortSignalOf(scope), AbortSignal.timeout(longest)]);
-      const inSession = readInSession(this.#dependencies, this.sessions, request, claimed.key, asked.uri);
-      const inModernEra = this.#toModern.read(request, claimed.key, asked.uri);
-      const read: ReadAt = (member, until) =>
+      const inSession = askInSession(this.#dependencies, this.sessions, request, claimed.key, question);
+      const inModernEra = this.#toModern.ask(request, claimed.key, question);
+      const askAt: AskAt = (member, until) =>
         isModernAlone(lists, route.members.indexOf(member)) ? inModernEra(member, until) : inSession(member, until);
-      const asking = await askOwner(request, asked.members, read, signal);
-      if (asking.kind === "failed")
-        return replied(failedAt({ ...request, route: asking.member.route, batch: undefined }, MAY_HAVE_IT));
-      if (asking.kind === "none")
-        return replied(refuse({ reason: "not-offered", what: "resource", name: asked.uri, id }, request));
-      const owner = ownerByUri(route, asking.member, asked.uri);
+      const asking = await askOwner(request, members, question, askAt, signal);
+      if (asking.kind !== "found") return replied(withoutOwner(request, question, asking));
+      const owner = ownerAsked(route, asking.member, question);
       return settledStep(this.#toOwner(request, { kind: "owner", owner }, lists, sent));
     };
     return { kind: "deferred", messageTimeout: memberMessageTimeout(longest), step: find() };

@@ -5,8 +5,9 @@
 import type { InUse } from "../admission/in-use.ts";
 import type { Rpc } from "../backends/rpc.ts";
 import type { Labels } from "../core/classify-message.ts";
-import { envelopeOfSession, readParams, withEnvelope } from "../core/federation/envelope.ts";
+import { askedWith, envelopeOfSession, withEnvelope } from "../core/federation/envelope.ts";
 import type { Owner } from "../core/federation/owner.ts";
+import type { Question } from "../core/federation/question.ts";
 import { MCP_METHOD, MCP_NAME, MCP_PARAM_PREFIX, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { Header, Verdict } from "../core/http.ts";
 import { rewrite } from "../core/json/rewrite.ts";
@@ -22,7 +23,7 @@ import type { RouteCatalogue } from "../federation/route-view.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { SessionStore } from "../sessions/store.ts";
 import { ACCEPTED, type DeferredStep, replied, type Step, Unpinned } from "./answers.ts";
-import { type AskOwnerDependencies, type ReadAt, readModern } from "./ask-owner.ts";
+import { type AskAt, type AskOwnerDependencies, askModern } from "./ask-owner.ts";
 import type { OwnSession } from "./claim.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { relayOf, uncompressed } from "./member-events.ts";
@@ -56,7 +57,7 @@ export interface ToModernMember {
     owner: Owner,
     sent: Sent,
   ): Promise<Step | DeferredStep>;
-  read(request: GatewayRequest<FederatedRoute>, key: SessionKey, uri: string): ReadAt;
+  ask(request: GatewayRequest<FederatedRoute>, key: SessionKey, question: Question): AskAt;
 }
 
 /** The backend has no binding. Its events hold this in place of a generation, and no session that a client could go on in. */
@@ -106,12 +107,12 @@ export function createToModernMember(dependencies: ToModernMemberDependencies): 
       };
     },
 
-    read(request, key, uri) {
+    ask(request, key, question) {
       const params = async () => {
         const found = await envelopeFor(key, undefined, request.policy.limits.depth);
-        return found.kind === "envelope" ? readParams(found.envelope, uri) : undefined;
+        return found.kind === "envelope" ? askedWith(found.envelope, question) : undefined;
       };
-      return readModern(dependencies, request, params, uri);
+      return askModern(dependencies, request, params, question);
     },
   };
 }

@@ -29,7 +29,7 @@ export function ownersOf(
     // Its place in the batch is not known for what stands deeper than a name or URI.
     const isNamed = treatment === "one" && (message.params?.name ?? message.params?.uri) !== undefined;
     if (!isNamed) return NOT_FOR_ONE;
-    const lead = leadOfCall(message, bytes, route, lists, tagOf, deepest);
+    const lead = leadOfCall(message, bytes, route, lists, { era: "legacy", tagOf }, deepest);
     if (lead.kind === "ask") return NOT_FOR_ONE;
     if (lead.kind === "refused") return lead;
     owners.push(lead.owner);

@@ -16,11 +16,11 @@ const KEYED: readonly string[] = ["experimental", "extensions"];
 /** What a backend says on a stream of its own, which a route may not have. */
 const ON_STREAM: readonly string[] = ["listChanged", "subscribe"];
 
-/** Capabilities that need requests which the gateway does not carry to several backends. */
-const NOT_CARRIED: readonly string[] = ["tasks"];
+/** The extension of the modern era by which a server has tasks (SEP-2663). Those of the legacy era are another thing. */
+export const TASKS = "io.modelcontextprotocol/tasks";
 
-/** The same in the modern era (SEP-2663). */
-const EXTENSIONS_NOT_CARRIED: readonly string[] = ["io.modelcontextprotocol/tasks"];
+/** Of tasks no list of several backends' is made: they could not be told apart in it. */
+const LIST_OF_TASKS: readonly string[] = ["list"];
 
 /** Capabilities of the legacy era alone: a modern request itself asks for logs, and for a task. */
 const LEGACY_ONLY: readonly string[] = ["logging", "tasks"];
@@ -68,13 +68,14 @@ function capabilitiesOf({ stream }: FederatedRoute, { offers, eras }: KnownOfMem
   for (const [member, offer] of offers.entries()) {
     for (const [name, text] of offer?.capabilities ?? []) {
       if (era === "modern" && LEGACY_ONLY.includes(name)) continue;
-      if (!isAlone && NOT_CARRIED.includes(name)) continue;
+      const crosses = eraAt(era, eras[member] ?? UNKNOWN_ERA) !== era;
+      if (crosses && name === "tasks") continue;
       const value = parseJson(text);
       const given = isJsonObject(value) ? value : {};
-      const crosses = eraAt(era, eras[member] ?? UNKNOWN_ERA) !== era;
       // Of streams only the gateway's own cross from one era to the other.
       const hasStream = stream === "own" || (isAlone && !crosses);
-      const kept = deliverable(name, given, { isAlone: isAlone && !crosses, hasStream });
+      const withheld = withheldOf(name, { era, isAlone, crosses, hasStream });
+      const kept = Object.fromEntries(Object.entries(given).filter(([key]) => !withheld.includes(key)));
       // The first backend's word holds: the others' are for the same thing.
       all[name] = { ...kept, ...all[name] };
     }
@@ -85,14 +86,20 @@ function capabilitiesOf({ stream }: FederatedRoute, { offers, eras }: KnownOfMem
   return all;
 }
 
-function deliverable(
-  name: string,
-  capability: Readonly<Record<string, unknown>>,
-  { isAlone, hasStream }: { readonly isAlone: boolean; readonly hasStream: boolean },
-): Readonly<Record<string, unknown>> {
-  if (KEYED.includes(name) ? isAlone : hasStream) return capability;
-  const withheld = KEYED.includes(name) ? EXTENSIONS_NOT_CARRIED : ON_STREAM;
-  return Object.fromEntries(Object.entries(capability).filter(([member]) => !withheld.includes(member)));
+/** A backend, as a client meets it. */
+interface Met {
+  readonly era: Era;
+  readonly isAlone: boolean;
+  /** Its client is of the other era. */
+  readonly crosses: boolean;
+  readonly hasStream: boolean;
+}
+
+/** Members of a capability that the gateway cannot deliver. */
+function withheldOf(name: string, { era, isAlone, crosses, hasStream }: Met): readonly string[] {
+  if (KEYED.includes(name)) return crosses || (era === "legacy" && !isAlone) ? [TASKS] : [];
+  if (name === "tasks") return isAlone ? [] : LIST_OF_TASKS;
+  return hasStream ? [] : ON_STREAM;
 }
 
 /** The backends' own instructions, each under its name. A backend alone needs no heading. */

@@ -17,6 +17,7 @@ import {
   ENVELOPE_PREFIX,
   ENVELOPE_VERSION,
 } from "../rpc/message.ts";
+import type { Question } from "./question.ts";
 
 /** JSON texts of the envelope's members, by key. */
 export type Envelope = ReadonlyMap<string, string>;
@@ -86,17 +87,17 @@ export function enveloped(envelope: Envelope, ...members: readonly string[]): st
 }
 
 /**
- * Params of a resources/read that the gateway sends in a client's name, as JSON text. Only the envelope is the client's: what else its
- * request says is for the one server that has the resource.
+ * Params of a question that the gateway asks in a client's name, as JSON text. Only the envelope is the client's: what else its request
+ * says is for the one server that has what it is about.
  * @param bytes of the client's request
  */
-export function readInNameOf(bytes: Uint8Array, uri: string, deepest: number): string {
-  return readParams(envelopeIn(bytes, deepest) ?? new Map(), uri);
+export function askedInNameOf(bytes: Uint8Array, question: Question, deepest: number): string {
+  return askedWith(envelopeIn(bytes, deepest) ?? new Map(), question);
 }
 
 /** The same with an envelope of ours. */
-export function readParams(envelope: Envelope, uri: string): string {
-  return enveloped(envelope, `"uri":${jsonString(uri)}`);
+export function askedWith(envelope: Envelope, { member, value }: Question): string {
+  return enveloped(envelope, `"${member}":${jsonString(value)}`);
 }
 
 /** The envelope of a request: those members of its `_meta` that are the protocol's. undefined: it has no `_meta` that is an object. */

@@ -25,6 +25,15 @@ export function listsToHear({ capabilities }: Pick<Offer, "capabilities">): stri
 
 /** Whether a backend has a capability with this member in it, whose value is true. */
 export function saysTrue(capabilities: Offer["capabilities"], name: string, member: string): boolean {
+  return memberOf(capabilities, name, member) === true;
+}
+
+/** Whether a backend has a capability with this member in it. */
+export function hasMember(capabilities: Offer["capabilities"], name: string, member: string): boolean {
+  return memberOf(capabilities, name, member) !== undefined;
+}
+
+function memberOf(capabilities: Offer["capabilities"], name: string, member: string): unknown {
   const capability = parseJson(capabilities.get(name) ?? "");
-  return isJsonObject(capability) && capability[member] === true;
+  return isJsonObject(capability) && Object.hasOwn(capability, member) ? capability[member] : undefined;
 }

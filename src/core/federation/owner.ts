@@ -8,11 +8,15 @@ import { leadOf } from "../mcp/treatments.ts";
 import type { Reject } from "../reject.ts";
 import type { FederatedRoute, Member } from "../routes.ts";
 import type { Message } from "../rpc/message.ts";
+import { TASKS } from "./description.ts";
+import { type BackendEras, type Era, eraAt, UNKNOWN_ERA } from "./era.ts";
 import { allows } from "./filter.ts";
 import { ownerOfId } from "./ids.ts";
+import { hasMember } from "./list-flags.ts";
 import type { MergedList } from "./merge.ts";
 import { publicName } from "./naming.ts";
 import type { Offer } from "./offer.ts";
+import { type Question, whoseResource, whoseTask } from "./question.ts";
 import { memberOfUri } from "./uri-owner.ts";
 
 /** What the backends of a route offer, as far as it is known. */
@@ -25,6 +29,8 @@ export interface RouteLists {
   readonly known: readonly boolean[];
   /** By member: what the backend can do, where it has said so. */
   readonly offers: readonly (Pick<Offer, "capabilities"> | undefined)[];
+  /** By member: what it is known to speak. */
+  readonly eras: readonly BackendEras[];
 }
 
 export interface Owner {
@@ -40,8 +46,8 @@ export interface Owner {
 
 export type Lead =
   | { readonly kind: "owner"; readonly owner: Owner }
-  /** A resource that nobody lists: the backends that may have it are to be asked, in this order. */
-  | { readonly kind: "ask"; readonly uri: string; readonly members: readonly number[] }
+  /** A resource that nobody lists, or a task: the backends that may have it are to be asked, in this order. */
+  | { readonly kind: "ask"; readonly question: Question; readonly members: readonly number[] }
   /** Without the id of the request. */
   | {
       readonly kind: "refused";
@@ -53,6 +59,13 @@ export type Lead =
 /** The tag (ids.ts) of a backend in the client's session. */
 export type TagOf = (backend: string) => number;
 
+/** Who sends a message. */
+export interface Sender {
+  /** Of its requests. */
+  readonly era: Era;
+  readonly tagOf: TagOf;
+}
+
 type Called = Exclude<Message, { kind: "response" }>;
 
 /** @param bytes of the body that the message is in, alone */
@@ -61,7 +74,7 @@ export function leadOfCall(
   bytes: Uint8Array,
   route: FederatedRoute,
   lists: RouteLists,
-  tagOf: TagOf,
+  { era, tagOf }: Sender,
   deepest: number,
 ): Lead {
   switch (leadOf(called.method)) {
@@ -73,9 +86,10 @@ export function leadOfCall(
       return byRef(bytes, route, lists, deepest);
     case "progressToken":
       return bySpan(bytes, ["params", "progressToken"], route, tagOf, deepest);
+    case "taskId":
+      return byTask(called, route, lists, era);
     default:
-      // Of several backends none is known to have begun the task.
-      return onlyOwner(route) ?? { kind: "refused", reject: { reason: "method-not-offered" } };
+      return onlyOwner(route) ?? METHOD_NOT_OFFERED;
   }
 }
 
@@ -101,7 +115,37 @@ function byUri(uri: StringAt | undefined, route: FederatedRoute, lists: RouteLis
   if (first === undefined) return notOffered("resource", uri.value);
   // Where only one may have it, that one is not asked first: it says itself whether it has.
   if (others.length === 0) return found(ownerByUri(route, first, uri.value));
-  return { kind: "ask", uri: uri.value, members };
+  return { kind: "ask", question: whoseResource(uri.value), members };
+}
+
+/** Nothing of a task's id says who gave it, and ids of two backends may be alike. */
+function byTask({ params }: Called, route: FederatedRoute, lists: RouteLists, era: Era): Lead {
+  const only = onlyOwner(route);
+  if (only) return only;
+  const members = mayHaveTasks(lists, era);
+  const [first, ...others] = members;
+  if (first === undefined) return METHOD_NOT_OFFERED;
+  const task = params?.taskId;
+  if (!task) return wrongParams("params.taskId must be a string");
+  const question = whoseTask(task.value);
+  return others.length === 0 ? found(ownerAsked(route, first, question)) : { kind: "ask", question, members };
+}
+
+/** Places of the backends that have tasks, or have not said whether they do. Tasks of the two eras are two things. */
+function mayHaveTasks({ offers, eras }: RouteLists, era: Era): readonly number[] {
+  return offers.flatMap((offer, member) => {
+    const isOfEra = eraAt(era, eras[member] ?? UNKNOWN_ERA) === era;
+    return isOfEra && (!offer || offersTasks(offer, era)) ? [member] : [];
+  });
+}
+
+function offersTasks({ capabilities }: Pick<Offer, "capabilities">, era: Era): boolean {
+  return era === "legacy" ? capabilities.has("tasks") : hasMember(capabilities, "extensions", TASKS);
+}
+
+/** What a message is for that a backend gets which has said that it has what the message is about. */
+export function ownerAsked(route: FederatedRoute, member: number, { member: by, value }: Question): Owner {
+  return by === "uri" ? ownerByUri(route, member, value) : { member, own: undefined, edits: [], relays: relays(route) };
 }
 
 /** Places of the backends that have resources, or have not said whether they do. */
@@ -112,7 +156,7 @@ function mayHaveResources({ offers }: RouteLists): readonly number[] {
 }
 
 /** What a message is for that a backend gets for a URI of its own. */
-export function ownerByUri(route: FederatedRoute, member: number, uri: string): Owner {
+function ownerByUri(route: FederatedRoute, member: number, uri: string): Owner {
   return { member, own: uri, edits: [], relays: relays(route) };
 }
 
@@ -220,6 +264,8 @@ function onlyOwner(route: FederatedRoute): Lead | undefined {
 function relays({ members }: FederatedRoute): boolean {
   return members.length > 1;
 }
+
+const METHOD_NOT_OFFERED: Lead = { kind: "refused", reject: { reason: "method-not-offered" } };
 
 function found(owner: Owner): Lead {
   return { kind: "owner", owner };

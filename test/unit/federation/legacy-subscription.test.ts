@@ -61,6 +61,7 @@ function open({ answer, resources = ["x:a", "x:b"], shown = ALL_NAMES }: Options
   const { agreed, over } = subscribeInSession(
     {
       rpc: createRpc(egress, "stream"),
+      held: undefined,
       egress,
       version: "1.0",
       clock,

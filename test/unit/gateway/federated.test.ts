@@ -125,7 +125,7 @@ describe("an initialize", () => {
           capabilities: new Map([
             ["tools", '{"listChanged":true}'],
             ["logging", "{}"],
-            ["tasks", "{}"],
+            ["tasks", '{"list":{},"cancel":{}}'],
             ["extensions", '{"a/x":{"v":1}}'],
           ]),
           instructions: "Read first.",
@@ -137,7 +137,12 @@ describe("an initialize", () => {
     const verdict = await post(exchange, undefined, initialize);
     if (verdict.kind !== "reply") throw new Error(verdict.kind);
     const { result } = JSON.parse(String(verdict.body));
-    expect(result.capabilities).toEqual({ tools: {}, logging: {}, extensions: { "a/x": { v: 1 }, "b/y": {} } });
+    expect(result.capabilities).toEqual({
+      tools: {},
+      logging: {},
+      tasks: { cancel: {} },
+      extensions: { "a/x": { v: 1 }, "b/y": {} },
+    });
     expect(result.instructions).toBe(
       "# files (names begin with files__)\n\nRead first.\n\n# git (names begin with git__)\n\nCommit last.",
     );
@@ -534,6 +539,73 @@ describe("a resource that nobody lists", () => {
     const { exchange, id, asked } = await openAsked({ files: [404, ERROR], memo: [200, ERROR], mail: [200, "<html>"] });
     expect(shown(await post(exchange, id, read))).toMatchObject(inBand(-32602, "Unknown resource: memo:é"));
     expect(asked).toHaveLength(3);
+  });
+
+  describe("and a task, which nothing but its server knows", () => {
+    const tasks = { offer: { capabilities: new Map([["tasks", '{"list":{},"cancel":{}}']]) } };
+    const has: readonly [number, string] = [200, '{"jsonrpc":"2.0","id":1,"result":{"taskId":"t"}}'];
+    const hasNot: readonly [number, string] = [200, ERROR];
+    const cancel = request("tasks/cancel", '{"n":1.0,"taskId":"\\u0074"}');
+
+    test("is asked after at all that have tasks, and its message reaches its own alone, as it is", async () => {
+      const answers = { files: hasNot, memo: has, mail: hasNot };
+      const { exchange, id, asked } = await openAsked(answers, { offered: [tasks, offered[1], tasks, tasks] });
+      const verdict = await post(exchange, id, cancel);
+      expect(verdict).toMatchObject({ kind: "mutate", set: expect.arrayContaining([["x-mcp-backend", "memo"]]) });
+      expect(verdict).not.toHaveProperty("body", expect.anything());
+      expect(asked).toEqual(["files", "memo", "mail"].map((name) => `${name} ${name}-1 tasks/get {"taskId":"t"}`));
+    });
+
+    test("is not sought where only one has tasks", async () => {
+      const { exchange, id, asked } = await openAsked({}, { offered: [tasks, offered[1], offered[2], offered[3]] });
+      expect(await post(exchange, id, cancel)).toMatchObject({
+        set: expect.arrayContaining([["x-mcp-backend", "files"]]),
+      });
+      expect(asked).toEqual([]);
+    });
+
+    test("is refused where several have one of that id: nothing says which is meant", async () => {
+      const answers = { files: has, memo: hasNot, mail: has };
+      const { exchange, id } = await openAsked(answers, { offered: [tasks, offered[1], tasks, tasks] });
+      const words = "Invalid params: several servers have a task of this id, and nothing says which one is meant";
+      expect(shown(await post(exchange, id, cancel))).toMatchObject(inBand(-32602, words));
+    });
+
+    test("is found although another server takes long, which is waited for a moment", async () => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      onTestFinished(() => void vi.useRealTimers());
+      const openFirst: OpenOptions["openFirst"] = async (name) => {
+        const binding = bindings[name];
+        return name === "files" || !binding ? new Promise(() => undefined) : { kind: "joined", binding };
+      };
+      const over = { openFirst, offered: [tasks, offered[1], tasks, tasks] };
+      const { exchange, id } = await openAsked({ memo: hasNot, mail: has }, over);
+      const verdict = post(exchange, id, cancel);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(await verdict).toMatchObject({ set: expect.arrayContaining([["x-mcp-backend", "mail"]]) });
+    });
+
+    test("is nobody's where each says so, and maybe that of one that could not be asked", async () => {
+      const of = (answers: Parameters<typeof openAsked>[0]) =>
+        openAsked(answers, { offered: [tasks, offered[1], tasks, tasks] });
+      const none = await of({ files: hasNot, memo: hasNot, mail: hasNot });
+      expect(shown(await post(none.exchange, none.id, cancel))).toMatchObject(inBand(-32602, "Unknown task: t"));
+      const away = await of({ files: hasNot, memo: undefined, mail: undefined });
+      const words = "Backend memo failed: it may have the task, and could not be asked";
+      expect(shown(await post(away.exchange, away.id, cancel))).toMatchObject(inBand(-32603, words));
+    });
+
+    test("has an id, and none of a server without sessions", async () => {
+      const modern = { ...tasks, modern: "alone" as const };
+      const { exchange, id, gateway } = await openAsked({}, { offered: [tasks, offered[1], tasks, tasks] });
+      const words = "Invalid params: params.taskId must be a string";
+      expect(shown(await post(exchange, id, request("tasks/get", "{}")))).toMatchObject(inBand(-32602, words));
+      expect(shown(await post(gateway.open(), id, request("tasks/list", "{}")))).toMatchObject(
+        inBand(-32601, "Method not found"),
+      );
+      const other = await openAsked({}, { offered: [offered[0], offered[1], modern, offered[3]] });
+      expect(shown(await post(other.exchange, other.id, cancel))).toMatchObject(inBand(-32601, "Method not found"));
+    });
   });
 
   test("may be of the only one that could not be asked: that one gets the request", async () => {

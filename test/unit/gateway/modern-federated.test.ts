@@ -354,7 +354,7 @@ describe("a resource that nobody lists", () => {
   const READ: Sent = { method: "resources/read", params: '"uri":"memo:é" ,', name: "=?base64?bWVtbzrDqQ==?=" };
 
   /** @param having the backend that has it; undefined: none */
-  async function openAsked(having: string | undefined) {
+  async function openAsked(having: string | undefined, of = offered) {
     const asked: string[] = [];
     const rpc: NonNullable<OpenOptions["rpc"]> = {
       async requestModern({ backend, key, credentials }, { method, params }, name) {
@@ -372,8 +372,25 @@ describe("a resource that nobody lists", () => {
         return { kind: "received", value: { id: "1", answer } };
       },
     };
-    return { ...(await open({ offered, rpc })), asked };
+    return { ...(await open({ offered: of, rpc })), asked };
   }
+
+  test("and a task are asked after alike, and the message of a task goes on as it is", async () => {
+    const extensions = new Map([["extensions", '{"io.modelcontextprotocol/tasks":{}}']]);
+    const tasks = { offer: { capabilities: extensions }, modern: true };
+    const { exchange, asked } = await openAsked("git", [tasks, tasks]);
+    const decision = await post(exchange, { method: "tasks/update", params: '"taskId":"t\\u0031" ,', name: "t1" });
+    const { set, body } = mutationIn(decision);
+    expect(set).toMatchObject({ "x-mcp-backend": "git" });
+    expect(set).not.toHaveProperty("mcp-name");
+    expect(body).toBeUndefined();
+    expect(asked.map((call) => call.split(" ").slice(0, 3))).toEqual([
+      ["files", "undefined", "tasks/get"],
+      ["git", "undefined", "tasks/get"],
+    ]);
+    expect(asked[0]).toContain('"taskId":"t1"');
+    expect(asked[0]).toContain(" t1 ");
+  });
 
   test("is asked for in the route's order, in the client's name and with its credentials, and read where it is", async () => {
     const { exchange, asked } = await openAsked("git");

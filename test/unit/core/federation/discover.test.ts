@@ -40,7 +40,7 @@ describe("the answer to a server/discover", () => {
         tools: { listChanged: true },
         resources: { subscribe: true, listChanged: true },
         completions: {},
-        extensions: { "a/x": { v: 1 }, "b/y": {} },
+        extensions: { "a/x": { v: 1 }, "io.modelcontextprotocol/tasks": {}, "b/y": {} },
       },
       instructions: "# files (names begin with files__)\n\nRead first.",
       ttlMs: 60_000,

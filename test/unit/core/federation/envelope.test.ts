@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import {
+  askedInNameOf,
   enveloped,
   envelopeOfSession,
   initializeParamsOf,
-  readInNameOf,
   withEnvelope,
   withId,
   withoutEnvelope,
 } from "../../../../src/core/federation/envelope.ts";
+import { whoseResource } from "../../../../src/core/federation/question.ts";
 import { rewrite } from "../../../../src/core/json/rewrite.ts";
 
 const VERSION = '"io.modelcontextprotocol/protocolVersion":"2026-07-28"';
@@ -118,13 +119,15 @@ describe("a read in a client's name", () => {
   test("has the client's envelope, and nothing else of its request", () => {
     const meta = `{"progressToken":1,${VERSION}, ${CAPABILITIES} : {"x": 1.0}}`;
     const bytes = Buffer.from(`{"params":{"uri":"a","requestState":"s","inputResponses":{},"_meta":${meta}}}`);
-    expect(readInNameOf(bytes, "a", 20)).toBe(`{"uri":"a","_meta":{${VERSION},${CAPABILITIES}:{"x": 1.0}}}`);
+    expect(askedInNameOf(bytes, whoseResource("a"), 20)).toBe(
+      `{"uri":"a","_meta":{${VERSION},${CAPABILITIES}:{"x": 1.0}}}`,
+    );
   });
 
   test.each(['{"params":{"uri":"a"}}', '{"params":{"uri":"a","_meta":1}}'])(
     "without an envelope is bare: %s",
     (text) => {
-      expect(readInNameOf(Buffer.from(text), "a", 20)).toBe('{"uri":"a","_meta":{}}');
+      expect(askedInNameOf(Buffer.from(text), whoseResource("a"), 20)).toBe('{"uri":"a","_meta":{}}');
     },
   );
 });
