@@ -97,14 +97,15 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - With \`era: bridge\`, for a backend of older versions alone the router holds a session for each principal and route, which counts for
   \`admission\` and ends by \`sessions.idle\`. It is begun with the headers and the \`clientInfo\` of the request that first needs it. An
   anonymous request has one for itself alone, which costs the backend an \`initialize\` and a DELETE each time. Such a backend cannot ask
-  these clients anything. With \`processor.streams\` it tells them of updates of resources, up to 100 for each \`subscriptions/listen\`: each
-  of these has a session of its own there, which ends with it. So a server that tells of a change only in the session of the call that
-  made it is not heard. Of what else it would send outside of calls only changed lists are heard.
-- A client with a session uses a backend that speaks 2026-07-28 alone like any other: its requests go there in that version, with what
-  its \`initialize\` says of it. With \`processor.streams\` it can subscribe to resources there: the backend must agree at once, and while the
-  client's event stream is open, the router listens by one \`subscriptions/listen\` for all of them. A session remembers 100 of them, and is
-  refused more. Such a backend has no other streams, and hears of no notifications. It is told of no capability by which it would ask the
-  client back (\`elicitation\`, \`sampling\`, \`roots\`). What it answers goes to the client as it is, also a result that is no complete one.
+  these clients anything. With \`processor.streams\`, on a route with several backends, it tells them of updates of resources, up to 100 for
+  each \`subscriptions/listen\`: each of these has a session of its own there, which ends with it. So a server that tells of a change only in
+  the session of the call that made it is not heard. Of what else it would send outside of calls only changed lists are heard.
+- A client with a session uses a backend that speaks 2026-07-28 alone like any other: its requests go there in that version, with what its
+  \`initialize\` says of it. With \`processor.streams\`, on a route with several backends, it can subscribe to resources there: the backend must
+  agree at once, and while the client's event stream is open, the router listens by one \`subscriptions/listen\` for all of them. A session
+  remembers 100 of them, and is refused more. Such a backend has no other streams, and hears of no notifications. It is told of no
+  capability by which it would ask the client back (\`elicitation\`, \`sampling\`, \`roots\`). What it answers goes to the client as it is, also a
+  result that is no complete one.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 - Tasks: where several backends have them, the router asks each by \`tasks/get\` whose a task is, and only that one gets the message. Ids stay

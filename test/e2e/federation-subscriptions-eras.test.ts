@@ -3,6 +3,8 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import type { McpServer } from "@modelcontextprotocol/server";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { freePort } from "../../harness/ports.ts";
+import { startRedis } from "../../harness/redis.ts";
+import { startFleet } from "../support/fleet.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { startStack } from "../support/stack.ts";
 
@@ -119,6 +121,38 @@ describe("a client with a session, of a server of MCP 2026-07-28 alone", () => {
     // Safe: it was connected by one.
     await (client.transport as StreamableHTTPClientTransport).terminateSession();
     await expect.poll(listening, PATIENT).toBe(1);
+  });
+
+  test("hears of them whichever router has its stream, also after that one was killed", async () => {
+    const late = await startMcpServer("late", { eras: "modern", offer: offerOf("late") });
+    owner.defer(() => late.close());
+    const old = await startMcpServer("old", { eras: "legacy" });
+    owner.defer(() => old.close());
+    const redis = await startRedis();
+    owner.defer(async () => void (await redis.stop()));
+    const fleet = await startFleet(2, {
+      processor: { streams: {} },
+      store: { kind: "redis", url: redis.url },
+      backends: Object.fromEntries(
+        [old, late].map(({ name, endpoint }) => [name, { endpoints: [endpoint], path: "/mcp" }]),
+      ),
+      routes: [{ path: "/mcp", backends: ["old", "late"] }],
+    });
+    owner.defer(() => fleet.stop());
+    const url = `http://127.0.0.1:${fleet.port}/mcp`;
+    const clients = await Promise.all(Array.from({ length: 6 }, () => connect(url, "legacy")));
+    // One after the other: requests and streams come to both routers.
+    for (const { client } of clients) await client.subscribeResource({ uri: "late://a" });
+    for (const { client } of clients) await client.subscribeResource({ uri: "late://b" });
+    const allHear = (uri: string) =>
+      vi.waitFor(() => {
+        late.notify.resourceUpdated(uri);
+        for (const { heard } of clients) expect(heard).toContain(uri);
+      }, PATIENT);
+    await allHear("late://b");
+    fleet.routers[0]?.child.signal("SIGKILL");
+    for (const { heard } of clients) heard.length = 0;
+    await allHear("late://a");
   });
 
   test("is told in band that the server has not agreed", async () => {
