@@ -14,7 +14,17 @@ import { memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
 import { POLICY } from "../core/policy.ts";
 import { catalogueOf } from "../gateway/catalogue.ts";
-import { type Call, createTestClock, openStream, routeOf, type Script, scriptedEgress, settle } from "./backends.ts";
+import {
+  type Call,
+  createTestClock,
+  openStream,
+  result,
+  routeOf,
+  type Script,
+  type Scripted,
+  scriptedEgress,
+  settle,
+} from "./backends.ts";
 
 const ENVELOPE = '{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}';
 const META = `${ENVELOPE.slice(0, -1)},"x":1.0}`;
@@ -35,6 +45,8 @@ interface ListenedTo extends ReturnType<typeof openStream> {
 }
 
 interface Options {
+  /** Whether the backends speak the modern era. Default: they do. */
+  readonly modern?: boolean;
   /** What a backend does in place of a stream that acknowledges all. undefined: it does that. */
   readonly answer?: (call: Call) => ReturnType<Script> | "stream";
   readonly ready?: Promise<void>;
@@ -42,7 +54,7 @@ interface Options {
 }
 
 /** The two backends of a route, files and git, to which clients listen. */
-function start({ answer = () => "stream" as const, ready, caps }: Options = {}) {
+function start({ answer = () => "stream" as const, ready, caps, modern = true }: Options = {}) {
   const clock = createTestClock();
   const streams: ListenedTo[] = [];
   const { egress, calls } = scriptedEgress((call) => {
@@ -62,7 +74,10 @@ function start({ answer = () => "stream" as const, ready, caps }: Options = {}) 
   const subscriptions = createSubscriptions({
     routes: () => routes,
     routeAt: (path) => routes.find((route) => route.path === path),
-    catalogue: catalogueOf(OFFERED, ready),
+    catalogue: catalogueOf(
+      OFFERED.map((offered) => ({ ...offered, modern })),
+      ready,
+    ),
     rpc: createRpc(egress, "stream"),
     egress,
     version: "1.0",
@@ -549,4 +564,33 @@ test("a router that stops ends the streams as the protocol has it", async () => 
       _meta: { [SUBSCRIPTION_ID]: 1, "io.modelcontextprotocol/serverInfo": { name: "all", version: "1.2.3" } },
     },
   });
+});
+
+test("a backend that needs a session gets one for the stream, whose end the gateway's own end waits for", async () => {
+  const deleted = Promise.withResolvers<Scripted>();
+  const initialize = {
+    protocolVersion: "2025-11-25",
+    capabilities: { resources: { subscribe: true } },
+    serverInfo: {},
+  };
+  const { listen, subscriptions, calls } = start({
+    modern: false,
+    answer({ name }) {
+      if (name === "initialize") return result(initialize, { "mcp-session-id": "s1" });
+      if (name === "GET") return openStream().answer;
+      return name === "DELETE" ? deleted.promise : result({});
+    },
+  });
+  const { agreed } = listen({ resourceSubscriptions: ["git:a"] });
+  await settle();
+  expect(agreed()).toEqual({ resourceSubscriptions: ["git:a"] });
+  let isClosed = false;
+  const closed = subscriptions.close().then(() => {
+    isClosed = true;
+  });
+  await settle();
+  expect(calls.at(-1)).toMatchObject({ backend: "git", name: "DELETE", session: "s1" });
+  expect(isClosed).toBe(false);
+  deleted.resolve({});
+  await closed;
 });
