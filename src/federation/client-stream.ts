@@ -1,12 +1,21 @@
 /** The stream that one client has of several backends: what is written to it, and the ids by which it can be resumed. */
+
 import { type EventPlace, isResumable, type ResumeAt, streamEventId } from "../core/federation/event-ids.ts";
 import { TAG_BITS } from "../core/federation/ids.ts";
 import { ALL_LISTS, LIST_KINDS } from "../core/federation/kinds.ts";
 import { placeEvent, type StreamEvent, withEventId } from "../core/federation/stream-events.ts";
+import type { HeaderFields } from "../core/http.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { StreamOf, StreamSink } from "../core/streams.ts";
 import { backendTag, type SessionKey } from "../sessions/id.ts";
 import { COMMENT, PacedSink } from "./paced-sink.ts";
+
+/** The client's GET. */
+export interface StreamRequest {
+  readonly headers: HeaderFields;
+  /** With its question mark, or "". */
+  readonly query: string;
+}
 
 export interface ClientStreamOptions {
   readonly of: StreamOf;

@@ -7,9 +7,9 @@ import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { LAST_EVENT_ID, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { StreamOf, StreamSink } from "../core/streams.ts";
-import { ClientStream } from "./client-stream.ts";
+import { ClientStream, type StreamRequest } from "./client-stream.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
-import type { MemberStreams, StreamRequest } from "./member-streams.ts";
+import type { MemberStreams } from "./member-streams.ts";
 
 /** How long (ms) changes are collected: a server that restarts changes all of its lists. */
 export const BURST_MS = 100;

@@ -11,7 +11,7 @@ import type { BackendSession } from "../core/session.ts";
 import type { SseEvent } from "../core/sse/reader.ts";
 import type { StreamOf } from "../core/streams.ts";
 import { type Binding, bindingOf, heldBy, NO_STATE, type Session, type SessionStore } from "../sessions/store.ts";
-import type { ClientStream } from "./client-stream.ts";
+import type { ClientStream, StreamRequest } from "./client-stream.ts";
 import { type Clock, rest } from "./clock.ts";
 import { hear, type Taken } from "./hear.ts";
 import { SessionSubscriptions, type SessionSubscriptionsDependencies } from "./session-subscriptions.ts";
@@ -55,13 +55,6 @@ export interface MemberStreamsDependencies extends Pick<SessionSubscriptionsDepe
    * session. Never rejects. Asked only where the backend had a stream in the session: one behind a balancer may not have got there.
    */
   readonly recover: (lost: LostAtMember, signal: AbortSignal) => Promise<boolean>;
-}
-
-/** The client's GET. */
-export interface StreamRequest {
-  readonly headers: HeaderFields;
-  /** With its question mark, or "". */
-  readonly query: string;
 }
 
 /** A stream at a backend, the attempt to have one, or the backend's refusal. */
