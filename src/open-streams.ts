@@ -3,13 +3,14 @@ import type { InUse } from "./admission/in-use.ts";
 import type { Egress } from "./backends/client.ts";
 import { createRpc, type Rpc } from "./backends/rpc.ts";
 import { type FederatedRoute, federationOf, type Member } from "./core/routes.ts";
-import { STREAMS, type StreamOf } from "./core/streams.ts";
+import { askerOfStream, STREAMS, type StreamOf } from "./core/streams.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
 import { SYSTEM_CLOCK } from "./federation/clock.ts";
 import type { CatalogueEvent } from "./federation/events.ts";
 import { createListeners, type Listeners, type ListenersDependencies } from "./federation/listeners.ts";
+import type { OwnListChange } from "./federation/lists-by-principal.ts";
 import { MemberStreams } from "./federation/member-streams.ts";
-import type { ListChange } from "./federation/shared-lists.ts";
+import { type ListChange, sourceName } from "./federation/shared-lists.ts";
 import { createSubscriptions, type Subscriptions } from "./federation/subscriptions.ts";
 import { UnfinishedEvents } from "./federation/unfinished.ts";
 import type { RequestEvent } from "./gateway/events.ts";
@@ -19,6 +20,7 @@ import { cutOffObserver } from "./observe/cut-off.ts";
 import type { Resume } from "./recovery/resume.ts";
 import type { SessionKey } from "./sessions/id.ts";
 import { FIRST_GENERATION, type SessionStore } from "./sessions/store.ts";
+import { type Announce, createAnnouncing } from "./signals/announcing.ts";
 import { createJoining, type Joining } from "./signals/joining.ts";
 import { openNoSignals, type Signal } from "./signals/signals.ts";
 import { VERSION } from "./version.ts";
@@ -52,9 +54,12 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
     },
     paths: () => new Set([...listeners.paths(), ...subscriptions.paths()]),
     tell: (change) => signals.tell({ kind: "lists", ...change }),
+    tellOwn: (change) => signals.tell({ kind: "own-lists", ...change }),
+    changedFor: (change) => listeners.changedFor(change),
   });
   const routes = routesIn(parts);
-  const { listeners, subscriptions } = openOwn(parts, dependencies, routes, catalogue);
+  const announce = createAnnouncing((signal) => signals.tell(signal));
+  const { listeners, subscriptions } = openOwn(parts, dependencies, { routes, catalogue, announce });
   const hasOthers = config.processor.streams !== undefined && config.store.kind === "redis";
   const joining = createJoining({
     tell: (signal) => signals.tell(signal),
@@ -63,20 +68,7 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
   });
 
   function heard(signal: Signal): void {
-    switch (signal.kind) {
-      case "lists":
-        catalogue.othersHave(signal);
-        break;
-      case "changed":
-        listeners.look(signal.key);
-        break;
-      case "listening":
-      case "ended":
-        listeners.end(signal.key);
-        break;
-      default:
-        joining.heard(signal);
-    }
+    hear(signal, { catalogue, listeners, joining });
   }
 
   return {
@@ -111,6 +103,36 @@ export function openStreams(parts: GatewayParts, dependencies: StreamDependencie
   };
 }
 
+/** What other routers tell. */
+function hear(signal: Signal, { catalogue, listeners, joining }: Hearing): void {
+  switch (signal.kind) {
+    case "lists":
+      catalogue.othersHave(signal);
+      break;
+    case "announced":
+      catalogue.renew(signal.principal, signal.source);
+      break;
+    case "own-lists":
+      catalogue.othersHaveOwn(signal);
+      break;
+    case "changed":
+      listeners.look(signal.key);
+      break;
+    case "listening":
+    case "ended":
+      listeners.end(signal.key);
+      break;
+    default:
+      joining.heard(signal);
+  }
+}
+
+interface Hearing {
+  readonly catalogue: Catalogue;
+  readonly listeners: Listeners;
+  readonly joining: Joining;
+}
+
 /** A session remembers by it that the client has had a stream. */
 const OPENED = { kind: "listening", generation: FIRST_GENERATION } as const;
 
@@ -120,8 +142,9 @@ async function hadStream(store: SessionStore, key: SessionKey): Promise<boolean>
 }
 
 /** Who is told of the catalogue's changes: this router's streams, and other routers. */
-interface Told extends Pick<Listeners, "changed" | "paths"> {
+interface Told extends Pick<Listeners, "changed" | "changedFor" | "paths"> {
   readonly tell: (change: ListChange) => void;
+  readonly tellOwn: (change: OwnListChange) => void;
 }
 
 function openCatalogue({ inForce, metrics, log, started }: GatewayParts, egress: Egress, told: Told): Catalogue {
@@ -136,6 +159,8 @@ function openCatalogue({ inForce, metrics, log, started }: GatewayParts, egress:
       if (isChange(event) && event.shared) told.changed(event.backend, event.list);
     },
     onListChanged: told.tell,
+    onOwnListChanged: told.tellOwn,
+    onOwnListSeen: told.changedFor,
     heardOn: told.paths,
   });
   started.defer(() => catalogue.close());
@@ -148,17 +173,23 @@ interface OwnStreams {
   readonly subscriptions: Subscriptions;
 }
 
+interface OwnNeeds {
+  readonly routes: Routes;
+  readonly catalogue: Catalogue;
+  /** Tells other routers of what a backend says to a principal. */
+  readonly announce: Announce;
+}
+
 function openOwn(
   parts: GatewayParts,
   dependencies: StreamDependencies,
-  routes: Routes,
-  catalogue: Catalogue,
+  { routes, catalogue, announce }: OwnNeeds,
 ): OwnStreams {
   const { inForce, metrics, log } = parts;
   const rpc = createRpc(dependencies.egress, "stream");
   const limits = () => inForce.policy.limits;
   const unfinished = new UnfinishedEvents(() => limits().unfinishedEvents, cutOffObserver(metrics, log));
-  const listeners = openListeners(parts, dependencies, { ...routes, rpc, unfinished, catalogue });
+  const listeners = openListeners(parts, dependencies, { ...routes, rpc, unfinished, catalogue, announce });
   const subscriptions = createSubscriptions({
     ...routes,
     catalogue,
@@ -192,7 +223,7 @@ function routesIn({ inForce }: GatewayParts): Routes {
 }
 
 /** What streams are made of. */
-interface OfStreams extends Routes {
+interface OfStreams extends Routes, Pick<OwnNeeds, "announce"> {
   readonly rpc: Rpc;
   readonly unfinished: UnfinishedEvents;
   readonly catalogue: Pick<Catalogue, "offers" | "eras" | "digest" | "renew">;
@@ -201,7 +232,7 @@ interface OfStreams extends Routes {
 function openListeners(
   { inForce, shared }: GatewayParts,
   { inUse, resume }: StreamDependencies,
-  { rpc, unfinished, routes, routeAt, catalogue }: OfStreams,
+  { rpc, unfinished, routes, routeAt, catalogue, announce }: OfStreams,
 ): Listeners {
   const joined = {
     store: shared.store,
@@ -212,7 +243,11 @@ function openListeners(
     offers: (route: FederatedRoute) => catalogue.offers(route),
     eras: (route: FederatedRoute) => catalogue.eras(route),
     recover: recoverBy(resume),
-    renew: ({ owner, key }: StreamOf, member: Member) => catalogue.renew(owner || key, member),
+    renew(of: StreamOf, member: Member) {
+      const at = [askerOfStream(of), sourceName(member)] as const;
+      catalogue.renew(...at);
+      announce(...at);
+    },
   };
   return createListeners({
     routes,

@@ -17,6 +17,11 @@ export interface StreamOf {
   readonly path: PublicPath["path"];
 }
 
+/** Who asks for lists that depend on it: the digest of the principal, and of a client without one its session's key. */
+export function askerOfStream({ owner, key }: StreamOf): string {
+  return owner || key;
+}
+
 /** Whose stream it is outside sessions: that of a subscriptions/listen (MCP 2026-07-28). */
 export type Subscriber = Pick<StreamOf, "owner" | "path">;
 

@@ -4,6 +4,7 @@
  */
 import type { Egress } from "../backends/client.ts";
 import type { BackendEras } from "../core/federation/era.ts";
+import { tellsOf } from "../core/federation/list-flags.ts";
 import type { Offer } from "../core/federation/offer.ts";
 import { type FederatedRoute, federationOf, type Member, type RequestPolicy } from "../core/routes.ts";
 import type { AskLimits } from "./ask.ts";
@@ -11,11 +12,18 @@ import { type Asker, type AskFor, createAskFor } from "./asker.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { CatalogueEvent } from "./events.ts";
 import { NOTHING_KNOWN, type Offering } from "./kept-lists.ts";
-import { createListsByPrincipal, type ListsOfPrincipal, viewFor } from "./lists-by-principal.ts";
+import {
+  createListsByPrincipal,
+  type ListsByPrincipal,
+  type ListsOfPrincipal,
+  type OwnListChange,
+  type SeenChange,
+  viewFor,
+} from "./lists-by-principal.ts";
 import { backendReport, type CatalogueReport, routeReport } from "./report.ts";
 import { type RouteCatalogue, RouteView, routeDigest } from "./route-view.ts";
 import { type ListChange, SharedLists, sourceName } from "./shared-lists.ts";
-import { Source } from "./source.ts";
+import type { Source } from "./source.ts";
 
 /** ms between two looks at what nobody uses any more. */
 const LOOK_EVERY_MS = 10_000;
@@ -35,8 +43,11 @@ export interface Catalogue {
   ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
   /** What a request for a list waits for beside `ready`, for a moment: a list that is known to have changed. Never rejects. */
   renewed(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
-  /** A backend whose lists depend on who asks has others for this principal. */
-  renew(principal: string, member: Member): void;
+  /**
+   * A backend says that it has other lists for this principal, to whichever router.
+   * @param source the backend's name in the catalogue
+   */
+  renew(principal: string, source: string): void;
   /** What members say of themselves. Has nothing asked. */
   offers(route: FederatedRoute): readonly (Offer | undefined)[];
   /** What members are known to speak. Has nothing asked. */
@@ -45,6 +56,8 @@ export interface Catalogue {
   digest(route: FederatedRoute): string;
   /** Another router has this list of a backend. */
   othersHave(list: ListChange): void;
+  /** Another router has this list of a backend for a principal. */
+  othersHaveOwn(list: OwnListChange): void;
   /** For operators. Has nothing asked. */
   report(): CatalogueReport;
   /** Ends the router's own sessions. */
@@ -60,6 +73,10 @@ export interface CatalogueDependencies {
   readonly observe: (event: CatalogueEvent) => void;
   /** A backend offers everybody another list than before. Default: nobody is told. */
   readonly onListChanged?: (change: ListChange) => void;
+  /** The same of a list for one principal. Default: nobody is told. */
+  readonly onOwnListChanged?: (change: OwnListChange) => void;
+  /** This router or another one has seen such a change. Default: no client is told. */
+  readonly onOwnListSeen?: (change: SeenChange) => void;
   /** Paths of routes whose clients have a stream open: they are told of changes, though they ask for nothing. Default: none. */
   readonly heardOn?: () => ReadonlySet<string>;
   readonly clock?: Clock;
@@ -67,19 +84,17 @@ export interface CatalogueDependencies {
 
 export function createCatalogue({
   clock = SYSTEM_CLOCK,
-  heardOn = nowhere,
+  heardOn = () => new Set(),
   onListChanged = nobody,
+  onOwnListChanged = nobody,
+  onOwnListSeen = nobody,
   ...dependencies
 }: CatalogueDependencies): Catalogue {
-  return new BackendCatalogue({ ...dependencies, heardOn, onListChanged, clock });
+  return new BackendCatalogue({ ...dependencies, heardOn, onListChanged, onOwnListChanged, onOwnListSeen, clock });
 }
 
 function nobody(): void {
   // No other router, and no stream.
-}
-
-function nowhere(): ReadonlySet<string> {
-  return new Set();
 }
 
 /** A route, whose members' names are made once. */
@@ -98,7 +113,7 @@ class BackendCatalogue implements Catalogue {
   readonly #dependencies: Required<CatalogueDependencies>;
   readonly #stopping = new AbortController();
   readonly #shared: SharedLists;
-  readonly #byPrincipal = createListsByPrincipal();
+  readonly #byPrincipal: ListsByPrincipal;
   readonly #askFor: AskFor;
   readonly #routes = new WeakMap<FederatedRoute, KnownRoute>();
   /** The configuration that was in force at the last look. */
@@ -109,7 +124,15 @@ class BackendCatalogue implements Catalogue {
 
   constructor(dependencies: Required<CatalogueDependencies>) {
     this.#dependencies = dependencies;
-    this.#shared = new SharedLists({ ...dependencies, stopping: this.#stopping.signal });
+    const parts = { ...dependencies, stopping: this.#stopping.signal };
+    this.#shared = new SharedLists(parts);
+    this.#byPrincipal = createListsByPrincipal({
+      ...parts,
+      onChanged: (change, member) => {
+        dependencies.onOwnListChanged(change);
+        this.#tellOwn(change, member);
+      },
+    });
     this.#askFor = createAskFor(dependencies.egress, dependencies.version);
   }
 
@@ -129,8 +152,8 @@ class BackendCatalogue implements Catalogue {
     return all(this.#asked(route, asker).flatMap((source) => source.renewed() ?? []));
   }
 
-  renew(principal: string, member: Member): void {
-    this.#byPrincipal.peek(principal)?.sources.get(sourceName(member))?.renew();
+  renew(principal: string, source: string): void {
+    this.#byPrincipal.renew(principal, source);
   }
 
   offers(route: FederatedRoute): readonly (Offer | undefined)[] {
@@ -147,6 +170,14 @@ class BackendCatalogue implements Catalogue {
 
   othersHave(list: ListChange): void {
     this.#shared.othersHave(list);
+  }
+
+  othersHaveOwn(change: OwnListChange): void {
+    // Where the list is here, the answer shows whether it is another one.
+    if (this.#byPrincipal.othersHave(change)) return;
+    const members = federatedRoutes(this.#dependencies.policy()).flatMap((route) => this.#known(route).members);
+    const known = members.find(({ name }) => name === change.source);
+    if (known) this.#tellOwn(change, known.member);
   }
 
   report(): CatalogueReport {
@@ -217,24 +248,16 @@ class BackendCatalogue implements Catalogue {
     const own = this.#byPrincipal.of(asker.principal);
     for (const { name, member } of members) {
       if (member.lists === "shared") continue;
-      const source = own.sources.get(name) ?? this.#sourceFor(member);
-      own.sources.set(name, source);
+      const source = this.#byPrincipal.sourceOf(asker.principal, name, member);
       source.demand(limits, this.#askFor(asker, member, this.#shared.peek(name)));
     }
     return own;
   }
 
-  #sourceFor({ route, prefix }: Member): Source {
-    const { clock, observe } = this.#dependencies;
-    return new Source({
-      backend: route.backend.name,
-      prefix,
-      shared: false,
-      clock,
-      observe,
-      stopping: this.#stopping.signal,
-      onSettled: () => this.#byPrincipal.shrink(),
-    });
+  #tellOwn({ principal, source, list }: OwnListChange, { route }: Member): void {
+    const { offer } = this.#shared.peek(source)?.offering ?? NOTHING_KNOWN;
+    const isAnnounced = offer !== undefined && tellsOf(list, offer);
+    this.#dependencies.onOwnListSeen({ principal, backend: route.backend.name, list, isAnnounced });
   }
 
   /** Lets go of what no route leads to any more, and of what nobody has used for long; and looks again in a while. */

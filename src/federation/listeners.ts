@@ -6,9 +6,10 @@ import { type ResumeAt, readEventId } from "../core/federation/event-ids.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { LAST_EVENT_ID, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import type { FederatedRoute } from "../core/routes.ts";
-import type { StreamOf, StreamSink } from "../core/streams.ts";
+import { askerOfStream, type StreamOf, type StreamSink } from "../core/streams.ts";
 import { ClientStream, type StreamRequest } from "./client-stream.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
+import type { SeenChange } from "./lists-by-principal.ts";
 import type { MemberStreams } from "./member-streams.ts";
 
 /** How long (ms) changes are collected: a server that restarts changes all of its lists. */
@@ -32,8 +33,10 @@ export interface Listeners {
    * stream is not here. Never rejects.
    */
   joined(key: string, backend: string): Promise<void> | undefined;
-  /** What a backend offers has changed. */
+  /** What a backend offers to everybody has changed. */
   changed(backend: string, list: ListKind): void;
+  /** What it offers to one principal has. Who hears it from the backend is not told twice. */
+  changedFor(change: SeenChange): void;
   /** Another configuration is in force: its routes may have other backends or filters. */
   reconfigured(): void;
   /** Ends all streams: their clients come back elsewhere. */
@@ -57,7 +60,7 @@ export interface ListenersDependencies {
   readonly join: (
     client: ClientStream,
     request: StreamRequest,
-  ) => Pick<MemberStreams, "look" | "joined" | "close" | "size">;
+  ) => Pick<MemberStreams, "look" | "joined" | "hears" | "close" | "size">;
   /**
    * Told of a stream while it is open: it counts as use of its session. Returns its end. `gone`: to be called where there is no such
    * session any more, which another router may have ended.
@@ -141,11 +144,14 @@ class OwnStreams implements Listeners {
   }
 
   changed(backend: string, list: ListKind): void {
-    const paths = new Set<string>();
-    for (const { path, members } of this.#dependencies.routes())
-      if (members.some(({ route }) => route.backend.name === backend)) paths.add(path);
-    for (const { client } of this.#byKey.values())
-      if (paths.has(client.of.path)) client.due(LIST_KINDS[list].listChanged);
+    for (const { client } of this.#on(backend)) client.due(LIST_KINDS[list].listChanged);
+  }
+
+  changedFor({ principal, backend, list, isAnnounced }: SeenChange): void {
+    for (const { client, members } of this.#on(backend)) {
+      const isTold = isAnnounced && members.hears(backend);
+      if (askerOfStream(client.of) === principal && !isTold) client.due(LIST_KINDS[list].listChanged);
+    }
   }
 
   reconfigured(): void {
@@ -159,6 +165,14 @@ class OwnStreams implements Listeners {
   close(): void {
     clearTimeout(this.#burst);
     for (const key of [...this.#byKey.keys()]) this.end(key);
+  }
+
+  /** The streams of the routes to a backend. */
+  #on(backend: string): readonly Listener[] {
+    const paths = new Set<string>();
+    for (const { path, members } of this.#dependencies.routes())
+      if (members.some(({ route }) => route.backend.name === backend)) paths.add(path);
+    return [...this.#byKey.values()].filter(({ client }) => paths.has(client.of.path));
   }
 
   #forget(listener: Listener): void {

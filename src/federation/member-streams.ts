@@ -95,6 +95,11 @@ export class MemberStreams {
     return [...this.#streams.values()].filter(({ isOpen }) => isOpen).length + this.#subscriptions.size;
   }
 
+  /** Whether what a backend says reaches the client. */
+  hears(backend: string): boolean {
+    return this.#streams.get(backend)?.isOpen ?? false;
+  }
+
   /** Looks which sessions the client has by now, and opens and ends streams by that. Resolves when that is done. Never rejects. */
   look(): Promise<void> {
     // One that is under way may have read the session before it changed.

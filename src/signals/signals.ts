@@ -25,6 +25,26 @@ interface ListsSignal {
   readonly digest: string;
 }
 
+/** Lists that a backend offers to one principal alone. */
+type OwnListsSignal = {
+  /** Digest of the principal; of a client without one its session's key. */
+  readonly principal: string;
+  /** The backend's name in the catalogue. */
+  readonly source: string;
+} & (
+  | {
+      /** The backend says to the principal that they have changed. */
+      readonly kind: "announced";
+    }
+  | {
+      /** One of them is another than before. */
+      readonly kind: "own-lists";
+      readonly list: ListKind;
+      /** Of the list as it is now; "" where it is no longer offered. */
+      readonly digest: string;
+    }
+);
+
 /** Of the stream that a client has somewhere, and of its session at a backend. */
 export interface JoinSignal {
   /**
@@ -36,7 +56,7 @@ export interface JoinSignal {
   readonly backend: string;
 }
 
-export type Signal = SessionSignal | ListsSignal | JoinSignal;
+export type Signal = SessionSignal | ListsSignal | OwnListsSignal | JoinSignal;
 
 export interface Signals {
   /** Tells all other routers. Returns at once. */
@@ -59,11 +79,20 @@ export function writeSignal(from: string, signal: Signal): string {
 export function readSignal(own: string, text: string): Signal | undefined {
   const read = parseJson(text);
   if (!isJsonObject(read) || read.from === own) return undefined;
-  const { kind, key, backend, source, list, digest } = read;
+  const { kind, key, backend } = read;
   if ((kind === "wanted" || kind === "joining" || kind === "joined") && typeof key === "string")
     return typeof backend === "string" ? { kind, key, backend } : undefined;
   if ((kind === "changed" || kind === "listening" || kind === "ended") && typeof key === "string") return { kind, key };
+  return readOfLists(read);
+}
+
+function readOfLists(read: Readonly<Record<string, unknown>>): ListsSignal | OwnListsSignal | undefined {
+  const { kind, principal, source, list, digest } = read;
+  if (typeof source !== "string") return undefined;
+  if (kind === "announced") return typeof principal === "string" ? { kind, principal, source } : undefined;
   const known = ALL_LISTS.find((one) => one === list);
-  if (kind !== "lists" || typeof source !== "string" || !known || typeof digest !== "string") return undefined;
-  return { kind, source, list: known, digest };
+  if (!known || typeof digest !== "string") return undefined;
+  const change = { source, list: known, digest };
+  if (kind === "lists") return { kind, ...change };
+  return kind === "own-lists" && typeof principal === "string" ? { kind, principal, ...change } : undefined;
 }

@@ -17,8 +17,8 @@ afterEach(async () => {
 const PATH = "/mcp";
 const PATIENT = { timeout: 60_000, interval: 20 };
 
-/** Two routers on one Redis, before servers by their names. */
-async function open(endpoints: Readonly<Record<string, string>>, refresh: string) {
+/** Two routers on one Redis, before servers by their names. `personal`: those whose lists depend on who asks. */
+async function open(endpoints: Readonly<Record<string, string>>, refresh: string, personal: readonly string[] = []) {
   const redis = await startRedis();
   owner.defer(async () => void (await redis.stop()));
   const fleet = await startFleet(2, {
@@ -26,20 +26,28 @@ async function open(endpoints: Readonly<Record<string, string>>, refresh: string
     processor: { messageTimeout: "60s", streams: {} },
     store: { kind: "redis", url: redis.url, timeout: "10s" },
     admission: { sessions: "off", waiting: "off" },
+    identity: { kind: "header", name: "x-user", required: false },
     lists: { refresh, stale: "10m", timeout: "30s" },
     backends: Object.fromEntries(
       Object.entries(endpoints).map(([name, endpoint]) => [
         name,
-        { endpoints: [endpoint], path: "/mcp", timeouts: { initialize: "40s" } },
+        {
+          endpoints: [endpoint],
+          path: "/mcp",
+          timeouts: { initialize: "40s" },
+          lists: personal.includes(name) ? "principal" : "shared",
+        },
       ]),
     ),
     routes: [{ path: PATH, backends: Object.keys(endpoints) }],
   });
   owner.defer(() => fleet.stop());
-  const connect = async () => {
+  const url = new URL(`http://127.0.0.1:${fleet.port}${PATH}`);
+  const connect = async (user?: string) => {
     const client = new Client({ name: "test", version: "1" });
     owner.defer(() => client.close());
-    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${fleet.port}${PATH}`)));
+    const requestInit = { headers: user === undefined ? {} : { "x-user": user } };
+    await client.connect(new StreamableHTTPClientTransport(url, { requestInit }));
     return client;
   };
   return { connect };
@@ -79,6 +87,41 @@ test("each client hears once of each change, and whichever router it asks then h
       expect(said.at(-1)).toEqual(Array(6).fill(String(change)));
     }
   }
+});
+
+test("each client of a principal hears of a change of its lists, and whichever router it asks then has the new list", async () => {
+  const server = await describedServer("0");
+  owner.defer(() => server.close());
+  const other = await startMcpServer("other");
+  owner.defer(() => other.close());
+  const { connect } = await open({ changing: server.endpoint, other: other.endpoint }, "1s", ["changing"]);
+  const clients = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const client = await connect("ada");
+      /** What each of several lists said of the tool, right after the client was told. */
+      const said: (readonly (string | undefined)[])[] = [];
+      const described = async () =>
+        (await client.listTools()).tools.find(({ name }) => name === "changing__tool")?.description;
+      const heard = vi.fn(async () => void said.push(await Promise.all(Array.from({ length: 6 }, described))));
+      client.setNotificationHandler("notifications/tools/list_changed", heard);
+      // Whichever routers these get to have the list from now on.
+      for (let n = 0; n < 6; n++) expect(await described()).toBe("0");
+      return { described, said, heard };
+    }),
+  );
+  const eve = await connect("eve");
+  const heardByEve = vi.fn();
+  eve.setNotificationHandler("notifications/tools/list_changed", heardByEve);
+  for (const change of [1, 2]) {
+    server.describe(String(change));
+    await vi.waitFor(async () => {
+      await clients[0]?.described();
+      for (const { said } of clients) expect(said).toHaveLength(change);
+    }, PATIENT);
+    for (const { said } of clients) expect(said.at(-1)).toEqual(Array(6).fill(String(change)));
+  }
+  for (const { heard } of clients) expect(heard).toHaveBeenCalledTimes(2);
+  expect(heardByEve).not.toHaveBeenCalled();
 });
 
 test("1,000 calls, of which half are cancelled at random: each is cancelled at its server, and no other is", async () => {

@@ -1,5 +1,6 @@
 /** The lists that a subscriptions/listen (MCP 2026-07-28) may be for. Pure. */
 import { isJsonObject, parseJson } from "../json/parse.ts";
+import { LIST_KINDS, type ListKind } from "./kinds.ts";
 import type { Offer } from "./offer.ts";
 
 /** Members of the request's filter, and the capability of a server that tells of it. */
@@ -21,6 +22,11 @@ export function capabilityOf(flag: ListFlag): string {
 export function listsToHear({ capabilities }: Pick<Offer, "capabilities">): string | undefined {
   const told = LIST_FLAGS.filter((flag) => saysTrue(capabilities, capabilityOf(flag), "listChanged"));
   return told.length === 0 ? undefined : JSON.stringify(Object.fromEntries(told.map((flag) => [flag, true])));
+}
+
+/** Whether a backend tells its clients when a list has changed. */
+export function tellsOf(list: ListKind, { capabilities }: Pick<Offer, "capabilities">): boolean {
+  return saysTrue(capabilities, LIST_KINDS[list].capability, "listChanged");
 }
 
 /** Whether a backend has a capability with this member in it, whose value is true. */

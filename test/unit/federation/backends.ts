@@ -6,6 +6,7 @@ import type { FederatedRoute, ListLimits, Member, RequestPolicy } from "../../..
 import { type Catalogue, createCatalogue } from "../../../src/federation/catalogue.ts";
 import type { Clock } from "../../../src/federation/clock.ts";
 import type { CatalogueEvent } from "../../../src/federation/events.ts";
+import type { OwnListChange, SeenChange } from "../../../src/federation/lists-by-principal.ts";
 import type { ListChange } from "../../../src/federation/shared-lists.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
 import { POLICY } from "../core/policy.ts";
@@ -246,6 +247,8 @@ export function openCatalogue(
   const events: CatalogueEvent[] = [];
   const { egress, calls, probes } = scriptedEgress((call) => backends[call.backend]?.script(call));
   const config = { policy: policyOf(route), heard: new Set<string>() };
+  /** What other routers are told of principals' lists, and what its clients may be told. */
+  const own = { changes: [] as OwnListChange[], seen: [] as SeenChange[] };
   const catalogue = createCatalogue({
     egress,
     policy: () => config.policy,
@@ -253,6 +256,8 @@ export function openCatalogue(
     observe: (event) => void events.push(event),
     heardOn: () => config.heard,
     onListChanged,
+    onOwnListChanged: (change) => void own.changes.push(change),
+    onOwnListSeen: (change) => void own.seen.push(change),
     clock,
   });
   return {
@@ -262,6 +267,7 @@ export function openCatalogue(
     calls,
     probes,
     config,
+    own,
     catalogue,
     names: () => calls.map(({ name }) => name),
     callsOf: (name: string, backend?: string) =>

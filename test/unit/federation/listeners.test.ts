@@ -20,6 +20,8 @@ function start() {
   const looks: string[] = [];
   let digest = "";
   const clients = new Map<string, Pick<ClientStream, "due">>();
+  /** Keys of clients with the backends that they hear. */
+  const heard = new Set<string>();
   const listeners = createListeners({
     routes: () => routes,
     routeAt: (path) => routes.find((route) => route.path === path),
@@ -30,6 +32,7 @@ function start() {
       return {
         look: async () => void looks.push(key),
         joined: async () => undefined,
+        hears: (backend) => heard.has(`${key} ${backend}`),
         size: 2,
         close: () => void looks.push(`${key} left`),
       };
@@ -41,7 +44,7 @@ function start() {
     },
   });
   /** A client's stream, and what it has heard. */
-  const listen = (key: string, path = "/all", headers: Readonly<Record<string, string>> = {}) => {
+  const listen = (key: string, path = "/all", headers: Readonly<Record<string, string>> = {}, owner = "") => {
     let text = "";
     let unread = 0;
     let state: "open" | "ended" | "cut" = "open";
@@ -60,7 +63,7 @@ function start() {
         left();
       },
     };
-    const left = listeners.open({ key, owner: "", path }, { headers: fields(headers), query: "" }, sink);
+    const left = listeners.open({ key, owner, path }, { headers: fields(headers), query: "" }, sink);
     const heard = () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
     const leave = (bytes: number) => {
       unread = bytes;
@@ -75,7 +78,7 @@ function start() {
   const offer = (now: string) => {
     digest = now;
   };
-  return { listeners, listen, clients, reconfigure, offer, looks, uses, goneOf };
+  return { listeners, listen, clients, heard, reconfigure, offer, looks, uses, goneOf };
 }
 
 describe("a stream of the gateway's own", () => {
@@ -85,6 +88,38 @@ describe("a stream of the gateway's own", () => {
     expect(text()).toBe(":\n\n");
     vi.advanceTimersByTime(COMMENT_MS);
     expect(text()).toBe(":\n\n:\n\n");
+  });
+
+  test("tells of a list for one principal to that principal's clients alone", () => {
+    const { listeners, listen } = start();
+    const ada = listen("a", "/all", {}, "ada");
+    const eve = listen("e", "/all", {}, "eve");
+    const nobody = listen("n");
+    const change = { backend: "git", list: "tools", isAnnounced: false } as const;
+    listeners.changedFor({ ...change, principal: "ada" });
+    vi.advanceTimersByTime(BURST_MS);
+    expect([ada, eve, nobody].map(({ heard }) => heard().length)).toEqual([1, 0, 0]);
+    // A client without a principal is known by its session.
+    listeners.changedFor({ ...change, principal: "n" });
+    vi.advanceTimersByTime(BURST_MS);
+    expect([ada, eve, nobody].map(({ heard }) => heard().length)).toEqual([1, 0, 1]);
+  });
+
+  test("tells a principal's client of no list of which the backend has told it", () => {
+    const { listeners, listen, heard: hears } = start();
+    const { heard } = listen("a");
+    const change = { principal: "a", backend: "git", list: "tools" } as const;
+    hears.add("a git");
+    listeners.changedFor({ ...change, isAnnounced: true });
+    vi.advanceTimersByTime(BURST_MS);
+    expect(heard()).toEqual([]);
+    // One that tells of no changes, and one that has no stream for the client.
+    listeners.changedFor({ ...change, isAnnounced: false });
+    vi.advanceTimersByTime(BURST_MS);
+    hears.clear();
+    listeners.changedFor({ ...change, isAnnounced: true });
+    vi.advanceTimersByTime(BURST_MS);
+    expect(heard()).toHaveLength(2);
   });
 
   test("is known by its route while it is open", () => {

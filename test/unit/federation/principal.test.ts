@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Member } from "../../../src/core/routes.ts";
 import { ASKED_AT_ONCE, type Asker, type AskSession } from "../../../src/federation/asker.ts";
 import { MOST_BYTES, MOST_PRINCIPALS } from "../../../src/federation/lists-by-principal.ts";
+import { sourceName } from "../../../src/federation/shared-lists.ts";
 import { mintSessionId, sessionKey, sessionTag } from "../../../src/sessions/id.ts";
 import { memberOf } from "../core/federated.ts";
 import {
@@ -274,5 +275,90 @@ describe("lists that depend on who asks", () => {
     config.policy = policyOf(left);
     catalogue.view(left, askerOf("ada"));
     expect(catalogue.report().byPrincipal.principals).toBe(0);
+  });
+});
+
+describe("a list that a principal has another of", () => {
+  /** A server whose tool the test names, and what Ada is offered by it. */
+  async function openFor(capabilities: object) {
+    const opened = open();
+    const { server, demandFor, clock } = opened;
+    const ada = askerOf("ada");
+    server.capabilities = capabilities;
+    const list = (name: string) => {
+      server.answers = { "tools/list": () => result({ tools: [{ name }] }) };
+    };
+    list("old");
+    await demandFor(ada);
+    return {
+      ...opened,
+      list,
+      source: sourceName(memberOf("own", { lists: "principal" })),
+      /** Has it asked for again as time goes by. */
+      async refresh() {
+        await clock.pass(LISTS.refresh);
+        return demandFor(ada);
+      },
+      listed: () => opened.namesFor(ada),
+    };
+  }
+
+  const seenBy = (principal: string) => ({ principal, backend: "own", list: "tools", isAnnounced: false });
+
+  test("is told to other routers, and to the principal's clients", async () => {
+    const { own, list, refresh, source } = await openFor({ tools: {} });
+    list("new");
+    await refresh();
+    expect(own.changes).toMatchObject([{ principal: "ada", source, list: "tools", digest: expect.any(String) }]);
+    expect(own.seen).toEqual([seenBy("ada")]);
+    await refresh();
+    expect(own.changes).toHaveLength(1);
+  });
+
+  test("may have been told to clients by a backend that tells of changes", async () => {
+    const { own, list, refresh } = await openFor({ tools: { listChanged: true } });
+    list("new");
+    await refresh();
+    expect(own.changes).toHaveLength(1);
+    expect(own.seen).toEqual([{ ...seenBy("ada"), isAnnounced: true }]);
+  });
+
+  test("is told to nobody where the principal had none before", async () => {
+    const { own, demandFor } = await openFor({ tools: {} });
+    await demandFor(askerOf("eve"));
+    expect(own).toEqual({ changes: [], seen: [] });
+  });
+
+  test("is asked for at once where another router has it, or has heard of it", async () => {
+    const { catalogue, list, listed, source, own } = await openFor({ tools: {} });
+    list("new");
+    catalogue.othersHaveOwn({ principal: "ada", source, list: "tools", digest: "another" });
+    await settle();
+    expect(listed()).toEqual(["files__search", "own__new"]);
+    expect(own.seen).toEqual([seenBy("ada")]);
+    list("newer");
+    catalogue.renew("ada", source);
+    await settle();
+    expect(listed()).toEqual(["files__search", "own__newer"]);
+  });
+
+  test("is not asked for where both routers have the same, or for another principal", async () => {
+    const { catalogue, list, refresh, callsOf, own, source } = await openFor({ tools: {} });
+    list("new");
+    await refresh();
+    const asked = callsOf("tools/list", "own").length;
+    const digest = own.changes[0]?.digest ?? "";
+    catalogue.othersHaveOwn({ principal: "ada", source, list: "tools", digest });
+    catalogue.othersHaveOwn({ principal: "eve", source, list: "tools", digest: "another" });
+    catalogue.renew("eve", source);
+    await settle();
+    expect(callsOf("tools/list", "own")).toHaveLength(asked);
+  });
+
+  test("is told to clients whose stream is here where their lists are not", async () => {
+    const { catalogue, own, source } = await openFor({ tools: {} });
+    catalogue.othersHaveOwn({ principal: "eve", source, list: "tools", digest: "another" });
+    catalogue.othersHaveOwn({ principal: "eve", source: "none", list: "tools", digest: "another" });
+    expect(own.seen).toEqual([seenBy("eve")]);
   });
 });

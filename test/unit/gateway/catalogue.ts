@@ -73,6 +73,7 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
     eras: () => [],
     digest: () => "",
     othersHave: () => undefined,
+    othersHaveOwn: () => undefined,
     report: () => ({ backends: [], byPrincipal: { principals: 0, bytes: 0 }, routes: [] }),
     close: async () => undefined,
   };

@@ -10,6 +10,14 @@ const text = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("", "__prot
 const anySignal: fc.Arbitrary<Signal> = fc.oneof(
   fc.record({ kind: fc.constantFrom("changed", "listening", "ended"), key: text }),
   fc.record({ kind: fc.constant("lists"), source: text, list: fc.constantFrom(...ALL_LISTS), digest: text }),
+  fc.record({ kind: fc.constant("announced"), principal: text, source: text }),
+  fc.record({
+    kind: fc.constant("own-lists"),
+    principal: text,
+    source: text,
+    list: fc.constantFrom(...ALL_LISTS),
+    digest: text,
+  }),
   fc.record({ kind: fc.constantFrom("wanted", "joining", "joined"), key: text, backend: text }),
 );
 
@@ -46,6 +54,14 @@ describe("a signal", () => {
     ],
     ["of a list without a digest", { kind: "lists", source: "files", list: "tools" }],
     ["of a list with a digest that is no text", { kind: "lists", source: "files", list: "tools", digest: null }],
+    ["of a principal's lists without the principal", { kind: "announced", source: "files" }],
+    ["of a principal's lists without their backend", { kind: "announced", principal: "p" }],
+    ["of a principal's list without the principal", { kind: "own-lists", source: "files", list: "tools", digest: "d" }],
+    [
+      "of a principal's list that is unknown",
+      { kind: "own-lists", principal: "p", source: "files", list: "tasks", digest: "d" },
+    ],
+    ["of a principal's list without a digest", { kind: "own-lists", principal: "p", source: "files", list: "tools" }],
   ])("is ignored that is %s", (_, signal) => {
     expect(readSignal(OWN, JSON.stringify({ from: OTHER, ...signal }))).toBeUndefined();
   });
