@@ -160,13 +160,15 @@ export class MemberStreams {
     const { generation } = binding;
     const stream = this.#streams.get(name);
     const isSame = stream?.generation === generation && stream.place === place && isAskedAlike(stream.member, member);
-    if (isSame && !stream.past.takesAnother(this.#dependencies.clock.now())) return;
+    const now = this.#dependencies.clock.now();
+    if (isSame && !stream.past.takesAnother(now)) return;
     this.#endAt(name);
+    const wasThere = this.#client.lastOf(name, generation) !== undefined;
     const opening = {
       place,
       generation,
       member,
-      past: isSame ? stream.past : new StreamPast(this.#client.lastOf(name, generation) !== undefined),
+      past: isSame ? stream.past : new StreamPast(wasThere, stream?.past),
       ending: new AbortController(),
       settled: Promise.withResolvers<void>(),
       isOpen: false,
@@ -220,9 +222,12 @@ export class MemberStreams {
     const { signal } = ending;
     if (MAY_BE_LOST.has(status) && past.hadStream) {
       const lost = { member, headers: this.#request.headers, key, binding };
-      if (onSessionLost === "recover" && (await recover(lost, signal))) {
-        await rest(clock, AGAIN_MS, signal);
-        return true;
+      if (onSessionLost === "recover") {
+        await rest(clock, past.pauseBeforeReplacing(clock.now()), signal);
+        if (!signal.aborted && (await recover(lost, signal))) {
+          await rest(clock, AGAIN_MS, signal);
+          return true;
+        }
       }
       if (signal.aborted) return false;
       if (past.mayAskOnceMore(clock.now())) {

@@ -152,6 +152,28 @@ describe("where a backend has no stream, it is asked for none again in that sess
   });
 });
 
+test("a backend that loses every session after one stream is given another one less and less often", async () => {
+  const heard = new Set<string | undefined>();
+  const { server, demand, clock, callsOf } = listening(({ session }) => {
+    if (!heard.has(session)) {
+      heard.add(session);
+      return { headers: EVENTS, body: "" };
+    }
+    server.sessions.delete(session ?? "");
+    return { status: 404, body: "Session not found" };
+  });
+  await demand();
+  await clock.pass(20_000);
+  // Each second stream is refused after 1 s, and the lists are asked for 1, 2, 4 and 8 s after that.
+  expect(callsOf("initialize").length).toBeLessThanOrEqual(5);
+  for (let passed = 0; passed < 60 * 60_000; passed += LISTS.refresh) {
+    await clock.pass(LISTS.refresh);
+    await demand();
+  }
+  // Once in lists.refresh at most.
+  expect(callsOf("initialize").length).toBeLessThanOrEqual(60 + 10);
+});
+
 describe("a stream that ends", () => {
   test.each<[string, Script]>([
     ["at once", () => ({ headers: EVENTS, body: "" })],

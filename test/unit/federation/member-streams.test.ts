@@ -516,6 +516,57 @@ describe("a backend whose stream", () => {
     },
   );
 
+  /** A backend that loses each session after one stream; each is replaced where the router sees the loss. */
+  async function openForgetful(lasting: number) {
+    const known = new Set<string | undefined>(["f1"]);
+    let begun = 1;
+    const opened = await open({
+      answer({ session }) {
+        if (!known.delete(session)) return { status: 404 };
+        const stream = openStream();
+        clock.after(lasting, () => void stream.body.push(null));
+        return stream.answer;
+      },
+      recover() {
+        void replace();
+        return true;
+      },
+    });
+    const { clock, bind } = opened;
+    const replace = () => {
+      const next = `f${++begun}`;
+      known.add(next);
+      return bind("files", next, begun - 1);
+    };
+    await bind("files", "f1");
+    return { ...opened, replace };
+  }
+
+  test("is lost with its session each time has that replaced less and less often", async () => {
+    const { clock, lost } = await openForgetful(100);
+    await clock.pass(20_000);
+    // After 0, 1, 2, 4 and 8 s, and a little more each for the streams.
+    expect(lost).toEqual(["f1", "f2", "f3", "f4", "f5"]);
+    await clock.pass(60 * 60_000);
+    expect(lost.length).toBeLessThan(15);
+  });
+
+  test("is lost each time joins the session that a call has begun at once", async () => {
+    const { clock, lost, replace, calls } = await openForgetful(100);
+    await clock.pass(10 * 60_000);
+    const [lostSoFar, asked] = [lost.length, calls.length];
+    await replace();
+    expect(calls).toHaveLength(asked + 1);
+    await clock.pass(1_000);
+    expect(lost).toHaveLength(lostSoFar);
+  });
+
+  test("has lasted for long has its session replaced at once, however often that is", async () => {
+    const { clock, lost } = await openForgetful(60_000);
+    await clock.pass(10 * 61_000);
+    expect(lost).toHaveLength(10);
+  });
+
   test.each([400, 404])("was never there is no proof that the session is lost: %i", async (status) => {
     const { bind, calls, lost } = await open({ answer: () => ({ status }) });
     await bind("files", "f1");
