@@ -2,6 +2,7 @@
 import type { InUse } from "./admission/in-use.ts";
 import type { Egress } from "./backends/client.ts";
 import { createRpc, type Rpc } from "./backends/rpc.ts";
+import { longestListen } from "./config/backends.ts";
 import { type FederatedRoute, federationOf, type Member } from "./core/routes.ts";
 import { askerOfStream, STREAMS, type StreamOf } from "./core/streams.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
@@ -199,6 +200,7 @@ function openOwn(
     clock: SYSTEM_CLOCK,
     unfinished,
     limits,
+    longest: longestListen(parts.config.backends),
     caps: () => inForce.policy.admission,
     refused: (reason, route) => dependencies.observe({ kind: "rejected", reason, route }),
   });

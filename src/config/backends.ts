@@ -41,3 +41,8 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
     lists: backend.lists,
   }));
 }
+
+/** How long (ms) Envoy lets a stream of the gateway's own be open: as long as one of any backend. */
+export function longestListen(backends: readonly Pick<BackendConfig, "timeouts">[]): number {
+  return Math.max(...backends.map(({ timeouts }) => timeouts.listen));
+}

@@ -1,4 +1,5 @@
 /** The two listeners: the clients' with the processor in its path, and the processor's own (envoy.config.listener.v3.Listener). */
+import { longestListen } from "../config/backends.ts";
 import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../core/address.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
@@ -76,7 +77,7 @@ function gatewayListener(config: Config): Message {
 
 function ownStreams({ processor, backends }: Config): Message[] {
   if (!processor.streams) return [];
-  return [streamsRoute(Math.max(...backends.map(({ timeouts }) => timeouts.listen)))];
+  return [streamsRoute(longestListen(backends))];
 }
 
 /**

@@ -31,6 +31,9 @@ const STOP_GRACE_MS = 1_000;
 /** Sessions that are begun at one backend at once. */
 const BEGUN_AT_ONCE = 8;
 
+/** How long (ms) before Envoy cuts a stream the router ends it: Envoy counts from a little earlier. At most half of the time. */
+const BEFORE_CUT_MS = 1_000;
+
 /** The client's POST. */
 interface SubscriptionRequest extends StreamRequest {
   readonly body: Uint8Array;
@@ -66,6 +69,8 @@ export interface SubscriptionsDependencies {
   readonly clock: Clock;
   readonly unfinished: UnfinishedEvents;
   readonly limits: () => ReadLimits;
+  /** How long (ms) Envoy lets one be open: then it would cut it without the protocol's end. */
+  readonly longest: number;
   /** How many may be open. `retryAfter`: seconds after which a refused client may try again. */
   readonly caps: () => SubscriptionCaps & { readonly retryAfter: number };
   /** Told of each that a cap refuses. */
@@ -148,6 +153,7 @@ class OpenSubscriptions implements Subscriptions {
     this.#open.add(open);
     this.#counts.begin(owner);
     this.#stopTicking ??= this.#tickSoon();
+    open.left.signal.addEventListener("abort", this.#endInTime(open));
     client.begin();
     void this.#begin(open);
     return { kind: "open", left: () => this.#forget(open) };
@@ -229,6 +235,12 @@ class OpenSubscriptions implements Subscriptions {
     const turns = this.#turns.get(backend) ?? createSemaphore(BEGUN_AT_ONCE);
     this.#turns.set(backend, turns);
     return turns;
+  }
+
+  /** Returns what cancels it. */
+  #endInTime(open: Open): () => void {
+    const { clock, longest } = this.#dependencies;
+    return clock.after(Math.max(longest - BEFORE_CUT_MS, longest / 2), () => this.#end(open));
   }
 
   #end(open: Open): void {

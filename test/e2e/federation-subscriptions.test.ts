@@ -42,13 +42,13 @@ async function changingServer(name: string) {
   };
 }
 
-async function open() {
+async function open(config: Readonly<Record<string, unknown>> = {}) {
   const files = await changingServer("files");
   const git = await changingServer("git");
   const stack = await startStack({
     backends: { files: [files.server.endpoint], git: [git.server.endpoint] },
     routes: [{ path: "/mcp", backends: ["files", "git"] }],
-    config: { processor: { streams: { listen: `127.0.0.1:${await freePort()}` } } },
+    config: { processor: { streams: { listen: `127.0.0.1:${await freePort()}` } }, ...config },
   });
   owner.defer(() => stack.stop());
   return { files, git, stack };
@@ -118,6 +118,24 @@ test("each of several clients has a stream of its own, which is at the servers n
   git.server.notify.resourceUpdated("git://other");
   await vi.waitFor(() => expect(other.heard).toEqual(["git://other"]), PATIENT);
   expect(one.heard).toEqual([]);
+});
+
+test("a stream that has been open for timeouts.listen ends by the response that the protocol has for that", async () => {
+  const { stack } = await open({ timeouts: { listen: "3s" } });
+  const message = modernMessage("subscriptions/listen", { notifications: { toolsListChanged: true } });
+  // A busy machine may take longer to begin the stream than the router leaves it.
+  await vi.waitFor(async () => {
+    const answer = await fetch(stack.url("/mcp"), {
+      method: "POST",
+      headers: {
+        accept: "application/json, text/event-stream",
+        "content-type": "application/json",
+        ...modernHeaders("subscriptions/listen"),
+      },
+      body: JSON.stringify(message),
+    });
+    expect(await answer.text()).toMatch(/"result":\{"resultType":"complete".*\n\n$/);
+  }, PATIENT);
 });
 
 test("a server that dies keeps nobody from the others, and is heard again once it is back", async () => {

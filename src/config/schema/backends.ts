@@ -31,7 +31,9 @@ const timeouts = z.strictObject({
   call: duration.prefault("10m").describe("Longest time for a POST and its complete answer, also as an event stream."),
   listen: duration
     .prefault("24h")
-    .describe("Longest time that a GET stream, or a modern `subscriptions/listen`, stays open."),
+    .describe(
+      "Longest time that a GET stream, or a modern `subscriptions/listen`, stays open. A `subscriptions/listen` of `processor.streams` ends a second before, with the response of the protocol.",
+    ),
   connect: duration.prefault("5s").describe("Longest time for Envoy to connect to a backend, including TLS."),
   initialize: duration.prefault("10s").describe("Longest time for the recovery of a lost session."),
 });

@@ -1,4 +1,5 @@
 /** Rules on the gateway's own streams (`processor.streams`): how Envoy sends a client's GET or subscriptions/listen to them. */
+import { longestListen } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
 import { LISTEN } from "../../core/mcp/methods.ts";
@@ -34,7 +35,7 @@ function ofVirtualHost(host: ProtoView, { manager }: HttpListener, topology: Top
   ];
   if (!route) return nowhere("a GET");
   if (!routeOf({ ...POST, [X_MCP_METHOD]: LISTEN })) return nowhere("a POST");
-  const bound = Math.max(...config.backends.map(({ timeouts }) => timeouts.listen));
+  const bound = longestListen(config.backends);
   return [
     ...timeFindings(route, { kind: "a GET for the gateway's own streams", bound }, manager, config),
     ...unknownClusters(route, topology),

@@ -51,10 +51,14 @@ interface Options {
   readonly answer?: (call: Call) => ReturnType<Script> | "stream";
   readonly ready?: Promise<void>;
   readonly caps?: Partial<SubscriptionCaps>;
+  /** How long (ms) Envoy lets a stream be open. */
+  readonly longest?: number;
 }
 
+const DAY_MS = 24 * 60 * 60_000;
+
 /** The two backends of a route, files and git, to which clients listen. */
-function start({ answer = () => "stream" as const, ready, caps, modern = true }: Options = {}) {
+function start({ answer = () => "stream" as const, ready, caps, modern = true, longest = DAY_MS }: Options = {}) {
   const clock = createTestClock();
   const streams: ListenedTo[] = [];
   const { egress, calls } = scriptedEgress((call) => {
@@ -87,6 +91,7 @@ function start({ answer = () => "stream" as const, ready, caps, modern = true }:
       (of, why) => void cutOff.push(`${of} ${why}`),
     ),
     limits: () => POLICY.limits,
+    longest,
     caps: () => ({ ...UNLIMITED, ...caps, retryAfter: 30 }),
     refused: (reason, { path }) => void refused.push([reason, path]),
   });
@@ -155,6 +160,9 @@ function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
   };
   return { listen };
 }
+
+/** Of the protocol: the client may listen anew. */
+const COMPLETE = expect.objectContaining({ result: expect.objectContaining({ resultType: "complete" }) });
 
 const BOTH = { resourceSubscriptions: ["files:a", "git:a"] };
 const LISTS = { toolsListChanged: true, resourcesListChanged: true };
@@ -304,6 +312,21 @@ describe("a client's subscription", () => {
     await settle();
     expect(calls).toEqual([]);
     expect(messages()).toEqual([]);
+  });
+
+  test.each([
+    [10_000, 9_000],
+    [1_000, 500],
+    [DAY_MS, DAY_MS - 1_000],
+  ])("is ended in good order before Envoy cuts it after %i ms: at %i ms", async (longest, at) => {
+    const { listen, clock, subscriptions } = start({ longest });
+    const { messages, state } = listen(LISTS);
+    await clock.pass(at - 1);
+    expect(state()).toBe("open");
+    await clock.pass(1);
+    expect(state()).toBe("ended");
+    expect(messages().at(-1)).toEqual(COMPLETE);
+    expect(subscriptions.size).toBe(0);
   });
 
   test("is kept alive by comments", async () => {
