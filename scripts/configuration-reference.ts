@@ -93,7 +93,7 @@ with 1 if a server does not answer, or if two items of one list have the same na
   how many of these streams are open.
 - A client of protocol version 2026-07-28 is served without a session where each backend of the route speaks that version, or with
   \`era: bridge\`, and none has \`lists: principal\`. Otherwise the route refuses the version, and a client of both eras begins a session.
-  \`/catalogue\` of \`processor.http\` says which eras each backend speaks.
+  \`/catalogue\` of \`processor.http\` says which eras each backend speaks. A backend gets no \`accept-encoding\` of such a client.
 - With \`era: bridge\`, for a backend of older versions alone the router holds a session for each principal and route, which counts for
   \`admission\` and ends by \`sessions.idle\`. It is begun with the headers and the \`clientInfo\` of the request that first needs it. An
   anonymous request has one for itself alone, which costs the backend an \`initialize\` and a DELETE each time. Such a backend cannot ask

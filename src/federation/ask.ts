@@ -5,6 +5,7 @@ import { type Caller, type NoAnswer, type Rpc, type RpcPeer, readResponseBytes, 
 import { readSaid } from "../backends/said.ts";
 import { saysSessionUnknown } from "../backends/session-words.ts";
 import { METHOD_NOT_FOUND } from "../core/codes.ts";
+import type { Era } from "../core/federation/era.ts";
 import { ALL_LISTS, LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { MOST_ITEMS, type RawItem, readListPage } from "../core/federation/list-page.ts";
 import type { Offer } from "../core/federation/offer.ts";
@@ -14,6 +15,8 @@ import type { ListLimits } from "../core/routes.ts";
 import type { AskFailure, Cut } from "./events.ts";
 
 export interface Asking {
+  /** Of the requests. */
+  readonly era: Era;
   readonly request: SendRequest;
   readonly limits: AskLimits;
 }
@@ -124,7 +127,7 @@ class ListReading {
   }
 
   async #read(answer: Answer, signal: AbortSignal): Promise<PageOutcome> {
-    const { limits } = this.#asking;
+    const { era, limits } = this.#asking;
     const response = await readResponseBytes(
       answer,
       { bytes: limits.bytes - this.#bytes, depth: limits.depth },
@@ -141,7 +144,7 @@ class ListReading {
         this.#bytes += bytes.length;
         this.#leftOut += page.leftOut;
         for (const item of page.items) this.#items.push(item);
-        return page.nextCursor === undefined ? END : { kind: "next", cursor: page.nextCursor };
+        return isEnd(page.nextCursor, era) ? END : { kind: "next", cursor: page.nextCursor };
       case "error":
         // Some servers name a capability, and have no such list.
         if (page.code === METHOD_NOT_FOUND && this.#cursors.size === 0) return END;
@@ -159,6 +162,11 @@ class ListReading {
     const tooMany = items.length < this.#items.length;
     return { kind: "listed", read: { items, leftOut: this.#leftOut, cut: tooMany ? "items" : cut } };
   }
+}
+
+/** Servers of the legacy era may say by an empty cursor that there is no further page. To one of the modern era it is a cursor as any. */
+function isEnd(nextCursor: string | undefined, era: Era): nextCursor is undefined {
+  return nextCursor === undefined || (nextCursor === "" && era === "legacy");
 }
 
 export const NO_RESPONSE = "its event stream ends without a response";

@@ -58,13 +58,13 @@ export function createAskFor(egress: Egress, version: string): AskFor {
           kind: "answered",
           inSession: false,
           offer: undefined,
-          lists: await askLists({ request, limits }, kinds, signal),
+          lists: await askLists({ era: "modern", request, limits }, kinds, signal),
         };
       }
       const session = await asker.open(member, signal);
       if (!session) return NO_SESSION;
       const ask = ({ caller, peer }: AskSession) =>
-        askLists({ request: requestsInSession(rpc, caller, peer), limits }, kinds, signal);
+        askLists({ era: "legacy", request: requestsInSession(rpc, caller, peer), limits }, kinds, signal);
       const lists = await ask(session);
       const another = isLost(lists) ? await session.replace(signal) : undefined;
       return { kind: "answered", inSession: true, offer: undefined, lists: another ? await ask(another) : lists };

@@ -3,15 +3,15 @@
  * `lists.refresh` for what it offers to everybody. A backend that is away costs the others nothing.
  */
 import type { Egress } from "../backends/client.ts";
-import type { BackendEras } from "../core/federation/era.ts";
+import type { BackendEras, Era } from "../core/federation/era.ts";
 import { tellsOf } from "../core/federation/list-flags.ts";
 import type { Offer } from "../core/federation/offer.ts";
 import { type FederatedRoute, federationOf, type Member, type RequestPolicy } from "../core/routes.ts";
-import type { AskLimits } from "./ask.ts";
 import { type Asker, type AskFor, createAskFor } from "./asker.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { CatalogueEvent } from "./events.ts";
-import { NOTHING_KNOWN, type Offering } from "./kept-lists.ts";
+import { NOTHING_KNOWN } from "./kept-lists.ts";
+import { type KnownRoute, sight } from "./known-route.ts";
 import {
   createListsByPrincipal,
   type ListsByPrincipal,
@@ -39,8 +39,9 @@ export interface Catalogue {
   /**
    * undefined: each member has answered or failed once, and lately. Otherwise resolves when that is so, at the latest after
    * `lists.timeout`. Never rejects.
+   * @param era the client's. `modern`: it waits likewise until each has said once in which eras it answers
    */
-  ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
+  ready(route: FederatedRoute, asker: Asker | undefined, era?: Era): Promise<void> | undefined;
   /** What a request for a list waits for beside `ready`, for a moment: a list that is known to have changed. Never rejects. */
   renewed(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined;
   /**
@@ -97,18 +98,6 @@ function nobody(): void {
   // No other router, and no stream.
 }
 
-/** A route, whose members' names are made once. */
-interface KnownRoute {
-  readonly members: readonly KnownMember[];
-  readonly limits: AskLimits;
-  readonly view: RouteView;
-}
-
-interface KnownMember {
-  readonly name: string;
-  readonly member: Member;
-}
-
 class BackendCatalogue implements Catalogue {
   readonly #dependencies: Required<CatalogueDependencies>;
   readonly #stopping = new AbortController();
@@ -144,8 +133,11 @@ class BackendCatalogue implements Catalogue {
     return view.of(...sight(known, shared, own));
   }
 
-  ready(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined {
-    return all(this.#asked(route, asker).flatMap((source) => source.ready() ?? []));
+  ready(route: FederatedRoute, asker: Asker | undefined, era: Era = "legacy"): Promise<void> | undefined {
+    const waits = this.#asked(route, asker).flatMap((source) => source.ready() ?? []);
+    const { members } = this.#known(route);
+    const eras = era === "modern" ? members.flatMap(({ name }) => this.#shared.probing(name) ?? []) : [];
+    return all([...waits, ...eras]);
   }
 
   renewed(route: FederatedRoute, asker: Asker | undefined): Promise<void> | undefined {
@@ -278,27 +270,10 @@ class BackendCatalogue implements Catalogue {
   }
 }
 
-function all(waits: readonly Promise<void>[]): Promise<void> | undefined {
+function all(waits: readonly Promise<unknown>[]): Promise<void> | undefined {
   return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
 }
 
 function federatedRoutes(policy: RequestPolicy | undefined): readonly FederatedRoute[] {
   return Array.from(policy?.routes.values() ?? []).flatMap((route) => federationOf(route) ?? []);
-}
-
-/** What each member says of itself, and what lists it offers: to everybody, or to one principal. */
-function sight(
-  { members }: KnownRoute,
-  shared: readonly (Source | undefined)[],
-  own: ListsOfPrincipal | undefined,
-): readonly [offers: (member: number) => Offering, lists: (member: number) => Offering] {
-  const offers = (n: number) => shared[n]?.offering ?? NOTHING_KNOWN;
-  return [
-    offers,
-    (n) => {
-      const known = members[n];
-      if (known?.member.lists !== "principal") return offers(n);
-      return own?.sources.get(known.name)?.offering ?? NOTHING_KNOWN;
-    },
-  ];
 }

@@ -65,6 +65,7 @@ export class OwnSession {
   readonly #caller: Caller;
   #held: Held | undefined;
   #probing: Probing | undefined;
+  #hasProbed = false;
   /** Ends the stream outside sessions; undefined: there is none. */
   #subscribed: AbortController | undefined;
 
@@ -72,6 +73,11 @@ export class OwnSession {
     this.#dependencies = { ...dependencies, rpc: createRpc(dependencies.egress, "list") };
     this.#options = options;
     this.#caller = { backend: options.backend, query: "", key: undefined, credentials: [] };
+  }
+
+  /** Resolves when the backend's era has been asked for once, within `lists.timeout`. undefined: it has been, or is not being asked. */
+  get firstProbe(): Promise<unknown> | undefined {
+    return this.#hasProbed ? undefined : this.#probing?.verdict;
   }
 
   /** Asks for everything that the backend has. Not to be called again before it has ended or its signal has come. Never rejects. */
@@ -101,7 +107,11 @@ export class OwnSession {
         await endOwn(this.#dependencies.egress, caller, peer);
         return { kind: "answered", inSession: true, offer, lists: new Map() };
       }
-      const lists = await askLists({ request: requestsInSession(rpc, caller, peer), limits }, listsOf(offer), signal);
+      const lists = await askLists(
+        { era: "legacy", request: requestsInSession(rpc, caller, peer), limits },
+        listsOf(offer),
+        signal,
+      );
       if (signal.aborted) return LATE;
       // Where there may be another backend by now, a session that was sound says nothing.
       const isDoubtful = held !== undefined && areRefused(lists);
@@ -151,7 +161,7 @@ export class OwnSession {
     if (this.#options.asks === "offer") return { kind: "answered", inSession: false, offer, lists: new Map() };
     const { rpc, version } = this.#dependencies;
     const request = modernRequests(rpc, this.#caller, envelopeOf(version));
-    const lists = await askLists({ request, limits }, listsOf(offer), signal);
+    const lists = await askLists({ era: "modern", request, limits }, listsOf(offer), signal);
     return signal.aborted ? LATE : { kind: "answered", inSession: false, offer, lists };
   }
 
@@ -164,6 +174,7 @@ export class OwnSession {
     const task = (signal: AbortSignal) => probe(this.#dependencies, this.#caller, depth, signal);
     const verdict = within(this.#dependencies.clock, bound, task, UNSAID).then((said) => {
       this.#probing = undefined;
+      this.#hasProbed = true;
       if (said.kind === "unsaid") return said;
       this.#options.onEra(said.kind === "modern");
       this.#subscribe(said, limits);

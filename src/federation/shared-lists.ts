@@ -64,6 +64,11 @@ export class SharedLists {
     return this.#all.get(name)?.source;
   }
 
+  /** Resolves when a backend has been asked for its era for the first time. undefined: it has. */
+  probing(name: string): Promise<unknown> | undefined {
+    return this.#all.get(name)?.session.firstProbe;
+  }
+
   all(): Iterable<SharedList> {
     return this.#all.values();
   }

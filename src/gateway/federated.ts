@@ -218,10 +218,11 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   #knowing(request: Request, go: (lists: RouteCatalogue) => NextStep, wait = FOR_NAMES): NextStep {
     const { route } = request;
     const { catalogue } = this.#dependencies;
-    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, wait, go);
+    if (!asksByPrincipal(route)) return knowing(catalogue, route, undefined, { era: "legacy", wait }, go);
     return this.#claim(request, undefined, "never", 0).then((claimed) => {
       if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-      return knowing(catalogue, route, askerOf(request, claimed.key, this.#toMember.sessions), wait, go);
+      const asker = askerOf(request, claimed.key, this.#toMember.sessions);
+      return knowing(catalogue, route, asker, { era: "legacy", wait }, go);
     });
   }
 }

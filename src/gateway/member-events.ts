@@ -13,7 +13,7 @@ import type { GatewayRequest } from "./request.ts";
 
 const ACCEPT_ENCODING = "accept-encoding";
 
-/** Ids of the backend's requests are changed in its events, so it must not compress those. */
+/** The answer is to be read as it passes, so the backend must not compress it. */
 export function uncompressed(request: MemberRequest): MemberRequest {
   if (request.headers.get(ACCEPT_ENCODING) === undefined) return request;
   return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };

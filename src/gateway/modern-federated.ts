@@ -45,7 +45,6 @@ import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { modernRelayOf, uncompressed } from "./member-events.ts";
-import type { MemberRequest } from "./member-failure.ts";
 import type { MemberSessions } from "./member-session.ts";
 import { forwardRequest, type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
@@ -94,7 +93,7 @@ export function createModernFederated(
     const unsupported = (supported: readonly string[]): Step =>
       refused(request, { reason: "version-unsupported", supported, requested, id });
     const wait = listKindOf(called.method) ? FOR_LISTS : FOR_NAMES;
-    return knowing(dependencies.catalogue, route, undefined, wait, (lists) => {
+    return knowing(dependencies.catalogue, route, undefined, { era: "modern", wait }, (lists) => {
       if (!servesModern(route, lists.eras)) return unsupported(SESSION_VERSIONS);
       // A client sends no notification of the modern era that a backend acts on.
       if (called.kind === "notification") return replied(ACCEPTED);
@@ -165,10 +164,10 @@ function toOwner(
   const sent = labelsAt(owner, labels, request.policy.limits.name);
   if (needsSession(lists, owner.member))
     return toLegacy.send(request, member, owner, { called, bytes, labels: sent }, held);
-  const at: MemberRequest = { ...request, route: member.route, batch: undefined };
+  // Its client acts on the words of a 400 or 404, and they must be read.
+  const at = uncompressed({ ...request, route: member.route, batch: undefined });
   request.observe({ kind: "forwarded", route: at.route, how: "modern" });
-  const plain = owner.relays ? uncompressed(at) : at;
-  const verdict = forwardRequest(plain, { labels: sent, sessionTag: undefined, binding: undefined });
+  const verdict = forwardRequest(at, { labels: sent, sessionTag: undefined, binding: undefined });
   const relay = owner.relays ? modernRelayOf(at) : undefined;
   return {
     kind: "step",

@@ -24,7 +24,7 @@ export type ListPage =
       readonly items: readonly RawItem[];
       /** Number of items that have no key, or more than one that another parser may read, or that some parsers refuse. */
       readonly leftOut: number;
-      /** undefined: this is the last page. A legacy server may say so by an empty text. */
+      /** undefined: this is the last page. A server of the legacy era may say so by an empty text. */
       readonly nextCursor: string | undefined;
     }
   /** The backend refuses. */
@@ -151,7 +151,7 @@ class PageReader {
       }
     }
     if (!isList || lists !== 1) return unreadable(`its result has no list of ${this.#member}`);
-    return { kind: "page", items, leftOut, nextCursor: nextCursor === "" ? undefined : nextCursor };
+    return { kind: "page", items, leftOut, nextCursor };
   }
 
   /** Returns how many items were left out. */

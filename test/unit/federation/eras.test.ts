@@ -64,6 +64,42 @@ describe("a backend", () => {
   });
 });
 
+describe("while a backend is asked for the first time whether it speaks the modern era", () => {
+  test("requests of that era wait for its answer, and others do not", async () => {
+    const answered = Promise.withResolvers<void>();
+    const { catalogue, route, speaksModern, demand } = open(
+      serverWith(async () => {
+        await answered.promise;
+        return result({ supportedVersions: MODERN, capabilities: {} });
+      }),
+    );
+    await demand();
+    expect(catalogue.ready(route, undefined)).toBeUndefined();
+    const ready = catalogue.ready(route, undefined, "modern");
+    expect(ready).toBeDefined();
+    answered.resolve();
+    await ready;
+    expect(speaksModern()).toBe(true);
+    expect(catalogue.ready(route, undefined, "modern")).toBeUndefined();
+  });
+
+  test("they wait no longer than lists.timeout, and not again", async () => {
+    const { catalogue, route, clock, demand } = open(serverWith(silent));
+    await demand();
+    let isOver = false;
+    void catalogue.ready(route, undefined, "modern")?.then(() => {
+      isOver = true;
+    });
+    await clock.pass(LISTS.timeout - 1);
+    expect(isOver).toBe(false);
+    await clock.pass(1);
+    expect(isOver).toBe(true);
+    await clock.pass(LISTS.refresh);
+    await demand();
+    expect(catalogue.ready(route, undefined, "modern")).toBeUndefined();
+  });
+});
+
 test.each<[string, Script]>([
   ["-32601", () => rpcError(-32601, "Method not found")],
   ["-32022", () => rpcError(-32022, "Unsupported protocol version")],
@@ -242,6 +278,21 @@ describe("a backend of the modern era alone", () => {
     await opened.demand();
     expect(asked).toEqual([undefined, "é"]);
     expect(opened.tools()).toEqual(["files__t1", "files__t2"]);
+  });
+
+  test("is asked on by an empty cursor, which is one as any; but not twice", async () => {
+    const asked: unknown[] = [];
+    const list: Script = ({ message }) => {
+      asked.push(message?.params?.cursor);
+      return result({ tools: [{ name: `t${asked.length}` }], nextCursor: "" });
+    };
+    const opened = openCatalogue({ files: modernServer({ answers: { initialize: UNSUPPORTED, "tools/list": list } }) });
+    await opened.demand();
+    expect(asked).toEqual([undefined, ""]);
+    expect(opened.tools()).toEqual(["files__t1", "files__t2"]);
+    expect(opened.events).toContainEqual(
+      expect.objectContaining({ kind: "listed", list: "tools", items: 2, cut: "cursor" }),
+    );
   });
 
   test.each<[string, ServerOptions]>([

@@ -6,6 +6,7 @@ import { LARGEST_LISTEN } from "../../../src/core/federation/listen-request.ts";
 import type { Decision, ResponseHead, Verdict } from "../../../src/core/http.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import { readSubscriber } from "../../../src/core/streams.ts";
+import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { principalDigest } from "../../../src/sessions/id.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
@@ -36,7 +37,11 @@ interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
 function open({ route = TWO, offered = OFFERED, ready, most = POLICY.limits.body, ...rest }: Options = {}) {
   const limits = { ...POLICY.limits, body: most };
   const policy = { ...POLICY, limits, routes: new Map([[route.path, route]]) };
-  return openGateway({ ...rest, policy, catalogue: catalogueOf(offered, ready) });
+  const catalogue: Catalogue = {
+    ...catalogueOf(offered),
+    ready: (_route, _asker, era) => (era === "modern" ? ready : undefined),
+  };
+  return openGateway({ ...rest, policy, catalogue });
 }
 
 interface Sent {
@@ -227,7 +232,7 @@ describe("what one backend gets", () => {
     const args = '"arguments":{"n":9007199254740993,"b":-0,"a":1.0,"a":2,"s":"\\u0061"}';
     const state = '"requestState":"\\u0041=\\/ é","inputResponses":{"q":{"action":"accept","n":1e400}}';
     const params = (name: string) => `${args} ,\t"name" : "${name}", ${state},`;
-    const headers = { "mcp-param-region": "=?base64?ZQ==?=", "mcp-session-id": id };
+    const headers = { "mcp-param-region": "=?base64?ZQ==?=", "mcp-session-id": id, "accept-encoding": "gzip" };
     const sent = { ...CALL, params: params("files__read"), headers };
     const { set, remove, body } = mutationIn(await post(exchange, sent));
     expect(body).toBe(bodyOf({ ...sent, params: params("read") }));
@@ -239,7 +244,8 @@ describe("what one backend gets", () => {
       "x-mcp-tool": "read",
       "mcp-name": "read",
     });
-    expect(remove).toEqual(["mcp-session-id"]);
+    // Its own words about a request are read.
+    expect(remove).toEqual(["mcp-session-id", "accept-encoding"]);
     expect(events).toMatchObject([{ kind: "forwarded", how: "modern" }]);
   });
 
