@@ -1,5 +1,5 @@
 /** Warnings: settings that work and are probably mistakes. Pure. */
-import { FORWARDED_HEADERS, FORWARDED_PREFIX } from "../core/headers.ts";
+import { FORWARDED_HEADERS, FORWARDED_PREFIX, MCP_SESSION_ID } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
 import { federationCautions } from "./federation-cautions.ts";
 import type { RawConfig } from "./schema.ts";
@@ -13,6 +13,8 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...globs(raw),
     ...trustedHeader(raw),
     ...affinityOfNobody(raw),
+    ...affinityByNoKey(raw),
+    ...openStreams(raw),
     ...removedHeader(raw),
     ...federationCautions(raw, backends),
   ];
@@ -36,6 +38,34 @@ function affinityOfNobody({ backends, identity }: RawConfig): string[] {
     .map(
       ([name]) => `backends.${name}.affinity: has no effect, since identity.kind is none and there are no principals`,
     );
+}
+
+/** Headers that keep no client at one endpoint, and why. */
+const NO_KEYS: ReadonlyMap<string, string> = new Map([
+  [MCP_SESSION_ID, "requests without a session have none, and sessions keep to their endpoint anyway"],
+  ["cookie", "its value is all cookies together, and changes with each of them"],
+  ["authorization", "a renewed token leads to another endpoint; take affinity: principal"],
+  ["x-forwarded-for", "its value changes with the client's network and the proxies on the way"],
+]);
+
+function affinityByNoKey({ backends }: RawConfig): string[] {
+  return Object.entries(backends).flatMap(([name, { affinity }]) => {
+    const header = typeof affinity === "object" ? affinity.header : undefined;
+    const why = header && NO_KEYS.get(header);
+    return why ? [`backends.${name}.affinity.header: ${header} is no key to keep clients at one endpoint: ${why}`] : [];
+  });
+}
+
+/** Addresses that stand for all of a machine's own. */
+const ALL_ADDRESSES: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+/** Where Envoy is elsewhere, `endpoints` says so, and the network has to see to it. */
+function openStreams({ processor: { streams } }: RawConfig): string[] {
+  if (!streams || streams.endpoints || !ALL_ADDRESSES.has(streams.listen.host)) return [];
+  return [
+    "processor.streams.listen: any address of this machine takes streams, and whoever reaches it may read what servers say to " +
+      "clients; nothing but Envoy may: listen on 127.0.0.1",
+  ];
 }
 
 /** Wildcards of other gateways: `/mcp/*`, `/mcp/:id`. The schema already refuses braces. */

@@ -106,8 +106,23 @@ function decided(
           },
         ),
       ];
-    return routes.flatMap((route) => timeFindings(route, request, http.manager, config));
+    return routes.flatMap((route) => [
+      ...timeFindings(route, request, http.manager, config),
+      ...notHashed(route, request, backend),
+    ]);
   });
+}
+
+/** `backends.*.affinity` is a header by which the route places what has no session: POSTs. */
+function notHashed(route: ProtoView, { kind, headers: sent }: RequestToBackend, backend: BackendConfig): Finding[] {
+  const { name, affinity } = backend;
+  if (affinity === undefined || sent[":method"] !== POST[":method"]) return [];
+  const policies = route.get("route.hash_policy");
+  const headers = policies.items().flatMap((policy) => policy.get("header.header_name").text?.toLowerCase() ?? []);
+  if (headers.includes(affinity)) return [];
+  const written = headers.length === 0 ? "no header" : headers.join(", ");
+  const says = `For ${kind}, hash_policy names ${written}, and the affinity of ${name} is ${affinity}`;
+  return [found("backend-route/affinity", policies, says, { header: affinity })];
 }
 
 function leadsTo(route: ProtoView, backend: string, { backendOf }: Topology): boolean {

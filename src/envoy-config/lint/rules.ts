@@ -243,6 +243,10 @@ export const MISTAKES = {
     "Requests reach a backend that does not know their session.",
     "Write `cluster: <backend>`.",
   ),
+  "backend-route/affinity": warning(
+    "Requests without a session are not kept on one endpoint by that header.",
+    "Write `hash_policy: [{ header: { header_name: <header> } }]` in the route.",
+  ),
   "backend-cluster": error("Requests for the backend fail.", "Add a cluster of that name."),
   "backend-cluster/not-pinned": error(
     "Requests reach endpoints that do not know the session.",

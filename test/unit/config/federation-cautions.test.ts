@@ -42,6 +42,16 @@ test("streams are warned of where no route has several backends", () => {
   expect(warnings({ files: {}, search: {} }, {}, { processor })).toEqual([]);
 });
 
+test.each(["0.0.0.0:50151", "[::]:50151"])("streams that anybody may reach are warned of: %s", (listen) => {
+  const warned = (streams: object) => warnings({ files: {}, search: {} }, {}, { processor: { streams } });
+  expect(warned({ listen })).toEqual([
+    expect.stringContaining("processor.streams.listen: any address of this machine"),
+  ]);
+  // Envoy is on another machine.
+  expect(warned({ listen, endpoints: ["10.0.0.5:50151"] })).toEqual([]);
+  expect(warned({ listen: "127.0.0.1:50151" })).toEqual([]);
+});
+
 test("two backends without a prefix in one route are warned of, since their names may collide", () => {
   const off = { prefix: "off" };
   expect(warnings({ files: off, search: {}, notes: off })).toEqual([

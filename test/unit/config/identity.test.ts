@@ -76,6 +76,24 @@ describe("identity", () => {
     expect(warned(jwt)).toEqual([]);
   });
 
+  test.each([
+    ["Mcp-Session-Id", "sessions keep to their endpoint anyway"],
+    ["cookie", "changes with each of them"],
+    ["authorization", "take affinity: principal"],
+    ["x-forwarded-for", "changes with the client's network"],
+  ])("affinity by a header that is no key causes a warning: %s", (header, why) => {
+    const backends = { one: { endpoints: ["10.0.0.1:80"], affinity: { header } } };
+    const [warning, ...others] = warningsOf({ gateway: { hosts: ["h"] }, backends });
+    expect(warning).toContain(`backends.one.affinity.header: ${header.toLowerCase()} is no key`);
+    expect(warning).toContain(why);
+    expect(others).toEqual([]);
+  });
+
+  test("affinity by a header of the operator's causes none", () => {
+    const backends = { one: { endpoints: ["10.0.0.1:80"], affinity: { header: "x-tenant" } } };
+    expect(warningsOf({ gateway: { hosts: ["h"] }, backends })).toEqual([]);
+  });
+
   test.each(["x-forwarded-user", "X-Real-IP", "forwarded"])(
     "a header that Envoy removes causes a warning, unless a proxy is trusted: %s",
     (name) => {

@@ -26,7 +26,7 @@ import {
   wrong,
 } from "./case.ts";
 
-const BY_TENANT = configOf({
+export const BY_TENANT = configOf({
   backends: {
     everything: { endpoints: ["127.0.0.1:3001", "127.0.0.1:3002"], affinity: { header: "x-tenant" } },
     files: { endpoints: ["files.internal:3003"], path: "/files/mcp" },
@@ -170,7 +170,7 @@ export const CLUSTER_CASES = {
           "header_name: x-tenant",
         ),
       ],
-      { config: BY_TENANT, printedFor: CONFIG },
+      { config: BY_TENANT, printedFor: CONFIG, isPart: true },
     ),
     good("that keeps it there", unchanged, { config: BY_TENANT }),
     wrong(

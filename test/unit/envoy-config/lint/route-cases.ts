@@ -17,7 +17,7 @@ import {
   warning,
   wrong,
 } from "./case.ts";
-import { AROUND_BY_ANOTHER_NAME } from "./cluster-cases.ts";
+import { AROUND_BY_ANOTHER_NAME, BY_TENANT } from "./cluster-cases.ts";
 
 const LIMIT = "request_body_buffer_limit";
 const UNDECIDED_ROUTE = `${HOST}.routes[${UNDECIDED}]`;
@@ -94,6 +94,35 @@ export const ROUTE_CASES = {
       takeNowhere("a POST"),
       takeNowhere("a DELETE"),
     ]),
+    wrong(
+      "that places calls by another header than `affinity`",
+      ({ gatewayHost }) =>
+        put(gatewayHost.routes[CALL].route, "hash_policy", [{ header: { header_name: "X-User" } }, { terminal: true }]),
+      [
+        warning(
+          `${HOST}.routes[${CALL}].route.hash_policy`,
+          "For a POST, hash_policy names x-user, and the affinity of everything is x-tenant",
+        ),
+      ],
+      { config: BY_TENANT },
+    ),
+    wrong(
+      "that places subscriptions by nothing",
+      ({ gatewayHost }) => put(gatewayHost.routes[1].route, "hash_policy", undefined),
+      [warning(`${HOST}.routes[1].route.hash_policy`, "hash_policy names no header")],
+      { config: BY_TENANT },
+    ),
+    good(
+      "that places by other headers too, however they are written",
+      ({ gatewayHost }) => {
+        for (const route of [1, CALL])
+          put(gatewayHost.routes[route].route, "hash_policy", [
+            { header: { header_name: "x-user" } },
+            { header: { header_name: "X-Tenant" } },
+          ]);
+      },
+      { config: BY_TENANT },
+    ),
     wrong(
       "without routes to any backend",
       ({ gatewayHost }) => gatewayHost.routes.splice(0, 6),
