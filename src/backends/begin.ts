@@ -49,6 +49,8 @@ export interface Turn {
   commit(committed: boolean): void;
 }
 
+const NO_CONNECTION: NotOpened = { kind: "unavailable", what: "backend", why: { reason: "no-connection" } };
+
 /** Names the client's session at a backend, whichever binding it has. */
 export function sessionAtBackend({ key, backend }: Pick<BeginRequest, "key" | "backend">): string {
   return `${key}/${backend.name}`;
@@ -99,7 +101,8 @@ export class Beginning {
       if (words.kind !== "received") return words;
       if (readSaid(503, words.value) !== "away") return await this.#begun(answer);
       this.#turn.commit(false);
-      if (!(await sleep(wait, signal))) return ABORTED;
+      // Where it is the clients that have left, nobody wants to know.
+      if (!(await sleep(wait, signal))) return bound.aborted ? NO_CONNECTION : ABORTED;
     }
   }
 

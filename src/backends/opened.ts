@@ -41,6 +41,8 @@ export type Failure =
         | "several-sessions"
         | "no-endpoint"
         | "lost-at-once"
+        /** No endpoint has taken a connection within timeouts.initialize. */
+        | "no-connection"
         | "timeout";
     }
   | { readonly reason: "status"; readonly status: number }
@@ -65,6 +67,8 @@ export function describeFailure(failure: Failure): string {
       );
     case "lost-at-once":
       return "the backend loses each new session at once";
+    case "no-connection":
+      return "no endpoint of the backend takes a connection";
     case "timeout":
       return "not done within timeouts.initialize";
     case "status":

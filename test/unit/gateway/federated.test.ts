@@ -380,6 +380,10 @@ describe("a backend without a session of the client's", () => {
     [{ kind: "refused", why: { reason: "several-sessions" } }, "the backend gives different session ids"],
     [{ kind: "braked", why: "retry-after", wait: 1_000 }, "it begins no session for a moment"],
     [{ kind: "login" }, "it asks for a login"],
+    [
+      { kind: "unavailable", what: "backend", why: { reason: "no-connection" } },
+      "no endpoint of the backend takes a connection",
+    ],
     [{ kind: "aborted" }, "it begins no session within timeouts.initialize"],
     [{ kind: "broken", error: "socket", passes: true }, "it cannot be reached"],
   ] as const)("costs one call: %j", async (outcome, why) => {

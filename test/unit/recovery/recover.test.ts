@@ -377,7 +377,7 @@ describe("a recovery fails, and says why:", () => {
     [
       "where the backend stays away",
       { answers: { initialize: NOBODY_THERE }, bound: 100 },
-      { reason: "timeout" },
+      { reason: "no-connection" },
       true,
     ],
     [
