@@ -1,5 +1,7 @@
 /** What `mcp-router check --live` says of the backends' answers. Pure. */
+import { servesModern } from "../core/federation/era.ts";
 import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
+import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { CatalogueReport } from "../federation/report.ts";
 import { printable } from "./printable.ts";
@@ -30,7 +32,8 @@ export function liveFindings(
     members.flatMap(({ route }) => backends.find(({ backend }) => backend === route.backend.name) ?? []);
   const described = configured.flatMap((route) => {
     const report = routes.find(({ path }) => path === route.path);
-    return report ? describeRoute(report, membersOf(route)) : [];
+    const members = membersOf(route);
+    return report ? describeRoute(report, members, modernLine(route, members)) : [];
   });
   return {
     text: described.join("\n"),
@@ -43,8 +46,27 @@ export function liveFindings(
   };
 }
 
-function describeRoute(route: RouteReport, backends: readonly BackendReport[]): string {
-  const lines = [route.path, ...backends.map((backend) => `  ${backend.backend}: ${describeBackend(backend)}`)];
+/** Whether clients of the modern era alone are served, and if not, why. */
+function modernLine({ members, bridges }: FederatedRoute, backends: readonly BackendReport[]): string {
+  const served = `clients of ${MODERN_VERSION} alone`;
+  const eras = members.map(({ route }) => {
+    const speaksModern =
+      backends.find(({ backend }) => backend === route.backend.name)?.eras.includes("modern") === true;
+    return { speaksModern, inSession: true };
+  });
+  if (servesModern({ members, bridges }, eras)) return `  ${served}: served`;
+  const namesOf = (isMeant: (member: number) => boolean) =>
+    members.flatMap(({ route }, member) => (isMeant(member) ? [route.backend.name] : [])).join(", ");
+  const personal = namesOf((member) => members[member]?.lists === "principal");
+  const why =
+    personal === ""
+      ? `not known to speak it: ${namesOf((member) => !eras[member]?.speaksModern)} (\`era: bridge\` serves them all the same)`
+      : `lists: principal at ${personal}`;
+  return `  ${served}: refused, ${why}`;
+}
+
+function describeRoute(route: RouteReport, backends: readonly BackendReport[], modern: string): string {
+  const lines = [route.path, ...backends.map((backend) => `  ${backend.backend}: ${describeBackend(backend)}`), modern];
   for (const kind of ALL_LISTS) {
     const items = route[kind].map(({ key, backend }) => [printable(key), backend] as const);
     if (items.length === 0) continue;
@@ -62,9 +84,10 @@ function answers({ version, offered, asked }: BackendReport): "all" | "in part" 
 }
 
 function describeBackend(report: BackendReport): string {
-  const { version, serverInfo, lists, offered } = report;
+  const { version, serverInfo, lists, offered, eras } = report;
   if (answers(report) === "nothing") return "does not answer";
-  const says = [serverName(serverInfo), version && `protocol ${printable(version)}`];
+  const also = eras.includes("modern") && version !== MODERN_VERSION ? ` and ${MODERN_VERSION}` : "";
+  const says = [serverName(serverInfo), version && `protocol ${printable(version)}${also}`];
   if (lists === "principal")
     return [...says, "its lists depend on who asks, and are not shown"].filter(Boolean).join(", ");
   const counts = ALL_LISTS.flatMap((kind) => {

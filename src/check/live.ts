@@ -13,7 +13,7 @@ export async function askBackends(config: Config, routes: readonly FederatedRout
   const policy = requestPolicy(config);
   const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
   const catalogue = createCatalogue({ egress, policy: () => policy, version: VERSION, observe: () => undefined });
-  await Promise.all(routes.map((route) => catalogue.ready(route, undefined)));
+  await Promise.all(routes.map((route) => catalogue.ready(route, undefined, "modern")));
   const report = catalogue.report();
   await catalogue.close();
   await egress.close();

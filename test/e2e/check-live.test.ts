@@ -35,7 +35,7 @@ test("shows what clients would see, asked through Envoy, and ends the sessions i
   const stack = await stackOf({ one: [one.endpoint], two: [two.endpoint] }, { resources });
   const { status, stdout, stderr } = await checkLive(stack.configFile);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-  expect(stdout).toMatch(/^\/mcp\n {2}one: one \S+, protocol 2025-11-25, \d+ tools/);
+  expect(stdout).toMatch(/^\/mcp\n {2}one: one \S+, protocol 2025-11-25 and 2026-07-28, \d+ tools/);
   expect(stdout).toContain("    one__whoami ");
   expect(stdout).toContain("    two__whoami ");
   expect(stdout).toContain("  hidden by the route's filters: 2\n");

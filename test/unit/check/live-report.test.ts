@@ -37,7 +37,7 @@ function list(over: Partial<ListReport> = {}): ListReport {
   return { items: 1, bytes: 100, leftOut: 0, duplicates: 0, cut: undefined, age: 0, ...over };
 }
 
-function findings(backends: readonly BackendReport[], over: Partial<RouteReport> = {}) {
+function findings(backends: readonly BackendReport[], over: Partial<RouteReport> = {}, configured = CONFIGURED) {
   const route = {
     path: "/mcp",
     tools: [],
@@ -49,7 +49,7 @@ function findings(backends: readonly BackendReport[], over: Partial<RouteReport>
     ...over,
   };
   const report = { backends, byPrincipal: { principals: 0, bytes: 0 }, routes: [route] };
-  return liveFindings(report, CONFIGURED, EGRESS);
+  return liveFindings(report, configured, EGRESS);
 }
 
 test("what clients would see is shown by route, with the backend of each item", () => {
@@ -68,6 +68,7 @@ test("what clients would see is shown by route, with the backend of each item", 
   expect(text).toBe(`/mcp
   files: example-files 1.2.0, protocol 2025-11-25, 2 tools, 1 resource
   search: example-search 1.2.0, protocol 2025-11-25, 1 tool
+  clients of 2026-07-28 alone: refused, not known to speak it: files, search (\`era: bridge\` serves them all the same)
   tools:
     files__read       files
     files__write_all  files
@@ -77,6 +78,36 @@ test("what clients would see is shown by route, with the backend of each item", 
   hidden by the route's filters: 3
 `);
   expect({ errors, warnings }).toEqual({ errors: [], warnings: [] });
+});
+
+describe("clients of 2026-07-28 alone", () => {
+  const both = (name: string) => backend(name, { eras: ["legacy", "modern"] });
+  const lineOf = (text: string) => text.split("\n").find((line) => line.includes("clients of"));
+
+  test("are served where each backend speaks that version", () => {
+    const { text } = findings([both("files"), backend("search", { eras: ["modern"], version: "2026-07-28" })]);
+    expect(lineOf(text)).toBe("  clients of 2026-07-28 alone: served");
+    expect(text).toContain("files: example-files 1.2.0, protocol 2025-11-25 and 2026-07-28, 1 tool\n");
+    expect(text).toContain("search: example-search 1.2.0, protocol 2026-07-28, 1 tool\n");
+  });
+
+  test("are not where one does not, which is named", () => {
+    expect(lineOf(findings([both("files"), backend("search")]).text)).toBe(
+      "  clients of 2026-07-28 alone: refused, not known to speak it: search (`era: bridge` serves them all the same)",
+    );
+  });
+
+  test.each([
+    ["where the eras are bridged", { era: "bridge" }, {}, "served"],
+    ["not where lists depend on who asks", {}, { lists: "principal" }, "refused, lists: principal at files"],
+  ])("are %s", (_, route, over, expected) => {
+    const configured = load({
+      backends: { files: { endpoints: ["h:1"], ...over }, search: { endpoints: ["h:2"] } },
+      routes: [{ path: "/mcp", backends: ["files", "search"], ...route }],
+    }).routes.filter((one) => one.kind === "federated");
+    const { text } = findings([backend("files"), backend("search")], {}, configured);
+    expect(lineOf(text)).toBe(`  clients of 2026-07-28 alone: ${expected}`);
+  });
 });
 
 test("a backend that does not answer is an error, and is shown", () => {
@@ -129,7 +160,9 @@ describe("text of a backend", () => {
     [{ name: 1, version: {} }, "protocol 2025-11-25, no lists"],
     [{ name: "a" }, "a, protocol 2025-11-25, no lists"],
   ])("may be anything: serverInfo %j", (serverInfo, described) => {
-    expect(findings([backend("files", { serverInfo, offered: {} })]).text).toBe(`/mcp\n  files: ${described}\n`);
+    expect(findings([backend("files", { serverInfo, offered: {} })]).text).toContain(
+      `/mcp\n  files: ${described}\n  clients `,
+    );
   });
 
   test("cannot write to the terminal", () => {
