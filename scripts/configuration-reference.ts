@@ -104,8 +104,8 @@ with 1 if a server does not answer, or if two items of one list have the same na
   \`initialize\` says of it. With \`processor.streams\`, on a route with several backends, it can subscribe to resources there: the backend must
   agree at once, and while the client's event stream is open, the router listens by one \`subscriptions/listen\` for all of them. A session
   remembers 100 of them, and is refused more. Such a backend has no other streams, and hears of no notifications: a call that the client
-  cancels by \`notifications/cancelled\` goes on there. It is told of no capability by which it would ask the client back (\`elicitation\`, \`sampling\`, \`roots\`). What it answers goes to the client as it is, also a
-  result that is no complete one.
+  cancels by \`notifications/cancelled\` goes on there. It is told of no capability by which it would ask the client back (\`elicitation\`,
+  \`sampling\`, \`roots\`). What it answers goes to the client as it is, also a result that is no complete one.
 - A session is begun at a backend when a client first calls it there. A call that fails because of its backend gets a JSON-RPC error that
   names the backend.
 - Tasks: where several backends have them, the router asks each by \`tasks/get\` whose a task is, and only that one gets the message. Ids stay

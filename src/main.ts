@@ -10,6 +10,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { askBackends } from "./check/live.ts";
 import { liveFindings } from "./check/live-report.ts";
+import { askRouter } from "./check/router.ts";
 import { missingFiles } from "./config/files.ts";
 import type { Config } from "./config/load.ts";
 import { ConfigError, readConfig } from "./config/read.ts";
@@ -128,8 +129,12 @@ interface CheckOptions {
   readonly live?: true;
 }
 
-/** Prints what clients of federated routes would see. Returns whether all of it is in order. */
+/** Prints whether the router runs, and what clients of federated routes would see. Returns whether the backends are in order. */
 async function checkLive(file: string, config: Config): Promise<boolean> {
+  // No error: the check may run on another machine than the router.
+  const router = await askRouter(config.processor.http);
+  if (router.isWarning) say(`warning: ${file}: ${router.text}`);
+  else print(`${router.text}\n`);
   const federated = config.routes.flatMap((route) => federationOf(route) ?? []);
   if (federated.length === 0) {
     say(`warning: ${file}: no route is federated, or has era: bridge, so no backend was asked`);
