@@ -6,6 +6,7 @@ import { BURST_MS, COMMENT_MS, createListeners } from "../../../src/federation/l
 import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
 import { fields } from "../core/fields.ts";
+import { createSink } from "./sink.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -45,30 +46,10 @@ function start() {
   });
   /** A client's stream, and what it has heard. */
   const listen = (key: string, path = "/all", headers: Readonly<Record<string, string>> = {}, owner = "") => {
-    let text = "";
-    let unread = 0;
-    let state: "open" | "ended" | "cut" = "open";
-    const sink: StreamSink = {
-      get unread() {
-        return unread;
-      },
-      drained: async () => undefined,
-      write: (bytes) => (text += Buffer.from(bytes).toString()),
-      end() {
-        state = "ended";
-        left();
-      },
-      cut() {
-        state = "cut";
-        left();
-      },
-    };
+    const { sink, text, state, fill: leave } = createSink(() => left());
     const left = listeners.open({ key, owner, path }, { headers: fields(headers), query: "" }, sink);
-    const heard = () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
-    const leave = (bytes: number) => {
-      unread = bytes;
-    };
-    return { left, heard, text: () => text, state: () => state, leave };
+    const heard = () => [...text().matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
+    return { left, heard, text, state, leave };
   };
   const reconfigure = (now: typeof routes) => {
     routes = now;

@@ -5,7 +5,6 @@ import { idForClient, TAG_BITS } from "../../../src/core/federation/ids.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
 import { MOST_LINES } from "../../../src/core/sse/fields.ts";
 import { EventReader } from "../../../src/core/sse/reader.ts";
-import type { StreamSink } from "../../../src/core/streams.ts";
 import { ClientStream } from "../../../src/federation/client-stream.ts";
 import { MemberStreams } from "../../../src/federation/member-streams.ts";
 import { MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
@@ -24,6 +23,7 @@ import {
   scriptedEgress,
   settle,
 } from "./backends.ts";
+import { createSink } from "./sink.ts";
 
 const CAN_BE_ASKED = '{"capabilities":{"elicitation":{}}}';
 const ONLY_TOOLS = {
@@ -116,24 +116,8 @@ function clientOf(
   config: { readonly route: FederatedRoute | undefined },
   headers: Readonly<Record<string, string>>,
 ) {
-  let text = "";
-  let unread = 0;
   let due = 0;
-  let drain = Promise.withResolvers<void>();
-  let state: "open" | "ended" | "cut" = "open";
-  const sink: StreamSink = {
-    get unread() {
-      return unread;
-    },
-    drained: () => drain.promise,
-    write: (bytes) => (text += Buffer.from(bytes).toString()),
-    end() {
-      state = "ended";
-    },
-    cut() {
-      state = "cut";
-    },
-  };
+  const { sink, text, state, fill } = createSink();
   const last = readEventId(headers["last-event-id"] ?? "");
   const stream = new ClientStream({
     of: { key, owner: "", path: "/all" },
@@ -148,17 +132,12 @@ function clientOf(
   stream.begin();
   return {
     stream,
-    state: () => state,
+    state,
     due: () => due,
-    text: () => text,
-    heard: () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "")),
-    lastId: () => [...text.matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? "",
-    fill(bytes: number) {
-      unread = bytes;
-      if (bytes > 0) return;
-      drain.resolve();
-      drain = Promise.withResolvers();
-    },
+    text,
+    heard: () => [...text().matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "")),
+    lastId: () => [...text().matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? "",
+    fill,
   };
 }
 

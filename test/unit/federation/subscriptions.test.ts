@@ -3,7 +3,6 @@ import { createRpc } from "../../../src/backends/rpc.ts";
 import { ALL_NAMES } from "../../../src/core/federation/filter.ts";
 import { compileGlob } from "../../../src/core/federation/glob.ts";
 import type { FederatedRoute } from "../../../src/core/routes.ts";
-import type { StreamSink } from "../../../src/core/streams.ts";
 import { BURST_MS, COMMENT_MS } from "../../../src/federation/listeners.ts";
 import { AGREE_MS } from "../../../src/federation/member-subscription.ts";
 import { MOST_STUCK_TICKS, MOST_UNREAD } from "../../../src/federation/paced-sink.ts";
@@ -25,6 +24,7 @@ import {
   scriptedEgress,
   settle,
 } from "./backends.ts";
+import { createSink } from "./sink.ts";
 
 const ENVELOPE = '{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}';
 const META = `${ENVELOPE.slice(0, -1)},"x":1.0}`;
@@ -109,40 +109,19 @@ function filterOf({ message }: Call): unknown {
 function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
   /** @param notifications what the client asks for */
   const listen = (notifications: object, { id = '"c\\u0031"', headers = {}, path = "/all", owner = "" } = {}) => {
-    let text = "";
-    let unread = 0;
-    let drain = Promise.withResolvers<void>();
-    let state: "open" | "ended" | "cut" = "open";
-    const sink: StreamSink = {
-      get unread() {
-        return unread;
-      },
-      drained: () => drain.promise,
-      write(bytes) {
-        if (state === "open") text += Buffer.from(bytes).toString();
-      },
-      end() {
-        state = "ended";
-        // One that does not read keeps its connection.
-        if (unread === 0) left?.();
-      },
-      cut() {
-        state = "cut";
-        left?.();
-      },
-    };
+    const { sink, text, state, fill } = createSink(() => left?.());
     const method = "subscriptions/listen";
     const params = `{"_meta":${META},"notifications":${JSON.stringify(notifications)}}`;
     const body = Buffer.from(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${params}}`);
     const opened = subscriptions.open({ owner, path }, { headers: fields(headers), query: "?a=1", body }, sink);
     const left = opened?.kind === "open" ? opened.left : undefined;
-    const messages = () => [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? ""));
+    const messages = () => [...text().matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? ""));
     return {
       left,
       /** The refusal. */
       reply: opened?.kind === "reply" ? opened : undefined,
-      text: () => text,
-      state: () => state,
+      text,
+      state,
       messages,
       /** Methods of what was heard after the acknowledgement, or the resource that was updated. */
       heard: () =>
@@ -150,12 +129,7 @@ function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
           .slice(1)
           .map(({ method: of, params: with_, result }) => with_?.uri ?? of ?? result.resultType),
       agreed: () => messages()[0]?.params?.notifications,
-      fill(bytes: number) {
-        unread = bytes;
-        if (bytes > 0) return;
-        drain.resolve();
-        drain = Promise.withResolvers();
-      },
+      fill,
     };
   };
   return { listen };
