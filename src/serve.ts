@@ -3,6 +3,7 @@ import type { Config, Overrides } from "./config/load.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
+import { STREAMS } from "./core/streams.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
@@ -100,7 +101,7 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     const { listen: streamsAt } = config.processor.streams ?? {};
     if (streamsAt) {
       const address = workerPort(streamsAt, worker ?? 0);
-      const streamSource = { ...streams, fault: streamFault(log) };
+      const streamSource = { ...streams, fault: streamFault(log), noHttp2: noHttp2(log) };
       started.adopt(await serveStreams(address, streamSource), (it) => it.close());
     }
     await server.listen(listen);
@@ -147,6 +148,9 @@ async function letGo({ config, log }: Start, started: AsyncDisposableStack, isCl
   return clean;
 }
 
+/** ms between two lines of the log on a protocol that is not spoken here. */
+const NO_HTTP2_MS = 60_000;
+
 function requestFault(log: Logger): (error: unknown) => void {
   return (error) =>
     log.error(
@@ -157,6 +161,20 @@ function requestFault(log: Logger): (error: unknown) => void {
 
 function streamFault(log: Logger): (error: unknown) => void {
   return (error) => log.error(errorLine(error), "a stream of the gateway's own was not opened");
+}
+
+/** Whoever speaks so goes on: a line a minute says it. */
+function noHttp2(log: Logger): () => void {
+  let toldAt = Number.NEGATIVE_INFINITY;
+  return () => {
+    const now = performance.now();
+    if (now - toldAt < NO_HTTP2_MS) return;
+    toldAt = now;
+    log.error(
+      `a request came to processor.streams.listen that is no HTTP/2, and was refused: in Envoy, the cluster ${STREAMS} needs ` +
+        "http2_protocol_options, as `mcp-router envoy` prints it",
+    );
+  };
 }
 
 function healthFault(log: Logger): (error: unknown) => void {

@@ -16,6 +16,7 @@ import {
   UNDECIDED_CLUSTER,
 } from "./names.ts";
 import { addressOf, duration, extension, isResolved, type Message, typed } from "./proto-json.ts";
+import { streamsProtocol } from "./streams-protocol.ts";
 
 /**
  * Most requests at once to one cluster. Event streams, which stay open for minutes, and the processor's streams, of which every
@@ -250,6 +251,7 @@ function streamsCluster(endpoints: readonly TcpAddress[]): Message {
     circuit_breakers: { thresholds: [BACKEND_CIRCUIT_BREAKERS] },
     upstream_connection_options: BACKEND_KEEPALIVE,
     ...(mayBeSeveral(endpoints) && { outlier_detection: backendOutlierDetection() }),
+    ...streamsProtocol(),
     load_assignment: {
       cluster_name: STREAMS,
       endpoints: [{ lb_endpoints: endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) }],

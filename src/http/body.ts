@@ -1,8 +1,8 @@
 /** Reads the body of a request. */
-import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 
 /** @param most bytes of it. undefined: it is larger, or its client has left */
-export async function readBytes(request: IncomingMessage, most: number): Promise<Uint8Array | undefined> {
+export async function readBytes(request: Readable, most: number): Promise<Uint8Array | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {

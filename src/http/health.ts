@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { paced } from "../telemetry/paced.ts";
-import { type HttpServer, serveHttp } from "./server.ts";
+import type { HttpServer } from "./listen.ts";
+import { serveHttp } from "./server.ts";
 
 export interface Readiness {
   /** Whether Envoy may send requests: false before listening and while draining. */

@@ -1,16 +1,6 @@
-/** An HTTP server: for operators (probes, Prometheus), and for Envoy, which has the gateway's own streams from it. */
+/** An HTTP server for operators: probes, and Prometheus. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { formatAddress } from "../core/address.ts";
-
-/**
- * Largest head (bytes) of a request. Envoy passes on heads of up to 60 KiB (max_request_headers_kb) and adds some headers of its own;
- * Node's 16 KiB would refuse the stream of a client that has many cookies.
- */
-const LARGEST_HEAD = 64 * 1024;
-
-export interface HttpServer {
-  close(): Promise<void>;
-}
+import { type HttpServer, listenAt } from "./listen.ts";
 
 /** Answers a request. A rejection becomes a 500. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -27,18 +17,14 @@ export async function serveHttp(
   fault: (error: unknown) => void,
   setting: string,
 ): Promise<HttpServer> {
-  const server = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
+  const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
       fault(error);
       if (!response.headersSent) response.writeHead(500);
       response.end();
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    const where = `${formatAddress(address)} (${setting})`;
-    server.once("error", (error) => reject(new Error(`cannot listen on ${where}: ${error.message}`)));
-    server.listen(address.port, address.host, resolve);
-  });
+  await listenAt(server, address, setting);
   return {
     close: () =>
       new Promise((resolve) => {

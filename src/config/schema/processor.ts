@@ -33,7 +33,7 @@ export const processorSection = z
         listen: tcpAddress
           .prefault("127.0.0.1:50151")
           .describe(
-            "Address on which the processor serves these streams over HTTP. Worker n listens on the port plus n.",
+            "Address on which the processor serves these streams over HTTP/2 in cleartext. Worker n listens on the port plus n.",
           ),
         endpoints: z
           .array(tcpAddress, "expected a list of addresses")

@@ -68,7 +68,12 @@ export function processorFindings(extProc: ProtoView, { bootstrap, cluster }: To
   const processor = cluster(name);
   const retries = processorRetry(service, config);
   if (processor)
-    return [...http2(processor), ...circuitBreakers(processor, config), ...ejection(processor, config), ...retries];
+    return [
+      ...http2(processor),
+      ...circuitBreakers(processor, processorCircuitBreakers(config.envoy), "processor-circuit-breakers"),
+      ...ejection(processor, config),
+      ...retries,
+    ];
   const at = service.get("envoy_grpc.cluster_name");
   return bootstrap.get("dynamic_resources.cds_config").exists
     ? [found("not-visible", at, `The cluster ${name} may come over CDS`), ...retries]
@@ -76,10 +81,24 @@ export function processorFindings(extProc: ProtoView, { bootstrap, cluster }: To
 }
 
 function http2(cluster: ProtoView): Finding[] {
-  const options = cluster.get("typed_extension_protocol_options").key(HTTP_PROTOCOL_OPTIONS);
+  if (http2Options(cluster)) return [];
+  const at = protocolOptions(cluster).get("explicit_http_config");
+  return [found("processor-cluster/http2", at, NO_HTTP2)];
+}
+
+export const NO_HTTP2 = "The cluster does not speak HTTP/2";
+
+/** What a cluster says of HTTP/2; undefined: it does not speak it. */
+export function http2Options(cluster: ProtoView): ProtoView | undefined {
+  const options = protocolOptions(cluster);
   const explicit = options.get("explicit_http_config.http2_protocol_options");
-  if (explicit.exists || (!options.exists && cluster.get("http2_protocol_options").exists)) return [];
-  return [found("processor-cluster/http2", options.get("explicit_http_config"), "The cluster does not speak HTTP/2")];
+  if (explicit.exists) return explicit;
+  const older = cluster.get("http2_protocol_options");
+  return !options.exists && older.exists ? older : undefined;
+}
+
+export function protocolOptions(cluster: ProtoView): ProtoView {
+  return cluster.get("typed_extension_protocol_options").key(HTTP_PROTOCOL_OPTIONS);
 }
 
 /** By default Envoy applies a change of health a second late, and goes on asking a processor that it knows is gone. */
@@ -92,8 +111,12 @@ function ejection(cluster: ProtoView, { processor }: Config): Finding[] {
 /** Envoy's defaults, for each of a cluster's priorities. */
 const DEFAULT_LIMITS = { max_pending_requests: 1_024, max_requests: 1_024, max_retries: 3 };
 
-function circuitBreakers(cluster: ProtoView, { envoy }: Config): Finding[] {
-  const ours = processorCircuitBreakers(envoy);
+/** @param ours the limits that are wanted */
+export function circuitBreakers(
+  cluster: ProtoView,
+  ours: Readonly<Record<keyof typeof DEFAULT_LIMITS, number>>,
+  mistake: "processor-circuit-breakers" | "streams/circuit-breakers",
+): Finding[] {
   const thresholds = cluster.get("circuit_breakers.thresholds");
   const isDefault = (one: ProtoView) => ["DEFAULT", undefined].includes(one.get("priority").enumIn(["DEFAULT"]));
   const written = thresholds.items().find(isDefault);
@@ -105,7 +128,7 @@ function circuitBreakers(cluster: ProtoView, { envoy }: Config): Finding[] {
     const says = limit?.exists
       ? `${field} is ${limit.number ?? standard}`
       : `${field} is absent, so Envoy uses ${standard}`;
-    return [found("processor-circuit-breakers", limit ?? thresholds, says, { field, limit: wanted })];
+    return [found(mistake, limit ?? thresholds, says, { field, limit: wanted })];
   });
 }
 

@@ -23,6 +23,7 @@ import {
 } from "../names.ts";
 import { FIXED_HEAP, MAX_CONNECTIONS } from "../overload.ts";
 import { duration } from "../proto-json.ts";
+import { STREAMS_WINDOWS } from "../streams-protocol.ts";
 
 /** `error`: requests fail, go astray, or pass unchecked. `warning`: they may, under load or when something is lost. */
 export type Severity = "error" | "warning";
@@ -53,6 +54,9 @@ const { retry_on, num_retries, retry_back_off } = STREAM_RETRY;
 const RETRY =
   `Write \`retry_policy: { retry_on: "${retry_on}", num_retries: ${num_retries} }\` beside \`envoy_grpc\`, not inside it, where ` +
   "Envoy ignores it.";
+const STREAMS_OPTIONS = Object.entries(STREAMS_WINDOWS)
+  .map(([field, value]) => `${field}: ${value}`)
+  .join(", ");
 const JSON_RPC = `Write \`{"jsonrpc":"2.0","error":{"code":${INTERNAL_ERROR},"message":"…"}}\`.`;
 const CLOSE_ROUTES =
   `End the routes with \`{ match: { prefix: / }, route: { cluster: ${UNDECIDED_CLUSTER} } }\`, and give that cluster ` +
@@ -281,6 +285,18 @@ export const MISTAKES = {
   "streams/cluster": error(
     "On a route to several backends, a client that listens gets 503.",
     `Add the cluster \`${STREAMS}\` as \`mcp-router envoy\` prints it.`,
+  ),
+  "streams/http2": error(
+    "On a route to several backends, a client that listens gets 502: the processor speaks HTTP/2 on its streams.",
+    `Write in the cluster \`explicit_http_config: { http2_protocol_options: { ${STREAMS_OPTIONS} } }\`.`,
+  ),
+  "streams/windows": error(
+    "A client that does not read its stream holds up those of others on the connection.",
+    `Write \`${STREAMS_OPTIONS}\` in http2_protocol_options.`,
+  ),
+  "streams/circuit-breakers": error(
+    "Every client that listens holds a request of the cluster, so others get 503.",
+    "Write in thresholds `<field>: <limit>`.",
   ),
   "route-timeout": error("Envoy cuts off the answer after that time, mid-stream or not.", "Write `timeout: 0s`."),
   "route-timeout/idle": warning(

@@ -5,6 +5,9 @@ import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
 import { LISTEN } from "../../core/mcp/methods.ts";
 import { federationOf } from "../../core/routes.ts";
 import { STREAMS } from "../../core/streams.ts";
+import { BACKEND_CIRCUIT_BREAKERS } from "../clusters.ts";
+import { STREAMS_WINDOWS } from "../streams-protocol.ts";
+import { circuitBreakers, http2Options, NO_HTTP2, protocolOptions } from "./cluster-rules.ts";
 import { type Finding, found } from "./finding.ts";
 import { chooseRoute, type SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
@@ -39,6 +42,7 @@ function ofVirtualHost(host: ProtoView, { manager }: HttpListener, topology: Top
   return [
     ...timeFindings(route, { kind: "a GET for the gateway's own streams", bound }, manager, config),
     ...unknownClusters(route, topology),
+    ...clusterFindings(route, topology),
   ];
 }
 
@@ -54,4 +58,28 @@ function unknownClusters(route: ProtoView, { bootstrap, clusters, cluster }: Top
   return targets(route.get("route"))
     .filter(({ text }) => cluster(text) === undefined)
     .map((target) => found("streams/cluster", target, `${target.text} is no cluster of this file`));
+}
+
+/** Of the clusters in this file that the streams are at. */
+function clusterFindings(route: ProtoView, { clusters, cluster }: Topology): Finding[] {
+  const action = route.get("route");
+  const byHeader = action.get("cluster_header").exists;
+  const ours = byHeader
+    ? clusters.filter((one) => one.get("name").text === STREAMS)
+    : targets(action).flatMap(({ text }) => cluster(text) ?? []);
+  return ours.flatMap((one) => [
+    ...http2Findings(one),
+    ...circuitBreakers(one, BACKEND_CIRCUIT_BREAKERS, "streams/circuit-breakers"),
+  ]);
+}
+
+/** Envoy's own windows: as many streams as there are, and one that does not read may take the whole connection. */
+function http2Findings(cluster: ProtoView): Finding[] {
+  const options = http2Options(cluster);
+  if (!options) return [found("streams/http2", protocolOptions(cluster).get("explicit_http_config"), NO_HTTP2)];
+  const [streams, window, connection] = Object.keys(STREAMS_WINDOWS).map((field) => options.get(field).number);
+  const isBounded = streams !== undefined && window !== undefined && connection !== undefined;
+  if (isBounded && streams * window < connection) return [];
+  const says = isBounded ? "the streams of a connection may fill it" : "the windows of streams are not bounded";
+  return [found("streams/windows", options, `In ${options.field}, ${says}`)];
 }

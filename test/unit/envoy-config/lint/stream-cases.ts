@@ -16,6 +16,17 @@ const ROUTE = 0;
 const INTERVAL = "access_log_options.access_log_flush_interval";
 const NOWHERE = error(`${HOST}.routes`, "Add `{ match: { prefix: /, headers: [{ name: x-mcp-backend");
 
+const CLUSTER = "static_resources.clusters[4]";
+const PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const OPTIONS = `${CLUSTER}.typed_extension_protocol_options["${PROTOCOL}"]`;
+const WINDOW = [
+  "typed_extension_protocol_options",
+  PROTOCOL,
+  "explicit_http_config",
+  "http2_protocol_options",
+  "initial_stream_window_size",
+];
+
 export const STREAM_CASES = {
   streams: [
     wrong("without a route for the gateway's streams", ({ gatewayHost }) => gatewayHost.routes.shift(), [NOWHERE], {
@@ -62,6 +73,30 @@ export const STREAM_CASES = {
           "route-timeout",
         ),
       ],
+      { config: WITH_STREAMS },
+    ),
+    wrong(
+      "with streams over HTTP/1.1",
+      ({ clusterOf }) => put(clusterOf("mcp_streams"), "typed_extension_protocol_options", undefined),
+      [error(`${OPTIONS}.explicit_http_config`, "The cluster does not speak HTTP/2")],
+      { config: WITH_STREAMS },
+    ),
+    wrong(
+      "with streams that may fill their connection",
+      ({ clusterOf }) => put(clusterOf("mcp_streams"), WINDOW, 1024 * 1024),
+      [error(`${OPTIONS}.explicit_http_config.http2_protocol_options`, "may fill it")],
+      { config: WITH_STREAMS },
+    ),
+    wrong(
+      "with Envoy's own windows for the streams",
+      ({ clusterOf }) => put(clusterOf("mcp_streams"), WINDOW, undefined),
+      [error(`${OPTIONS}.explicit_http_config.http2_protocol_options`, "are not bounded")],
+      { config: WITH_STREAMS },
+    ),
+    wrong(
+      "with Envoy's own limit of streams",
+      ({ clusterOf }) => put(clusterOf("mcp_streams"), "circuit_breakers.thresholds.0.max_requests", 1_024),
+      [error(`${CLUSTER}.circuit_breakers.thresholds[0].max_requests`, "`max_requests: 100000`")],
       { config: WITH_STREAMS },
     ),
     good("with the gateway's streams as they are printed", unchanged, { config: WITH_STREAMS }),
