@@ -8,6 +8,7 @@ import {
   ORIGIN,
   OWN_CLIENT_ID_PREFIX,
   PAGE_HEADERS,
+  RECONNECT_ID_PREFIX,
   X_CLIENT_ID,
   X_MCP_BACKEND,
   X_MCP_CLIENT,
@@ -70,11 +71,12 @@ export function saysToBeUs(clientId: string): boolean {
 }
 
 /**
- * Headers to drop from a GET that resumes a stream of a lost backend session. A server would bind the new stream to an event that
- * it does not know, and send nothing on it.
+ * Headers to drop from a GET that resumes a stream of a lost backend session, or names an event of the gateway's own. A server would
+ * bind the new stream to an event that it does not know, and send nothing on it.
  */
-export function staleResumption(headers: HeaderFields): readonly string[] {
-  return headers.get(LAST_EVENT_ID) === undefined ? [] : [LAST_EVENT_ID];
+export function staleResumption(headers: HeaderFields, isNewStream: boolean): readonly string[] {
+  const last = headers.get(LAST_EVENT_ID);
+  return last !== undefined && (isNewStream || last.startsWith(RECONNECT_ID_PREFIX)) ? [LAST_EVENT_ID] : [];
 }
 
 /** Removes spoofed headers at once, since Envoy may have chosen a route by them. */

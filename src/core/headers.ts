@@ -96,6 +96,9 @@ export const MCP_SESSION_ID = "mcp-session-id";
  */
 export const LAST_EVENT_ID = "last-event-id";
 
+/** How the ids begin of the gateway's own events that have a client connect again. No backend is sent such an id. */
+export const RECONNECT_ID_PREFIX = "mcp-router.again.";
+
 /**
  * Cookies (RFC 6265). Set by clients. The processor adds those that a backend has set in answer to its own initialize, since a
  * balancer in front of that backend may find the session's server by one.

@@ -51,8 +51,11 @@ export type Reject =
   | { readonly reason: "method-unknown"; readonly id?: Id }
   /** A request was sent again and may have run, but its answer did not come whole. */
   | { readonly reason: "answer-lost"; readonly id?: Id }
-  /** The backend of a parked session cannot begin another one now. */
-  | { readonly reason: "backend-unavailable"; readonly id?: Id }
+  /**
+   * No endpoint of the backend accepts connections, and the request was not sent; or the backend of a parked session cannot begin
+   * another one now. `inBand`: as of `store-unavailable`.
+   */
+  | { readonly reason: "backend-unavailable"; readonly id?: Id; readonly inBand?: boolean }
   /** One of several backends has failed one request. `status`: of its answer, where there was one. */
   | {
       readonly reason: "backend-failed";
@@ -115,7 +118,6 @@ const FIXED = {
   "session-unknown": [404, SESSION_NOT_FOUND, "Session not found"],
   // It must not invite the client to send the request again, nor look like a lost session, after which clients do that too.
   "answer-lost": [502, INTERNAL_ERROR, ANSWER_LOST],
-  "backend-unavailable": [503, INTERNAL_ERROR, BACKEND_UNAVAILABLE],
   "session-ambiguous": [502, INTERNAL_ERROR, "Backend gave different session ids"],
   "backend-redirects": [502, INTERNAL_ERROR, BACKEND_REDIRECTS],
   internal: [500, INTERNAL_ERROR, "Internal error"],
@@ -169,8 +171,10 @@ export function answer(reject: Reject): Reply {
       const data = JSON.stringify({ supported: reject.supported, requested: reject.requested ?? "" });
       return jsonRpcError(reason, 400, UNSUPPORTED_VERSION, "Unsupported protocol version", reject.id, [], data);
     }
+    case "backend-unavailable":
+      return jsonRpcError(reason, isInBand(reject) ? 200 : 503, INTERNAL_ERROR, BACKEND_UNAVAILABLE, reject.id);
     case "store-unavailable":
-      if (reject.inBand && reject.id !== undefined) {
+      if (isInBand(reject)) {
         const data = `{"retryAfterMs":${STORE_RETRY_AFTER_MS}}`;
         return jsonRpcError(reason, 200, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [], data);
       }
@@ -190,10 +194,15 @@ export function answer(reject: Reject): Reply {
   }
 }
 
+/** Where there is no id to answer, only the status tells of the failure. */
+function isInBand({ inBand, id }: { readonly inBand?: boolean; readonly id?: Id }): boolean {
+  return inBand === true && id !== undefined;
+}
+
 /** A cap is reached, which may be over after a while. */
 function busy(reject: Extract<Reject, { retryAfter: number }>, message: string): Reply {
   const { reason, id, retryAfter } = reject;
-  if ("inBand" in reject && reject.inBand && id !== undefined) {
+  if (isInBand(reject)) {
     const data = JSON.stringify({ retryAfterMs: retryAfter * 1_000 });
     return jsonRpcError(reason, 200, SERVER_BUSY, message, id, [], data);
   }

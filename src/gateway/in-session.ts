@@ -61,7 +61,7 @@ export function createSendInSession(dependencies: InSessionDependencies): SendIn
     const sent = { labels: message?.labels, sessionTag: sessionTag(key), binding };
     return {
       kind: "step",
-      verdict: forwardRequest(request, sent, isNewStream ? staleResumption(headers) : undefined),
+      verdict: forwardRequest(request, sent, staleResumption(headers, isNewStream)),
       answer: new InSession(dependencies, request, session, kept, opensStream),
     };
   };

@@ -118,7 +118,7 @@ export class TransparentRequests implements RequestsOn<TransparentRoute> {
         case "store-away":
           return notClaimed(request, "unavailable");
         case "backend-away":
-          return this.#refused(request, { reason: "backend-unavailable", id });
+          return this.#refused(request, { reason: "backend-unavailable", id, inBand: true });
         default:
           return assertNever(outcome);
       }

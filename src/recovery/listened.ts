@@ -5,10 +5,14 @@
 import { sleep } from "../backends/sleep.ts";
 import { canBeAsked } from "../core/mcp/client-capabilities.ts";
 import type { Binding, SessionStore } from "../sessions/store.ts";
+import { RECONNECT_TO_UNREACHABLE_MS } from "./reconnect.ts";
 import type { ReplayableRequest } from "./replayable.ts";
 
-/** How long (ms) a request waits for it at most, and how often (ms) it looks. */
-const LONGEST_MS = 2_000;
+/**
+ * How long (ms) a request waits for it at most, and how often (ms) it looks. A client that came back while its server was away yet comes
+ * again by then.
+ */
+const LONGEST_MS = RECONNECT_TO_UNREACHABLE_MS + 1_000;
 const LOOK_EVERY_MS = 100;
 
 /**

@@ -71,12 +71,12 @@ export function createRecoveredAnswers(dependencies: RecoveredAnswerDependencies
   const { recovery } = dependencies;
   return {
     async answer(request, head, suspicion, signal) {
-      const { message, session } = request;
+      const { message } = request;
       // The next GET finds out whether the backend is back. A 503 in answer to a GET ends some clients.
-      if (!message && suspicion === "unreachable") return reconnected(reconnectLater(session.id));
+      if (!message && suspicion === "unreachable") return reconnected(reconnectLater(request));
       const outcome = await recovery.recover(lossOf(request, head, suspicion), signal);
-      if (!message) return reconnected(reconnect(session.id, outcome));
-      return answerToMessage(dependencies, { request, message, head, signal }, outcome);
+      if (!message) return reconnected(reconnect(request, outcome));
+      return answerToMessage(dependencies, { request, message, head, suspicion, signal }, outcome);
     },
   };
 }
@@ -107,6 +107,7 @@ interface Suspected {
   readonly message: SentMessage;
   /** Of its first answer. */
   readonly head: ResponseHead;
+  readonly suspicion: Suspicion;
   readonly signal: AbortSignal;
 }
 
@@ -115,8 +116,8 @@ async function answerToMessage(
   suspected: Suspected,
   outcome: Outcome,
 ): Promise<RecoveredAnswer> {
-  const { request, message, head } = suspected;
-  const { id } = request.request;
+  const { request, message, head, suspicion } = suspected;
+  const { id, route } = request.request;
   switch (outcome.kind) {
     case "recovered":
     case "joined":
@@ -127,9 +128,12 @@ async function answerToMessage(
       // At the first answer the client would give up a session that may be recovered yet.
       return { kind: "refused", reject: { reason: "store-unavailable", id, inBand: true } };
     case "braked":
+    case "failed":
+      // Envoy's 503 would end the session of some clients. Of a federated route the answer is put in band with the backend's name.
+      if (suspicion !== "unreachable" || route.kind === "member") return FIRST;
+      return { kind: "refused", reject: { reason: "backend-unavailable", id, inBand: true } };
     case "alive":
     case "left":
-    case "failed":
       return FIRST;
     default:
       return outcome satisfies never;

@@ -270,12 +270,21 @@ describe("after a restart of its server", () => {
 
   test("a GET stream says when to come again, and then has the events of the new session", async () => {
     await restart();
-    expect(await listenInVain()).toBe("retry: 100\n\n");
+    expect(await listenInVain()).toMatch(/^id: .+\nretry: 100\n\n$/);
     const response = await listen();
     await callTool(stack.port, PATH, session, "announce");
     expect((await events(response).next()).value).toMatchObject({ params: { data: "from one" } });
     response.destroy();
     expect(methods().filter((method) => method === "initialize")).toHaveLength(1);
+  });
+
+  test("an event of the gateway's own is not named to the server", async () => {
+    await restart();
+    const [, id] = /^id: (.+)$/m.exec(await listenInVain()) ?? [];
+    expect(id).toBeDefined();
+    for (let n = 0; n < 2; n++) (await listen({ "last-event-id": id ?? "" })).destroy();
+    const gets = server.received.filter(({ method }) => method === "GET");
+    expect(gets.map(({ headers }) => headers["last-event-id"])).toEqual([undefined, undefined, undefined]);
   });
 
   test("a GET stream begins anew, whatever was heard last, and the next one goes on from what was heard in it", async () => {
@@ -326,9 +335,9 @@ describe("after a restart of its server", () => {
     "a GET stream is told at once to come again while its server is away, and is heard in the new session once it is back",
     async () => {
       await server.close();
-      for (let n = 0; n < 3; n++) expect(await listenInVain()).toBe("retry: 2000\n\n");
+      for (let n = 0; n < 3; n++) expect(await listenInVain()).toMatch(/^id: .+\nretry: 2000\n\n$/);
       server = await startMcpServer("one", { port: server.port });
-      expect(await listenInVain()).toBe("retry: 100\n\n");
+      expect(await listenInVain()).toMatch(/^id: .+\nretry: 100\n\n$/);
       (await listen()).destroy();
     },
   );

@@ -21,6 +21,8 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "answer-lost", id }, 502, -32603],
   [{ reason: "backend-redirects", id }, 502, -32603],
   [{ reason: "backend-unavailable", id }, 503, -32603],
+  [{ reason: "backend-unavailable", id, inBand: true }, 200, -32603],
+  [{ reason: "backend-unavailable", inBand: true }, 503, -32603],
   [{ reason: "session-ambiguous", id }, 502, -32603],
   [{ reason: "session-required", id }, 400, -32600],
   [{ reason: "store-unavailable", id }, 503, -32603],

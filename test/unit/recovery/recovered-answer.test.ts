@@ -78,9 +78,9 @@ async function open({
   const message = { body: Buffer.from(BODY), labels: { method, name: undefined }, stateChanges: undefined };
   const requests = createReplayableRequests(budget);
   /** Keeps a POST, or a GET. */
-  const keep = (kind: "POST" | "GET" = "POST") => {
+  const keep = (kind: "POST" | "GET" = "POST", more: Readonly<Record<string, string>> = {}) => {
     const kept = requests.keep(
-      request,
+      { ...request, headers: fields({ ...HEADERS, ...more }) },
       { id: "client-id", key, binding: USED, listening: 1 },
       kind === "POST" ? message : undefined,
     );
@@ -113,6 +113,11 @@ async function open({
     return true;
   };
   return { keep, sent, recoveries, key, lost, answerTo, leave, refused, overridesRefused, isWhole };
+}
+
+/** An event stream that has its client connect again after so many ms. */
+function again(ms: number): unknown {
+  return expect.stringMatching(new RegExp(`^id: mcp-router\\.again\\.\\S+\nretry: ${ms}\n\n$`));
 }
 
 function head(status: string, over: Partial<ResponseHead> = {}): ResponseHead {
@@ -176,7 +181,7 @@ describe("where a lost session cannot be looked after, for the store is away", (
 
   test("a GET comes again in a second", async () => {
     const { keep, lost } = await open({ recover });
-    expect(await lost(keep("GET"))).toMatchObject({ status: 200, body: "retry: 1000\n\n" });
+    expect(await lost(keep("GET"))).toMatchObject({ status: 200, body: again(1_000) });
   });
 });
 
@@ -297,7 +302,7 @@ describe("the answer of a lost session", () => {
         ["cache-control", "no-cache"],
         ["mcp-session-id", "client-id"],
       ],
-      body: "retry: 100\n\n",
+      body: again(100),
       details: "mcp_reconnect",
     });
     expect(sent).toEqual([]);
@@ -313,20 +318,57 @@ describe("the answer of a lost session", () => {
     });
   });
 
-  test.each<[string, Awaited<ReturnType<Recovery["recover"]>>, string]>([
-    ["as soon as its recovery says", { kind: "recovered", binding: NEW, listenAgain: 6_400 }, "retry: 6400\n\n"],
-    ["soon where another one recovered it", { kind: "joined", binding: NEW }, "retry: 100\n\n"],
-    ["when the brake lets go", { kind: "braked", why: "lost again", wait: 12_345.6 }, "retry: 12346\n\n"],
-  ])("of a GET has the client connect again %s", async (_, outcome, body) => {
+  test.each<[string, Awaited<ReturnType<Recovery["recover"]>>, number]>([
+    ["as soon as its recovery says", { kind: "recovered", binding: NEW, listenAgain: 6_400 }, 6_400],
+    ["soon where another one recovered it", { kind: "joined", binding: NEW }, 100],
+    ["when the brake lets go", { kind: "braked", why: "lost again", wait: 12_345.6 }, 12_346],
+  ])("of a GET has the client connect again %s", async (_, outcome, ms) => {
     const { keep, lost } = await open({ recover: async () => outcome });
-    expect(await lost(keep("GET"))).toMatchObject({ kind: "reply", status: 200, body });
+    expect(await lost(keep("GET"))).toMatchObject({ kind: "reply", status: 200, body: again(ms) });
   });
 
   test("of a GET whose backend nobody reaches is an event stream at once, and a recovery is left to who comes again", async () => {
     const { keep, answerTo, recoveries } = await open();
     const gone = head("503", { flags: 0x20, endpoint: undefined });
-    expect(await answerTo(keep("GET"), gone)).toMatchObject({ kind: "reply", status: 200, body: "retry: 2000\n\n" });
+    expect(await answerTo(keep("GET"), gone)).toMatchObject({ kind: "reply", status: 200, body: again(2_000) });
     expect(recoveries).toEqual([]);
+  });
+
+  test("of a GET names another event each time, but to a client that may resume from one of its backend's", async () => {
+    const { keep, lost } = await open();
+    const bodyOf = async (last?: string) => {
+      const answer = await lost(keep("GET", last === undefined ? {} : { "last-event-id": last }));
+      return answer?.kind === "reply" && String(answer.body);
+    };
+    const first = await bodyOf();
+    const [, id] = /^id: (.+)$/m.exec(String(first)) ?? [];
+    expect(id).toBeDefined();
+    const next = await bodyOf(id);
+    expect(next).toEqual(again(100));
+    expect(next).not.toBe(first);
+    expect(await bodyOf("of the backend")).toBe("retry: 100\n\n");
+  });
+
+  describe("whose backend nobody reaches, and that is not recovered", () => {
+    const nobodyThere = head("503", { flags: 0x20, endpoint: undefined });
+    const recover: Recovery["recover"] = async () => ({ kind: "failed", why: { reason: "timeout" }, passes: true });
+
+    test("is an error of the request in band, since some clients end at a 503", async () => {
+      const { keep, answerTo, refused } = await open({ recover });
+      expect(await answerTo(keep(), nobodyThere)).toMatchObject({
+        kind: "reply",
+        status: 200,
+        body: expect.stringMatching(
+          /^\{"jsonrpc":"2.0","id":7,"error":\{"code":-32603,"message":"Backend unavailable"/,
+        ),
+      });
+      expect(refused).toEqual(["backend-unavailable"]);
+    });
+
+    test("is a 503 where there is no id", async () => {
+      const { keep, answerTo } = await open({ recover, withoutId: true });
+      expect(await answerTo(keep(), nobodyThere)).toMatchObject({ kind: "reply", status: 503 });
+    });
   });
 
   test("goes on as it is while the brake holds", async () => {
