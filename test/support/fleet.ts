@@ -35,7 +35,10 @@ interface FleetRouter {
 export interface Fleet {
   /** Port of Envoy's listener for clients. */
   readonly port: number;
+  /** The process that runs now, or that ran last. */
   readonly envoy: RunningEnvoy;
+  /** Ends it (SIGTERM), and starts it again with the same bootstrap. */
+  restartEnvoy(): Promise<void>;
   readonly routers: readonly FleetRouter[];
   stop(): Promise<void>;
 }
@@ -56,12 +59,25 @@ export async function startFleet(
     const { port, admin, files, routers } = await layOut(size, sections, started);
     await Promise.all(routers.map((router) => router.start()));
     const { config } = await readConfig(files[0] ?? "");
-    const envoy = await startEnvoy(rewriteBootstrap(bootstrapFor(config)), admin, {
-      // The access log is otherwise written every ten seconds.
-      flags: ["--file-flush-interval-msec", "100"],
-    });
+    const launch = () =>
+      startEnvoy(rewriteBootstrap(bootstrapFor(config)), admin, {
+        // The access log is otherwise written every ten seconds.
+        flags: ["--file-flush-interval-msec", "100"],
+      });
+    let envoy = await launch();
     started.defer(() => envoy.stop().then(() => undefined));
-    return { port, envoy, routers, stop: () => started.disposeAsync() };
+    return {
+      port,
+      get envoy() {
+        return envoy;
+      },
+      restartEnvoy: async () => {
+        await envoy.stop();
+        envoy = await launch();
+      },
+      routers,
+      stop: () => started.disposeAsync(),
+    };
   } catch (error) {
     await started.disposeAsync();
     throw error;

@@ -55,6 +55,8 @@ export interface TestServerOptions {
   readonly subscribing?: number;
   /** Keep the events of streams, for clients that come back with Last-Event-ID. */
   readonly events?: boolean;
+  /** ms after which a client whose stream has broken is to come back. Such a server keeps events. Default: clients choose. */
+  readonly retry?: number;
   /** Registers what the server of a session offers beside its own tools. */
   readonly offer?: (server: McpServer) => void;
 }
@@ -90,7 +92,7 @@ interface Bench {
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
   const { port = 0, sessions: sessionMode = "required", eras = "both", json = false, record = true } = options;
-  const { subscribing = 0, events = false, offer } = options;
+  const { subscribing = 0, retry, events = retry !== undefined, offer } = options;
   const received: Received[] = [];
   let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
@@ -113,6 +115,7 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
       ...(sessionMode === "required" && { sessionIdGenerator: () => `${name}-${randomUUID()}` }),
       enableJsonResponse: json,
       ...(events && { eventStore: createEventStore() }),
+      ...(retry !== undefined && { retryInterval: retry }),
       onsessioninitialized: (id) => {
         transports.set(id, transport);
         sessions.add(id);

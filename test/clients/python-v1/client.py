@@ -102,6 +102,10 @@ async def main(url: str) -> None:
             try:
                 result = await perform(client, task)
                 say(id=task["id"], answer=result, session=session_id())
+            except asyncio.CancelledError:
+                # A transport that fails takes all of this program with it.
+                say(id=task["id"], error="the SDK's transport has ended")
+                raise
             except Exception as error:
                 say(id=task["id"], error=repr(error))
 
