@@ -34,8 +34,7 @@ export function describeIssues(issues: readonly z.core.$ZodIssue[], root: unknow
 /** Describes at most `most` errors of one issue. */
 function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): string[] {
   const { path } = issue;
-  if (issue.code === "unrecognized_keys")
-    return issue.keys.slice(0, most).map((key) => describeUnknown(path, key, root));
+  if (issue.code === "unrecognized_keys") return issue.keys.slice(0, most).map((key) => describeUnknown(path, key));
   if (issue.code === "invalid_key") {
     const where = formatPath(path.slice(0, -1));
     return issue.issues.slice(0, most).map(({ message }) => `${where}: got ${shown(path.at(-1), path)}, ${message}`);
@@ -56,10 +55,8 @@ function namesOf({ code, path, ...issue }: z.core.$ZodIssue): string {
   return names.length === 0 || names.length > MOST_NAMES ? "" : `: ${names.join(", ")}`;
 }
 
-function describeUnknown(path: readonly PropertyKey[], key: string, root: unknown): string {
+function describeUnknown(path: readonly PropertyKey[], key: string): string {
   const where = formatPath(path) || "top level";
-  if (path.length === 2 && path[0] === "backends" && key === "url")
-    return `${where}: unknown setting "url"; ${endpointsFor(valueAt(root, [...path, key]))}`;
   const stdio = stdioHint(path, key);
   if (stdio !== undefined) return `${where}: unknown setting "${key}"; ${stdio}`;
   if (key === "<<") return `${where}: unknown setting "<<"; YAML 1.2 has no merge keys; write the settings out`;
@@ -72,20 +69,10 @@ function describeUnknown(path: readonly PropertyKey[], key: string, root: unknow
 /** What to do instead of giving a command, as the configurations of MCP clients do. */
 function stdioHint(path: readonly PropertyKey[], key: string): string | undefined {
   if (path.length === 0 && key === "mcpServers")
-    return "name each server under backends, with its endpoints; a stdio server needs an HTTP bridge such as mcp-proxy";
+    return "name each server under backends, with its url; a stdio server needs an HTTP bridge such as mcp-proxy";
   if (path.length === 2 && path[0] === "backends" && key === "command")
-    return "the router starts no servers: run this one behind an HTTP bridge such as mcp-proxy, and write its endpoints";
+    return "the router starts no servers: run this one behind an HTTP bridge such as mcp-proxy, and write its url";
   return undefined;
-}
-
-/** The settings to write instead of a server's URL, which other gateways accept. */
-function endpointsFor(url: unknown): string {
-  const parsed = typeof url === "string" ? URL.parse(url) : null;
-  if (!parsed || !/^https?:$/.test(parsed.protocol)) return "write endpoints: [host:3001], path: /mcp";
-  const { protocol, hostname, port, pathname } = parsed;
-  const isTls = protocol === "https:";
-  const tls = isTls ? `, tls: { sni: ${hostname} }` : "";
-  return `write endpoints: ["${hostname}:${port || (isTls ? 443 : 80)}"], path: ${pathname}${tls}`;
 }
 
 function formatPath(path: readonly PropertyKey[]): string {

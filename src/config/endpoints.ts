@@ -8,10 +8,10 @@ import { workerAddresses, workerPorts } from "./workers.ts";
 export function endpointFaults(raw: RawConfig): string[] {
   const listeners = listenersOf(raw);
   const errors: string[] = [];
-  for (const [name, { endpoints }] of Object.entries(raw.backends)) {
+  for (const [name, { endpoints, url }] of Object.entries(raw.backends)) {
     const seen = new Map<string, number>();
     endpoints.forEach((endpoint, index) => {
-      const where = `backends.${name}.endpoints[${index}]`;
+      const where = `backends.${name}.${url ? "url" : `endpoints[${index}]`}`;
       const got = `got ${shown(formatAddress(endpoint), [])}`;
       const key = formatAddress({ ...endpoint, host: endpoint.host.toLowerCase() });
       const first = seen.get(key);

@@ -7,7 +7,7 @@ import { cautions } from "./cautions.ts";
 import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
 import { routesTo } from "./routes.ts";
-import { parseShape, type RawConfig } from "./schema.ts";
+import { parseShape, type RawConfig, withoutShortForms } from "./schema.ts";
 import { workerAddresses, workerPorts } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
 
@@ -52,9 +52,10 @@ export function loadConfig(text: string, overrides: Overrides = {}): Loaded {
     return { ok: false, errors: [`the file has ${size} bytes, expected at most ${LARGEST_FILE} (512 KiB)`] };
   const parsed = parseYaml(text);
   if (!parsed.ok) return { ok: false, errors: firstOf(parsed.errors) };
-  const shape = parseShape(parsed.value);
+  const written = withoutShortForms(parsed.value);
+  const shape = parseShape(written);
   if (shape.success) return assemble(override(shape.data, overrides));
-  return { ok: false, errors: describeIssues(shape.error.issues, parsed.value) };
+  return { ok: false, errors: describeIssues(shape.error.issues, written) };
 }
 
 function override(raw: RawConfig, { workers }: Overrides): RawConfig {

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { admissionSection } from "./schema/admission.ts";
-import { backendsSection, timeoutsSection } from "./schema/backends.ts";
+import { backendSettings, backendsSection, timeoutsSection } from "./schema/backends.ts";
 import { egressSection } from "./schema/egress.ts";
 import { envoySection } from "./schema/envoy.ts";
 import { gatewaySection } from "./schema/gateway.ts";
@@ -42,6 +42,17 @@ export type RawConfig = z.output<typeof schema>;
 /** The messages of zod's issues come from `expectation` or from the value's schema. `describe.ts` makes errors of the issues. */
 export function parseShape(value: unknown): z.ZodSafeParseResult<RawConfig> {
   return schema.safeParse(value, { error: expectation });
+}
+
+/** The file's settings without their short forms, of which errors and the JSON Schema do not speak. */
+export function withoutShortForms(value: unknown): unknown {
+  if (!isSettings(value) || !isSettings(value.backends)) return value;
+  const backends = Object.entries(value.backends).map(([name, backend]) => [name, backendSettings(backend)]);
+  return { ...value, backends: Object.fromEntries(backends) };
+}
+
+function isSettings(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** JSON Schema (2020-12) of the file. `title` says what is expected of a value. */

@@ -1,9 +1,12 @@
 /** `backends` and `timeouts`: the MCP servers, and how long requests to them may take. */
+import { isIP } from "node:net";
 import * as z from "zod";
+import { addFault } from "../fault.ts";
 import { tcpAddress } from "../values/addresses.ts";
 import { backendPath } from "../values/paths.ts";
 import { duration, offOnly } from "../values/quantities.ts";
 import { glob, headerName, text } from "../values/text.ts";
+import { backendUrl } from "../values/urls.ts";
 
 /**
  * Names become Envoy cluster names, header values, and what names of tools begin with on federated routes, followed by `__`. No name
@@ -38,14 +41,30 @@ const timeouts = z.strictObject({
   initialize: duration.prefault("10s").describe("Longest time for the recovery of a lost session."),
 });
 
-const backend = z.strictObject({
+const DEFAULT_PATH = "/mcp";
+
+const settings = z.strictObject({
+  url: backendUrl
+    .optional()
+    .describe(
+      "URL of a backend with one endpoint, as MCP clients have it. It stands for `endpoints` and `path`, and for `host` and `tls` " +
+        "where these are not written. A backend that needs no other setting may be written as its URL alone: " +
+        "`files: http://127.0.0.1:3001/mcp`.",
+    ),
   endpoints: z
     .array(tcpAddress, "expected a list of endpoints")
     .min(1, "expected at least one endpoint")
-    .describe("Addresses of the backend: `ip:port`, or `name:port`, which Envoy resolves."),
-  path: backendPath.default("/mcp").describe("Path of the MCP endpoint at the backend. It is sent exactly as written."),
-  host: text("a host name").optional().describe("`Host` header for the backend. Default: the endpoint's address."),
-  tls: tlsToBackend.optional().describe("TLS to the backend. Default: no TLS."),
+    .optional()
+    .describe("Addresses of the backend: `ip:port`, or `name:port`, which Envoy resolves. Required without `url`."),
+  path: backendPath
+    .optional()
+    .describe(
+      `Path of the MCP endpoint at the backend. It is sent exactly as written. Default: that of \`url\`, or \`${DEFAULT_PATH}\`.`,
+    ),
+  host: text("a host name")
+    .optional()
+    .describe("`Host` header for the backend. Default: that of `url`, or the endpoint's address."),
+  tls: tlsToBackend.optional().describe("TLS to the backend. Default: as `url` says, or no TLS."),
   origin: z
     .enum(["remove", "forward"])
     .default("remove")
@@ -112,6 +131,43 @@ const backend = z.strictObject({
         "some of its tools only for clients that can be asked (sampling, elicitation, roots): the router's own session cannot.",
     ),
 });
+
+type Settings = z.output<typeof settings>;
+
+/** Where the backend is. */
+type Place = Pick<Settings, "host" | "tls"> & {
+  readonly endpoints: NonNullable<Settings["endpoints"]>;
+  readonly path: string;
+};
+
+/** Where `url`, or what stands in its place, says that the backend is. Adds what is wrong with them. */
+function placeOf(settings: Settings, context: z.RefinementCtx): Place {
+  const { url, endpoints = [], path = DEFAULT_PATH, host, tls } = settings;
+  if (!url) {
+    if (!settings.endpoints)
+      addFault(context, ["endpoints"], "missing, expected a list of endpoints, or url in its place");
+    return { endpoints, path, host, tls };
+  }
+  for (const said of ["endpoints", "path"] as const)
+    if (settings[said]) addFault(context, [said], "url says it already; remove one of the two");
+  if (tls && !url.tls) addFault(context, ["tls"], "url begins with http://; write https://, or remove tls");
+  const isName = isIP(url.endpoint.host) === 0;
+  if (url.tls && !tls && !isName)
+    addFault(
+      context,
+      ["url"],
+      "TLS to an IP address needs the name that its certificate has; write tls: { sni: NAME } as well",
+    );
+  const named = url.tls ? { sni: url.endpoint.host } : undefined;
+  return { endpoints: [url.endpoint], path: url.path, host: host ?? url.host, tls: tls ?? named };
+}
+
+const backend = settings.transform((settings, context) => ({ ...settings, ...placeOf(settings, context) }));
+
+/** A backend that is written as its URL alone, as settings. */
+export function backendSettings(written: unknown): unknown {
+  return typeof written === "string" ? { url: written } : written;
+}
 
 export const timeoutsSection = timeouts.prefault({});
 

@@ -54,17 +54,13 @@ function portHint(text: unknown): string | undefined {
   return digits !== undefined && !isPort(Number(digits)) ? `a port is a number from 1 to ${HIGHEST_PORT}` : undefined;
 }
 
-/** The settings to write instead of a URL, which other gateways accept. */
+/** Where to write a URL instead. */
 function addressHint(text: unknown): string | undefined {
-  const url = typeof text === "string" && /^https?:\/\//i.test(text) ? URL.parse(text) : null;
-  if (!url) return portHint(text);
-  const port = url.port || (url.protocol === "https:" ? "443" : "80");
-  const path = url.pathname === "/" ? "" : `, and path: ${url.pathname}`;
-  const tls = url.protocol === "https:" ? `, and tls: { sni: ${url.hostname} }` : "";
-  return `write ${url.hostname}:${port}${path}${tls}`;
+  const isUrl = typeof text === "string" && /^https?:\/\//i.test(text);
+  return isUrl ? "write a URL as the backend's url, in place of its endpoints and path" : portHint(text);
 }
 
-function parseTcpAddress(text: string): TcpAddress | undefined {
+export function parseTcpAddress(text: string): TcpAddress | undefined {
   const [, v6, name, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   const host = v6 ?? name;

@@ -1,6 +1,8 @@
 /** Origins and URLs. */
 import { unescape as percentDecoded } from "node:querystring";
 import type { TcpAddress } from "../../core/address.ts";
+import { parseTcpAddress } from "./addresses.ts";
+import { backendPath } from "./paths.ts";
 import { fromText } from "./text.ts";
 
 /** Schemes whose default port browsers omit from an origin. */
@@ -35,6 +37,30 @@ export const webUrl = fromText<WebUrl>('a URL such as "https://issuer.example/.w
   const tls = protocol === "https:";
   return { href, tls, host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? (tls ? 443 : 80) : Number(port) };
 });
+
+/** The parts of the URL of an MCP server. */
+export interface BackendUrl {
+  readonly endpoint: TcpAddress;
+  /** As written; "/" where the URL has none. */
+  readonly path: string;
+  /** Its `Host` header: the host, with the port unless it is the scheme's default (RFC 9110 §7.2). */
+  readonly host: string;
+  readonly tls: boolean;
+}
+
+/** The URL of an MCP endpoint, as clients have it; without a query, which requests to the backend would not have. */
+export const backendUrl = fromText<BackendUrl>(
+  'the URL of an MCP server such as "http://127.0.0.1:3001/mcp", without a user, query and fragment',
+  (href) => {
+    const parts = /^https?:\/\/[^\s/?#@]+(\/.*)?$/.exec(href);
+    const url = parts && URL.parse(href);
+    const path = parts?.[1] ?? "/";
+    if (!url || !backendPath.safeParse(path).success) return undefined;
+    const tls = url.protocol === "https:";
+    const endpoint = parseTcpAddress(`${url.hostname}:${url.port || (tls ? 443 : 80)}`);
+    return endpoint && { endpoint, path, host: url.host, tls };
+  },
+);
 
 /** The parts of the URL of a Redis. */
 export interface RedisUrl {
