@@ -214,6 +214,12 @@ export default {
     ),
     only("envoy-config", "^src/envoy-config/", ["^src/config/", "^src/core/"], "made from our configuration alone"),
     only(
+      "discovery",
+      "^src/discovery/",
+      ["^src/config/load\\.ts$", "^src/envoy-config/live\\.ts$"],
+      "what Envoys follow knows what is made of our configuration, and nothing of who serves it",
+    ),
+    only(
       "observe",
       "^src/observe/",
       [

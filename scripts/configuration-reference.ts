@@ -38,8 +38,9 @@ Every setting of \`mcp-router.yaml\`. \`make generate\` makes this page from [th
 The router reads the file again when it changes. If the new file has an error, the router keeps the old configuration, logs the error
 and sets the metric \`mcp_router_config_stale\`. These settings take effect only at the next start, which the log says: \`egress\`,
 \`processor\`, \`store\`, \`sessions\`, \`log\`, \`limits.replayBodies\`, \`limits.recoveredAnswers\`, a larger \`limits.body\`,
-and \`admission.anonymous\` after \`identity.kind\` was \`none\`. Envoy's configuration is made from the same file: where a change
-concerns Envoy, the log tells you to print it again.
+and \`admission.anonymous\` after \`identity.kind\` was \`none\`. Envoy's configuration is made from the same file. An
+Envoy that runs with what \`mcp-router envoy --live\` prints follows the file too (docs/envoy.md, "An Envoy that follows the file");
+for any other, where a change concerns Envoy, the log tells you to print it again.
 
 The file is YAML 1.2 (or JSON), at most 512 KiB.
 

@@ -18,7 +18,7 @@ import { MAX_WORKERS } from "./config/workers.ts";
 import { parseYaml } from "./config/yaml.ts";
 import { formatAddress } from "./core/address.ts";
 import { federationOf } from "./core/routes.ts";
-import { bootstrapFor } from "./envoy-config/bootstrap.ts";
+import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
@@ -91,10 +91,18 @@ program
   .description("print Envoy's whole bootstrap for a configuration")
   .addOption(configOption())
   .addOption(workersOption())
-  .action(async ({ config: file, workers }: { config: string; workers?: number }) => {
+  .option(
+    "--live",
+    "a small bootstrap: this Envoy asks the router for the rest, and follows changes of the configuration",
+  )
+  .action(async ({ config: file, workers, live }: { config: string; workers?: number; live?: true }) => {
     const { config, warnings } = await readConfig(file, { workers });
+    if (live && !config.processor.http)
+      throw new ConfigError(file, [
+        "processor.http: missing, expected an address: Envoy asks there for its configuration",
+      ]);
     for (const warning of warnings) say(`warning: ${file}: ${warning}`);
-    print(bootstrapFor(config));
+    print(live ? liveBootstrapFor(config) : bootstrapFor(config));
   });
 
 program

@@ -3,6 +3,8 @@ import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
+import { type Adopted, createAdoption } from "./discovery/adopt.ts";
+import { NO_OFFERS, type Offers, type Refusal } from "./discovery/offers.ts";
 import { bootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -39,41 +41,29 @@ export interface ReloadOptions {
   /** Settings from the command line. They override every configuration that is loaded. */
   readonly overrides?: Overrides;
   /** Puts a configuration in force for new requests. */
-  readonly apply: (config: Config) => void;
+  readonly apply: (config: Config, text: string) => void;
+  /** What Envoys are offered that follow the configuration. Default: none can. */
+  readonly offers?: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled"> | undefined;
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;
 }
 
+export interface Reloader extends WatchHandlers {
+  close(): void;
+}
+
 /** Applies each valid configuration, and keeps the last valid one while the file is invalid. Never throws. */
-export function reloadOnChange({ file, started, overrides, apply, metrics, log }: ReloadOptions): WatchHandlers {
+export function reloadOnChange(options: ReloadOptions): Reloader {
+  const { file, started, overrides, offers = NO_OFFERS, metrics, log } = options;
   let inForce = started;
 
-  const take = (config: Config, warnings: readonly string[]) => {
-    const envoyChanges = bootstrapFor(config) !== bootstrapFor(inForce);
-    apply({ ...config, routes: config.routes.map((route) => withStreamsOf(started, route)) });
-    inForce = config;
-    metrics.configReloaded(true);
-    for (const warning of warnings) log.warn({ file }, warning);
-    const settings = needRestart(started, config);
-    if (settings.length > 0) log.warn({ file, settings }, "these settings change only with a restart of mcp-router");
-    if (envoyChanges)
-      log.warn(
-        { file },
-        `Envoy's configuration changes too: print it with "mcp-router envoy --config ${file}" and restart Envoy`,
-      );
-    log.info({ file, routes: config.routes.map(({ path }) => path) }, "configuration reloaded");
-  };
-
-  return {
-    onChange(text) {
-      const loaded = loadConfig(text, overrides);
-      if (!loaded.ok) {
-        metrics.configReloaded(false);
-        log.error({ file, errors: loaded.errors }, "configuration refused: the last valid one stays in force");
-        return;
-      }
+  const adoption = createAdoption({
+    started,
+    offers,
+    adopted(adopted) {
       try {
-        take(loaded.config, loaded.warnings);
+        take(options, inForce, adopted);
+        inForce = adopted.config;
       } catch (error) {
         metrics.configReloaded(false);
         log.error(
@@ -82,6 +72,23 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
         );
       }
     },
+    refused(refusals) {
+      metrics.configReloaded(false);
+      log.error(
+        { file, refused: refusals.map(inWords) },
+        "Envoy refuses what the configuration makes of it: the last one stays in force; Envoy's own log says why",
+      );
+    },
+  });
+
+  return {
+    onChange(text) {
+      const loaded = loadConfig(text, overrides);
+      if (loaded.ok) return adoption.want({ ...loaded, text });
+      metrics.configReloaded(false);
+      log.error({ file, errors: loaded.errors }, "configuration refused: the last valid one stays in force");
+    },
+    close: () => adoption.close(),
     onUnreadable(error) {
       metrics.configReloaded(false);
       log.error({ file, err: error }, "configuration cannot be read: the last valid one stays in force");
@@ -94,6 +101,31 @@ export function reloadOnChange({ file, started, overrides, apply, metrics, log }
       );
     },
   };
+}
+
+function take(
+  { file, started, apply, metrics, log }: ReloadOptions,
+  inForce: Config,
+  { text, config, warnings, outcome }: Adopted,
+): void {
+  const envoyChanges = bootstrapFor(config) !== bootstrapFor(inForce);
+  apply({ ...config, routes: config.routes.map((route) => withStreamsOf(started, route)) }, text);
+  metrics.configReloaded(true);
+  for (const warning of warnings) log.warn({ file }, warning);
+  const settings = needRestart(started, config);
+  if (settings.length > 0) log.warn({ file, settings }, "these settings change only with a restart of mcp-router");
+  if (outcome.kind === "late") log.warn({ file }, "an Envoy that follows the configuration has not taken it in time");
+  if (envoyChanges && outcome.kind === "taken" && outcome.envoys === 0)
+    log.warn(
+      { file },
+      `Envoy's configuration changes too: print it with "mcp-router envoy --config ${file}" and restart Envoy`,
+    );
+  log.info({ file, routes: config.routes.map(({ path }) => path) }, "configuration reloaded");
+}
+
+/** A refusal, for the operator. */
+export function inWords({ envoy, name }: Refusal): string {
+  return `Envoy ${envoy} refuses ${name}`;
 }
 
 /** The server of streams is there from the start or never, so a route must not promise more than that. */

@@ -4,13 +4,15 @@ import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
 import { STREAMS } from "./core/streams.ts";
+import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { openGateway } from "./open-gateway.ts";
-import { configInForce, reloadOnChange } from "./reload.ts";
+import { configInForce, inWords, reloadOnChange } from "./reload.ts";
+import { discoveryOf, openOffers } from "./serve-discovery.ts";
 import { openSharedState } from "./shared-state.ts";
 import { errorLine } from "./telemetry/error-line.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
@@ -27,6 +29,8 @@ export interface ServeOptions extends Overrides {
 export interface Router extends Served {
   /** Reads the configuration file again, as a change of the file does. */
   reload(): Promise<void>;
+  /** Takes a text of the configuration file as a change of it: the primary of a worker reads the file. */
+  take(text: string): void;
   /** Readiness and metrics, for a primary. */
   report(): Promise<Report>;
   /** JSON text of what backends offer, for a primary; undefined: no worker tells it. */
@@ -52,11 +56,11 @@ export async function serve(
   const isWorker = worker !== undefined;
   const log = createLogger(config.log.level, environment, isWorker ? { worker } : undefined);
   const metrics = createMetrics(worker);
-  const primary = { file, text, config, metrics, log };
+  const start = { file, text, config, overrides: { workers }, worker, metrics, log };
   // The primary has logged the warnings already.
   if (!isWorker) for (const warning of warnings) log.warn({ file }, warning);
-  if (config.processor.workers > 1 && !isWorker) return serveByWorkers(primary, environment);
-  return serveHere({ ...primary, overrides: { workers }, worker });
+  if (config.processor.workers > 1 && !isWorker) return serveByWorkers(start, environment);
+  return serveHere(start);
 }
 
 interface Start {
@@ -64,20 +68,18 @@ interface Start {
   /** Text of the configuration file. */
   readonly text: string;
   readonly config: Config;
+  readonly overrides: Overrides;
+  readonly worker: number | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
 
-interface ProcessStart extends Start {
-  readonly overrides: Overrides;
-  readonly worker: number | undefined;
-}
-
 /** Serves in this process: the only one, or one of several workers. */
-async function serveHere(start: ProcessStart): Promise<Router> {
-  const { file, text, config, overrides, worker, metrics, log } = start;
+async function serveHere(start: Start): Promise<Router> {
+  const { config, worker, metrics, log } = start;
+  const isWorker = worker !== undefined;
   // The primary of a worker serves HTTP.
-  const http = worker === undefined ? config.processor.http : undefined;
+  const http = isWorker ? undefined : config.processor.http;
   const listen = workerAddress(config.processor.listen, worker ?? 0);
   const inForce = configInForce(config, metrics);
   let stage: "starting" | "serving" | "stopping" = "starting";
@@ -91,12 +93,19 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     const { gateway, streams, catalogue, relayed } = openGateway({ config, inForce, shared, metrics, log, started });
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
+    const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
-      troubles: [shared.trouble() ?? []].flat(),
+      troubles: [shared.trouble() ?? [], offers.refusals().map(inWords)].flat(),
     });
-    const offers = async () => JSON.stringify(catalogue.report());
-    const source = { ...metrics, readiness, catalogue: offers, fault: healthFault(log) };
+    const report = async () => JSON.stringify(catalogue.report());
+    const source = {
+      ...metrics,
+      readiness,
+      catalogue: report,
+      discovery: discoveryOf(offers),
+      fault: healthFault(log),
+    };
     if (http) started.adopt(await serveHealth(http, source), (it) => it.close());
     const { listen: streamsAt } = config.processor.streams ?? {};
     if (streamsAt) {
@@ -111,23 +120,19 @@ async function serveHere(start: ProcessStart): Promise<Router> {
       // A failed start has served no requests.
       clean = await server.drain(stage === "starting" ? 0 : config.processor.drain);
     });
-    // All workers read the same file, so only the primary logs about it.
-    const reloadLog = worker ? log.child({}, { level: "silent" }) : log;
     const apply = (wanted: Config) => {
       inForce.apply(wanted);
       streams.reconfigured();
     };
-    const onReload = reloadOnChange({ file, started: config, overrides, apply, metrics, log: reloadLog });
-    const watcher = watchFile(file, text, onReload);
-    started.defer(() => watcher.close());
+    const follow = followFile(start, started, apply, offers);
 
     stage = "serving";
     log.info({ listen, http, routes: config.routes.map(({ path }) => path) }, "serving");
     return {
       untaken: untakenObserver(metrics, log),
-      reload: () => watcher.check(),
+      ...follow,
       report: async () => ({ ...readiness(), metrics: await metrics.snapshot() }),
-      catalogue: offers,
+      catalogue: report,
       stop() {
         stage = "stopping";
         return letGo(start, started, () => clean);
@@ -137,6 +142,21 @@ async function serveHere(start: ProcessStart): Promise<Router> {
     await started.disposeAsync();
     throw error;
   }
+}
+
+/** Puts each change of the file in force. The primary watches the file for its workers, and logs about it. */
+function followFile(
+  { file, text, config, overrides, worker, metrics, log }: Start,
+  started: AsyncDisposableStack,
+  apply: (config: Config, text: string) => void,
+  offers: Offers,
+): Pick<Router, "reload" | "take"> {
+  const isWorker = worker !== undefined;
+  const toldIn = isWorker ? log.child({}, { level: "silent" }) : log;
+  const handlers = reloadOnChange({ file, started: config, overrides, apply, offers, metrics, log: toldIn });
+  started.defer(() => handlers.close());
+  const watcher = isWorker ? undefined : started.adopt(watchFile(file, text, handlers), (it) => it.close());
+  return { reload: async () => watcher?.check(), take: (changed) => handlers.onChange(changed) };
 }
 
 /** Releases everything. Resolves to whether all requests finished, which is known only afterwards. */
@@ -185,6 +205,7 @@ function healthFault(log: Logger): (error: unknown) => void {
 async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Promise<Router> {
   const { file, text, config, metrics, log } = start;
   const { workers: count, drain, http } = config.processor;
+  const offers = openOffers(config, metrics, log);
   let workers: Workers | undefined;
   let stopping = false;
   let clean = true;
@@ -192,22 +213,31 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
   try {
     const readiness = async () => {
       const { ready, troubles } = (await workers?.readiness()) ?? { ready: false, troubles: [] };
-      return { ready: ready && !stopping, troubles };
+      return { ready: ready && !stopping, troubles: [...troubles, ...offers.refusals().map(inWords)] };
     };
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     const catalogue = async () => workers?.catalogue();
-    const source = { ...metrics, readiness, render, catalogue, fault: healthFault(log) };
+    const source = {
+      ...metrics,
+      readiness,
+      render,
+      catalogue,
+      discovery: discoveryOf(offers),
+      fault: healthFault(log),
+    };
     // Released last: during the drain probes must see that the router is not ready.
     if (http) started.adopt(await serveHealth(http, source), (it) => it.close());
     workers = await startWorkers({ file, text, workers: count, drain, environment, metrics, log });
     started.defer(async () => {
       clean = (await workers?.stop()) ?? true;
     });
+    const apply = (_: Config, changed: string) => workers?.reload(changed);
+    const follow = followFile(start, started, apply, offers);
     log.info({ workers: count, http }, "serving by workers");
     return {
       untaken: untakenObserver(metrics, log),
-      reload: async () => workers?.reload(),
+      ...follow,
       report: async () => ({ ...(await readiness()), metrics: await metrics.snapshot() }),
       catalogue,
       stop() {

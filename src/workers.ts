@@ -27,7 +27,8 @@ type FromWorker =
 /** Messages of the primary to a worker. The first is `start`, with the configuration that the primary was started with. */
 type ToWorker =
   | { readonly kind: "start"; readonly text: string }
-  | { readonly kind: "report" | "catalogue" | "reload" | "stop" };
+  | { readonly kind: "reload"; readonly text: string }
+  | { readonly kind: "report" | "catalogue" | "stop" };
 
 /** How long (ms) the primary waits for a worker's report. A stuck worker never sends one. */
 const REPORT_TIMEOUT_MS = 1_000;
@@ -44,8 +45,8 @@ const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
 export interface WorkersOptions {
   readonly file: string;
   /**
-   * Text of the file when the primary read it. A restarted worker starts with it too, and then treats the file's current text as a
-   * change. So an invalid file prevents no restart, and all workers agree in settings that need a restart of the router.
+   * Text of the file when the primary read it. A restarted worker starts with it too, and then takes the text that is in force. So all
+   * workers agree in settings that need a restart of the router.
    */
   readonly text: string;
   readonly workers: number;
@@ -57,8 +58,8 @@ export interface WorkersOptions {
 }
 
 export interface Workers {
-  /** Makes each worker read the configuration file again. */
-  reload(): void;
+  /** Puts a valid text of the configuration file in force at each worker. */
+  reload(text: string): void;
   /** Reports of the workers that answered in time. */
   reports(): Promise<readonly Report[]>;
   /** Ready if one worker is: Envoy's health checks find out which ones. */
@@ -74,7 +75,9 @@ export interface Workers {
  * @throws if a worker exits before it serves; its stderr tells why
  */
 export async function startWorkers(options: WorkersOptions): Promise<Workers> {
-  const all = Array.from({ length: options.workers }, (_, number) => new Worker(number, options));
+  let inForce: string | undefined;
+  const of = { ...options, changed: () => inForce };
+  const all = Array.from({ length: options.workers }, (_, number) => new Worker(number, of));
   const stop = async () => (await Promise.all(all.map((worker) => worker.stop()))).every(Boolean);
   try {
     await Promise.all(all.map((worker) => worker.start()));
@@ -83,8 +86,9 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     throw error;
   }
   return {
-    reload: () => {
-      for (const worker of all) worker.tell({ kind: "reload" });
+    reload(text) {
+      inForce = text;
+      for (const worker of all) worker.reload();
     },
     reports: async () =>
       (await Promise.all(all.map((worker) => worker.report()))).filter((report) => report !== undefined),
@@ -105,15 +109,20 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   };
 }
 
+interface WorkerOptions extends WorkersOptions {
+  /** The text that has come in force since the start. */
+  readonly changed: () => string | undefined;
+}
+
 class Worker {
   readonly #number: number;
-  readonly #options: WorkersOptions;
+  readonly #options: WorkerOptions;
   #process: ChildProcess | undefined;
   #stopping = false;
   #last: Report | undefined;
   #restart: NodeJS.Timeout | undefined;
 
-  constructor(number: number, options: WorkersOptions) {
+  constructor(number: number, options: WorkerOptions) {
     this.#number = number;
     this.#options = options;
   }
@@ -130,6 +139,7 @@ class Worker {
       child.once("message", () => {
         child.off("exit", ended);
         child.once("exit", (code, signal) => this.#ended(code, signal));
+        this.reload();
         resolve();
       });
     });
@@ -138,6 +148,11 @@ class Worker {
   tell(message: ToWorker): void {
     // The worker may exit at this moment. Callers that wait for an answer have a timeout.
     this.#process?.send(message, () => undefined);
+  }
+
+  reload(): void {
+    const text = this.#options.changed();
+    if (text !== undefined) this.tell({ kind: "reload", text });
   }
 
   /** Troubles in the last report. */
@@ -221,7 +236,8 @@ function isOf<Kind extends FromWorker["kind"]>(
 
 /** The router of a worker, as the primary controls it. */
 export interface WorkerRouter extends Served {
-  reload(): Promise<void>;
+  /** Puts a text of the configuration file in force. */
+  take(text: string): void;
   report(): Promise<Report>;
   catalogue(): Promise<string | undefined>;
   stop(): Promise<boolean>;
@@ -254,22 +270,22 @@ export async function serveForPrimary(serve: (text: string) => Promise<WorkerRou
     process.exitCode = (await router.stop()) ? 0 : 1;
     if (process.connected) process.disconnect();
   };
-  process.on("message", async ({ kind }: ToWorker) => {
-    switch (kind) {
+  process.on("message", async (message: ToWorker) => {
+    switch (message.kind) {
       case "start":
         return;
       case "report":
-        send({ kind, ...(await router.report()) });
+        send({ kind: "report", ...(await router.report()) });
         return;
       case "catalogue":
-        send({ kind, text: await router.catalogue() });
+        send({ kind: "catalogue", text: await router.catalogue() });
         return;
       case "reload":
-        return router.reload();
+        return router.take(message.text);
       case "stop":
         return stop();
       default:
-        throw new Error(`the primary asks for ${kind satisfies never}`);
+        throw new Error(`the primary says ${JSON.stringify(message satisfies never)}`);
     }
   });
   process.on("disconnect", stop);

@@ -20,7 +20,10 @@ export interface Config {
     /** undefined: there are no streams of the gateway's own. */
     readonly streams: { readonly listen: TcpAddress; readonly endpoints: readonly TcpAddress[] } | undefined;
   };
-  readonly envoy: RawConfig["envoy"];
+  readonly envoy: Omit<RawConfig["envoy"], "discovery"> & {
+    /** `endpoints` is empty without `processor.http`. `every` in ms. */
+    readonly discovery: { readonly endpoints: readonly TcpAddress[]; readonly every: number };
+  };
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
   readonly admission: Omit<RawConfig["admission"], "anonymous"> & { readonly anonymous: number | undefined };
@@ -79,7 +82,7 @@ function assemble(raw: RawConfig): Loaded {
         endpoints: processor.streams.endpoints ?? workerPorts(processor.streams.listen, processor.workers),
       },
     },
-    envoy,
+    envoy: { ...envoy, discovery: { ...envoy.discovery, endpoints: discoveryEndpoints(raw) } },
     store,
     sessions: { ...sessions, idle: Math.min(sessions.idle, sessions.lifetime) },
     admission: { ...admission, anonymous: anonymousCap(raw) },
@@ -91,6 +94,10 @@ function assemble(raw: RawConfig): Loaded {
     routes,
   };
   return { ok: true, config, warnings: cautions(raw, backends) };
+}
+
+function discoveryEndpoints({ processor: { http }, envoy: { discovery } }: RawConfig): readonly TcpAddress[] {
+  return discovery.endpoints ?? (http ? [fromSameMachine(http)] : []);
 }
 
 /** Cap on the sessions of all anonymous callers; undefined = none, also if all callers are anonymous. */

@@ -3,41 +3,49 @@ import { Document, isNode } from "yaml";
 import type { Config } from "../config/load.ts";
 import { clusters } from "./clusters.ts";
 import { listeners } from "./listeners.ts";
-import { GRACEFUL_CLOSE_FLAG, GRPC_CLIENT_IDLE } from "./names.ts";
-import { overloadManager } from "./overload.ts";
-import { addressOf, duration, type Message, PRINTED } from "./proto-json.ts";
+import { liveBootstrap } from "./live.ts";
+import { type Message, PRINTED } from "./proto-json.ts";
+import { shellOf } from "./shell.ts";
 
 /** The bootstrap as YAML text. The same configuration always gives the same text. */
 export function bootstrapFor(config: Config): string {
-  const document = new Document(bootstrapMessage(config), PRINTED);
-  document.commentBefore = " Made by `mcp-router envoy` from mcp-router.yaml. Change that file, not this one.";
-  for (const [path, comment] of commentsFor(config)) {
+  const message = {
+    ...shellOf(config),
+    static_resources: { listeners: listeners(config), clusters: clusters(config) },
+  };
+  const header = "Made by `mcp-router envoy` from mcp-router.yaml. Change that file, not this one.";
+  return printed(message, header, commentsFor(config));
+}
+
+/** The text of the bootstrap for an Envoy that has all else from the router, and follows the configuration. */
+export function liveBootstrapFor(config: Config): string {
+  const header =
+    "Made by `mcp-router envoy --live` from mcp-router.yaml. This Envoy asks the router for all else, and follows its changes.";
+  return printed(liveBootstrap(config), header, [GRPC_CLIENT_COMMENT]);
+}
+
+type Comment = readonly [path: readonly (string | number)[], comment: string];
+
+function printed(message: Message, header: string, comments: readonly Comment[]): string {
+  const document = new Document(message, PRINTED);
+  document.commentBefore = ` ${header}`;
+  for (const [path, comment] of comments) {
     const node = document.getIn(path, true);
     if (isNode(node)) node.commentBefore = ` ${comment}`;
   }
   return document.toString({ lineWidth: 0 });
 }
 
-function bootstrapMessage(config: Config): Message {
-  return {
-    node: { id: "mcp-gateway", cluster: "mcp-gateway" },
-    // An operator must get in when clients hold all of envoy.connections.
-    ...(config.envoy.admin && { admin: { address: addressOf(config.envoy.admin), ignore_global_conn_limit: true } }),
-    layered_runtime: { layers: [{ name: "static", static_layer: { [GRACEFUL_CLOSE_FLAG]: true } }] },
-    grpc_async_client_manager_config: { max_cached_entry_idle_duration: duration(GRPC_CLIENT_IDLE) },
-    overload_manager: overloadManager(config.envoy),
-    static_resources: { listeners: listeners(config), clusters: clusters(config) },
-  };
-}
+const GRPC_CLIENT_COMMENT: Comment = [
+  ["grpc_async_client_manager_config"],
+  "Envoy crashes where a request ends that was the last at a worker for that time.",
+];
 
 /** Comments on the parts of the YAML. */
-function commentsFor({ backends }: Config): [path: (string | number)[], comment: string][] {
+function commentsFor({ backends }: Config): readonly Comment[] {
   const part = (kind: "listeners" | "clusters", index: number) => ["static_resources", kind, index];
   return [
-    [
-      ["grpc_async_client_manager_config"],
-      "Envoy crashes where a request ends that was the last at a worker for that time.",
-    ],
+    GRPC_CLIENT_COMMENT,
     [part("listeners", 0), "For clients. The processor is asked about every request, and names the backend."],
     [part("listeners", 1), "For the processor's own calls: without ext_proc, so no client may reach it."],
     [part("clusters", 0), "The backends. Sessions are pinned to an endpoint by x-mcp-endpoint."],

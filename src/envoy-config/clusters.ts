@@ -286,7 +286,7 @@ export function mayBeSeveral(addresses: readonly (TcpAddress | Address)[]): bool
   return addresses.length > 1 || !addresses.every(isResolved);
 }
 
-function discovery(addresses: readonly (TcpAddress | Address)[]): Message {
+export function discovery(addresses: readonly (TcpAddress | Address)[]): Message {
   if (addresses.every(isResolved)) return { type: "STATIC" };
   // By default Envoy prefers IPv6 where a name has both, and many servers listen on IPv4 alone.
   return { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" };

@@ -44,11 +44,32 @@ const TLS_HANDSHAKE = 10_000;
 /** Formatter of :path without its query. */
 const REQUEST_PATH = "%PATH(NQ)%";
 
-export function listeners(config: Config): Message[] {
-  return [gatewayListener(config), egressListener(config)];
+/** Where a listener has its routes from: the field of its connection manager, made of the table (envoy.config.route.v3). */
+export type RoutesFrom = (table: Message & { readonly name: string }) => Message;
+
+/** @param from by default the table stands in the listener itself */
+export function listeners(config: Config, from: RoutesFrom = (table) => ({ route_config: table })): Message[] {
+  const [gateway, egress] = routeTables(config);
+  return [gatewayListener(config, from(gateway)), egressListener(config, from(egress))];
 }
 
-function gatewayListener(config: Config): Message {
+/** The routes of the clients' listener, and of the processor's own (envoy.config.route.v3.RouteConfiguration). */
+export function routeTables(config: Config) {
+  const { origins, health } = config.gateway;
+  const gateway = virtualHost("gateway", config, {
+    retryOnConnectFailure: true,
+    firstRoutes: [...(health === undefined ? [] : [healthRoute(health)]), ...ownStreams(config)],
+    extras: { ...clientResponseHeaders(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
+  });
+  // No retries: only the endpoint that the processor asks may answer.
+  const egress = virtualHost("egress", config, { extras: egressResponseHeaders() });
+  return [
+    { name: "gateway", virtual_hosts: [gateway] },
+    { name: "egress", virtual_hosts: [egress] },
+  ] as const;
+}
+
+function gatewayListener(config: Config, routes: Message): Message {
   const { listen, tls, origins, health } = config.gateway;
   const { guard } = config.admission;
   return listener("gateway", listen, config, {
@@ -67,11 +88,7 @@ function gatewayListener(config: Config): Message {
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
     ],
-    virtualHost: {
-      retryOnConnectFailure: true,
-      firstRoutes: [...(health === undefined ? [] : [healthRoute(health)]), ...ownStreams(config)],
-      extras: { ...clientResponseHeaders(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
-    },
+    routes,
   });
 }
 
@@ -104,13 +121,12 @@ export function clientHeaders(gateway: Config["gateway"]): Message {
 }
 
 /** The listener has no ext_proc, so clients must not reach it. */
-function egressListener(config: Config): Message {
-  // No retries: only the endpoint that the processor asks may answer.
+function egressListener(config: Config, routes: Message): Message {
   return listener("egress", config.egress.listen, config, {
     // Even when clients hold all of envoy.connections, the router can end sessions.
     ignore_global_conn_limit: true,
     http: { ...EGRESS_MANAGER, access_log: egressAccessLog(REQUEST_PATH) },
-    virtualHost: { extras: egressResponseHeaders() },
+    routes,
   });
 }
 
@@ -170,18 +186,17 @@ export function clientLimits({ streams, buffer }: Config["envoy"]): Message {
   };
 }
 
-interface Differences {
+interface Parts {
+  readonly routes: Message;
   readonly ignore_global_conn_limit?: boolean;
   readonly socket_options?: readonly Message[];
   readonly transport_socket?: Message;
   readonly http?: Message;
   readonly filters?: readonly Message[];
-  readonly virtualHost?: Parameters<typeof virtualHost>[2];
 }
 
-function listener(name: string, listen: TcpAddress, config: Config, differences: Differences): Message {
-  const { transport_socket, http = {}, filters = [], virtualHost: options } = differences;
-  const { ignore_global_conn_limit, socket_options } = differences;
+function listener(name: string, listen: TcpAddress, config: Config, parts: Parts): Message {
+  const { routes, transport_socket, http = {}, filters = [], ignore_global_conn_limit, socket_options } = parts;
   return {
     name,
     address: addressOf(listen),
@@ -201,7 +216,7 @@ function listener(name: string, listen: TcpAddress, config: Config, differences:
             ...connectionLimits(),
             ...http,
             local_reply_config: localReplies(),
-            route_config: { name, virtual_hosts: [virtualHost(name, config, options)] },
+            ...routes,
             http_filters: [...filters, extension(ROUTER_FILTER, ROUTER_TYPE)],
           }),
         ],

@@ -14,6 +14,9 @@ export const UNDECIDED_CLUSTER = "mcp_undecided";
 /** Envoy fetches the keys of tokens there (identity.jwks.uri). */
 export const JWKS_CLUSTER = "mcp_jwks";
 
+/** An Envoy that follows the configuration asks there (`processor.http`). */
+export const DISCOVERY_CLUSTER = "mcp_discovery";
+
 export const HCM_FILTER = "envoy.filters.network.http_connection_manager";
 export const ROUTER_FILTER = "envoy.filters.http.router";
 export const CORS_FILTER = "envoy.filters.http.cors";

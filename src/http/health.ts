@@ -1,9 +1,10 @@
 /**
  * Health, metrics and the catalogue over HTTP: `/healthz` (alive), `/readyz` (accepts requests), `/metrics` (Prometheus) and
- * `/catalogue` (what the backends of routes to several offer, as JSON).
+ * `/catalogue` (what the backends of routes to several offer, as JSON). An Envoy that follows the configuration asks here too.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { paced } from "../telemetry/paced.ts";
+import { answerDiscovery, DISCOVERY_PATH, type DiscoveryAnswer, type DiscoveryPoll } from "./discovery.ts";
 import type { HttpServer } from "./listen.ts";
 import { serveHttp } from "./server.ts";
 
@@ -21,6 +22,8 @@ export interface HealthSource {
   readonly contentType: string;
   /** JSON text of what backends offer; undefined: nobody can tell at the moment. */
   catalogue(): Promise<string | undefined>;
+  /** What an Envoy is told that follows the configuration. */
+  discovery(poll: DiscoveryPoll): DiscoveryAnswer;
   /** Called with an error that was answered with 500. */
   fault(error: unknown): void;
 }
@@ -38,7 +41,10 @@ export function serveHealth(
 ): Promise<HttpServer> {
   const render = paced(() => source.render(), RENDER_PAUSE_MS);
   const catalogue = paced(() => source.catalogue(), RENDER_PAUSE_MS);
-  const answer = async ({ method = "", url }: IncomingMessage, response: ServerResponse): Promise<void> => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { method = "", url } = request;
+    if (method === "POST" && url?.startsWith(DISCOVERY_PATH))
+      return answerDiscovery(request, response, (poll) => source.discovery(poll));
     const say = (status: number, text: string, headers: OutgoingHttpHeaders = {}) =>
       void response.writeHead(status, { "content-type": "text/plain; charset=utf-8", ...headers }).end(text);
     if (!ALLOWED_METHODS.includes(method)) return say(405, "GET or HEAD\n", { allow: ALLOWED_METHODS.join(", ") });

@@ -67,6 +67,8 @@ interface StoreMetrics {
 interface ProcessMetrics {
   /** A change of the configuration file was applied, or refused (then the last valid one stays in force). */
   configReloaded(ok: boolean): void;
+  /** An Envoy that follows the configuration refuses what it was given. */
+  envoyRefused(resource: string): void;
   /** An error was not handled. */
   untaken(how: string): void;
   /** A worker process exited unexpectedly. */
@@ -250,6 +252,12 @@ function processMetrics(registry: Registry): ProcessMetrics {
     "config_stale",
     "1 while an older configuration is in force because the file was refused",
   );
+  const refusals = counterIn(
+    registry,
+    "envoy_refusals_total",
+    "Configurations that an Envoy which follows them has refused, by what Envoy asked for",
+    ["resource"],
+  );
   const untaken = counterIn(registry, "untaken_errors_total", "Unhandled errors of the router or its libraries", [
     "how",
   ]);
@@ -259,6 +267,7 @@ function processMetrics(registry: Registry): ProcessMetrics {
       reloads.inc({ outcome: ok ? "applied" : "refused" });
       stale.set(ok ? 0 : 1);
     },
+    envoyRefused: (resource) => refusals.inc({ resource }),
     untaken: (how) => untaken.inc({ how }),
     workerRestarted: () => restarts.inc(),
   };

@@ -7,7 +7,7 @@ import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 import { readConfig } from "../../src/config/read.ts";
-import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { bootstrapFor, liveBootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { type Router, serve } from "../../src/serve.ts";
 import { merge } from "./sections.ts";
 
@@ -36,10 +36,19 @@ export interface StackOptions {
   /** Changes the bootstrap before Envoy gets it. */
   readonly rewriteBootstrap?: (bootstrap: string) => string;
   readonly concurrency?: number;
+  /** Envoy has its configuration from the router, and follows its changes. */
+  readonly live?: boolean;
 }
 
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { backends, routes, config = {}, rewriteBootstrap = (text: string) => text, concurrency = 1 } = options;
+  const {
+    backends,
+    routes,
+    config = {},
+    rewriteBootstrap = (text: string) => text,
+    concurrency = 1,
+    live = false,
+  } = options;
   const [port, egressPort, grpcPort, httpPort, adminPort] = await Promise.all(Array.from({ length: 5 }, freePort));
   // Taken down in reverse: Envoy before the router, which it would miss.
   const started = new AsyncDisposableStack();
@@ -67,7 +76,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const router = await serve(configFile, {});
     started.defer(async () => void (await router.stop()));
     const loaded = await readConfig(configFile);
-    const envoy = await startEnvoy(rewriteBootstrap(bootstrapFor(loaded.config)), admin, {
+    const bootstrap = live ? liveBootstrapFor(loaded.config) : bootstrapFor(loaded.config);
+    const envoy = await startEnvoy(rewriteBootstrap(bootstrap), admin, {
       concurrency,
       // The access log is otherwise written every ten seconds.
       flags: ["--file-flush-interval-msec", "100"],

@@ -1,7 +1,7 @@
 /** `envoy`: what one Envoy may take up, and where its admin listener is. */
 import * as z from "zod";
-import { envoyListener } from "../values/addresses.ts";
-import { byteSize, wholeNumber } from "../values/quantities.ts";
+import { envoyListener, tcpAddress } from "../values/addresses.ts";
+import { byteSize, duration, wholeNumber } from "../values/quantities.ts";
 
 export const envoySection = z
   .strictObject({
@@ -31,6 +31,22 @@ export const envoySection = z
       .describe(
         "Maximum number of requests in each Envoy that still wait for their body or for the head of their answer. Each " +
           "costs the router 20 to 100 KiB. Further requests get 503.",
+      ),
+    discovery: z
+      .strictObject({
+        endpoints: z
+          .array(tcpAddress, "expected a list of addresses")
+          .min(1, "expected at least one address")
+          .optional()
+          .describe("Addresses of `processor.http` for Envoy. Default: that of this router, on the same machine."),
+        every: duration
+          .prefault("500ms")
+          .describe("How long after an answer Envoy asks again, so how soon it has a change."),
+      })
+      .prefault({})
+      .describe(
+        "For an Envoy that follows this file without a restart (`mcp-router envoy --live`): it asks the router for its listeners, " +
+          "routes and clusters. It needs `processor.http`.",
       ),
   })
   .prefault({});

@@ -17,6 +17,7 @@ async function open(over: Partial<HealthSource> = {}) {
     render: async () => "metrics\n",
     contentType: "text/plain; version=0.0.4",
     catalogue: async () => "{}",
+    discovery: () => ({ kind: "unknown" }),
     fault: (error) => faults.push(error),
     ...over,
   };

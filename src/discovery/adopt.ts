@@ -1,0 +1,106 @@
+/**
+ * The order of a change, where Envoys follow the configuration: they have a new backend before the router uses it, and the router
+ * has left an old one before they lose it.
+ */
+import type { Config } from "../config/load.ts";
+import { resourcesFor } from "../envoy-config/live.ts";
+import type { Offers, Outcome, Refusal } from "./offers.ts";
+
+/** How long (ms) an Envoy may take to have a change. One that is later meets requests for what it does not have, with 503. */
+const TAKEN_WITHIN = 5_000;
+/**
+ * How long (ms) Envoys keep what the router does not use any more: requests may be on their way there, and other routers of the same
+ * file may see its change later (config/watch.ts, POLL_MS).
+ */
+const KEPT_FOR = 10_000;
+
+interface Wanted {
+  /** Text of the file. */
+  readonly text: string;
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+export interface Adopted extends Wanted {
+  /** What the Envoys that follow have made of it. */
+  readonly outcome: Exclude<Outcome, { kind: "refused" }>;
+}
+
+interface AdoptOptions {
+  readonly started: Config;
+  readonly offers: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled">;
+  /** Puts it in force. Must not throw. */
+  readonly adopted: (adopted: Adopted) => void;
+  /** An Envoy refuses what the configuration makes of it: the last one stays in force. Must not throw. */
+  readonly refused: (refusals: readonly Refusal[]) => void;
+}
+
+export interface Adoption {
+  /** A valid configuration is there. Of several at once the last one counts. Where no Envoy has to take it, it is in force at once. */
+  want(wanted: Wanted): void;
+  close(): void;
+}
+
+export function createAdoption({ started, offers, adopted, refused }: AdoptOptions): Adoption {
+  let inForce = started;
+  let next: Wanted | undefined;
+  let waits = false;
+  let clearing: NodeJS.Timeout | undefined;
+
+  const resources = (config: Config) => resourcesFor(asStarted(started, config));
+
+  function conclude(wanted: Wanted, outcome: Outcome): void {
+    if (outcome.kind === "refused") {
+      // An Envoy that starts now gets one that works.
+      offers.withdraw(resources(inForce));
+      refused(outcome.refusals);
+      return;
+    }
+    inForce = wanted.config;
+    adopted({ ...wanted, outcome });
+    clearing = setTimeout(() => offers.offer(resources(inForce)), KEPT_FOR).unref();
+  }
+
+  async function settle(wanted: Wanted): Promise<void> {
+    waits = true;
+    const outcome = await offers.settled(TAKEN_WITHIN);
+    waits = false;
+    if (!next) conclude(wanted, outcome);
+    run();
+  }
+
+  function run(): void {
+    for (let wanted = next; wanted; wanted = next) {
+      next = undefined;
+      offers.offer(resources(withBackendsOf(inForce, wanted.config)));
+      const outcome = offers.outcome();
+      if (outcome.kind === "late") {
+        void settle(wanted);
+        return;
+      }
+      conclude(wanted, outcome);
+    }
+  }
+
+  return {
+    want(wanted) {
+      clearTimeout(clearing);
+      next = wanted;
+      // The wait for the one before ends by it.
+      if (waits) offers.offer(resources(withBackendsOf(inForce, wanted.config)));
+      else run();
+    },
+    close: () => clearTimeout(clearing),
+  };
+}
+
+/** A configuration that has the backends of another one too. */
+function withBackendsOf(other: Config, config: Config): Config {
+  const names = new Set(config.backends.map(({ name }) => name));
+  return { ...config, backends: [...config.backends, ...other.backends.filter(({ name }) => !names.has(name))] };
+}
+
+/** What the process has read at its start it goes on with, and Envoy must find it there. */
+function asStarted({ egress, processor, store, sessions, log }: Config, config: Config): Config {
+  return { ...config, egress, processor, store, sessions, log };
+}

@@ -1,0 +1,221 @@
+/** What the Envoys are offered that follow the configuration, and which of them have taken it. */
+import type { Resource, Resources } from "../envoy-config/live.ts";
+
+/** An Envoy that has not asked for so long (ms) is gone, or is no longer waited for. */
+const GONE_AFTER = 10_000;
+/** Most Envoys that are known. One router has a few; each is known by what it says of itself. */
+const MOST_ENVOYS = 1_000;
+/**
+ * So often an Envoy asks with another version after it was given the one in force: it refuses that one. Once may be an answer that
+ * did not arrive. Over REST Envoy sends no reason.
+ */
+const REFUSED_AFTER = 2;
+/** A refused version is given again after so long (ms): what it needs, as a certificate's file, may have come. */
+const GIVEN_AGAIN = 10_000;
+/**
+ * Where there are several routers, a version that this one has not made is left alone for so long (ms): another router has read a
+ * newer file, and Envoy would go to and fro between the two.
+ */
+const OTHERS_VERSION = 10_000;
+/** Versions of this router that are remembered, each of a configuration that it had. */
+const MOST_MADE = 1_000;
+
+/** An Envoy asks for one resource. */
+interface Poll {
+  /** Which one asks. */
+  readonly envoy: string;
+  /** Of `Resources`. */
+  readonly name: string;
+  /** What it has; undefined: nothing yet. */
+  readonly version: string | undefined;
+}
+
+type Answer =
+  | { readonly kind: "given"; readonly resource: Resource }
+  | { readonly kind: "current" }
+  | { readonly kind: "unknown" };
+
+/** An Envoy refuses what it was given of a resource. */
+export interface Refusal {
+  readonly envoy: string;
+  readonly name: string;
+  readonly version: string;
+}
+
+export type Outcome =
+  /** All Envoys that ask have it; also where none asks. */
+  | { readonly kind: "taken"; readonly envoys: number }
+  | { readonly kind: "refused"; readonly refusals: readonly Refusal[] }
+  /** Some have not asked since. */
+  | { readonly kind: "late" };
+
+export interface Offers {
+  /** What Envoys are given from now on. */
+  offer(resources: Resources): void;
+  /** Goes back to what Envoys had before. What they refuse is told until the next offer. */
+  withdraw(before: Resources): void;
+  answer(poll: Poll): Answer;
+  /** What the Envoys that ask have made of what is offered, so far. */
+  outcome(): Outcome;
+  /** Resolves when all of them have it, one refuses it, something else is offered, or after `bound` ms. */
+  settled(bound: number): Promise<Outcome>;
+  /** What is refused of what is offered, or was before it was withdrawn. */
+  refusals(): readonly Refusal[];
+}
+
+interface Asked {
+  version: string | undefined;
+  /** The version in force that it was given last, when, and how often it has asked with another one since. */
+  given: string | undefined;
+  givenAt: number;
+  missed: number;
+  /** Since when it has had a version that this router has not made. */
+  foreignSince: number | undefined;
+}
+
+interface Envoy {
+  readonly asked: Map<string, Asked>;
+  at: number;
+}
+
+interface OffersOptions {
+  readonly resources: Resources;
+  /** Whether Envoys ask other routers too. */
+  readonly several: boolean;
+  readonly now: () => number;
+  /** Called once for each. */
+  readonly onRefused: (refusal: Refusal) => void;
+}
+
+export function createOffers({ resources, several, now, onRefused }: OffersOptions): Offers {
+  const envoys = new Map<string, Envoy>();
+  const made = new Set<string>();
+  let offered = resources;
+  let withdrawn: readonly Refusal[] = [];
+  let waiting: (() => void)[] = [];
+  remember(made, resources);
+
+  const look = () => {
+    const all = waiting;
+    waiting = [];
+    for (const each of all) each();
+  };
+
+  const outcome = (): Outcome => {
+    const refusals = refusalsIn(envoys, offered);
+    if (refusals.length > 0) return { kind: "refused", refusals };
+    const present = [...envoys.values()].filter(({ at }) => now() - at < GONE_AFTER);
+    const lag = present.some(({ asked }) =>
+      [...asked].some(([name, { version }]) => version !== offered.get(name)?.version),
+    );
+    return lag ? { kind: "late" } : { kind: "taken", envoys: present.length };
+  };
+
+  const replace = (next: Resources, refused: readonly Refusal[]) => {
+    withdrawn = refused;
+    offered = next;
+    remember(made, next);
+    look();
+  };
+
+  return {
+    offer: (next) => replace(next, []),
+    withdraw: (before) => replace(before, refusalsIn(envoys, offered)),
+    answer({ envoy: id, name, version }) {
+      const resource = offered.get(name);
+      if (!resource) return { kind: "unknown" };
+      const envoy = envoyOf(envoys, id, now());
+      const asked = askedOf(envoy, name);
+      const isForeign = several && version !== undefined && !made.has(version);
+      asked.foreignSince = isForeign ? (asked.version === version && asked.foreignSince) || now() : undefined;
+      asked.version = version;
+      const answer = answerTo(asked, resource, now());
+      if (answer === "refused") onRefused({ envoy: id, name, version: resource.version });
+      look();
+      return answer === "given" ? { kind: "given", resource } : { kind: "current" };
+    },
+    outcome,
+    async settled(bound) {
+      const of = offered;
+      const until = now() + bound;
+      for (;;) {
+        const found = outcome();
+        if (found.kind !== "late" || of !== offered || now() >= until) return found;
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, until - now());
+          waiting.push(() => {
+            clearTimeout(timer);
+            resolve();
+          });
+        });
+      }
+    },
+    refusals: () => [...withdrawn, ...refusalsIn(envoys, offered)],
+  };
+}
+
+/** Changes what is known of an Envoy by what it is answered. "refused": it is for the first time. */
+function answerTo(asked: Asked, { version }: Resource, now: number): "given" | "current" | "refused" {
+  if (asked.version === version) {
+    asked.given = undefined;
+    asked.missed = 0;
+    return "current";
+  }
+  if (asked.foreignSince !== undefined && now - asked.foreignSince < OTHERS_VERSION) return "current";
+  if (asked.given !== version) {
+    asked.missed = 0;
+  } else {
+    asked.missed += 1;
+    if (asked.missed === REFUSED_AFTER) return "refused";
+    if (asked.missed > REFUSED_AFTER && now - asked.givenAt < GIVEN_AGAIN) return "current";
+  }
+  asked.given = version;
+  asked.givenAt = now;
+  return "given";
+}
+
+function refusalsIn(envoys: ReadonlyMap<string, Envoy>, offered: Resources): readonly Refusal[] {
+  return [...envoys].flatMap(([envoy, { asked }]) =>
+    [...asked].flatMap(([name, { given, missed }]) => {
+      const version = offered.get(name)?.version;
+      return version !== undefined && given === version && missed >= REFUSED_AFTER ? [{ envoy, name, version }] : [];
+    }),
+  );
+}
+
+function envoyOf(envoys: Map<string, Envoy>, id: string, at: number): Envoy {
+  for (const [other, { at: last }] of envoys) if (at - last >= GONE_AFTER) envoys.delete(other);
+  const envoy = envoys.get(id) ?? { asked: new Map(), at };
+  envoy.at = at;
+  if (envoys.has(id) || envoys.size < MOST_ENVOYS) envoys.set(id, envoy);
+  return envoy;
+}
+
+function askedOf({ asked }: Envoy, name: string): Asked {
+  const known = asked.get(name);
+  if (known) return known;
+  const first = { version: undefined, given: undefined, givenAt: 0, missed: 0, foreignSince: undefined };
+  asked.set(name, first);
+  return first;
+}
+
+function remember(made: Set<string>, resources: Resources): void {
+  for (const { version } of resources.values()) {
+    made.delete(version);
+    made.add(version);
+  }
+  for (const version of made) {
+    if (made.size <= MOST_MADE) return;
+    made.delete(version);
+  }
+}
+
+/** Where no Envoy can ask. */
+export const NO_OFFERS: Offers = {
+  offer: () => undefined,
+  withdraw: () => undefined,
+  answer: () => ({ kind: "unknown" }),
+  outcome: () => ({ kind: "taken", envoys: 0 }),
+  settled: async () => ({ kind: "taken", envoys: 0 }),
+  refusals: () => [],
+};

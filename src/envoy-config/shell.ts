@@ -1,0 +1,16 @@
+/** What a bootstrap has beside listeners and clusters (envoy.config.bootstrap.v3.Bootstrap). */
+import type { Config } from "../config/load.ts";
+import { GRACEFUL_CLOSE_FLAG, GRPC_CLIENT_IDLE } from "./names.ts";
+import { overloadManager } from "./overload.ts";
+import { addressOf, duration, type Message } from "./proto-json.ts";
+
+export function shellOf({ envoy }: Config): Message {
+  return {
+    node: { id: "mcp-gateway", cluster: "mcp-gateway" },
+    // An operator must get in when clients hold all of envoy.connections.
+    ...(envoy.admin && { admin: { address: addressOf(envoy.admin), ignore_global_conn_limit: true } }),
+    layered_runtime: { layers: [{ name: "static", static_layer: { [GRACEFUL_CLOSE_FLAG]: true } }] },
+    grpc_async_client_manager_config: { max_cached_entry_idle_duration: duration(GRPC_CLIENT_IDLE) },
+    overload_manager: overloadManager(envoy),
+  };
+}

@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { readConfigText } from "../../../src/config/read.ts";
+import { createAdoption } from "../../../src/discovery/adopt.ts";
+import { createOffers } from "../../../src/discovery/offers.ts";
+import { resourcesFor } from "../../../src/envoy-config/live.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function wanted(...names: string[]) {
+  const text = stringify({
+    gateway: { hosts: ["gw.example"] },
+    backends: Object.fromEntries(names.map((name) => [name, { endpoints: ["10.0.0.1:3000"] }])),
+    routes: names.map((name) => ({ path: `/${name}`, backends: [name] })),
+  });
+  return { text, config: readConfigText("mcp-router.yaml", text).config, warnings: [] };
+}
+
+function adopting() {
+  const { config: started } = wanted("one");
+  const events: string[] = [];
+  const offers = createOffers({ resources: resourcesFor(started), several: false, now: Date.now, onRefused: vi.fn() });
+  const adoption = createAdoption({
+    started,
+    offers,
+    adopted: ({ config, outcome }) =>
+      events.push(`${config.backends.map(({ name }) => name).join("+")} ${outcome.kind}`),
+    refused: (refusals) => events.push(`refused ${refusals.map(({ name }) => name)}`),
+  });
+  let has: string | undefined;
+  /** An Envoy asks for its clusters. Gives the backends that it is given. */
+  const ask = (takes = true) => {
+    const answer = offers.answer({ envoy: "e", name: "clusters", version: has });
+    if (answer.kind !== "given") return undefined;
+    if (takes) has = answer.resource.version;
+    const { resources } = JSON.parse(answer.resource.body) as { resources: { name: string }[] };
+    return resources.map(({ name }) => name).filter((name) => !name.startsWith("mcp_"));
+  };
+  return { adoption, ask, events };
+}
+
+test("without an Envoy that follows, a configuration is in force at once", () => {
+  const { adoption, events } = adopting();
+  adoption.want(wanted("one", "two"));
+  adoption.want(wanted("two"));
+  expect(events).toEqual(["one+two taken", "two taken"]);
+});
+
+test("a new backend is at the Envoy before it is used, and an old one there until it is used no more", async () => {
+  const { adoption, ask, events } = adopting();
+  expect([ask(), ask()]).toEqual([["one"], undefined]);
+  adoption.want(wanted("two"));
+  expect(events).toEqual([]);
+  expect([ask(), events]).toEqual([["two", "one"], []]);
+  expect(ask()).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events).toEqual(["two taken"]);
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(ask()).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(ask()).toEqual(["two"]);
+});
+
+test("what an Envoy refuses does not come in force, and the next one may", async () => {
+  const { adoption, ask, events } = adopting();
+  ask();
+  ask();
+  adoption.want(wanted("one", "bad"));
+  for (let poll = 0; poll < 3; poll++) ask(false);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events).toEqual(["refused clusters"]);
+  adoption.want(wanted("one", "good"));
+  expect([ask(), ask()]).toEqual([["one", "good"], undefined]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events).toEqual(["refused clusters", "one+good taken"]);
+});
+
+test("an Envoy that does not take it holds it up for five seconds; of changes meanwhile the last one counts", async () => {
+  const { adoption, ask, events } = adopting();
+  ask();
+  adoption.want(wanted("one", "two"));
+  adoption.want(wanted("one", "three"));
+  adoption.want(wanted("one", "four"));
+  await vi.advanceTimersByTimeAsync(4_999);
+  expect(events).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(events).toEqual(["one+four late"]);
+});
+
+test("after its end it changes nothing more", async () => {
+  const { adoption, ask } = adopting();
+  ask();
+  ask();
+  adoption.want(wanted("two"));
+  ask();
+  ask();
+  await vi.advanceTimersByTimeAsync(0);
+  adoption.close();
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(ask()).toBeUndefined();
+});

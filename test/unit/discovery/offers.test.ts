@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createOffers, type Refusal } from "../../../src/discovery/offers.ts";
+import type { Resources } from "../../../src/envoy-config/live.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const versions = (clusters: string, listeners = "l1"): Resources =>
+  new Map([
+    ["clusters", { version: clusters, body: `clusters ${clusters}` }],
+    ["listeners", { version: listeners, body: `listeners ${listeners}` }],
+  ]);
+
+function offering({ several = false } = {}) {
+  const refused: Refusal[] = [];
+  const onRefused = (refusal: Refusal) => void refused.push(refusal);
+  const offers = createOffers({ resources: versions("c1"), several, now: Date.now, onRefused });
+  /** What an Envoy that has this version is given; undefined: nothing new. */
+  const ask = (version: string | undefined, { envoy = "e", name = "clusters" } = {}) => {
+    const answer = offers.answer({ envoy, name, version });
+    return answer.kind === "given" ? answer.resource.version : answer.kind === "current" ? undefined : answer.kind;
+  };
+  return { offers, ask, refused };
+}
+
+test("an Envoy is given what it does not have, and nothing that it has", () => {
+  const { offers, ask } = offering();
+  expect([ask(undefined), ask("c1")]).toEqual(["c1", undefined]);
+  offers.offer(versions("c2"));
+  expect([ask("c1"), ask("c2")]).toEqual(["c2", undefined]);
+  expect(ask(undefined, { name: "routes/none" })).toBe("unknown");
+});
+
+test("a change is taken when each Envoy that asks has all of it; where none asks, at once", async () => {
+  const { offers, ask } = offering();
+  expect(offers.outcome()).toEqual({ kind: "taken", envoys: 0 });
+  for (const envoy of ["a", "b"]) for (const version of [undefined, "c1"]) ask(version, { envoy });
+  expect(offers.outcome()).toEqual({ kind: "taken", envoys: 2 });
+  offers.offer(versions("c2"));
+  const settled = vi.fn();
+  const waits = offers.settled(5_000).then(settled);
+  for (const version of ["c1", "c2"]) ask(version, { envoy: "a" });
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(settled).not.toHaveBeenCalled();
+  for (const version of ["c1", "c2"]) ask(version, { envoy: "b" });
+  await waits;
+  expect(settled).toHaveBeenCalledWith({ kind: "taken", envoys: 2 });
+});
+
+test("an Envoy that asks no more holds a change up for its bound, and then for nothing", async () => {
+  const { offers, ask } = offering();
+  ask("c1");
+  offers.offer(versions("c2"));
+  const waits = offers.settled(5_000);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(await waits).toEqual({ kind: "late" });
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(offers.outcome()).toEqual({ kind: "taken", envoys: 0 });
+});
+
+test("who asks again and again with another version refuses; it is told once, and heals with the next", async () => {
+  const { offers, ask, refused } = offering();
+  ask("c1");
+  offers.offer(versions("c2"));
+  const waits = offers.settled(5_000);
+  // The first answer may be lost.
+  expect([ask("c1"), ask("c1")]).toEqual(["c2", "c2"]);
+  expect(offers.outcome().kind).toBe("late");
+  expect([ask("c1"), ask("c1")]).toEqual([undefined, undefined]);
+  const refusal = { envoy: "e", name: "clusters", version: "c2" };
+  expect(await waits).toEqual({ kind: "refused", refusals: [refusal] });
+  expect([refused, offers.refusals()]).toEqual([[refusal], [refusal]]);
+  offers.withdraw(versions("c1"));
+  expect(ask("c1")).toBeUndefined();
+  expect([offers.outcome(), offers.refusals()]).toEqual([{ kind: "taken", envoys: 1 }, [refusal]]);
+  offers.offer(versions("c3"));
+  expect([ask("c1"), ask("c3"), offers.refusals()]).toEqual(["c3", undefined, []]);
+});
+
+test("what is refused is given again after a while, as what it lacked may be there", async () => {
+  const { ask } = offering();
+  expect([1, 2, 3, 4].map(() => ask(undefined))).toEqual(["c1", "c1", undefined, undefined]);
+  const given: number[] = [];
+  for (let second = 1; second <= 25; second++) {
+    await vi.advanceTimersByTimeAsync(1_000);
+    if (ask(undefined)) given.push(second);
+  }
+  expect(given).toEqual([10, 20]);
+});
+
+test("of several routers, one that has an older file leaves a version that it does not know alone for a while", async () => {
+  const { offers, ask } = offering({ several: true });
+  ask("c1");
+  expect([ask("newer"), ask("newer")]).toEqual([undefined, undefined]);
+  offers.offer(versions("newer"));
+  expect([ask("newer"), ask("c1")]).toEqual([undefined, "newer"]);
+  ask("other");
+  await vi.advanceTimersByTimeAsync(9_999);
+  expect(ask("other")).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(ask("other")).toBe("newer");
+});
+
+test("a newer offer ends the wait for the one before", async () => {
+  const { offers, ask } = offering();
+  ask("c1");
+  offers.offer(versions("c2"));
+  const waits = offers.settled(5_000);
+  offers.offer(versions("c3"));
+  expect(await waits).toEqual({ kind: "late" });
+});
+
+test("as many Envoys are known as one router has at most", () => {
+  const { offers, ask } = offering();
+  for (let number = 0; number < 1_100; number++) ask("c1", { envoy: String(number) });
+  expect(offers.outcome()).toEqual({ kind: "taken", envoys: 1_000 });
+});
