@@ -220,6 +220,12 @@ export default {
       "what Envoys follow knows what is made of our configuration, and nothing of who serves it",
     ),
     only(
+      "up",
+      "^src/up/",
+      ["^src/(serve|last-net)\\.ts$", "^src/config/", "^src/core/", "^src/envoy-config/bootstrap\\.ts$"],
+      "the gateway on one machine is the router and an Envoy, and nothing of what they are made of",
+    ),
+    only(
       "observe",
       "^src/observe/",
       [

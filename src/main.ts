@@ -22,8 +22,9 @@ import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
-import { catchTheRest } from "./last-net.ts";
-import { type Router, serve } from "./serve.ts";
+import { catchTheRest, type Served } from "./last-net.ts";
+import { serve } from "./serve.ts";
+import { up } from "./up/up.ts";
 import { VERSION } from "./version.ts";
 import { serveForPrimary } from "./workers.ts";
 
@@ -49,20 +50,18 @@ program
   .addOption(new Option("--worker <number>").argParser(Number).hideHelp())
   .action(async ({ config, workers, worker }: { config: string; workers?: number; worker?: number }) => {
     if (worker !== undefined) return serveForPrimary((text) => serve(config, process.env, { workers, worker, text }));
-    let router: Router | undefined;
-    const stop = (signal: NodeJS.Signals) => {
-      // A second signal ends the process at once, and so does one while it starts.
-      process.removeListener("SIGTERM", stop).removeListener("SIGINT", stop);
-      if (router) void router.stop().then(exitWhenDone);
-      else process.kill(process.pid, signal);
-    };
-    // Before the log says that the router serves: whoever reads that may stop it at once.
-    process.on("SIGTERM", stop).on("SIGINT", stop);
-    const serving = await serve(config, process.env, { workers });
-    router = serving;
-    catchTheRest(process, serving);
-    process.on("SIGHUP", () => void serving.reload());
+    return run(() => serve(config, process.env, { workers }));
   });
+
+program
+  .command("up")
+  .description("run the router, and an Envoy of this machine that follows the configuration")
+  .addOption(configOption())
+  .addOption(workersOption())
+  .option("--envoy <path>", "the Envoy to run; by default that of ENVOY or PATH", fromCallersFolder)
+  .action(({ config: file, workers, envoy }: { config: string; workers?: number; envoy?: string }) =>
+    run(() => up({ file, workers, envoy, environment: process.env, say })),
+  );
 
 program
   .command("check")
@@ -128,6 +127,23 @@ try {
   process.exitCode = 1;
   if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${error.file}: ${line}`);
   else say(`error: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+/** Runs until a signal ends it. */
+async function run(start: () => Promise<Served & { reload(): Promise<void> }>): Promise<void> {
+  let serving: Served | undefined;
+  const stop = (signal: NodeJS.Signals) => {
+    // A second signal ends the process at once, and so does one while it starts.
+    process.removeListener("SIGTERM", stop).removeListener("SIGINT", stop);
+    if (serving) void serving.stop().then(exitWhenDone);
+    else process.kill(process.pid, signal);
+  };
+  // Before the log says that the router serves: whoever reads that may stop it at once.
+  process.on("SIGTERM", stop).on("SIGINT", stop);
+  const started = await start();
+  serving = started;
+  catchTheRest(process, started);
+  process.on("SIGHUP", () => void started.reload());
 }
 
 interface CheckOptions {
@@ -201,6 +217,6 @@ function say(line: string): void {
 }
 
 /** Exits with 1 if requests were cut off: no error, but Kubernetes' events show the code. */
-function exitWhenDone(clean: boolean): void {
-  process.exitCode = clean ? 0 : 1;
+function exitWhenDone(clean: unknown): void {
+  process.exitCode = clean === false ? 1 : 0;
 }

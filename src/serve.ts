@@ -49,14 +49,14 @@ export interface Router extends Served {
 export async function serve(
   file: string,
   environment: NodeJS.ProcessEnv,
-  { workers, worker, text: given }: ServeOptions = {},
+  { worker, text: given, ...overrides }: ServeOptions = {},
 ): Promise<Router> {
   const { text, config, warnings } =
-    given === undefined ? await readConfig(file, { workers }) : readConfigText(file, given, { workers });
+    given === undefined ? await readConfig(file, overrides) : readConfigText(file, given, overrides);
   const isWorker = worker !== undefined;
   const log = createLogger(config.log.level, environment, isWorker ? { worker } : undefined);
   const metrics = createMetrics(worker);
-  const start = { file, text, config, overrides: { workers }, worker, metrics, log };
+  const start = { file, text, config, overrides, worker, metrics, log };
   // The primary has logged the warnings already.
   if (!isWorker) for (const warning of warnings) log.warn({ file }, warning);
   if (config.processor.workers > 1 && !isWorker) return serveByWorkers(start, environment);

@@ -35,10 +35,12 @@ export interface Config {
   readonly routes: readonly Route[];
 }
 
-/** Settings of the command line, which override the file. */
+/** Settings of the command line. */
 export interface Overrides {
-  /** `processor.workers`. */
+  /** In place of `processor.workers`. */
   readonly workers?: number | undefined;
+  /** `processor.http`, where the file has none. */
+  readonly http?: TcpAddress | undefined;
 }
 
 export type Loaded =
@@ -61,8 +63,8 @@ export function loadConfig(text: string, overrides: Overrides = {}): Loaded {
   return { ok: false, errors: describeIssues(shape.error.issues, written) };
 }
 
-function override(raw: RawConfig, { workers }: Overrides): RawConfig {
-  return workers === undefined ? raw : { ...raw, processor: { ...raw.processor, workers } };
+function override(raw: RawConfig, { workers = raw.processor.workers, http }: Overrides): RawConfig {
+  return { ...raw, processor: { ...raw.processor, workers, http: raw.processor.http ?? http } };
 }
 
 function assemble(raw: RawConfig): Loaded {

@@ -1,0 +1,132 @@
+/** The whole gateway on one machine: the router, and an Envoy that follows its configuration. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Config, Overrides } from "../config/load.ts";
+import { ConfigError, readConfig } from "../config/read.ts";
+import { formatAddress, fromSameMachine, type TcpAddress } from "../core/address.ts";
+import { liveBootstrapFor } from "../envoy-config/bootstrap.ts";
+import type { Served } from "../last-net.ts";
+import { type Router, serve } from "../serve.ts";
+import { findEnvoy } from "./find-envoy.ts";
+import { keepRunning } from "./keep-running.ts";
+
+/** Where Envoy asks for its configuration, if the file has no `processor.http`. */
+const HTTP: TcpAddress = { host: "127.0.0.1", port: 9090 };
+
+/** How often (ms) it is seen whether Envoy listens, and how long (ms) that may take before it is said. */
+const LOOK_EVERY = 100;
+const LISTENS_WITHIN = 15_000;
+
+interface UpOptions {
+  readonly file: string;
+  readonly workers?: number | undefined;
+  /** Path of an Envoy. Default: one is looked for. */
+  readonly envoy?: string | undefined;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Prints a line for the user. */
+  readonly say: (line: string) => void;
+}
+
+/**
+ * Starts both, and resolves when clients can connect, or when it has been said why they cannot yet.
+ * @throws ConfigError, or an Error that says what to do
+ */
+export async function up({
+  file,
+  workers,
+  envoy,
+  environment,
+  say,
+}: UpOptions): Promise<Served & Pick<Router, "reload">> {
+  const overrides: Overrides = { workers, http: HTTP };
+  const { config } = await readConfig(file, overrides);
+  const found = await findEnvoy(envoy, environment);
+  if (found.kind === "none") throw new Error(found.why);
+  await mustBeFree(file, config);
+
+  const started = new AsyncDisposableStack();
+  try {
+    const folder = await mkdtemp(join(tmpdir(), "mcp-router-"));
+    started.defer(() => rm(folder, { recursive: true, force: true }));
+    const bootstrap = join(folder, "envoy.yaml");
+    await writeFile(bootstrap, liveBootstrapFor(config));
+    const router = await serve(file, environment, overrides);
+    const { path, version } = found;
+    say(`Envoy ${version} (${path})`);
+    const kept = keepRunning({
+      path,
+      args: ["-c", bootstrap, ...FLAGS],
+      onEnd: (how, again) => say(`Envoy ended (${how}): it is started again in ${again / 1_000} s`),
+    });
+    // Envoy goes last: requests under way need both.
+    started.defer(() => kept.stop());
+    let clean = true;
+    started.defer(async () => {
+      clean = await router.stop();
+    });
+    await sayWhere(config, say);
+    return {
+      untaken: (error, how) => router.untaken(error, how),
+      reload: () => router.reload(),
+      async stop() {
+        await started.disposeAsync();
+        return clean;
+      },
+    };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+/**
+ * With hot restart Envoy ends when its parent does, however that ends (docs/internals/envoy-facts.md). Each has its own base id, so that
+ * several run side by side.
+ */
+const FLAGS = ["--use-dynamic-base-id", "--log-level", "warning"];
+
+/** Envoy would only log that it cannot listen, and try again. */
+async function mustBeFree(file: string, { gateway, egress }: Config): Promise<void> {
+  const taken: string[] = [];
+  for (const [setting, address] of Object.entries({
+    "gateway.listen": gateway.listen,
+    "egress.listen": egress.listen,
+  })) {
+    const error = await cannotListen(address);
+    if (error)
+      taken.push(
+        `${setting}: got "${formatAddress(address)}", where Envoy cannot listen (${error}); end what listens there, or write another`,
+      );
+  }
+  if (taken.length > 0) throw new ConfigError(file, taken);
+}
+
+function cannotListen({ host, port }: TcpAddress): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen(port, host, () => server.close(() => resolve(undefined)));
+  });
+}
+
+/** Waits until Envoy listens, and prints the URL of each route. */
+async function sayWhere({ gateway, routes }: Config, say: (line: string) => void): Promise<void> {
+  const address = fromSameMachine(gateway.listen);
+  const until = Date.now() + LISTENS_WITHIN;
+  while ((await cannotListen(gateway.listen)) === undefined) {
+    if (Date.now() > until)
+      return say(`Envoy does not listen on ${formatAddress(gateway.listen)} yet: see its log above`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+  }
+  const scheme = gateway.tls ? "https" : "http";
+  for (const route of routes) {
+    const names =
+      route.kind === "federated"
+        ? route.members.map(({ route: { backend } }) => backend.name).join(", ")
+        : route.backend.name;
+    say(`${scheme}://${formatAddress(address)}${route.path}  ${names}`);
+  }
+  say("ready: add and remove servers in the file while it runs; Ctrl-C ends both");
+}

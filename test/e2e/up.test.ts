@@ -1,0 +1,127 @@
+/** `mcp-router up`: the whole gateway by one command. */
+
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
+import { type Child, start, waitFor } from "../../harness/child.ts";
+import { freePort } from "../../harness/ports.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
+import { callTool, initializeMessage, openSession, post } from "../support/http.ts";
+import { startMcpServer } from "../support/mcp-server.ts";
+import { MAIN } from "../support/router.ts";
+
+const PATIENCE = { timeout: 30_000, interval: 100 };
+const ENVOY = process.env.ENVOY ?? join(import.meta.dirname, "../../.tools/envoy/envoy/_bin/envoy");
+
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+async function configured() {
+  const server = owner.adopt(await startMcpServer("one", { json: true }), (it) => it.close());
+  const [port = 0, egress, grpc, http] = await Promise.all(Array.from({ length: 4 }, freePort));
+  const file = join(owner.use(temporaryDirectory("up")).path, "mcp-router.yaml");
+  const config = {
+    gateway: { listen: `127.0.0.1:${port}`, hosts: ["127.0.0.1"] },
+    egress: { listen: `127.0.0.1:${egress}` },
+    processor: { listen: `127.0.0.1:${grpc}`, http: `127.0.0.1:${http}` },
+    backends: { one: `http://${server.endpoint}/mcp` },
+    routes: [{ path: "/one", backends: ["one"] }],
+  };
+  writeFileSync(file, stringify(config));
+  return { file, port, server };
+}
+
+function startUp(...args: string[]): Child {
+  return start("up", process.execPath, [MAIN, "up", ...args]);
+}
+
+/** Starts it, and waits until it is ready. */
+async function up(file: string): Promise<Child> {
+  const child = owner.adopt(startUp("--config", file, "--envoy", ENVOY), async (it) => void (await it.stop()));
+  await waitFor(child, async () => child.output().includes("ready: "));
+  return child;
+}
+
+/** Process ids of the Envoys that a process has started. */
+function envoysOf({ pid }: Child): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return children === "" ? [] : children.split(" ").map(Number);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+test("serves what the file says, also what is added while it runs, and ends both on SIGTERM", async () => {
+  const { file, port, server } = await configured();
+  const child = await up(file);
+  expect(child.output()).toMatch(/^Envoy \d+\.\d+\.\d+ \(.*\)$/m);
+  expect(child.output()).toContain(`http://127.0.0.1:${port}/one  one\n`);
+  const session = await openSession(port, "/one");
+  expect(await callTool(port, "/one", session, "echo", { text: "hello" })).toContain("hello");
+
+  const { backends, routes, ...rest } = parse(readFileSync(file, "utf8"));
+  const more = {
+    backends: { ...backends, two: `http://${server.endpoint}/mcp` },
+    routes: [...routes, { path: "/two", backends: ["two"] }],
+  };
+  writeFileSync(file, stringify({ ...rest, ...more }));
+  await expect.poll(async () => (await post(port, "/two", initializeMessage())).status, PATIENCE).toBe(200);
+
+  const [envoy = 0] = envoysOf(child);
+  expect(await child.stop(20_000)).toBe(0);
+  expect(isRunning(envoy)).toBe(false);
+});
+
+test("an Envoy that dies comes back, and the sessions with it", async () => {
+  const { file, port } = await configured();
+  const child = await up(file);
+  const session = await openSession(port, "/one");
+  const [envoy = 0] = envoysOf(child);
+  process.kill(envoy, "SIGKILL");
+  const call = () => callTool(port, "/one", session, "echo", { text: "again" }).catch(() => "");
+  await expect.poll(call, PATIENCE).toContain("again");
+  expect(child.output()).toContain("Envoy ended (SIGKILL): it is started again in 0.5 s\n");
+  expect(envoysOf(child)).not.toContain(envoy);
+});
+
+test.each(["SIGKILL", "SIGINT", "SIGTERM"] as const)("ended by %s it leaves no Envoy behind", async (signal) => {
+  const { file } = await configured();
+  const child = await up(file);
+  const [envoy = 0] = envoysOf(child);
+  expect(isRunning(envoy)).toBe(true);
+  child.signal(signal);
+  await child.exited;
+  await expect.poll(() => isRunning(envoy), PATIENCE).toBe(false);
+});
+
+test("what stands in its way is said with what to do, and nothing is left running", async () => {
+  const { file, port } = await configured();
+  const fails = async (...args: string[]) => {
+    const child = startUp("--config", file, ...args);
+    expect(await child.exited).toBe(1);
+    return child.output();
+  };
+  expect(await fails("--envoy", "/nowhere/envoy")).toBe(
+    "error: /nowhere/envoy is no program: name an Envoy with --envoy, or ENVOY\n",
+  );
+  expect(await fails("--envoy", process.execPath)).toMatch(
+    /^error: .* is no Envoy: its --version says no version of Envoy\n$/,
+  );
+  const taken = createServer().listen(port, "127.0.0.1");
+  await once(taken, "listening");
+  owner.defer(() => void taken.close());
+  expect(await fails("--envoy", ENVOY)).toBe(
+    `error: ${file}: gateway.listen: got "127.0.0.1:${port}", where Envoy cannot listen (EADDRINUSE); end what listens there, or write another\n`,
+  );
+});
