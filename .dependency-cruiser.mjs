@@ -226,6 +226,17 @@ export default {
       "the gateway on one machine is the router and an Envoy, and nothing of what they are made of",
     ),
     only(
+      "init",
+      "^src/init/",
+      [
+        "^src/core/",
+        "^src/config/load\\.ts$",
+        "^src/backends/first-response\\.ts$",
+        "^src/federation/(probe|begin-own)\\.ts$",
+      ],
+      "a first configuration is made of what servers say, and checked as any",
+    ),
+    only(
       "observe",
       "^src/observe/",
       [

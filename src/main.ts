@@ -22,6 +22,7 @@ import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
+import { init } from "./init/init.ts";
 import { catchTheRest, type Served } from "./last-net.ts";
 import { serve } from "./serve.ts";
 import { up } from "./up/up.ts";
@@ -62,6 +63,18 @@ program
   .action(({ config: file, workers, envoy }: { config: string; workers?: number; envoy?: string }) =>
     run(() => up({ file, workers, envoy, environment: process.env, say })),
   );
+
+program
+  .command("init")
+  .description("write a first configuration, from the URLs of MCP servers that run")
+  .argument("<url...>", "as http://127.0.0.1:3001/mcp")
+  .option("--out <file>", "where to write it", fromCallersFolder, fromCallersFolder("mcp-router.yaml"))
+  .option("--force", "replace a file that is there")
+  .action(async (urls: string[], { out, force = false }: { out: string; force?: boolean }) => {
+    const { lines } = await init({ urls, file: out, force, version: VERSION });
+    for (const line of lines) say(line);
+    say(`written: ${out}; next: mcp-router up --config ${out}`);
+  });
 
 program
   .command("check")
@@ -126,7 +139,11 @@ try {
 } catch (error) {
   process.exitCode = 1;
   if (error instanceof ConfigError) for (const line of error.errors) say(`error: ${error.file}: ${line}`);
-  else say(`error: ${error instanceof Error ? error.message : String(error)}`);
+  else for (const line of messageOf(error).split("\n")) say(`error: ${line}`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Runs until a signal ends it. */

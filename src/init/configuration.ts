@@ -1,0 +1,43 @@
+/** The text of a first configuration. Pure. */
+
+export interface InitServer {
+  readonly name: string;
+  readonly url: string;
+  /** What it is, for a comment. */
+  readonly about: string;
+}
+
+/** One route over all servers. */
+export function firstConfiguration(servers: readonly InitServer[]): string {
+  const [{ name: example } = { name: "files" }] = servers;
+  const backends = servers.map(({ name, url, about }) => `  # ${commentOf(about)}\n  ${name}: ${quoted(url)}\n`);
+  return `# Made by \`mcp-router init\`. docs/configuration.md has every setting; \`mcp-router check\` says what is wrong with this file.
+
+gateway:
+  listen: 127.0.0.1:8080 # where clients connect; 0.0.0.0:8080 for those of other machines
+  hosts: [127.0.0.1, localhost] # host names in clients' URLs; others get 403
+processor:
+  http: 127.0.0.1:9090 # health, metrics, /catalogue, and Envoy's configuration: not for clients
+  streams: {} # clients hear what the servers say on their own
+
+# The MCP servers. A name begins the names of its server's tools: ${example}__read.
+backends:
+${backends.join("")}
+# One URL for all of them, http://127.0.0.1:8080/mcp. A route of one backend has its names as they are:
+#   - { path: /${example}/mcp, backends: [${example}] }
+routes:
+  - path: /mcp
+    backends: [${servers.map(({ name }) => name).join(", ")}]
+    federated: true
+`;
+}
+
+/** In one line. */
+function commentOf(text: string): string {
+  return text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, " ").slice(0, 120);
+}
+
+/** YAML takes some characters of URLs for its own. */
+function quoted(url: string): string {
+  return /^[\w:/.@-]+$/.test(url) ? url : JSON.stringify(url);
+}
