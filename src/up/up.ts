@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Config, Overrides } from "../config/load.ts";
 import { ConfigError, readConfig } from "../config/read.ts";
 import { formatAddress, fromSameMachine, type TcpAddress } from "../core/address.ts";
+import type { Route } from "../core/routes.ts";
 import { liveBootstrapFor } from "../envoy-config/bootstrap.ts";
 import type { Served } from "../last-net.ts";
 import { type Router, serve } from "../serve.ts";
@@ -122,11 +123,20 @@ async function sayWhere({ gateway, routes }: Config, say: (line: string) => void
   }
   const scheme = gateway.tls ? "https" : "http";
   for (const route of routes) {
-    const names =
-      route.kind === "federated"
-        ? route.members.map(({ route: { backend } }) => backend.name).join(", ")
-        : route.backend.name;
-    say(`${scheme}://${formatAddress(address)}${route.path}  ${names}`);
+    say(`${scheme}://${formatAddress(address)}${route.path}  ${backendsOf(route).join(", ")}`);
   }
   say("ready: add and remove servers in the file while it runs; Ctrl-C ends both");
+}
+
+function backendsOf(route: Route): readonly string[] {
+  switch (route.kind) {
+    case "transparent":
+      return [route.backend.name];
+    case "bridged":
+      return backendsOf(route.transparent);
+    case "federated":
+      return route.members.map((member) => member.route.backend.name);
+    default:
+      return route satisfies never;
+  }
 }
