@@ -98,11 +98,11 @@ with 1 if a server does not answer, or if two items of one list have the same na
 - With \`era: bridge\`, for a backend of older versions alone the router holds a session for each principal and route, which counts for
   \`admission\` and ends by \`sessions.idle\`. It is begun with the headers and the \`clientInfo\` of the request that first needs it. An
   anonymous request has one for itself alone, which costs the backend an \`initialize\` and a DELETE each time. Such a backend cannot ask
-  these clients anything. With \`processor.streams\`, on a route with several backends, it tells them of updates of resources, up to 100 for
+  these clients anything. With \`processor.streams\` it tells them of updates of resources, up to 100 for
   each \`subscriptions/listen\`: each of these has a session of its own there, which ends with it. So a server that tells of a change only in
   the session of the call that made it is not heard. Of what else it would send outside of calls only changed lists are heard.
 - A client with a session uses a backend that speaks 2026-07-28 alone like any other: its requests go there in that version, with what its
-  \`initialize\` says of it. With \`processor.streams\`, on a route with several backends, it can subscribe to resources there: the backend must
+  \`initialize\` says of it. With \`processor.streams\` it can subscribe to resources there: the backend must
   agree at once, and while the client's event stream is open, the router listens by one \`subscriptions/listen\` for all of them. A session
   remembers 100 of them, and is refused more. Such a backend has no other streams, and hears of no notifications: a call that the client
   cancels by \`notifications/cancelled\` goes on there. It is told of no capability by which it would ask the client back (\`elicitation\`,
@@ -144,7 +144,7 @@ routes:
 - With \`lists: principal\` of the backend, clients of 2026-07-28 are refused by -32022 where the backend has sessions alone, so that a client
   of both eras begins one.
 - With \`processor.streams\`, the GET of a session that the router has begun, and the \`subscriptions/listen\` of a client for which it holds
-  one, tell of changed lists. Nothing else crosses the eras outside of calls. Without it, they get 405 and 404.
+  one, tell of changed lists and of updates of resources. Nothing else crosses the eras outside of calls. Without it, they get 405 and 404.
 `;
 
 export function reference(): string {

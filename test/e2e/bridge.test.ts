@@ -230,12 +230,13 @@ describe("a client without sessions, at a server that needs them", () => {
     expect(answer).toMatchObject({ result: { ttlMs: 60_000, cacheScope: "private", resultType: "complete" } });
   });
 
-  test("listens for changed lists by a stream of the gateway's, and is told of no resource", async () => {
+  test("listens for changed lists, and for resources, by a stream of the gateway's", async () => {
     const client = await connect(stack.url("/legacy"), { pin: "2026-07-28" });
     expect(client.getServerCapabilities()?.tools).toMatchObject({ listChanged: true });
-    const subscription = await client.listen({ toolsListChanged: true, resourceSubscriptions: ["legacy://own"] });
+    const wanted = { toolsListChanged: true, resourceSubscriptions: ["legacy://own"] };
+    const subscription = await client.listen(wanted);
     owner.defer(() => subscription.close());
-    expect(subscription.honoredFilter).toEqual({ toolsListChanged: true });
+    expect(subscription.honoredFilter).toEqual(wanted);
   });
 });
 

@@ -79,7 +79,7 @@ test("shows what clients of a route to one that bridges the eras would see, by t
   const stack = await stackOf({ one: [one.endpoint] }, { era: "bridge" });
   const { status, stdout, stderr } = await checkLive(stack.configFile);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-  expect(stdout).toMatch(/^\/mcp\n {2}one: one \S+, protocol 2025-11-25, \d+ tools/);
+  expect(stdout).toMatch(/^\/mcp\n {2}one: one \S+, protocol 2025-11-25 and 2026-07-28, \d+ tools/m);
   expect(stdout).toMatch(/^ {4}whoami +one$/m);
 });
 

@@ -14,6 +14,7 @@ afterEach(async () => {
   owner = new AsyncDisposableStack();
 });
 
+const MODERN = { pin: "2026-07-28" };
 const PATIENT = { timeout: 20_000, interval: 50 };
 
 function offerOf(name: string): (server: McpServer) => void {
@@ -69,12 +70,45 @@ async function connect(url: string, mode: "legacy" | { readonly pin: string }, u
   return { client, heard };
 }
 
+/** Ids of the sessions there, but for the router's own. */
+const sessionsAt = ({ received, sessions }: TestServer) => {
+  const subscribing = received.filter(({ body }) => body.includes("resources/subscribe"));
+  const named = new Set(subscribing.map(({ headers }) => String(headers["mcp-session-id"])));
+  return [...sessions].filter((id) => named.has(id));
+};
+const tell = (server: TestServer, uri: string) =>
+  Promise.all(sessionsAt(server).map((id) => server.tell(id, "notifications/resources/updated", { uri })));
+
 /** What each subscriptions/listen that has reached a server for resources was for. */
 function listenedFor({ received }: TestServer): readonly (readonly string[])[] {
   return received
     .filter(({ body }) => body.includes("resourceSubscriptions"))
     .map(({ body }) => JSON.parse(body.toString()).params.notifications.resourceSubscriptions);
 }
+
+test("on a route to one server that bridges the eras, clients of the other era hear of updates there", async () => {
+  const old = await startMcpServer("old", { eras: "legacy", offer: offerOf("old") });
+  owner.defer(() => old.close());
+  const late = await startMcpServer("late", { eras: "modern", offer: offerOf("late") });
+  owner.defer(() => late.close());
+  const stack = await startStack({
+    backends: { old: [old.endpoint], late: [late.endpoint] },
+    routes: ["old", "late"].map((name) => ({ path: `/${name}`, backends: [name], era: "bridge" })),
+    config: { processor: { streams: { listen: `127.0.0.1:${await freePort()}` } } },
+  });
+  owner.defer(() => stack.stop());
+  const modern = await connect(stack.url("/old"), MODERN);
+  const { honoredFilter } = await modern.client.listen({ resourceSubscriptions: ["old://a"] });
+  expect(honoredFilter).toEqual({ resourceSubscriptions: ["old://a"] });
+  await tell(old, "old://a");
+  await vi.waitFor(() => expect(modern.heard).toEqual(["old://a"]), PATIENT);
+  const legacy = await connect(stack.url("/late"), "legacy");
+  await legacy.client.subscribeResource({ uri: "late://a" });
+  await vi.waitFor(() => {
+    late.notify.resourceUpdated("late://a");
+    expect(legacy.heard).toContain("late://a");
+  }, PATIENT);
+});
 
 describe("a client with a session, of a server of MCP 2026-07-28 alone", () => {
   test("hears of updates of what it has subscribed to, until it takes that back", async () => {
@@ -164,18 +198,7 @@ describe("a client with a session, of a server of MCP 2026-07-28 alone", () => {
   });
 });
 
-const MODERN = { pin: "2026-07-28" };
-
 describe("a client without sessions, of a server of sessions alone", () => {
-  /** Ids of the sessions there, but for the router's own. */
-  const sessionsAt = ({ received, sessions }: TestServer) => {
-    const subscribing = received.filter(({ body }) => body.includes("resources/subscribe"));
-    const named = new Set(subscribing.map(({ headers }) => String(headers["mcp-session-id"])));
-    return [...sessions].filter((id) => named.has(id));
-  };
-  const tell = (server: TestServer, uri: string) =>
-    Promise.all(sessionsAt(server).map((id) => server.tell(id, "notifications/resources/updated", { uri })));
-
   test("hears of updates of what both servers have agreed to, under the id of its subscription", async () => {
     const { stack, old, late } = await open();
     const { client, heard } = await connect(stack.url("/mcp"), MODERN);

@@ -45,7 +45,7 @@ export const processorSection = z
       .describe(
         "Event streams of the gateway's own, for clients of federated routes with several backends: one stream brings what all " +
           "servers say on their own, and tells of changed lists. Also for clients that `era: bridge` serves at one backend of the " +
-          "other era: theirs tells of changed lists. Only Envoy may reach the address. Default: no such streams; a GET " +
+          "other era: theirs tells of changed lists and of updates of resources. Only Envoy may reach the address. Default: no such streams; a GET " +
           "on such a route gets 405, and `subscriptions/listen` 404.",
       ),
     messageTimeout: duration
