@@ -30,8 +30,9 @@ const envoyRestarts: Row = {
   fate: { call: "answered", ...WELL },
   async happen(scene) {
     const call = await scene.hold();
-    await scene.gateway.fleet.restartEnvoy();
+    const isShort = await scene.restartEnvoy();
     scene.server.letGo();
+    if (!isShort) return undefined;
     return fates({ call: await call.over(), calls: await scene.calls(), hears: await scene.hears() });
   },
 };

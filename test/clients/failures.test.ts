@@ -36,7 +36,7 @@ const serverAway: Row = {
 const envoyRestarts: Row = {
   fate: WELL,
   async happen(scene) {
-    await scene.gateway.fleet.restartEnvoy();
+    if (!(await scene.restartEnvoy())) return undefined;
     const calls = await scene.calls();
     return fates({ calls, hears: await scene.hears() });
   },

@@ -55,6 +55,8 @@ function fateOf({ fate, but = {} }: Row, { sdk, name }: (typeof PLACES)[number])
 const PATIENCE = { timeout: 60_000 };
 /** How long (ms) after the others one is waited for that ought to hear nothing, or get no answer. Those come within one to three seconds. */
 const QUIET_MS = 3_000;
+/** The Python SDK comes back to a stream after so long (ms), and only once: it is deaf where nobody listens by then. */
+const BACK_AFTER_MS = 1_000;
 const TELL_EVERY_MS = 200;
 const TRIES = 10;
 /** For a row, ms. */
@@ -111,6 +113,13 @@ export class Scene {
     this.server = gateway.servers[server];
     this.#row = row;
     this.#cells = cells;
+  }
+
+  /** Resolves to whether Envoy was away for so short a time that each client finds it when it comes back to its stream. */
+  async restartEnvoy(): Promise<boolean> {
+    const left = performance.now();
+    await this.gateway.fleet.restartEnvoy();
+    return performance.now() - left < BACK_AFTER_MS;
   }
 
   /** All clients call a tool of their server; what becomes of these calls. */
