@@ -191,7 +191,7 @@ class OpenSubscriptions implements Subscriptions {
     const { route, client, listen, left } = open;
     const { catalogue, clock } = this.#dependencies;
     // From the first stream on, this router knows what the route offers.
-    await catalogue.ready(route, undefined);
+    await catalogue.ready(route, undefined, "modern");
     const known = catalogue.view(route, undefined);
     const agreed = new Set<string>();
     const answers = [...resourcesByMember(listen.wanted, route, known)].flatMap(([place, resources]) => {

@@ -74,7 +74,7 @@ export class BridgedRequests implements RequestsOn<BridgedRoute> {
   /** Waits until the backend has said what it speaks, or has failed to. */
   #byEra(request: Request, client: Era, go: Go): NextStep {
     const { federated } = request.route;
-    const ready = this.#dependencies.catalogue.ready(federated, undefined);
+    const ready = this.#dependencies.catalogue.ready(federated, undefined, client);
     if (!ready) return this.#go(request, this.#crosses(request, client), go);
     const step = ready.then(() => settledStep(this.#go(request, this.#crosses(request, client), go)));
     const { lists } = federated;

@@ -81,6 +81,7 @@ function start({ answer = () => "stream" as const, ready, caps, modern = true, l
     catalogue: catalogueOf(
       OFFERED.map((offered) => ({ ...offered, modern })),
       ready,
+      "modern",
     ),
     rpc: createRpc(egress, "stream"),
     egress,
@@ -186,7 +187,7 @@ describe("a client's subscription", () => {
     expect(heard().toSorted()).toEqual(["files:a", "notifications/resources/list_changed"]);
   });
 
-  test("waits for what the backends offer", async () => {
+  test("waits for what the backends offer, and for their eras", async () => {
     const ready = Promise.withResolvers<void>();
     const { listen, calls } = start({ ready: ready.promise });
     const { agreed } = listen(BOTH);

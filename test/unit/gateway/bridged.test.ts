@@ -1,5 +1,6 @@
 /** Who serves a request on a route with `era: bridge`: the backend, or the gateway in its place. */
 import { describe, expect, test } from "vitest";
+import type { Era } from "../../../src/core/federation/era.ts";
 import type { Decision, ResponseHead } from "../../../src/core/http.ts";
 import { UH } from "../../../src/core/response-flags.ts";
 import type { BridgedRoute } from "../../../src/core/routes.ts";
@@ -43,14 +44,16 @@ interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
   readonly route?: BridgedRoute;
   readonly backend?: Backend;
   readonly ready?: Promise<void>;
+  /** Clients that wait for `ready`. */
+  readonly waits?: Era;
   /** Of the session. */
   readonly bindings?: Readonly<Record<string, Binding>>;
 }
 
 /** The gateway, and a session on the route. */
-async function open({ route = BRIDGED, backend = "legacy", ready, bindings = {}, ...rest }: Options = {}) {
+async function open({ route = BRIDGED, backend = "legacy", ready, waits, bindings = {}, ...rest }: Options = {}) {
   const policy = { ...POLICY, routes: new Map([[route.path, route]]) };
-  const opened = await openGateway({ ...rest, policy, catalogue: catalogueOf([BACKENDS[backend]], ready) });
+  const opened = await openGateway({ ...rest, policy, catalogue: catalogueOf([BACKENDS[backend]], ready, waits) });
   const id = mintSessionId();
   const key = sessionKey(id);
   const session = { owner: ANONYMOUS, route: "/mcp", protocolVersion: undefined, initializeParams: "{}", bindings };
@@ -154,6 +157,15 @@ describe("a request outside sessions", () => {
       expect(mutationIn(await settled(decision)).set).toMatchObject({ "x-mcp-backend": "one" });
     },
   );
+
+  test("of a modern client waits also where the backend has said what it offers, and is asked for its era", async () => {
+    const ready = Promise.withResolvers<void>();
+    const { exchange } = await open({ backend: "both", ready: ready.promise, waits: "modern" });
+    const decision = await REQUESTS.modern(exchange);
+    expect(decision).toMatchObject({ kind: "deferred" });
+    ready.resolve();
+    expect(mutationIn(await settled(decision)).body).toBeUndefined();
+  });
 });
 
 describe("names pass as they are", () => {

@@ -1,4 +1,5 @@
 /** A catalogue that knows what a test says. */
+import type { Era } from "../../../src/core/federation/era.ts";
 import type { ListKind } from "../../../src/core/federation/kinds.ts";
 import { readListPage } from "../../../src/core/federation/list-page.ts";
 import { type Listing, listingOf } from "../../../src/core/federation/listing.ts";
@@ -32,8 +33,11 @@ function listing(kind: ListKind, prefix: string | undefined, keys: readonly stri
   return listingOf(kind, prefix, page.items, page.leftOut);
 }
 
-/** @param ready what a request waits for first */
-export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: Promise<void>): Catalogue {
+/**
+ * @param ready what a request waits for first
+ * @param waits clients that do. Default: those of both eras
+ */
+export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: Promise<void>, waits?: Era): Catalogue {
   return {
     view(route) {
       const lists = (kind: ListKind) =>
@@ -66,7 +70,7 @@ export function catalogueOf(offered: readonly (Offered | undefined)[], ready?: P
         }),
       };
     },
-    ready: () => ready,
+    ready: (_route, _asker, era = "legacy") => (waits === undefined || waits === era ? ready : undefined),
     renewed: () => undefined,
     renew: () => undefined,
     offers: () => [],
