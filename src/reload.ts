@@ -5,7 +5,7 @@ import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
 import { type Adopted, createAdoption } from "./discovery/adopt.ts";
 import { NO_OFFERS, type Offers, type Refusal } from "./discovery/offers.ts";
-import { bootstrapFor } from "./envoy-config/bootstrap.ts";
+import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -108,19 +108,27 @@ function take(
   inForce: Config,
   { text, config, warnings, outcome }: Adopted,
 ): void {
-  const envoyChanges = bootstrapFor(config) !== bootstrapFor(inForce);
   apply({ ...config, routes: config.routes.map((route) => withStreamsOf(started, route)) }, text);
   metrics.configReloaded(true);
   for (const warning of warnings) log.warn({ file }, warning);
   const settings = needRestart(started, config);
   if (settings.length > 0) log.warn({ file, settings }, "these settings change only with a restart of mcp-router");
   if (outcome.kind === "late") log.warn({ file }, "an Envoy that follows the configuration has not taken it in time");
-  if (envoyChanges && outcome.kind === "taken" && outcome.envoys === 0)
+  const command = commandFor(outcome, inForce, config);
+  if (command !== undefined)
     log.warn(
       { file },
-      `Envoy's configuration changes too: print it with "mcp-router envoy --config ${file}" and restart Envoy`,
+      `Envoy's configuration changes too: print it with "${command} --config ${file}" and restart Envoy`,
     );
   log.info({ file, routes: config.routes.map(({ path }) => path) }, "configuration reloaded");
+}
+
+/** What prints the bootstrap that Envoys need now. undefined: they have all that changes. */
+function commandFor(outcome: Adopted["outcome"], inForce: Config, config: Config): string | undefined {
+  const doFollow = outcome.kind === "late" || outcome.envoys > 0;
+  const bootstrap = doFollow ? liveBootstrapFor : bootstrapFor;
+  if (bootstrap(config) === bootstrap(inForce)) return undefined;
+  return doFollow ? "mcp-router envoy --live" : "mcp-router envoy";
 }
 
 /** A refusal, for the operator. */

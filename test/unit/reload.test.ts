@@ -1,7 +1,8 @@
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { stringify } from "yaml";
 import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
+import { NO_OFFERS } from "../../src/discovery/offers.ts";
 import { needRestart, reloadOnChange } from "../../src/reload.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 
@@ -20,11 +21,15 @@ function configOf(over: object = {}): Config {
   return readConfigText(FILE, textOf(over)).config;
 }
 
-function reloading(apply: (config: Config) => void = () => undefined) {
+/** @param envoys that follow the configuration, and take each at once */
+function reloading(apply: (config: Config) => void = () => undefined, envoys = 0) {
   const lines: { level: number; msg: string }[] = [];
   const log = createLogger("info", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
   const configReloaded = vi.fn();
-  const handlers = reloadOnChange({ file: FILE, started: configOf(), apply, metrics: { configReloaded }, log });
+  const offers = { ...NO_OFFERS, outcome: () => ({ kind: "taken", envoys }) as const };
+  const started = configOf();
+  const handlers = reloadOnChange({ file: FILE, started, apply, offers, metrics: { configReloaded }, log });
+  onTestFinished(() => handlers.close());
   const messages = () => lines.splice(0).map(({ msg }) => msg);
   return { ...handlers, lines, messages, configReloaded };
 }
@@ -50,6 +55,18 @@ test("where Envoy's configuration changes too, it says so and how; not again whe
   expect(messages()).toEqual(["configuration reloaded"]);
   onChange(textOf());
   expect(messages()).toEqual([advice, "configuration reloaded"]);
+});
+
+test("where Envoys follow the configuration, it says so of their bootstrap alone", () => {
+  const { onChange, messages } = reloading(undefined, 1);
+  const backends = { one: { endpoints: ["10.0.0.1:3000", "10.0.0.2:3000"] } };
+  onChange(textOf({ backends }));
+  expect(messages()).toEqual(["configuration reloaded"]);
+  onChange(textOf({ backends, envoy: { heap: "1GiB" } }));
+  expect(messages()).toEqual([
+    `Envoy's configuration changes too: print it with "mcp-router envoy --live --config ${FILE}" and restart Envoy`,
+    "configuration reloaded",
+  ]);
 });
 
 test("settings that are read at the start only are named", () => {
