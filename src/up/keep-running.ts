@@ -52,7 +52,8 @@ export function keepRunning({ path, args, onEnd }: Program): Kept {
       const last = child;
       if (!last) return;
       const timer = setTimeout(() => last.kill("SIGKILL"), END_WITHIN);
-      const exited = new Promise((resolve) => last.once("exit", resolve));
+      // One that could not be started has no exit.
+      const exited = new Promise((resolve) => last.once("exit", resolve).once("error", resolve));
       last.kill("SIGTERM");
       await exited;
       clearTimeout(timer);

@@ -1,6 +1,6 @@
 /** The whole gateway on one machine: the router, and an Envoy that follows its configuration. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Config, Overrides } from "../config/load.ts";
@@ -112,11 +112,23 @@ function cannotListen({ host, port }: TcpAddress): Promise<string | undefined> {
   });
 }
 
+/** By a connection: a look at whether the port is free would take it from Envoy for that moment. */
+function listens({ host, port }: TcpAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host);
+    socket.once("error", () => resolve(false));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
+}
+
 /** Waits until Envoy listens, and prints the URL of each route. */
 async function sayWhere({ gateway, routes }: Config, say: (line: string) => void): Promise<void> {
   const address = fromSameMachine(gateway.listen);
   const until = Date.now() + LISTENS_WITHIN;
-  while ((await cannotListen(gateway.listen)) === undefined) {
+  while (!(await listens(gateway.listen))) {
     if (Date.now() > until)
       return say(`Envoy does not listen on ${formatAddress(gateway.listen)} yet: see its log above`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
