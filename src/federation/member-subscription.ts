@@ -18,6 +18,11 @@ export const LASTING_MS = 10_000;
 export const PAUSES = { first: 250, longest: 30_000 };
 /** How long (ms) a client waits at most for what the backends agree to. */
 export const AGREE_MS = 3_000;
+/**
+ * Most bytes of an event that says what a backend agrees to, where that alone is asked. Any number of requests may ask at once, and a
+ * backend may begin such an event for each and never end it.
+ */
+const LONGEST_ACKNOWLEDGEMENT = 64 * 1024;
 
 export interface MemberSubscriptionOptions {
   readonly rpc: Pick<Rpc, "subscribe">;
@@ -36,6 +41,8 @@ export interface MemberSubscriptionOptions {
   readonly resources: readonly string[];
   /** The filter of the route's resources. */
   readonly shown: NameFilter;
+  /** Most bytes of an event. Default: as many as of events that pass. */
+  readonly longest?: number;
   /** Whether the client was told of these resources before, at another router, and may have missed something since. Default: no. */
   readonly mayHaveMissed?: boolean;
   /** The backend has agreed to a stream, the first or a later one. */
@@ -53,20 +60,8 @@ export interface MemberSubscription {
 }
 
 export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSignal): MemberSubscription {
-  const {
-    rpc,
-    clock,
-    held,
-    depth,
-    caller,
-    client,
-    id,
-    envelope,
-    resources,
-    shown,
-    mayHaveMissed = false,
-    onAgreed,
-  } = options;
+  const { rpc, clock, held, depth, caller, client, id, envelope, resources, shown } = options;
+  const { longest = LONGEST_EVENT, mayHaveMissed = false, onAgreed } = options;
   const first = Promise.withResolvers<readonly string[]>();
   let ours = "";
   let hasAgreed = mayHaveMissed;
@@ -87,7 +82,11 @@ export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSig
 
   async function take(event: SseEvent): Promise<Taken> {
     // A longer event is left out: SDKs take no message of that length.
-    if (event.part) return { retry: undefined, brings: false };
+    if (event.part) {
+      // The acknowledgement comes before all else.
+      first.resolve([]);
+      return { retry: undefined, brings: false };
+    }
     const said = readSubscriptionEvent(event, { ours, clients: id }, shown, depth);
     const taken = { retry: retryIn(event), brings: said.kind === "message" };
     if (signal.aborted) return taken;
@@ -109,7 +108,7 @@ export function subscribeAt(options: MemberSubscriptionOptions, signal: AbortSig
     open,
     opened: () => undefined,
     take,
-    longest: { bytes: LONGEST_EVENT, beyond: "pass" as const },
+    longest: { bytes: longest, beyond: "pass" as const },
     held,
     lasting: LASTING_MS,
     pauses: PAUSES,
@@ -128,8 +127,14 @@ export async function agreedAt(
 ): Promise<readonly string[]> {
   const asking = new AbortController();
   const until = AbortSignal.any([signal, asking.signal]);
-  const ask = () =>
-    subscribeAt({ ...options, held: undefined, client: NOBODY, id: undefined, shown: ALL_NAMES }, until).agreed;
+  const forThat = {
+    held: undefined,
+    longest: LONGEST_ACKNOWLEDGEMENT,
+    client: NOBODY,
+    id: undefined,
+    shown: ALL_NAMES,
+  };
+  const ask = () => subscribeAt({ ...options, ...forThat }, until).agreed;
   const agreed = await within(options.clock, { ms: AGREE_MS, signal }, ask, []);
   asking.abort();
   return agreed;

@@ -131,7 +131,7 @@ describe("a subscription to a resource of such a backend", () => {
   const SUBSCRIBE = request("resources/subscribe", '"uri":"file:///x","n":1.0');
 
   /** What the backend agrees to at a subscriptions/listen. */
-  function listened(resources: readonly string[]) {
+  function listened(resources: readonly string[], padding = 0) {
     const params: string[] = [];
     const signals: AbortSignal[] = [];
     const subscribe: Rpc["subscribe"] = async (_, text, signal) => {
@@ -140,7 +140,8 @@ describe("a subscription to a resource of such a backend", () => {
       const meta = { "io.modelcontextprotocol/subscriptionId": "ours" };
       const notifications = { resourceSubscriptions: resources };
       const method = "notifications/subscriptions/acknowledged";
-      const message = JSON.stringify({ jsonrpc: "2.0", method, params: { notifications, _meta: meta } });
+      const told = { notifications, _meta: { ...meta, padding: "x".repeat(padding) } };
+      const message = JSON.stringify({ jsonrpc: "2.0", method, params: told });
       const body = new Readable({ read: () => undefined });
       body.push(`data: ${message}\n\n`);
       const header = () => "text/event-stream";
@@ -177,6 +178,16 @@ describe("a subscription to a resource of such a backend", () => {
     const reply = replyIn(await post(opened.exchange, opened.id, SUBSCRIBE));
     expect(reply).toMatchObject({ status: 200, body: { id: 7, error: { message } } });
     expect(await rememberedIn(opened)).toEqual([]);
+  });
+
+  test("is refused where the backend says so in an event that is too long to be held for each request", async () => {
+    const { exchange, id } = await open({
+      route: WITH_STREAM,
+      rpc: { subscribe: listened(["file:///x"], 64 * 1024).subscribe },
+    });
+    const asked = post(exchange, id, SUBSCRIBE);
+    const message = expect.stringContaining("it has not agreed to tell of updates");
+    expect(replyIn(await asked)).toMatchObject({ status: 200, body: { error: { message } } });
   });
 
   test("is refused in band where the session can remember no more of them", async () => {
