@@ -1,5 +1,7 @@
 /** The text of a first configuration. Pure. */
 
+import { stringify } from "yaml";
+
 export interface InitServer {
   readonly name: string;
   readonly url: string;
@@ -10,7 +12,9 @@ export interface InitServer {
 /** One route over all servers. */
 export function firstConfiguration(servers: readonly InitServer[]): string {
   const [{ name: example } = { name: "files" }] = servers;
-  const backends = servers.map(({ name, url, about }) => `  # ${commentOf(about)}\n  ${name}: ${quoted(url)}\n`);
+  const backends = servers.map(
+    ({ name, url, about }) => `  # ${commentOf(about)}\n  ${scalar(name)}: ${scalar(url)}\n`,
+  );
   return `# Made by \`mcp-router init\`. docs/configuration.md has every setting; \`mcp-router check\` says what is wrong with this file.
 
 gateway:
@@ -27,7 +31,7 @@ ${backends.join("")}
 #   - { path: /${example}/mcp, backends: [${example}] }
 routes:
   - path: /mcp
-    backends: [${servers.map(({ name }) => name).join(", ")}]
+    backends: [${servers.map(({ name }) => scalar(name)).join(", ")}]
     federated: true
 `;
 }
@@ -37,7 +41,7 @@ function commentOf(text: string): string {
   return text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, " ").slice(0, 120);
 }
 
-/** YAML takes some characters of URLs for its own. */
-function quoted(url: string): string {
-  return /^[\w:/.@-]+$/.test(url) ? url : JSON.stringify(url);
+/** In quotes where YAML would take it for something else, as a name that is a number. */
+function scalar(text: string): string {
+  return stringify(text, { lineWidth: 0 }).trimEnd();
 }
