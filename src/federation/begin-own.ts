@@ -8,12 +8,10 @@ import { type Offer, readOffer } from "../core/federation/offer.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import { isSuccess } from "../core/http.ts";
 import { jsonString } from "../core/json/rewrite.ts";
+import { LATEST_SESSION_VERSION } from "../core/mcp/versions.ts";
 import { readSessionHeader } from "../core/session-header.ts";
 import { failureOf, NO_RESPONSE, statusFailure } from "./ask.ts";
 import type { AskFailure } from "./events.ts";
-
-/** The last revision that has sessions. */
-const VERSION = "2025-11-25";
 
 /** Most bytes that are read of the answer to an initialize. */
 const LARGEST_ANSWER = 1024 * 1024;
@@ -70,7 +68,7 @@ export async function beginOwn(
 }
 
 function paramsOf(version: string): string {
-  return `{"protocolVersion":"${VERSION}","capabilities":{},"clientInfo":${clientInfoOf(version)}}`;
+  return `{"protocolVersion":"${LATEST_SESSION_VERSION}","capabilities":{},"clientInfo":${clientInfoOf(version)}}`;
 }
 
 /** What the router says of itself, as JSON text. `version`: its own. */

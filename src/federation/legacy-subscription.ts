@@ -15,6 +15,7 @@ import { isSuccess } from "../core/http.ts";
 import { jsonString } from "../core/json/rewrite.ts";
 import type { SseEvent } from "../core/sse/reader.ts";
 import type { Semaphore } from "../locks/semaphore.ts";
+import { MAX_SUBSCRIPTIONS } from "../sessions/store.ts";
 import { beginOwn, clientInfoOf, endOwn, type OwnPeer } from "./begin-own.ts";
 import { rest } from "./clock.ts";
 import type { AskFailure } from "./events.ts";
@@ -22,7 +23,7 @@ import { type Hearing, hear, passes, type Taken } from "./hear.ts";
 import { LASTING_MS, type MemberSubscription, type MemberSubscriptionOptions, PAUSES } from "./member-subscription.ts";
 
 /** Most resources of one backend: as many as a client's session remembers. To the others the gateway does not agree. */
-export const MOST_IN_SESSION = 100;
+export const MOST_IN_SESSION = MAX_SUBSCRIPTIONS;
 /** Subscriptions that are asked for at once. */
 const ASKED_AT_ONCE = 8;
 /** Most bytes of `clientInfo` that go on. */

@@ -5,16 +5,13 @@ import { readDiscover } from "../core/federation/discover-read.ts";
 import { type Offer, readOffer } from "../core/federation/offer.ts";
 import { isSuccess } from "../core/http.ts";
 import { isJsonObject, parseJson } from "../core/json/parse.ts";
-import { MODERN_VERSION } from "../core/mcp/versions.ts";
+import { LATEST_SESSION_VERSION, MODERN_VERSION } from "../core/mcp/versions.ts";
 import { clientInfoOf } from "../federation/begin-own.ts";
 import { envelopeOf } from "../federation/probe.ts";
 
 /** How long (ms) a server may take for one answer. */
 const WITHIN = 10_000;
 const LIMITS = { bytes: 1024 * 1024, depth: 64 } as const;
-
-/** The last revision that has sessions. */
-const SESSIONS_VERSION = "2025-11-25";
 
 export type Asked =
   | {
@@ -30,7 +27,7 @@ export type Asked =
 
 /** Never rejects. @param version the router's own */
 export async function askServer(url: string, version: string): Promise<Asked> {
-  const params = `{"protocolVersion":"${SESSIONS_VERSION}","capabilities":{},"clientInfo":${clientInfoOf(version)}}`;
+  const params = `{"protocolVersion":"${LATEST_SESSION_VERSION}","capabilities":{},"clientInfo":${clientInfoOf(version)}}`;
   const first = await send(url, "initialize", params, {});
   if (first.kind === "away")
     return { kind: "none", why: `no answer (${first.why}): is the server running, and is that its URL?` };
@@ -38,7 +35,7 @@ export async function askServer(url: string, version: string): Promise<Asked> {
   const offer = first.kind === "answer" ? readOffer(first.bytes, LIMITS.depth) : undefined;
   if (offer?.kind === "offer") {
     await end(url, first.session);
-    return serverOf(offer.offer, SESSIONS_VERSION);
+    return serverOf(offer.offer, LATEST_SESSION_VERSION);
   }
   const headers = { "mcp-method": "server/discover", "mcp-protocol-version": MODERN_VERSION };
   const second = await send(url, "server/discover", `{${envelopeOf(version)}}`, headers);
@@ -111,7 +108,7 @@ function codeOf(error: Error): string {
 /** The session was for the question alone. */
 async function end(url: string, session: string | undefined): Promise<void> {
   if (session === undefined) return;
-  const headers = { "mcp-session-id": session, "mcp-protocol-version": SESSIONS_VERSION };
+  const headers = { "mcp-session-id": session, "mcp-protocol-version": LATEST_SESSION_VERSION };
   const answer = await request(url, { method: "DELETE", headers, signal: AbortSignal.timeout(WITHIN) }).catch(
     () => undefined,
   );

@@ -7,7 +7,7 @@ export const SESSION_VERSIONS: readonly string[] = ["2024-11-05", "2025-03-26", 
 export const MODERN_VERSION = "2026-07-28";
 
 /** The latest of those that have sessions. */
-const LATEST_SESSION_VERSION = "2025-11-25";
+export const LATEST_SESSION_VERSION = "2025-11-25";
 
 /** The version that the gateway answers an initialize with (MCP 2025-11-25, "Version Negotiation"). */
 export function agreedVersion(requested: string | undefined): string {
