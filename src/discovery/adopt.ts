@@ -101,6 +101,8 @@ function withBackendsOf(other: Config, config: Config): Config {
 }
 
 /** What the process has read at its start it goes on with, and Envoy must find it there. */
-function asStarted({ egress, processor, store, sessions, log }: Config, config: Config): Config {
-  return { ...config, egress, processor, store, sessions, log };
+function asStarted({ egress, processor, store, sessions, log, limits }: Config, config: Config): Config {
+  // A longer body would meet gRPC's own limit, which is set when the server is created.
+  const body = Math.min(config.limits.body, limits.body);
+  return { ...config, egress, processor, store, sessions, log, limits: { ...config.limits, body } };
 }

@@ -9,7 +9,12 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 function wanted(...names: string[]) {
+  return wantedWith({}, ...names);
+}
+
+function wantedWith(sections: object, ...names: string[]) {
   const text = stringify({
+    ...sections,
     gateway: { hosts: ["gw.example"] },
     backends: Object.fromEntries(names.map((name) => [name, { endpoints: ["10.0.0.1:3000"] }])),
     routes: names.map((name) => ({ path: `/${name}`, backends: [name] })),
@@ -37,7 +42,7 @@ function adopting() {
     const { resources } = JSON.parse(answer.resource.body) as { resources: { name: string }[] };
     return resources.map(({ name }) => name).filter((name) => !name.startsWith("mcp_"));
   };
-  return { adoption, ask, events };
+  return { adoption, ask, events, offers };
 }
 
 test("without an Envoy that follows, a configuration is in force at once", () => {
@@ -86,6 +91,19 @@ test("an Envoy that does not take it holds it up for five seconds; of changes me
   expect(events).toEqual([]);
   await vi.advanceTimersByTimeAsync(1);
   expect(events).toEqual(["one+four late"]);
+});
+
+test("no Envoy takes longer bodies than the router can get until it starts again, but shorter ones at once", () => {
+  const { adoption, offers } = adopting();
+  const tables = () => {
+    const answer = offers.answer({ envoy: "e", name: "routes/gateway", version: undefined });
+    return answer.kind === "given" ? answer.resource.version : answer.kind;
+  };
+  const before = tables();
+  adoption.want(wantedWith({ limits: { body: "8MiB" } }, "one"));
+  expect(tables()).toBe(before);
+  adoption.want(wantedWith({ limits: { body: "1MiB" } }, "one"));
+  expect(tables()).not.toBe(before);
 });
 
 test("after its end it changes nothing more", async () => {
