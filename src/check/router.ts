@@ -1,6 +1,6 @@
 /** `mcp-router check --live`: asks the router itself whether it runs, at `processor.http`. */
 import { request } from "node:http";
-import { formatAddress, type TcpAddress } from "../core/address.ts";
+import { formatAddress, fromSameMachine, type TcpAddress } from "../core/address.ts";
 
 /** How long (ms) the router may take to answer. */
 const TIMEOUT_MS = 2_000;
@@ -14,20 +14,13 @@ export interface RouterSays {
 /** Never rejects. @param address of `processor.http`; undefined: there is none */
 export async function askRouter(address: TcpAddress | undefined): Promise<RouterSays> {
   if (!address) return { text: "router: not asked whether it runs, since processor.http is not set", isWarning: false };
-  const { host, port } = address;
-  const at = `http://${formatAddress({ host: LOOPBACK.get(host) ?? host, port })}/readyz`;
+  const at = `http://${formatAddress(fromSameMachine(address))}/readyz`;
   const answered = await answerOf(at);
   if (typeof answered === "string")
     return { text: `the router does not answer at ${at} (processor.http): ${answered}`, isWarning: true };
   if (answered === 200) return { text: `router: runs, and is ready (${at})`, isWarning: false };
   return { text: `the router runs, and is not ready: ${at} answers ${answered}`, isWarning: true };
 }
-
-/** What listens on all addresses is asked on this machine. */
-const LOOPBACK: ReadonlyMap<string, string> = new Map([
-  ["0.0.0.0", "127.0.0.1"],
-  ["::", "::1"],
-]);
 
 /** Its status, or why there is none. */
 function answerOf(url: string): Promise<number | string> {

@@ -1,4 +1,5 @@
 /** Warnings: settings that work and are probably mistakes. Pure. */
+import { WILDCARDS } from "../core/address.ts";
 import { FORWARDED_HEADERS, FORWARDED_PREFIX, MCP_SESSION_ID } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
 import { federationCautions } from "./federation-cautions.ts";
@@ -56,12 +57,9 @@ function affinityByNoKey({ backends }: RawConfig): string[] {
   });
 }
 
-/** Addresses that stand for all of a machine's own. */
-const ALL_ADDRESSES: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-
 /** Where Envoy is elsewhere, `endpoints` says so, and the network has to see to it. */
 function openStreams({ processor: { streams } }: RawConfig): string[] {
-  if (!streams || streams.endpoints || !ALL_ADDRESSES.has(streams.listen.host)) return [];
+  if (!streams || streams.endpoints || !WILDCARDS.has(streams.listen.host)) return [];
   return [
     "processor.streams.listen: any address of this machine takes streams, and whoever reaches it may read what servers say to " +
       "clients; nothing but Envoy may: listen on 127.0.0.1",
