@@ -287,7 +287,7 @@ export const MISTAKES = {
     `Add the cluster \`${STREAMS}\` as \`mcp-router envoy\` prints it.`,
   ),
   "streams/http2": error(
-    "On a route to several backends, a client that listens gets 502: the processor speaks HTTP/2 on its streams.",
+    "On a route to several backends, or with `era: bridge`, a client that listens gets 502: the processor speaks HTTP/2 on its streams.",
     `Write in the cluster \`explicit_http_config: { http2_protocol_options: { ${STREAMS_OPTIONS} } }\`.`,
   ),
   "streams/windows": error(
