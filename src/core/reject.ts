@@ -258,6 +258,11 @@ function reply(
     status,
     headers: [["content-type", contentType], ...headers],
     body,
-    details: REPLY_DETAILS_PREFIX + reason.replaceAll("-", "_"),
+    details: detailsOf(reason),
   };
+}
+
+/** %RESPONSE_CODE_DETAILS% of a refusal. */
+export function detailsOf(reason: Reject["reason"]): string {
+  return REPLY_DETAILS_PREFIX + reason.replaceAll("-", "_");
 }

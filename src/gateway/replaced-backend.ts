@@ -1,5 +1,6 @@
 /** Requests in a session at a backend that begins none any more: where that has lost the session, no recovery brings it back. */
 import type { DeferredVerdict, ResponseHead, Verdict } from "../core/http.ts";
+import { detailsOf } from "../core/reject.ts";
 import type { PublicPath } from "../core/routes.ts";
 import { suspectAnswer } from "../recovery/recovered-answer.ts";
 import type { AnswerStage, DeferredStep, NextStep, Step } from "./answers.ts";
@@ -15,6 +16,9 @@ export async function endingLost(request: GatewayRequest<PublicPath>, next: Next
   };
   return first.kind === "step" ? ending(first) : { ...first, step: first.step.then(ending) };
 }
+
+/** No endpoint takes a connection, and none begins a session. */
+const AWAY = detailsOf("backend-unavailable");
 
 class EndingAnswer implements AnswerStage {
   readonly #request: GatewayRequest<PublicPath>;
@@ -32,9 +36,10 @@ class EndingAnswer implements AnswerStage {
     return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict)) };
   }
 
-  /** A recovery may have found an older endpoint, and the answer there. */
+  /** A recovery may have found an older endpoint, and the answer there; or that no endpoint begins a session. */
   #own(verdict: Verdict): Verdict {
-    if (verdict.kind !== "continue" && verdict.kind !== "mutate") return verdict;
+    const isBackends = verdict.kind === "continue" || verdict.kind === "mutate";
+    if (!isBackends && !(verdict.kind === "reply" && verdict.details === AWAY)) return verdict;
     return refuse({ reason: "session-unknown", id: this.#request.id }, this.#request);
   }
 }

@@ -6,6 +6,9 @@ import { UH } from "../../../src/core/response-flags.ts";
 import type { BridgedRoute } from "../../../src/core/routes.ts";
 import { readStreamOf } from "../../../src/core/streams.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
+import { createBudget } from "../../../src/recovery/budget.ts";
+import type { RecoveredAnswer } from "../../../src/recovery/recovered-answer.ts";
+import { createReplayableRequests } from "../../../src/recovery/replayable.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { ANONYMOUS, type Binding, PARKED, withoutSession } from "../../../src/sessions/store.ts";
 import { federatedRoute, memberOf } from "../core/federated.ts";
@@ -243,8 +246,18 @@ describe("a session stays with whoever began it:", () => {
   });
 
   describe("one of the backend's, where that begins none any more,", () => {
-    const answered = async (backend: Backend, status: string, over: Partial<ResponseHead> = {}) => {
-      const { exchange, id, events } = await open({ backend, bindings: { one: BINDING } });
+    const answered = async (
+      backend: Backend,
+      status: string,
+      over: Partial<ResponseHead> = {},
+      recovered?: RecoveredAnswer,
+    ) => {
+      const bindings = { one: BINDING };
+      const recovery = recovered && {
+        replayable: createReplayableRequests(createBudget(1e6)),
+        recovered: { answer: async () => recovered },
+      };
+      const { exchange, id, events } = await open({ backend, bindings, ...recovery });
       await settled(inSession(id).message(exchange));
       const verdict = await settled(exchange.responseHeaders(answerHead({ ":status": status }, over)));
       return { verdict, events };
@@ -259,6 +272,15 @@ describe("a session stays with whoever began it:", () => {
     test("is lost where its endpoint takes no connections", async () => {
       const { verdict } = await answered("modern", "503", { flags: UH, endpoint: undefined });
       expect(replyIn(verdict).status).toBe(404);
+    });
+
+    test.each([
+      ["backend-unavailable", 404, -32001],
+      ["store-unavailable", 200, -32603],
+    ] as const)("and where a recovery finds there %s: %i", async (reason, status, code) => {
+      const recovered = { kind: "refused", reject: { reason, id: "7", inBand: true } } as const;
+      const { verdict } = await answered("modern", "503", { flags: UH, endpoint: undefined }, recovered);
+      expect(replyIn(verdict)).toMatchObject({ status, body: { id: 7, error: { code } } });
     });
 
     test.each(["200", "401", "500", "503"])("goes on by an answer of %s", async (status) => {
