@@ -76,6 +76,11 @@ interface Asked {
 interface Envoy {
   readonly asked: Map<string, Asked>;
   at: number;
+  /**
+   * Whether it has been seen to take anything of this router: `unclear` while it may yet. `no`: that it refuses is told, but it
+   * neither holds a change up nor keeps one out of force: it may be too old for all of them, or no Envoy.
+   */
+  takes: "unclear" | "yes" | "no";
 }
 
 interface OffersOptions {
@@ -102,13 +107,13 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
   };
 
   const outcome = (): Outcome => {
-    const refusals = refusalsIn(envoys, offered);
+    const following = new Map([...envoys].filter(([, { at, takes }]) => takes !== "no" && now() - at < GONE_AFTER));
+    const refusals = refusalsIn(following, offered);
     if (refusals.length > 0) return { kind: "refused", refusals };
-    const present = [...envoys.values()].filter(({ at }) => now() - at < GONE_AFTER);
-    const lag = present.some(({ asked }) =>
+    const lag = [...following.values()].some(({ asked }) =>
       [...asked].some(([name, { version }]) => version !== offered.get(name)?.version),
     );
-    return lag ? { kind: "late" } : { kind: "taken", envoys: present.length };
+    return lag ? { kind: "late" } : { kind: "taken", envoys: following.size };
   };
 
   const replace = (next: Resources, refused: readonly Refusal[]) => {
@@ -126,11 +131,16 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
       if (!resource) return { kind: "unknown" };
       const envoy = envoyOf(envoys, id, now());
       const asked = askedOf(envoy, name);
-      const isForeign = several && version !== undefined && !made.has(version);
+      const isMade = version !== undefined && made.has(version);
+      if (isMade) envoy.takes = "yes";
+      const isForeign = several && version !== undefined && !isMade;
       asked.foreignSince = isForeign ? (asked.version === version && asked.foreignSince) || now() : undefined;
       asked.version = version;
       const answer = answerTo(asked, resource, now());
-      if (answer === "refused") onRefused({ envoy: id, name, version: resource.version });
+      if (answer === "refused") {
+        if (envoy.takes === "unclear") envoy.takes = "no";
+        onRefused({ envoy: id, name, version: resource.version });
+      }
       look();
       return answer === "given" ? { kind: "given", resource } : { kind: "current" };
     },
@@ -185,7 +195,7 @@ function refusalsIn(envoys: ReadonlyMap<string, Envoy>, offered: Resources): rea
 
 function envoyOf(envoys: Map<string, Envoy>, id: string, at: number): Envoy {
   for (const [other, { at: last }] of envoys) if (at - last >= GONE_AFTER) envoys.delete(other);
-  const envoy = envoys.get(id) ?? { asked: new Map(), at };
+  const envoy: Envoy = envoys.get(id) ?? { asked: new Map(), at, takes: "unclear" };
   envoy.at = at;
   if (envoys.has(id) || envoys.size < MOST_ENVOYS) envoys.set(id, envoy);
   return envoy;

@@ -77,6 +77,21 @@ test("who asks again and again with another version refuses; it is told once, an
   expect([ask("c1"), ask("c3"), offers.refusals()]).toEqual(["c3", undefined, []]);
 });
 
+test("who refuses all from its beginning holds no change up and keeps none out of force; that it refuses is told", async () => {
+  const { offers, ask, refused } = offering();
+  ask("c1", { envoy: "real" });
+  const strangers = Array.from({ length: 900 }, (_, number) => `stranger ${number}`);
+  const askAll = () => strangers.flatMap((envoy) => [1, 2, 3].map(() => ask("theirs", { envoy })));
+  askAll();
+  offers.offer(versions("c2"));
+  const waits = offers.settled(5_000);
+  askAll();
+  ask("c2", { envoy: "real" });
+  expect(await waits).toEqual({ kind: "taken", envoys: 1 });
+  expect(offers.refusals()).toHaveLength(900);
+  expect(new Set(refused.map(({ envoy }) => envoy)).size).toBe(900);
+});
+
 test("what is refused is given again after a while, as what it lacked may be there", async () => {
   const { ask } = offering();
   expect([1, 2, 3, 4].map(() => ask(undefined))).toEqual(["c1", "c1", undefined, undefined]);
