@@ -12,6 +12,8 @@ import { envelopeOf } from "../federation/probe.ts";
 /** How long (ms) a server may take for one answer. */
 const WITHIN = 10_000;
 const LIMITS = { bytes: 1024 * 1024, depth: 64 } as const;
+/** Most characters of what a server calls itself. */
+const LONGEST_TEXT = 80;
 
 export type Asked =
   | {
@@ -51,11 +53,18 @@ export async function askServer(url: string, version: string): Promise<Asked> {
 function serverOf({ serverInfo, version: protocol }: Offer, fallback: string): Asked {
   const info = serverInfo === undefined ? undefined : parseJson(serverInfo);
   const { name, version } = isJsonObject(info) ? info : {};
-  return { kind: "server", name: textOf(name), version: textOf(version), protocol: protocol ?? fallback };
+  return { kind: "server", name: textOf(name), version: textOf(version), protocol: textOf(protocol) ?? fallback };
 }
 
+/** For a terminal, and a comment of one line: what a server says of itself may be made to look like something else there. */
 function textOf(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
+  if (typeof value !== "string") return undefined;
+  return (
+    value
+      .slice(0, LONGEST_TEXT)
+      .replace(/[\p{C}\p{Z}]+/gu, " ")
+      .trim() || undefined
+  );
 }
 
 interface Head {
@@ -85,7 +94,7 @@ async function send(
       signal,
     });
     const type = fieldOf(answer.headers["content-type"]);
-    const head = { status: answer.statusCode, type, session: fieldOf(answer.headers["mcp-session-id"]) };
+    const head = { status: answer.statusCode, type: textOf(type), session: fieldOf(answer.headers["mcp-session-id"]) };
     const read = isSuccess(head.status) ? await responseBytes(type, answer.body, LIMITS) : undefined;
     answer.body.on("error", () => undefined).destroy();
     return read?.kind === "response"

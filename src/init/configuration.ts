@@ -5,16 +5,14 @@ import { stringify } from "yaml";
 export interface InitServer {
   readonly name: string;
   readonly url: string;
-  /** What it is, for a comment. */
+  /** What it is, for a comment: in one line. */
   readonly about: string;
 }
 
 /** One route over all servers. */
 export function firstConfiguration(servers: readonly InitServer[]): string {
   const [{ name: example } = { name: "files" }] = servers;
-  const backends = servers.map(
-    ({ name, url, about }) => `  # ${commentOf(about)}\n  ${scalar(name)}: ${scalar(url)}\n`,
-  );
+  const backends = servers.map(({ name, url, about }) => `  # ${about}\n  ${scalar(name)}: ${scalar(url)}\n`);
   return `# Made by \`mcp-router init\`. docs/configuration.md has every setting; \`mcp-router check\` says what is wrong with this file.
 
 gateway:
@@ -28,17 +26,12 @@ processor:
 backends:
 ${backends.join("")}
 # One URL for all of them, http://127.0.0.1:8080/mcp. A route of one backend has its names as they are:
-#   - { path: /${example}/mcp, backends: [${example}] }
+#   - { path: /${example}/mcp, backends: [${scalar(example)}] }
 routes:
   - path: /mcp
     backends: [${servers.map(({ name }) => scalar(name)).join(", ")}]
     federated: true
 `;
-}
-
-/** In one line. */
-function commentOf(text: string): string {
-  return text.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, " ").slice(0, 120);
 }
 
 /** In quotes where YAML would take it for something else, as a name that is a number. */

@@ -10,6 +10,7 @@ import { freePort } from "../../harness/ports.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { startMcpServer, type TestServerOptions } from "../support/mcp-server.ts";
+import { resultMessage } from "../support/messages.ts";
 import { MAIN } from "../support/router.ts";
 
 let owner = new AsyncDisposableStack();
@@ -25,8 +26,8 @@ async function server(name: string, options: TestServerOptions = {}) {
 }
 
 /** Serves one answer to all. */
-async function answering(status: number, body: string): Promise<string> {
-  const http = createServer((_, response) => response.writeHead(status, { "content-type": "text/html" }).end(body));
+async function answering(status: number, body: string, type = "text/html"): Promise<string> {
+  const http = createServer((_, response) => response.writeHead(status, { "content-type": type }).end(body));
   http.listen(0, "127.0.0.1");
   await once(http, "listening");
   owner.defer(() => void http.close());
@@ -81,6 +82,23 @@ test("says of each URL what is wrong, and writes nothing", async () => {
     "error: files: no URL of an MCP server: write it as http://127.0.0.1:3001/mcp",
   ]);
   expect(existsSync(out)).toBe(false);
+});
+
+test("what a server calls itself is text of one line, in the file and in the terminal", async () => {
+  const name = "evil\n  other: http://other/\u001b[2J\u202e\u2028#";
+  const serverInfo = { name, version: `1\r\n${"x".repeat(10_000)}` };
+  const result = { protocolVersion: "2025-11-25\nroutes: []", capabilities: {}, serverInfo };
+  const url = await answering(200, JSON.stringify(resultMessage(1, result)), "application/json");
+  const out = outFile();
+  const { code, output } = await init(url, "--out", out);
+  expect(code).toBe(0);
+  expect(output).toMatch(
+    /^evil-other-http-other-2 {2}\S+ {2}evil other: http:\/\/other\/ \[2J # 1 x+, MCP [^\n]*\nwritten: [^\n]*\n$/,
+  );
+  const file = readFileSync(out, "utf8");
+  for (const text of [output, file]) expect(text.replaceAll("\n", "")).not.toMatch(/\p{C}|[\u2028\u2029]/u);
+  const loaded = loadConfig(file);
+  expect(loaded.ok && loaded.config.backends.map((backend) => backend.name)).toEqual(["evil-other-http-other-2"]);
 });
 
 test("does not replace a file that is there, unless it is told to", async () => {

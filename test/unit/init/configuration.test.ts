@@ -2,11 +2,15 @@ import { expect, test } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { firstConfiguration } from "../../../src/init/configuration.ts";
 
-test("names that YAML would take for something else stay what they are", () => {
-  const names = ["2048", "null", "files"];
-  const url = "http://127.0.0.1:3001/mcp";
-  const text = firstConfiguration(names.map((name) => ({ name, url, about: "a: server # of\nmine" })));
-  const loaded = loadConfig(text);
-  expect(loaded.ok ? [] : loaded.errors).toEqual([]);
-  expect(loaded.ok && loaded.config.backends.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
+test.each(["null", "true", "no", "123", "1e3", "1e-3", "0x1f", "0o7", "127-0-0-1", "constructor", "files"])(
+  "a server may be named %s",
+  (name) => {
+    const loaded = loadConfig(firstConfiguration([{ name, url: "http://127.0.0.1:1/mcp", about: "one" }]));
+    expect(loaded.ok ? loaded.config.backends.map((backend) => backend.name) : loaded.errors).toEqual([name]);
+  },
+);
+
+test.each(["http://h/:", "http://[::1]:1/mcp", "http://h/a'b"])("a URL may be %s", (url) => {
+  const loaded = loadConfig(firstConfiguration([{ name: "one", url, about: "one" }]));
+  expect(loaded.ok || loaded.errors).toBe(true);
 });
