@@ -9,7 +9,7 @@ import { readBytes } from "./body.ts";
 export const DISCOVERY_PATH = "/v3/discovery:";
 
 /** Most bytes of a request. Envoy lists its extensions in each, about 60 KiB. */
-const LARGEST_REQUEST = 1024 * 1024;
+const LARGEST_REQUEST = 256 * 1024;
 /** Longest name of an Envoy that is kept. */
 const LONGEST_ID = 128;
 
