@@ -6,20 +6,27 @@ import type { Config } from "./load.ts";
 export interface MissingFiles {
   /** Files of the router, which cannot start without them. */
   readonly errors: readonly string[];
-  /** Files of Envoy, which may run on another machine. */
+  /** Files of Envoy, which may run on another machine: then there are only `warnings` of them. */
+  readonly envoys: readonly string[];
   readonly warnings: readonly string[];
 }
 
 export async function missingFiles(config: Config): Promise<MissingFiles> {
   const [own, envoys] = await Promise.all([missing(ownFiles(config)), missing(envoysFiles(config))]);
   return {
-    errors: own.map(([setting, file, why]) => `${setting}: cannot read ${resolve(file)}: ${why}`),
+    errors: own.map(inWords),
+    envoys: envoys.map(inWords),
     warnings: envoys.map(
       ([setting, file, why]) => `${setting}: ${file} cannot be read here: ${why}; Envoy needs it on its machine`,
     ),
   };
 }
 
+function inWords([setting, file, why]: Missing): string {
+  return `${setting}: cannot read ${resolve(file)}: ${why}`;
+}
+
+type Missing = readonly [setting: string, file: string, why: string];
 type Named = readonly [setting: string, file: string | undefined];
 
 function ownFiles({ store }: Config): Named[] {
@@ -44,7 +51,7 @@ function envoysFiles({ gateway, backends, identity }: Config): Named[] {
   ];
 }
 
-async function missing(named: readonly Named[]): Promise<(readonly [setting: string, file: string, why: string])[]> {
+async function missing(named: readonly Named[]): Promise<Missing[]> {
   const looks = named.map(async ([setting, file]) => {
     if (file === undefined) return [];
     const why = await access(file, constants.R_OK).then(() => undefined, reasonOf);

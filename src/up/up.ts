@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { missingFiles } from "../config/files.ts";
 import type { Config, Overrides } from "../config/load.ts";
 import { ConfigError, readConfig } from "../config/read.ts";
 import { formatAddress, fromSameMachine, type TcpAddress } from "../core/address.ts";
@@ -43,6 +44,9 @@ export async function up({
 }: UpOptions): Promise<Served & Pick<Router, "reload">> {
   const overrides: Overrides = { workers, http: HTTP };
   const { config } = await readConfig(file, overrides);
+  // This Envoy runs here, and serves nobody without its files.
+  const { errors, envoys } = await missingFiles(config);
+  if (errors.length + envoys.length > 0) throw new ConfigError(file, [...errors, ...envoys]);
   const found = await findEnvoy(envoy, environment);
   if (found.kind === "none") throw new Error(found.why);
   await mustBeFree(file, config);
@@ -134,21 +138,19 @@ async function sayWhere({ gateway, routes }: Config, say: (line: string) => void
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
   const scheme = gateway.tls ? "https" : "http";
-  for (const route of routes) {
-    say(`${scheme}://${formatAddress(address)}${route.path}  ${backendsOf(route).join(", ")}`);
-  }
+  for (const route of routes) say(`${scheme}://${formatAddress(address)}${route.path}  ${serversOf(route).join(", ")}`);
   say("ready: add and remove servers in the file while it runs; Ctrl-C ends both");
+  say("what follows: on stdout a line of Envoy for each request, on stderr the log");
 }
 
-function backendsOf(route: Route): readonly string[] {
+/** The names of its backends. */
+function serversOf(route: Route): string[] {
   switch (route.kind) {
+    case "federated":
+      return route.members.map(({ route: { backend } }) => backend.name);
+    case "bridged":
+      return [route.transparent.backend.name];
     case "transparent":
       return [route.backend.name];
-    case "bridged":
-      return backendsOf(route.transparent);
-    case "federated":
-      return route.members.map((member) => member.route.backend.name);
-    default:
-      return route satisfies never;
   }
 }

@@ -83,6 +83,20 @@ test("serves what the file says, also what is added while it runs, and ends both
   expect(isRunning(envoy)).toBe(false);
 });
 
+test("says where each kind of route is, and which output says what", async () => {
+  const { file, port } = await configured();
+  const { backends, routes: _, ...rest } = parse(readFileSync(file, "utf8"));
+  const routes = [
+    { path: "/all", backends: ["one", "two"] },
+    { path: "/bridged", backends: ["one"], era: "bridge" },
+  ];
+  writeFileSync(file, stringify({ ...rest, backends: { ...backends, two: backends.one }, routes }));
+  const child = await up(file);
+  expect(child.output()).toContain(`http://127.0.0.1:${port}/all  one, two\n`);
+  expect(child.output()).toContain(`http://127.0.0.1:${port}/bridged  one\n`);
+  await waitFor(child, async () => child.output().includes("on stdout a line of Envoy for each request"));
+});
+
 test("an Envoy that dies comes back, and the sessions with it", async () => {
   const { file, port } = await configured();
   const child = await up(file);
@@ -118,6 +132,13 @@ test("what stands in its way is said with what to do, and nothing is left runnin
   expect(await fails("--envoy", process.execPath)).toMatch(
     /^error: .* is no Envoy: its --version says no version of Envoy\n$/,
   );
+  const whole = readFileSync(file, "utf8");
+  const { gateway, ...others } = parse(whole);
+  writeFileSync(file, stringify({ ...others, gateway: { ...gateway, tls: { cert: "/no/cert", key: "/no/key" } } }));
+  expect(await fails("--envoy", ENVOY)).toBe(
+    `error: ${file}: gateway.tls.cert: cannot read /no/cert: no such file\nerror: ${file}: gateway.tls.key: cannot read /no/key: no such file\n`,
+  );
+  writeFileSync(file, whole);
   const taken = createServer().listen(port, "127.0.0.1");
   await once(taken, "listening");
   owner.defer(() => void taken.close());

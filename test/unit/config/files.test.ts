@@ -20,7 +20,7 @@ test("existing files cause no message", async () => {
   const there = join(directory, "there");
   const tls = { cert: there, key: there };
   const store = { kind: "redis", url: "redis://h", passwordFile: there, tls: { ca: there, ...tls } };
-  expect(await look({ gateway: { tls }, store })).toEqual({ errors: [], warnings: [] });
+  expect(await look({ gateway: { tls }, store })).toEqual({ errors: [], envoys: [], warnings: [] });
 });
 
 test("each missing file of the router is an error", async () => {
@@ -28,18 +28,21 @@ test("each missing file of the router is an error", async () => {
   const settings = ["store.passwordFile", "store.tls.ca", "store.tls.cert", "store.tls.key"];
   expect(await look({ store })).toEqual({
     errors: settings.map((setting) => `${setting}: cannot read ${away}: no such file`),
+    envoys: [],
     warnings: [],
   });
 });
 
-test("each missing file of Envoy, which may run on another machine, is a warning", async () => {
+test("each missing file of Envoy is a warning, which may run on another machine, and said as an error for one on this", async () => {
   const jwt = (jwks: object) => ({ identity: { kind: "jwt", issuer: "i", audiences: ["a"], jwks } });
   const backends = { one: { endpoints: ["h:1"], tls: { sni: "h", ca: away } } };
+  const settings = ["gateway.tls.cert", "gateway.tls.key", "backends.one.tls.ca", "identity.jwks.file"];
   const warning = (setting: string) =>
     `${setting}: ${away} cannot be read here: no such file; Envoy needs it on its machine`;
   expect(await look({ gateway: { tls: { cert: away, key: away } }, backends, ...jwt({ file: away }) })).toEqual({
     errors: [],
-    warnings: ["gateway.tls.cert", "gateway.tls.key", "backends.one.tls.ca", "identity.jwks.file"].map(warning),
+    envoys: settings.map((setting) => `${setting}: cannot read ${away}: no such file`),
+    warnings: settings.map(warning),
   });
   expect((await look(jwt({ uri: "https://i/k", ca: away }))).warnings).toEqual([warning("identity.jwks.ca")]);
 });
