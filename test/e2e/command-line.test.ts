@@ -6,6 +6,7 @@ import { start, waitFor } from "../../harness/child.ts";
 import { validateBootstrap } from "../../harness/envoy.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
 import { directoryOfTests } from "../support/directory.ts";
+import { startMcpServer } from "../support/mcp-server.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const MAIN = join(ROOT, "src/main.ts");
@@ -256,6 +257,14 @@ describe("the npm package", () => {
         `store: { kind: redis, url: "redis://127.0.0.1:${await freePort()}" }\n${CONFIG}`,
     );
     const program = join(directory, "package", bin["mcp-router"]);
+    expect(spawnSync(process.execPath, [program, "up", "--help"], { encoding: "utf8" }).stdout).toContain("--envoy");
+    const server = await startMcpServer("one");
+    onTestFinished(() => server.close());
+    const first = join(directory, "first.yaml");
+    const init = start("init", process.execPath, [program, "init", `http://${server.endpoint}/mcp`, "--out", first]);
+    expect(await init.exited).toBe(0);
+    expect(run("check", "--config", first)).toMatchObject({ status: 0, stdout: `${first}: ok\n` });
+
     const child = start("packed", process.execPath, [program, "serve", "--config", config]);
     onTestFinished(async () => void (await child.stop()));
     await waitFor(child, async () => child.output().includes('"serving"'));
