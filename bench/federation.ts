@@ -1,7 +1,7 @@
 /**
  * What several servers behind one URL cost: a call beside the same call on a transparent route, in turns of one run; an answer whose
- * events are rewritten (events.ts); and the list of ten servers with a hundred tools of 1 KB each. A process of its own: `node bench/federation.ts [--quick]`. Ends with 1 when an
- * answer was wrong or a target is missed.
+ * events are rewritten (events.ts); the list of ten servers with a hundred tools of 1 KB each; and an open stream (open-streams.ts). A
+ * process of its own: `node bench/federation.ts [--quick]`. Ends with 1 when an answer was wrong or a target is missed.
  */
 import { Agent } from "node:http";
 import { parseArgs } from "node:util";
@@ -13,6 +13,7 @@ import { mergeLists } from "../src/core/federation/merge.ts";
 import { listAnswer } from "../src/core/federation/page.ts";
 import { listTools, openSession } from "./client.ts";
 import { EVENT_SIZES, measureEvents, measureStreams } from "./events.ts";
+import { measureOpenStreams } from "./open-streams.ts";
 import { putUnderLoad } from "./put-under-load.ts";
 import { type Setup, startBackend, startFederated, startRouter } from "./setups.ts";
 import { type Interval, median, percentile, ratioOfMeans } from "./statistics.ts";
@@ -31,8 +32,11 @@ const TARGETS = {
   list: 5,
   /** Bytes of memory of the merged lists, as a multiple of the backends' own bytes. */
   memory: 1.5,
+  /** KiB of the router's resident memory for an open GET stream that waits. */
+  stream: 8,
 } as const;
 
+const KIB = 1024;
 const SERVERS = 10;
 const LABEL_WIDTH = 50;
 const LOAD = { sessions: 32, atOnce: 64, counted: 0, paced: { turns: 0, requests: 0, perSecond: 1 } } as const;
@@ -50,6 +54,7 @@ await runOwning(async (owner) => {
   const streams = await measureStreams(owner, effort);
   const events = measureEvents();
   const memory = measureMemory();
+  const open = await measureOpenStreams(owner);
   const inProcess = measureAnswers();
   const lists = await measureLists(owner);
   const { small, large } = EVENT_SIZES;
@@ -61,6 +66,7 @@ await runOwning(async (owner) => {
     firstEvent: streams.firstEvent.rewritten <= TARGETS.firstEvent,
     list: inProcess <= TARGETS.list,
     memory: memory <= TARGETS.memory,
+    stream: open.first <= TARGETS.stream * KIB && open.further <= TARGETS.stream * KIB,
   };
   const wrong = calls.wrong + streams.wrong;
   console.log(
@@ -80,6 +86,10 @@ await runOwning(async (owner) => {
       row(`through Envoy, ${LOAD.atOnce} at once, p50 ms`, lists.atOnce.toFixed(1)),
       row("bytes of a whole list, pages", `${lists.bytes}, ${lists.pages}`),
       row("memory of the lists ÷ their bytes", memory.toFixed(2), met.memory, TARGETS.memory),
+      "an open GET stream, waiting, KiB of the router's resident memory but for V8's young generation",
+      row("each of 10,000", (open.first / KIB).toFixed(1), met.stream, TARGETS.stream),
+      row("each of 10,000 more", (open.further / KIB).toFixed(1), met.stream, TARGETS.stream),
+      row("of that, on V8's heap", (open.heap / KIB).toFixed(1)),
     ].join("\n"),
   );
   return wrong === 0 && Object.values(met).every((each) => each);

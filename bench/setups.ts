@@ -70,7 +70,7 @@ export function startNoop(backend: Backend): Promise<Setup> {
 }
 
 /** Those of src/main.ts's first line. */
-const NODE_FLAGS = ["--max-semi-space-size=64"];
+export const NODE_FLAGS = ["--max-semi-space-size=64"];
 
 export interface RouterOptions {
   readonly name?: string;
