@@ -2,9 +2,11 @@
  * Streams of the gateway's own: one for each session on a route to several backends. It brings what the backends say to the client,
  * tells it when what the route offers has changed, once for a burst of changes, and is kept alive.
  */
+import { credentialHeaders } from "../backends/credentials.ts";
 import { type ResumeAt, readEventId } from "../core/federation/event-ids.ts";
 import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { LAST_EVENT_ID, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
+import { KeptHeaders } from "../core/kept-headers.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import { askerOfStream, type StreamOf, type StreamSink } from "../core/streams.ts";
 import { ClientStream, type StreamRequest } from "./client-stream.ts";
@@ -121,7 +123,7 @@ class OwnStreams implements Listeners {
     });
     const listener: Listener = {
       client,
-      members: join(client, request),
+      members: join(client, keptOf(request)),
       endUse: once(use(of, () => this.end(of.key))),
     };
     this.#byKey.set(of.key, listener);
@@ -205,6 +207,11 @@ class OwnStreams implements Listeners {
 
 function digestOf(route: FederatedRoute | undefined, lists: ListenersDependencies["lists"]): string {
   return route ? lists(route) : "";
+}
+
+/** Of a request that is kept as long as its stream is open, what goes on to backends. */
+function keptOf({ headers, query }: StreamRequest): StreamRequest {
+  return { headers: new KeptHeaders(credentialHeaders(headers, "forward")), query };
 }
 
 function lastOf({ headers }: StreamRequest): Extract<ResumeAt, { kind: "stream" }> | undefined {

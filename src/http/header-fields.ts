@@ -1,45 +1,15 @@
 /** The headers of a request that Node has read. */
-import type { Header, HeaderFields, HeaderNames } from "../core/http.ts";
+import type { Header, HeaderFields } from "../core/http.ts";
+import { KeptHeaders } from "../core/kept-headers.ts";
 
 /**
  * @param raw names and values by turns, in latin1. What HTTP/2 has in place of the request line, which begins with a colon, is left out
  */
 export function headerFields(raw: readonly string[]): HeaderFields {
-  const lines: string[] = [];
+  const headers: Header[] = [];
   for (let n = 0; n + 1 < raw.length; n += 2) {
     const name = raw[n]?.toLowerCase() ?? "";
-    if (!name.startsWith(":")) lines.push(name, raw[n + 1] ?? "");
+    if (!name.startsWith(":")) headers.push([name, raw[n + 1] ?? ""]);
   }
-  return new KeptHeaders(lines);
-}
-
-/**
- * One text is kept, and read again at each use: headers are kept as long as a stream is open, and used seldom. Node's own strings hold
- * buffers of the connection.
- */
-class KeptHeaders implements HeaderFields {
-  /** Names and values by turns. No header has a line break. */
-  readonly #text: string;
-  readonly size: number;
-
-  constructor(lines: readonly string[]) {
-    this.#text = lines.join("\n");
-    this.size = this.#text.length - Math.max(lines.length - 1, 0);
-  }
-
-  get(name: string): string | undefined {
-    const values = this.entries().flatMap(([one, value]) => (one === name ? [value] : []));
-    // RFC 9113 §8.2.3: HTTP/2 may split this one.
-    return values.length === 0 ? undefined : values.join(name === "cookie" ? "; " : ", ");
-  }
-
-  present({ names }: HeaderNames): string[] {
-    const entries = this.entries();
-    return names.filter((name) => entries.some(([one]) => one === name));
-  }
-
-  entries(): Header[] {
-    const lines = this.#text.split("\n");
-    return lines.flatMap((name, n) => (n % 2 === 0 && lines.length > 1 ? [[name, lines[n + 1] ?? ""]] : []));
-  }
+  return new KeptHeaders(headers);
 }
