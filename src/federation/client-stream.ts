@@ -41,10 +41,10 @@ export class ClientStream {
   readonly #options: ClientStreamOptions;
   /** An id says of each backend what was written, and not what waits. */
   readonly #sink: PacedSink;
-  /** By backend, those that were heard last at the end. */
-  readonly #places = new Map<string, Place>();
+  /** By backend, those that were heard last at the end. Made for the first one: most streams wait, and have none. */
+  #places: Map<string, Place> | undefined;
   /** Methods of the notifications that are due. */
-  readonly #due = new Set<string>();
+  #due: Set<string> | undefined;
   /** The id of the next event; undefined: it is made anew. */
   #id: { readonly route: FederatedRoute | undefined; readonly lists: string; readonly text: string } | undefined;
 
@@ -57,7 +57,7 @@ export class ClientStream {
       // Otherwise it is of another session, or of a backend that stood elsewhere in the route then.
       const isOwn = backend !== undefined && this.tagOf(backend) === place.tag;
       // A client may write an id itself, and what is no header's value would fail each attempt to open a stream.
-      if (isOwn && isResumable(place.id)) this.#places.set(backend, place);
+      if (isOwn && isResumable(place.id)) this.#placesToChange().set(backend, place);
     }
   }
 
@@ -85,7 +85,7 @@ export class ClientStream {
 
   /** The last event of a backend's stream in a session; undefined for none. */
   lastOf(backend: string, generation: number): Uint8Array | undefined {
-    const place = this.#places.get(backend);
+    const place = this.#places?.get(backend);
     return place?.generation === generation ? place.id : undefined;
   }
 
@@ -93,7 +93,7 @@ export class ClientStream {
   forget(backend: string, generation: number): boolean {
     if (this.lastOf(backend, generation) === undefined) return false;
     this.#id = undefined;
-    return this.#places.delete(backend);
+    return this.#placesToChange().delete(backend);
   }
 
   /** The client sees at once that its stream is open. */
@@ -106,15 +106,16 @@ export class ClientStream {
 
   /** A notification is due by its method; `flush` writes it. */
   due(method: string): void {
+    this.#due ??= new Set();
     this.#due.add(method);
     this.#options.onDue();
   }
 
   /** Writes what is due. */
   flush(): void {
-    if (!this.#sink.hasRoom) return;
+    if (!this.#due || !this.#sink.hasRoom) return;
     for (const method of this.#due) this.#sink.write(withEventId(this.#eventId(), notification(method)));
-    this.#due.clear();
+    this.#due = undefined;
   }
 
   /** To be called now and then: keeps the stream alive, and cuts it off where the client does not read. */
@@ -137,12 +138,18 @@ export class ClientStream {
     const { takesPlaces } = this.#options;
     if (id !== undefined) {
       this.#id = undefined;
-      this.#places.delete(backend);
-      if (id !== "reset") this.#places.set(backend, { generation, id });
+      const places = this.#placesToChange();
+      places.delete(backend);
+      if (id !== "reset") places.set(backend, { generation, id });
     }
     if (said.kind === "message") this.#sink.write(withEventId(this.#eventId(), said.bytes));
     // Without an id of its own it says nothing new.
     else if (said.kind === "place" && takesPlaces && id !== undefined) this.#sink.write(placeEvent(this.#eventId()));
+  }
+
+  #placesToChange(): Map<string, Place> {
+    this.#places ??= new Map();
+    return this.#places;
   }
 
   #missedLists(): void {
@@ -153,6 +160,7 @@ export class ClientStream {
   #eventId(): string {
     const { route, lists } = this.#options;
     const [now, known] = [route(), lists()];
+    if (!this.#places) return streamEventId(known, []);
     if (this.#id?.route === now && this.#id?.lists === known) return this.#id.text;
     const members = now?.members ?? [];
     const places = [...this.#places].reverse().flatMap(([backend, at]) => {

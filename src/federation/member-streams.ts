@@ -14,6 +14,7 @@ import { type Binding, bindingOf, heldBy, NO_STATE, type Session, type SessionSt
 import type { ClientStream, StreamRequest } from "./client-stream.ts";
 import { type Clock, rest } from "./clock.ts";
 import { hear, type Taken } from "./hear.ts";
+import { Looks } from "./looks.ts";
 import { SessionSubscriptions, type SessionSubscriptionsDependencies } from "./session-subscriptions.ts";
 import { StreamPast } from "./stream-past.ts";
 import type { UnfinishedEvents } from "./unfinished.ts";
@@ -73,15 +74,13 @@ export class MemberStreams {
   readonly #dependencies: MemberStreamsDependencies;
   readonly #client: ClientStream;
   readonly #request: StreamRequest;
-  /** By backend. */
-  readonly #streams = new Map<string, MemberStream>();
+  /** By backend. Made for the first one, as most clients' streams wait without any. */
+  #streams: Map<string, MemberStream> | undefined;
   readonly #subscriptions: SessionSubscriptions;
-  readonly #over = new AbortController();
-  #looking = Promise.resolve();
-  /** The look that will begin when the one under way has ended. */
-  #next: Promise<void> | undefined;
-  /** The look that will begin once the store may be back. */
-  #again: Promise<void> | undefined;
+  readonly #looks = new Looks();
+  #isOver = false;
+  /** Ends the wait for the store, which was away. */
+  #waiting: AbortController | undefined;
 
   constructor(dependencies: MemberStreamsDependencies, client: ClientStream, request: StreamRequest) {
     this.#dependencies = dependencies;
@@ -92,50 +91,40 @@ export class MemberStreams {
 
   /** Number of streams of backends that are open. */
   get size(): number {
-    return [...this.#streams.values()].filter(({ isOpen }) => isOpen).length + this.#subscriptions.size;
+    const open = [...(this.#streams?.values() ?? [])].filter(({ isOpen }) => isOpen);
+    return open.length + this.#subscriptions.size;
   }
 
   /** Whether what a backend says reaches the client. */
   hears(backend: string): boolean {
-    return this.#streams.get(backend)?.isOpen ?? false;
+    return this.#streams?.get(backend)?.isOpen ?? false;
   }
 
   /** Looks which sessions the client has by now, and opens and ends streams by that. Resolves when that is done. Never rejects. */
   look(): Promise<void> {
-    // One that is under way may have read the session before it changed.
-    this.#next ??= this.#looking.then(() => {
-      this.#next = undefined;
-      this.#looking = this.#lookOnce();
-      return this.#looking;
-    });
-    return this.#next;
+    return this.#looks.ask(() => this.#lookOnce());
   }
 
   /** Resolves when the stream of the client's session at a backend is there, or will not be. Never rejects. */
   async joined(backend: string): Promise<void> {
     await this.look();
-    await this.#streams.get(backend)?.settled.promise;
+    await this.#streams?.get(backend)?.settled.promise;
   }
 
   close(): void {
-    this.#over.abort();
-    for (const name of [...this.#streams.keys()]) this.#endAt(name);
+    this.#isOver = true;
+    this.#waiting?.abort();
+    for (const name of this.#backends()) this.#endAt(name);
     this.#subscriptions.close();
   }
 
   async #lookOnce(): Promise<void> {
-    if (this.#over.signal.aborted) return;
-    const { store, clock, offers } = this.#dependencies;
+    if (this.#isOver) return;
+    const { store, offers } = this.#dependencies;
     const loaded = await store.load(this.#client.key);
-    if (this.#over.signal.aborted) return;
+    if (this.#isOver) return;
     if (loaded.kind === "unknown") return this.#client.end();
-    if (loaded.kind === "unavailable") {
-      this.#again ??= rest(clock, AGAIN_MS, this.#over.signal).then(() => {
-        this.#again = undefined;
-        return this.look();
-      });
-      return;
-    }
+    if (loaded.kind === "unavailable") return this.#lookLater();
     const route = this.#client.route();
     const known = route ? offers(route) : [];
     const wanted = new Map<string, () => void>();
@@ -143,21 +132,36 @@ export class MemberStreams {
       const at = sessionAt(loaded.session, member, known[place]);
       if (at) wanted.set(member.route.backend.name, () => this.#keep(member, place, at.binding, at.session));
     }
-    for (const name of [...this.#streams.keys()]) if (!wanted.has(name)) this.#endAt(name);
+    for (const name of this.#backends()) if (!wanted.has(name)) this.#endAt(name);
     for (const keep of wanted.values()) keep();
     this.#subscriptions.look(loaded.session, route);
   }
 
+  /** The store may be back by then. */
+  #lookLater(): void {
+    if (this.#waiting) return;
+    this.#waiting = new AbortController();
+    void rest(this.#dependencies.clock, AGAIN_MS, this.#waiting.signal).then(() => {
+      this.#waiting = undefined;
+      return this.look();
+    });
+  }
+
+  #backends(): readonly string[] {
+    return [...(this.#streams?.keys() ?? [])];
+  }
+
   #endAt(backend: string): void {
-    const stream = this.#streams.get(backend);
+    const stream = this.#streams?.get(backend);
     stream?.ending.abort();
     stream?.settled.resolve();
-    this.#streams.delete(backend);
+    this.#streams?.delete(backend);
   }
 
   #keep(member: Member, place: number, binding: Binding, session: BackendSession): void {
     const { name } = member.route.backend;
     const { generation } = binding;
+    this.#streams ??= new Map();
     const stream = this.#streams.get(name);
     const isSame = stream?.generation === generation && stream.place === place && isAskedAlike(stream.member, member);
     const now = this.#dependencies.clock.now();

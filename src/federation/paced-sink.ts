@@ -8,10 +8,12 @@ export const MOST_STUCK_TICKS = 4;
 
 export const COMMENT = Buffer.from(":\n\n");
 
+const NOTHING_WAITS = Promise.resolve();
+
 export class PacedSink {
   readonly #sink: StreamSink;
   /** Ends when everything before has been written. */
-  #written = Promise.resolve();
+  #written = NOTHING_WAITS;
   #unread = 0;
   #stuckTicks = 0;
 

@@ -51,8 +51,8 @@ export class SessionSubscriptions {
   readonly #dependencies: SessionSubscriptionsDependencies;
   readonly #client: Listener;
   readonly #request: StreamRequest;
-  /** By backend. */
-  readonly #listened = new Map<string, Listened>();
+  /** By backend. Made for the first one. */
+  #listened: Map<string, Listened> | undefined;
   /** Whether the client comes from a stream that may have been elsewhere: what was said since, nobody has heard. */
   #comesBack: boolean;
 
@@ -65,24 +65,24 @@ export class SessionSubscriptions {
 
   /** Number of backends that are listened to. */
   get size(): number {
-    return this.#listened.size;
+    return this.#listened?.size ?? 0;
   }
 
   /** Listens where the client has subscriptions by now, and only there. */
   look(session: Session, route: FederatedRoute | undefined): void {
     const wanted = route ? this.#wanted(session, route) : new Map<string, Wanted>();
-    for (const [name, listened] of this.#listened) {
+    for (const [name, listened] of this.#listened ?? []) {
       if (wanted.has(name)) continue;
       end(listened);
-      this.#listened.delete(name);
+      this.#listened?.delete(name);
     }
     for (const [name, each] of wanted) this.#keep(name, each);
     this.#comesBack = false;
   }
 
   close(): void {
-    for (const listened of this.#listened.values()) end(listened);
-    this.#listened.clear();
+    for (const listened of this.#listened?.values() ?? []) end(listened);
+    this.#listened = undefined;
   }
 
   #wanted({ initializeParams, remembered }: Session, route: FederatedRoute): Map<string, Wanted> {
@@ -101,6 +101,7 @@ export class SessionSubscriptions {
 
   #keep(name: string, wanted: Wanted): void {
     const { clock } = this.#dependencies;
+    this.#listened ??= new Map();
     const last = this.#listened.get(name);
     const isSame = last && asText(last.wanted) === asText(wanted);
     if (isSame && !last.past.takesAnother(clock.now())) return;

@@ -66,7 +66,8 @@ export function serveStreams(address: TcpAddress, source: StreamSource): Promise
 function open(source: StreamSource, of: StreamOf, stream: ServerHttp2Stream, head: readonly string[]): void {
   // A body is of no use, and would fill the window.
   if (!stream.endAfterHeaders) stream.resume();
-  stream.once("close", source.open(of, requestOf(head), new Http2Sink(stream)));
+  // It comes once, and `once` would keep as much memory again.
+  stream.on("close", source.open(of, requestOf(head), new Http2Sink(stream)));
 }
 
 async function subscribe(
