@@ -1,4 +1,5 @@
 /** The gateway's own streams: how the processor sends a client's request there, and what is written to one. Pure. */
+import { Buffer } from "node:buffer";
 import type { Reply } from "./http.ts";
 import type { PublicPath } from "./routes.ts";
 
@@ -60,7 +61,8 @@ export function writeStreamOf({ key, owner, path }: StreamOf): string {
 export function readStreamOf(text: string | undefined): StreamOf | undefined {
   const [, key, owner, encoded] = WRITTEN.exec(text ?? "") ?? [];
   const path = decoded(encoded);
-  return key === undefined || owner === undefined || path === undefined ? undefined : { key, owner, path };
+  if (key === undefined || owner === undefined || path === undefined) return undefined;
+  return { key: ofItsOwn(key), owner: ofItsOwn(owner), path };
 }
 
 /** Value of `x-mcp-stream` of a subscriptions/listen. */
@@ -73,6 +75,11 @@ export function readSubscriber(text: string | undefined): Subscriber | undefined
   const [, owner, encoded] = WRITTEN_SUBSCRIBER.exec(text ?? "") ?? [];
   const path = decoded(encoded);
   return owner === undefined || path === undefined ? undefined : { owner, path };
+}
+
+/** V8 makes a part of a text refer to all of it, which would be kept as long as the stream. */
+function ofItsOwn(ascii: string): string {
+  return Buffer.from(ascii, "latin1").toString("latin1");
 }
 
 function decoded(path: string | undefined): string | undefined {
