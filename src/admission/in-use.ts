@@ -15,7 +15,7 @@ export interface Use {
   /** undefined: it goes to none. */
   readonly backend: string | undefined;
   /** Called where a look finds that the session is gone: what the gateway itself keeps open for it ends. */
-  readonly gone?: () => void;
+  readonly gone?: (key: SessionKey) => void;
 }
 
 export interface InUse {
@@ -44,7 +44,7 @@ export function createInUse({ store, ledger, every }: InUseOptions): InUse {
     const [{ key, principal, backend }] = of;
     const touched = await store.touch(key, backend);
     if (touched.kind === "touched") await extendLease(ledger, store, { key, principal }, touched.expiresIn);
-    if (touched.kind === "unknown") for (const { gone } of of) gone?.();
+    if (touched.kind === "unknown") for (const { gone } of of) gone?.(key);
   };
   const look = () => {
     const bySession = new Map<SessionKey, [Use, ...Use[]]>();

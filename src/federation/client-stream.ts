@@ -17,27 +17,32 @@ export interface StreamRequest {
   readonly query: string;
 }
 
+/** What all streams share: functions of each would take memory of each. */
+export interface ClientStreamDependencies {
+  /** The route of a path, while the configuration has it. */
+  readonly routeAt: (path: string) => FederatedRoute | undefined;
+  /** A digest of the lists that a route offers; "" where it is not known. */
+  readonly lists: (route: FederatedRoute) => string;
+  /** A notification is due: `flush` is to be called soon. */
+  readonly onDue: () => void;
+  /** Told before a stream ends from here. */
+  readonly onEnd: (client: ClientStream) => void;
+}
+
 export interface ClientStreamOptions {
   readonly of: StreamOf;
   readonly sink: StreamSink;
-  /** The client's route, while the configuration has it. */
-  readonly route: () => FederatedRoute | undefined;
-  /** A digest of the lists that the route offers; "" where it is not known. */
-  readonly lists: () => string;
   /** Where the client's last stream was. */
   readonly last: Extract<ResumeAt, { kind: "stream" }> | undefined;
   /** Whether the client takes events without data, which say where the stream is (from MCP 2025-11-25 on). */
   readonly takesPlaces: boolean;
-  /** A notification is due: `flush` is to be called soon. */
-  readonly onDue: () => void;
-  /** Told before the stream ends from here. */
-  readonly onEnd: () => void;
 }
 
 /** Where a backend's stream is. */
 type Place = Pick<EventPlace, "generation" | "id">;
 
 export class ClientStream {
+  readonly #dependencies: ClientStreamDependencies;
   readonly #options: ClientStreamOptions;
   /** An id says of each backend what was written, and not what waits. */
   readonly #sink: PacedSink;
@@ -48,10 +53,11 @@ export class ClientStream {
   /** The id of the next event; undefined: it is made anew. */
   #id: { readonly route: FederatedRoute | undefined; readonly lists: string; readonly text: string } | undefined;
 
-  constructor(options: ClientStreamOptions) {
+  constructor(dependencies: ClientStreamDependencies, options: ClientStreamOptions) {
+    this.#dependencies = dependencies;
     this.#options = options;
     this.#sink = new PacedSink(options.sink);
-    const members = options.route()?.members ?? [];
+    const members = this.route()?.members ?? [];
     for (const place of options.last?.places.slice(0, members.length).toReversed() ?? []) {
       const backend = members[place.place]?.route.backend.name;
       // Otherwise it is of another session, or of a backend that stood elsewhere in the route then.
@@ -76,7 +82,7 @@ export class ClientStream {
   }
 
   route(): FederatedRoute | undefined {
-    return this.#options.route();
+    return this.#dependencies.routeAt(this.of.path);
   }
 
   tagOf(backend: string): number {
@@ -98,9 +104,9 @@ export class ClientStream {
 
   /** The client sees at once that its stream is open. */
   begin(): void {
-    const { takesPlaces, last, lists } = this.#options;
+    const { takesPlaces, last } = this.#options;
     this.#sink.write(takesPlaces ? placeEvent(this.#eventId()) : COMMENT);
-    const known = lists();
+    const known = this.#lists(this.route());
     if (last && last.lists !== "" && known !== "" && last.lists !== known) this.#missedLists();
   }
 
@@ -108,7 +114,7 @@ export class ClientStream {
   due(method: string): void {
     this.#due ??= new Set();
     this.#due.add(method);
-    this.#options.onDue();
+    this.#dependencies.onDue();
   }
 
   /** Writes what is due. */
@@ -130,7 +136,7 @@ export class ClientStream {
   }
 
   end(): void {
-    this.#options.onEnd();
+    this.#dependencies.onEnd(this);
     this.#sink.end();
   }
 
@@ -152,14 +158,18 @@ export class ClientStream {
     return this.#places;
   }
 
+  #lists(route: FederatedRoute | undefined): string {
+    return route ? this.#dependencies.lists(route) : "";
+  }
+
   #missedLists(): void {
     for (const kind of ALL_LISTS) this.due(LIST_KINDS[kind].listChanged);
   }
 
   /** Made anew only where a place, the route or its lists have changed: a backend may send many events. */
   #eventId(): string {
-    const { route, lists } = this.#options;
-    const [now, known] = [route(), lists()];
+    const now = this.route();
+    const known = this.#lists(now);
     if (!this.#places) return streamEventId(known, []);
     if (this.#id?.route === now && this.#id?.lists === known) return this.#id.text;
     const members = now?.members ?? [];

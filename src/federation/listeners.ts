@@ -9,7 +9,7 @@ import { LAST_EVENT_ID, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import { KeptHeaders } from "../core/kept-headers.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import { askerOfStream, type StreamOf, type StreamSink } from "../core/streams.ts";
-import { ClientStream, type StreamRequest } from "./client-stream.ts";
+import { ClientStream, type ClientStreamDependencies, type StreamRequest } from "./client-stream.ts";
 import { createConfiguredLists } from "./configured-lists.ts";
 import type { SeenChange } from "./lists-by-principal.ts";
 import type { MemberStreams } from "./member-streams.ts";
@@ -67,7 +67,7 @@ export interface ListenersDependencies {
    * Told of a stream while it is open: it counts as use of its session. Returns its end. `gone`: to be called where there is no such
    * session any more, which another router may have ended.
    */
-  readonly use: (of: StreamOf, gone: () => void) => () => void;
+  readonly use: (of: StreamOf, gone: (key: string) => void) => () => void;
 }
 
 interface Listener {
@@ -84,12 +84,22 @@ class OwnStreams implements Listeners {
   readonly #dependencies: ListenersDependencies;
   readonly #byKey = new Map<string, Listener>();
   readonly #changedByConfig: () => ReadonlyMap<string, ReadonlySet<string>>;
+  readonly #ofClients: ClientStreamDependencies;
+  readonly #gone = (key: string) => this.end(key);
   #burst: NodeJS.Timeout | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #ticks = 0;
 
   constructor(dependencies: ListenersDependencies) {
     this.#dependencies = dependencies;
+    const { routeAt, lists } = dependencies;
+    this.#ofClients = {
+      routeAt,
+      lists,
+      onDue: () => this.#flushSoon(),
+      // Now, and not when its connection is gone: a client that does not read would keep it.
+      onEnd: (client) => this.#forget(client),
+    };
     this.#changedByConfig = createConfiguredLists(dependencies.routes);
   }
 
@@ -106,31 +116,17 @@ class OwnStreams implements Listeners {
   }
 
   open(of: StreamOf, request: StreamRequest, sink: StreamSink): () => void {
-    const { routeAt, lists, join, use } = this.#dependencies;
+    const { join, use } = this.#dependencies;
     // A client that connects again may be ahead of the end of its last stream.
     this.end(of.key);
-    const route = () => routeAt(of.path);
-    const client = new ClientStream({
-      of,
-      sink,
-      route,
-      lists: () => digestOf(route(), lists),
-      last: lastOf(request),
-      onDue: () => this.#flushSoon(),
-      // Now, and not when its connection is gone: a client that does not read would keep it.
-      onEnd: () => this.#forget(listener),
-      takesPlaces: (request.headers.get(MCP_PROTOCOL_VERSION) ?? "") >= FIRST_WITH_PLACES,
-    });
-    const listener: Listener = {
-      client,
-      members: join(client, keptOf(request)),
-      endUse: once(use(of, () => this.end(of.key))),
-    };
-    this.#byKey.set(of.key, listener);
+    const takesPlaces = (request.headers.get(MCP_PROTOCOL_VERSION) ?? "") >= FIRST_WITH_PLACES;
+    const client = new ClientStream(this.#ofClients, { of, sink, last: lastOf(request), takesPlaces });
+    const members = join(client, keptOf(request));
+    this.#byKey.set(of.key, { client, members, endUse: use(of, this.#gone) });
     this.#ticking ??= setInterval(() => this.#tick(), COMMENT_MS).unref();
     client.begin();
-    void listener.members.look();
-    return () => this.#forget(listener);
+    void members.look();
+    return () => this.#forget(client);
   }
 
   end(key: string): void {
@@ -177,9 +173,12 @@ class OwnStreams implements Listeners {
     return [...this.#byKey.values()].filter(({ client }) => paths.has(client.of.path));
   }
 
-  #forget(listener: Listener): void {
-    const { key } = listener.client.of;
-    if (this.#byKey.get(key) === listener) this.#byKey.delete(key);
+  /** Once: another stream may have the key by then, and this one was forgotten before. */
+  #forget(client: ClientStream): void {
+    const { key } = client.of;
+    const listener = this.#byKey.get(key);
+    if (listener?.client !== client) return;
+    this.#byKey.delete(key);
     listener.members.close();
     listener.endUse();
     if (this.#byKey.size > 0) return;
@@ -205,10 +204,6 @@ class OwnStreams implements Listeners {
   }
 }
 
-function digestOf(route: FederatedRoute | undefined, lists: ListenersDependencies["lists"]): string {
-  return route ? lists(route) : "";
-}
-
 /** Of a request that is kept as long as its stream is open, what goes on to backends. */
 function keptOf({ headers, query }: StreamRequest): StreamRequest {
   return { headers: new KeptHeaders(credentialHeaders(headers, "forward")), query };
@@ -217,12 +212,4 @@ function keptOf({ headers, query }: StreamRequest): StreamRequest {
 function lastOf({ headers }: StreamRequest): Extract<ResumeAt, { kind: "stream" }> | undefined {
   const last = readEventId(headers.get(LAST_EVENT_ID) ?? "");
   return last?.kind === "stream" ? last : undefined;
-}
-
-function once(run: () => void): () => void {
-  let isRun = false;
-  return () => {
-    if (!isRun) run();
-    isRun = true;
-  };
 }

@@ -40,7 +40,7 @@ function start() {
     },
     use({ key }, gone) {
       uses.push(key);
-      goneOf.set(key, gone);
+      goneOf.set(key, () => gone(key));
       return () => void uses.splice(uses.indexOf(key), 1);
     },
   });

@@ -119,16 +119,15 @@ function clientOf(
   let due = 0;
   const { sink, text, state, fill } = createSink();
   const last = readEventId(headers["last-event-id"] ?? "");
-  const stream = new ClientStream({
-    of: { key, owner: "", path: "/all" },
-    sink,
-    route: () => config.route,
-    lists: () => "",
-    last: last?.kind === "stream" ? last : undefined,
-    takesPlaces: true,
-    onDue: () => void due++,
-    onEnd: () => undefined,
-  });
+  const stream = new ClientStream(
+    { routeAt: () => config.route, lists: () => "", onDue: () => void due++, onEnd: () => undefined },
+    {
+      of: { key, owner: "", path: "/all" },
+      sink,
+      last: last?.kind === "stream" ? last : undefined,
+      takesPlaces: true,
+    },
+  );
   stream.begin();
   return {
     stream,
