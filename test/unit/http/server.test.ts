@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../harness/ports.ts";
 import { readBytes } from "../../../src/http/body.ts";
 import { serveHttp } from "../../../src/http/server.ts";
@@ -9,7 +9,8 @@ test.each([
   ["head", "POST / HTTP/1.1\r\nhost: rou"],
   ["body", "POST / HTTP/1.1\r\nhost: router\r\ncontent-length: 100\r\n\r\n{"],
 ])("a request whose %s does not arrive is cut in time, and keeps nobody else waiting", async (_, begun) => {
-  await using owner = new AsyncDisposableStack();
+  const owner = new AsyncDisposableStack();
+  onTestFinished(() => owner.disposeAsync());
   const address = { host: "127.0.0.1", port: await freePort() };
   const server = await serveHttp(
     address,
