@@ -116,7 +116,8 @@ function isOver(stream: ServerHttp2Stream): boolean {
   return stream.closed || stream.destroyed || stream.writableEnded;
 }
 
-const HEAD = { ":status": 200, "content-type": EVENT_STREAM, "cache-control": "no-cache, no-transform" } as const;
+/** A list, as Node keeps one, where it would keep an object of each stream's own. */
+const HEAD = [":status", "200", "content-type", EVENT_STREAM, "cache-control", "no-cache, no-transform"] as const;
 
 /** A stream's head goes out with the first bytes. */
 class Http2Sink implements StreamSink {
