@@ -50,10 +50,10 @@ export function keepRunning({ path, args, onEnd }: Program): Kept {
       stopping = true;
       clearTimeout(waiting);
       const last = child;
-      if (!last) return;
+      // One that could not be started has no process, and Node would signal our own group in its place (kill(0)).
+      if (last?.pid === undefined) return;
       const timer = setTimeout(() => last.kill("SIGKILL"), END_WITHIN);
-      // One that could not be started has no exit.
-      const exited = new Promise((resolve) => last.once("exit", resolve).once("error", resolve));
+      const exited = new Promise((resolve) => last.once("exit", resolve));
       last.kill("SIGTERM");
       await exited;
       clearTimeout(timer);

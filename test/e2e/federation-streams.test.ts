@@ -96,6 +96,15 @@ test("a second stream of a session ends the first", async () => {
   await second.body?.cancel();
 });
 
+test("streams that are open hold no request to the processor", async () => {
+  const { stack, connect } = await open();
+  await Promise.all(Array.from({ length: 10 }, connect));
+  const active = (cluster: string) => () => stack.envoy.stat(`cluster.${cluster}.upstream_rq_active`);
+  await expect.poll(active("mcp_streams"), { timeout: 20_000 }).toBe(10);
+  // One of the only worker's, for its reports.
+  await expect.poll(active("mcp_router"), { timeout: 20_000 }).toBe(1);
+});
+
 test("a stream ends with its session", async () => {
   const { stack, connect } = await open();
   const { client } = await connect();
