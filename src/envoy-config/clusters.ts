@@ -212,12 +212,7 @@ function processorCluster({ processor, envoy }: Config): Message {
       ],
     }),
     ...processorProtocol(),
-    load_assignment: {
-      cluster_name: PROCESSOR_CLUSTER,
-      endpoints: [
-        { lb_endpoints: processor.endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) },
-      ],
-    },
+    load_assignment: assignmentOf(PROCESSOR_CLUSTER, processor.endpoints),
   };
 }
 
@@ -252,10 +247,7 @@ function streamsCluster(endpoints: readonly TcpAddress[]): Message {
     upstream_connection_options: BACKEND_KEEPALIVE,
     ...(mayBeSeveral(endpoints) && { outlier_detection: backendOutlierDetection() }),
     ...streamsProtocol(),
-    load_assignment: {
-      cluster_name: STREAMS,
-      endpoints: [{ lb_endpoints: endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) }],
-    },
+    load_assignment: assignmentOf(STREAMS, endpoints),
   };
 }
 
@@ -266,11 +258,14 @@ function jwksCluster({ uri, ca }: Extract<Jwks, { kind: "uri" }>): Message {
     ...discovery([address]),
     connect_timeout: duration(JWKS_CONNECT),
     ...(uri.tls && { transport_socket: tlsTo({ sni: uri.host, ca }) }),
-    load_assignment: {
-      cluster_name: JWKS_CLUSTER,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: addressOf(address) } }] }],
-    },
+    load_assignment: assignmentOf(JWKS_CLUSTER, [address]),
   };
+}
+
+/** envoy.config.endpoint.v3.ClusterLoadAssignment. */
+export function assignmentOf(cluster: string, addresses: readonly (TcpAddress | Address)[]): Message {
+  const lb_endpoints = addresses.map((address) => ({ endpoint: { address: addressOf(address) } }));
+  return { cluster_name: cluster, endpoints: [{ lb_endpoints }] };
 }
 
 export function undecidedCluster(): Message {

@@ -5,10 +5,17 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../core/address.ts";
-import { clusters, discovery, mayBeSeveral, PROCESSOR_CONNECT, processorOutlierDetection } from "./clusters.ts";
+import {
+  assignmentOf,
+  clusters,
+  discovery,
+  mayBeSeveral,
+  PROCESSOR_CONNECT,
+  processorOutlierDetection,
+} from "./clusters.ts";
 import { listeners, type RoutesFrom, routeTables } from "./listeners.ts";
 import { DISCOVERY_CLUSTER } from "./names.ts";
-import { addressOf, duration, type Message, typed } from "./proto-json.ts";
+import { duration, type Message, typed } from "./proto-json.ts";
 import { shellOf } from "./shell.ts";
 
 /** What Envoy asks for, by the last part of the path: `/v3/discovery:clusters`. */
@@ -96,9 +103,6 @@ function discoveryCluster(endpoints: readonly TcpAddress[]): Message {
     ...discovery(endpoints),
     connect_timeout: duration(PROCESSOR_CONNECT),
     ...(mayBeSeveral(endpoints) && { outlier_detection: processorOutlierDetection() }),
-    load_assignment: {
-      cluster_name: DISCOVERY_CLUSTER,
-      endpoints: [{ lb_endpoints: endpoints.map((address) => ({ endpoint: { address: addressOf(address) } })) }],
-    },
+    load_assignment: assignmentOf(DISCOVERY_CLUSTER, endpoints),
   };
 }

@@ -3,8 +3,10 @@ import { request } from "undici";
 import { responseBytes } from "../backends/first-response.ts";
 import { readDiscover } from "../core/federation/discover-read.ts";
 import { type Offer, readOffer } from "../core/federation/offer.ts";
+import { MCP_METHOD, MCP_PROTOCOL_VERSION, MCP_SESSION_ID } from "../core/headers.ts";
 import { isSuccess } from "../core/http.ts";
 import { isJsonObject, parseJson } from "../core/json/parse.ts";
+import { DISCOVER } from "../core/mcp/methods.ts";
 import { LATEST_SESSION_VERSION, MODERN_VERSION } from "../core/mcp/versions.ts";
 import { clientInfoOf } from "../federation/begin-own.ts";
 import { envelopeOf } from "../federation/probe.ts";
@@ -39,8 +41,8 @@ export async function askServer(url: string, version: string): Promise<Asked> {
     await end(url, first.session);
     return serverOf(offer.offer, LATEST_SESSION_VERSION);
   }
-  const headers = { "mcp-method": "server/discover", "mcp-protocol-version": MODERN_VERSION };
-  const second = await send(url, "server/discover", `{${envelopeOf(version)}}`, headers);
+  const headers = { [MCP_METHOD]: DISCOVER, [MCP_PROTOCOL_VERSION]: MODERN_VERSION };
+  const second = await send(url, DISCOVER, `{${envelopeOf(version)}}`, headers);
   const discovered = second.kind === "answer" ? readDiscover(second.bytes, LIMITS.depth) : undefined;
   if (discovered?.kind === "modern") return serverOf(discovered.offer, MODERN_VERSION);
   const type = first.type === undefined ? "" : ` with ${first.type}`;
@@ -94,7 +96,7 @@ async function send(
       signal,
     });
     const type = fieldOf(answer.headers["content-type"]);
-    const head = { status: answer.statusCode, type: textOf(type), session: fieldOf(answer.headers["mcp-session-id"]) };
+    const head = { status: answer.statusCode, type: textOf(type), session: fieldOf(answer.headers[MCP_SESSION_ID]) };
     const read = isSuccess(head.status) ? await responseBytes(type, answer.body, LIMITS) : undefined;
     answer.body.on("error", () => undefined).destroy();
     return read?.kind === "response"
@@ -117,7 +119,7 @@ function codeOf(error: Error): string {
 /** The session was for the question alone. */
 async function end(url: string, session: string | undefined): Promise<void> {
   if (session === undefined) return;
-  const headers = { "mcp-session-id": session, "mcp-protocol-version": LATEST_SESSION_VERSION };
+  const headers = { [MCP_SESSION_ID]: session, [MCP_PROTOCOL_VERSION]: LATEST_SESSION_VERSION };
   const answer = await request(url, { method: "DELETE", headers, signal: AbortSignal.timeout(WITHIN) }).catch(
     () => undefined,
   );
