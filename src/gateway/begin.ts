@@ -137,6 +137,8 @@ class BeginsSession implements AnswerStage {
     }
     slot.leave();
     if (created.kind === "created") await store.remove(key);
+    // A store that was late may have stored it all the same, and the sweep would take a slot for it.
+    if (created.kind === "unavailable") void store.remove(key);
     // Not waited for. Once the backend knows that nobody will use its session, the slot is free.
     void abandon(route.backend.name, binding, headers).then((told) => {
       if (told) slot.release();

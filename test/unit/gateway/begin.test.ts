@@ -181,4 +181,16 @@ describe("the answer to an initialize", () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect([fate, store.size, abandoned]).toEqual([expected, 0, ["one new-id 10.0.0.1:80"]]);
   });
+
+  test("whose session a late store keeps all the same leaves nothing there", async () => {
+    const late = memoryStore(LIFESPAN);
+    const create = async (...of: Parameters<typeof late.create>) => {
+      await late.create(...of);
+      return UNAVAILABLE;
+    };
+    const { send } = open({ store: { create, remove: late.remove } });
+    expect(await sent(await send()).answer.head(begun)).toMatchObject({ kind: "reply", status: 503 });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(late.size).toBe(0);
+  });
 });
