@@ -1,5 +1,6 @@
 /** Builds the gateway of one process, and what runs beside its requests: the sweep, parking, and the touches of long requests and streams. */
 import { createAdmission } from "./admission/admission.ts";
+import { createDismissals, type Dismissals } from "./admission/dismiss.ts";
 import { createInUse, type InUse } from "./admission/in-use.ts";
 import type { Ledger } from "./admission/ledger.ts";
 import { parkingLedger } from "./admission/parking.ts";
@@ -14,6 +15,7 @@ import { createRpc } from "./backends/rpc.ts";
 import { createTurns } from "./backends/turns.ts";
 import { formatAddress } from "./core/address.ts";
 import { lookEvery } from "./core/parking.ts";
+import type { RequestPolicy } from "./core/routes.ts";
 import type { Catalogue } from "./federation/catalogue.ts";
 import { createFanOut } from "./federation/fan-out.ts";
 import type { Gateway } from "./gateway/exchange.ts";
@@ -33,13 +35,17 @@ import { createRecovery } from "./recovery/recover.ts";
 import { createRecoveredAnswers } from "./recovery/recovered-answer.ts";
 import { createReplayableRequests } from "./recovery/replayable.ts";
 import { createResume } from "./recovery/resume.ts";
+import type { SessionKey } from "./sessions/id.ts";
+import type { SessionStore } from "./sessions/store.ts";
 import { telling } from "./told-store.ts";
 
 export interface OpenedGateway {
   readonly gateway: Gateway;
-  readonly streams: Pick<Streams, "open" | "subscribe" | "reconfigured" | "close">;
+  readonly streams: Pick<Streams, "open" | "subscribe" | "close">;
   readonly catalogue: Pick<Catalogue, "report">;
   readonly relayed: RelayedUses["report"];
+  /** Another configuration is in force. @param before the routes until now */
+  reconfigured(before: RequestPolicy["routes"]): void;
 }
 
 export function openGateway(parts: GatewayParts): OpenedGateway {
@@ -49,7 +55,8 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
   started.defer(() => egress.close());
   const atCap = capObserver(log, () => inForce.policy.admission.sessions);
-  const { ender, ledger, inUse, relayed } = startUpkeep(parts, egress, atCap);
+  const upkeep = startUpkeep(parts, { store, egress, atCap, closed: (key) => streams.sessionEnded(key) });
+  const { ender, ledger, inUse, relayed, dismissals } = upkeep;
   const rpc = createRpc(egress);
   const opener = createSessionOpener({ store, locks, rpc, ender });
   const turns = createTurns();
@@ -88,7 +95,16 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     // Metrics and log lines relate no events to each other, so all requests share one observer.
     observe: { request: () => observer },
   });
-  return { gateway, streams, catalogue, relayed };
+  return {
+    gateway,
+    streams,
+    catalogue,
+    relayed,
+    reconfigured(before) {
+      streams.reconfigured();
+      dismissals.reconfigured(before);
+    },
+  };
 }
 
 /** What keeps sessions, slots and backend sessions in step beside requests. */
@@ -97,19 +113,36 @@ interface Upkeep {
   readonly ledger: Ledger;
   readonly inUse: InUse;
   readonly relayed: RelayedUses["report"];
+  readonly dismissals: Dismissals;
+}
+
+interface UpkeepNeeds {
+  /** Tells streams of what changes in it. */
+  readonly store: SessionStore;
+  readonly egress: Egress;
+  readonly atCap: AtCap;
+  /** Ends what the gateway itself keeps open for a session. */
+  readonly closed: (key: SessionKey) => void;
 }
 
 function startUpkeep(
   { config, inForce, shared, metrics, log, started }: GatewayParts,
-  egress: Egress,
-  atCap: AtCap,
+  { store: telling, egress, atCap, closed }: UpkeepNeeds,
 ): Upkeep {
   const { store } = shared;
   const observe = sweepObserver(metrics, log, atCap);
   const ender = createSessionEnder({ egress, backendOf: inForce.backend, observe });
   const { sweep: interval, idle } = config.sessions;
   const sweeper = startSweeper({ ledger: shared.ledger, store, end: ender.end, interval, observe });
-  started.defer(() => ender.stop(sweeper.stop()));
+  const dismissals = createDismissals({
+    ledger: shared.ledger,
+    store: telling,
+    routes: () => inForce.policy.routes,
+    tell: ender.endAt,
+    closed,
+    observe,
+  });
+  started.defer(() => ender.stop(Promise.all([sweeper.stop(), dismissals.stop()]).then(() => undefined)));
   const ledger = parkingLedger({
     ledger: shared.ledger,
     store,
@@ -121,5 +154,5 @@ function startUpkeep(
   started.defer(() => inUse.stop());
   const relayed = createRelayedUses(store, ledger);
   started.defer(() => relayed.settled());
-  return { ender, ledger, inUse, relayed: relayed.report };
+  return { ender, ledger, inUse, relayed: relayed.report, dismissals };
 }

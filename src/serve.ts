@@ -90,7 +90,8 @@ async function serveHere(start: Start): Promise<Router> {
   try {
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const { gateway, streams, catalogue, relayed } = openGateway({ config, inForce, shared, metrics, log, started });
+    const opened = openGateway({ config, inForce, shared, metrics, log, started });
+    const { gateway, streams, catalogue, relayed } = opened;
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
@@ -121,8 +122,9 @@ async function serveHere(start: Start): Promise<Router> {
       clean = await server.drain(stage === "starting" ? 0 : config.processor.drain);
     });
     const apply = (wanted: Config) => {
+      const before = inForce.policy.routes;
       inForce.apply(wanted);
-      streams.reconfigured();
+      opened.reconfigured(before);
     };
     const follow = followFile(start, started, apply, offers);
 

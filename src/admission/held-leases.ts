@@ -28,6 +28,10 @@ export class HeldLeases {
     return this.#byKey.get(key);
   }
 
+  all(): Entry[] {
+    return [...this.#byKey.values()];
+  }
+
   /** All leases, in the order in which they are parked. */
   get order(): IdleOrder<Entry> {
     return this.#all;

@@ -65,6 +65,9 @@ export interface Lease {
   readonly principal: string;
 }
 
+/** A place in a walk over the leases, of one ledger's making. */
+export type LedgerPlace = string & { readonly __brand: "LedgerPlace" };
+
 type Unavailable = { readonly kind: "unavailable" };
 
 /** Effects of a hold on other leases. A member is absent instead of empty. */
@@ -100,6 +103,15 @@ export interface Ledger {
 
   /** Expired leases, parked or not, that were not released yet; at most `limit`. They hold no slots. */
   expired(limit: number): Promise<{ kind: "expired"; leases: readonly Lease[] } | Unavailable>;
+
+  /**
+   * Leases that hold slots, some at a time. A walk from page to page meets each lease that is there from its start to its end, once or
+   * more often.
+   * @param from `next` of the page before; undefined: the walk begins
+   */
+  page(
+    from: LedgerPlace | undefined,
+  ): Promise<{ kind: "page"; leases: readonly Lease[]; next: LedgerPlace | undefined } | Unavailable>;
 
   /** Numbers of live and of parked leases. */
   count(): Promise<{ kind: "counted"; live: number; parked: number } | Unavailable>;

@@ -70,6 +70,10 @@ export function memoryLedger({ now = () => performance.now() }: MemoryLedgerOpti
       return { kind: "expired", leases: firstOf(expired.values(), limit) };
     },
 
+    async page() {
+      return { kind: "page", leases: held.all().map(leaseOf), next: undefined };
+    },
+
     async count() {
       const at = now();
       while (expireOne(leases, at));

@@ -82,6 +82,7 @@ export function parkingLedger({ ledger, store, tell, recovers, observe }: Parkin
     },
     release: (...args) => ledger.release(...args),
     expired: (...args) => ledger.expired(...args),
+    page: (...args) => ledger.page(...args),
     count: () => ledger.count(),
   };
 }

@@ -19,7 +19,7 @@ import type { Cluster, Redis } from "ioredis";
 import { defineScripts, type RedisCircuit } from "../redis/circuit.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { ANONYMOUS } from "../sessions/store.ts";
-import { type Lease, type Ledger, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
+import { type Lease, type Ledger, type LedgerPlace, MOST_PARKED, ownCap, type Use } from "./ledger.ts";
 
 export interface RedisLedgerOptions {
   /** Connected or connecting. The caller closes it. */
@@ -55,6 +55,11 @@ const HELD = 0;
 const HELD_ANEW = 1;
 const ALL_TAKEN = 2;
 const OWN_TAKEN = 3;
+
+/** ZSCAN's cursor at the beginning of a walk, and after its end. */
+const START = "0";
+/** About how many leases a page has. */
+const PAGE = 100;
 
 /** The scripts' values for "no cap" and "no parking". */
 const UNCAPPED = -1;
@@ -114,6 +119,14 @@ export function redisLedger({ connection, circuit, prefix, countsAnonymous }: Re
       circuit.run("expired", async () => {
         const members = (await scripts.mcprExpired(all, parked, limit)) as string[]; // As the script answers.
         return { kind: "expired" as const, leases: members.map(leaseOf) };
+      }),
+
+    page: (from) =>
+      circuit.run("page", async () => {
+        const [next, members] = await connection.zscan(all, from ?? START, "COUNT", PAGE);
+        const leases = members.filter((_, place) => place % 2 === 0).map(leaseOf);
+        // Safe: Redis has given it.
+        return { kind: "page" as const, leases, next: next === START ? undefined : (next as LedgerPlace) };
       }),
 
     count: () =>

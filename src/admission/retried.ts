@@ -13,6 +13,7 @@ export function retriedReleases(ledger: Ledger): Ledger {
   const missed = new Map<SessionKey, Lease>();
   return {
     hold: (...args) => ledger.hold(...args),
+    page: (from) => ledger.page(from),
     count: () => ledger.count(),
 
     async release(lease, when) {

@@ -29,6 +29,8 @@ export interface SessionEnder {
    * @param credentials headers of the client, where they are at hand (credentials.ts)
    */
   end(backend: string, session: BackendSession, credentials: readonly Header[]): Promise<boolean>;
+  /** The same of a backend that the configuration may name no longer, without credentials. */
+  endAt(backend: Backend, session: BackendSession): Promise<boolean>;
   /**
    * The same in turn, without credentials: each backend is told of AT_ONCE sessions at once, and MOST_IN_TURN may wait. A backend
    * that is slower than sessions are parked is not told of those beyond them.
@@ -56,14 +58,18 @@ export function createSessionEnder({ egress, backendOf, observe }: SessionEnderO
   /** By backend: a slow one must not hold up another. Backends come from the configuration, so these are few. */
   const turns = new Map<string, Semaphore>();
 
+  const endAt = async (backend: Backend, session: BackendSession, credentials: readonly Header[]) => {
+    const failure = await endSession(egress, { backend, query: "" }, session, credentials, stopping.signal);
+    if (failure === undefined) observe({ kind: "told", backend: backend.name });
+    // A call that we cut off is no fault of the backend's.
+    else if (!stopping.signal.aborted) observe({ kind: "not-told", backend: backend.name, why: failure });
+    return failure === undefined;
+  };
   const end: SessionEnder["end"] = async (name, session, credentials) => {
     const backend = backendOf(name);
-    const failure =
-      backend && (await endSession(egress, { backend, query: "" }, session, credentials, stopping.signal));
-    if (failure === undefined) observe({ kind: "told", backend: name });
-    // A call that we cut off is no fault of the backend's.
-    else if (!stopping.signal.aborted) observe({ kind: "not-told", backend: name, why: failure });
-    return failure === undefined;
+    if (backend) return endAt(backend, session, credentials);
+    observe({ kind: "told", backend: name });
+    return true;
   };
   const track = <Outcome>(call: Promise<Outcome>): Promise<Outcome> => {
     const tracked = call.finally(() => underway.delete(tracked));
@@ -78,6 +84,7 @@ export function createSessionEnder({ egress, backendOf, observe }: SessionEnderO
 
   return {
     end: (backend, session, credentials) => track(end(backend, session, credentials)),
+    endAt: (backend, session) => track(endAt(backend, session, [])),
     endInTurn(backend, session) {
       const turns = turnsOf(backend);
       if (turns.size >= MOST_IN_TURN) observe({ kind: "not-told", backend, why: "given-up" });

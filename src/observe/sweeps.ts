@@ -1,4 +1,5 @@
-/** Metrics and log lines about sessions that expire, are parked, or are ended at their backends. */
+/** Metrics and log lines about sessions that expire, are parked, lose their route, or are ended at their backends. */
+import type { DismissEvent } from "../admission/dismiss.ts";
 import type { ParkingEvent } from "../admission/parking.ts";
 import type { SweepEvent } from "../admission/sweeper.ts";
 import type { EndEvent } from "../backends/end.ts";
@@ -12,7 +13,7 @@ export function sweepObserver(
   metrics: Metrics,
   log: Logger,
   atCap: AtCap,
-): (event: SweepEvent | ParkingEvent | EndEvent) => void {
+): (event: SweepEvent | ParkingEvent | DismissEvent | EndEvent) => void {
   /** Backends whose failure was logged. A success removes the backend, so that its next failure is logged again. */
   const failing = new Set<string>();
   return (event) => {
@@ -32,6 +33,18 @@ export function sweepObserver(
       case "parked-ended":
         log.debug({ session: sessionTag(event.lease.key), route: event.session.route }, "parked session ended");
         return metrics.sessionExpired(event.session.route);
+      case "dismissed":
+        log.debug(
+          { session: sessionTag(event.lease.key), route: event.session.route },
+          "session ended: its route leads to its backend no more",
+        );
+        return metrics.sessionDismissed(event.session.route);
+      case "dismissal-cut-short":
+        log.warn(
+          { routes: event.routes },
+          "these routes lead to other backends now, and the store was away: sessions of the old ones may last until they expire",
+        );
+        return;
       case "counted":
         return metrics.sessions(event.live, event.parked);
       case "told":

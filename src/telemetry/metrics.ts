@@ -33,6 +33,8 @@ interface SessionMetrics {
   sessionEnded(route: string): void;
   /** A session expired and was deleted. */
   sessionExpired(route: string): void;
+  /** A session ended because a new configuration leads its route elsewhere. */
+  sessionDismissed(route: string): void;
   /** A session was parked: its slot went to another session. */
   sessionParked(route: string): void;
   /** Numbers of sessions with a slot and of parked ones, of all routers that share the store. */
@@ -145,6 +147,12 @@ function sessionMetrics(registry: Registry): SessionMetrics {
   const created = counterIn(registry, "sessions_created_total", "Sessions begun", ["route"]);
   const ended = counterIn(registry, "sessions_ended_total", "Sessions ended by DELETE", ["route"]);
   const expired = counterIn(registry, "sessions_expired_total", "Sessions ended by their expiry", ["route"]);
+  const dismissed = counterIn(
+    registry,
+    "sessions_dismissed_total",
+    "Sessions ended because a new configuration leads their route elsewhere",
+    ["route"],
+  );
   const parkedTotal = counterIn(registry, "sessions_parked_total", "Sessions whose slot went to another", ["route"]);
   const sessions = gaugeIn(
     registry,
@@ -183,6 +191,7 @@ function sessionMetrics(registry: Registry): SessionMetrics {
     sessionCreated: (route) => created.inc({ route }),
     sessionEnded: (route) => ended.inc({ route }),
     sessionExpired: (route) => expired.inc({ route }),
+    sessionDismissed: (route) => dismissed.inc({ route }),
     sessionParked: (route) => parkedTotal.inc({ route }),
     sessions: (live, parked) => {
       sessions.set({ state: "live" }, live);

@@ -5,6 +5,7 @@ import {
   type Caps,
   type Lease,
   type Ledger,
+  type LedgerPlace,
   MOST_PARKED,
   NO_CAPS,
   type Use,
@@ -242,6 +243,32 @@ export function describeLedger(name: string, open: () => Promise<LedgersUnderTes
         expect(await expired()).toEqual([one]);
         await ledger.release(one);
         expect(await expired()).toEqual([]);
+      });
+    });
+
+    describe("a walk", () => {
+      const walk = async () => {
+        const met = new Map<string, Lease>();
+        for (let from: LedgerPlace | undefined, begun = false; !begun || from !== undefined; begun = true) {
+          const page = await ledger.page(from);
+          if (page.kind !== "page") throw new Error(page.kind);
+          for (const one of page.leases) met.set(one.key, one);
+          from = page.next;
+        }
+        return [...met.values()];
+      };
+      const byKey = (all: readonly Lease[]) => all.toSorted((one, other) => (one.key < other.key ? -1 : 1));
+
+      test("meets nothing where there is nothing", async () => {
+        expect(await walk()).toEqual([]);
+      });
+
+      test("meets every lease, of whomever, and none that was released", async () => {
+        const all = [...leases(500), ...leases(500, ADA), lease(BOB)];
+        const [gone, ...held] = all;
+        await holdAll(all);
+        if (gone) await ledger.release(gone);
+        expect(byKey(await walk())).toEqual(byKey(held));
       });
     });
 

@@ -7,7 +7,7 @@ import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
 import { freePort, statusOf } from "../../harness/ports.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 import { readConfig } from "../../src/config/read.ts";
-import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { bootstrapFor, liveBootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { startRouter, untilReady } from "./router.ts";
 
 /**
@@ -46,13 +46,15 @@ export interface Fleet {
 interface FleetOptions {
   /** Changes the bootstrap before Envoy gets it. */
   readonly rewriteBootstrap?: (bootstrap: string) => string;
+  /** Envoy has its configuration from the routers, and follows its changes. */
+  readonly live?: boolean;
 }
 
 /** Starts routers and Envoy, and resolves when all are ready. */
 export async function startFleet(
   size: number,
   sections: Sections,
-  { rewriteBootstrap = (text) => text }: FleetOptions = {},
+  { rewriteBootstrap = (text) => text, live = false }: FleetOptions = {},
 ): Promise<Fleet> {
   const started = new AsyncDisposableStack();
   try {
@@ -60,7 +62,7 @@ export async function startFleet(
     await Promise.all(routers.map((router) => router.start()));
     const { config } = await readConfig(files[0] ?? "");
     const launch = () =>
-      startEnvoy(rewriteBootstrap(bootstrapFor(config)), admin, {
+      startEnvoy(rewriteBootstrap((live ? liveBootstrapFor : bootstrapFor)(config)), admin, {
         // The access log is otherwise written every ten seconds.
         flags: ["--file-flush-interval-msec", "100"],
       });
@@ -104,7 +106,6 @@ async function layOut(size: number, sections: Sections, started: AsyncDisposable
   const common = {
     gateway: { listen: `127.0.0.1:${port}`, hosts: ["127.0.0.1"] },
     egress: { listen: `127.0.0.1:${await freePort()}` },
-    envoy: { admin },
     ...sections,
   };
   const places: { grpc: number; http: number; streams: number; file: string }[] = [];
@@ -113,6 +114,7 @@ async function layOut(size: number, sections: Sections, started: AsyncDisposable
     places.push({ grpc, http, streams, file: join(directory, `router-${n}.yaml`) });
   }
   const endpoints = places.map(({ grpc }) => `127.0.0.1:${grpc}`);
+  const discovery = { endpoints: places.map(({ http }) => `127.0.0.1:${http}`) };
   const wanted: object = Object(sections.processor);
   for (const { grpc, http, streams, file } of places) {
     const processor = {
@@ -127,7 +129,8 @@ async function layOut(size: number, sections: Sections, started: AsyncDisposable
         },
       }),
     };
-    writeFileSync(file, stringify({ ...common, processor }));
+    const envoy = { admin, discovery, ...Object(sections.envoy) };
+    writeFileSync(file, stringify({ ...common, envoy, processor }));
   }
   const routers = places.map(({ http, file }, n) => makeRouter(`router ${n}`, http, file, started));
   return { port, admin, files: places.map(({ file }) => file), routers };

@@ -227,6 +227,14 @@ describe("sessions at a cap", () => {
     ]);
   });
 
+  test("are counted as their route leads elsewhere, and a store that was away is told of", async () => {
+    const { sweep, counted, lines } = open();
+    sweep({ kind: "dismissed", lease, session });
+    sweep({ kind: "dismissal-cut-short", routes: ["/mcp"] });
+    expect(await counted()).toEqual(['mcp_router_sessions_dismissed_total{route="/mcp"} 1']);
+    expect(lines.at(-1)).toMatchObject({ level: 40, routes: ["/mcp"] });
+  });
+
   test("are gauged by how many there are", async () => {
     const { sweep, metrics } = open();
     sweep({ kind: "counted", live: 90, parked: 7 });

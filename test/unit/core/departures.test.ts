@@ -1,0 +1,87 @@
+import { describe, expect, test } from "vitest";
+import { departuresBetween, fateOf, stillDeparted } from "../../../src/core/departures.ts";
+import type { Backend, BridgedRoute, FederatedRoute, Route, TransparentRoute } from "../../../src/core/routes.ts";
+import { federatedRoute, memberOf } from "./federated.ts";
+import { BACKEND, ROUTE } from "./policy.ts";
+
+const PATH = "/mcp";
+const backend = (name: string): Backend => ({ ...BACKEND, name });
+const one = (name: string): TransparentRoute => ({ ...ROUTE, path: PATH, backend: backend(name) });
+const several = (...names: string[]): FederatedRoute =>
+  federatedRoute(
+    names.map((name) => memberOf(name)),
+    { path: PATH },
+  );
+const bridged = (name: string): BridgedRoute => ({
+  kind: "bridged",
+  path: PATH,
+  sessions: "optional",
+  transparent: one(name),
+  federated: several(name),
+});
+const routes = (...all: Route[]) => new Map(all.map((route) => [route.path, route]));
+const names = (before: Map<string, Route>, now: Map<string, Route>) =>
+  [...departuresBetween(before, now)].map(([path, gone]) => [path, gone.map(({ name }) => name)]);
+
+describe("the backends that leave a path", () => {
+  test.each<[string, Route[], Route[], string[]]>([
+    ["none, where nothing changes", [several("a", "b")], [several("a", "b")], []],
+    ["none, where one comes", [one("a")], [several("a", "b")], []],
+    [
+      "none, where only its address changes",
+      [one("a")],
+      [{ ...one("a"), backend: { ...backend("a"), path: "/x" } }],
+      [],
+    ],
+    ["the one that another takes the place of", [one("a")], [one("b")], ["a"]],
+    ["the one behind a bridge", [bridged("a")], [bridged("b")], ["a"]],
+    ["one of several", [several("a", "b")], [several("b", "c")], ["a"]],
+    ["all, where the path goes", [several("a", "b")], [{ ...one("a"), path: "/other" }], ["a", "b"]],
+  ])("are %s", (_, before, now, gone) => {
+    expect(names(routes(...before), routes(...now))).toEqual(gone.length > 0 ? [[PATH, gone]] : []);
+  });
+
+  test("are those no more that a later configuration has taken back", () => {
+    const departures = departuresBetween(routes(several("a", "b", "c")), routes(several("c")));
+    expect([...stillDeparted(departures, routes(several("a", "c"))).values()].flat().map(({ name }) => name)).toEqual([
+      "b",
+    ]);
+    expect(stillDeparted(departures, routes(several("a", "b"))).size).toBe(0);
+  });
+});
+
+describe("a session", () => {
+  const fate = (bound: string[], before: Route[], now: Route[], route = PATH) => {
+    const bindings = Object.fromEntries(bound.map((name) => [name, {}]));
+    const decided = fateOf({ route, bindings }, departuresBetween(routes(...before), routes(...now)), routes(...now));
+    return decided.kind === "loses" ? decided.backends.map(({ name }) => name) : decided.kind;
+  };
+
+  test.each<[string, string[], Route[], Route[], string | string[]]>([
+    ["ends with its path", ["a"], [one("a")], [], "ends"],
+    ["ends where another backend takes the place of its own", ["a"], [one("a")], [one("b")], "ends"],
+    [
+      "ends where the gateway held it for a backend that another takes the place of",
+      [],
+      [bridged("a")],
+      [bridged("b")],
+      "ends",
+    ],
+    ["loses one of several", ["a", "b"], [several("a", "b")], [several("b")], ["a"]],
+    ["loses all of several, and opens others", ["a"], [several("a")], [several("b")], ["a"]],
+    ["stays where it has not used the one that leaves", ["b"], [several("a", "b")], [several("b")], "stays"],
+    ["goes on at the one that is left", ["a", "b"], [several("a", "b")], [one("b")], ["a"]],
+    ["ends where it has not used the one that is left", ["a"], [several("a", "b")], [one("b")], "ends"],
+    ["stays where its backend gets company", ["a"], [one("a")], [several("a", "b")], "stays"],
+  ])("%s", (_, bound, before, now, expected) => {
+    expect(fate(bound, before, now)).toEqual(expected);
+  });
+
+  test("of a path that this configuration never had is another router's", () => {
+    expect(fate(["a"], [one("a")], [one("b")], "/theirs")).toBe("stays");
+  });
+
+  test("of a backend with a name that every object has is not taken for bound", () => {
+    expect(fate(["a"], [several("a", "constructor")], [one("constructor")])).toBe("ends");
+  });
+});
