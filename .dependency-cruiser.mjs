@@ -247,7 +247,7 @@ export default {
         "^src/recovery/recover\\.ts$",
         "^src/backends/(end|first-session|opened)\\.ts$",
         "^src/federation/(events|fan-out|unfinished)\\.ts$",
-        "^src/admission/(parking|sweeper)\\.ts$",
+        "^src/admission/(dismiss|parking|sweeper)\\.ts$",
         "^src/redis/(circuit|watch)\\.ts$",
         "^src/sessions/id\\.ts$",
       ],

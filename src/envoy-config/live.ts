@@ -102,7 +102,8 @@ function discoveryCluster(endpoints: readonly TcpAddress[]): Message {
     name: DISCOVERY_CLUSTER,
     ...discovery(endpoints),
     connect_timeout: duration(PROCESSOR_CONNECT),
-    ...(mayBeSeveral(endpoints) && { outlier_detection: processorOutlierDetection() }),
+    // In turn, one kind of resource might be asked of the same router each time: their polls share the turns.
+    ...(mayBeSeveral(endpoints) && { lb_policy: "RANDOM", outlier_detection: processorOutlierDetection() }),
     load_assignment: assignmentOf(DISCOVERY_CLUSTER, endpoints),
   };
 }
