@@ -3,6 +3,7 @@ import { WILDCARDS } from "../core/address.ts";
 import { FORWARDED_HEADERS, FORWARDED_PREFIX, MCP_SESSION_ID } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
 import { federationCautions } from "./federation-cautions.ts";
+import { issuerAsServer } from "./identity.ts";
 import type { RawConfig } from "./schema.ts";
 
 export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): string[] {
@@ -13,6 +14,9 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...unusedBackends(raw),
     ...globs(raw),
     ...trustedHeader(raw),
+    ...tokensFromNowhere(raw),
+    ...scopesOfOthers(raw),
+    ...otherResources(raw),
     ...affinityOfNobody(raw),
     ...affinityByNoKey(raw),
     ...openStreams(raw),
@@ -87,6 +91,38 @@ function recoveriesCutOff(backends: readonly BackendConfig[]): string[] {
       ({ name, timeouts: { call, initialize } }) =>
         `timeouts.call of backend ${name} (${call / 1000}s) is below its timeouts.initialize (${initialize / 1000}s): ` +
         "Envoy may cut off a call while its session is still being recovered",
+    );
+}
+
+function tokensFromNowhere({ identity }: RawConfig): string[] {
+  if (identity.kind !== "jwt" || identity.authorizationServers || issuerAsServer(identity).length > 0) return [];
+  return [
+    "identity.authorizationServers: not set, and identity.issuer is no URL: clients are not told where to get a token, " +
+      "and a user must give them one",
+  ];
+}
+
+/** MCP 2026-07-28, "Authorization": what a client asks of its authorization server for itself. */
+const CLIENTS_OWN_SCOPE = "offline_access";
+
+function scopesOfOthers({ identity }: RawConfig): string[] {
+  if (identity.kind !== "jwt" || !identity.scopes.includes(CLIENTS_OWN_SCOPE)) return [];
+  return [
+    `identity.scopes: ${CLIENTS_OWN_SCOPE} is for clients to ask for by themselves: a resource should not name it`,
+  ];
+}
+
+/** SDKs compare the resource with the URL that they were given: it must be that, or lead to it. */
+function otherResources({ identity, routes }: RawConfig): string[] {
+  if (identity.kind !== "jwt" || identity.resource === undefined) return [];
+  const { resource } = identity;
+  const above = new URL(resource).pathname.replace(/\/?$/, "/");
+  return routes
+    .filter(({ path }) => !`${path}/`.startsWith(above))
+    .map(
+      ({ path }) =>
+        `identity.resource: the route ${path} is not below ${resource}, so its clients refuse what they are told of tokens; ` +
+        "set the URL that all routes are below, or none",
     );
 }
 

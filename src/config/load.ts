@@ -6,6 +6,7 @@ import { type BackendConfig, backendsOf } from "./backends.ts";
 import { cautions } from "./cautions.ts";
 import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
+import { type IdentityConfig, withMetadata } from "./identity.ts";
 import { routesTo } from "./routes.ts";
 import { parseShape, type RawConfig, withoutShortForms } from "./schema.ts";
 import { workerAddresses, workerPorts } from "./workers.ts";
@@ -27,7 +28,7 @@ export interface Config {
   readonly store: RawConfig["store"];
   readonly sessions: RawConfig["sessions"];
   readonly admission: Omit<RawConfig["admission"], "anonymous"> & { readonly anonymous: number | undefined };
-  readonly identity: RawConfig["identity"];
+  readonly identity: IdentityConfig;
   readonly istio: RawConfig["istio"];
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
@@ -88,7 +89,7 @@ function assemble(raw: RawConfig): Loaded {
     store,
     sessions: { ...sessions, idle: Math.min(sessions.idle, sessions.lifetime) },
     admission: { ...admission, anonymous: anonymousCap(raw) },
-    identity,
+    identity: withMetadata(identity),
     istio,
     log,
     limits,

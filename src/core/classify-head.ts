@@ -2,10 +2,11 @@
 import { acceptsEventStream } from "./accept.ts";
 import { isJsonInUtf8, isUnencoded } from "./content.ts";
 import { ORIGIN } from "./headers.ts";
-import { type HeaderFields, HeaderNames, type RequestHead } from "./http.ts";
+import { type HeaderFields, HeaderNames, type Reply, type RequestHead } from "./http.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import { publicPath } from "./public-path.ts";
 import type { Reject } from "./reject.ts";
+import { metadataReply } from "./resource-metadata.ts";
 import type { RequestPolicy, Route } from "./routes.ts";
 
 export type RequestKind =
@@ -15,6 +16,8 @@ export type RequestKind =
   | { readonly kind: "listen"; readonly route: Route; readonly query: string }
   /** A DELETE that ends a session. */
   | { readonly kind: "end"; readonly route: Route; readonly query: string }
+  /** A document of the gateway's own. */
+  | { readonly kind: "reply"; readonly reply: Reply }
   | { readonly kind: "reject"; readonly reject: Reject };
 
 /**
@@ -35,7 +38,10 @@ export function classifyHead({ headers, endOfStream }: RequestHead, policy: Requ
   const path = queryStart < 0 ? target : target.slice(0, queryStart);
   // Nearly every client writes the path as it is configured: that costs one look.
   const route = policy.routes.get(path) ?? policy.routes.get(publicPath(path));
-  if (!route) return refuse({ reason: "no-route" });
+  if (!route) {
+    const reply = metadataReply(headers, path, policy);
+    return reply ? { kind: "reply", reply } : refuse({ reason: "no-route" });
+  }
   if (headers.present(METHOD_OVERRIDES).length > 0)
     return refuse({ reason: "invalid-request", detail: METHOD_OVERRIDDEN });
   switch (headers.get(":method")) {

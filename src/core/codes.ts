@@ -39,6 +39,8 @@ export const REPLY_DETAILS = {
   reconnect: "mcp_reconnect",
   /** On a route to several backends: the gateway's own answer to a request. */
   answered: "mcp_answered",
+  /** Where clients get a token. */
+  resourceMetadata: "mcp_resource_metadata",
   /** On a route to several backends: the gateway has taken a notification or a response. */
   accepted: "mcp_accepted",
 } as const;

@@ -82,6 +82,12 @@ export const FORWARDED_HEADERS = ["forwarded", "x-real-ip"] as const;
 /** All headers that begin with this. */
 export const FORWARDED_PREFIX = "x-forwarded-";
 
+/** The scheme that the client has used. Envoy writes it, or leaves that of a proxy which it trusts. */
+export const X_FORWARDED_PROTO = `${FORWARDED_PREFIX}proto`;
+
+/** The client's credentials (RFC 9110 §11.6.2). */
+export const AUTHORIZATION = "authorization";
+
 // MCP's own (streamable HTTP transport).
 
 /**

@@ -6,9 +6,25 @@ import type { Claims, HeaderFields } from "./http.ts";
 export type Identity =
   | { readonly kind: "none" }
   /** Claims that Envoy's jwt_authn filter verified. */
-  | { readonly kind: "jwt"; readonly issuer: string; readonly required: boolean }
+  | {
+      readonly kind: "jwt";
+      readonly issuer: string;
+      readonly required: boolean;
+      /** undefined: clients are not told where to get a token. */
+      readonly metadata?: ResourceMetadata | undefined;
+    }
   /** A header that a filter or proxy ahead of the processor sets, over a client's copy. Its name is lower case. */
   | { readonly kind: "header"; readonly name: string; readonly required: boolean };
+
+/** What a client needs to know to get a token (RFC 9728). */
+export interface ResourceMetadata {
+  /** The URL that clients know the gateway by; undefined: that of each request. */
+  readonly resource: string | undefined;
+  /** Issuers (RFC 8414); at least one. */
+  readonly authorizationServers: readonly string[];
+  /** What tokens are to have; empty: clients are told of none. */
+  readonly scopes: readonly string[];
+}
 
 /**
  * Where verified claims are in Envoy's dynamic metadata: the namespace of the filter, and the key that the provider puts
@@ -16,9 +32,6 @@ export type Identity =
  * cannot write there. Read by ext-proc/claims.ts.
  */
 export const JWT_METADATA = { namespace: "envoy.filters.http.jwt_authn", key: "payload" } as const;
-
-/** Value of `www-authenticate` where the processor refuses a request without a principal (RFC 6750 §3). */
-export const BEARER_CHALLENGE = "Bearer";
 
 /**
  * The texts that name the principal of a request; undefined where it has none. A token's own bytes are never among them: they

@@ -18,13 +18,14 @@ import {
   UNSUPPORTED_VERSION,
 } from "./codes.ts";
 import type { Header, Reply } from "./http.ts";
-import { BEARER_CHALLENGE } from "./identity.ts";
 
 /** A refusal. `id` is the JSON text of the request's id as it was written, absent where there is none to echo. */
 export type Reject =
   | { readonly reason: "host-not-allowed" | "origin-not-allowed" }
   | { readonly reason: "not-acceptable" | "content-type" | "content-encoding" | "not-json" }
-  | { readonly reason: "no-route" | "method-not-allowed" | "unauthenticated" }
+  | { readonly reason: "no-route" | "method-not-allowed" }
+  /** `challenge`: value of `www-authenticate`. */
+  | { readonly reason: "unauthenticated"; readonly challenge: string }
   | {
       readonly reason: "body-too-large" | "session-unknown" | "session-required";
       readonly id?: Id;
@@ -141,7 +142,7 @@ export function answer(reject: Reject): Reply {
       return plain(reason, 405, "Method Not Allowed", [["allow", ENDPOINT_METHODS]]);
     case "unauthenticated":
       return jsonRpcError(reason, 401, INVALID_REQUEST, AUTHENTICATION_REQUIRED, undefined, [
-        ["www-authenticate", BEARER_CHALLENGE],
+        ["www-authenticate", reject.challenge],
       ]);
     case "invalid-request":
       return jsonRpcError(reason, 400, INVALID_REQUEST, `Invalid request: ${reject.detail}`, reject.id);

@@ -215,7 +215,7 @@ function listener(name: string, listen: TcpAddress, config: Config, parts: Parts
             use_remote_address: true,
             ...connectionLimits(),
             ...http,
-            local_reply_config: localReplies(),
+            local_reply_config: localReplies(config),
             ...routes,
             http_filters: [...filters, extension(ROUTER_FILTER, ROUTER_TYPE)],
           }),

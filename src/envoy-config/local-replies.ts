@@ -2,6 +2,7 @@
  * Envoy's own errors as JSON-RPC (envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig).
  * No `id` member: Envoy does not know the request's, and strict SDKs refuse null.
  */
+import type { Config } from "../config/load.ts";
 import {
   ANSWER_LOST,
   AUTHENTICATION_REQUIRED,
@@ -11,6 +12,8 @@ import {
   REPLY_DETAILS_PREFIX,
   SERVER_BUSY,
 } from "../core/codes.ts";
+import { X_FORWARDED_PROTO, X_MCP_PATH } from "../core/headers.ts";
+import { challenge, metadataUrl, WELL_KNOWN_RESOURCE } from "../core/resource-metadata.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
@@ -21,7 +24,7 @@ import { extension, type Message, setHeader } from "./proto-json.ts";
 const RETRY_AFTER_SECONDS = 1;
 
 /** The first mapper that matches decides. None matches by status: that would rewrite the processor's own answers too. */
-export function localReplies(): Message {
+export function localReplies({ identity }: Pick<Config, "identity">): Message {
   return {
     mappers: [
       // To Envoy the processor's answers are local replies, and may stand over a failed call: they stay as they are.
@@ -29,7 +32,7 @@ export function localReplies(): Message {
       ...limits(),
       ...processorFailures(),
       ...backendFailures(),
-      ...accessDenials(),
+      ...accessDenials(identity),
     ],
   };
 }
@@ -99,7 +102,7 @@ function backendFailures(): Message[] {
   ];
 }
 
-function accessDenials(): Message[] {
+function accessDenials(identity: Config["identity"]): Message[] {
   return [
     // The token may be good: Envoy has no keys (identity.jwks.uri) to check it.
     {
@@ -108,10 +111,17 @@ function accessDenials(): Message[] {
       ...retryLater(),
       ...jsonRpc(INTERNAL_ERROR, "Keys to check tokens by unavailable"),
     },
-    // Missing, forged, expired, or for another audience, for which Envoy answers 403. The www-authenticate header stays.
+    {
+      filter: details("response.code_details == 'jwt_authn_access_denied{Jwt_is_missing}'"),
+      status_code: 401,
+      ...challenged(identity, false),
+      ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
+    },
+    // Forged, expired, or for another audience, for which Envoy answers 403.
     {
       filter: details("response.code_details.startsWith('jwt_authn_access_denied')"),
       status_code: 401,
+      ...challenged(identity, true),
       ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
     },
     // By a filter that we do not make: an AuthorizationPolicy of Istio, or another source of Envoy's RBAC. The rest of the details
@@ -147,6 +157,20 @@ const TIMED_OUT = `response.code_details in ${JSON.stringify([
   "upstream_per_try_timeout",
   "upstream_max_stream_duration_reached",
 ]).replaceAll('"', "'")}`;
+
+/** In place of Envoy's own challenge, which does not say where to get a token. Without one to give, that stays. */
+function challenged(identity: Config["identity"], hasToken: boolean): Message {
+  if (identity.kind !== "jwt" || !identity.metadata) return {};
+  const { metadata } = identity;
+  const literal = (text: string) => text.replaceAll("%", "%%");
+  const url = metadataUrl(metadata);
+  const scopes = metadata.scopes.map(literal);
+  const value = challenge({ scopes }, url === undefined ? METADATA_OF_REQUEST : literal(url), hasToken);
+  return { headers_to_add: [setHeader("www-authenticate", value)] };
+}
+
+/** Formatter of the URL of the metadata of a request's own path. */
+const METADATA_OF_REQUEST = `%REQ(${X_FORWARDED_PROTO})%://%REQ(:AUTHORITY)%${WELL_KNOWN_RESOURCE}%REQ(${X_MCP_PATH}?:PATH)%`;
 
 function jsonRpc(code: number, message: string): Message {
   return {

@@ -5,7 +5,7 @@ import { strip } from "../core/forward.ts";
 import { CONTINUE, DROP_BODY, type RequestHead, type Verdict } from "../core/http.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
 import { type NextStep, replied } from "./answers.ts";
-import { type AcceptedHead, type GatewayRequest, refuse } from "./request.ts";
+import { type AcceptedHead, type GatewayRequest, refuse, type Unauthenticated } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
 
 export type MessageOf<Kind extends MessageKind["kind"]> = Extract<MessageKind, { kind: Kind }>;
@@ -18,7 +18,7 @@ export interface RequestsOn<On extends PublicPath> {
     accepted: AcceptedHead<On>,
     policy: RequestPolicy,
     scope: RequestScope,
-  ): GatewayRequest<On> | "unauthenticated";
+  ): GatewayRequest<On> | Unauthenticated;
   /** Begins a session. */
   initialize(request: GatewayRequest<On>, message: MessageOf<"initialize">, body: Uint8Array): NextStep;
   /** A legacy message other than initialize. */

@@ -55,6 +55,7 @@ class HttpExchange implements Exchange {
     this.#observer = this.#observe.request(head);
     const opened = classifyHead(head, this.#policy);
     if (opened.kind === "reject") return this.#reply(opened.reject);
+    if (opened.kind === "reply") return opened.reply;
     const { kind, route, query } = opened;
     const { transparent, federated, bridged } = this.#routes;
     switch (route.kind) {
@@ -88,7 +89,7 @@ class HttpExchange implements Exchange {
 
   #accept<On extends PublicPath>(requests: RequestsOn<On>, head: RequestHead, accepted: AcceptedHead<On>): Decision {
     const request = requests.accept(head, accepted, this.#policy, this.#scope);
-    if (request === "unauthenticated") return this.#reply({ reason: "unauthenticated" });
+    if ("reason" in request) return this.#reply(request);
     const own = new AcceptedRequest(requests, request);
     this.#accepted = own;
     return this.#decide(own.head());

@@ -5,6 +5,7 @@ import { forward, watchedHeaders } from "../core/forward.ts";
 import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Reply, RequestHead, Verdict } from "../core/http.ts";
 import { answer, type Reject } from "../core/reject.ts";
+import { challengeTo } from "../core/resource-metadata.ts";
 import type { PublicPath, RequestPolicy, RouteToBackend } from "../core/routes.ts";
 import { principalTag as tagOfPrincipal } from "../sessions/id.ts";
 import { ANONYMOUS, type Binding, heldBy } from "../sessions/store.ts";
@@ -14,7 +15,7 @@ import { type Principal, principalOf } from "./principal.ts";
 import type { RequestScope } from "./scope.ts";
 
 export interface GatewayRequest<On extends PublicPath = RouteToBackend> {
-  readonly kind: Exclude<RequestKind["kind"], "reject">;
+  readonly kind: Exclude<RequestKind["kind"], "reject" | "reply">;
   readonly route: On;
   /** The query with its question mark, or "". */
   readonly query: string;
@@ -39,6 +40,8 @@ export interface GatewayRequest<On extends PublicPath = RouteToBackend> {
 /** The route of a request, by its head, and its observer. */
 export type AcceptedHead<On extends PublicPath> = Pick<GatewayRequest<On>, "kind" | "route" | "query" | "observe">;
 
+export type Unauthenticated = Extract<Reject, { readonly reason: "unauthenticated" }>;
+
 /**
  * Knows the principal, and reads which session the request names.
  * @param find starts to look for that session; undefined: it is looked for once its backend is known
@@ -49,10 +52,11 @@ export function acceptRequest<On extends PublicPath>(
   policy: RequestPolicy,
   scope: RequestScope,
   find: FindSession | undefined,
-): GatewayRequest<On> | "unauthenticated" {
+): GatewayRequest<On> | Unauthenticated {
   const { headers } = head;
   const principal = principalOf(head, policy.identity, query);
-  if (principal === "unauthenticated") return principal;
+  if (principal === "unauthenticated")
+    return { reason: principal, challenge: challengeTo(headers, route.path, policy.identity) };
   const { spoofed, page } = watchedHeaders(headers);
   const sessionId = headers.get(MCP_SESSION_ID);
   const session = readNamedSession(sessionId, find);

@@ -172,14 +172,17 @@ describe("where a token is required", () => {
     });
   });
 
-  test("what is under no public path stays the processor's to answer", async () => {
-    for (const path of ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"])
+  test("what is under no public path stays the processor's to answer, without a token", async () => {
+    const at = "/.well-known/oauth-protected-resource";
+    expect(await send({ port: required.port, path: `${at}/mcp` })).toMatchObject({ status: 200 });
+    for (const path of [`${at}/other`, "/.well-known/oauth-authorization-server"])
       expect(await send({ port: required.port, path })).toMatchObject({ status: 404 });
   });
 
   test("a subject is as well: the processor refuses a token without one", async () => {
     const answer = await post(required.port, PATH, initializeMessage(), bearer(issuer.token({})));
-    expect(answer).toMatchObject({ status: 401, headers: { "www-authenticate": "Bearer" } });
+    expect(answer.status).toBe(401);
+    expect(answer.headers["www-authenticate"]).toMatch(/^Bearer error="invalid_token", resource_metadata="http:/);
   });
 
   test("an Envoy that does not check tokens, or keeps the claims to itself, lets nothing through", async () => {
@@ -196,7 +199,8 @@ describe("where a token is required", () => {
       try {
         expect(changed).toEqual([true]);
         const answer = await post(stack.port, PATH, initializeMessage(), ada());
-        expect(answer).toMatchObject({ status: 401, headers: { "www-authenticate": "Bearer" } });
+        expect(answer.status).toBe(401);
+        expect(answer.headers["www-authenticate"]).toMatch(/^Bearer error="invalid_token", resource_metadata="http:/);
         expect(messageOf(answer)).toMatchObject({ error: { code: -32600, message: "Authentication required" } });
       } finally {
         await stack.stop();

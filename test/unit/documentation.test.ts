@@ -131,7 +131,7 @@ describe("the table of errors in docs/operations.md", () => {
     "content-type": answer({ reason: "content-type" }),
     "content-encoding": answer({ reason: "content-encoding" }),
     "not-json": answer({ reason: "not-json" }),
-    unauthenticated: answer({ reason: "unauthenticated" }),
+    unauthenticated: answer({ reason: "unauthenticated", challenge: "Bearer" }),
     "body-too-large": answer({ reason: "body-too-large", id }),
     "session-unknown": answer({ reason: "session-unknown", id }),
     "session-required": answer({ reason: "session-required", id }),
@@ -174,7 +174,9 @@ describe("the table of errors in docs/operations.md", () => {
     readonly body_format_override?: { readonly text_format_source: { readonly inline_string: string } };
   }
   // Ours by what local-replies.ts makes of it.
-  const { mappers } = localReplies() as unknown as { readonly mappers: readonly Mapper[] };
+  const { mappers } = localReplies({ identity: { kind: "none" } }) as unknown as {
+    readonly mappers: readonly Mapper[];
+  };
   const envoys = mappers.flatMap(({ status_code, body_format_override }) =>
     body_format_override
       ? [{ status: status_code, ...JSON.parse(body_format_override.text_format_source.inline_string).error }]

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
-import { headerName, text, trueOrFalse } from "../values/text.ts";
+import { anyText, headerName, text, trueOrFalse } from "../values/text.ts";
 import { type WebUrl, webUrl } from "../values/urls.ts";
 
 /** The keys that verify tokens: a file on Envoy's machine, or a URL that Envoy fetches every `refresh` ms. */
@@ -18,6 +18,15 @@ interface WrittenJwks {
 }
 
 const required = trueOrFalse.default(true);
+
+/** RFC 8707 §2: no fragment. A query would make the URL of the metadata ambiguous. */
+const resource = webUrl
+  .refine(({ href }) => !/[?#]/.test(href), "expected a URL without a query")
+  .transform(({ href }) => href);
+
+const scope = anyText("a scope")
+  .regex(/^[!#-[\]-~]+$/, "expected a scope: visible characters but spaces, quotes and backslashes")
+  .meta({ title: "a scope" });
 
 const jwks = z
   .strictObject({
@@ -54,6 +63,21 @@ const identity = z.discriminatedUnion("kind", [
       .describe("A token must have one of these in its `aud` claim."),
     jwks,
     required: required.describe("Whether a request without a token is refused."),
+    resource: resource
+      .optional()
+      .describe(
+        "The URL by which clients know the gateway, where it is not the one that they use: a proxy ahead changes host or path. " +
+          "Default: the URL of each route, by the host and scheme of the request.",
+      ),
+    scopes: z
+      .array(scope, "expected a list of scopes")
+      .default([])
+      .describe("The scopes that clients are told to ask for. Tokens without them are accepted all the same."),
+    authorizationServers: z
+      .array(webUrl, "expected a list of URLs")
+      .min(1, "expected at least one URL")
+      .optional()
+      .describe("Issuers from which clients get tokens. Default: `issuer`, where it is a URL."),
   }),
   z.strictObject({
     kind: z.literal("header").describe("A header that a trusted proxy ahead of the router sets."),

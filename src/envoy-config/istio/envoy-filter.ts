@@ -59,7 +59,7 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
   // By default the cluster's name is the :authority, and Node's HTTP/2 resets a stream for the | in it.
   const cluster = { cluster_name: outbound(processor), authority: processor.host };
   return [
-    mergeManager(place, {
+    mergeManager(place, config, {
       ...clientHeaders(config.gateway),
       ...clientLimits(config.envoy),
       ...reportOptions(config),
@@ -86,8 +86,8 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
 }
 
 /** For the router's port, without ext_proc. */
-export function egressPatches(place: Place): Message[] {
-  return [mergeManager(place, EGRESS_MANAGER), mergeVirtualHost(place, egressResponseHeaders())];
+export function egressPatches(place: Place, config: Config): Message[] {
+  return [mergeManager(place, config, EGRESS_MANAGER), mergeVirtualHost(place, egressResponseHeaders())];
 }
 
 /** Requests that no processor has decided end in a cluster without endpoints. */
@@ -141,8 +141,8 @@ export function mergeRoute(context: Context, name: string, route: Message): Mess
   };
 }
 
-function mergeManager({ context, port }: Place, extras: Message = {}): Message {
-  const manager = { ...PATHS, ...connectionLimits(), ...extras, local_reply_config: localReplies() };
+function mergeManager({ context, port }: Place, config: Config, extras: Message): Message {
+  const manager = { ...PATHS, ...connectionLimits(), ...extras, local_reply_config: localReplies(config) };
   return {
     applyTo: "NETWORK_FILTER",
     match: { context, listener: { portNumber: port, filterChain: { filter: { name: HCM_FILTER } } } },

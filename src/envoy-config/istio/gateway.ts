@@ -170,7 +170,7 @@ function patches(config: Config, processor: TcpAddress, backends: readonly MeshB
     mergeListener(clients, { ...connectionBuffer(config.envoy), socket_options: CLIENT_SOCKET_OPTIONS }),
     mergeListener(egress, connectionBuffer(config.envoy)),
     ...clientPatches(clients, config, processor),
-    ...egressPatches(egress),
+    ...egressPatches(egress, config),
     // The VirtualServices have the rest of these routes.
     ...backends.flatMap(({ backend }) =>
       routesTo(backend).map(({ name, bound }) =>

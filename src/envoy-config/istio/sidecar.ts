@@ -73,7 +73,7 @@ function patches(config: Config, { processor, backend, server }: SidecarMesh): M
   ];
   return [
     ...clientPatches(clients, config, processor),
-    ...egressPatches(egress),
+    ...egressPatches(egress, config),
     ...ownRoutes(clients, healthPatches(clients, config.gateway)),
     ...ownRoutes(egress),
     ...undecidedPatches(CONTEXT, [clients, egress], config),

@@ -11,7 +11,11 @@ import type { ProtoView } from "./proto-view.ts";
 export function identityFindings(manager: ProtoView, extProc: ProtoView, { identity, routes }: Config): Finding[] {
   if (identity.kind !== "jwt") return [];
   const paths = routes.flatMap(({ path }) => spellingsOf(path));
-  return [...checkedTokens(manager, extProc, identity.issuer, paths), ...forwardedClaims(extProc)];
+  return [
+    ...checkedTokens(manager, extProc, identity.issuer, paths),
+    ...forwardedClaims(extProc),
+    ...(identity.metadata ? challenges(manager) : []),
+  ];
 }
 
 /** A filter ahead of the processor has a provider of our issuer, and puts its claims where the processor looks. */
@@ -65,6 +69,16 @@ function requirementFor(authn: ProtoView, path: string): Finding[] {
   // Anywhere in it: it may stand in a list of alternatives.
   if (!/"allow_?missing_?or_?failed"/i.test(JSON.stringify(requires.value))) return [];
   return [found("identity/bad-token", requires, `The rule for ${path} lets a forged or expired token through`)];
+}
+
+/** Envoy refuses tokens ahead of the processor, and its own challenge does not say where to get one. */
+function challenges(manager: ProtoView): Finding[] {
+  const mappers = manager.get("local_reply_config.mappers");
+  const added = mappers.items().map((mapper) => JSON.stringify(mapper.get("headers_to_add").value) ?? "");
+  if (added.some((headers) => headers.includes("resource_metadata="))) return [];
+  return [
+    found("identity/challenge", mappers, `${mappers.field} add no challenge that names the metadata of the resource`),
+  ];
 }
 
 function forwardedClaims(extProc: ProtoView): Finding[] {

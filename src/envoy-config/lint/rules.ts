@@ -178,6 +178,10 @@ export const MISTAKES = {
     "The processor sees no claims.",
     `Add \`${JWT_METADATA.namespace}\` to \`metadata_options.forwarding_namespaces.untyped\`.`,
   ),
+  "identity/challenge": warning(
+    "A client without a token, or with one that has expired, is not told where to get one.",
+    "Copy the mappers for `jwt_authn_access_denied` that `mcp-router envoy` prints.",
+  ),
 
   guard: error(
     "`admission.guard` needs the filter: a flood of initializes reaches the processor and jwt_authn.",

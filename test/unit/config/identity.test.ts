@@ -9,7 +9,12 @@ describe("identity", () => {
 
   test("is none by default, and required where it is set", () => {
     expect(load().identity).toEqual({ kind: "none" });
-    expect(load({ identity: jwt }).identity).toEqual({ ...jwt, jwks: { kind: "file", ...jwt.jwks }, required: true });
+    expect(load({ identity: jwt }).identity).toEqual({
+      ...jwt,
+      jwks: { kind: "file", ...jwt.jwks },
+      required: true,
+      metadata: { resource: undefined, authorizationServers: ["https://issuer"], scopes: [] },
+    });
     expect(load({ identity: { kind: "header", name: "X-User" } }).identity).toEqual({
       kind: "header",
       name: "x-user",
@@ -27,6 +32,11 @@ describe("identity", () => {
     [{ ...jwt, jwks: { uri: "issuer.example/jwks" } }, 'identity.jwks.uri: got "issuer.example/jwks", expected a URL'],
     [{ ...jwt, jwks: { uri: "https://me:secret@issuer.example/" } }, "identity.jwks.uri: got"],
     [{ ...jwt, jwks: { uri: "https://issuer.example/#keys" } }, "identity.jwks.uri: got"],
+    [{ ...jwt, resource: "mcp.example.com" }, 'identity.resource: got "mcp.example.com", expected a URL'],
+    [{ ...jwt, resource: "https://mcp.example.com/?a" }, "identity.resource: got"],
+    [{ ...jwt, scopes: ["a b"] }, 'identity.scopes[0]: got "a b", expected a scope'],
+    [{ ...jwt, scopes: ['"'] }, "identity.scopes[0]: got"],
+    [{ ...jwt, authorizationServers: [] }, "identity.authorizationServers: got [], expected at least one URL"],
     [{ ...jwt, required: "no" }, 'identity.required: got "no", expected true or false'],
     [{ ...jwt, name: "x-user" }, 'identity: unknown setting "name"'],
     [{ kind: "header" }, "identity.name: "],
@@ -53,6 +63,53 @@ describe("identity", () => {
       uri: { href: "http://[::1]:8080", tls: false, host: "::1", port: 8080 },
       ca: "/ca.pem",
       refresh: 60 * minutes,
+    });
+  });
+
+  describe("by tokens tells clients where to get one", () => {
+    const metadataOf = (over: object) => {
+      const { identity } = requestPolicy(load({ identity: { ...jwt, ...over } }));
+      return identity.kind === "jwt" ? identity.metadata : undefined;
+    };
+    const hosts = { gateway: { hosts: ["h"] } };
+
+    test("as it is written", () => {
+      const written = {
+        resource: "https://h/mcp",
+        scopes: ["mcp", "files:read"],
+        authorizationServers: ["https://a", "https://b/x"],
+      };
+      expect(metadataOf(written)).toEqual(written);
+    });
+
+    test("unless its issuer is no URL, of which it warns", () => {
+      expect(metadataOf({ issuer: "issuer" })).toBeUndefined();
+      expect(warningsOf({ ...hosts, identity: { ...jwt, issuer: "issuer" } })).toContainEqual(
+        expect.stringContaining("identity.authorizationServers: not set, and identity.issuer is no URL"),
+      );
+      expect(metadataOf({ issuer: "issuer", authorizationServers: ["https://a"] })).toMatchObject({
+        authorizationServers: ["https://a"],
+      });
+    });
+
+    test("and warns of a scope that is none of a resource", () => {
+      expect(warningsOf({ ...hosts, identity: { ...jwt, scopes: ["mcp", "offline_access"] } })).toEqual([
+        expect.stringContaining("identity.scopes: offline_access"),
+      ]);
+    });
+
+    test.each([
+      ["https://h/mcp", "/mcp", false],
+      ["https://h", "/mcp", false],
+      ["https://h/", "/mcp", false],
+      ["https://h/mcp/", "/mcp/files", false],
+      ["https://h/mcp", "/mcpx", true],
+      ["https://h/mcp", "/other", true],
+    ])("whose resource is %s, and a client of %s refuses it: %s", (resource, path, refuses) => {
+      const routes = [{ path, backends: ["one"] }];
+      expect(warningsOf({ ...hosts, routes, identity: { ...jwt, resource } })).toEqual(
+        refuses ? [expect.stringContaining(`identity.resource: the route ${path} is not below ${resource}`)] : [],
+      );
     });
   });
 

@@ -15,7 +15,7 @@ test.each<[Reject, number, number | undefined]>([
   [{ reason: "method-unknown" }, 404, -32601],
   [{ reason: "content-encoding" }, 415, -32600],
   [{ reason: "not-json" }, 400, -32700],
-  [{ reason: "unauthenticated" }, 401, -32600],
+  [{ reason: "unauthenticated", challenge: "Bearer" }, 401, -32600],
   [{ reason: "body-too-large", id }, 413, -32600],
   [{ reason: "session-unknown", id }, 404, -32001],
   [{ reason: "answer-lost", id }, 502, -32603],

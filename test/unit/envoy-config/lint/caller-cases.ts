@@ -142,6 +142,15 @@ export const CALLER_CASES = {
       { config: WITH_TOKENS },
     ),
     wrong(
+      "without word of where to get a token",
+      ({ gatewayManager }) => {
+        for (const mapper of gatewayManager.local_reply_config.mappers)
+          if (JSON.stringify(mapper.headers_to_add ?? "").includes("resource_metadata")) delete mapper.headers_to_add;
+      },
+      [warning(`${GATEWAY}.local_reply_config.mappers`, "add no challenge that names the metadata of the resource")],
+      { config: WITH_TOKENS },
+    ),
+    wrong(
       "without rules for the paths with a slash at the end",
       ({ gatewayManager }) => {
         const { typed_config } = gatewayManager.http_filters[0];

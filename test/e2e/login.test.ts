@@ -1,0 +1,169 @@
+/** How clients get in that know nothing but the URL: 401, metadata, authorization server, login, token, call. */
+import { Client, type OAuthClientProvider, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { afterEach, describe, expect, test } from "vitest";
+import { freePort } from "../../harness/ports.ts";
+import { initializeMessage, post, send } from "../support/http.ts";
+import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { type OpenIdProvider, startOpenIdProvider } from "../support/openid.ts";
+import { startStack } from "../support/stack.ts";
+
+const PATH = "/mcp";
+const WELL_KNOWN = "/.well-known/oauth-protected-resource";
+
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+interface Open {
+  readonly server: TestServer;
+  readonly provider: OpenIdProvider;
+  readonly url: URL;
+}
+
+async function open(lifetime?: number): Promise<Open> {
+  const server = owner.adopt(await startMcpServer("one"), (it) => it.close());
+  const port = await freePort();
+  const url = new URL(`http://127.0.0.1:${port}${PATH}`);
+  const started = await startOpenIdProvider({
+    scopes: ["mcp:use"],
+    resource: url.href,
+    ...(lifetime !== undefined && { lifetime }),
+  });
+  const provider = owner.adopt(started, (it) => it.close());
+  const { issuer, jwks } = provider;
+  const stack = await startStack({
+    backends: { one: [server.endpoint] },
+    routes: [{ path: PATH, backends: ["one"] }],
+    config: {
+      gateway: { listen: `127.0.0.1:${port}` },
+      identity: { kind: "jwt", issuer, audiences: [url.href], jwks: { uri: jwks }, scopes: ["mcp:use"] },
+    },
+    // By default Envoy takes a token for a minute longer.
+    rewriteBootstrap: (text) => text.replace(/^( *)forward: true$/m, "$1forward: true\n$1clock_skew_seconds: 1"),
+  });
+  owner.defer(() => stack.stop());
+  return { server, provider, url };
+}
+
+/** A client's own part of the login: it keeps what it is given, and has a browser. */
+class Browser implements OAuthClientProvider {
+  readonly redirectUrl = "http://127.0.0.1:1/callback";
+  readonly clientMetadata = {
+    client_name: "test",
+    redirect_uris: [this.redirectUrl],
+    grant_types: ["authorization_code", "refresh_token"],
+    response_types: ["code"],
+    token_endpoint_auth_method: "none",
+  };
+  sentTo: URL | undefined;
+  /** How often it was given a token. */
+  saved = 0;
+  #client: Awaited<ReturnType<OAuthClientProvider["clientInformation"]>>;
+  #tokens: Awaited<ReturnType<OAuthClientProvider["tokens"]>>;
+  #verifier = "";
+
+  clientInformation() {
+    return this.#client;
+  }
+  saveClientInformation(client: NonNullable<Awaited<ReturnType<OAuthClientProvider["clientInformation"]>>>) {
+    this.#client = client;
+  }
+  tokens() {
+    return this.#tokens;
+  }
+  saveTokens(tokens: NonNullable<Awaited<ReturnType<OAuthClientProvider["tokens"]>>>) {
+    this.#tokens = tokens;
+    this.saved++;
+  }
+  redirectToAuthorization(url: URL) {
+    this.sentTo = url;
+  }
+  saveCodeVerifier(verifier: string) {
+    this.#verifier = verifier;
+  }
+  codeVerifier() {
+    return this.#verifier;
+  }
+}
+
+const INFO = { name: "test", version: "1" };
+
+/** What each takes of the end of a login: v2 checks who it came from, too (RFC 9207). */
+const SDKS = [
+  ["v2", () => new Client(INFO), StreamableHTTPClientTransport, (params: URLSearchParams) => params],
+  ["v1", () => new ClientV1(INFO), TransportV1, (params: URLSearchParams) => params.get("code") ?? ""],
+] as const;
+
+describe.each(SDKS)("the TypeScript SDK %s", (_, newClient, Transport, taken) => {
+  test("knows the URL alone, logs in, and calls", async () => {
+    const { url, provider, server } = await open();
+    const browser = new Browser();
+    const connect = async (transport: InstanceType<typeof Transport>) => {
+      const client = newClient();
+      await client.connect(transport as never);
+      return client;
+    };
+    const refused = new Transport(url, { authProvider: browser as never });
+    await expect(connect(refused)).rejects.toThrow(/unauthorized/i);
+    const { sentTo } = browser;
+    expect(sentTo?.origin).toBe(provider.issuer);
+    expect(sentTo?.searchParams.get("resource")).toBe(url.href);
+    expect(sentTo?.searchParams.get("scope")).toContain("mcp:use");
+    await refused.finishAuth(taken(await provider.login(sentTo ?? url)) as never);
+    const client = await connect(new Transport(url, { authProvider: browser as never }));
+    owner.defer(() => client.close());
+    const result = await client.callTool({ name: "echo", arguments: { text: "let in" } });
+    expect(JSON.stringify(result)).toContain("let in");
+    expect(server.sessions.size).toBe(1);
+  });
+});
+
+test("a token that expires in the middle of a session is refreshed, and the session goes on", async () => {
+  const { url, provider, server } = await open(1);
+  const browser = new Browser();
+  const first = new StreamableHTTPClientTransport(url, { authProvider: browser });
+  await expect(new Client(INFO).connect(first)).rejects.toThrow();
+  await first.finishAuth(await provider.login(browser.sentTo ?? url));
+  const client = new Client(INFO);
+  owner.defer(() => client.close());
+  await client.connect(new StreamableHTTPClientTransport(url, { authProvider: browser }));
+  const { saved } = browser;
+  const call = async () => {
+    expect(JSON.stringify(await client.callTool({ name: "echo", arguments: { text: "on" } }))).toContain("on");
+    return browser.saved;
+  };
+  await expect.poll(call).toBeGreaterThan(saved);
+  await call();
+  expect(server.sessions.size).toBe(1);
+});
+
+test("each refusal of Envoy's says where to get a token, and the document is there", async () => {
+  const { url, provider } = await open();
+  const port = Number(url.port);
+  const metadata = `${url.origin}${WELL_KNOWN}${PATH}`;
+  const challenge = `resource_metadata="${metadata}", scope="mcp:use"`;
+  const without = await post(port, PATH, initializeMessage());
+  expect(without).toMatchObject({ status: 401, headers: { "www-authenticate": `Bearer ${challenge}` } });
+  const wrong = await post(port, `${PATH}/`, initializeMessage(), { authorization: "Bearer x" });
+  expect(wrong.status).toBe(401);
+  expect(wrong.headers["www-authenticate"]).toBe(
+    `Bearer error="invalid_token", resource_metadata="${metadata}/", scope="mcp:use"`,
+  );
+  const documents = [`${WELL_KNOWN}${PATH}`, `${WELL_KNOWN}${PATH}/`, WELL_KNOWN];
+  for (const path of documents) {
+    const answer = await send({ port, path });
+    expect(answer).toMatchObject({ status: 200, headers: { "content-type": "application/json" } });
+    expect(JSON.parse(answer.body)).toEqual({
+      resource: url.href,
+      authorization_servers: [provider.issuer],
+      scopes_supported: ["mcp:use"],
+      bearer_methods_supported: ["header"],
+    });
+  }
+  expect(await send({ port, path: WELL_KNOWN, method: "HEAD" })).toMatchObject({ status: 200, body: "" });
+  expect(await send({ port, path: WELL_KNOWN, method: "POST" })).toMatchObject({ status: 405 });
+});
