@@ -27,8 +27,10 @@ export function configInForce(started: Config, metrics: Pick<Metrics, "sessionsC
     },
     backend: (name) => backends.find((backend) => backend.name === name),
     apply(config) {
-      policy = requestPolicy(config);
-      metrics.sessionsCap(policy.admission.sessions);
+      // First what may fail: then all of it is in force, or nothing.
+      const next = requestPolicy(config);
+      metrics.sessionsCap(next.admission.sessions);
+      policy = next;
       backends = config.backends;
     },
   };
@@ -40,7 +42,7 @@ export interface ReloadOptions {
   readonly started: Config;
   /** Settings from the command line. They override every configuration that is loaded. */
   readonly overrides?: Overrides;
-  /** Puts a configuration in force for new requests. */
+  /** Puts a configuration in force for new requests; where it throws, the last one stays in force. */
   readonly apply: (config: Config, text: string) => void;
   /** What Envoys are offered that follow the configuration. Default: none can. */
   readonly offers?: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled"> | undefined;
@@ -60,16 +62,18 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   const adoption = createAdoption({
     started,
     offers,
-    adopted(adopted) {
+    adopt(adopted) {
       try {
         take(options, inForce, adopted);
         inForce = adopted.config;
+        return true;
       } catch (error) {
         metrics.configReloaded(false);
         log.error(
           { file, err: error },
           "configuration not applied because of a fault in the router: the last one stays in force",
         );
+        return false;
       }
     },
     refused(refusals) {
@@ -108,13 +112,14 @@ function take(
   inForce: Config,
   { text, config, warnings, outcome }: Adopted,
 ): void {
+  const settings = needRestart(started, config);
+  const command = commandFor(outcome, inForce, config);
+  // The last step that may fail.
   apply({ ...config, routes: config.routes.map((route) => withStreamsOf(started, route)) }, text);
   metrics.configReloaded(true);
   for (const warning of warnings) log.warn({ file }, warning);
-  const settings = needRestart(started, config);
   if (settings.length > 0) log.warn({ file, settings }, "these settings change only with a restart of mcp-router");
   if (outcome.kind === "late") log.warn({ file }, "an Envoy that follows the configuration has not taken it in time");
-  const command = commandFor(outcome, inForce, config);
   if (command !== undefined)
     log.warn(
       { file },

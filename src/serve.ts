@@ -124,7 +124,12 @@ async function serveHere(start: Start): Promise<Router> {
     const apply = (wanted: Config) => {
       const before = inForce.policy.routes;
       inForce.apply(wanted);
-      opened.reconfigured(before);
+      // It is in force now, whatever becomes of streams and sessions.
+      try {
+        opened.reconfigured(before);
+      } catch (error) {
+        log.error(errorLine(error), "open streams and sessions of clients go on by the configuration of before");
+      }
     };
     const follow = followFile(start, started, apply, offers);
 

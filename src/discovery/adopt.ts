@@ -29,8 +29,8 @@ export interface Adopted extends Wanted {
 interface AdoptOptions {
   readonly started: Config;
   readonly offers: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled">;
-  /** Puts it in force. Must not throw. */
-  readonly adopted: (adopted: Adopted) => void;
+  /** Puts it in force. Gives whether it is: where not, Envoys are offered what was in force before. Must not throw. */
+  readonly adopt: (adopted: Adopted) => boolean;
   /** An Envoy refuses what the configuration makes of it: the last one stays in force. Must not throw. */
   readonly refused: (refusals: readonly Refusal[]) => void;
 }
@@ -41,7 +41,7 @@ export interface Adoption {
   close(): void;
 }
 
-export function createAdoption({ started, offers, adopted, refused }: AdoptOptions): Adoption {
+export function createAdoption({ started, offers, adopt, refused }: AdoptOptions): Adoption {
   let inForce = started;
   let next: Wanted | undefined;
   let waits = false;
@@ -56,8 +56,11 @@ export function createAdoption({ started, offers, adopted, refused }: AdoptOptio
       refused(outcome.refusals);
       return;
     }
+    if (!adopt({ ...wanted, outcome })) {
+      offers.withdraw(resources(inForce));
+      return;
+    }
     inForce = wanted.config;
-    adopted({ ...wanted, outcome });
     clearing = setTimeout(() => offers.offer(resources(inForce)), KEPT_FOR).unref();
   }
 

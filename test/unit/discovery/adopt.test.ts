@@ -22,15 +22,20 @@ function wantedWith(sections: object, ...names: string[]) {
   return { text, config: readConfigText("mcp-router.yaml", text).config, warnings: [] };
 }
 
-function adopting() {
+/** @param puts a configuration in force; gives whether it is */
+function adopting(puts: () => boolean = () => true) {
   const { config: started } = wanted("one");
   const events: string[] = [];
   const offers = createOffers({ resources: resourcesFor(started), several: false, now: Date.now, onRefused: vi.fn() });
   const adoption = createAdoption({
     started,
     offers,
-    adopted: ({ config, outcome }) =>
-      events.push(`${config.backends.map(({ name }) => name).join("+")} ${outcome.kind}`),
+    adopt({ config, outcome }) {
+      const isInForce = puts();
+      const said = isInForce ? outcome.kind : "failed";
+      events.push(`${config.backends.map(({ name }) => name).join("+")} ${said}`);
+      return isInForce;
+    },
     refused: (refusals) => events.push(`refused ${refusals.map(({ name }) => name)}`),
   });
   let has: string | undefined;
@@ -79,6 +84,22 @@ test("what an Envoy refuses does not come in force, and the next one may", async
   expect([ask(), ask()]).toEqual([["one", "good"], undefined]);
   await vi.advanceTimersByTimeAsync(0);
   expect(events).toEqual(["refused clusters", "one+good taken"]);
+});
+
+test("what the router fails to put in force Envoys are not left with", async () => {
+  const puts = vi.fn().mockReturnValueOnce(false).mockReturnValue(true);
+  const { adoption, ask, events } = adopting(puts);
+  expect([ask(), ask()]).toEqual([["one"], undefined]);
+  adoption.want(wanted("two"));
+  expect([ask(), ask()]).toEqual([["two", "one"], undefined]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect([events, ask(), ask()]).toEqual([["two failed"], ["one"], undefined]);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(ask()).toBeUndefined();
+  adoption.want(wanted("three"));
+  expect([ask(), ask()]).toEqual([["three", "one"], undefined]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events).toEqual(["two failed", "three taken"]);
 });
 
 test("an Envoy that does not take it holds it up for five seconds; of changes meanwhile the last one counts", async () => {
