@@ -4,7 +4,8 @@ import { requestPolicy } from "./config/policy.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
 import { type Adopted, createAdoption } from "./discovery/adopt.ts";
-import { NO_OFFERS, type Offers, type Refusal } from "./discovery/offers.ts";
+import { refusalsInWords } from "./discovery/in-words.ts";
+import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -79,7 +80,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
     refused(refusals) {
       metrics.configReloaded(false);
       log.error(
-        { file, refused: refusals.map(inWords) },
+        { file, refused: refusalsInWords(refusals) },
         "Envoy refuses what the configuration makes of it: the last one stays in force; Envoy's own log says why",
       );
     },
@@ -134,11 +135,6 @@ function commandFor(outcome: Adopted["outcome"], inForce: Config, config: Config
   const bootstrap = doFollow ? liveBootstrapFor : bootstrapFor;
   if (bootstrap(config) === bootstrap(inForce)) return undefined;
   return doFollow ? "mcp-router envoy --live" : "mcp-router envoy";
-}
-
-/** A refusal, for the operator. */
-export function inWords({ envoy, name }: Refusal): string {
-  return `Envoy ${envoy} refuses ${name}`;
 }
 
 /** The server of streams is there from the start or never, so a route must not promise more than that. */

@@ -1,24 +1,32 @@
 /** What the Envoys are told that follow the configuration, by the process that serves `processor.http`. */
 import type { Config } from "./config/load.ts";
+import { refusalInWords } from "./discovery/in-words.ts";
 import { createOffers, NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { mayBeSeveral } from "./envoy-config/clusters.ts";
 import { resourceName, resourcesFor } from "./envoy-config/live.ts";
 import type { DiscoveryAnswer, DiscoveryPoll } from "./http/discovery.ts";
-import { inWords } from "./reload.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+import { seldomCounted } from "./telemetry/seldom.ts";
 
 export function openOffers(config: Config, metrics: Pick<Metrics, "envoyRefused">, log: Logger): Offers {
   if (!config.processor.http) return NO_OFFERS;
+  const count = seldomCounted();
   return createOffers({
     resources: resourcesFor(config),
     several: mayBeSeveral(config.envoy.discovery.endpoints),
     now: Date.now,
     onRefused(refusal) {
-      metrics.envoyRefused(refusal.name);
+      const { name, version, follows } = refusal;
+      metrics.envoyRefused(name);
+      // Not by the name of the Envoy: whoever reaches this port has any number of those. /readyz names more.
+      const refusals = count(`${name} ${version} ${follows}`);
+      if (refusals === 0) return;
       log.error(
-        { refused: inWords(refusal), version: refusal.version },
-        "Envoy refuses a configuration: its own log says why",
+        { refused: refusalInWords(refusal), version, ...(refusals > 1 && { refusals }) },
+        follows
+          ? "Envoy refuses a configuration: its own log says why"
+          : "Envoy refuses a configuration, and has never taken one of this router: its own log says why",
       );
     },
   });

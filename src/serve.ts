@@ -4,6 +4,7 @@ import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
 import { STREAMS } from "./core/streams.ts";
+import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
@@ -11,7 +12,7 @@ import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { openGateway } from "./open-gateway.ts";
-import { configInForce, inWords, reloadOnChange } from "./reload.ts";
+import { configInForce, reloadOnChange } from "./reload.ts";
 import { discoveryOf, openOffers } from "./serve-discovery.ts";
 import { openSharedState } from "./shared-state.ts";
 import { errorLine } from "./telemetry/error-line.ts";
@@ -97,7 +98,7 @@ async function serveHere(start: Start): Promise<Router> {
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
-      troubles: [shared.trouble() ?? [], offers.refusals().map(inWords)].flat(),
+      troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
     });
     const report = async () => JSON.stringify(catalogue.report());
     const source = {
@@ -220,7 +221,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
   try {
     const readiness = async () => {
       const { ready, troubles } = (await workers?.readiness()) ?? { ready: false, troubles: [] };
-      return { ready: ready && !stopping, troubles: [...troubles, ...offers.refusals().map(inWords)] };
+      return { ready: ready && !stopping, troubles: [...troubles, ...refusalsInWords(offers.refusals())] };
     };
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));

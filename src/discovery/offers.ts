@@ -40,6 +40,8 @@ export interface Refusal {
   readonly envoy: string;
   readonly name: string;
   readonly version: string;
+  /** Whether it has taken something of this router before. Where not, its refusal holds nothing up. */
+  readonly follows: boolean;
 }
 
 export type Outcome =
@@ -88,7 +90,7 @@ interface OffersOptions {
   /** Whether Envoys ask other routers too. */
   readonly several: boolean;
   readonly now: () => number;
-  /** Called once for each. */
+  /** Called once for each, which may be many: who asks in the name of Envoys says what names they have. */
   readonly onRefused: (refusal: Refusal) => void;
 }
 
@@ -139,7 +141,7 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
       const answer = answerTo(asked, resource, now());
       if (answer === "refused") {
         if (envoy.takes === "unclear") envoy.takes = "no";
-        onRefused({ envoy: id, name, version: resource.version });
+        onRefused({ envoy: id, name, version: resource.version, follows: envoy.takes === "yes" });
       }
       look();
       return answer === "given" ? { kind: "given", resource } : { kind: "current" };
@@ -185,10 +187,12 @@ function answerTo(asked: Asked, { version }: Resource, now: number): "given" | "
 }
 
 function refusalsIn(envoys: ReadonlyMap<string, Envoy>, offered: Resources): readonly Refusal[] {
-  return [...envoys].flatMap(([envoy, { asked }]) =>
+  return [...envoys].flatMap(([envoy, { asked, takes }]) =>
     [...asked].flatMap(([name, { given, missed }]) => {
       const version = offered.get(name)?.version;
-      return version !== undefined && given === version && missed >= REFUSED_AFTER ? [{ envoy, name, version }] : [];
+      return version !== undefined && given === version && missed >= REFUSED_AFTER
+        ? [{ envoy, name, version, follows: takes === "yes" }]
+        : [];
     }),
   );
 }

@@ -10,13 +10,15 @@ export const DISCOVERY_PATH = "/v3/discovery:";
 
 /** Most bytes of a request. Envoy lists its extensions in each, about 60 KiB. */
 const LARGEST_REQUEST = 256 * 1024;
-/** Longest name of an Envoy that is kept. */
+/** Most characters of the name of an Envoy that are kept. */
 const LONGEST_ID = 128;
+/** Longest version. Those of routers are shorter; longer ones would be kept for each Envoy that asks. */
+const LONGEST_VERSION = 64;
 
 /** envoy.service.discovery.v3.DiscoveryRequest, in proto3 JSON: its fields come in either spelling. */
 const discoveryRequest = z.object({
-  version_info: z.string().optional(),
-  versionInfo: z.string().optional(),
+  version_info: z.string().max(LONGEST_VERSION).optional(),
+  versionInfo: z.string().max(LONGEST_VERSION).optional(),
   resource_names: z.array(z.string()).optional(),
   resourceNames: z.array(z.string()).optional(),
   node: z.object({ id: z.string().optional() }).optional(),
@@ -24,7 +26,7 @@ const discoveryRequest = z.object({
 
 /** What an Envoy asks. */
 export interface DiscoveryPoll {
-  /** Which one asks, as far as it can be told. */
+  /** Which one asks, as far as it can be told. For one line of text: its own part of that has no space and no control character. */
   readonly envoy: string;
   /** `clusters`, `listeners` or `routes`; or any other text. */
   readonly kind: string;
@@ -67,10 +69,24 @@ function pollIn(body: Uint8Array, { url = "", socket }: IncomingMessage): Discov
   if (!parsed.success) return undefined;
   const { version_info, versionInfo, resource_names, resourceNames, node } = parsed.data;
   const [table] = resource_names ?? resourceNames ?? [];
-  const id = (node?.id ?? "").slice(0, LONGEST_ID);
   // An empty text is the default of proto3: Envoy has nothing yet.
   const version = (version_info ?? versionInfo) || undefined;
-  return { envoy: `${id} at ${socket.remoteAddress ?? "?"}`, kind: url.slice(DISCOVERY_PATH.length), table, version };
+  return {
+    envoy: `${nameOf(node?.id ?? "")} at ${socket.remoteAddress ?? "?"}`,
+    kind: url.slice(DISCOVERY_PATH.length),
+    table,
+    version,
+  };
+}
+
+/**
+ * What an Envoy calls itself stands in lines of the log and of `/readyz`: with all that is no visible ASCII escaped it cannot be taken for
+ * other words of such a line, or for a line of its own. Made of its characters anew, so that the rest of a long one is not kept.
+ */
+function nameOf(id: string): string {
+  return Array.from(id.slice(0, LONGEST_ID), (character) =>
+    /^[!-[\]-~]$/.test(character) ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  ).join("");
 }
 
 function jsonIn(body: Uint8Array): unknown {

@@ -67,7 +67,7 @@ test("who asks again and again with another version refuses; it is told once, an
   expect([ask("c1"), ask("c1")]).toEqual(["c2", "c2"]);
   expect(offers.outcome().kind).toBe("late");
   expect([ask("c1"), ask("c1")]).toEqual([undefined, undefined]);
-  const refusal = { envoy: "e", name: "clusters", version: "c2" };
+  const refusal = { envoy: "e", name: "clusters", version: "c2", follows: true };
   expect(await waits).toEqual({ kind: "refused", refusals: [refusal] });
   expect([refused, offers.refusals()]).toEqual([[refusal], [refusal]]);
   offers.withdraw(versions("c1"));
@@ -90,6 +90,7 @@ test("who refuses all from its beginning holds no change up and keeps none out o
   expect(await waits).toEqual({ kind: "taken", envoys: 1 });
   expect(offers.refusals()).toHaveLength(900);
   expect(new Set(refused.map(({ envoy }) => envoy)).size).toBe(900);
+  expect(refused.some(({ follows }) => follows)).toBe(false);
 });
 
 test("what is refused is given again after a while, as what it lacked may be there", async () => {

@@ -45,6 +45,14 @@ test.each([
     { envoy: "", table: undefined, version: undefined },
   ],
   [{ node: { id: "e".repeat(1_000) } }, { envoy: "e".repeat(128), table: undefined, version: undefined }],
+  [
+    { node: { id: "e at 10.0.0.1\nnot \u001b[2Jready\u2028\\\u{1f600}" } },
+    {
+      envoy: "e\\u{20}at\\u{20}10.0.0.1\\u{a}not\\u{20}\\u{1b}[2Jready\\u{2028}\\u{5c}\\u{1f600}",
+      table: undefined,
+      version: undefined,
+    },
+  ],
 ])("Envoy's request is read in either spelling of proto3 JSON: %j", async (request, { envoy, table, version }) => {
   const { ask, polls } = await open({ kind: "given", body: '{"version_info":"v2"}' });
   expect(await ask("/v3/discovery:routes", JSON.stringify(request))).toEqual([200, '{"version_info":"v2"}']);
@@ -61,7 +69,7 @@ test("an Envoy that has all is told so; of what is not there it gets 404", async
   ]);
 });
 
-test.each(["", "no JSON", "[]", '{"node":1}', "x".repeat(256 * 1024 + 1)])(
+test.each(["", "no JSON", "[]", '{"node":1}', `{"version_info":"${"v".repeat(65)}"}`, "x".repeat(256 * 1024 + 1)])(
   "what is no DiscoveryRequest gets 400, and nobody is asked (%#)",
   async (body) => {
     const { ask, polls } = await open({ kind: "current" });
