@@ -205,8 +205,9 @@ export default {
       "^src/check/",
       [
         "^src/core/",
-        "^src/config/(load|policy)\\.ts$",
+        "^src/config/(digests|load|policy)\\.ts$",
         "^src/backends/client\\.ts$",
+        "^src/discovery/report\\.ts$",
         "^src/federation/(catalogue|report)\\.ts$",
         "^src/version\\.ts$",
       ],

@@ -71,8 +71,9 @@ routes:
 
 [A longer example](../examples/federated/mcp-router.yaml) has most of the settings.
 
-\`mcp-router check --config mcp-router.yaml --live\` asks the servers, through the running Envoy, and prints what clients would see. It exits
-with 1 if a server does not answer, or if two items of one list have the same name or URI.
+\`mcp-router check --config mcp-router.yaml --live\` asks the servers, through the running Envoy, and prints what clients would see
+(docs/operations.md, "Whether what runs is what the file says", has what else it asks). It exits with 1 if a server does not answer, or if
+two items of one list have the same name or URI.
 
 - Names of tools and prompts begin with the name of their backend: \`files__read\`, \`search__query\`. A name that would be longer than 64
   characters, or has others than letters, digits, \`_\` and \`-\`, is shortened, and ends with a hash.

@@ -8,16 +8,12 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { askBackends } from "./check/live.ts";
-import { liveFindings } from "./check/live-report.ts";
-import { askRouter } from "./check/router.ts";
+import { checkLive } from "./check/check-live.ts";
+import type { Said } from "./check/said.ts";
 import { missingFiles } from "./config/files.ts";
-import type { Config } from "./config/load.ts";
 import { ConfigError, readConfig } from "./config/read.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
 import { parseYaml } from "./config/yaml.ts";
-import { formatAddress } from "./core/address.ts";
-import { federationOf } from "./core/routes.ts";
 import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
@@ -82,15 +78,18 @@ program
   .addOption(configOption())
   .addOption(workersOption())
   .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON", fromCallersFolder)
-  .option("--live", "ask the backends of federated routes, through the running Envoy, and print what clients would see")
+  .option(
+    "--live",
+    "ask what runs, the router, Envoy and the backends: whether it is what the file says, and what clients see",
+  )
   .action(async ({ config: file, workers, envoy, live }: CheckOptions) => {
-    const { config, warnings } = await readConfig(file, { workers });
+    const { config, text, warnings } = await readConfig(file, { workers });
     const missing = await missingFiles(config);
     for (const warning of [...warnings, ...missing.warnings]) say(`warning: ${file}: ${warning}`);
     if (missing.errors.length > 0) throw new ConfigError(file, missing.errors);
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
-    const isLiveOk = live === undefined || (await checkLive(file, config));
+    const isLiveOk = live === undefined || told(file, await checkLive(config, text));
     if (findings.some(({ severity }) => severity === "error") || !isLiveOk) {
       process.exitCode = 1;
       return;
@@ -170,23 +169,13 @@ interface CheckOptions {
   readonly live?: true;
 }
 
-/** Prints whether the router runs, and what clients of federated routes would see. Returns whether the backends are in order. */
-async function checkLive(file: string, config: Config): Promise<boolean> {
-  // No error: the check may run on another machine than the router.
-  const router = await askRouter(config.processor.http);
-  if (router.isWarning) say(`warning: ${file}: ${router.text}`);
-  else print(`${router.text}\n`);
-  const federated = config.routes.flatMap((route) => federationOf(route) ?? []);
-  if (federated.length === 0) {
-    say(`warning: ${file}: no route is federated, or has era: bridge, so no backend was asked`);
-    return true;
+/** Prints what a check of what runs says. Returns whether all is in order. */
+function told(file: string, said: readonly Said[]): boolean {
+  for (const { kind, text } of said) {
+    if (kind === "line") print(`${text}\n`);
+    else say(`${kind}: ${file}: ${text}`);
   }
-  const report = await askBackends(config, federated);
-  const { text, errors, warnings } = liveFindings(report, federated, formatAddress(config.egress.address));
-  for (const warning of warnings) say(`warning: ${file}: ${warning}`);
-  for (const error of errors) say(`error: ${file}: ${error}`);
-  print(text);
-  return errors.length === 0;
+  return said.every(({ kind }) => kind !== "error");
 }
 
 function configOption(): Option {

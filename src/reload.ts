@@ -1,4 +1,6 @@
 /** Reloads the configuration while the router serves, and logs what that changes. */
+
+import { digestsOf } from "./config/digests.ts";
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
@@ -6,6 +8,7 @@ import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
 import { type Adopted, createAdoption } from "./discovery/adopt.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
+import type { ConfigurationReport, LastChange } from "./discovery/report.ts";
 import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
@@ -39,6 +42,8 @@ export function configInForce(started: Config, metrics: Pick<Metrics, "sessionsC
 
 export interface ReloadOptions {
   readonly file: string;
+  /** Text of the file that the process was started with. */
+  readonly text: string;
   /** The configuration that the process was started with. */
   readonly started: Config;
   /** Settings from the command line. They override every configuration that is loaded. */
@@ -52,6 +57,8 @@ export interface ReloadOptions {
 }
 
 export interface Reloader extends WatchHandlers {
+  /** What is in force, and what became of the last change. */
+  report(): Pick<ConfigurationReport, "sections" | "lastChange" | "needRestart">;
   close(): void;
 }
 
@@ -59,6 +66,12 @@ export interface Reloader extends WatchHandlers {
 export function reloadOnChange(options: ReloadOptions): Reloader {
   const { file, started, overrides, offers = NO_OFFERS, metrics, log } = options;
   let inForce = started;
+  let sections = digestsOf(options.text);
+  let lastChange: LastChange = "in-force";
+  const kept = (why: LastChange) => {
+    lastChange = why;
+    metrics.configReloaded(false);
+  };
 
   const adoption = createAdoption({
     started,
@@ -67,9 +80,11 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       try {
         take(options, inForce, adopted);
         inForce = adopted.config;
+        sections = digestsOf(adopted.text);
+        lastChange = "in-force";
         return true;
       } catch (error) {
-        metrics.configReloaded(false);
+        kept("fault");
         log.error(
           { file, err: error },
           "configuration not applied because of a fault in the router: the last one stays in force",
@@ -78,7 +93,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       }
     },
     refused(refusals) {
-      metrics.configReloaded(false);
+      kept("refused");
       log.error(
         { file, refused: refusalsInWords(refusals) },
         "Envoy refuses what the configuration makes of it: the last one stays in force; Envoy's own log says why",
@@ -89,13 +104,17 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   return {
     onChange(text) {
       const loaded = loadConfig(text, overrides);
-      if (loaded.ok) return adoption.want({ ...loaded, text });
-      metrics.configReloaded(false);
+      if (loaded.ok) {
+        lastChange = "waiting";
+        return adoption.want({ ...loaded, text });
+      }
+      kept("invalid");
       log.error({ file, errors: loaded.errors }, "configuration refused: the last valid one stays in force");
     },
+    report: () => ({ sections, lastChange, needRestart: needRestart(started, inForce) }),
     close: () => adoption.close(),
     onUnreadable(error) {
-      metrics.configReloaded(false);
+      kept("unreadable");
       log.error({ file, err: error }, "configuration cannot be read: the last valid one stays in force");
     },
     onUnwatched(error) {

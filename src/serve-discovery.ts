@@ -2,12 +2,15 @@
 import type { Config } from "./config/load.ts";
 import { refusalInWords } from "./discovery/in-words.ts";
 import { createOffers, NO_OFFERS, type Offers } from "./discovery/offers.ts";
+import { type ConfigurationReport, reportOn } from "./discovery/report.ts";
 import { mayBeSeveral } from "./envoy-config/clusters.ts";
 import { resourceName, resourcesFor } from "./envoy-config/live.ts";
 import type { DiscoveryAnswer, DiscoveryPoll } from "./http/discovery.ts";
+import type { Reloader } from "./reload.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import { seldomCounted } from "./telemetry/seldom.ts";
+import { VERSION } from "./version.ts";
 
 export function openOffers(config: Config, metrics: Pick<Metrics, "envoyRefused">, log: Logger): Offers {
   if (!config.processor.http) return NO_OFFERS;
@@ -30,6 +33,14 @@ export function openOffers(config: Config, metrics: Pick<Metrics, "envoyRefused"
       );
     },
   });
+}
+
+/** JSON text of what is in force, and of the Envoys that follow it. */
+export function configurationOf({ following }: Pick<Offers, "following">, { report }: Pick<Reloader, "report">) {
+  return (): string => {
+    const told: ConfigurationReport = { version: VERSION, ...report(), ...reportOn(following()) };
+    return JSON.stringify(told);
+  };
 }
 
 /** What an Envoy is answered. */

@@ -11,9 +11,9 @@ import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
-import { openGateway } from "./open-gateway.ts";
-import { configInForce, reloadOnChange } from "./reload.ts";
-import { discoveryOf, openOffers } from "./serve-discovery.ts";
+import { type OpenedGateway, openGateway } from "./open-gateway.ts";
+import { type ConfigInForce, configInForce, type Reloader, reloadOnChange } from "./reload.ts";
+import { configurationOf, discoveryOf, openOffers } from "./serve-discovery.ts";
 import { openSharedState } from "./shared-state.ts";
 import { errorLine } from "./telemetry/error-line.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
@@ -96,6 +96,7 @@ async function serveHere(start: Start): Promise<Router> {
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
+    const reloader = reloaderOf(start, applying(inForce, opened, log), offers);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -105,6 +106,7 @@ async function serveHere(start: Start): Promise<Router> {
       ...metrics,
       readiness,
       catalogue: report,
+      configuration: configurationOf(offers, reloader),
       discovery: discoveryOf(offers),
       fault: healthFault(log),
     };
@@ -122,17 +124,7 @@ async function serveHere(start: Start): Promise<Router> {
       // A failed start has served no requests.
       clean = await server.drain(stage === "starting" ? 0 : config.processor.drain);
     });
-    const apply = (wanted: Config) => {
-      const before = inForce.policy.routes;
-      inForce.apply(wanted);
-      // It is in force now, whatever becomes of streams and sessions.
-      try {
-        opened.reconfigured(before);
-      } catch (error) {
-        log.error(errorLine(error), "open streams and sessions of clients go on by the configuration of before");
-      }
-    };
-    const follow = followFile(start, started, apply, offers);
+    const follow = followFile(start, started, reloader);
 
     stage = "serving";
     log.info({ listen, http, routes: config.routes.map(({ path }) => path) }, "serving");
@@ -152,19 +144,39 @@ async function serveHere(start: Start): Promise<Router> {
   }
 }
 
-/** Puts each change of the file in force. The primary watches the file for its workers, and logs about it. */
+/** In force is what the requests have; whatever becomes of streams and sessions changes nothing of it. */
+function applying(
+  inForce: ConfigInForce,
+  opened: Pick<OpenedGateway, "reconfigured">,
+  log: Logger,
+): (config: Config) => void {
+  return (wanted) => {
+    const before = inForce.policy.routes;
+    inForce.apply(wanted);
+    try {
+      opened.reconfigured(before);
+    } catch (error) {
+      log.error(errorLine(error), "open streams and sessions of clients go on by the configuration of before");
+    }
+  };
+}
+
+/** Puts each change of the file in force. The primary logs about it for its workers. */
+function reloaderOf(start: Start, apply: (config: Config, text: string) => void, offers: Offers): Reloader {
+  const { worker, config: started, log } = start;
+  const toldIn = worker === undefined ? log : log.child({}, { level: "silent" });
+  return reloadOnChange({ ...start, started, apply, offers, log: toldIn });
+}
+
+/** The primary watches the file for its workers. */
 function followFile(
-  { file, text, config, overrides, worker, metrics, log }: Start,
+  { file, text, worker }: Start,
   started: AsyncDisposableStack,
-  apply: (config: Config, text: string) => void,
-  offers: Offers,
+  reloader: Reloader,
 ): Pick<Router, "reload" | "take"> {
-  const isWorker = worker !== undefined;
-  const toldIn = isWorker ? log.child({}, { level: "silent" }) : log;
-  const handlers = reloadOnChange({ file, started: config, overrides, apply, offers, metrics, log: toldIn });
-  started.defer(() => handlers.close());
-  const watcher = isWorker ? undefined : started.adopt(watchFile(file, text, handlers), (it) => it.close());
-  return { reload: async () => watcher?.check(), take: (changed) => handlers.onChange(changed) };
+  started.defer(() => reloader.close());
+  const watcher = worker === undefined ? started.adopt(watchFile(file, text, reloader), (it) => it.close()) : undefined;
+  return { reload: async () => watcher?.check(), take: (changed) => reloader.onChange(changed) };
 }
 
 /** Releases everything. Resolves to whether all requests finished, which is known only afterwards. */
@@ -226,11 +238,13 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     const catalogue = async () => workers?.catalogue();
+    const reloader = reloaderOf(start, (_, changed) => workers?.reload(changed), offers);
     const source = {
       ...metrics,
       readiness,
       render,
       catalogue,
+      configuration: configurationOf(offers, reloader),
       discovery: discoveryOf(offers),
       fault: healthFault(log),
     };
@@ -240,8 +254,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     started.defer(async () => {
       clean = (await workers?.stop()) ?? true;
     });
-    const apply = (_: Config, changed: string) => workers?.reload(changed);
-    const follow = followFile(start, started, apply, offers);
+    const follow = followFile(start, started, reloader);
     log.info({ workers: count, http }, "serving by workers");
     return {
       untaken: untakenObserver(metrics, log),

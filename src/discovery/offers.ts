@@ -1,5 +1,7 @@
 /** What the Envoys are offered that follow the configuration, and which of them have taken it. */
+
 import type { Resource, Resources } from "../envoy-config/live.ts";
+import type { FollowingEnvoy } from "./report.ts";
 
 /** An Envoy that has not asked for so long (ms) is gone, or is no longer waited for. */
 const GONE_AFTER = 10_000;
@@ -63,6 +65,8 @@ export interface Offers {
   settled(bound: number): Promise<Outcome>;
   /** What is refused of what is offered, or was before it was withdrawn. */
   refusals(): readonly Refusal[];
+  /** The Envoys that have asked lately. */
+  following(): readonly FollowingEnvoy[];
 }
 
 interface Asked {
@@ -112,9 +116,7 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
     const following = new Map([...envoys].filter(([, { at, takes }]) => takes !== "no" && now() - at < GONE_AFTER));
     const refusals = refusalsIn(following, offered);
     if (refusals.length > 0) return { kind: "refused", refusals };
-    const lag = [...following.values()].some(({ asked }) =>
-      [...asked].some(([name, { version }]) => version !== offered.get(name)?.version),
-    );
+    const lag = [...following.values()].some((envoy) => lackedBy(envoy, offered).length > 0);
     return lag ? { kind: "late" } : { kind: "taken", envoys: following.size };
   };
 
@@ -163,6 +165,7 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
       }
     },
     refusals: () => [...withdrawn, ...refusalsIn(envoys, offered)],
+    following: () => followingOf(envoys, offered, now()),
   };
 }
 
@@ -195,6 +198,25 @@ function refusalsIn(envoys: ReadonlyMap<string, Envoy>, offered: Resources): rea
         : [];
     }),
   );
+}
+
+/** What it has asked for, and does not have as it is offered. */
+function lackedBy({ asked }: Envoy, offered: Resources): string[] {
+  return [...asked].flatMap(([name, { version }]) => (version === offered.get(name)?.version ? [] : [name]));
+}
+
+function isGiven(asked: Asked | undefined, offered: Resource | undefined): boolean {
+  return asked?.missed === 0 && asked.given === offered?.version;
+}
+
+function followingOf(envoys: ReadonlyMap<string, Envoy>, offered: Resources, now: number): FollowingEnvoy[] {
+  const asking = [...envoys].filter(([, { at }]) => now - at < GONE_AFTER);
+  return asking.map(([envoy, of]) => {
+    const lacked = lackedBy(of, offered);
+    const given = lacked.filter((name) => isGiven(of.asked.get(name), offered.get(name)));
+    const lacks = lacked.filter((name) => !given.includes(name));
+    return { envoy, asked: now - of.at, follows: of.takes === "yes", lacks, given };
+  });
 }
 
 function envoyOf(envoys: Map<string, Envoy>, id: string, at: number): Envoy {
@@ -232,4 +254,5 @@ export const NO_OFFERS: Offers = {
   outcome: () => ({ kind: "taken", envoys: 0 }),
   settled: async () => ({ kind: "taken", envoys: 0 }),
   refusals: () => [],
+  following: () => [],
 };

@@ -1,6 +1,6 @@
 /**
  * Health, metrics and the catalogue over HTTP: `/healthz` (alive), `/readyz` (accepts requests), `/metrics` (Prometheus) and
- * `/catalogue` (what the backends of routes to several offer, as JSON). An Envoy that follows the configuration asks here too.
+ * `/catalogue` (what the backends of routes to several offer, as JSON), `/configuration` (what is in force, and which Envoys have it). An Envoy that follows the configuration asks here too.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { paced } from "../telemetry/paced.ts";
@@ -22,6 +22,8 @@ export interface HealthSource {
   readonly contentType: string;
   /** JSON text of what backends offer; undefined: nobody can tell at the moment. */
   catalogue(): Promise<string | undefined>;
+  /** JSON text of what is in force, and of the Envoys that follow it. */
+  configuration(): string;
   /** What an Envoy is told that follows the configuration. */
   discovery(poll: DiscoveryPoll): DiscoveryAnswer;
   /** Called with an error that was answered with 500. */
@@ -62,8 +64,10 @@ export function serveHealth(
         if (text === undefined) return say(503, "no worker answers\n");
         return say(200, text, { "content-type": "application/json" });
       }
+      case "/configuration":
+        return say(200, source.configuration(), { "content-type": "application/json" });
       default:
-        return say(404, "try /healthz, /readyz, /metrics or /catalogue\n");
+        return say(404, "try /healthz, /readyz, /metrics, /catalogue or /configuration\n");
     }
   };
   return serveHttp(address, answer, source.fault, "processor.http");

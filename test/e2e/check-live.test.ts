@@ -1,7 +1,9 @@
 /** `mcp-router check --live` through a real Envoy. */
 import { execFile } from "node:child_process";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { parse, stringify } from "yaml";
 import { RESOURCE, startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { type Stack, type StackOptions, startStack } from "../support/stack.ts";
 
@@ -87,12 +89,69 @@ test("asks nobody where the router serves nothing itself", async () => {
   const stack = await stackOf({ one: [one.endpoint] });
   const { status, stdout, stderr } = await checkLive(stack.configFile);
   expect(status).toBe(0);
-  expect(stdout).toMatch(new RegExp(`^router: runs, .*\\n${stack.configFile}: ok\\n$`));
+  expect(stdout).toMatch(
+    new RegExp(`^router: runs, .*\\nrouter: has this file in force\\n${stack.configFile}: ok\\n$`),
+  );
   expect(stderr).toMatch(/no route is federated, or has era: bridge, so no backend was asked/);
 });
 
-async function stackOf(backends: StackOptions["backends"], route: object = {}): Promise<Stack> {
-  const stack = await startStack({ backends, routes: [{ path: "/mcp", backends: Object.keys(backends), ...route }] });
+test("an Envoy that follows has what the router offers, until it refuses what the file makes of it", async () => {
+  const stack = await stackOf({ one: [one.endpoint] }, {}, { live: true, config: { log: { level: "silent" } } });
+  const before = await checkLive(stack.configFile);
+  expect(before).toMatchObject({ status: 0 });
+  expect(before.stdout).toMatch(
+    /^Envoy mcp-gateway at 127\.0\.0\.1: (?:has|was just given) what the router offers \(asked \d\.\d s ago\)$/m,
+  );
+
+  const tls = { sni: "two.example", ca: "/nowhere/ca.pem" };
+  change(stack.configFile, (file) => ({
+    ...file,
+    backends: { one: { endpoints: [one.endpoint] }, two: { endpoints: [two.endpoint], tls } },
+  }));
+  const refused = "does not have this file in force, since an Envoy refuses what it makes of it";
+  await expect
+    .poll(async () => (await checkLive(stack.configFile)).stderr, { timeout: 30_000, interval: 500 })
+    .toContain(refused);
+  const { status, stderr } = await checkLive(stack.configFile);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^warning: \S+: router: Envoy mcp-gateway at 127\.0\.0\.1 refuses clusters /m);
+  expect(stderr).toMatch(/^error: \S+: the router does not have .*: it differs in backends$/m);
+});
+
+test("exits with 1 where the router has read a setting at its start that is another one now", async () => {
+  const stack = await stackOf({ one: [one.endpoint] });
+  change(stack.configFile, (file) => ({ ...file, sessions: { idle: "2h" } }));
+  await stack.router.reload();
+  const { status, stderr } = await checkLive(stack.configFile);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(
+    /^error: \S+: the router goes on with what it has read at its start of sessions: restart it$/m,
+  );
+});
+
+test("exits with 1 where the router has another file", async () => {
+  const stack = await stackOf({ one: [one.endpoint] });
+  const other = `${stack.configFile}.other`;
+  copyFileSync(stack.configFile, other);
+  change(other, (file) => ({ ...file, timeouts: { call: "1m" } }));
+  const { status, stderr } = await checkLive(other);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^error: \S+: the router at \S+ has another file in force: .*: it differs in timeouts$/m);
+});
+
+type File = Readonly<Record<string, unknown>>;
+
+function change(file: string, changed: (file: File) => File): void {
+  writeFileSync(file, stringify(changed(parse(readFileSync(file, "utf8")) as File)));
+}
+
+async function stackOf(
+  backends: StackOptions["backends"],
+  route: object = {},
+  options: Partial<StackOptions> = {},
+): Promise<Stack> {
+  const routes = [{ path: "/mcp", backends: Object.keys(backends), ...route }];
+  const stack = await startStack({ backends, routes, ...options });
   onTestFinished(() => stack.stop());
   return stack;
 }

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { stringify } from "yaml";
+import { digestsOf } from "../../src/config/digests.ts";
 import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { NO_OFFERS } from "../../src/discovery/offers.ts";
@@ -28,7 +29,15 @@ function reloading(apply: (config: Config) => void = () => undefined, envoys = 0
   const configReloaded = vi.fn();
   const offers = { ...NO_OFFERS, outcome: () => ({ kind: "taken", envoys }) as const };
   const started = configOf();
-  const handlers = reloadOnChange({ file: FILE, started, apply, offers, metrics: { configReloaded }, log });
+  const handlers = reloadOnChange({
+    file: FILE,
+    text: textOf(),
+    started,
+    apply,
+    offers,
+    metrics: { configReloaded },
+    log,
+  });
   onTestFinished(() => handlers.close());
   const messages = () => lines.splice(0).map(({ msg }) => msg);
   return { ...handlers, lines, messages, configReloaded };
@@ -141,6 +150,25 @@ test("a fault of ours is told as such, and the next change is compared with what
   lines.splice(0);
   onChange(changed);
   expect(messages()).toEqual([expect.stringContaining("Envoy's configuration"), "configuration reloaded"]);
+});
+
+test("what is in force is told by section, and what became of the last change", () => {
+  const apply = vi.fn();
+  const { onChange, onUnreadable, report } = reloading(apply);
+  const sections = digestsOf(textOf());
+  expect(report()).toEqual({ sections, lastChange: "in-force", needRestart: [] });
+  onChange("routes: []");
+  expect(report()).toEqual({ sections, lastChange: "invalid", needRestart: [] });
+  onUnreadable(new Error("ENOENT"));
+  expect(report().lastChange).toBe("unreadable");
+  apply.mockImplementationOnce(() => {
+    throw new Error("ours");
+  });
+  onChange(textOf(MORE_ROUTES));
+  expect(report()).toEqual({ sections, lastChange: "fault", needRestart: [] });
+  const changed = textOf({ ...MORE_ROUTES, log: { level: "debug" } });
+  onChange(changed);
+  expect(report()).toEqual({ sections: digestsOf(changed), lastChange: "in-force", needRestart: ["log"] });
 });
 
 test("a file that cannot be read is an error and counts; a folder that cannot be watched is a warning and does not", () => {

@@ -12,8 +12,8 @@ export const processorSection = z
     http: tcpAddress
       .optional()
       .describe(
-        "Address of the HTTP server for health checks, metrics and the catalogue (/catalogue), and for an Envoy that follows this " +
-          "file (`envoy.discovery`). It tells where backends are: keep it private. Default: no such server.",
+        "Address of the HTTP server for health checks, metrics, the catalogue (/catalogue), what is in force " +
+          "(/configuration), and for an Envoy that follows this file (`envoy.discovery`). It tells where backends are: keep it private. Default: no such server.",
       ),
     workers: wholeNumber(1, MAX_WORKERS)
       .default(1)

@@ -1,35 +1,66 @@
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { freePort } from "../../../harness/ports.ts";
-import { askRouter } from "../../../src/check/router.ts";
+import { askRouter, routersOf } from "../../../src/check/router.ts";
+import type { ConfigurationReport } from "../../../src/discovery/report.ts";
 import { startHttpServer } from "../../support/scripted-server.ts";
+import { load } from "../config/sections.ts";
+
+let owner = new AsyncDisposableStack();
+afterEach(async () => {
+  await owner.disposeAsync();
+  owner = new AsyncDisposableStack();
+});
+
+const REPORT: ConfigurationReport = {
+  version: "1.0.0",
+  sections: { backends: "b" },
+  lastChange: "in-force",
+  needRestart: [],
+  envoys: [{ envoy: "e at 10.0.0.1", asked: 100, follows: true, lacks: [], given: [] }],
+  moreEnvoys: 0,
+};
+
+async function routerSaying(status: number, readiness: string, configuration: string | undefined) {
+  const router = await startHttpServer(({ url }, response) => {
+    if (url === "/readyz") response.writeHead(status).end(readiness);
+    else if (url === "/configuration" && configuration !== undefined) response.end(configuration);
+    else response.writeHead(404).end();
+  });
+  owner.adopt(router, (it) => it.close());
+  const at = { host: "127.0.0.1", port: router.port };
+  return { says: await askRouter(at), at: `http://127.0.0.1:${router.port}` };
+}
+
+test("a router says whether it is ready, what troubles it, and what it has in force", async () => {
+  const { says, at } = await routerSaying(503, "not ready\nthe store is away\n", JSON.stringify(REPORT));
+  expect(says).toEqual({ at, ready: false, troubles: ["the store is away"], configuration: REPORT });
+});
+
+test.each([undefined, "no JSON", "{}"])("a router of another version does not tell the last: %j", async (told) => {
+  const { says, at } = await routerSaying(200, "ready\n", told);
+  expect(says).toEqual({ at, ready: true, troubles: [], configuration: undefined });
+});
+
+test("of a router that is not there the reason is told", async () => {
+  const says = await askRouter({ host: "127.0.0.1", port: await freePort() });
+  expect(says).toMatchObject({ ready: undefined, troubles: [expect.stringContaining("ECONNREFUSED")] });
+});
+
+const config = (http: string | undefined, endpoints?: readonly string[]) =>
+  load({
+    backends: { one: { endpoints: ["h:1"] } },
+    routes: [{ path: "/one", backends: ["one"] }],
+    processor: { listen: "127.0.0.1:50051", ...(http && { http }) },
+    envoy: { discovery: { ...(endpoints && { endpoints }) } },
+  });
 
 test.each([
-  [200, "router: runs, and is ready", false],
-  [503, "the router runs, and is not ready", true],
-])("a router that answers %i: %s", async (status, text, isWarning) => {
-  const paths: (string | undefined)[] = [];
-  const router = await startHttpServer(({ url }, response) => {
-    paths.push(url);
-    response.writeHead(status).end();
-  });
-  const says = await askRouter({ host: "0.0.0.0", port: router.port });
-  await router.close();
-  expect(says).toEqual({ text: expect.stringContaining(text), isWarning });
-  expect(says.text).toContain(`http://127.0.0.1:${router.port}/readyz`);
-  expect(paths).toEqual(["/readyz"]);
-});
-
-test("a router that is not there is warned of, with the reason", async () => {
-  const says = await askRouter({ host: "127.0.0.1", port: await freePort() });
-  expect(says).toEqual({
-    text: expect.stringMatching(/does not answer at .*processor\.http\): .*ECONNREFUSED/),
-    isWarning: true,
-  });
-});
-
-test("a router without an address to ask at is not asked", async () => {
-  expect(await askRouter(undefined)).toEqual({
-    text: expect.stringContaining("processor.http is not set"),
-    isWarning: false,
-  });
+  [undefined, undefined, []],
+  ["0.0.0.0:9090", undefined, ["127.0.0.1:9090"]],
+  ["0.0.0.0:9090", ["10.0.0.1:9090"], ["127.0.0.1:9090"]],
+  ["0.0.0.0:9090", ["localhost:9090"], ["127.0.0.1:9090"]],
+  ["0.0.0.0:9090", ["10.0.0.1:9090", "10.0.0.2:9090"], ["10.0.0.1:9090", "10.0.0.2:9090"]],
+])("with processor.http %s and endpoints %j routers are asked at %j", async (http, endpoints, asked) => {
+  const addresses = await routersOf(config(http, endpoints));
+  expect(addresses.map(({ host, port }) => `${host}:${port}`)).toEqual(asked);
 });

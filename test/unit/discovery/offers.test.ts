@@ -117,6 +117,26 @@ test("of several routers, one that has an older file leaves a version that it do
   expect(ask("other")).toBe("newer");
 });
 
+test("of each Envoy that asks it is told what it lacks, and no more of one that is gone", async () => {
+  const { offers, ask } = offering();
+  for (const version of [undefined, "c1"]) ask(version, { envoy: "a" });
+  ask("theirs", { envoy: "b" });
+  await vi.advanceTimersByTimeAsync(100);
+  ask("l1", { envoy: "a", name: "listeners" });
+  offers.offer(versions("c2"));
+  ask("theirs", { envoy: "b" });
+  expect(offers.following()).toEqual([
+    { envoy: "a", asked: 0, follows: true, lacks: ["clusters"], given: [] },
+    { envoy: "b", asked: 0, follows: false, lacks: [], given: ["clusters"] },
+  ]);
+  ask("theirs", { envoy: "b" });
+  expect(offers.following()[1]).toMatchObject({ lacks: ["clusters"], given: [] });
+  await vi.advanceTimersByTimeAsync(100);
+  ask("c1", { envoy: "a" });
+  await vi.advanceTimersByTimeAsync(9_900);
+  expect(offers.following().map(({ envoy }) => envoy)).toEqual(["a"]);
+});
+
 test("a newer offer ends the wait for the one before", async () => {
   const { offers, ask } = offering();
   ask("c1");

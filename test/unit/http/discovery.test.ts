@@ -17,6 +17,7 @@ async function open(answer: DiscoveryAnswer) {
     render: async () => "",
     contentType: "text/plain",
     catalogue: async () => "{}",
+    configuration: () => "{}",
     discovery: (poll: DiscoveryPoll) => {
       polls.push(poll);
       return answer;

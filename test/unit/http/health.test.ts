@@ -17,6 +17,7 @@ async function open(over: Partial<HealthSource> = {}) {
     render: async () => "metrics\n",
     contentType: "text/plain; version=0.0.4",
     catalogue: async () => "{}",
+    configuration: () => '{"sections":{}}',
     discovery: () => ({ kind: "unknown" }),
     fault: (error) => faults.push(error),
     ...over,
@@ -36,7 +37,7 @@ async function open(over: Partial<HealthSource> = {}) {
   return { ask, faults };
 }
 
-describe.each(["/healthz", "/readyz", "/metrics", "/catalogue", "/other"])("%s", (path) => {
+describe.each(["/healthz", "/readyz", "/metrics", "/catalogue", "/configuration", "/other"])("%s", (path) => {
   test.each(["PUT", "POST", "DELETE", "TRACE", "OPTIONS", "PATCH"])("takes no %s", async (method) => {
     const { ask } = await open();
     const answer = await ask(path, method);
