@@ -208,6 +208,7 @@ export default {
         "^src/config/(digests|load|policy)\\.ts$",
         "^src/backends/client\\.ts$",
         "^src/discovery/report\\.ts$",
+        "^src/envoy-config/(names|lint|lint/(proto-view|topology))\\.ts$",
         "^src/federation/(catalogue|report)\\.ts$",
         "^src/version\\.ts$",
       ],

@@ -2,26 +2,42 @@
 
 import { digestsOf } from "../config/digests.ts";
 import type { Config } from "../config/load.ts";
-import { formatAddress } from "../core/address.ts";
+import { formatAddress, fromSameMachine } from "../core/address.ts";
+import { parseJson } from "../core/json/parse.ts";
 import { federationOf } from "../core/routes.ts";
+import type { ConfigurationReport } from "../discovery/report.ts";
 import { VERSION } from "../version.ts";
+import { runsWith } from "./envoy-dump.ts";
+import { envoyFindings } from "./envoy-report.ts";
+import { get } from "./get.ts";
 import { askBackends } from "./live.ts";
 import { liveFindings } from "./live-report.ts";
-import { askRouter, routersOf } from "./router.ts";
+import { askRouter, type RouterSays, routersOf } from "./router.ts";
 import { routerFindings } from "./router-report.ts";
 import { error, line, type Said, warning } from "./said.ts";
 
 /** Asks all that runs. Never rejects. @param text of the file */
 export async function checkLive(config: Config, text: string): Promise<readonly Said[]> {
-  return [...(await routersSaid(config, text)), ...(await backendsSaid(config))];
+  const routers = await Promise.all((await routersOf(config)).map(askRouter));
+  const reports = routers.flatMap(({ configuration }) => configuration ?? []);
+  return [...routersSaid(routers, text), ...(await envoySaid(config, reports)), ...(await backendsSaid(config))];
 }
 
-async function routersSaid(config: Config, text: string): Promise<readonly Said[]> {
-  const addresses = await routersOf(config);
-  if (addresses.length === 0) return [line("router: not asked whether it runs, since processor.http is not set")];
-  const says = await Promise.all(addresses.map(askRouter));
+/** Its admin listener is mostly out of reach from other machines, so that it does not answer is no error. */
+async function envoySaid(config: Config, reports: readonly ConfigurationReport[]): Promise<readonly Said[]> {
+  if (!config.envoy.admin) return [line("Envoy: not asked what it runs with, since envoy.admin is not set")];
+  const at = formatAddress(fromSameMachine(config.envoy.admin));
+  const got = await get(`http://${at}/config_dump`);
+  const why = "why" in got ? got.why : `it answers ${got.status}`;
+  const runs = "why" in got ? undefined : runsWith(parseJson(got.body));
+  if (!runs) return [warning(`Envoy does not tell what it runs with at ${at} (envoy.admin): ${why}`)];
+  return envoyFindings(runs, config, at, reports);
+}
+
+function routersSaid(routers: readonly RouterSays[], text: string): readonly Said[] {
+  if (routers.length === 0) return [line("router: not asked whether it runs, since processor.http is not set")];
   const checked = { sections: digestsOf(text), version: VERSION };
-  return says.flatMap((router) => routerFindings(router, checked));
+  return routers.flatMap((router) => routerFindings(router, checked));
 }
 
 async function backendsSaid(config: Config): Promise<readonly Said[]> {

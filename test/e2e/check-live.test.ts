@@ -90,7 +90,9 @@ test("asks nobody where the router serves nothing itself", async () => {
   const { status, stdout, stderr } = await checkLive(stack.configFile);
   expect(status).toBe(0);
   expect(stdout).toMatch(
-    new RegExp(`^router: runs, .*\\nrouter: has this file in force\\n${stack.configFile}: ok\\n$`),
+    new RegExp(
+      `^router: runs, .*\\nrouter: has this file in force\\nEnvoy at .* makes of it\\n${stack.configFile}: ok\\n$`,
+    ),
   );
   expect(stderr).toMatch(/no route is federated, or has era: bridge, so no backend was asked/);
 });
