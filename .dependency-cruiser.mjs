@@ -205,7 +205,8 @@ export default {
       "^src/check/",
       [
         "^src/core/",
-        "^src/config/(digests|load|policy)\\.ts$",
+        "^src/config/(backends|digests|load|policy)\\.ts$",
+        "^src/init/(ask|tools)\\.ts$",
         "^src/backends/client\\.ts$",
         "^src/discovery/report\\.ts$",
         "^src/envoy-config/(names|lint|lint/(proto-view|topology))\\.ts$",

@@ -22,24 +22,39 @@ const NONE_ANSWERS =
 type BackendReport = CatalogueReport["backends"][number];
 type RouteReport = CatalogueReport["routes"][number];
 
-/** @param egress where the backends were asked: the address of Envoy's egress listener */
+export interface AskedElsewhere {
+  /** Where the backends were asked: the address of Envoy's egress listener. */
+  readonly egress: string;
+  /** What a client gets, by path. */
+  readonly clients: ReadonlyMap<string, string>;
+  /** What backends that do not answer say themselves, by name. */
+  readonly itself: ReadonlyMap<string, string>;
+}
+
+/** The backends that have answered nothing. */
+export function silentBackends({ backends }: CatalogueReport): readonly string[] {
+  return backends.filter((backend) => answers(backend) === "nothing").map(({ backend }) => backend);
+}
+
 export function liveFindings(
   { backends, routes }: CatalogueReport,
   configured: readonly FederatedRoute[],
-  egress: string,
+  elsewhere: AskedElsewhere,
 ): LiveFindings {
   const membersOf = ({ members }: FederatedRoute) =>
     members.flatMap(({ route }) => backends.find(({ backend }) => backend === route.backend.name) ?? []);
   const described = configured.flatMap((route) => {
     const report = routes.find(({ path }) => path === route.path);
     const members = membersOf(route);
-    return report ? describeRoute(report, members, modernLine(route, members)) : [];
+    const gets = elsewhere.clients.get(route.path);
+    const clients = [...(gets === undefined ? [] : [`  ${gets}`]), modernLine(route, members)];
+    return report ? describeRoute(report, members, clients) : [];
   });
   return {
     text: described.join("\n"),
     errors: [
-      ...backends.flatMap((backend) => unanswered(backend, egress)),
-      ...(backends.every((backend) => answers(backend) === "nothing") ? [NONE_ANSWERS] : []),
+      ...backends.flatMap((backend) => unanswered(backend, elsewhere)),
+      ...(backends.length > 0 && backends.every((backend) => answers(backend) === "nothing") ? [NONE_ANSWERS] : []),
       ...routes.flatMap(collisions),
     ],
     warnings: backends.flatMap(leftOut),
@@ -65,8 +80,12 @@ function modernLine({ members, bridges }: FederatedRoute, backends: readonly Bac
   return `  ${served}: refused, ${why}`;
 }
 
-function describeRoute(route: RouteReport, backends: readonly BackendReport[], modern: string): string {
-  const lines = [route.path, ...backends.map((backend) => `  ${backend.backend}: ${describeBackend(backend)}`), modern];
+function describeRoute(route: RouteReport, backends: readonly BackendReport[], clients: readonly string[]): string {
+  const lines = [
+    route.path,
+    ...backends.map((backend) => `  ${backend.backend}: ${describeBackend(backend)}`),
+    ...clients,
+  ];
   for (const kind of ALL_LISTS) {
     const items = route[kind].map(({ key, backend }) => [printable(key), backend] as const);
     if (items.length === 0) continue;
@@ -105,13 +124,13 @@ function serverName(serverInfo: unknown): string | undefined {
   return words.length > 0 ? printable(words.join(" ")) : undefined;
 }
 
-function unanswered(report: BackendReport, egress: string): string[] {
+function unanswered(report: BackendReport, { egress, itself }: AskedElsewhere): string[] {
   const answered = answers(report);
   if (answered === "all") return [];
   const { backend, asked } = report;
   const why = printable(asked?.failure ?? "it was not asked");
   const what = answered === "in part" ? "answers only in part" : "does not answer";
-  return [`backend ${backend} ${what} through ${egress} (egress): ${why}`];
+  return [`backend ${backend} ${what} through ${egress} (egress): ${why}${itself.get(backend) ?? ""}`];
 }
 
 function collisions({ path, collisions: all }: RouteReport): string[] {

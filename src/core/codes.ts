@@ -21,6 +21,9 @@ export const ANSWER_LOST = "Gateway lost the backend's answer";
 /** The message of a 503: the backend received nothing, as no endpoint accepts connections. */
 export const BACKEND_UNAVAILABLE = "Backend unavailable";
 
+/** The message of a 503: Envoy reaches no router. */
+export const GATEWAY_UNAVAILABLE = "Gateway unavailable";
+
 /** Methods of the MCP endpoint: for `Allow` (RFC 9110 §10.2.1), and for the preflights of browsers. */
 export const ENDPOINT_METHODS = "GET, POST, DELETE";
 /** The same of a route that has no stream for a GET. */

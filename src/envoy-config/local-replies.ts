@@ -7,6 +7,7 @@ import {
   ANSWER_LOST,
   AUTHENTICATION_REQUIRED,
   BACKEND_UNAVAILABLE,
+  GATEWAY_UNAVAILABLE,
   INTERNAL_ERROR,
   INVALID_REQUEST,
   REPLY_DETAILS_PREFIX,
@@ -78,7 +79,7 @@ function processorFailures(): Message[] {
       filter: details(PROCESSOR_FAILED),
       status_code: 503,
       ...retryLater(),
-      ...jsonRpc(INTERNAL_ERROR, "Gateway unavailable"),
+      ...jsonRpc(INTERNAL_ERROR, GATEWAY_UNAVAILABLE),
     },
   ];
 }

@@ -1,7 +1,7 @@
 /** Writes a first configuration, from the URLs of the servers. */
 import { writeFile } from "node:fs/promises";
 import { loadConfig } from "../config/load.ts";
-import { type Asked, askServer } from "./ask.ts";
+import { type Asked, askServer, noServerInWords } from "./ask.ts";
 import { firstConfiguration } from "./configuration.ts";
 import { backendNames } from "./names.ts";
 
@@ -23,12 +23,15 @@ interface Written {
 /** @throws Error with what to do, a line for each thing that is wrong; then nothing is written */
 export async function init({ urls, file, force, version }: InitOptions): Promise<Written> {
   const asked = await Promise.all(
-    urls.map(async (url) => ({ url, asked: isWebUrl(url) ? await askServer(url, version) : NO_URL })),
+    urls.map(async (url) => ({ url, asked: isWebUrl(url) ? await askServer({ url, version }) : undefined })),
   );
-  const wrong = asked.flatMap(({ url, asked }) => (asked.kind === "none" ? [`${url}: ${asked.why}`] : []));
+  const wrong = asked.flatMap(({ url, asked }) => {
+    if (asked === undefined) return [`${url}: ${NO_URL}`];
+    return asked.kind === "none" ? [`${url}: ${noServerInWords(asked.cause)}`] : [];
+  });
   if (wrong.length > 0) throw new Error(wrong.join("\n"));
   const names = backendNames(
-    asked.map(({ url, asked }) => ({ url, name: asked.kind === "server" ? asked.name : undefined })),
+    asked.map(({ url, asked }) => ({ url, name: asked?.kind === "server" ? asked.name : undefined })),
   );
   const servers = asked.map(({ url, asked }, index) => ({ url, name: names[index] ?? "", about: inWords(asked) }));
   const text = firstConfiguration(servers);
@@ -41,19 +44,19 @@ export async function init({ urls, file, force, version }: InitOptions): Promise
   return { lines: servers.map(({ name, url, about }) => `${name}  ${url}  ${about}`) };
 }
 
-const NO_URL: Asked = { kind: "none", why: "no URL of an MCP server: write it as http://127.0.0.1:3001/mcp" };
+const NO_URL = "no URL of an MCP server: write it as http://127.0.0.1:3001/mcp";
 
 function isWebUrl(text: string): boolean {
   return /^https?:\/\//.test(text) && URL.canParse(text);
 }
 
-function inWords(asked: Asked): string {
-  switch (asked.kind) {
+function inWords(asked: Asked | undefined): string {
+  switch (asked?.kind) {
     case "server":
       return `${asked.name ?? "a server"}${asked.version === undefined ? "" : ` ${asked.version}`}, MCP ${asked.protocol}`;
     case "guarded":
       return `it answers ${asked.status} without credentials: clients' own go on to it`;
     default:
-      return asked.why;
+      return "";
   }
 }

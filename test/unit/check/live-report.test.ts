@@ -49,7 +49,7 @@ function findings(backends: readonly BackendReport[], over: Partial<RouteReport>
     ...over,
   };
   const report = { backends, byPrincipal: { principals: 0, bytes: 0 }, routes: [route] };
-  return liveFindings(report, configured, EGRESS);
+  return liveFindings(report, configured, { egress: EGRESS, clients: new Map(), itself: new Map() });
 }
 
 test("what clients would see is shown by route, with the backend of each item", () => {
