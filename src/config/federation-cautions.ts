@@ -53,7 +53,8 @@ function settingsWithoutEffect({ backends, routes: all }: RawConfig, routes: rea
 }
 
 function streamsWithoutEffect({ processor, routes: all }: RawConfig, routes: readonly Federated[]): string[] {
-  const isUsed = routes.some(({ members }) => members.length > 1) || all.some(isBridged);
+  // `federated: true` is there for a second backend to join.
+  const isUsed = routes.some(({ members, written }) => members.length > 1 || written.federated) || all.some(isBridged);
   if (!processor.streams || isUsed) return [];
   return ["processor.streams: has no effect, since no route has several backends, or passes to one with era: bridge"];
 }

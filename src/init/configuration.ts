@@ -31,6 +31,7 @@ routes:
   - path: /mcp
     backends: [${servers.map(({ name }) => scalar(name)).join(", ")}]
     federated: true
+    # era: bridge # for clients of protocol 2026-07-28 alone too, where a server is older: it can ask them nothing back
 `;
 }
 

@@ -7,6 +7,7 @@ test.each(["null", "true", "no", "123", "1e3", "1e-3", "0x1f", "0o7", "127-0-0-1
   (name) => {
     const loaded = loadConfig(firstConfiguration([{ name, url: "http://127.0.0.1:1/mcp", about: "one" }]));
     expect(loaded.ok ? loaded.config.backends.map((backend) => backend.name) : loaded.errors).toEqual([name]);
+    expect(loaded.ok && loaded.warnings).toEqual([]);
   },
 );
 
