@@ -12,6 +12,7 @@ import { checkLive } from "./check/check-live.ts";
 import type { Said } from "./check/said.ts";
 import { missingFiles } from "./config/files.ts";
 import { ConfigError, readConfig } from "./config/read.ts";
+import { whyUnreadable } from "./config/unreadable.ts";
 import { MAX_WORKERS } from "./config/workers.ts";
 import { parseYaml } from "./config/yaml.ts";
 import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
@@ -203,7 +204,7 @@ function workersOption(): Option {
 
 async function readBootstrap(file: string): Promise<unknown> {
   const text = await readFile(resolve(file), "utf8").catch((error: Error) => {
-    throw new ConfigError(file, [`cannot be read: ${error.message}`]);
+    throw new ConfigError(file, [`cannot read ${resolve(file)}: ${whyUnreadable(error)}`]);
   });
   const parsed = parseYaml(text);
   if (!parsed.ok) throw new ConfigError(file, parsed.errors);

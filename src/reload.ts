@@ -3,6 +3,7 @@
 import { digestsOf } from "./config/digests.ts";
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
+import { whyUnreadable } from "./config/unreadable.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
 import { type Adopted, createAdoption } from "./discovery/adopt.ts";
@@ -115,11 +116,11 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
     close: () => adoption.close(),
     onUnreadable(error) {
       kept("unreadable");
-      log.error({ file, err: error }, "configuration cannot be read: the last valid one stays in force");
+      log.error({ file, why: whyUnreadable(error) }, "configuration cannot be read: the last valid one stays in force");
     },
     onUnwatched(error) {
       log.warn(
-        { file, err: error },
+        { file, why: error.message },
         `the configuration's folder cannot be watched: changes of the file are seen within ${POLL_MS / 1_000} s; ` +
           "send SIGHUP to reload at once",
       );

@@ -2,6 +2,7 @@
 import { access, constants } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Config } from "./load.ts";
+import { whyUnreadable } from "./unreadable.ts";
 
 export interface MissingFiles {
   /** Files of the router, which cannot start without them. */
@@ -54,14 +55,8 @@ function envoysFiles({ gateway, backends, identity }: Config): Named[] {
 async function missing(named: readonly Named[]): Promise<Missing[]> {
   const looks = named.map(async ([setting, file]) => {
     if (file === undefined) return [];
-    const why = await access(file, constants.R_OK).then(() => undefined, reasonOf);
+    const why = await access(file, constants.R_OK).then(() => undefined, whyUnreadable);
     return why === undefined ? [] : [[setting, file, why] as const];
   });
   return (await Promise.all(looks)).flat();
-}
-
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "no such file";
-  return code === "EACCES" ? "permission denied" : String(code ?? error);
 }

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Config, loadConfig, type Overrides } from "./load.ts";
+import { whyUnreadable } from "./unreadable.ts";
 
 /** A configuration that cannot be used, with its errors. */
 export class ConfigError extends Error {
@@ -32,8 +33,10 @@ export async function readConfig(file: string, overrides: Overrides = {}): Promi
     // The absolute path, so that an error shows the folder.
     text = await readFile(resolve(file), "utf8");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(file, [`cannot be read: ${reason}; pass the path of your mcp-router.yaml with --config`]);
+    const why = whyUnreadable(error);
+    throw new ConfigError(file, [
+      `cannot read ${resolve(file)}: ${why}; pass the path of your mcp-router.yaml with --config`,
+    ]);
   }
   return readConfigText(file, text, overrides);
 }
