@@ -6,7 +6,7 @@ import { lstat, rm } from "node:fs/promises";
 import type { Http2Server } from "node:http2";
 import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
-import { formatAddress } from "../core/address.ts";
+import { formatAddress, whyNoListener } from "../core/address.ts";
 import type { RelayedStream } from "../core/relayed.ts";
 import type { Gateway } from "../gateway/exchange.ts";
 import { decodeRequest, type EnvoyMessage } from "./decode.ts";
@@ -198,7 +198,7 @@ function bind(server: grpc.Server, address: ListenAddress): Promise<void> {
   const target = address.kind === "unix" ? `unix:${address.path}` : formatAddress(address);
   return new Promise((resolve, reject) => {
     server.bindAsync(target, grpc.ServerCredentials.createInsecure(), (error) => {
-      if (error) reject(new Error(`cannot listen on ${target} (processor.listen): ${error.message}`));
+      if (error) reject(new Error(`cannot listen on ${target} (processor.listen): ${whyNoListener(error)}`));
       else resolve();
     });
   });

@@ -1,6 +1,6 @@
 /** Has a server listen. */
 import type { Server } from "node:net";
-import { formatAddress } from "../core/address.ts";
+import { formatAddress, whyNoListener } from "../core/address.ts";
 
 export interface HttpServer {
   close(): Promise<void>;
@@ -17,7 +17,7 @@ export function listenAt(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const where = `${formatAddress(address)} (${setting})`;
-    server.once("error", (error) => reject(new Error(`cannot listen on ${where}: ${error.message}`)));
+    server.once("error", (error) => reject(new Error(`cannot listen on ${where}: ${whyNoListener(error)}`)));
     server.listen(address.port, address.host, resolve);
   });
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { missingFiles } from "../config/files.ts";
 import type { Config, Overrides } from "../config/load.ts";
 import { ConfigError, readConfig } from "../config/read.ts";
-import { formatAddress, fromSameMachine, type TcpAddress } from "../core/address.ts";
+import { formatAddress, fromSameMachine, type TcpAddress, whyNoListener } from "../core/address.ts";
 import type { Route } from "../core/routes.ts";
 import { liveBootstrapFor } from "../envoy-config/bootstrap.ts";
 import type { Served } from "../last-net.ts";
@@ -93,25 +93,24 @@ export async function up({
 const FLAGS = ["--use-dynamic-base-id", "--log-level", "warning"];
 
 /** Envoy would only log that it cannot listen, and try again. */
-async function mustBeFree(file: string, { gateway, egress }: Config): Promise<void> {
+async function mustBeFree(file: string, { gateway, egress, envoy }: Config): Promise<void> {
   const taken: string[] = [];
   for (const [setting, address] of Object.entries({
     "gateway.listen": gateway.listen,
     "egress.listen": egress.listen,
+    "envoy.admin": envoy.admin,
   })) {
-    const error = await cannotListen(address);
+    const error = address && (await cannotListen(address));
     if (error)
-      taken.push(
-        `${setting}: got "${formatAddress(address)}", where Envoy cannot listen (${error}); end what listens there, or write another`,
-      );
+      taken.push(`${setting}: got "${formatAddress(address)}", where Envoy cannot listen: ${whyNoListener(error)}`);
   }
   if (taken.length > 0) throw new ConfigError(file, taken);
 }
 
-function cannotListen({ host, port }: TcpAddress): Promise<string | undefined> {
+function cannotListen({ host, port }: TcpAddress): Promise<Error | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.once("error", resolve);
     server.listen(port, host, () => server.close(() => resolve(undefined)));
   });
 }

@@ -238,7 +238,9 @@ describe("serve", () => {
     await waitFor(first, async () => first.output().includes("serving"));
     const { status, stderr } = run("serve", "--config", file("two.yaml", text(await freePort())));
     expect(status).toBe(1);
-    expect(stderr).toContain(`error: cannot listen on 127.0.0.1:${port} (processor.http): `);
+    expect(stderr).toContain(
+      `error: cannot listen on 127.0.0.1:${port} (processor.http): something listens there already; end it, or write another address (EADDRINUSE)\n`,
+    );
     await first.stop();
   });
 });

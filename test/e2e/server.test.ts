@@ -164,7 +164,7 @@ test("an address in use is said so", async () => {
   await new Promise<void>((resolve) => blocker.listen(port, "127.0.0.1", resolve));
   const server = makeServer();
   await expect(server.listen({ kind: "tcp", host: "127.0.0.1", port })).rejects.toThrow(
-    `cannot listen on 127.0.0.1:${port}`,
+    `cannot listen on 127.0.0.1:${port} (processor.listen): something listens there already; end it, or write another address (EADDRINUSE)`,
   );
   await new Promise((resolve) => blocker.close(resolve));
 });

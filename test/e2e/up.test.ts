@@ -143,6 +143,18 @@ test("what stands in its way is said with what to do, and nothing is left runnin
   await once(taken, "listening");
   owner.defer(() => void taken.close());
   expect(await fails("--envoy", ENVOY)).toBe(
-    `error: ${file}: gateway.listen: got "127.0.0.1:${port}", where Envoy cannot listen (EADDRINUSE); end what listens there, or write another\n`,
+    `error: ${file}: gateway.listen: got "127.0.0.1:${port}", where Envoy cannot listen: something listens there already; end it, or write another address (EADDRINUSE)\n`,
+  );
+  const { processor } = parse(whole);
+  writeFileSync(
+    file,
+    stringify({
+      ...others,
+      gateway: { ...gateway, listen: `127.0.0.1:${await freePort()}` },
+      processor: { ...processor, http: `127.0.0.1:${port}` },
+    }),
+  );
+  expect(await fails("--envoy", ENVOY)).toContain(
+    `error: cannot listen on 127.0.0.1:${port} (processor.http): something listens there already; end it, or write another address (EADDRINUSE)\n`,
   );
 });
