@@ -1,9 +1,10 @@
 /** docker-compose.yaml, as it is: brought up, used, hurt, and taken down. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DockerComposeEnvironment, type StartedDockerComposeEnvironment, Wait } from "testcontainers";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
 import { auditAll } from "../../demo/audit.ts";
 import { createJournal } from "../../demo/journal.ts";
 import { playAll } from "../../demo/scenario.ts";
@@ -142,7 +143,7 @@ async function forwardedBy(router: string): Promise<number> {
 
 /** What a router says of itself, asked in its container. */
 async function healthPage(router: string, page: "metrics" | "readyz"): Promise<string> {
-  const print = `fetch("http://127.0.0.1:9090/${page}").then(async (answer) => process.stdout.write(await answer.text()))`;
+  const print = `fetch("http://control-address:9090/${page}").then(async (answer) => process.stdout.write(await answer.text()))`;
   return (await docker.container.exec(await container(router), ["node", "--eval", print])).output;
 }
 
@@ -195,6 +196,56 @@ test("a session outlives a restart of Redis, and no status ends its client meanw
   expect(new Set(statuses)).toEqual(new Set([200]));
 });
 
+/** Resolves once both routers answer so often that the path is a route (400), or none (404). */
+async function answersOn(path: string, status: 400 | 404): Promise<void> {
+  const statuses = async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(PORT, path, "not json")));
+    return [...new Set(answers.map((answer) => answer.status))];
+  };
+  await expect.poll(statuses).toEqual([status]);
+}
+
+test("a server that comes into mcp-router.yaml is served, and one that goes is not, without a restart of Envoy", async () => {
+  const before = await inspect("envoy");
+  const session = await openSession(PORT, "/mcp");
+  const text = readFileSync(CONFIG, "utf8");
+  const { backends, routes, ...rest } = parse(text);
+  const more = {
+    backends: { ...backends, second: { endpoints: ["everything-2:3002"] } },
+    routes: [...routes, { path: "/second/mcp", backends: ["second"] }],
+  };
+  await answersOn("/second/mcp", 404);
+  writeFileSync(CONFIG, stringify({ ...rest, ...more }));
+  await answersOn("/second/mcp", 400);
+  const second = await openSession(PORT, "/second/mcp");
+  expect(await callTool(PORT, "/second/mcp", second, "echo", { message: "new here" })).toContain("new here");
+  expect(await callTool(PORT, "/mcp", session, "echo", { message: "still here" })).toContain("still here");
+
+  writeFileSync(CONFIG, text);
+  await answersOn("/second/mcp", 404);
+  expect(await callTool(PORT, "/mcp", session, "echo", { message: "still here" })).toContain("still here");
+  expect((await inspect("envoy")).State).toMatchObject({ Pid: before.State.Pid, StartedAt: before.State.StartedAt });
+});
+
+test("an Envoy that starts before its routers takes no connections until one of them is there", async () => {
+  const envoy = await container("envoy");
+  const routers = await Promise.all(["router-1", "router-2"].map(container));
+  await Promise.all(routers.map((router) => router.stop()));
+  const since = Math.floor(Date.now() / 1_000);
+  await envoy.restart();
+  const logged = async () => (await envoy.logs({ stdout: true, stderr: true, since })).toString();
+  await expect.poll(logged).toContain("starting main dispatch loop");
+  const connect = ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080"];
+  expect((await docker.container.exec(envoy, connect)).exitCode).not.toBe(0);
+
+  const [first, second] = routers;
+  await first?.start();
+  await healthy("envoy");
+  await answersOn("/mcp", 400);
+  await second?.start();
+  await Promise.all(SERVICES.map(healthy));
+});
+
 test("what is remembered by server-memory outlives its container", async () => {
   const entity = { name: "Compose", entityType: "tool", observations: ["starts containers"] };
   const session = await openSession(PORT, "/memory/mcp");
@@ -210,7 +261,8 @@ test("a network lets through what it is for, and nothing else", async () => {
     "ext_proc of router-1": [await addressOf("router-1", "control"), 50051],
     // Its other address: what Redis would see of it.
     "ext_proc of router-1 in store": [await addressOf("router-1", "store"), 50051],
-    "health of router-1": [await addressOf("router-1", "store"), 9090],
+    "configuration at router-1": [await addressOf("router-1", "control"), 9090],
+    "configuration at router-1 in store": [await addressOf("router-1", "store"), 9090],
     redis: [await addressOf("redis", "store"), 6379],
     everything: [await addressOf("everything-1", "backends"), 3001],
     gateway: [await addressOf("envoy", "backends"), PORT],
@@ -234,8 +286,8 @@ test("a network lets through what it is for, and nothing else", async () => {
   const services = ["envoy", "router-2", "redis", "everything-2", "memory"];
   const all = await Promise.all(services.map(async (service) => [service, await reached(service)]));
   expect(Object.fromEntries(all)).toEqual({
-    envoy: ["egress", "everything", "ext_proc of router-1", "gateway"],
-    "router-2": ["egress", "ext_proc of router-1", "redis"],
+    envoy: ["configuration at router-1", "egress", "everything", "ext_proc of router-1", "gateway"],
+    "router-2": ["configuration at router-1", "egress", "ext_proc of router-1", "redis"],
     redis: ["redis"],
     "everything-2": ["everything", "gateway"],
     memory: ["everything", "gateway"],
@@ -279,7 +331,7 @@ test("the router's image runs the other commands as well", async () => {
   const config = "/etc/mcp-router/mcp-router.yaml";
   const bootstrap = await new OneShot("envoy-mcp-router")
     .withBindMounts([{ source: CONFIG, target: config, mode: "ro" }])
-    .withCommand(["envoy", "--config", config])
+    .withCommand(["envoy", "--live", "--config", config])
     .output();
   expect(bootstrap).toBe(readFileSync(join(ROOT, "envoy/compose/envoy.yaml"), "utf8"));
 });

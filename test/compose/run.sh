@@ -53,6 +53,10 @@ ip link set lo up
 # Where Docker and containerd leave files of their own; what is of this run alone is in /run.
 for folder in /run /opt /etc/docker; do [[ ! -d $folder ]] || mount -t tmpfs none "$folder"; done
 
+# Tests change what is mounted into the containers, and leave the folder of this checkout as it is.
+cp -r envoy/compose /run/
+mount --bind /run/compose envoy/compose
+
 data=$PWD/.tmp/compose/docker
 export DOCKER_HOST=unix:///run/docker.sock DOCKER_CONFIG=/run/docker-config COMPOSE_PROJECT_NAME=mcp-router-compose
 # The builder that needs nothing beside the daemon.
