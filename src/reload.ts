@@ -1,6 +1,6 @@
 /** Reloads the configuration while the router serves, and logs what that changes. */
-
 import { digestsOf } from "./config/digests.ts";
+import { createHold } from "./config/hold.ts";
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { whyUnreadable } from "./config/unreadable.ts";
@@ -41,6 +41,14 @@ export function configInForce(started: Config, metrics: Pick<Metrics, "sessionsC
   };
 }
 
+/** Whoever runs an Envoy of the configuration beside the router. */
+export interface Beside {
+  /** What this machine lacks of a changed configuration, in words: the last one stays in force meanwhile. Must not reject. */
+  lacks(config: Config): Promise<readonly string[]>;
+  /** A changed configuration is in force. Must not throw. */
+  inForce(config: Config): void;
+}
+
 export interface ReloadOptions {
   readonly file: string;
   /** Text of the file that the process was started with. */
@@ -53,6 +61,7 @@ export interface ReloadOptions {
   readonly apply: (config: Config, text: string) => void;
   /** What Envoys are offered that follow the configuration. Default: none can. */
   readonly offers?: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled"> | undefined;
+  readonly beside?: Beside | undefined;
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;
 }
@@ -65,7 +74,7 @@ export interface Reloader extends WatchHandlers {
 
 /** Applies each valid configuration, and keeps the last valid one while the file is invalid. Never throws. */
 export function reloadOnChange(options: ReloadOptions): Reloader {
-  const { file, started, overrides, offers = NO_OFFERS, metrics, log } = options;
+  const { file, started, overrides, offers = NO_OFFERS, beside, metrics, log } = options;
   let inForce = started;
   let sections = digestsOf(options.text);
   let lastChange: LastChange = "in-force";
@@ -83,6 +92,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
         inForce = adopted.config;
         sections = digestsOf(adopted.text);
         lastChange = "in-force";
+        beside?.inForce(adopted.config);
         return true;
       } catch (error) {
         kept("fault");
@@ -102,18 +112,27 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
     },
   });
 
+  const refuse = (errors: readonly string[]) => {
+    kept("invalid");
+    log.error({ file, errors }, "configuration refused: the last valid one stays in force");
+  };
+  const hold = beside && createHold({ lacks: beside.lacks, lacking: refuse, complete: adoption.want });
+
   return {
     onChange(text) {
       const loaded = loadConfig(text, overrides);
       if (loaded.ok) {
         lastChange = "waiting";
-        return adoption.want({ ...loaded, text });
+        return (hold ?? adoption).want({ ...loaded, text });
       }
-      kept("invalid");
-      log.error({ file, errors: loaded.errors }, "configuration refused: the last valid one stays in force");
+      hold?.drop();
+      refuse(loaded.errors);
     },
     report: () => ({ sections, lastChange, needRestart: needRestart(started, inForce) }),
-    close: () => adoption.close(),
+    close() {
+      hold?.drop();
+      adoption.close();
+    },
     onUnreadable(error) {
       kept("unreadable");
       log.error({ file, why: whyUnreadable(error) }, "configuration cannot be read: the last valid one stays in force");

@@ -12,7 +12,7 @@ import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { type OpenedGateway, openGateway } from "./open-gateway.ts";
-import { type ConfigInForce, configInForce, type Reloader, reloadOnChange } from "./reload.ts";
+import { type Beside, type ConfigInForce, configInForce, type Reloader, reloadOnChange } from "./reload.ts";
 import { configurationOf, discoveryOf, openOffers } from "./serve-discovery.ts";
 import { openSharedState } from "./shared-state.ts";
 import { errorLine } from "./telemetry/error-line.ts";
@@ -25,6 +25,7 @@ export interface ServeOptions extends Overrides {
   readonly worker?: number | undefined;
   /** Text of the configuration file, valid until the file changes. Default: the file is read. */
   readonly text?: string | undefined;
+  readonly beside?: Beside | undefined;
 }
 
 export interface Router extends Served {
@@ -50,14 +51,14 @@ export interface Router extends Served {
 export async function serve(
   file: string,
   environment: NodeJS.ProcessEnv,
-  { worker, text: given, ...overrides }: ServeOptions = {},
+  { worker, text: given, beside, ...overrides }: ServeOptions = {},
 ): Promise<Router> {
   const { text, config, warnings } =
     given === undefined ? await readConfig(file, overrides) : readConfigText(file, given, overrides);
   const isWorker = worker !== undefined;
   const log = createLogger(config.log.level, environment, isWorker ? { worker } : undefined);
   const metrics = createMetrics(worker);
-  const start = { file, text, config, overrides, worker, metrics, log };
+  const start = { file, text, config, overrides, worker, beside, metrics, log };
   // The primary has logged the warnings already.
   if (!isWorker) for (const warning of warnings) log.warn({ file }, warning);
   if (config.processor.workers > 1 && !isWorker) return serveByWorkers(start, environment);
@@ -71,6 +72,7 @@ interface Start {
   readonly config: Config;
   readonly overrides: Overrides;
   readonly worker: number | undefined;
+  readonly beside: Beside | undefined;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { missingFiles } from "../config/files.ts";
 import type { Config, Overrides } from "../config/load.ts";
 import { ConfigError, readConfig } from "../config/read.ts";
-import { formatAddress, fromSameMachine, type TcpAddress, whyNoListener } from "../core/address.ts";
-import type { Route } from "../core/routes.ts";
+import { formatAddress, type TcpAddress, whyNoListener } from "../core/address.ts";
 import { liveBootstrapFor } from "../envoy-config/bootstrap.ts";
 import type { Served } from "../last-net.ts";
 import { type Router, serve } from "../serve.ts";
 import { findEnvoy } from "./find-envoy.ts";
 import { keepRunning } from "./keep-running.ts";
+import { createUrlPrinter } from "./urls.ts";
 
 /** Where Envoy asks for its configuration, if the file has no `processor.http`. */
 const HTTP: TcpAddress = { host: "127.0.0.1", port: 9090 };
@@ -44,9 +44,8 @@ export async function up({
 }: UpOptions): Promise<Served & Pick<Router, "reload">> {
   const overrides: Overrides = { workers, http: HTTP };
   const { config } = await readConfig(file, overrides);
-  // This Envoy runs here, and serves nobody without its files.
-  const { errors, envoys } = await missingFiles(config);
-  if (errors.length + envoys.length > 0) throw new ConfigError(file, [...errors, ...envoys]);
+  const missing = await lacks(config);
+  if (missing.length > 0) throw new ConfigError(file, missing);
   const found = await findEnvoy(envoy, environment);
   if (found.kind === "none") throw new Error(found.why);
   await mustBeFree(file, config);
@@ -57,7 +56,8 @@ export async function up({
     started.defer(() => rm(folder, { recursive: true, force: true }));
     const bootstrap = join(folder, "envoy.yaml");
     await writeFile(bootstrap, liveBootstrapFor(config));
-    const router = await serve(file, environment, overrides);
+    const printUrls = createUrlPrinter(say);
+    const router = await serve(file, environment, { ...overrides, beside: { lacks, inForce: printUrls } });
     const { path, version } = found;
     say(`Envoy ${version} (${path})`);
     const kept = keepRunning({
@@ -71,7 +71,11 @@ export async function up({
     started.defer(async () => {
       clean = await router.stop();
     });
-    await sayWhere(config, say);
+    if (await envoyListens(config.gateway.listen)) {
+      printUrls(config);
+      say("ready: add and remove servers in the file while it runs; Ctrl-C ends both");
+      say("what follows: on stdout a line of Envoy for each request, on stderr the log");
+    } else say(`Envoy does not listen on ${formatAddress(config.gateway.listen)} yet: see its log above`);
     return {
       untaken: (error, how) => router.untaken(error, how),
       reload: () => router.reload(),
@@ -91,6 +95,12 @@ export async function up({
  * several run side by side.
  */
 const FLAGS = ["--use-dynamic-base-id", "--log-level", "warning"];
+
+/** This Envoy runs here, and serves nobody without its files. */
+async function lacks(config: Config): Promise<readonly string[]> {
+  const { errors, envoys } = await missingFiles(config);
+  return [...errors, ...envoys];
+}
 
 /** Envoy would only log that it cannot listen, and try again. */
 async function mustBeFree(file: string, { gateway, egress, envoy }: Config): Promise<void> {
@@ -127,29 +137,12 @@ function listens({ host, port }: TcpAddress): Promise<boolean> {
   });
 }
 
-/** Waits until Envoy listens, and prints the URL of each route. */
-async function sayWhere({ gateway, routes }: Config, say: (line: string) => void): Promise<void> {
-  const address = fromSameMachine(gateway.listen);
+/** Resolves to whether Envoy listens, after a while at the latest. */
+async function envoyListens(address: TcpAddress): Promise<boolean> {
   const until = Date.now() + LISTENS_WITHIN;
-  while (!(await listens(gateway.listen))) {
-    if (Date.now() > until)
-      return say(`Envoy does not listen on ${formatAddress(gateway.listen)} yet: see its log above`);
+  while (!(await listens(address))) {
+    if (Date.now() > until) return false;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
-  const scheme = gateway.tls ? "https" : "http";
-  for (const route of routes) say(`${scheme}://${formatAddress(address)}${route.path}  ${serversOf(route).join(", ")}`);
-  say("ready: add and remove servers in the file while it runs; Ctrl-C ends both");
-  say("what follows: on stdout a line of Envoy for each request, on stderr the log");
-}
-
-/** The names of its backends. */
-function serversOf(route: Route): string[] {
-  switch (route.kind) {
-    case "federated":
-      return route.members.map(({ route: { backend } }) => backend.name);
-    case "bridged":
-      return [route.transparent.backend.name];
-    case "transparent":
-      return [route.backend.name];
-  }
+  return true;
 }

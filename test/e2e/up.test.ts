@@ -3,7 +3,8 @@
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { generate } from "selfsigned";
 import { afterEach, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { type Child, start, waitFor } from "../../harness/child.ts";
@@ -77,6 +78,9 @@ test("serves what the file says, also what is added while it runs, and ends both
   };
   writeFileSync(file, stringify({ ...rest, ...more }));
   await expect.poll(async () => (await post(port, "/two", initializeMessage())).status, PATIENCE).toBe(200);
+  const [, since = ""] = child.output().split("what follows: ");
+  expect(since).toContain(`http://127.0.0.1:${port}/two  two\n`);
+  expect(since).not.toContain(`http://127.0.0.1:${port}/one  one\n`);
 
   const [envoy = 0] = envoysOf(child);
   expect(await child.stop(20_000)).toBe(0);
@@ -95,6 +99,29 @@ test("says where each kind of route is, and which output says what", async () =>
   expect(child.output()).toContain(`http://127.0.0.1:${port}/all  one, two\n`);
   expect(child.output()).toContain(`http://127.0.0.1:${port}/bridged  one\n`);
   await waitFor(child, async () => child.output().includes("on stdout a line of Envoy for each request"));
+});
+
+test("a change that names a file which is not there waits for it, and the last one stays in force", async () => {
+  const { file, port, server } = await configured();
+  const child = await up(file);
+  const ca = join(dirname(file), "ca.pem");
+  const { backends, ...rest } = parse(readFileSync(file, "utf8"));
+  const two = { endpoints: [server.endpoint], path: "/mcp", tls: { sni: "two.example", ca } };
+  writeFileSync(
+    file,
+    stringify({
+      ...rest,
+      backends: { ...backends, two },
+      routes: [...rest.routes, { path: "/two", backends: ["two"] }],
+    }),
+  );
+  await waitFor(child, async () => child.output().includes(`backends.two.tls.ca: cannot read ${ca}: no such file`));
+  expect(child.output()).not.toContain("Envoy refuses");
+  expect((await post(port, "/one", initializeMessage())).status).toBe(200);
+  expect((await post(port, "/two", initializeMessage())).status).toBe(404);
+  const { cert } = await generate([{ name: "commonName", value: "two.example" }], { keyType: "ec", curve: "P-256" });
+  writeFileSync(ca, cert);
+  await waitFor(child, async () => child.output().includes(`http://127.0.0.1:${port}/two  two\n`));
 });
 
 test("an Envoy that dies comes back, and the sessions with it", async () => {

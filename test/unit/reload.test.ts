@@ -1,10 +1,11 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { digestsOf } from "../../src/config/digests.ts";
+import { LOOK_AGAIN } from "../../src/config/hold.ts";
 import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
 import { NO_OFFERS } from "../../src/discovery/offers.ts";
-import { needRestart, reloadOnChange } from "../../src/reload.ts";
+import { type Beside, needRestart, reloadOnChange } from "../../src/reload.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 
 const FILE = "/etc/mcp-router.yaml";
@@ -23,7 +24,7 @@ function configOf(over: object = {}): Config {
 }
 
 /** @param envoys that follow the configuration, and take each at once */
-function reloading(apply: (config: Config) => void = () => undefined, envoys = 0) {
+function reloading(apply: (config: Config) => void = () => undefined, envoys = 0, beside?: Beside) {
   const lines: { level: number; msg: string }[] = [];
   const log = createLogger("info", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
   const configReloaded = vi.fn();
@@ -35,6 +36,7 @@ function reloading(apply: (config: Config) => void = () => undefined, envoys = 0
     started,
     apply,
     offers,
+    beside,
     metrics: { configReloaded },
     log,
   });
@@ -187,4 +189,31 @@ test("a file that cannot be read is an error and counts; a folder that cannot be
   ]);
   // No stack: whoever runs the router is to read one line.
   expect(JSON.stringify(lines)).not.toContain("    at ");
+});
+
+test("whoever runs an Envoy beside the router says what the machine lacks, and is told what is in force", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const missing = new Set(["gateway.tls.cert: cannot read /no/cert: no such file"]);
+  const inForce = vi.fn();
+  const apply = vi.fn();
+  const { onChange, lines, configReloaded } = reloading(apply, 1, { lacks: async () => [...missing], inForce });
+  onChange(textOf(MORE_ROUTES));
+  await vi.advanceTimersByTimeAsync(LOOK_AGAIN);
+  expect([apply.mock.calls, inForce.mock.calls, configReloaded.mock.calls]).toEqual([[], [], [[false]]]);
+  expect(lines).toMatchObject([
+    { errors: [...missing], msg: "configuration refused: the last valid one stays in force" },
+  ]);
+  missing.clear();
+  await vi.advanceTimersByTimeAsync(LOOK_AGAIN);
+  expect(inForce.mock.calls).toMatchObject([[{ routes: [{ path: "/mcp" }, { path: "/other" }] }]]);
+
+  // An invalid text takes the place of one that is held back.
+  missing.add("another");
+  onChange(textOf());
+  await vi.advanceTimersByTimeAsync(0);
+  onChange("routes: []");
+  missing.clear();
+  await vi.advanceTimersByTimeAsync(LOOK_AGAIN);
+  expect(inForce).toHaveBeenCalledTimes(1);
 });
