@@ -33,7 +33,7 @@ export function outputOfRunning(lastCharacters: number): string {
 
 /**
  * Starts a program. `onOutput` sees each chunk of its stdout as it comes, and none of its stderr, which may come between two
- * halves of a line. Its stdin is null unless `options.stdio` has it piped.
+ * halves of a line; `onErrors` those of its stderr. Its stdin is null unless `options.stdio` has it piped.
  */
 export function start(
   name: string,
@@ -41,6 +41,7 @@ export function start(
   args: readonly string[],
   options: SpawnOptions = {},
   onOutput?: (chunk: string) => void,
+  onErrors?: (chunk: string) => void,
 ): Child & { readonly stdin: Writable | null } {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
   let kept = "";
@@ -53,7 +54,10 @@ export function start(
     keep(text);
     onOutput?.(text);
   });
-  child.stderr?.setEncoding("utf8").on("data", keep);
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    keep(text);
+    onErrors?.(text);
+  });
   const exited = new Promise<number>((resolve) => {
     child.once("error", (error) => {
       kept += `\n${name}: ${error.message}`;

@@ -7,7 +7,7 @@ import { type Child, start, waitFor } from "./child.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /** ENVOY, or the binary that the project installed. */
-function envoyPath(): string {
+export function envoyPath(): string {
   const path = process.env.ENVOY ?? join(import.meta.dirname, "../.tools/envoy/envoy/_bin/envoy");
   if (!existsSync(path)) throw new Error(`no Envoy at ${path}: run "make tools", or set ENVOY to a binary of yours`);
   return path;

@@ -92,9 +92,9 @@ export async function up({
 
 /**
  * With hot restart Envoy ends when its parent does, however that ends (docs/internals/envoy-facts.md). Each has its own base id, so that
- * several run side by side.
+ * several run side by side. It writes the lines of requests in blocks, by default every 10 s, which is long for somebody who looks on.
  */
-const FLAGS = ["--use-dynamic-base-id", "--log-level", "warning"];
+const FLAGS = ["--use-dynamic-base-id", "--log-level", "warning", "--file-flush-interval-msec", "500"];
 
 /** This Envoy runs here, and serves nobody without its files. */
 async function lacks(config: Config): Promise<readonly string[]> {
