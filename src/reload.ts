@@ -11,6 +11,7 @@ import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import type { ConfigurationReport, LastChange } from "./discovery/report.ts";
 import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
+import { mayBeSeveral } from "./envoy-config/clusters.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -85,6 +86,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
 
   const adoption = createAdoption({
     started,
+    several: mayBeSeveral(started.envoy.discovery.endpoints),
     offers,
     adopt(adopted) {
       try {

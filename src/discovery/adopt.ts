@@ -5,14 +5,18 @@
 import type { Config } from "../config/load.ts";
 import { resourcesFor } from "../envoy-config/live.ts";
 import type { Offers, Outcome, Refusal } from "./offers.ts";
+import { SEEN_WITHIN } from "./seen-within.ts";
 
-/** How long (ms) an Envoy may take to have a change. One that is later meets requests for what it does not have, with 503. */
-const TAKEN_WITHIN = 5_000;
 /**
- * How long (ms) Envoys keep what the router does not use any more: requests may be on their way there, and other routers of the same
- * file may see its change later (config/watch.ts, POLL_MS).
+ * How long (ms) an Envoy may take to have a change. One that is later meets requests for what it does not have, with 503. Of several
+ * routers each sees its share of an Envoy's questions, and so hears later that it has it.
  */
-const KEPT_FOR = 10_000;
+const TAKEN_WITHIN = { one: 5_000, several: 30_000 } as const;
+/**
+ * How long (ms) Envoys keep what the router does not use any more: requests may be on their way there, and others of several routers
+ * use it until they have read the change.
+ */
+const KEPT_FOR = { one: 10_000, several: SEEN_WITHIN } as const;
 
 interface Wanted {
   /** Text of the file. */
@@ -28,6 +32,8 @@ export interface Adopted extends Wanted {
 
 interface AdoptOptions {
   readonly started: Config;
+  /** Whether Envoys ask other routers too. */
+  readonly several: boolean;
   readonly offers: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled">;
   /** Puts it in force. Gives whether it is: where not, Envoys are offered what was in force before. Must not throw. */
   readonly adopt: (adopted: Adopted) => boolean;
@@ -41,7 +47,8 @@ export interface Adoption {
   close(): void;
 }
 
-export function createAdoption({ started, offers, adopt, refused }: AdoptOptions): Adoption {
+export function createAdoption({ started, several, offers, adopt, refused }: AdoptOptions): Adoption {
+  const routers = several ? "several" : "one";
   let inForce = started;
   let next: Wanted | undefined;
   let waits = false;
@@ -61,12 +68,12 @@ export function createAdoption({ started, offers, adopt, refused }: AdoptOptions
       return;
     }
     inForce = wanted.config;
-    clearing = setTimeout(() => offers.offer(resources(inForce)), KEPT_FOR).unref();
+    clearing = setTimeout(() => offers.offer(resources(inForce)), KEPT_FOR[routers]).unref();
   }
 
   async function settle(wanted: Wanted): Promise<void> {
     waits = true;
-    const outcome = await offers.settled(TAKEN_WITHIN);
+    const outcome = await offers.settled(TAKEN_WITHIN[routers]);
     waits = false;
     if (!next) conclude(wanted, outcome);
     run();

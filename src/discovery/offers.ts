@@ -1,7 +1,7 @@
 /** What the Envoys are offered that follow the configuration, and which of them have taken it. */
-
 import type { Resource, Resources } from "../envoy-config/live.ts";
 import type { FollowingEnvoy } from "./report.ts";
+import { SEEN_WITHIN } from "./seen-within.ts";
 
 /** An Envoy that has not asked for so long (ms) is gone, or is no longer waited for. */
 const GONE_AFTER = 10_000;
@@ -15,10 +15,11 @@ const REFUSED_AFTER = 2;
 /** A refused version is given again after so long (ms): what it needs, as a certificate's file, may have come. */
 const GIVEN_AGAIN = 10_000;
 /**
- * Where there are several routers, a version that this one has not made is left alone for so long (ms): another router has read a
- * newer file, and Envoy would go to and fro between the two.
+ * Where there are several routers, what another one has given is left alone for so long (ms): Envoy would go to and fro between the two.
+ * `left`: the Envoy had what this router offers, so the other one has read a newer file, which is to come here too. `found`: this router
+ * has never made that version, and its own may be the newer one, as after its start.
  */
-const OTHERS_VERSION = 10_000;
+const OTHERS_VERSION = { left: SEEN_WITHIN, found: 10_000 } as const;
 /** Versions of this router that are remembered, each of a configuration that it had. */
 const MOST_MADE = 1_000;
 
@@ -71,12 +72,14 @@ export interface Offers {
 
 interface Asked {
   version: string | undefined;
+  /** Since when. */
+  since: number;
+  /** The last version that it had of those in force. */
+  had: string | undefined;
   /** The version in force that it was given last, when, and how often it has asked with another one since. */
   given: string | undefined;
   givenAt: number;
   missed: number;
-  /** Since when it has had a version that this router has not made. */
-  foreignSince: number | undefined;
 }
 
 interface Envoy {
@@ -135,12 +138,11 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
       if (!resource) return { kind: "unknown" };
       const envoy = envoyOf(envoys, id, now());
       const asked = askedOf(envoy, name);
+      if (asked.version !== version) Object.assign(asked, { version, since: now() });
       const isMade = version !== undefined && made.has(version);
       if (isMade) envoy.takes = "yes";
-      const isForeign = several && version !== undefined && !isMade;
-      asked.foreignSince = isForeign ? (asked.version === version && asked.foreignSince) || now() : undefined;
-      asked.version = version;
-      const answer = answerTo(asked, resource, now());
+      const leftAlone = several ? othersVersion(asked, resource, isMade) : 0;
+      const answer = now() - asked.since < leftAlone ? "current" : answerTo(asked, resource, now());
       if (answer === "refused") {
         if (envoy.takes === "unclear") envoy.takes = "no";
         onRefused({ envoy: id, name, version: resource.version, follows: envoy.takes === "yes" });
@@ -169,14 +171,21 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
   };
 }
 
+/** How long (ms) what it has is left alone, since another router may have given it. */
+function othersVersion({ version, had }: Asked, inForce: Resource, isMade: boolean): number {
+  if (version === undefined || version === inForce.version) return 0;
+  if (had === inForce.version) return OTHERS_VERSION.left;
+  return isMade ? 0 : OTHERS_VERSION.found;
+}
+
 /** Changes what is known of an Envoy by what it is answered. "refused": it is for the first time. */
 function answerTo(asked: Asked, { version }: Resource, now: number): "given" | "current" | "refused" {
   if (asked.version === version) {
+    asked.had = version;
     asked.given = undefined;
     asked.missed = 0;
     return "current";
   }
-  if (asked.foreignSince !== undefined && now - asked.foreignSince < OTHERS_VERSION) return "current";
   if (asked.given !== version) {
     asked.missed = 0;
   } else {
@@ -227,10 +236,10 @@ function envoyOf(envoys: Map<string, Envoy>, id: string, at: number): Envoy {
   return envoy;
 }
 
-function askedOf({ asked }: Envoy, name: string): Asked {
+function askedOf({ asked, at }: Envoy, name: string): Asked {
   const known = asked.get(name);
   if (known) return known;
-  const first = { version: undefined, given: undefined, givenAt: 0, missed: 0, foreignSince: undefined };
+  const first = { version: undefined, since: at, had: undefined, given: undefined, givenAt: 0, missed: 0 };
   asked.set(name, first);
   return first;
 }

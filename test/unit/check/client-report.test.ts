@@ -18,6 +18,7 @@ const jwt = (required: boolean): Identity => ({
   audiences: ["mcp"],
   jwks: { kind: "file", file: "/jwks.json" },
   required,
+  metadata: undefined,
 });
 
 const server = (over: Partial<Extract<Asked, { kind: "server" }>> = {}): Asked => ({

@@ -23,12 +23,19 @@ function wantedWith(sections: object, ...names: string[]) {
 }
 
 /** @param puts a configuration in force; gives whether it is */
-function adopting(puts: () => boolean = () => true) {
+function adopting({
+  several = false,
+  puts = () => true,
+}: {
+  readonly several?: boolean;
+  readonly puts?: () => boolean;
+} = {}) {
   const { config: started } = wanted("one");
   const events: string[] = [];
   const offers = createOffers({ resources: resourcesFor(started), several: false, now: Date.now, onRefused: vi.fn() });
   const adoption = createAdoption({
     started,
+    several,
     offers,
     adopt({ config, outcome }) {
       const isInForce = puts();
@@ -72,6 +79,22 @@ test("a new backend is at the Envoy before it is used, and an old one there unti
   expect(ask()).toEqual(["two"]);
 });
 
+test("where there are several routers, what one uses no more stays until the others have read the change", async () => {
+  const { adoption, ask, events } = adopting({ several: true });
+  expect([ask(), ask()]).toEqual([["one"], undefined]);
+  adoption.want(wanted("two"));
+  expect(ask()).toEqual(["two", "one"]);
+  // It asks the others meanwhile.
+  await vi.advanceTimersByTimeAsync(29_000);
+  expect([ask(), events]).toEqual([undefined, []]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events).toEqual(["two taken"]);
+  await vi.advanceTimersByTimeAsync(119_999);
+  expect(ask()).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(ask()).toEqual(["two"]);
+});
+
 test("what an Envoy refuses does not come in force, and the next one may", async () => {
   const { adoption, ask, events } = adopting();
   ask();
@@ -88,7 +111,7 @@ test("what an Envoy refuses does not come in force, and the next one may", async
 
 test("what the router fails to put in force Envoys are not left with", async () => {
   const puts = vi.fn().mockReturnValueOnce(false).mockReturnValue(true);
-  const { adoption, ask, events } = adopting(puts);
+  const { adoption, ask, events } = adopting({ puts });
   expect([ask(), ask()]).toEqual([["one"], undefined]);
   adoption.want(wanted("two"));
   expect([ask(), ask()]).toEqual([["two", "one"], undefined]);

@@ -104,17 +104,56 @@ test("what is refused is given again after a while, as what it lacked may be the
   expect(given).toEqual([10, 20]);
 });
 
-test("of several routers, one that has an older file leaves a version that it does not know alone for a while", async () => {
-  const { offers, ask } = offering({ several: true });
-  ask("c1");
-  expect([ask("newer"), ask("newer")]).toEqual([undefined, undefined]);
-  offers.offer(versions("newer"));
-  expect([ask("newer"), ask("c1")]).toEqual([undefined, "newer"]);
-  ask("other");
+test("of several routers, one that does not know a version leaves it alone for a while", async () => {
+  const { ask } = offering({ several: true });
+  ask("older");
   await vi.advanceTimersByTimeAsync(9_999);
-  expect(ask("other")).toBeUndefined();
+  expect(ask("older")).toBeUndefined();
   await vi.advanceTimersByTimeAsync(1);
-  expect(ask("other")).toBe("newer");
+  expect(ask("older")).toBe("c1");
+});
+
+test("an Envoy that has left its version for another's it leaves alone for as long as a change may take to come", async () => {
+  const { offers, ask } = offering({ several: true });
+  expect(ask("c1")).toBeUndefined();
+  for (let second = 0; second < 120; second++) {
+    expect(ask("newer")).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1_000);
+  }
+  expect(ask("newer")).toBe("c1");
+  offers.offer(versions("newer"));
+  expect(ask("newer")).toBeUndefined();
+  // One that starts anew has left nothing.
+  expect([ask("other"), ask(undefined)]).toEqual([undefined, "newer"]);
+});
+
+test("where several routers read a change a minute and a half apart, an Envoy takes it once and keeps it", async () => {
+  const routers = [offering({ several: true }), offering({ several: true })];
+  let has: string | undefined;
+  const had: string[] = [];
+  /** The Envoy asks each in turn, for some seconds. */
+  const seconds = async (count: number) => {
+    for (let second = 0; second < count; second++)
+      for (const { ask } of routers) {
+        await vi.advanceTimersByTimeAsync(500);
+        const given = ask(has);
+        if (given === undefined) continue;
+        has = given;
+        had.push(given);
+      }
+  };
+  await seconds(5);
+  for (const { offers } of routers) {
+    offers.offer(versions("c2"));
+    await seconds(90);
+  }
+  expect(had).toEqual(["c1", "c2"]);
+  // And back: the first one has made both.
+  for (const { offers } of routers.toReversed()) {
+    offers.offer(versions("c1"));
+    await seconds(90);
+  }
+  expect(had).toEqual(["c1", "c2", "c1"]);
 });
 
 test("of each Envoy that asks it is told what it lacks, and no more of one that is gone", async () => {
