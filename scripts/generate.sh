@@ -8,7 +8,7 @@ router() { npm run --silent mcp-router -- "$@"; }
 node scripts/configuration-reference.ts >docs/configuration.md
 node scripts/lint-reference.ts >docs/envoy-checks.md
 node scripts/methods-reference.ts >docs/internals/mcp-methods.md
-router envoy --config k8s/base/mcp-router.yaml >k8s/components/envoy/bootstrap.yaml
+router envoy --live --config k8s/base/mcp-router.yaml >k8s/components/envoy/bootstrap.yaml
 router envoy --live --config envoy/compose/mcp-router.yaml >envoy/compose/envoy.yaml
 # A check that finds errors, as this one does, exits with 1.
 router check --config examples/envoy/mcp-router.yaml --envoy examples/envoy/first-attempt.yaml \

@@ -1,11 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { Agent, type IncomingMessage, request } from "node:http";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parse, stringify } from "yaml";
-import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
+import { startEnvoy } from "../../harness/envoy.ts";
 import { freePort } from "../../harness/ports.ts";
-import { PRINTED } from "../../src/envoy-config/proto-json.ts";
+import { temporaryDirectory } from "../../harness/temporary.ts";
+import { startDns } from "../support/dns.ts";
+import { startRouter } from "../support/router.ts";
+import { bootstrapAt, configAt, freePlaces, routersName } from "./gateway.ts";
 import { manifestsOf, pick, render } from "./render.ts";
 
 const PAUSE = /; sleep \d+$/;
@@ -13,28 +17,32 @@ const PAUSE = /; sleep \d+$/;
 const manifests = manifestsOf(render("overlays/envoy"));
 const [container] = pick(manifests, "Deployment", "mcp-gateway").spec.template.spec.containers;
 const [shell, option, script]: string[] = container.lifecycle.preStop.exec.command;
-const configMap = manifests.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name.startsWith("envoy-"));
 
-let envoy: RunningEnvoy;
+const started = new AsyncDisposableStack();
 let admin: number;
 let port: number;
 
 beforeAll(async () => {
-  admin = await freePort();
-  port = await freePort();
-  const bootstrap = parse(configMap?.data?.["bootstrap.yaml"] ?? "");
-  bootstrap.admin.address.socket_address.port_value = admin;
-  const [gateway, egress] = bootstrap.static_resources.listeners;
-  gateway.address.socket_address = { address: "127.0.0.1", port_value: port };
-  egress.address.socket_address = { address: "127.0.0.1", port_value: await freePort() };
+  const places = await freePlaces();
+  ({ admin, port } = places);
+  const dns = await startDns(routersName(manifests), 0);
+  started.defer(() => dns.close());
+  dns.resolve(["127.0.0.1"]);
+  // One that has not reached its Redis yet tells Envoy what for to listen too.
+  const store = { kind: "redis", url: `redis://127.0.0.1:${await freePort()}` };
+  const file = join(started.use(temporaryDirectory("drain")).path, "mcp-router.yaml");
+  writeFileSync(file, configAt(manifests, places, "127.0.0.1", { store }));
+  const router = startRouter("mcp-router", file);
+  started.defer(async () => void (await router.stop()));
   const flags = container.args.slice(container.args.indexOf("--drain-time-s"));
-  envoy = await startEnvoy(stringify(bootstrap, PRINTED), `127.0.0.1:${admin}`, { flags });
+  const envoy = await startEnvoy(bootstrapAt(manifests, places, dns.port), `127.0.0.1:${admin}`, { flags });
+  started.defer(async () => void (await envoy.stop()));
 });
-afterAll(() => envoy?.stop());
+afterAll(() => started.disposeAsync());
 
-/** There is no router here, and so an answer of Envoy's own. */
+/** Of a path that is no route. */
 async function answer(agent: Agent): Promise<IncomingMessage> {
-  const outgoing = request({ agent, host: "127.0.0.1", port, path: "/mcp" }).end();
+  const outgoing = request({ agent, host: "127.0.0.1", port, path: "/nothing" }).end();
   const [response] = (await once(outgoing, "response")) as [IncomingMessage];
   await once(response.resume(), "end");
   return response;
@@ -50,6 +58,6 @@ test("before Envoy ends in Kubernetes it closes connections by their next answer
   expect(await once(hook, "exit")).toEqual([0, null]);
 
   await expect.poll(async () => (await answer(agent)).headers.connection, { timeout: 30_000 }).toBe("close");
-  expect((await answer(new Agent())).statusCode).toBe(503);
+  expect((await answer(new Agent())).statusCode).toBe(404);
   agent.destroy();
 });

@@ -6,7 +6,7 @@ import { validateBootstrap } from "../../harness/envoy.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
 import type { Config } from "../../src/config/load.ts";
 import { readConfigText } from "../../src/config/read.ts";
-import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
+import { liveBootstrapFor } from "../../src/envoy-config/bootstrap.ts";
 import { claimsPolicy, snippetOf } from "../support/snippets.ts";
 import { type Manifest, manifestsOf, pick, render, renderOwn } from "./render.ts";
 
@@ -102,7 +102,11 @@ function portOf(address: object | undefined): number {
 }
 
 test("an overlay of one's own, as docs/kubernetes.md has it, replaces image, configuration and bootstrap", () => {
-  const kustomization = snippetOf("docs/kubernetes.md", "# my-gateway/kustomization.yaml\n");
+  // The bootstrap is commented out.
+  const kustomization = snippetOf("docs/kubernetes.md", "# my-gateway/kustomization.yaml\n").replace(
+    "  # - {",
+    "  - {",
+  );
   const files = { "mcp-router.yaml": "mine: true\n", "bootstrap.yaml": "mine: too\n" };
   const manifests = manifestsOf(renderOwn({ ...files, "kustomization.yaml": kustomization }));
   const { containers } = pick(manifests, "Deployment", "mcp-router").spec.template.spec;
@@ -115,16 +119,26 @@ test("an overlay of one's own, as docs/kubernetes.md has it, replaces image, con
 describe("the bootstrap of the Envoy that stands in front", () => {
   const file = join(ROOT, "k8s/components/envoy/bootstrap.yaml");
 
-  test("is what `mcp-router envoy` makes of the configuration, and Envoy takes it", () => {
+  test("is what `mcp-router envoy --live` prints for the configuration, and Envoy takes it", () => {
     const bootstrap = readFileSync(file, "utf8");
     const config = configOf(readFileSync(join(ROOT, "k8s/base/mcp-router.yaml"), "utf8"));
-    expect(bootstrap, "run `make generate`").toBe(bootstrapFor(config));
+    expect(bootstrap, "run `make generate`").toBe(liveBootstrapFor(config));
     expect(validateBootstrap(bootstrap)).toMatchObject({ ok: true });
   });
 
   test("is the same for a Redis of one's own", () => {
     const config = configOf(readFileSync(join(ROOT, "k8s/overlays/redis/mcp-router.yaml"), "utf8"));
-    expect(bootstrapFor(config)).toBe(readFileSync(file, "utf8"));
+    expect(liveBootstrapFor(config)).toBe(readFileSync(file, "utf8"));
+  });
+
+  test("is what the Deployment starts Envoy with", () => {
+    const manifests = manifestsOf(render("overlays/envoy"));
+    const { containers, volumes } = pick(manifests, "Deployment", "mcp-gateway").spec.template.spec;
+    const [{ args, volumeMounts }] = containers;
+    const mount = volumeMounts.find(({ name }: { name: string }) => name === volumes[0].name);
+    expect(args.slice(0, 2)).toEqual(["--config-path", join(mount.mountPath, "bootstrap.yaml")]);
+    const shipped = pick(manifests, "ConfigMap", volumes[0].configMap.name).data;
+    expect(shipped).toEqual({ "bootstrap.yaml": readFileSync(file, "utf8") });
   });
 });
 
@@ -138,9 +152,11 @@ describe.each(["overlays/envoy", "overlays/example", "overlays/istio-gateway", "
         Object.entries(labels).every(([label, value]) => spec.template.metadata.labels[label] === value),
       );
     const named = (found: readonly Manifest[]) => found.map(({ metadata }) => metadata.name);
-    const { gateway, egress, processor, backends } = configOf(
+    const { gateway, egress, processor, envoy, backends } = configOf(
       pick(manifests, "ConfigMap", "mcp-router").data?.["mcp-router.yaml"],
     );
+    /** Where an Envoy asks for its configuration; nowhere, where istiod tells it. */
+    const discovery = directory === "overlays/istio-gateway" ? [] : envoy.discovery.endpoints;
 
     test("each service, policy and budget selects exactly the pods of one workload", () => {
       const selectors = manifests.flatMap(({ kind, metadata, spec }) => {
@@ -160,7 +176,7 @@ describe.each(["overlays/envoy", "overlays/example", "overlays/istio-gateway", "
       const ofRouter = [processor.http, processor.listen, ...(streams ? [streams.listen] : [])];
       expect(ports("mcp-router")).toEqual(ofRouter.map(portOf).toSorted());
       expect(ports("mcp-gateway")).toEqual([gateway.listen, egress.listen].map(portOf).toSorted());
-      for (const address of [...processor.endpoints, ...(streams?.endpoints ?? []), egress.address]) {
+      for (const address of [...processor.endpoints, ...(streams?.endpoints ?? []), ...discovery, egress.address]) {
         const [service = "", namespace] = "host" in address ? address.host.split(".") : [];
         expect(namespace).toBe("mcp");
         const { spec } = pick(manifests, "Service", service);
@@ -182,6 +198,8 @@ describe.each(["overlays/envoy", "overlays/example", "overlays/istio-gateway", "
     };
 
     test("only Envoy reaches ext_proc and the servers, and only the router reaches egress and Redis", () => {
+      const readers = discovery.length > 0 ? ["mcp-gateway", "others"] : ["others"];
+      expect(whoReaches("mcp-router", portOf(processor.http))).toEqual(readers);
       expect(whoReaches("mcp-router", portOf(processor.listen))).toEqual(["mcp-gateway"]);
       if (processor.streams)
         expect(whoReaches("mcp-router", portOf(processor.streams.listen))).toEqual(["mcp-gateway"]);

@@ -1,25 +1,21 @@
 /**
  * A rolling restart as the manifests have it: the Deployment's own pause and grace, the Service's name resolved by DNS that
- * repeats itself for as long as CoreDNS does by default, Envoy's bootstrap as it is made from the same configuration.
+ * repeats itself for as long as CoreDNS does by default, Envoy as it starts there, with all else from the routers.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parse, stringify } from "yaml";
 import type { Child } from "../../harness/child.ts";
 import { type RunningEnvoy, startEnvoy } from "../../harness/envoy.ts";
-import { freePort } from "../../harness/ports.ts";
 import { startRedis } from "../../harness/redis.ts";
 import { temporaryDirectory } from "../../harness/temporary.ts";
-import { readConfigText } from "../../src/config/read.ts";
-import { bootstrapFor } from "../../src/envoy-config/bootstrap.ts";
-import { PRINTED } from "../../src/envoy-config/proto-json.ts";
 import { startDns } from "../support/dns.ts";
 import { callMessage, callTool, events, MCP_HEADERS, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { metricIn, metricsAt } from "../support/metrics.ts";
 import { startRouter, untilReady } from "../support/router.ts";
+import { bootstrapAt, configAt, freePlaces, routersName } from "./gateway.ts";
 import { manifestsOf, pick, render } from "./render.ts";
 
 const PATH = "/mcp";
@@ -41,8 +37,6 @@ const pod = pick(manifests, "Deployment", "mcp-router").spec.template.spec;
 const preStopMs: number = pod.containers[0].lifecycle.preStop.sleep.seconds * 1_000;
 const graceMs: number = pod.terminationGracePeriodSeconds * 1_000;
 const replicas: number = pick(manifests, "HorizontalPodAutoscaler", "mcp-router").spec.minReplicas;
-const shipped = parse(pick(manifests, "ConfigMap", "mcp-router").data?.["mcp-router.yaml"] ?? "");
-const [serviceName] = shipped.processor.endpoints[0].split(":");
 
 const started = new AsyncDisposableStack();
 let servers: TestServer[];
@@ -59,54 +53,31 @@ beforeAll(async () => {
   for (const server of servers) started.defer(() => server.close());
   const redis = await startRedis();
   started.defer(async () => void (await redis.stop()));
-  const dns = await startDns(serviceName, COREDNS_CACHE_MS);
+  const dns = await startDns(routersName(manifests), COREDNS_CACHE_MS);
   started.defer(() => dns.close());
   publish = (ready) => dns.resolve(ready.map(({ address }) => address));
 
-  // The shipped configuration, but for what is a place: ports that are free here, loopback for the pods' addresses.
-  const [grpc, http, streams, egress, admin] = await Promise.all(Array.from({ length: 5 }, freePort));
-  port = await freePort();
-  const configFor = (address: string) => ({
-    ...shipped,
-    gateway: { ...shipped.gateway, listen: `127.0.0.1:${port}`, hosts: ["127.0.0.1"] },
-    egress: { listen: `127.0.0.1:${egress}` },
-    processor: {
-      ...shipped.processor,
-      listen: `${address}:${grpc}`,
-      http: `${address}:${http}`,
-      endpoints: [`${serviceName}:${grpc}`],
-      streams: { listen: `${address}:${streams}`, endpoints: [`${serviceName}:${streams}`] },
-    },
-    envoy: { admin: `127.0.0.1:${admin}` },
-    store: { ...shipped.store, url: redis.url },
+  const places = await freePlaces();
+  port = places.port;
+  const sections = {
+    store: { kind: "redis", url: redis.url },
     backends: { everything: { endpoints: servers.map(({ endpoint }) => endpoint) } },
     routes: [{ path: PATH, backends: ["everything"] }],
-  });
+  };
   startPod = async (number) => {
     const address = `127.0.1.${number}`;
     const file = join(directory, `${number}.yaml`);
-    writeFileSync(file, stringify(configFor(address)));
+    writeFileSync(file, configAt(manifests, places, address, sections));
     const child = startRouter(`pod ${number}`, file);
     started.defer(async () => void (await child.stop()));
     // The readiness probe.
-    await untilReady(child, `${address}:${http}`);
-    return { address, child, http: http ?? 0 };
+    await untilReady(child, `${address}:${places.http}`);
+    return { address, child, http: places.http };
   };
   pods = await Promise.all(Array.from({ length: replicas }, (_, n) => startPod(n + 1)));
   publish(pods);
 
-  const { config } = readConfigText("mcp-router.yaml", stringify(configFor("127.0.1.1")));
-  const bootstrap = parse(bootstrapFor(config));
-  // The nameserver of a pod's resolv.conf.
-  bootstrap.typed_dns_resolver_config = {
-    name: "envoy.network.dns_resolver.cares",
-    typed_config: {
-      "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-      resolvers: [{ socket_address: { address: "127.0.0.1", port_value: dns.port, protocol: "UDP" } }],
-      dns_resolver_options: { no_default_search_domain: true },
-    },
-  };
-  envoy = await startEnvoy(stringify(bootstrap, PRINTED), `127.0.0.1:${admin}`);
+  envoy = await startEnvoy(bootstrapAt(manifests, places, dns.port), `127.0.0.1:${places.admin}`);
   started.defer(async () => void (await envoy.stop()));
 }, 60_000);
 
