@@ -34,7 +34,7 @@ interface AdoptOptions {
   readonly started: Config;
   /** Whether Envoys ask other routers too. */
   readonly several: boolean;
-  readonly offers: Pick<Offers, "offer" | "withdraw" | "outcome" | "settled">;
+  readonly offers: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "settled">;
   /** Puts it in force. Gives whether it is: where not, Envoys are offered what was in force before. Must not throw. */
   readonly adopt: (adopted: Adopted) => boolean;
   /** An Envoy refuses what the configuration makes of it: the last one stays in force. Must not throw. */
@@ -50,25 +50,35 @@ export interface Adoption {
 export function createAdoption({ started, several, offers, adopt, refused }: AdoptOptions): Adoption {
   const routers = several ? "several" : "one";
   let inForce = started;
+  /** With the backends that were in use since the last trim. */
+  let kept = started;
   let next: Wanted | undefined;
   let waits = false;
   let clearing: NodeJS.Timeout | undefined;
 
-  const resources = (config: Config) => resourcesFor(asStarted(started, config));
+  const resources = (config: Config) => {
+    const final = resourcesFor(asStarted(started, config));
+    return [resourcesFor(asStarted(started, withBackendsOf(kept, config)), final), final] as const;
+  };
+  const offer = (wanted: Config) => offers.offer(...resources(wanted));
 
   function conclude(wanted: Wanted, outcome: Outcome): void {
     if (outcome.kind === "refused") {
       // An Envoy that starts now gets one that works.
-      offers.withdraw(resources(inForce));
+      offers.withdraw(...resources(inForce));
       refused(outcome.refusals);
-      return;
+    } else if (adopt({ ...wanted, outcome })) {
+      inForce = wanted.config;
+      kept = withBackendsOf(kept, inForce);
+    } else {
+      offers.withdraw(...resources(inForce));
     }
-    if (!adopt({ ...wanted, outcome })) {
-      offers.withdraw(resources(inForce));
-      return;
-    }
-    inForce = wanted.config;
-    clearing = setTimeout(() => offers.offer(resources(inForce)), KEPT_FOR[routers]).unref();
+    clearing = setTimeout(trim, KEPT_FOR[routers]).unref();
+  }
+
+  function trim(): void {
+    kept = inForce;
+    offers.trim();
   }
 
   async function settle(wanted: Wanted): Promise<void> {
@@ -82,7 +92,7 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
   function run(): void {
     for (let wanted = next; wanted; wanted = next) {
       next = undefined;
-      offers.offer(resources(withBackendsOf(inForce, wanted.config)));
+      offer(wanted.config);
       const outcome = offers.outcome();
       if (outcome.kind === "late") {
         void settle(wanted);
@@ -97,7 +107,7 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
       clearTimeout(clearing);
       next = wanted;
       // The wait for the one before ends by it.
-      if (waits) offers.offer(resources(withBackendsOf(inForce, wanted.config)));
+      if (waits) offer(wanted.config);
       else run();
     },
     close: () => clearTimeout(clearing),

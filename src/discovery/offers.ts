@@ -1,25 +1,18 @@
 /** What the Envoys are offered that follow the configuration, and which of them have taken it. */
-import type { Resource, Resources } from "../envoy-config/live.ts";
+import { isVersionOf, type Resource, type Resources } from "../envoy-config/live.ts";
+import { type Asked, answerTo, firstAsked, isRefused, type Offered, offeredAnew } from "./asked.ts";
 import type { FollowingEnvoy } from "./report.ts";
 import { SEEN_WITHIN } from "./seen-within.ts";
 
-/** An Envoy that has not asked for so long (ms) is gone, or is no longer waited for. */
+/** An Envoy that has not asked for so long (ms) is no longer waited for. */
 const GONE_AFTER = 10_000;
+/**
+ * After so long (ms) it is forgotten, if there is room. Of many routers, one may be asked seldom, and is to know then what the Envoy had of
+ * its own.
+ */
+const FORGOTTEN_AFTER = SEEN_WITHIN;
 /** Most Envoys that are known. One router has a few; each is known by what it says of itself. */
 const MOST_ENVOYS = 1_000;
-/**
- * So often an Envoy asks with another version after it was given the one in force: it refuses that one. Once may be an answer that
- * did not arrive. Over REST Envoy sends no reason.
- */
-const REFUSED_AFTER = 2;
-/** A refused version is given again after so long (ms): what it needs, as a certificate's file, may have come. */
-const GIVEN_AGAIN = 10_000;
-/**
- * Where there are several routers, what another one has given is left alone for so long (ms): Envoy would go to and fro between the two.
- * `left`: the Envoy had what this router offers, so the other one has read a newer file, which is to come here too. `found`: this router
- * has never made that version, and its own may be the newer one, as after its start.
- */
-const OTHERS_VERSION = { left: SEEN_WITHIN, found: 10_000 } as const;
 /** Versions of this router that are remembered, each of a configuration that it had. */
 const MOST_MADE = 1_000;
 
@@ -55,10 +48,12 @@ export type Outcome =
   | { readonly kind: "late" };
 
 export interface Offers {
-  /** What Envoys are given from now on. */
-  offer(resources: Resources): void;
+  /** What Envoys are given from now on. @param final what `trim` will leave of it; an Envoy that has this already keeps it */
+  offer(resources: Resources, final?: Resources): void;
+  /** Takes from Envoys what goes on only for a while. */
+  trim(): void;
   /** Goes back to what Envoys had before. What they refuse is told until the next offer. */
-  withdraw(before: Resources): void;
+  withdraw(before: Resources, final?: Resources): void;
   answer(poll: Poll): Answer;
   /** What the Envoys that ask have made of what is offered, so far. */
   outcome(): Outcome;
@@ -68,18 +63,6 @@ export interface Offers {
   refusals(): readonly Refusal[];
   /** The Envoys that have asked lately. */
   following(): readonly FollowingEnvoy[];
-}
-
-interface Asked {
-  version: string | undefined;
-  /** Since when. */
-  since: number;
-  /** The last version that it had of those in force. */
-  had: string | undefined;
-  /** The version in force that it was given last, when, and how often it has asked with another one since. */
-  given: string | undefined;
-  givenAt: number;
-  missed: number;
 }
 
 interface Envoy {
@@ -104,7 +87,7 @@ interface OffersOptions {
 export function createOffers({ resources, several, now, onRefused }: OffersOptions): Offers {
   const envoys = new Map<string, Envoy>();
   const made = new Set<string>();
-  let offered = resources;
+  let offered = together(resources, resources, Number.NEGATIVE_INFINITY);
   let withdrawn: readonly Refusal[] = [];
   let waiting: (() => void)[] = [];
   remember(made, resources);
@@ -115,34 +98,30 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
     for (const each of all) each();
   };
 
-  const outcome = (): Outcome => {
-    const following = new Map([...envoys].filter(([, { at, takes }]) => takes !== "no" && now() - at < GONE_AFTER));
-    const refusals = refusalsIn(following, offered);
-    if (refusals.length > 0) return { kind: "refused", refusals };
-    const lag = [...following.values()].some((envoy) => lackedBy(envoy, offered).length > 0);
-    return lag ? { kind: "late" } : { kind: "taken", envoys: following.size };
-  };
-
-  const replace = (next: Resources, refused: readonly Refusal[]) => {
+  const outcome = () => outcomeOf(envoys, offered, now());
+  const replace = (next: Resources, final: Resources, refused: readonly Refusal[]) => {
     withdrawn = refused;
-    offered = next;
+    offered = together(next, final, now());
     remember(made, next);
+    remember(made, final);
+    for (const { asked } of envoys.values()) for (const [name, each] of asked) offeredAnew(each, offered.get(name));
     look();
   };
 
   return {
-    offer: (next) => replace(next, []),
-    withdraw: (before) => replace(before, refusalsIn(envoys, offered)),
+    offer: (next, final = next) => replace(next, final, []),
+    withdraw: (before, final = before) => replace(before, final, refusalsIn(asking(envoys, now()), offered)),
+    trim() {
+      offered = new Map([...offered].map(([name, { final, at }]) => [name, { given: final, final, at }]));
+    },
     answer({ envoy: id, name, version }) {
-      const resource = offered.get(name);
-      if (!resource) return { kind: "unknown" };
+      const found = offered.get(name);
+      if (!found) return { kind: "unknown" };
+      const { given: resource } = found;
       const envoy = envoyOf(envoys, id, now());
       const asked = askedOf(envoy, name);
-      if (asked.version !== version) Object.assign(asked, { version, since: now() });
-      const isMade = version !== undefined && made.has(version);
-      if (isMade) envoy.takes = "yes";
-      const leftAlone = several ? othersVersion(asked, resource, isMade) : 0;
-      const answer = now() - asked.since < leftAlone ? "current" : answerTo(asked, resource, now());
+      if (version !== undefined && made.has(version)) envoy.takes = "yes";
+      const answer = answerTo(asked, found, { version, several, now: now() });
       if (answer === "refused") {
         if (envoy.takes === "unclear") envoy.takes = "no";
         onRefused({ envoy: id, name, version: resource.version, follows: envoy.takes === "yes" });
@@ -166,70 +145,64 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
         });
       }
     },
-    refusals: () => [...withdrawn, ...refusalsIn(envoys, offered)],
+    refusals: () => [...withdrawn, ...refusalsIn(asking(envoys, now()), offered)],
     following: () => followingOf(envoys, offered, now()),
   };
 }
 
-/** How long (ms) what it has is left alone, since another router may have given it. */
-function othersVersion({ version, had }: Asked, inForce: Resource, isMade: boolean): number {
-  if (version === undefined || version === inForce.version) return 0;
-  if (had === inForce.version) return OTHERS_VERSION.left;
-  return isMade ? 0 : OTHERS_VERSION.found;
+/** What the Envoys that ask have made of it. */
+function outcomeOf(envoys: ReadonlyMap<string, Envoy>, offered: AllOffered, now: number): Outcome {
+  const following = new Map([...asking(envoys, now)].filter(([, { takes }]) => takes !== "no"));
+  const refusals = refusalsIn(following, offered);
+  if (refusals.length > 0) return { kind: "refused", refusals };
+  const lags = ([name, { had }]: [string, Asked]) => offered.has(name) && !had;
+  const isLate = [...following.values()].some(({ asked }) => [...asked].some(lags));
+  return isLate ? { kind: "late" } : { kind: "taken", envoys: following.size };
 }
 
-/** Changes what is known of an Envoy by what it is answered. "refused": it is for the first time. */
-function answerTo(asked: Asked, { version }: Resource, now: number): "given" | "current" | "refused" {
-  if (asked.version === version) {
-    asked.had = version;
-    asked.given = undefined;
-    asked.missed = 0;
-    return "current";
-  }
-  if (asked.given !== version) {
-    asked.missed = 0;
-  } else {
-    asked.missed += 1;
-    if (asked.missed === REFUSED_AFTER) return "refused";
-    if (asked.missed > REFUSED_AFTER && now - asked.givenAt < GIVEN_AGAIN) return "current";
-  }
-  asked.given = version;
-  asked.givenAt = now;
-  return "given";
+/** Those that are there. */
+function asking(envoys: ReadonlyMap<string, Envoy>, now: number): ReadonlyMap<string, Envoy> {
+  return new Map([...envoys].filter(([, { at }]) => now - at < GONE_AFTER));
 }
 
-function refusalsIn(envoys: ReadonlyMap<string, Envoy>, offered: Resources): readonly Refusal[] {
+type AllOffered = ReadonlyMap<string, Offered>;
+
+function together(given: Resources, final: Resources, at: number): AllOffered {
+  return new Map(
+    [...given].map(([name, resource]) => [name, { given: resource, final: final.get(name) ?? resource, at }]),
+  );
+}
+
+function refusalsIn(envoys: ReadonlyMap<string, Envoy>, offered: AllOffered): readonly Refusal[] {
   return [...envoys].flatMap(([envoy, { asked, takes }]) =>
-    [...asked].flatMap(([name, { given, missed }]) => {
-      const version = offered.get(name)?.version;
-      return version !== undefined && given === version && missed >= REFUSED_AFTER
-        ? [{ envoy, name, version, follows: takes === "yes" }]
-        : [];
+    [...asked].flatMap(([name, each]) => {
+      const found = offered.get(name);
+      const follows = takes === "yes";
+      return found && isRefused(each, found) ? [{ envoy, name, version: found.given.version, follows }] : [];
     }),
   );
 }
 
 /** What it has asked for, and does not have as it is offered. */
-function lackedBy({ asked }: Envoy, offered: Resources): string[] {
-  return [...asked].flatMap(([name, { version }]) => (version === offered.get(name)?.version ? [] : [name]));
-}
-
-function isGiven(asked: Asked | undefined, offered: Resource | undefined): boolean {
-  return asked?.missed === 0 && asked.given === offered?.version;
-}
-
-function followingOf(envoys: ReadonlyMap<string, Envoy>, offered: Resources, now: number): FollowingEnvoy[] {
-  const asking = [...envoys].filter(([, { at }]) => now - at < GONE_AFTER);
-  return asking.map(([envoy, of]) => {
-    const lacked = lackedBy(of, offered);
-    const given = lacked.filter((name) => isGiven(of.asked.get(name), offered.get(name)));
-    const lacks = lacked.filter((name) => !given.includes(name));
-    return { envoy, asked: now - of.at, follows: of.takes === "yes", lacks, given };
+function followingOf(envoys: ReadonlyMap<string, Envoy>, offered: AllOffered, now: number): FollowingEnvoy[] {
+  return [...asking(envoys, now)].map(([envoy, { asked, at, takes }]) => {
+    const lacked = [...asked].flatMap(([name, each]) => {
+      const found = offered.get(name);
+      return found && isVersionOf(each.version, found.final) ? [] : [{ name, isGiven: isGiven(each, found) }];
+    });
+    const lacks = lacked.flatMap(({ name, isGiven }) => (isGiven ? [] : [name]));
+    const given = lacked.flatMap(({ name, isGiven }) => (isGiven ? [name] : []));
+    return { envoy, asked: now - at, follows: takes === "yes", lacks, given };
   });
 }
 
+function isGiven({ missed, given }: Asked, offered: Offered | undefined): boolean {
+  return missed === 0 && given !== undefined && given === offered?.given.version;
+}
+
 function envoyOf(envoys: Map<string, Envoy>, id: string, at: number): Envoy {
-  for (const [other, { at: last }] of envoys) if (at - last >= GONE_AFTER) envoys.delete(other);
+  const forgottenAfter = envoys.size < MOST_ENVOYS ? FORGOTTEN_AFTER : GONE_AFTER;
+  for (const [other, { at: last }] of envoys) if (at - last >= forgottenAfter) envoys.delete(other);
   const envoy: Envoy = envoys.get(id) ?? { asked: new Map(), at, takes: "unclear" };
   envoy.at = at;
   if (envoys.has(id) || envoys.size < MOST_ENVOYS) envoys.set(id, envoy);
@@ -239,7 +212,7 @@ function envoyOf(envoys: Map<string, Envoy>, id: string, at: number): Envoy {
 function askedOf({ asked, at }: Envoy, name: string): Asked {
   const known = asked.get(name);
   if (known) return known;
-  const first = { version: undefined, since: at, had: undefined, given: undefined, givenAt: 0, missed: 0 };
+  const first = firstAsked(at);
   asked.set(name, first);
   return first;
 }
@@ -258,6 +231,7 @@ function remember(made: Set<string>, resources: Resources): void {
 /** Where no Envoy can ask. */
 export const NO_OFFERS: Offers = {
   offer: () => undefined,
+  trim: () => undefined,
   withdraw: () => undefined,
   answer: () => ({ kind: "unknown" }),
   outcome: () => ({ kind: "taken", envoys: 0 }),

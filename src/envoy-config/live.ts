@@ -32,7 +32,7 @@ const TYPES: Readonly<Record<Kind, string>> = {
 
 /** What Envoy is to have, and a name for it that is the same at all routers of one configuration. */
 export interface Resource {
-  /** A hash of what it is. */
+  /** A hash of what it is; of what has more than in the end, the hash of that, a dot, and its own. */
   readonly version: string;
   /** Body of the answer (envoy.service.discovery.v3.DiscoveryResponse). */
   readonly body: string;
@@ -46,19 +46,26 @@ export function resourceName(kind: string, table: string | undefined): string {
   return kind === "routes" ? `routes/${table ?? ""}` : kind;
 }
 
-export function resourcesFor(config: Config): Resources {
+/** @param final what it comes to in the end: versions of what has more than that begin with its version */
+export function resourcesFor(config: Config, final?: Resources): Resources {
   const tables = routeTables(config).map((table) => [resourceName("routes", table.name), "routes", [table]] as const);
   const all = [
     ["clusters", "clusters", clusters(config)] as const,
     ["listeners", "listeners", listeners(config, byDiscovery(config))] as const,
     ...tables,
   ];
-  return new Map(all.map(([name, kind, resources]) => [name, resourceOf(kind, resources)]));
+  return new Map(all.map(([name, kind, resources]) => [name, resourceOf(kind, resources, final?.get(name))]));
 }
 
-function resourceOf(kind: Kind, messages: readonly Message[]): Resource {
+/** Whether a version is of a resource, or of one that has more than that in the meantime. */
+export function isVersionOf(version: string | undefined, { version: final }: Resource): boolean {
+  return version === final || version?.startsWith(`${final}.`) === true;
+}
+
+function resourceOf(kind: Kind, messages: readonly Message[], final: Resource | undefined): Resource {
   const resources = messages.map((message) => typed(TYPES[kind], message));
-  const version = createHash("sha256").update(JSON.stringify(resources)).digest("base64url").slice(0, 16);
+  const hash = createHash("sha256").update(JSON.stringify(resources)).digest("base64url").slice(0, 16);
+  const version = final === undefined || final.version === hash ? hash : `${final.version}.${hash}`;
   return {
     version,
     body: JSON.stringify({ version_info: version, type_url: `type.googleapis.com/${TYPES[kind]}`, resources }),

@@ -149,7 +149,7 @@ test("where several routers read a change a minute and a half apart, an Envoy ta
   }
   expect(had).toEqual(["c1", "c2"]);
   // And back: the first one has made both.
-  for (const { offers } of routers.toReversed()) {
+  for (const { offers } of routers) {
     offers.offer(versions("c1"));
     await seconds(90);
   }
@@ -174,6 +174,37 @@ test("of each Envoy that asks it is told what it lacks, and no more of one that 
   ask("c1", { envoy: "a" });
   await vi.advanceTimersByTimeAsync(9_900);
   expect(offers.following().map(({ envoy }) => envoy)).toEqual(["a"]);
+});
+
+test("what one router gives with more than in the end, and another one without, is taken for both", async () => {
+  const { offers, ask } = offering({ several: true });
+  ask("c1");
+  // This router has used a backend that the file does not have any more. The other one never has.
+  offers.offer(versions("final.more"), versions("final"));
+  expect([ask("c1"), ask("final")]).toEqual(["final.more", undefined]);
+  expect(offers.outcome().kind).toBe("taken");
+  expect([ask("final.more"), ask("final.other")]).toEqual([undefined, undefined]);
+  offers.trim();
+  expect([ask("final.other"), ask("final")]).toEqual(["final", undefined]);
+});
+
+test("an Envoy that has had what is offered, and was moved on by another router, has taken it", async () => {
+  const { offers, ask } = offering({ several: true });
+  for (const name of ["clusters", "listeners"]) ask(name === "clusters" ? "c1" : "l1", { name });
+  offers.offer(versions("c2", "l2"));
+  for (const version of ["c1", "c2", "c3"]) ask(version);
+  expect(offers.outcome().kind).toBe("late");
+  for (const version of ["l1", "l2"]) ask(version, { name: "listeners" });
+  expect(offers.outcome().kind).toBe("taken");
+});
+
+test("an Envoy that goes to and fro between two routers refuses nothing", () => {
+  const { offers, ask, refused } = offering({ several: true });
+  ask("c1");
+  offers.offer(versions("c2"));
+  offers.offer(versions("c3"));
+  for (let turn = 0; turn < 5; turn++) for (const version of ["c1", "c2"]) ask(version);
+  expect(refused).toEqual([]);
 });
 
 test("a newer offer ends the wait for the one before", async () => {
