@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { start, waitFor } from "../../harness/child.ts";
+import { accepts } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
+import { readConfig } from "../../src/config/read.ts";
+import { workerAddresses } from "../../src/config/workers.ts";
 import { directoryOfTests } from "../support/directory.ts";
 import { callTool, openSession } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -134,7 +137,16 @@ test("one that is started again while the file is wrong comes back with what is 
   await expect.poll(stale, PATIENCE).toBe(0);
 });
 
+/** Whether each worker takes requests. */
+async function allListen(): Promise<boolean> {
+  const { config } = await readConfig(stack.configFile);
+  const all = workerAddresses(config.processor.listen, WORKERS);
+  return (await Promise.all(all.map((at) => at.kind === "tcp" && accepts(at.port)))).every(Boolean);
+}
+
 test("the end of a terminal, which reaches every process in it, ends none of them", async () => {
+  // One of before may be starting yet, and a program that starts has no say in its signals.
+  await expect.poll(allListen, PATIENCE).toBe(true);
   const before = await workerIds();
   for (const id of before) process.kill(id, "SIGHUP");
   const session = await openSession(stack.port, PATH);
