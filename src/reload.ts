@@ -61,7 +61,7 @@ export interface ReloadOptions {
   /** Puts a configuration in force for new requests; where it throws, the last one stays in force. */
   readonly apply: (config: Config, text: string) => void;
   /** What Envoys are offered that follow the configuration. Default: none can. */
-  readonly offers?: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "settled"> | undefined;
+  readonly offers?: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "isTaken" | "settled"> | undefined;
   readonly beside?: Beside | undefined;
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;

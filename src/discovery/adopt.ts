@@ -3,7 +3,7 @@
  * has left an old one before they lose it.
  */
 import type { Config } from "../config/load.ts";
-import { resourcesFor } from "../envoy-config/live.ts";
+import { resourceName, resourcesFor } from "../envoy-config/live.ts";
 import type { Offers, Outcome, Refusal } from "./offers.ts";
 import { SEEN_WITHIN } from "./seen-within.ts";
 
@@ -17,6 +17,9 @@ const TAKEN_WITHIN = { one: 5_000, several: 30_000 } as const;
  * use it until they have read the change.
  */
 const KEPT_FOR = { one: 10_000, several: SEEN_WITHIN } as const;
+
+/** The resource that has the backends. */
+const CLUSTERS = resourceName("clusters", undefined);
 
 interface Wanted {
   /** Text of the file. */
@@ -34,7 +37,7 @@ interface AdoptOptions {
   readonly started: Config;
   /** Whether Envoys ask other routers too. */
   readonly several: boolean;
-  readonly offers: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "settled">;
+  readonly offers: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "isTaken" | "settled">;
   /** Puts it in force. Gives whether it is: where not, Envoys are offered what was in force before. Must not throw. */
   readonly adopt: (adopted: Adopted) => boolean;
   /** An Envoy refuses what the configuration makes of it: the last one stays in force. Must not throw. */
@@ -50,10 +53,11 @@ export interface Adoption {
 export function createAdoption({ started, several, offers, adopt, refused }: AdoptOptions): Adoption {
   const routers = several ? "several" : "one";
   let inForce = started;
-  /** With the backends that were in use since the last trim. */
+  /** With the backends that were in use since the last trim, here or at another router. */
   let kept = started;
   let next: Wanted | undefined;
-  let waits = false;
+  /** Envoys are to have it first. */
+  let settling: Wanted | undefined;
   let clearing: NodeJS.Timeout | undefined;
 
   const resources = (config: Config) => {
@@ -82,9 +86,9 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
   }
 
   async function settle(wanted: Wanted): Promise<void> {
-    waits = true;
+    settling = wanted;
     const outcome = await offers.settled(TAKEN_WITHIN[routers]);
-    waits = false;
+    settling = undefined;
     if (!next) conclude(wanted, outcome);
     run();
   }
@@ -105,10 +109,13 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
   return {
     want(wanted) {
       clearTimeout(clearing);
+      const pending = next ?? settling;
       next = wanted;
+      if (!settling) return run();
+      // Other routers may have it in force already. What Envoys have not taken they may be about to refuse.
+      if (several && pending && offers.isTaken(CLUSTERS)) kept = withBackendsOf(pending.config, kept);
       // The wait for the one before ends by it.
-      if (waits) offer(wanted.config);
-      else run();
+      offer(wanted.config);
     },
     close: () => clearTimeout(clearing),
   };

@@ -57,6 +57,8 @@ export interface Offers {
   answer(poll: Poll): Answer;
   /** What the Envoys that ask have made of what is offered, so far. */
   outcome(): Outcome;
+  /** Whether the Envoys that ask have all that is offered of one resource. */
+  isTaken(name: string): boolean;
   /** Resolves when all of them have it, one refuses it, something else is offered, or after `bound` ms. */
   settled(bound: number): Promise<Outcome>;
   /** What is refused of what is offered, or was before it was withdrawn. */
@@ -130,6 +132,7 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
       return answer === "given" ? { kind: "given", resource } : { kind: "current" };
     },
     outcome,
+    isTaken: (name) => followers(envoys, now()).every(([, { asked }]) => asked.get(name)?.had !== false),
     async settled(bound) {
       const of = offered;
       const until = now() + bound;
@@ -152,12 +155,17 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
 
 /** What the Envoys that ask have made of it. */
 function outcomeOf(envoys: ReadonlyMap<string, Envoy>, offered: AllOffered, now: number): Outcome {
-  const following = new Map([...asking(envoys, now)].filter(([, { takes }]) => takes !== "no"));
+  const following = new Map(followers(envoys, now));
   const refusals = refusalsIn(following, offered);
   if (refusals.length > 0) return { kind: "refused", refusals };
   const lags = ([name, { had }]: [string, Asked]) => offered.has(name) && !had;
   const isLate = [...following.values()].some(({ asked }) => [...asked].some(lags));
   return isLate ? { kind: "late" } : { kind: "taken", envoys: following.size };
+}
+
+/** Those that are waited for. */
+function followers(envoys: ReadonlyMap<string, Envoy>, now: number): readonly [string, Envoy][] {
+  return [...asking(envoys, now)].filter(([, { takes }]) => takes !== "no");
 }
 
 /** Those that are there. */
@@ -235,6 +243,7 @@ export const NO_OFFERS: Offers = {
   withdraw: () => undefined,
   answer: () => ({ kind: "unknown" }),
   outcome: () => ({ kind: "taken", envoys: 0 }),
+  isTaken: () => true,
   settled: async () => ({ kind: "taken", envoys: 0 }),
   refusals: () => [],
   following: () => [],

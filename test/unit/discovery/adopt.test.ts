@@ -22,6 +22,8 @@ function wantedWith(sections: object, ...names: string[]) {
   return { text, config: readConfigText("mcp-router.yaml", text).config, warnings: [] };
 }
 
+const HEADER = { kind: "header", name: "x-user" };
+
 /** @param puts a configuration in force; gives whether it is */
 function adopting({
   several = false,
@@ -93,6 +95,22 @@ test("where there are several routers, what one uses no more stays until the oth
   expect(ask()).toBeUndefined();
   await vi.advanceTimersByTimeAsync(1);
   expect(ask()).toEqual(["two"]);
+});
+
+test("among other routers, what Envoys have taken of a change that another one follows is kept: others may have it in force", async () => {
+  const { adoption, ask, events, offers } = adopting({ several: true });
+  expect([ask(), ask()]).toEqual([["one"], undefined]);
+  // The listeners are not asked for again, so that changes of them wait.
+  const given = offers.answer({ envoy: "e", name: "listeners", version: undefined });
+  if (given.kind === "given") offers.answer({ envoy: "e", name: "listeners", version: given.resource.version });
+  adoption.want(wantedWith({ identity: HEADER }, "one", "two"));
+  expect([ask(), ask()]).toEqual([["one", "two"], undefined]);
+  adoption.want(wantedWith({ identity: HEADER }, "one", "three"));
+  expect(ask()?.sort()).toEqual(["one", "three", "two"]);
+  expect(ask()).toBeUndefined();
+  adoption.want(wantedWith({ identity: HEADER }, "one"));
+  expect(ask()?.sort()).toEqual(["one", "three", "two"]);
+  expect(events).toEqual([]);
 });
 
 test("what an Envoy refuses does not come in force, and the next one may", async () => {
