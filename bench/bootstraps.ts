@@ -5,16 +5,18 @@ import { EXT_PROC_FILTER } from "../src/envoy-config/names.ts";
 
 /** The gateway listener's HTTP connection manager: the first filter of the first listener. */
 const HTTP = ["static_resources", "listeners", 0, "filter_chains", 0, "filters", 0, "typed_config"] as const;
-const ROUTES = [...HTTP, "route_config", "virtual_hosts", 0, "routes"] as const;
+const HOST = [...HTTP, "route_config", "virtual_hosts", 0] as const;
+const BRANCHES = [...HOST, "matcher", "matcher_tree", "exact_match_map", "map"] as const;
 const EARLY_REMOVALS = [...HTTP, "early_header_mutation_extensions", 0, "typed_config", "mutations"] as const;
 const HTTP_FILTERS = [...HTTP, "http_filters"] as const;
 
 /** Envoy with an ext_proc filter whose processor says nothing: everything goes to `backend`, and the client pins. */
 export function undirected(bootstrap: string, backend: string): string {
   return edit(bootstrap, (document) => {
-    const routes = list(document, ROUTES);
-    const call = routes.findIndex((route) => field(route, "name") === `${backend}/call`);
-    document.setIn(ROUTES, [{ ...object(routes[call]), match: { prefix: "/" } }]);
+    const routes = list(document, [...BRANCHES, backend, "action", "typed_config", "routes"]);
+    const call = routes.find((route) => field(route, "name") === `${backend}/call`);
+    remove(document, [...HOST, "matcher"]);
+    document.setIn([...HOST, "routes"], [{ ...object(call), match: { prefix: "/" } }]);
     const endpoint = list(document, EARLY_REMOVALS).findIndex((removal) => field(removal, "remove") === X_MCP_ENDPOINT);
     remove(document, [...EARLY_REMOVALS, endpoint]);
   });

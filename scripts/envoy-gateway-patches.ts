@@ -8,12 +8,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Document, parse } from "yaml";
+import type { Config } from "../src/config/load.ts";
 import { readConfigText } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { EGRESS_MANAGER } from "../src/envoy-config/listeners.ts";
 import { EXT_PROC_FILTER, EXT_PROC_TYPE, HCM_TYPE, UNDECIDED_CLUSTER } from "../src/envoy-config/names.ts";
 import { PRINTED } from "../src/envoy-config/proto-json.ts";
 import { NO_REPORTS } from "../src/envoy-config/reports.ts";
+import { CONNECT_RETRY, undecidedRoute } from "../src/envoy-config/routes.ts";
 
 const CONFIG = join(import.meta.dirname, "../k8s/base/mcp-router.yaml");
 
@@ -51,8 +53,8 @@ export function envoyGatewayPatches(): string {
       ...extProcPatches(gateway),
       ...reportPatches(gateway),
       ...localReplyPatches(GATEWAYS.clients, gateway),
-      ...undecidedPatches(GATEWAYS.clients, gateway, clusters),
-      ...connectRetryPatches(gateway),
+      ...undecidedPatches(GATEWAYS.clients, config, clusters),
+      ...connectRetryPatches(),
       // Otherwise Envoy holds back for a second that a router has gone.
       patch(CLUSTER, PROCESSOR_CLUSTER, {
         op: "add",
@@ -63,7 +65,7 @@ export function envoyGatewayPatches(): string {
     policy("mcp-egress", [
       ...localReplyPatches(GATEWAYS.egress, egress),
       ...ownCallsPatches(egress),
-      ...undecidedPatches(GATEWAYS.egress, egress, clusters),
+      ...undecidedPatches(GATEWAYS.egress, config, clusters),
     ]),
   ];
   const comment =
@@ -116,8 +118,8 @@ function managerPatches(listener: string, fields: Json): Json[] {
 }
 
 /** A rule without backends is a direct response to Envoy Gateway, which would switch the limit of bodies off. */
-function undecidedPatches(routes: string, manager: Json, clusters: Json[]): Json[] {
-  const { match, route } = manager.route_config.virtual_hosts[0].routes.at(-1);
+function undecidedPatches(routes: string, config: Config, clusters: Json[]): Json[] {
+  const { match, route } = undecidedRoute(config);
   const cluster = clusters.find(({ name }) => name === UNDECIDED_CLUSTER);
   const value = {
     name: UNDECIDED_ROUTE,
@@ -140,10 +142,9 @@ function undecidedPatches(routes: string, manager: Json, clusters: Json[]): Json
 }
 
 /** A BackendTrafficPolicy would have it on the egress Gateway too, where the answer must be of the endpoint that was asked. */
-function connectRetryPatches(manager: Json): Json[] {
-  const { retry_policy } = manager.route_config.virtual_hosts[0].routes[0].route;
+function connectRetryPatches(): Json[] {
   const jsonPath = "..routes[?(@.match.headers)].route";
-  return [patch(ROUTES, GATEWAYS.clients, { op: "add", jsonPath, path: "/retry_policy", value: retry_policy })];
+  return [patch(ROUTES, GATEWAYS.clients, { op: "add", jsonPath, path: "/retry_policy", value: CONNECT_RETRY })];
 }
 
 function patch(type: string, name: string, operation: Json): Json {

@@ -13,7 +13,7 @@ import { pathFindings } from "./lint/path-rules.ts";
 import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { reportFindings } from "./lint/report-rules.ts";
-import { gatewayRouteFindings } from "./lint/route-rules.ts";
+import { gatewayRouteFindings, unreadFindings } from "./lint/route-rules.ts";
 import { streamFindings } from "./lint/stream-rules.ts";
 import { type HttpListener, type Topology, topologyOf } from "./lint/topology.ts";
 
@@ -29,7 +29,7 @@ export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
   const findings = [
     ...wholeness(topology, gateways),
     ...gateways.flatMap((gateway) => gatewayFindings(gateway, topology, config)),
-    ...topology.http.flatMap((http) => repeatFindings(http, topology)),
+    ...topology.http.flatMap((http) => [...unreadFindings(http), ...repeatFindings(http, topology)]),
     ...listenerFindings(topology, config),
     ...(gateways.length > 0 ? [...egressFindings(topology, config), ...overloadFindings(topology, config)] : []),
     ...(topology.listeners.length > 0

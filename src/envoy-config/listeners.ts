@@ -58,7 +58,8 @@ export function routeTables(config: Config) {
   const { origins, health } = config.gateway;
   const gateway = virtualHost("gateway", config, {
     retryOnConnectFailure: true,
-    firstRoutes: [...(health === undefined ? [] : [healthRoute(health)]), ...ownStreams(config)],
+    undecidedFirst: health === undefined ? [] : [healthRoute(health)],
+    streams: ownStreams(config),
     extras: { ...clientResponseHeaders(), ...(origins && { typed_per_filter_config: corsPolicy(origins) }) },
   });
   // No retries: only the endpoint that the processor asks may answer.
@@ -92,9 +93,8 @@ function gatewayListener(config: Config, routes: Message): Message {
   });
 }
 
-function ownStreams({ processor, backends }: Config): Message[] {
-  if (!processor.streams) return [];
-  return [streamsRoute(longestListen(backends))];
+function ownStreams({ processor, backends }: Config): Message | undefined {
+  return processor.streams && streamsRoute(longestListen(backends));
 }
 
 /**

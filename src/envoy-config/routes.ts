@@ -9,6 +9,7 @@ import { federationOf } from "../core/routes.ts";
 import { STREAMS } from "../core/streams.ts";
 import { UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
+import { routeTree } from "./route-tree.ts";
 
 /**
  * How long (ms) a request whose backend is not decided may be silent: in effect, while Envoy receives its body. Longer than an
@@ -36,8 +37,10 @@ export function undecidedBound({ limits, routes }: Pick<Config, "limits" | "rout
 interface VirtualHostOptions {
   /** Whether Envoy retries at another endpoint where one accepts no connections (CONNECT_RETRY). */
   readonly retryOnConnectFailure?: boolean;
-  /** Ahead of the routes to backends. */
-  readonly firstRoutes?: readonly Message[];
+  /** For requests whose backend the processor has not named, ahead of the undecided route. */
+  readonly undecidedFirst?: readonly Message[];
+  /** The route to the gateway's own streams, where there are some. */
+  readonly streams?: Message | undefined;
   /** Further fields of envoy.config.route.v3.VirtualHost. */
   readonly extras?: Message | undefined;
 }
@@ -48,17 +51,18 @@ interface VirtualHostOptions {
  */
 export function virtualHost(name: string, config: Config, options: VirtualHostOptions = {}): Message {
   const { backends, limits } = config;
-  const { retryOnConnectFailure = false, firstRoutes = [], extras = {} } = options;
+  const { retryOnConnectFailure = false, undecidedFirst = [], streams, extras = {} } = options;
+  const toBackends = backends.map((backend) => ({
+    backend: backend.name,
+    routes: backendRoutes(backend, retryOnConnectFailure),
+  }));
+  const toStreams = streams ? [{ backend: STREAMS, routes: [streams] }] : [];
   return {
     name,
     domains: ["*"],
     ...bodyLimit(limits),
     ...extras,
-    routes: [
-      ...firstRoutes,
-      ...backends.flatMap((backend) => backendRoutes(backend, retryOnConnectFailure)),
-      undecidedRoute(config),
-    ],
+    matcher: routeTree([...toStreams, ...toBackends], [...undecidedFirst, undecidedRoute(config)]),
   };
 }
 
@@ -82,7 +86,10 @@ export interface BackendRoute {
   readonly bound: number;
 }
 
-/** The routes to a backend. Envoy takes the first that matches. */
+/**
+ * The routes to a backend. Envoy takes the first that matches. Each matches on x-mcp-backend itself, so that it means the same in a
+ * list of all routes, and in the tree leads nowhere from another backend's branch.
+ */
 export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): readonly BackendRoute[] {
   const toBackend = { name: X_MCP_BACKEND, exact: name };
   const get = { name: ":method", exact: "GET" };

@@ -14,6 +14,7 @@ import { HCM_TYPE, ROUTER_TYPE } from "../../src/envoy-config/names.ts";
 import { directoryOfTests } from "../support/directory.ts";
 import { type Answer, post, send } from "../support/http.ts";
 import { ROUTE_MATCHES } from "../support/route-matches.ts";
+import { ROUTE_TREES } from "../support/route-trees.ts";
 
 const directory = directoryOfTests("bootstrap");
 const cert = join(directory, "cert.pem");
@@ -294,12 +295,12 @@ describe("the access log", () => {
   });
 });
 
-describe("a route's match takes in Envoy what the lint thinks it takes", () => {
+describe("routes take in Envoy what the lint thinks they take", () => {
   const ports = { gateway: 0, admin: 0 };
   let envoy: RunningEnvoy;
   beforeAll(async () => {
     Object.assign(ports, { gateway: await freePort(), admin: await freePort() });
-    envoy = await startEnvoy(bootstrapOfMatches(ports.gateway, ports.admin), `127.0.0.1:${ports.admin}`);
+    envoy = await startEnvoy(bootstrapOfRoutes(ports.gateway, ports.admin), `127.0.0.1:${ports.admin}`);
   });
   afterAll(async () => void (await envoy?.stop()));
 
@@ -319,10 +320,31 @@ describe("a route's match takes in Envoy what the lint thinks it takes", () => {
       expect(taken).toEqual(requests.filter((request) => request.taken));
     },
   );
+
+  test.each(ROUTE_TREES.map(({ what, requests }, n) => [what, n, requests] as const))(
+    "in a tree %s",
+    async (_, n, requests) => {
+      const chosen = requests.map(async ({ path, a, b }) => {
+        const headers = {
+          host: `tree-${n}`,
+          ...(a !== undefined && { "x-a": a }),
+          ...(b !== undefined && { "x-b": b }),
+        };
+        const { status, body } = await send({ port: ports.gateway, path, headers });
+        return status === 200 ? body : undefined;
+      });
+      expect(await Promise.all(chosen)).toEqual(requests.map((request) => request.chosen));
+    },
+  );
 });
 
-/** A virtual host for each of ROUTE_MATCHES, which answers 200 to what it takes. */
-function bootstrapOfMatches(port: number, admin: number): string {
+/** A virtual host for each of ROUTE_MATCHES, which answers 200 to what it takes, and for each of ROUTE_TREES. */
+function bootstrapOfRoutes(port: number, admin: number): string {
+  const treeHost = ({ matcher }: (typeof ROUTE_TREES)[number], n: number) => ({
+    name: `tree-${n}`,
+    domains: [`tree-${n}`],
+    matcher,
+  });
   const host = ({ match }: (typeof ROUTE_MATCHES)[number], n: number) => ({
     name: `match-${n}`,
     domains: [`match-${n}`],
@@ -335,7 +357,7 @@ function bootstrapOfMatches(port: number, admin: number): string {
   });
   const manager = typed(HCM_TYPE, {
     stat_prefix: "matches",
-    route_config: { virtual_hosts: ROUTE_MATCHES.map(host) },
+    route_config: { virtual_hosts: [...ROUTE_MATCHES.map(host), ...ROUTE_TREES.map(treeHost)] },
     http_filters: [typed(ROUTER_TYPE, {})],
   });
   const listener = { name: "matches", address: address(port), filter_chains: [{ filters: [manager] }] };

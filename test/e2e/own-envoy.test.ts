@@ -22,6 +22,7 @@ import {
   send,
 } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { intoList } from "../support/route-forms.ts";
 import { type HttpServer, startHttpServer } from "../support/scripted-server.ts";
 import { abridged, printed, transcriptsOf } from "../support/transcripts.ts";
 
@@ -83,37 +84,58 @@ describe("what is taken from `mcp-router envoy`", () => {
     expect(to.local_reply_config.mappers.slice(1)).toEqual(from.local_reply_config.mappers);
   });
 
-  test("are all routes, of which the last is for the public path only", () => {
+  test("is the tree of routes, of which the last is for the public path only, and the app's behind it", () => {
     const [host] = from.route_config.virtual_hosts;
     const limit = { request_body_buffer_limit: host.request_body_buffer_limit };
-    const undecided = { ...host.routes.at(-1), match: { safe_regex: { regex: "/mcp/?" } }, ...limit };
-    expect(to.route_config.virtual_hosts[0].routes.slice(0, -1)).toEqual([...host.routes.slice(0, -1), undecided]);
+    const [shared] = to.route_config.virtual_hosts;
+    expect(shared.matcher.matcher_tree).toEqual(host.matcher.matcher_tree);
+    const [undecided] = otherwiseOf(host);
+    expect(otherwiseOf(shared)).toEqual([
+      { ...undecided, match: { safe_regex: { regex: "/mcp/?" } }, ...limit },
+      expect.objectContaining({ route: expect.objectContaining({ cluster: "app" }) }),
+    ]);
   });
 });
 
-/** The other way that docs/envoy.md has: MCP's routes as they are printed, in a virtual host that the app is not in. */
+/** The routes of requests that name no backend. */
+function otherwiseOf(host: Json): Json[] {
+  return host.matcher.on_no_match.action.typed_config.routes;
+}
+
+/** Another way that docs/envoy.md has: MCP's routes as they are printed, in a virtual host that the app is not in. */
 function withHostOfItsOwn(): string {
   const own = parse(bootstrap);
   const { route_config } = managerOf(own.static_resources.listeners[0]);
-  const [shared] = route_config.virtual_hosts;
-  const { typed_per_filter_config, ...app } = shared.routes.pop();
-  const { request_body_buffer_limit, ...undecided } = shared.routes.pop();
-  const routes = [...shared.routes, { ...undecided, match: { prefix: "/" } }];
+  const [{ matcher }] = route_config.virtual_hosts;
+  const otherwise = otherwiseOf({ matcher });
+  const { typed_per_filter_config, ...app } = otherwise.pop();
+  const { request_body_buffer_limit, ...undecided } = otherwise.pop();
+  otherwise.push({ ...undecided, match: { prefix: "/" } });
   route_config.virtual_hosts = [
-    { name: "mcp", domains: ["www.example.com"], request_body_buffer_limit, routes },
+    { name: "mcp", domains: ["www.example.com"], request_body_buffer_limit, matcher },
     { name: "www", domains: ["*"], typed_per_filter_config, routes: [app] },
   ];
   return stringify(own, PRINTED);
 }
 
-test("`check` says nothing of a virtual host of MCP's own", () => {
-  expect(lintEnvoy(parse(withHostOfItsOwn()), configOf(config))).toEqual([]);
-});
+/** And another: all routes in one list. */
+function withList(): string {
+  const own = parse(bootstrap);
+  intoList(managerOf(own.static_resources.listeners[0]).route_config.virtual_hosts[0]);
+  return stringify(own, PRINTED);
+}
 
-describe.each([
+const WAYS = [
   ["in the app's virtual host", bootstrap],
   ["in a virtual host of its own", withHostOfItsOwn()],
-])("beside an app, %s", (_, envoy) => {
+  ["in one list with the app's routes", withList()],
+] as const;
+
+test.each(WAYS)("`check` says nothing of MCP %s", (_, envoy) => {
+  expect(lintEnvoy(parse(envoy), configOf(config))).toEqual([]);
+});
+
+describe.each(WAYS)("beside an app, %s", (_, envoy) => {
   const HOST = { host: "www.example.com" };
   let servers: TestServer[];
   let app: HttpServer;

@@ -16,6 +16,7 @@ import {
   targets,
   tcpProxies,
 } from "./topology.ts";
+import { routesOf } from "./virtual-host.ts";
 
 /** Listeners that reach a backend without ext_proc may stand on loopback alone, where our own egress listener is. */
 export function listenerFindings(topology: Topology, config: Config): Finding[] {
@@ -37,7 +38,7 @@ function aliases({ http, listeners, cluster, backendOf }: Topology, { backends }
   );
   const isExposed = (listener: ProtoView) => addressesOf(listener).some(isReachable);
   const exposed = http.filter(({ extProc, listener }) => !extProc && isExposed(listener));
-  const routes = exposed.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
+  const routes = exposed.flatMap(({ virtualHosts }) => virtualHosts.flatMap(routesOf));
   const actions = [...routes.map((route) => route.get("route")), ...listeners.filter(isExposed).flatMap(tcpProxies)];
   return actions.flatMap(targets).flatMap((target) => {
     const alias = backendOf(target.text) === undefined ? cluster(target.text) : undefined;

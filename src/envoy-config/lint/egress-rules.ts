@@ -5,13 +5,15 @@ import { X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
 import { addressesOf, type HttpListener, leadsToBackends, socketOf, type Topology } from "./topology.ts";
+import { unreadParts } from "./virtual-host.ts";
 
-/** Listeners and routes that come over xDS are not judged. */
+/** Listeners and routes that come over xDS, and trees of routes that cannot be read, are not judged. */
 export function egressFindings(topology: Topology, { egress }: Pick<Config, "egress">): Finding[] {
   const { bootstrap, http } = topology;
   if (bootstrap.get("dynamic_resources.lds_config").exists) return [];
-  const mayLead = (one: HttpListener) =>
-    !one.extProc && (!one.manager.get("route_config").exists || leadsToBackends(one, topology));
+  const isUnread = ({ manager, virtualHosts }: HttpListener) =>
+    !manager.get("route_config").exists || virtualHosts.some((host) => unreadParts(host).length > 0);
+  const mayLead = (one: HttpListener) => !one.extProc && (isUnread(one) || leadsToBackends(one, topology));
   const ours = http.filter((one) => mayLead(one) && listensOn(one.listener, egress.listen));
   if (ours.length > 0) return ours.flatMap((one) => [...describesTheRouter(one), ...hidesEndpoints(one)]);
   const address = formatAddress(egress.listen);

@@ -1,4 +1,4 @@
-/** Which route Envoy would choose for a request (envoy.config.route.v3.RouteMatch), from the conditions that can be judged here. */
+/** Whether a route takes a request (envoy.config.route.v3.RouteMatch), from the conditions that can be judged here. */
 import type { ProtoView } from "./proto-view.ts";
 
 export interface SampleRequest {
@@ -7,12 +7,9 @@ export interface SampleRequest {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The first route of a virtual host that matches the request. Conditions that cannot be judged here count as not met. */
-export function chooseRoute(virtualHost: ProtoView, request: SampleRequest): ProtoView | undefined {
-  return virtualHost
-    .get("routes")
-    .items()
-    .find((route) => matches(route.get("match"), request));
+/** All headers of a request: to Envoy the path is one too. */
+export function headersOf({ path, headers }: SampleRequest): SampleRequest["headers"] {
+  return { ":path": path, ...headers };
 }
 
 /** Fields of a RouteMatch that depend on more than a sample request has. */
@@ -29,14 +26,14 @@ const OTHER_CONDITIONS = [
 ];
 
 /** Whether a RouteMatch matches the request. Conditions that cannot be judged here count as not met. */
-export function matches(match: ProtoView, { path, headers }: SampleRequest): boolean {
+export function matches(match: ProtoView, request: SampleRequest): boolean {
   if (OTHER_CONDITIONS.some((field) => match.get(field).exists)) return false;
   return (
-    matchesPath(match, path) &&
+    matchesPath(match, request.path) &&
     match
       .get("headers")
       .items()
-      .every((matcher) => matchesHeader(matcher, headers))
+      .every((matcher) => matchesHeader(matcher, headersOf(request)))
   );
 }
 

@@ -5,6 +5,7 @@ import { type Finding, found } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
 import { isForStreams } from "./stream-rules.ts";
 import { type HttpListener, isEmpty, mcpRoutes, type Topology, targets } from "./topology.ts";
+import { routesOf } from "./virtual-host.ts";
 
 /** Routes that lead somewhere, are not MCP's, and whose requests Envoy asks the processor about. */
 export function otherRouteFindings(
@@ -23,9 +24,7 @@ export function otherRouteFindings(
   };
   return virtualHosts.flatMap((host) => {
     const ours = mcpRoutes(host, topology, config);
-    return host
-      .get("routes")
-      .items()
+    return routesOf(host)
       .filter((route) => !isForStreams(route) && !ours.some((one) => one.path === route.path))
       .filter((route) => !leadsNowhere(route) && isAsked([route, host, manager.get("route_config")]))
       .map((route) =>

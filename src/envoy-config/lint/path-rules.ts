@@ -2,9 +2,9 @@
 import type { Config } from "../../config/load.ts";
 import { spellingsOf } from "../../core/public-path.ts";
 import { type Finding, found, stated } from "./finding.ts";
-import { chooseRoute } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
 import { type HttpListener, leadsToBackends, type Topology } from "./topology.ts";
+import { chooseRoute, isUnread } from "./virtual-host.ts";
 
 const POST = { ":method": "POST" };
 
@@ -31,12 +31,13 @@ function unmerged(manager: ProtoView, { identity, admission }: Config): Finding[
 
 /** A client whose URL ends with a slash meets another route than the rest. */
 function elsewhere(virtualHost: ProtoView, { routes }: Config): Finding[] {
-  const chosenFor = (path: string) => chooseRoute(virtualHost, { path, headers: POST });
+  const post = (path: string) => ({ path, headers: POST });
+  const chosenFor = (path: string) => chooseRoute(virtualHost, post(path));
   return routes.flatMap(({ path }) => {
     const route = chosenFor(path);
     if (!route) return [];
     return spellingsOf(path)
-      .filter((spelling) => !isAlike(route, chosenFor(spelling)))
+      .filter((spelling) => !isAlike(route, chosenFor(spelling)) && !isUnread(virtualHost, post(spelling)))
       .map((spelling) =>
         found("paths/spelling", route.get("match"), `The route takes ${path} and not ${spelling}`, { spelling }),
       );

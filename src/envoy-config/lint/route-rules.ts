@@ -4,7 +4,7 @@ import type { Config } from "../../config/load.ts";
 import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
 import { LISTEN } from "../../core/mcp/methods.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
-import { chooseRoute, type SampleRequest } from "./match.ts";
+import type { SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
 import {
   backendRoutes,
@@ -18,6 +18,7 @@ import {
   undecidedRoutes,
   wantedBackend,
 } from "./topology.ts";
+import { chooseRoute, isUnread, placeOfRoutes, unreadParts } from "./virtual-host.ts";
 
 /** Envoy's defaults where nothing is written: RouteAction.timeout, stream_idle_timeout (ms), and its buffers (bytes). */
 const DEFAULT_TIMEOUT = 15_000;
@@ -33,12 +34,21 @@ export function gatewayRouteFindings(http: HttpListener, topology: Topology, con
   const table = manager.get("route_config");
   if (!table.exists) return [found("not-visible", manager, "The routes come from elsewhere (rds)")];
   const ours = virtualHosts.filter((host) => backendRoutes(host, topology).length > 0);
-  if (ours.length === 0) return [found("backend-route/none", table, `${table.field} has no route to a backend`)];
+  if (ours.length === 0)
+    return virtualHosts.some((host) => unreadParts(host).length > 0)
+      ? []
+      : [found("backend-route/none", table, `${table.field} has no route to a backend`)];
   return [
     ...ours.flatMap((host) => backendRoutes(host, topology).flatMap((route) => needsDecision(route, topology))),
     ...config.backends.flatMap((backend) => decided(backend, ours, http, topology, config)),
     ...ours.flatMap((host) => undecided(host, http, topology, config)),
   ];
+}
+
+/** Of any listener: what no other rule judges. */
+export function unreadFindings({ virtualHosts }: HttpListener): Finding[] {
+  const says = "This part of the matcher is of a kind that `check` does not read";
+  return virtualHosts.flatMap(unreadParts).map((part) => found("not-visible/matcher", part, says));
 }
 
 /** A route to a backend must match on the header that only the processor sets, and lead to the backend that it names. */
@@ -90,22 +100,16 @@ function decided(
   config: Config,
 ): Finding[] {
   return requestsTo(backend).flatMap((request) => {
+    const sample = { path: backend.path, headers: request.headers };
     const routes = virtualHosts
-      .map((host) => chooseRoute(host, { path: backend.path, headers: request.headers }))
+      .map((host) => chooseRoute(host, sample))
       .filter((route) => route !== undefined)
       .filter((route) => leadsTo(route, backend.name, topology));
     const [first] = virtualHosts;
-    if (routes.length === 0 && first)
-      return [
-        found(
-          "backend-route/kind",
-          first.get("routes"),
-          `The routes take ${request.kind} for ${backend.name} nowhere`,
-          {
-            backend: backend.name,
-          },
-        ),
-      ];
+    if (routes.length === 0 && first && !http.virtualHosts.some((host) => isUnread(host, sample))) {
+      const says = `The routes take ${request.kind} for ${backend.name} nowhere`;
+      return [found("backend-route/kind", placeOfRoutes(first), says, { backend: backend.name })];
+    }
     return routes.flatMap((route) => [
       ...timeFindings(route, request, http.manager, config),
       ...notHashed(route, request, backend),
@@ -170,8 +174,10 @@ export function timeFindings(
 /** What becomes of requests before the processor has decided, and so of all when it does not. */
 function undecided(virtualHost: ProtoView, http: HttpListener, topology: Topology, config: Config): Finding[] {
   const samples = config.routes.map(({ path }) => ({ path, headers: POST }));
-  const unrouted = samples.filter((sample) => !chooseRoute(virtualHost, sample)).map(({ path }) => path);
-  const at = virtualHost.get("routes");
+  const unrouted = samples
+    .filter((sample) => !chooseRoute(virtualHost, sample) && !isUnread(virtualHost, sample))
+    .map(({ path }) => path);
+  const at = placeOfRoutes(virtualHost);
   return [
     ...(unrouted.length > 0
       ? [

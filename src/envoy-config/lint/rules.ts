@@ -59,10 +59,11 @@ const STREAMS_OPTIONS = Object.entries(STREAMS_WINDOWS)
   .join(", ");
 const JSON_RPC = `Write \`{"jsonrpc":"2.0","error":{"code":${INTERNAL_ERROR},"message":"…"}}\`.`;
 const CLOSE_ROUTES =
-  `End the routes with \`{ match: { prefix: / }, route: { cluster: ${UNDECIDED_CLUSTER} } }\`, and give that cluster ` +
-  "`type: STATIC` and no endpoints.";
+  `End the routes (of a tree: those of \`on_no_match\`) with \`{ match: { prefix: / }, route: { cluster: ${UNDECIDED_CLUSTER} } }\`, ` +
+  "and give that cluster `type: STATIC` and no endpoints.";
 const ADD_ROUTE =
-  `Add \`{ match: { prefix: /, headers: [{ name: ${X_MCP_BACKEND}, string_match: { exact: <backend> } }] }, ` +
+  "Add (in a tree: to the branch `<backend>`) `{ match: { prefix: /, headers: [{ " +
+  `name: ${X_MCP_BACKEND}, string_match: { exact: <backend> } }] }, ` +
   "route: { cluster: <backend>, timeout: 0s } }`, as `mcp-router envoy` prints it.";
 const ADD_ATTRIBUTES = `Write \`response_attributes: [${RESPONSE_ATTRIBUTES.join(", ")}]\`.`;
 const NO_ROUTE_CHANGE = "The backend that the processor names would not change the route.";
@@ -80,6 +81,11 @@ export const MISTAKES = {
   "not-visible": warning(
     "`check` reads the file alone, and did not check this part.",
     "Compare it with what `mcp-router envoy` prints.",
+  ),
+  "not-visible/matcher": warning(
+    "`check` did not look at the routes that requests take there.",
+    "Write a `matcher_tree` with an `exact_match_map` or `prefix_match_map` on a header, and `RouteList` as its actions, or compare it " +
+      "with what `mcp-router envoy` prints.",
   ),
 
   "ext-proc-missing": error(

@@ -9,10 +9,11 @@ import { BACKEND_CIRCUIT_BREAKERS } from "../clusters.ts";
 import { STREAMS_WINDOWS } from "../streams-protocol.ts";
 import { circuitBreakers, http2Options, NO_HTTP2, protocolOptions } from "./cluster-rules.ts";
 import { type Finding, found } from "./finding.ts";
-import { chooseRoute, type SampleRequest } from "./match.ts";
+import type { SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
 import { timeFindings } from "./route-rules.ts";
 import { backendRoutes, GET, type HttpListener, POST, type Topology, targets, wantedBackend } from "./topology.ts";
+import { chooseRoute, isUnread, placeOfRoutes } from "./virtual-host.ts";
 
 /** Whether a route is for the gateway's own streams. */
 export function isForStreams(route: ProtoView): boolean {
@@ -28,22 +29,30 @@ export function streamFindings(http: HttpListener, topology: Topology, config: C
 }
 
 function ofVirtualHost(host: ProtoView, { manager }: HttpListener, topology: Topology, config: Config): Finding[] {
-  const routeOf = (headers: SampleRequest["headers"]) => {
-    const route = chooseRoute(host, { path: "/", headers: { ...headers, [X_MCP_BACKEND]: STREAMS } });
+  const get = sample(GET);
+  const post = sample({ ...POST, [X_MCP_METHOD]: LISTEN });
+  if (isUnread(host, get) || isUnread(host, post)) return [];
+  const routeOf = (request: SampleRequest) => {
+    const route = chooseRoute(host, request);
     return route && leadsToStreams(route) ? route : undefined;
   };
-  const route = routeOf(GET);
   const nowhere = (kind: string) => [
-    found("streams/route", host.get("routes"), `The routes take ${kind} for the gateway's own streams nowhere`),
+    found("streams/route", placeOfRoutes(host), `The routes take ${kind} for the gateway's own streams nowhere`),
   ];
+  const route = routeOf(get);
   if (!route) return nowhere("a GET");
-  if (!routeOf({ ...POST, [X_MCP_METHOD]: LISTEN })) return nowhere("a POST");
+  if (!routeOf(post)) return nowhere("a POST");
   const bound = longestListen(config.backends);
   return [
     ...timeFindings(route, { kind: "a GET for the gateway's own streams", bound }, manager, config),
     ...unknownClusters(route, topology),
     ...clusterFindings(route, topology),
   ];
+}
+
+/** A request that the processor sends to the streams. */
+function sample(headers: SampleRequest["headers"]): SampleRequest {
+  return { path: "/", headers: { ...headers, [X_MCP_BACKEND]: STREAMS } };
 }
 
 function leadsToStreams(route: ProtoView): boolean {

@@ -3,8 +3,8 @@ import type { Config } from "../../config/load.ts";
 import { EVENT_STREAM, X_MCP_BACKEND } from "../../core/headers.ts";
 import { EXT_PROC_TYPE, HCM_TYPE, PROCESSOR_CLUSTER } from "../names.ts";
 import { addressOf } from "../proto-json.ts";
-import { chooseRoute } from "./match.ts";
 import { ProtoView } from "./proto-view.ts";
+import { chooseRoute, routesOf } from "./virtual-host.ts";
 
 /** One HTTP connection manager and the listener that it serves. */
 export interface HttpListener {
@@ -50,7 +50,7 @@ export function topologyOf(document: unknown, config: Config): Topology {
 /** Control planes and people may give a backend several clusters, by any name. */
 function backendsByCluster(http: readonly HttpListener[], { backends }: Config): Topology["backendOf"] {
   const names = backends.map(({ name }) => name);
-  const routes = http.flatMap(({ virtualHosts }) => virtualHosts.flatMap((host) => host.get("routes").items()));
+  const routes = http.flatMap(({ virtualHosts }) => virtualHosts.flatMap(routesOf));
   const byRoutes = routes.flatMap((route) => {
     const backend = wantedBackend(route);
     if (backend === undefined || !names.includes(backend)) return [];
@@ -124,14 +124,11 @@ export const DELETE = { ":method": "DELETE" };
 
 /** The routes of a virtual host that lead to a backend, by name or by a header. */
 export function backendRoutes(virtualHost: ProtoView, { backendOf }: Topology): ProtoView[] {
-  return virtualHost
-    .get("routes")
-    .items()
-    .filter(
-      (route) =>
-        route.get("route.cluster_header").exists ||
-        targets(route.get("route")).some(({ text }) => backendOf(text) !== undefined),
-    );
+  return routesOf(virtualHost).filter(
+    (route) =>
+      route.get("route.cluster_header").exists ||
+      targets(route.get("route")).some(({ text }) => backendOf(text) !== undefined),
+  );
 }
 
 /** Whether any route of the virtual hosts leads to a backend. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { INTERNAL_HEADERS, MCP_SESSION_ID } from "../../../src/core/headers.ts";
 import { bootstrapFor } from "../../../src/envoy-config/bootstrap.ts";
 import { UNWRITABLE_HEADERS, WRITABLE_HEADERS, WRITTEN_HEADERS } from "../../../src/envoy-config/ext-proc.ts";
+import { printedRoutes } from "../../support/route-forms.ts";
 import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
 
 const parts = (sections?: Readonly<Record<string, unknown>>) => partsOf(bootstrapOf(configOf(sections)));
@@ -27,10 +28,11 @@ describe("the text", () => {
 describe("routes", () => {
   test("need x-mcp-backend for every backend, and end at the empty cluster", () => {
     for (const host of [parts().gatewayHost, parts().egressHost]) {
-      const last = host.routes.at(-1);
+      const routes = printedRoutes(host);
+      const last = routes.at(-1);
       expect(last).toMatchObject({ match: { prefix: "/" }, route: { cluster: "mcp_undecided" } });
       expect(last.match.headers).toBeUndefined();
-      for (const route of host.routes.slice(0, -1))
+      for (const route of routes.slice(0, -1))
         expect(route.match.headers[0]).toEqual({ name: "x-mcp-backend", string_match: { exact: route.route.cluster } });
     }
     expect(parts().clusterOf("mcp_undecided").load_assignment.endpoints).toBeUndefined();
@@ -43,7 +45,7 @@ describe("routes", () => {
       idle_timeout: bound,
       max_stream_duration: { max_stream_duration: bound },
     });
-    const named = Object.fromEntries(gatewayHost.routes.map((route: Json) => [route.name, route.route]));
+    const named = Object.fromEntries(printedRoutes(gatewayHost).map((route: Json) => [route.name, route.route]));
     expect(named["one/listen"]).toMatchObject(times("1200s"));
     expect(named["one/subscriptions"]).toMatchObject(times("1200s"));
     expect(named["one/call"]).toMatchObject(times("90s"));
@@ -52,8 +54,8 @@ describe("routes", () => {
   test("ask another endpoint where one takes no connections, if a session may move there, and repeat nothing else", () => {
     const retries = (sections: Readonly<Record<string, unknown>>) => {
       const { gatewayHost, egressHost } = backend({ endpoints: ["127.0.0.1:1"], ...sections });
-      return [gatewayHost, egressHost].map(({ routes }) =>
-        routes.flatMap(({ route }: Json) => route.retry_policy?.retry_on ?? []),
+      return [gatewayHost, egressHost].map((host) =>
+        printedRoutes(host).flatMap(({ route }: Json) => route.retry_policy?.retry_on ?? []),
       );
     };
     expect(retries({})).toEqual([["connect-failure", "connect-failure", "connect-failure"], []]);
@@ -202,10 +204,10 @@ describe("a backend's cluster", () => {
   test("gives a backend its own address as Host, or the configured one", () => {
     const own = backend({ endpoints: ["127.0.0.1:3001", "[::1]:3002"] });
     expect(hostnames(own.clusterOf("one"))).toEqual(["127.0.0.1:3001", "[::1]:3002"]);
-    expect(own.gatewayHost.routes[0].route.auto_host_rewrite).toBe(true);
+    expect(printedRoutes(own.gatewayHost)[0].route.auto_host_rewrite).toBe(true);
     const named = backend({ endpoints: ["127.0.0.1:3001"], host: "mcp.internal" });
-    expect(named.gatewayHost.routes[0].route).toMatchObject({ host_rewrite_literal: "mcp.internal" });
-    expect(named.gatewayHost.routes[0].route.auto_host_rewrite).toBeUndefined();
+    expect(printedRoutes(named.gatewayHost)[0].route).toMatchObject({ host_rewrite_literal: "mcp.internal" });
+    expect(printedRoutes(named.gatewayHost)[0].route.auto_host_rewrite).toBeUndefined();
   });
 
   test("leaves the scheme's default port out of Host, as HTTP clients do", () => {
@@ -361,7 +363,7 @@ describe("what clients can make Envoy hold", () => {
     const { gatewayHost } = partsOf(
       bootstrapOf(configOf({ limits: { body, initialize: "1KiB", replayBody: "1KiB" } })),
     );
-    expect(gatewayHost.routes.at(-1).route).toMatchObject({
+    expect(printedRoutes(gatewayHost).at(-1).route).toMatchObject({
       timeout: "0s",
       idle_timeout: "45s",
       max_stream_duration: { max_stream_duration: longest },
@@ -397,7 +399,7 @@ describe("with a federated route", () => {
     two: { endpoints: ["127.0.0.1:3002"] },
   };
   const routes = [{ path: "/mcp", backends: ["one", "two"] }];
-  const undecidedOf = ({ gatewayHost }: ReturnType<typeof parts>) => gatewayHost.routes.at(-1).route;
+  const undecidedOf = ({ gatewayHost }: ReturnType<typeof parts>) => printedRoutes(gatewayHost).at(-1).route;
 
   test("Envoy waits for the lists of its backends, and then for a slot or for a session at one", () => {
     const timeouts = { call: "1s" };
@@ -435,7 +437,7 @@ describe("with a federated route", () => {
 
   test("each backend has its routes and its cluster, as with routes to one", () => {
     const { gatewayHost, clusterOf } = parts({ backends, routes });
-    expect(gatewayHost.routes.map(({ name }: Json) => name)).toEqual(
+    expect(printedRoutes(gatewayHost).map(({ name }: Json) => name)).toEqual(
       expect.arrayContaining(["one/call", "two/call", "one/listen", "two/listen"]),
     );
     expect([clusterOf("one"), clusterOf("two")]).not.toContain(undefined);

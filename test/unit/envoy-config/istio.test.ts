@@ -3,6 +3,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { readConfigText } from "../../../src/config/read.ts";
 import type { IstioMode } from "../../../src/envoy-config/istio/mesh.ts";
 import { istioFor, POD_ANNOTATION } from "../../../src/envoy-config/istio.ts";
+import { printedRoutes } from "../../support/route-forms.ts";
 import { bootstrapOf, configOf, type Json, partsOf } from "./configs.ts";
 
 const COMMON = {
@@ -117,7 +118,7 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
     );
     expect(filter.patch).toEqual({ operation: "INSERT_FIRST", value: gatewayManager.http_filters[0] });
     const added = patchesOf(objects, "HTTP_ROUTE").filter(({ patch }) => patch.operation === "ADD");
-    expect(added[0].patch.value).toEqual(gatewayHost.routes[0]);
+    expect(added[0].patch.value).toEqual(printedRoutes(gatewayHost).find(({ name }) => name === "health"));
     expect(added[0].match.routeConfiguration).toEqual({ portNumber: 8080 });
     expect(JSON.stringify(objectsOf(mode))).not.toContain("health_check");
   });
@@ -300,7 +301,7 @@ describe("mode gateway", () => {
       find(objects, "VirtualService", name)
         .spec.http.filter((route: Json) => route.name.endsWith("/call"))
         .map(({ retries }: Json) => retries);
-    const { routes } = partsOf(bootstrapOf(configOf(SECTIONS.gateway))).gatewayHost;
+    const routes = printedRoutes(partsOf(bootstrapOf(configOf(SECTIONS.gateway))).gatewayHost);
     const { num_retries, retry_on } = routes[0].route.retry_policy;
     expect(retriesOf("mcp-gateway")).toEqual([{ attempts: num_retries, retryOn: retry_on }, { attempts: 0 }]);
     expect(retriesOf("mcp-egress")).toEqual([{ attempts: 0 }, { attempts: 0 }]);
@@ -320,7 +321,7 @@ describe("mode gateway", () => {
   });
 
   test("gives each route the times that it has in the bootstrap", () => {
-    const routes = partsOf(bootstrapOf(configOf(SECTIONS.gateway))).gatewayHost.routes as Json[];
+    const routes = printedRoutes(partsOf(bootstrapOf(configOf(SECTIONS.gateway))).gatewayHost);
     const merged = patchesOf(objectsOf("gateway"), "HTTP_ROUTE").filter(({ patch }) => patch.operation === "MERGE");
     expect(merged.map(({ match }) => match.routeConfiguration.vhost.route.name)).toEqual(
       routes.map(({ name }) => name).filter((name) => name !== "undecided"),
@@ -422,7 +423,7 @@ describe("mode sidecar", () => {
       { port: { number: 8080, name: "http-mcp", protocol: "HTTP" }, defaultEndpoint: "127.0.0.1:8080" },
       { port: { number: 8081, name: "http-egress", protocol: "HTTP" }, defaultEndpoint: "127.0.0.1:8080" },
     ]);
-    const bootstrap = partsOf(bootstrapOf(configOf(SECTIONS.sidecar))).gatewayHost.routes as Json[];
+    const bootstrap = printedRoutes(partsOf(bootstrapOf(configOf(SECTIONS.sidecar))).gatewayHost);
     for (const port of [8080, 8081]) {
       const ofPort = patchesOf(objects, "HTTP_ROUTE").filter(
         ({ match }) => match.routeConfiguration.portNumber === port,

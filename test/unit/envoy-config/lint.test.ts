@@ -7,12 +7,24 @@ import { MISTAKES, type MistakeId, type Rule, ruleOf } from "../../../src/envoy-
 import { lintEnvoy } from "../../../src/envoy-config/lint.ts";
 import { bootstrapOf, configOf, type Json } from "./configs.ts";
 import { CALLER_CASES } from "./lint/caller-cases.ts";
-import { type Case, CONFIG, findingsOf, fresh, GUARDED, JWT, matcherOf, put } from "./lint/case.ts";
+import {
+  type Case,
+  CONFIG,
+  type Form,
+  findingsOf,
+  fresh,
+  GUARDED,
+  JWT,
+  matcherOf,
+  put,
+  subjectOf,
+} from "./lint/case.ts";
 import { CLUSTER_CASES } from "./lint/cluster-cases.ts";
 import { EDGE_CASES } from "./lint/edge-cases.ts";
 import { FILTER_CASES } from "./lint/filter-cases.ts";
 import { ROUTE_CASES } from "./lint/route-cases.ts";
 import { STREAM_CASES } from "./lint/stream-cases.ts";
+import { TREE_CASES } from "./lint/tree-cases.ts";
 
 const CASES: Readonly<Record<Rule, readonly Case[]>> = {
   ...FILTER_CASES,
@@ -23,14 +35,18 @@ const CASES: Readonly<Record<Rule, readonly Case[]>> = {
   ...STREAM_CASES,
 };
 // Object.entries and Object.keys give the keys of these records, and TypeScript calls them text.
-const BY_RULE = Object.entries(CASES) as [Rule, readonly Case[]][];
+const BY_RULE = (Object.entries(CASES) as [Rule, readonly Case[]][]).map(([rule, cases]): [Rule, readonly Case[]] => [
+  rule,
+  [...cases, ...(TREE_CASES[rule] ?? [])],
+]);
 const ROWS = BY_RULE.flatMap(([rule, cases]) => cases.map((one) => [one.what, rule, one] as const));
 const IDS = Object.keys(MISTAKES) as MistakeId[];
 
-describe("a bootstrap", () => {
+describe.each<Form>(["lists", "trees"])("a bootstrap with %s of routes", (form) => {
   test.each(ROWS.filter(([, , { findings }]) => findings.length > 0))("%s is found by %s", (_, rule, one) => {
-    const expected = one.findings.map((finding) => matcherOf(finding, rule));
-    const found = findingsOf(one);
+    const { bootstrap, config, placeOf } = subjectOf(one, form);
+    const found = lintEnvoy(bootstrap, config);
+    const expected = one.findings.map(({ path, ...finding }) => matcherOf({ ...finding, path: placeOf(path) }, rule));
     if (one.isPart) expect(found).toEqual(expect.arrayContaining(expected));
     else expect(found).toEqual(expected);
   });
@@ -38,7 +54,7 @@ describe("a bootstrap", () => {
   test.each(ROWS.filter(([, , { findings }]) => findings.length === 0))(
     "%s is none of the mistakes of %s",
     (_, __, one) => {
-      expect(findingsOf(one)).toEqual([]);
+      expect(findingsOf(one, form)).toEqual([]);
     },
   );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { chooseRoute } from "../../../src/envoy-config/lint/match.ts";
 import { ProtoView } from "../../../src/envoy-config/lint/proto-view.ts";
+import { chooseRoute } from "../../../src/envoy-config/lint/virtual-host.ts";
 import { type MatchedRequest, ROUTE_MATCHES } from "../../support/route-matches.ts";
 
 /** The path of the route that is chosen of these. */

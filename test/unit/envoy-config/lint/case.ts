@@ -1,8 +1,12 @@
-/** What a row of the lint's tables is: a change of a generated bootstrap, and what the lint finds then. */
+/**
+ * What a row of the lint's tables is: a change of a generated bootstrap, and what the lint finds then. Changes and places are those of
+ * a bootstrap with lists of routes; what is found in it must be found with trees too.
+ */
 import { expect } from "vitest";
 import type { Config } from "../../../../src/config/load.ts";
 import type { Severity } from "../../../../src/envoy-config/lint/rules.ts";
 import { type Finding, lintEnvoy } from "../../../../src/envoy-config/lint.ts";
+import { intoList, intoTree } from "../../../support/route-forms.ts";
 import { bootstrapOf, configOf, type Json, partsOf } from "../configs.ts";
 
 export const JWT = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
@@ -20,7 +24,7 @@ export const NAME = "envoy.filters.http.ext_proc";
 export const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
 export const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 export const PROCESSOR = "static_resources.clusters[2]";
-/** Of the first backend: listen, subscriptions, call; then those of the second; then undecided. */
+/** In a list of routes, of the first backend: listen, subscriptions, call; then those of the second; then undecided. */
 export const LISTEN = 0;
 export const CALL = 2;
 export const UNDECIDED = 6;
@@ -78,9 +82,48 @@ export function fresh(config: Config): Json {
   return structuredClone(printed.get(config));
 }
 
-export function findingsOf({ change, config = CONFIG, printedFor = config }: Omit<Case, "findings">): Finding[] {
+/** How a bootstrap has its routes. */
+export type Form = "lists" | "trees";
+
+export interface Subject {
+  readonly bootstrap: Json;
+  readonly config: Config;
+  /** Where something is that has the given place in a bootstrap with lists. */
+  placeOf(path: string): string;
+}
+
+/** The bootstrap of a case. */
+export function subjectOf(
+  { change, config = CONFIG, printedFor = config }: Omit<Case, "findings">,
+  form: Form,
+): Subject {
   const bootstrap = fresh(printedFor);
+  for (const [, host] of hostsOf(bootstrap)) intoList(host);
   change(partsOf(bootstrap), bootstrap);
+  if (form === "lists") return { bootstrap, config, placeOf: (path) => path };
+  const moved = hostsOf(bootstrap).flatMap(([at, host]): [string, string][] => {
+    const places = intoTree(host);
+    const routes = places.map((place, n): [string, string] => [`${at}.routes[${n}]`, `${at}.${place}`]);
+    return host.matcher ? [...routes, [`${at}.routes`, `${at}.matcher`]] : [];
+  });
+  const placeOf = (path: string) => {
+    const [from = "", to = ""] = moved.find(([before]) => path === before || path.startsWith(`${before}.`)) ?? [];
+    return to + path.slice(from.length);
+  };
+  return { bootstrap, config, placeOf };
+}
+
+/** The virtual hosts, each with its place. */
+function hostsOf({ static_resources }: Json): [at: string, host: Json][] {
+  return (static_resources?.listeners ?? []).flatMap(({ filter_chains }: Json, n: number) => {
+    const hosts = filter_chains[0].filters[0].typed_config.route_config?.virtual_hosts ?? [];
+    const at = `static_resources.listeners[${n}].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts`;
+    return hosts.map((host: Json, m: number) => [`${at}[${m}]`, host]);
+  });
+}
+
+export function findingsOf(one: Omit<Case, "findings">, form: Form = "lists"): Finding[] {
+  const { bootstrap, config } = subjectOf(one, form);
   return lintEnvoy(bootstrap, config);
 }
 
