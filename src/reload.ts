@@ -10,8 +10,9 @@ import { type Adopted, createAdoption } from "./discovery/adopt.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import type { ConfigurationReport, LastChange } from "./discovery/report.ts";
-import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
+import { staticBootstrap } from "./envoy-config/bootstrap.ts";
 import { mayBeSeveral } from "./envoy-config/clusters.ts";
+import { liveBootstrap } from "./envoy-config/live.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
@@ -24,20 +25,21 @@ export interface ConfigInForce {
 }
 
 export function configInForce(started: Config, metrics: Pick<Metrics, "sessionsCap">): ConfigInForce {
-  let { backends } = started;
+  const byName = (config: Config) => new Map(config.backends.map((backend) => [backend.name, backend]));
+  let backends = byName(started);
   let policy = requestPolicy(started);
   metrics.sessionsCap(policy.admission.sessions);
   return {
     get policy() {
       return policy;
     },
-    backend: (name) => backends.find((backend) => backend.name === name),
+    backend: (name) => backends.get(name),
     apply(config) {
       // First what may fail: then all of it is in force, or nothing.
       const next = requestPolicy(config);
       metrics.sessionsCap(next.admission.sessions);
       policy = next;
-      backends = config.backends;
+      backends = byName(config);
     },
   };
 }
@@ -173,8 +175,9 @@ function take(
 /** What prints the bootstrap that Envoys need now. undefined: they have all that changes. */
 function commandFor(outcome: Adopted["outcome"], inForce: Config, config: Config): string | undefined {
   const doFollow = outcome.kind === "late" || outcome.envoys > 0;
-  const bootstrap = doFollow ? liveBootstrapFor : bootstrapFor;
-  if (bootstrap(config) === bootstrap(inForce)) return undefined;
+  const bootstrap = doFollow ? liveBootstrap : staticBootstrap;
+  // As JSON: the YAML of 1,000 backends takes seconds, in which the router would answer nobody.
+  if (JSON.stringify(bootstrap(config)) === JSON.stringify(bootstrap(inForce))) return undefined;
   return doFollow ? "mcp-router envoy --live" : "mcp-router envoy";
 }
 

@@ -7,14 +7,18 @@ import { liveBootstrap } from "./live.ts";
 import { type Message, PRINTED } from "./proto-json.ts";
 import { shellOf } from "./shell.ts";
 
-/** The bootstrap as YAML text. The same configuration always gives the same text. */
-export function bootstrapFor(config: Config): string {
-  const message = {
+/** The bootstrap of an Envoy that has all from it. */
+export function staticBootstrap(config: Config): Message {
+  return {
     ...shellOf(config),
     static_resources: { listeners: listeners(config), clusters: clusters(config) },
   };
+}
+
+/** The bootstrap as YAML text. The same configuration always gives the same text. */
+export function bootstrapFor(config: Config): string {
   const header = "Made by `mcp-router envoy` from mcp-router.yaml. Change that file, not this one.";
-  return printed(message, header, commentsFor(config));
+  return printed(staticBootstrap(config), header, commentsFor(config));
 }
 
 /** The text of the bootstrap for an Envoy that has all else from the router, and follows the configuration. */
