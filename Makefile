@@ -72,7 +72,7 @@ check: $(PACKAGES) ## Lint, check types, the direction of imports, and unused co
 conformance: $(GATEWAY) ## Run the public MCP conformance suite, directly and through the gateway; write docs/conformance.md
 	@$(RUN) conformance $(if $(CI),-- --check)
 
-bench: $(TEST_TOOLS) ## Measure what the gateway adds, what sessions cost, lost and kept, and what a flood of them does, against targets
+bench: $(TEST_TOOLS) ## Measure what the gateway adds, what sessions cost, lost and kept, what a flood of them does, and 1,000 backends, against targets
 	@$(RUN) bench
 
 build: $(PACKAGES) ## Compile src/ to dist/

@@ -1,5 +1,5 @@
 /** The bootstraps of the set-ups that the router is compared with: the router's own, less what they do without. */
-import { type Document, parseDocument } from "yaml";
+import { type Document, isDocument, parseDocument } from "yaml";
 import { X_MCP_ENDPOINT } from "../src/core/headers.ts";
 import { EXT_PROC_FILTER } from "../src/envoy-config/names.ts";
 
@@ -30,6 +30,17 @@ export function bare(bootstrap: string, backend: string): string {
   });
 }
 
+/** The gateway's routes in one list, as they would be without a tree. */
+export function inList(bootstrap: string): string {
+  return edit(bootstrap, (document) => {
+    const branches = Object.values(object(at(document, BRANCHES)));
+    const otherwise = at(document, [...HOST, "matcher", "on_no_match"]);
+    const routes = [...branches, otherwise].map((end) => at(end, ["action", "typed_config", "routes"]));
+    remove(document, [...HOST, "matcher"]);
+    document.setIn([...HOST, "routes"], routes.flat());
+  });
+}
+
 function edit(bootstrap: string, change: (document: Document) => void): string {
   const document = parseDocument(bootstrap);
   change(document);
@@ -41,8 +52,13 @@ function remove(document: Document, path: readonly unknown[]): void {
   if (!document.deleteIn(path)) throw new Error(`the generated bootstrap has no ${path.join(".")}`);
 }
 
+/** What a document, or a part of one, has at a path. */
+function at(whole: unknown, path: readonly unknown[]): unknown {
+  return path.reduce<unknown>(field, isDocument(whole) ? whole.toJS({ maxAliasCount: -1 }) : whole);
+}
+
 function list(document: Document, path: readonly unknown[]): readonly unknown[] {
-  const value: unknown = path.reduce<unknown>((parent, key) => field(parent, key), document.toJS());
+  const value = at(document, path);
   if (!Array.isArray(value)) throw new Error(`the generated bootstrap has no list ${path.join(".")}`);
   return value;
 }

@@ -34,6 +34,8 @@ export interface LoadJob {
 /** One turn at full load. CPU in µs for each request. */
 export interface FullTurn {
   readonly envoyCpu: number;
+  /** Of that, its main thread's. */
+  readonly envoyMainCpu: number;
   readonly processorCpu: number | undefined;
   readonly redisCpu: number | undefined;
   readonly perSecond: number;

@@ -8,10 +8,16 @@ import { cpus } from "node:os";
  */
 export function cpuMicros(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
-  const nanos = threads.map((thread) =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
-  );
-  return nanos.reduce((sum, each) => sum + each, 0) / 1_000;
+  return threads.reduce((sum, thread) => sum + threadMicros(pid, thread), 0);
+}
+
+/** The same of its first thread. Envoy's serves no request: it updates statistics, and does what a configuration asks for. */
+export function mainThreadMicros(pid: number): number {
+  return threadMicros(pid, String(pid));
+}
+
+function threadMicros(pid: number, thread: string): number {
+  return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]) / 1_000;
 }
 
 /** How long the first thread of this process, which is Node's event loop, was ready so far and had no processor, in ms. */

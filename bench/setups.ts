@@ -7,6 +7,7 @@ import { startEnvoy } from "../harness/envoy.ts";
 import { freePort, statusOf } from "../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../harness/redis.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
+import type { Config } from "../src/config/load.ts";
 import { readConfig } from "../src/config/read.ts";
 import { bootstrapFor } from "../src/envoy-config/bootstrap.ts";
 import { bare, undirected } from "./bootstraps.ts";
@@ -24,6 +25,8 @@ export interface Setup {
   readonly processor: Child | undefined;
   /** Where the processor keeps its sessions, if not in itself. */
   readonly redis: RunningRedis | undefined;
+  /** The router's configuration, which it reads anew when it changes. */
+  readonly configFile: string;
   stop(): Promise<void>;
 }
 
@@ -54,13 +57,17 @@ export async function startBackend(size: number): Promise<Backend> {
 
 /** Envoy alone. */
 export function startBare(backend: Backend): Promise<Setup> {
-  return startSetup("bare", backend, { rewrite: (bootstrap) => bare(bootstrap, BACKEND) });
+  return startSetup("bare", backend, {
+    clientPins: true,
+    bootstrap: (config) => bare(bootstrapFor(config), BACKEND),
+  });
 }
 
 /** Envoy with a processor that does nothing. */
 export function startNoop(backend: Backend): Promise<Setup> {
   return startSetup("no-op", backend, {
-    rewrite: (bootstrap) => undirected(bootstrap, BACKEND),
+    clientPins: true,
+    bootstrap: (config) => undirected(bootstrapFor(config), BACKEND),
     processor: async ({ grpcPort }) => {
       const child = start("no-op", process.execPath, [join(HERE, "noop.ts"), String(grpcPort)]);
       await waitFor(child, async () => child.output().includes("listening"));
@@ -82,15 +89,18 @@ export interface RouterOptions {
   readonly sections?: Readonly<Record<string, unknown>>;
   /** Where its inspector listens once SIGUSR1 has asked for it. */
   readonly inspectorPort?: number;
+  /** Envoy's, made of the configuration. Default: the router's own. */
+  readonly bootstrap?: (config: Config) => string;
 }
 
 /** Envoy with our router. */
 export function startRouter(backend: Backend, options: RouterOptions): Promise<Setup> {
-  const { name = "router", tree = ROOT, redis, sections, inspectorPort } = options;
+  const { name = "router", tree = ROOT, redis, sections, inspectorPort, bootstrap } = options;
   const flags = inspectorPort === undefined ? [] : [`--inspect-port=${inspectorPort}`];
   return startSetup(name, backend, {
     ...(redis && { redis }),
     ...(sections && { sections }),
+    ...(bootstrap && { bootstrap }),
     processor: async ({ configFile, httpPort }) => {
       const child = start(name, process.execPath, [
         ...flags,
@@ -128,12 +138,13 @@ export async function startFederated({ endpoints, ...backend }: Backend, options
 interface Differences {
   readonly sections?: Readonly<Record<string, unknown>>;
   readonly redis?: RunningRedis;
-  readonly rewrite?: (bootstrap: string) => string;
+  readonly clientPins?: boolean;
+  readonly bootstrap?: (config: Config) => string;
   readonly processor?: (ports: { configFile: string; grpcPort: number; httpPort: number }) => Promise<Child>;
 }
 
 async function startSetup(name: string, { endpoints }: Backend, differences: Differences): Promise<Setup> {
-  const { rewrite = (bootstrap: string) => bootstrap, processor: startProcessor, redis, sections = {} } = differences;
+  const { bootstrap: bootstrapOf = bootstrapFor, processor: startProcessor, redis, sections = {} } = differences;
   const port = await freePort();
   const grpcPort = await freePort();
   const httpPort = await freePort();
@@ -156,14 +167,15 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
   );
   const { config } = await readConfig(configFile);
   const processor = await startProcessor?.({ configFile, grpcPort, httpPort });
-  const envoy = await startEnvoy(rewrite(bootstrapFor(config)), admin, { concurrency: 1 });
+  const envoy = await startEnvoy(bootstrapOf(config), admin, { concurrency: 1 });
   return {
     name,
     port,
-    clientPins: differences.rewrite !== undefined,
+    clientPins: differences.clientPins ?? false,
     envoy,
     processor,
     redis,
+    configFile,
     stop: async () => {
       await envoy.stop();
       await processor?.stop();

@@ -3,7 +3,7 @@ import { Agent } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ClientSession, callTool, openSession } from "./client.ts";
 import type { FullTurn, LoadJob, LoadTarget, PacedTurn } from "./load-job.ts";
-import { cpuMicros } from "./process-stats.ts";
+import { cpuMicros, mainThreadMicros } from "./process-stats.ts";
 import { clientCommands } from "./redis-commands.ts";
 import { percentile } from "./statistics.ts";
 
@@ -50,6 +50,7 @@ export class Target {
     const pids = [envoyPid, processorPid, redis?.pid];
     const cpu = () => pids.map((pid) => (pid === undefined ? undefined : cpuMicros(pid)));
     const before = cpu();
+    const mainBefore = mainThreadMicros(envoyPid);
     const start = performance.now();
     await this.callAtOnce(requests);
     const seconds = (performance.now() - start) / 1_000;
@@ -57,7 +58,8 @@ export class Target {
     const [envoyCpu = Number.NaN, processorCpu, redisCpu] = cpu().map((after, n) =>
       after === undefined ? undefined : (after - (before[n] ?? 0)) / requests,
     );
-    return { envoyCpu, processorCpu, redisCpu, perSecond: requests / seconds };
+    const envoyMainCpu = (mainThreadMicros(envoyPid) - mainBefore) / requests;
+    return { envoyCpu, envoyMainCpu, processorCpu, redisCpu, perSecond: requests / seconds };
   }
 
   /** Commands that a request costs Redis, if the target has one. */
