@@ -99,6 +99,8 @@ test("a changed ConfigMap is enough, though one router has it long before the ot
   const session = await openSession(port, "/old");
   const call = () => callTool(port, "/old", session, "echo", { text: "here" });
   const [first, second] = update;
+  // Each router knows that Envoy has what it offers.
+  await untilAsked(15);
   first?.(["old", "new"]);
   await expect.poll(() => statusesOf("/new"), PATIENCE).toEqual([400, 404]);
   await untilAsked(QUESTIONS);

@@ -40,8 +40,11 @@ export const envoySection = z
           .optional()
           .describe("Addresses of `processor.http` for Envoy. Default: that of this router, on the same machine."),
         every: duration
-          .prefault("500ms")
-          .describe("How long after an answer Envoy asks again, so how soon it has a change."),
+          .prefault("200ms")
+          .describe(
+            "How long after an answer Envoy asks again; Envoy makes it up to twice as long. A change is in force when Envoy has asked for " +
+              "each kind of resource twice, at each of several routers.",
+          ),
       })
       .prefault({})
       .describe(

@@ -34,7 +34,7 @@ test("the smallest configuration gets every default", () => {
       connections: 10_000,
       streams: 128,
       requests: 5_000,
-      discovery: { endpoints: [], every: 500 },
+      discovery: { endpoints: [], every: 200 },
     },
     store: { kind: "memory" },
     sessions: { idle: 30 * minutes, lifetime: 24 * 60 * minutes, unused: 60_000, sweep: 10_000 },
