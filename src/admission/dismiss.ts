@@ -15,8 +15,8 @@ import type { Lease, Ledger, LedgerPlace } from "./ledger.ts";
 type Routes = RequestPolicy["routes"];
 
 /**
- * How long (ms) calls under way have to end. Less than an Envoy that follows the configuration keeps a backend which the router has
- * left (discovery/adopt.ts): it is told by way of Envoy.
+ * How long (ms) calls under way have to end. Much less than an Envoy that follows the configuration keeps a backend which the router
+ * has left (discovery/adopt.ts): it is told by way of Envoy, of many sessions one after another.
  */
 export const GRACE_MS = 5_000;
 /** Sessions that are looked at in parallel, and that one backend is told of. */
@@ -63,8 +63,9 @@ export function createDismissals(options: DismissOptions): Dismissals {
     const ended: Ended[] = [];
     const walked = await dismissAll(options, departures, ended, () => stopped);
     if (!walked) options.observe({ kind: "dismissal-cut-short", routes: [...departures.keys()] });
-    if (ended.length === 0) return;
     await Promise.race([grace(), stopping.promise]);
+    // Sessions whose initialize was under way.
+    if (walked && !stopped) await dismissAll(options, departures, ended, () => stopped);
     await tellAll(options, ended);
   };
 
@@ -149,7 +150,8 @@ async function endWhole(
   const { session } = removed;
   observe({ kind: "dismissed", lease, session });
   closed(lease.key);
-  for (const backend of departures.get(session.route) ?? []) note(bindingOf(session, backend.name), backend, ended);
+  for (const backend of departures.get(session.route)?.gone ?? [])
+    note(bindingOf(session, backend.name), backend, ended);
   return (await ledger.release(lease)).kind === "released";
 }
 

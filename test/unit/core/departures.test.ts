@@ -21,7 +21,7 @@ const bridged = (name: string): BridgedRoute => ({
 });
 const routes = (...all: Route[]) => new Map(all.map((route) => [route.path, route]));
 const names = (before: Map<string, Route>, now: Map<string, Route>) =>
-  [...departuresBetween(before, now)].map(([path, gone]) => [path, gone.map(({ name }) => name)]);
+  [...departuresBetween(before, now)].map(([path, { gone }]) => [path, gone.map(({ name }) => name)]);
 
 describe("the backends that leave a path", () => {
   test.each<[string, Route[], Route[], string[]]>([
@@ -43,10 +43,12 @@ describe("the backends that leave a path", () => {
 
   test("are those no more that a later configuration has taken back", () => {
     const departures = departuresBetween(routes(several("a", "b", "c")), routes(several("c")));
-    expect([...stillDeparted(departures, routes(several("a", "c"))).values()].flat().map(({ name }) => name)).toEqual([
-      "b",
-    ]);
-    expect(stillDeparted(departures, routes(several("a", "b"))).size).toBe(0);
+    expect(
+      [...stillDeparted(departures, routes(several("a", "c"))).values()].flatMap(({ gone }) =>
+        gone.map(({ name }) => name),
+      ),
+    ).toEqual(["b"]);
+    expect(stillDeparted(departures, routes(several("a", "b", "c"))).size).toBe(0);
   });
 });
 
@@ -68,7 +70,15 @@ describe("a session", () => {
       "ends",
     ],
     ["loses one of several", ["a", "b"], [several("a", "b")], [several("b")], ["a"]],
-    ["loses all of several, and opens others", ["a"], [several("a")], [several("b")], ["a"]],
+    ["ends where none is left of several", ["a"], [several("a", "b")], [several("c", "d")], "ends"],
+    [
+      "goes on at several of which it has used only the one that leaves",
+      ["a"],
+      [several("a", "b")],
+      [several("b", "c")],
+      ["a"],
+    ],
+    ["ends where several take the place of its only one", ["a"], [one("a")], [several("b", "c")], "ends"],
     ["stays where it has not used the one that leaves", ["b"], [several("a", "b")], [several("b")], "stays"],
     ["goes on at the one that is left", ["a", "b"], [several("a", "b")], [one("b")], ["a"]],
     ["ends where it has not used the one that is left", ["a"], [several("a", "b")], [one("b")], "ends"],
