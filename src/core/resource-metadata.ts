@@ -31,7 +31,7 @@ export function metadataReply(
   { identity, routes }: Pick<RequestPolicy, "identity" | "routes">,
 ): Reply | undefined {
   const metadata = metadataOf(identity);
-  const described = metadata && describedPath(path, routes);
+  const described = metadata && describedPath(path, metadata, routes);
   if (!metadata || described === undefined) return undefined;
   const method = headers.get(":method");
   const details = REPLY_DETAILS.resourceMetadata;
@@ -91,12 +91,20 @@ function metadataOf(identity: Identity): ResourceMetadata | undefined {
 }
 
 /** The public path that a document's path tells of; "/" for all that there are. */
-function describedPath(path: string, routes: RequestPolicy["routes"]): string | undefined {
+function describedPath(
+  path: string,
+  { resource }: Pick<ResourceMetadata, "resource">,
+  routes: RequestPolicy["routes"],
+): string | undefined {
   if (!path.startsWith(WELL_KNOWN_RESOURCE)) return undefined;
   const rest = path.slice(WELL_KNOWN_RESOURCE.length);
   if (rest !== "" && !rest.startsWith("/")) return undefined;
   const described = publicPath(rest);
-  if (described !== "" && described !== "/") return routes.has(described) ? described : undefined;
+  if (described !== "" && described !== "/") {
+    // The challenge names the document of the configured resource, which need be no route's.
+    const isResource = resource !== undefined && publicPath(new URL(resource).pathname) === described;
+    return routes.has(described) || isResource ? described : undefined;
+  }
   const [only, ...others] = routes.keys();
   return only === undefined || others.length > 0 ? "/" : only;
 }

@@ -65,6 +65,14 @@ describe("the metadata of a resource", () => {
     );
   });
 
+  test.each(["https://h", "https://h/", "https://h/mcp", "https://h/apps", "https://h/apps/"])(
+    "is where a challenge says it is, with the resource %s",
+    (resource) => {
+      const path = new URL(metadataUrl({ resource }) ?? "").pathname;
+      expect(document(path, ["/apps/a", "/apps/b"], { resource })?.resource).toBe(resource);
+    },
+  );
+
   test("names no scopes where there are none", () => {
     expect(document(AT, ["/mcp"], { scopes: [] })).not.toHaveProperty("scopes_supported");
   });
