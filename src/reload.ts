@@ -6,7 +6,7 @@ import { requestPolicy } from "./config/policy.ts";
 import { whyUnreadable } from "./config/unreadable.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
-import { type Adopted, createAdoption } from "./discovery/adopt.ts";
+import { type Adopted, createAdoption, type Wanted } from "./discovery/adopt.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import type { ConfigurationReport, LastChange } from "./discovery/report.ts";
@@ -70,6 +70,8 @@ export interface ReloadOptions {
 }
 
 export interface Reloader extends WatchHandlers {
+  /** Tries the last change again where an Envoy has refused it: what it lacked may be there. */
+  retry(): void;
   /** What is in force, and what became of the last change. */
   report(): Pick<ConfigurationReport, "sections" | "lastChange" | "needRestart">;
   close(): void;
@@ -80,11 +82,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   const { file, started, overrides, offers = NO_OFFERS, beside, metrics, log } = options;
   let inForce = started;
   let sections = digestsOf(options.text);
-  let lastChange: LastChange = "in-force";
-  const kept = (why: LastChange) => {
-    lastChange = why;
-    metrics.configReloaded(false);
-  };
+  const last = lastChangeOf(metrics);
 
   const adoption = createAdoption({
     started,
@@ -95,11 +93,11 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
         take(options, inForce, adopted);
         inForce = adopted.config;
         sections = digestsOf(adopted.text);
-        lastChange = "in-force";
+        last.inForce(adopted.text);
         beside?.inForce(adopted.config);
         return true;
       } catch (error) {
-        kept("fault");
+        last.kept("fault");
         log.error(
           { file, err: error },
           "configuration not applied because of a fault in the router: the last one stays in force",
@@ -108,7 +106,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       }
     },
     refused(refusals) {
-      kept("refused");
+      last.refused();
       log.error(
         { file, refused: refusalsInWords(refusals) },
         "Envoy refuses what the configuration makes of it: the last one stays in force; Envoy's own log says why",
@@ -117,28 +115,36 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   });
 
   const refuse = (errors: readonly string[]) => {
-    kept("invalid");
+    last.kept("invalid");
     log.error({ file, errors }, "configuration refused: the last valid one stays in force");
   };
-  const hold = beside && createHold({ lacks: beside.lacks, lacking: refuse, complete: adoption.want });
+  const want = (wanted: Wanted) => {
+    last.waits(wanted.text);
+    adoption.want(wanted);
+  };
+  const hold = beside && createHold({ lacks: beside.lacks, lacking: refuse, complete: want });
+
+  const onChange = (text: string) => {
+    const loaded = loadConfig(text, overrides);
+    if (loaded.ok) return (hold?.want ?? want)({ ...loaded, text });
+    hold?.drop();
+    refuse(loaded.errors);
+  };
 
   return {
-    onChange(text) {
-      const loaded = loadConfig(text, overrides);
-      if (loaded.ok) {
-        lastChange = "waiting";
-        return (hold ?? adoption).want({ ...loaded, text });
-      }
-      hold?.drop();
-      refuse(loaded.errors);
+    onChange,
+    retry() {
+      const text = last.refusedText();
+      if (text !== undefined) onChange(text);
     },
-    report: () => ({ sections, lastChange, needRestart: needRestart(started, inForce) }),
+    report: () => ({ sections, lastChange: last.change, needRestart: needRestart(started, inForce) }),
     close() {
       hold?.drop();
       adoption.close();
     },
     onUnreadable(error) {
-      kept("unreadable");
+      hold?.drop();
+      last.kept("unreadable");
       log.error({ file, why: whyUnreadable(error) }, "configuration cannot be read: the last valid one stays in force");
     },
     onUnwatched(error) {
@@ -151,8 +157,38 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   };
 }
 
+/** What became of the last change that the router has seen. An older one may settle after it, and changes nothing of that. */
+function lastChangeOf(metrics: ReloadOptions["metrics"]) {
+  let change: LastChange = "in-force";
+  /** Text of the file where it waits or has settled; undefined: it cannot come in force. */
+  let text: string | undefined;
+  return {
+    get change() {
+      return change;
+    },
+    waits(of: string) {
+      text = of;
+      change = "waiting";
+    },
+    inForce(of: string) {
+      metrics.configReloaded(true, of !== text);
+      if (of === text) change = "in-force";
+    },
+    refused() {
+      metrics.configReloaded(false);
+      if (text !== undefined) change = "refused";
+    },
+    kept(why: LastChange) {
+      if (why !== "fault") text = undefined;
+      change = why;
+      metrics.configReloaded(false);
+    },
+    refusedText: () => (change === "refused" ? text : undefined),
+  };
+}
+
 function take(
-  { file, started, apply, metrics, log }: ReloadOptions,
+  { file, started, apply, log }: ReloadOptions,
   inForce: Config,
   { text, config, warnings, outcome }: Adopted,
 ): void {
@@ -160,7 +196,6 @@ function take(
   const command = commandFor(outcome, inForce, config);
   // The last step that may fail.
   apply({ ...config, routes: config.routes.map((route) => withStreamsOf(started, route)) }, text);
-  metrics.configReloaded(true);
   for (const warning of warnings) log.warn({ file }, warning);
   if (settings.length > 0) log.warn({ file, settings }, "these settings change only with a restart of mcp-router");
   if (outcome.kind === "late") log.warn({ file }, "an Envoy that follows the configuration has not taken it in time");

@@ -178,7 +178,11 @@ function followFile(
 ): Pick<Router, "reload" | "take"> {
   started.defer(() => reloader.close());
   const watcher = worker === undefined ? started.adopt(watchFile(file, text, reloader), (it) => it.close()) : undefined;
-  return { reload: async () => watcher?.check(), take: (changed) => reloader.onChange(changed) };
+  const reload = async () => {
+    await watcher?.check();
+    reloader.retry();
+  };
+  return { reload, take: (changed) => reloader.onChange(changed) };
 }
 
 /** Releases everything. Resolves to whether all requests finished, which is known only afterwards. */

@@ -16,12 +16,12 @@ const TAKEN_WITHIN = { one: 5_000, several: 30_000 } as const;
  * How long (ms) Envoys keep what the router does not use any more: requests may be on their way there, and others of several routers
  * use it until they have read the change.
  */
-const KEPT_FOR = { one: 10_000, several: SEEN_WITHIN } as const;
+const KEPT_FOR = { one: 60_000, several: SEEN_WITHIN } as const;
 
 /** The resource that has the backends. */
 const CLUSTERS = resourceName("clusters", undefined);
 
-interface Wanted {
+export interface Wanted {
   /** Text of the file. */
   readonly text: string;
   readonly config: Config;
@@ -59,6 +59,7 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
   /** Envoys are to have it first. */
   let settling: Wanted | undefined;
   let clearing: NodeJS.Timeout | undefined;
+  let closed = false;
 
   const resources = (config: Config) => {
     const final = resourcesFor(asStarted(started, config));
@@ -89,6 +90,7 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
     settling = wanted;
     const outcome = await offers.settled(TAKEN_WITHIN[routers]);
     settling = undefined;
+    if (closed) return;
     if (!next) conclude(wanted, outcome);
     run();
   }
@@ -117,7 +119,10 @@ export function createAdoption({ started, several, offers, adopt, refused }: Ado
       // The wait for the one before ends by it.
       offer(wanted.config);
     },
-    close: () => clearTimeout(clearing),
+    close() {
+      closed = true;
+      clearTimeout(clearing);
+    },
   };
 }
 

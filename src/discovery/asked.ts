@@ -16,13 +16,16 @@ const GIVEN_AGAIN = 10_000;
  */
 const OTHERS_VERSION = { left: SEEN_WITHIN, found: 10_000 } as const;
 
+/** When the file was read that the router has started with: that is not known. */
+export const AT_START = Number.NEGATIVE_INFINITY;
+
 /** What this router makes of its file. */
 export interface Offered {
   /** What Envoys are given. */
   readonly given: Resource;
   /** The same without what only goes on for a while. Other routers may have given this already, or with more. */
   readonly final: Resource;
-  /** When the file was read. Of the one that the router has started with it is not known. */
+  /** When the file was read; AT_START. */
   readonly at: number;
 }
 
@@ -61,12 +64,16 @@ export function answerTo(
     asked.had = true;
     // More than in the end is let be until this router takes it from Envoys.
     if (version === offered.final.version || offered.given !== offered.final) return "current";
+    // A router that has just started does not know what others use until they have read the file.
+    if (several && offered.at === AT_START && now - asked.since < OTHERS_VERSION.left) return "current";
   } else if (several && version !== undefined && now - asked.since < leftAlone(asked, offered)) return "current";
   return give(asked, offered.given, now);
 }
 
-/** What is known once another file is offered. */
+/** What is known once another file is offered. What was refused before may be taken now: what it lacked may have come. */
 export function offeredAnew(asked: Asked, offered: Offered | undefined): void {
+  asked.given = undefined;
+  asked.missed = 0;
   asked.had = offered !== undefined && isVersionOf(asked.version, offered.final);
 }
 

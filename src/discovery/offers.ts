@@ -1,6 +1,6 @@
 /** What the Envoys are offered that follow the configuration, and which of them have taken it. */
 import { isVersionOf, type Resource, type Resources } from "../envoy-config/live.ts";
-import { type Asked, answerTo, firstAsked, isRefused, type Offered, offeredAnew } from "./asked.ts";
+import { type Asked, AT_START, answerTo, firstAsked, isRefused, type Offered, offeredAnew } from "./asked.ts";
 import type { FollowingEnvoy } from "./report.ts";
 import { SEEN_WITHIN } from "./seen-within.ts";
 
@@ -11,6 +11,8 @@ const GONE_AFTER = 10_000;
  * its own.
  */
 const FORGOTTEN_AFTER = SEEN_WITHIN;
+/** How often (ms) it is looked whether one is gone, where none asks. */
+const LOOK_EVERY = 1_000;
 /** Most Envoys that are known. One router has a few; each is known by what it says of itself. */
 const MOST_ENVOYS = 1_000;
 /** Versions of this router that are remembered, each of a configuration that it had. */
@@ -89,7 +91,7 @@ interface OffersOptions {
 export function createOffers({ resources, several, now, onRefused }: OffersOptions): Offers {
   const envoys = new Map<string, Envoy>();
   const made = new Set<string>();
-  let offered = together(resources, resources, Number.NEGATIVE_INFINITY);
+  let offered = together(resources, resources, AT_START);
   let withdrawn: readonly Refusal[] = [];
   let waiting: (() => void)[] = [];
   remember(made, resources);
@@ -140,7 +142,8 @@ export function createOffers({ resources, several, now, onRefused }: OffersOptio
         const found = outcome();
         if (found.kind !== "late" || of !== offered || now() >= until) return found;
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, until - now());
+          // An Envoy that asks no more is waited for no longer.
+          const timer = setTimeout(resolve, Math.min(until - now(), LOOK_EVERY)).unref();
           waiting.push(() => {
             clearTimeout(timer);
             resolve();

@@ -67,8 +67,11 @@ interface StoreMetrics {
 }
 
 interface ProcessMetrics {
-  /** A change of the configuration file was applied, or refused (then the last valid one stays in force). */
-  configReloaded(ok: boolean): void;
+  /**
+   * A change of the configuration file was applied, or refused (then the last valid one stays in force).
+   * @param isStale whether another file than the last one is in force. Default: where it was not ok
+   */
+  configReloaded(ok: boolean, isStale?: boolean): void;
   /** An Envoy that follows the configuration refuses what it was given. */
   envoyRefused(resource: string): void;
   /** An error was not handled. */
@@ -272,9 +275,9 @@ function processMetrics(registry: Registry): ProcessMetrics {
   ]);
   const restarts = counterIn(registry, "worker_restarts_total", "Worker processes that exited unexpectedly");
   return {
-    configReloaded: (ok) => {
+    configReloaded: (ok, isStale = !ok) => {
       reloads.inc({ outcome: ok ? "applied" : "refused" });
-      stale.set(ok ? 0 : 1);
+      stale.set(isStale ? 1 : 0);
     },
     envoyRefused: (resource) => refusals.inc({ resource }),
     untaken: (how) => untaken.inc({ how }),

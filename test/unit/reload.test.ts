@@ -52,7 +52,7 @@ test("a change that only the router needs to know is taken, and that is all", ()
   const { onChange, lines, configReloaded } = reloading(apply);
   onChange(textOf({ gateway: { hosts: ["gw.example", "other.example"] }, ...MORE_ROUTES }));
   expect(apply.mock.calls).toMatchObject([[{ routes: [{ path: "/mcp" }, { path: "/other" }] }, expect.any(String)]]);
-  expect(configReloaded.mock.calls).toEqual([[true]]);
+  expect(configReloaded.mock.calls).toEqual([[true, false]]);
   expect(lines).toMatchObject([{ file: FILE, routes: ["/mcp", "/other"], msg: "configuration reloaded" }]);
 });
 

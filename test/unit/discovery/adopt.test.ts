@@ -75,9 +75,9 @@ test("a new backend is at the Envoy before it is used, and an old one there unti
   expect(ask()).toBeUndefined();
   await vi.advanceTimersByTimeAsync(0);
   expect(events).toEqual(["two taken"]);
-  await vi.advanceTimersByTimeAsync(9_000);
+  await vi.advanceTimersByTimeAsync(59_999);
   expect(ask()).toBeUndefined();
-  await vi.advanceTimersByTimeAsync(1_000);
+  await vi.advanceTimersByTimeAsync(1);
   expect(ask()).toEqual(["two"]);
 });
 
@@ -87,7 +87,7 @@ test("where there are several routers, what one uses no more stays until the oth
   adoption.want(wanted("two"));
   expect(ask()).toEqual(["two", "one"]);
   // It asks the others meanwhile.
-  await vi.advanceTimersByTimeAsync(29_000);
+  await vi.advanceTimersByTimeAsync(9_000);
   expect([ask(), events]).toEqual([undefined, []]);
   await vi.advanceTimersByTimeAsync(0);
   expect(events).toEqual(["two taken"]);
@@ -95,6 +95,31 @@ test("where there are several routers, what one uses no more stays until the oth
   expect(ask()).toBeUndefined();
   await vi.advanceTimersByTimeAsync(1);
   expect(ask()).toEqual(["two"]);
+});
+
+test("what an Envoy has refused it is given again when it is wanted again", async () => {
+  const { adoption, ask, events } = adopting();
+  expect([ask(), ask()]).toEqual([["one"], undefined]);
+  for (const turn of [1, 2]) {
+    adoption.want(wanted("one", "two"));
+    for (let poll = 0; poll < 3; poll++) ask(false);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(events).toEqual(Array(turn).fill("refused clusters"));
+  }
+  adoption.want(wanted("one", "two"));
+  expect(ask()).toEqual(["one", "two"]);
+  ask();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(events.at(-1)).toBe("one+two taken");
+});
+
+test("nothing is put in force after the end, though Envoys were waited for", async () => {
+  const { adoption, ask, events } = adopting();
+  expect([ask(), ask()]).toEqual([["one"], undefined]);
+  adoption.want(wanted("two"));
+  adoption.close();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(events).toEqual([]);
 });
 
 test("among other routers, what Envoys have taken of a change that another one follows is kept: others may have it in force", async () => {
