@@ -19,14 +19,16 @@ type Routes = RequestPolicy["routes"];
  * has left (discovery/adopt.ts): it is told by way of Envoy, of many sessions one after another.
  */
 export const GRACE_MS = 5_000;
+/** How long (ms) after a store was found away it is asked again. */
+const AGAIN_MS = 5_000;
 /** Sessions that are looked at in parallel, and that one backend is told of. */
 const AT_ONCE = 8;
 
 export type DismissEvent =
   /** The session of one route has ended. */
   | { readonly kind: "dismissed"; readonly lease: Lease; readonly session: Session }
-  /** Sessions may be left, since the store was away: they end by their expiry. */
-  | { readonly kind: "dismissal-cut-short"; readonly routes: readonly string[] }
+  /** Sessions are left, since the store is away: they end when it is back. */
+  | { readonly kind: "dismissal-waits"; readonly routes: readonly string[] }
   | { readonly kind: "not-told"; readonly backend: string; readonly why: "given-up" };
 
 export interface DismissOptions {
@@ -59,14 +61,25 @@ export function createDismissals(options: DismissOptions): Dismissals {
   const underway = new Set<Promise<void>>();
   let stopped = false;
 
+  /** As often as it takes a store that is away. */
+  const walkWhole = async (departures: Departures, ended: Ended[]) => {
+    for (let tries = 0; !stopped && !(await dismissAll(options, departures, ended, () => stopped)); tries++) {
+      if (stopped) return;
+      if (tries === 0) options.observe({ kind: "dismissal-waits", routes: [...departures.keys()] });
+      await Promise.race([elapsed(AGAIN_MS), stopping.promise]);
+    }
+  };
   const run = async (departures: Departures) => {
     const ended: Ended[] = [];
-    const walked = await dismissAll(options, departures, ended, () => stopped);
-    if (!walked) options.observe({ kind: "dismissal-cut-short", routes: [...departures.keys()] });
-    await Promise.race([grace(), stopping.promise]);
+    // From the change on, which calls cannot begin after: not from the end of a long walk, when Envoy may have lost the backends.
+    const graceOver = Promise.race([elapsed(GRACE_MS), stopping.promise]);
+    await walkWhole(departures, ended);
+    await graceOver;
+    const telling = tellAll(options, ended);
     // Sessions whose initialize was under way.
-    if (walked && !stopped) await dismissAll(options, departures, ended, () => stopped);
-    await tellAll(options, ended);
+    const late: Ended[] = [];
+    await walkWhole(departures, late);
+    await Promise.all([telling, tellAll(options, late)]);
   };
 
   return {
@@ -85,9 +98,9 @@ export function createDismissals(options: DismissOptions): Dismissals {
 }
 
 /** Does not keep the process alive. */
-function grace(): Promise<void> {
+function elapsed(ms: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, GRACE_MS).unref();
+  setTimeout(resolve, ms).unref();
   return promise;
 }
 
@@ -177,14 +190,20 @@ function note(binding: Binding | undefined, backend: Backend, ended: Ended[]): v
   if (session) ended.push({ backend, session });
 }
 
+/** Each backend in a queue of its own: one that hangs must not keep the others waiting until Envoy has lost them. */
+async function tellAll(options: DismissOptions, ended: readonly Ended[]): Promise<void> {
+  const byBackend = Map.groupBy(ended, ({ backend }) => backend.name);
+  await Promise.all([...byBackend.values()].map((each) => tellOne(options, each)));
+}
+
 /** A backend that fails is told no more: it is gone, or about to be. */
-async function tellAll({ tell, observe }: DismissOptions, ended: readonly Ended[]): Promise<void> {
-  const failing = new Set<string>();
+async function tellOne({ tell, observe }: DismissOptions, ended: readonly Ended[]): Promise<void> {
+  let hasFailed = false;
   const queue = ended.values();
   const worker = async () => {
     for (const { backend, session } of queue) {
-      if (failing.has(backend.name)) observe({ kind: "not-told", backend: backend.name, why: "given-up" });
-      else if (!(await tell(backend, session))) failing.add(backend.name);
+      if (hasFailed) observe({ kind: "not-told", backend: backend.name, why: "given-up" });
+      else if (!(await tell(backend, session))) hasFailed = true;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));

@@ -16,6 +16,7 @@ import {
   type TransparentRoute,
 } from "../core/routes.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
+import type { SessionKey } from "../sessions/id.ts";
 import { isSessionless, type SessionStore } from "../sessions/store.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
 import { type NextStep, settledStep } from "./answers.ts";
@@ -24,7 +25,7 @@ import { type AcceptedHead, acceptRequest, type GatewayRequest } from "./request
 import type { RequestScope } from "./scope.ts";
 
 export interface BridgedDependencies {
-  readonly store: Pick<SessionStore, "find">;
+  readonly store: Pick<SessionStore, "find" | "load">;
   readonly catalogue: Pick<Catalogue, "ready" | "view">;
 }
 
@@ -91,12 +92,21 @@ export class BridgedRequests implements RequestsOn<BridgedRoute> {
     if (session.kind === "none") return this.#byEra(request, "legacy", go);
     // No id of ours: the one who passes messages says so.
     if (session.kind === "malformed" || !session.found) return this.#go(request, false, go);
-    return session.found.then((found) => {
+    const { key } = session;
+    return session.found.then(async (found) => {
       if (found.kind === "unavailable") return this.#go(request, this.#crosses(request, "legacy"), go);
-      if (found.kind === "found" && isGateways(found.session)) return this.#go(request, true, go);
+      if (found.kind === "found" && isGateways(found.session) && !(await this.#isOfAnother(key, found.session)))
+        return this.#go(request, true, go);
       const step = this.#go(request, false, go);
       return request.kind === "message" && this.#crosses(request, "legacy") ? endingLost(request, step) : step;
     });
+  }
+
+  /** A session that was begun at another backend, before the route led here, is not moved: whoever passes messages does not know it. */
+  async #isOfAnother(key: SessionKey, { binding }: FoundSession): Promise<boolean> {
+    if (binding) return false;
+    const loaded = await this.#dependencies.store.load(key);
+    return loaded.kind === "loaded" && Object.keys(loaded.session.bindings).length > 0;
   }
 
   #crosses({ route }: Request, client: Era): boolean {

@@ -39,10 +39,10 @@ export function sweepObserver(
           "session ended: its route leads to its backend no more",
         );
         return metrics.sessionDismissed(event.session.route);
-      case "dismissal-cut-short":
+      case "dismissal-waits":
         log.warn(
           { routes: event.routes },
-          "these routes lead to other backends now, and the store was away: sessions of the old ones may last until they expire",
+          "these routes lead to other backends now, and the store is away: sessions of the old ones end when it is back",
         );
         return;
       case "counted":

@@ -32,7 +32,7 @@ interface Over {
   readonly ledger?: Partial<Ledger>;
   readonly store?: (store: SessionStore) => Partial<SessionStore>;
   /** Whether a backend can be told. */
-  readonly tell?: (backend: string) => boolean;
+  readonly tell?: (backend: string) => boolean | Promise<boolean>;
 }
 
 function open(began: Route, { ledger: overLedger, store: overStore, tell = () => true }: Over = {}) {
@@ -69,7 +69,7 @@ function open(began: Route, { ledger: overLedger, store: overStore, tell = () =>
       const lease = { key: sessionKey(mintSessionId()), principal: ANONYMOUS };
       const session = { owner: ANONYMOUS, route: PATH, protocolVersion: undefined, initializeParams: "{}", bindings };
       await store.create(lease.key, session);
-      await ledger.hold(lease, LIFE_MS, NO_CAPS, "used");
+      await (overLedger?.hold ?? ledger.hold)(lease, LIFE_MS, NO_CAPS, "used");
       return lease;
     },
     bindingsOf: async ({ key }: Lease) => {
@@ -159,6 +159,30 @@ describe("a configuration by which a route leads elsewhere", () => {
     expect(told.filter((one) => one.startsWith("a")).length + given).toBe(sessions);
   });
 
+  test("is told to others while one backend hangs", async () => {
+    const sessions = 20;
+    const never = new Promise<boolean>(() => undefined);
+    const { begin, reload, told } = open(several("a", "b"), { tell: (backend) => (backend === "a" ? never : true) });
+    for (let n = 0; n < sessions; n++) await begin({ a: at(`a${n}`), b: at(`b${n}`) });
+    reload();
+    await vi.advanceTimersByTimeAsync(GRACE_MS);
+    expect(told.filter((one) => one.startsWith("b"))).toHaveLength(sessions);
+  });
+
+  test("is told in time however long the ledger takes", async () => {
+    const pages = memoryLedger();
+    const page: Ledger["page"] = async (from) => {
+      const read = await pages.page(from);
+      await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+      return read;
+    };
+    const { begin, reload, told } = open(one("a"), { ledger: { hold: pages.hold, page } });
+    await begin({ a: at("s") });
+    reload(one("b"));
+    await vi.advanceTimersByTimeAsync(GRACE_MS);
+    expect(told).toEqual(["a s"]);
+  });
+
   test.each<[string, Over]>([
     ["ledger", { ledger: { page: unavailable } }],
     ["store, when it is to read,", { store: () => ({ load: unavailable }) }],
@@ -168,9 +192,36 @@ describe("a configuration by which a route leads elsewhere", () => {
     await begin({ a: at("s") });
     reload(one("b"));
     await vi.advanceTimersByTimeAsync(GRACE_MS);
-    expect(events).toEqual([{ kind: "dismissal-cut-short", routes: [PATH] }]);
+    expect(events).toEqual([{ kind: "dismissal-waits", routes: [PATH] }]);
     expect(told).toEqual([]);
   });
+});
+
+test("a store that is away is asked until it is back, and an initialize that was under way is found then", async () => {
+  let away = true;
+  const store = (inner: SessionStore): Partial<SessionStore> => ({
+    load: (key) => (away ? unavailable() : inner.load(key)),
+  });
+  const { begin, reload, told, events, ledger } = open(one("a"), { store });
+  await begin({ a: at("s") });
+  reload(one("b"));
+  await vi.advanceTimersByTimeAsync(GRACE_MS);
+  expect([told, events.length]).toEqual([[], 1]);
+  away = false;
+  await begin({ a: at("late") });
+  await vi.advanceTimersByTimeAsync(GRACE_MS);
+  expect(told.toSorted()).toEqual(["a late", "a s"]);
+  expect(ledger.size.live).toBe(0);
+});
+
+test("a session that begins while the backends are given their time ends too", async () => {
+  const { begin, reload, told } = open(one("a"));
+  await begin({ a: at("s") });
+  reload(one("b"));
+  await vi.advanceTimersByTimeAsync(GRACE_MS - 1);
+  await begin({ a: at("late") });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(told).toEqual(["a s", "a late"]);
 });
 
 describe("a router that stops", () => {

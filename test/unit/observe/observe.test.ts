@@ -230,7 +230,7 @@ describe("sessions at a cap", () => {
   test("are counted as their route leads elsewhere, and a store that was away is told of", async () => {
     const { sweep, counted, lines } = open();
     sweep({ kind: "dismissed", lease, session });
-    sweep({ kind: "dismissal-cut-short", routes: ["/mcp"] });
+    sweep({ kind: "dismissal-waits", routes: ["/mcp"] });
     expect(await counted()).toEqual(['mcp_router_sessions_dismissed_total{route="/mcp"} 1']);
     expect(lines.at(-1)).toMatchObject({ level: 40, routes: ["/mcp"] });
   });
