@@ -112,19 +112,9 @@ function accessDenials(identity: Config["identity"]): Message[] {
       ...retryLater(),
       ...jsonRpc(INTERNAL_ERROR, "Keys to check tokens by unavailable"),
     },
-    {
-      filter: details("response.code_details == 'jwt_authn_access_denied{Jwt_is_missing}'"),
-      status_code: 401,
-      ...challenged(identity, false),
-      ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
-    },
+    ...challenged("response.code_details == 'jwt_authn_access_denied{Jwt_is_missing}'", identity, false),
     // Forged, expired, or for another audience, for which Envoy answers 403.
-    {
-      filter: details("response.code_details.startsWith('jwt_authn_access_denied')"),
-      status_code: 401,
-      ...challenged(identity, true),
-      ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
-    },
+    ...challenged("response.code_details.startsWith('jwt_authn_access_denied')", identity, true),
     // By a filter that we do not make: an AuthorizationPolicy of Istio, or another source of Envoy's RBAC. The rest of the details
     // names its policy, for the log alone.
     {
@@ -159,19 +149,42 @@ const TIMED_OUT = `response.code_details in ${JSON.stringify([
   "upstream_max_stream_duration_reached",
 ]).replaceAll('"', "'")}`;
 
-/** In place of Envoy's own challenge, which does not say where to get a token. Without one to give, that stays. */
-function challenged(identity: Config["identity"], hasToken: boolean): Message {
-  if (identity.kind !== "jwt" || !identity.metadata) return {};
+/** With a challenge in place of Envoy's own, which does not say where to get a token. Without one to give, that stays. */
+function challenged(expression: string, identity: Config["identity"], hasToken: boolean): Message[] {
+  const mapper = (condition: string, headers: Message) => ({
+    filter: details(condition),
+    status_code: 401,
+    ...headers,
+    ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
+  });
+  if (identity.kind !== "jwt" || !identity.metadata) return [mapper(expression, {})];
   const { metadata } = identity;
-  const literal = (text: string) => text.replaceAll("%", "%%");
-  const url = metadataUrl(metadata);
   const scopes = metadata.scopes.map(literal);
-  const value = challenge({ scopes }, url === undefined ? METADATA_OF_REQUEST : literal(url), hasToken);
-  return { headers_to_add: [setHeader("www-authenticate", value)] };
+  const withUrl = (url: string) => ({
+    headers_to_add: [setHeader("www-authenticate", challenge({ scopes }, url, hasToken))],
+  });
+  const url = metadataUrl(metadata);
+  if (url !== undefined) return [mapper(expression, withUrl(literal(url)))];
+  return [
+    mapper(`${expression} && ${BY_HTTP}`, withUrl(metadataOfRequest("http"))),
+    mapper(expression, withUrl(metadataOfRequest("https"))),
+  ];
 }
 
+function literal(text: string): string {
+  return text.replaceAll("%", "%%");
+}
+
+/**
+ * The processor reads the scheme by the same rule (core/resource-metadata.ts). Its text stays out of the challenge: with
+ * `gateway.trustedHops` Envoy leaves the header as it came, which may be a list, or hold a quote.
+ */
+const BY_HTTP = `request.headers['${X_FORWARDED_PROTO}'] == 'http'`;
+
 /** Formatter of the URL of the metadata of a request's own path. */
-const METADATA_OF_REQUEST = `%REQ(${X_FORWARDED_PROTO})%://%REQ(:AUTHORITY)%${WELL_KNOWN_RESOURCE}%REQ(${X_MCP_PATH}?:PATH)%`;
+function metadataOfRequest(scheme: "http" | "https"): string {
+  return `${scheme}://%REQ(:AUTHORITY)%${WELL_KNOWN_RESOURCE}%REQ(${X_MCP_PATH}?:PATH)%`;
+}
 
 function jsonRpc(code: number, message: string): Message {
   return {

@@ -24,7 +24,7 @@ interface Open {
   readonly url: URL;
 }
 
-async function open(lifetime?: number): Promise<Open> {
+async function open(lifetime?: number, gateway: object = {}): Promise<Open> {
   const server = owner.adopt(await startMcpServer("one"), (it) => it.close());
   const port = await freePort();
   const url = new URL(`http://127.0.0.1:${port}${PATH}`);
@@ -39,7 +39,7 @@ async function open(lifetime?: number): Promise<Open> {
     backends: { one: [server.endpoint] },
     routes: [{ path: PATH, backends: ["one"] }],
     config: {
-      gateway: { listen: `127.0.0.1:${port}` },
+      gateway: { listen: `127.0.0.1:${port}`, ...gateway },
       identity: { kind: "jwt", issuer, audiences: [url.href], jwks: { uri: jwks }, scopes: ["mcp:use"] },
     },
     // By default Envoy takes a token for a minute longer.
@@ -166,4 +166,17 @@ test("each refusal of Envoy's says where to get a token, and the document is the
   }
   expect(await send({ port, path: WELL_KNOWN, method: "HEAD" })).toMatchObject({ status: 200, body: "" });
   expect(await send({ port, path: WELL_KNOWN, method: "POST" })).toMatchObject({ status: 405 });
+});
+
+test.each([
+  ["http", "http"],
+  ["https", "https"],
+  ["https, http", "https"],
+  ['x", error="y', "https"],
+])("a proxy that is trusted and says x-forwarded-proto: %s has the challenge name %s", async (forwarded, scheme) => {
+  const { url } = await open(undefined, { trustedHops: 1 });
+  const headers = { "x-forwarded-proto": forwarded, "x-forwarded-for": "192.0.2.1" };
+  const { headers: answered } = await post(Number(url.port), PATH, initializeMessage(), headers);
+  const metadata = `${scheme}://${url.host}${WELL_KNOWN}${PATH}`;
+  expect(answered["www-authenticate"]).toBe(`Bearer resource_metadata="${metadata}", scope="mcp:use"`);
 });
