@@ -56,7 +56,7 @@ function notInForce(lastChange: LastChange, at: string): string {
     case "in-force":
       return `the router at ${at} has another file in force: give it this one (a change of its own it sees within 5 s)`;
     case "waiting":
-      return "the router does not have this file in force yet, since it waits for Envoys: check again in 10 s";
+      return "the router does not have this file in force yet, since it waits for Envoys: check again in 30 s";
     case "refused":
       return "the router does not have this file in force, since an Envoy refuses what it makes of it: Envoy's own log says why";
     case "invalid":
@@ -80,7 +80,7 @@ function envoyFinding({ envoy, asked, follows, lacks, given }: FollowingEnvoy): 
   const what = printable(lacks.join(", "));
   if (follows)
     return error(
-      `${name} does not have what the router offers of ${what} (${before}): check again in 10 s; where it stays so, Envoy's own log says why`,
+      `${name} does not have what the router offers of ${what} (${before}): check again in 30 s; where it stays so, Envoy's own log says why`,
     );
   return warning(
     `${name} has taken nothing of this router (${before}: ${what}): it may be too old, or no Envoy; its own log says why`,

@@ -45,10 +45,17 @@ export function gatewayRouteFindings(http: HttpListener, topology: Topology, con
   ];
 }
 
-/** Of any listener: what no other rule judges. */
+/** Of any listener: what no other rule judges, and what Envoy does not start with. */
 export function unreadFindings({ virtualHosts }: HttpListener): Finding[] {
   const says = "This part of the matcher is of a kind that `check` does not read";
-  return virtualHosts.flatMap(unreadParts).map((part) => found("not-visible/matcher", part, says));
+  return [
+    ...virtualHosts.flatMap(unreadParts).map((part) => found("not-visible/matcher", part, says)),
+    ...virtualHosts
+      .filter((host) => host.get("matcher").exists && host.get("routes").items().length > 0)
+      .map((host) =>
+        found("backend-route/both", host.get("matcher"), "The virtual host has a matcher, and routes too"),
+      ),
+  ];
 }
 
 /** A route to a backend must match on the header that only the processor sets, and lead to the backend that it names. */

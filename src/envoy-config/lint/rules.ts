@@ -251,6 +251,10 @@ export const MISTAKES = {
     "Envoy refuses other bodies than the router does: `limits.body` is `<limit>`.",
     "Write `request_body_buffer_limit: <limit>` on the virtual host.",
   ),
+  "backend-route/both": error(
+    "Envoy takes one of the two, and does not start with both.",
+    "Move your own routes into the list of the matcher's `on_no_match`, behind `undecided`.",
+  ),
   "backend-route/none": error("Envoy sends no request to a backend.", ADD_ROUTE),
   "backend-route/kind": error("Envoy answers such requests with 503.", ADD_ROUTE),
   "backend-route/other": error(

@@ -63,7 +63,7 @@ test("one that is not ready, and its troubles, are warned of", () => {
 
 test.each<[LastChange, RegExp]>([
   ["in-force", /has another file in force: give it this one .*: it differs in backends, limits$/],
-  ["waiting", /waits for Envoys: check again in 10 s: it differs in backends, limits$/],
+  ["waiting", /waits for Envoys: check again in 30 s: it differs in backends, limits$/],
   ["refused", /an Envoy refuses what it makes of it: Envoy's own log says why/],
   ["invalid", /has refused, and goes on with the one before: its log says why/],
   ["unreadable", /cannot read its file, and goes on with the one before: its log says why/],
@@ -86,7 +86,7 @@ test("settings that need a restart are an error, and another version of the prog
 test("an Envoy that follows and lacks something is an error; one that has never followed is warned of", () => {
   const envoys = [envoy({ lacks: ["clusters", "listeners"] }), envoy({ follows: false, lacks: ["clusters"] })];
   expect(findings({}, { envoys, moreEnvoys: 3 }).slice(2)).toEqual([
-    "error: Envoy e at 10.0.0.1 does not have what the router offers of clusters, listeners (asked 0.2 s ago): check again in 10 s; where it stays so, Envoy's own log says why",
+    "error: Envoy e at 10.0.0.1 does not have what the router offers of clusters, listeners (asked 0.2 s ago): check again in 30 s; where it stays so, Envoy's own log says why",
     "warning: Envoy e at 10.0.0.1 has taken nothing of this router (asked 0.2 s ago: clusters): it may be too old, or no Envoy; its own log says why",
     `warning: 3 more Envoys ask the router at ${AT}`,
   ]);

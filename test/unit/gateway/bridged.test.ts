@@ -245,6 +245,11 @@ describe("a session stays with whoever began it:", () => {
     expect(replyIn(await settled(inSession(id).message(exchange))).body).toMatchObject({ result: { tools: [{}] } });
   });
 
+  test("one that was begun at another backend, before the route led here, is not moved", async () => {
+    const { exchange, id } = await open({ bindings: { other: BINDING } });
+    expect(replyIn(await settled(inSession(id).message(exchange)))).toMatchObject({ status: 404 });
+  });
+
   describe("one of the backend's, where that begins none any more,", () => {
     const answered = async (
       backend: Backend,

@@ -134,6 +134,13 @@ export const TREE_CASES: Partial<Record<Rule, readonly Case[]>> = {
   ],
   "backend-route": [
     wrong(
+      "with routes beside the tree",
+      inTree((_, __, { gatewayHost }) => {
+        gatewayHost.routes = [APP];
+      }),
+      [error(TREE, "has a matcher, and routes too")],
+    ),
+    wrong(
       "without a branch for a backend",
       inTree((_, map) => put(map, "files", undefined)),
       [nowhere("files")],
