@@ -72,7 +72,8 @@ function answerInWords(cause: NoServer): string {
 /** What to do where it is not said elsewhere. */
 function advice(cause: NoServer): string {
   if (cause.kind === "away") return "";
-  if (cause.status === 404) return ": the router that Envoy asks has another file";
+  if (cause.status === 404)
+    return ": the router that Envoy asks has another file, or the backend has no MCP server at its path";
   if (cause.message === GATEWAY_UNAVAILABLE)
     return ": Envoy reaches no router at processor.endpoints: start it with `mcp-router serve`";
   return "";

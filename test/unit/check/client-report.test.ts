@@ -64,7 +64,10 @@ describe("a client", () => {
       "a client gets files 1.2.0, protocol 2025-11-25, but not its tools: it answers 500",
     ],
     [guarded(403), "a client without a token gets 403"],
-    [answered(404), "a client's initialize gets 404: the router that Envoy asks has another file"],
+    [
+      answered(404),
+      "a client's initialize gets 404: the router that Envoy asks has another file, or the backend has no MCP server at its path",
+    ],
     [answered(503, "Backend unavailable"), 'a client\'s initialize gets 503, "Backend unavailable"'],
     [
       answered(503, "Gateway unavailable"),
