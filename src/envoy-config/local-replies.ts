@@ -14,6 +14,7 @@ import {
   SERVER_BUSY,
 } from "../core/codes.ts";
 import { X_FORWARDED_PROTO, X_MCP_PATH } from "../core/headers.ts";
+import type { ResourceMetadata } from "../core/identity.ts";
 import { challenge, metadataUrl, WELL_KNOWN_RESOURCE } from "../core/resource-metadata.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
@@ -112,9 +113,7 @@ function accessDenials(identity: Config["identity"]): Message[] {
       ...retryLater(),
       ...jsonRpc(INTERNAL_ERROR, "Keys to check tokens by unavailable"),
     },
-    ...challenged("response.code_details == 'jwt_authn_access_denied{Jwt_is_missing}'", identity, false),
-    // Forged, expired, or for another audience, for which Envoy answers 403.
-    ...challenged("response.code_details.startsWith('jwt_authn_access_denied')", identity, true),
+    ...unauthenticated(identity),
     // By a filter that we do not make: an AuthorizationPolicy of Istio, or another source of Envoy's RBAC. The rest of the details
     // names its policy, for the log alone.
     {
@@ -149,26 +148,37 @@ const TIMED_OUT = `response.code_details in ${JSON.stringify([
   "upstream_max_stream_duration_reached",
 ]).replaceAll('"', "'")}`;
 
-/** With a challenge in place of Envoy's own, which does not say where to get a token. Without one to give, that stays. */
-function challenged(expression: string, identity: Config["identity"], hasToken: boolean): Message[] {
-  const mapper = (condition: string, headers: Message) => ({
-    filter: details(condition),
-    status_code: 401,
-    ...headers,
-    ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
-  });
-  if (identity.kind !== "jwt" || !identity.metadata) return [mapper(expression, {})];
+/** A token is missing, forged, expired, or for another audience, for which Envoy answers 403. */
+function unauthenticated(identity: Config["identity"]): Message[] {
+  const any = "response.code_details.startsWith('jwt_authn_access_denied')";
+  // Envoy's own challenge stays.
+  if (identity.kind !== "jwt" || !identity.metadata) return [notLetIn(any)];
   const { metadata } = identity;
+  const missing = "response.code_details == 'jwt_authn_access_denied{Jwt_is_missing}'";
+  return [...challenged(missing, metadata, false), ...challenged(any, metadata, true)];
+}
+
+/** With a challenge in place of Envoy's own, which does not say where to get a token. */
+function challenged(expression: string, metadata: ResourceMetadata, hasToken: boolean): Message[] {
   const scopes = metadata.scopes.map(literal);
   const withUrl = (url: string) => ({
     headers_to_add: [setHeader("www-authenticate", challenge({ scopes }, url, hasToken))],
   });
   const url = metadataUrl(metadata);
-  if (url !== undefined) return [mapper(expression, withUrl(literal(url)))];
+  if (url !== undefined) return [notLetIn(expression, withUrl(literal(url)))];
   return [
-    mapper(`${expression} && ${BY_HTTP}`, withUrl(metadataOfRequest("http"))),
-    mapper(expression, withUrl(metadataOfRequest("https"))),
+    notLetIn(`${expression} && ${BY_HTTP}`, withUrl(metadataOfRequest("http"))),
+    notLetIn(expression, withUrl(metadataOfRequest("https"))),
   ];
+}
+
+function notLetIn(expression: string, headers: Message = {}): Message {
+  return {
+    filter: details(expression),
+    status_code: 401,
+    ...headers,
+    ...jsonRpc(INVALID_REQUEST, AUTHENTICATION_REQUIRED),
+  };
 }
 
 function literal(text: string): string {

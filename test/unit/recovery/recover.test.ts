@@ -376,7 +376,8 @@ describe("a recovery fails, and says why:", () => {
     ["where the bound is exceeded by the ping", { answers: { ping: silent }, bound: 50 }, { reason: "timeout" }, true],
     [
       "where the backend stays away",
-      { answers: { initialize: NOBODY_THERE }, bound: 100 },
+      // Long enough for one try on a busy machine.
+      { answers: { initialize: NOBODY_THERE }, bound: 1_000 },
       { reason: "no-connection" },
       true,
     ],
