@@ -14,6 +14,7 @@ import { repeatFindings } from "./lint/repeat-rules.ts";
 import { localReplyFindings } from "./lint/reply-rules.ts";
 import { reportFindings } from "./lint/report-rules.ts";
 import { gatewayRouteFindings, unreadFindings } from "./lint/route-rules.ts";
+import { spellingFindings } from "./lint/spelling-rules.ts";
 import { streamFindings } from "./lint/stream-rules.ts";
 import { type HttpListener, type Topology, topologyOf } from "./lint/topology.ts";
 
@@ -28,6 +29,7 @@ export function lintEnvoy(bootstrap: unknown, config: Config): Finding[] {
   const gateways = topology.http.filter(({ extProc }) => extProc);
   const findings = [
     ...wholeness(topology, gateways),
+    ...spellingFindings(topology.bootstrap),
     ...gateways.flatMap((gateway) => gatewayFindings(gateway, topology, config)),
     ...topology.http.flatMap((http) => [...unreadFindings(http), ...repeatFindings(http, topology)]),
     ...listenerFindings(topology, config),

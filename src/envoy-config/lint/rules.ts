@@ -78,6 +78,7 @@ export const MISTAKES = {
     "This is no bootstrap with listeners of its own.",
     "Give `check` the bootstrap that Envoy starts with.",
   ),
+  "spelled-twice": error("Envoy merges the two, and `check` reads one of them.", "Keep one."),
   "not-visible": warning(
     "`check` reads the file alone, and did not check this part.",
     "Compare it with what `mcp-router envoy` prints.",

@@ -47,6 +47,25 @@ export const FILTER_CASES = {
     ]),
     good("as it is generated", unchanged),
   ],
+  "spelled-twice": [
+    wrong(
+      "with a field under both of its names",
+      (_, bootstrap) => {
+        bootstrap.staticResources = { listeners: [] };
+      },
+      [error("static_resources", "as static_resources and as staticResources")],
+    ),
+    wrong(
+      "with one deep inside",
+      ({ extProc }) => {
+        extProc.failureModeAllow = true;
+      },
+      [error(`${EXT_PROC}.failure_mode_allow`, "as failure_mode_allow and as failureModeAllow")],
+    ),
+    good("with two keys of a map that differ so", ({ gatewayHost }) => {
+      gatewayHost.metadata = { filter_metadata: { a_b: {}, aB: {} } };
+    }),
+  ],
   "not-visible": [
     wrong(
       "with listeners over LDS",
