@@ -1,32 +1,30 @@
 /** Sessions whose backend has left their route, by a change of the configuration that Envoy follows too. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { afterEach, expect, test } from "vitest";
+import { afterAll, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { callTool, endSession, openSession, post, send } from "../support/http.ts";
 import { startMcpServer } from "../support/mcp-server.ts";
 import { requestMessage } from "../support/messages.ts";
 import { runMessage, type SessionServer, startSessionServer } from "../support/session-server.ts";
-import { startStack } from "../support/stack.ts";
+import { type StackOptions, startStack } from "../support/stack.ts";
 
 const PATIENCE = { timeout: 30_000, interval: 50 };
 const PATH = "/mcp";
 
-let owner = new AsyncDisposableStack();
-afterEach(async () => {
-  await owner.disposeAsync();
-  owner = new AsyncDisposableStack();
-});
+const owner = new AsyncDisposableStack();
+afterAll(() => owner.disposeAsync());
 
 async function server(): Promise<SessionServer> {
   return owner.adopt(await startSessionServer(), (it) => it.close());
 }
 
-async function gateway(names: Readonly<Record<string, { readonly endpoint: string }>>, routes: readonly object[]) {
+async function gateway(
+  names: Readonly<Record<string, { readonly endpoint: string }>>,
+  routes: NonNullable<StackOptions["routes"]>,
+) {
   const backends = Object.fromEntries(Object.entries(names).map(([name, { endpoint }]) => [name, [endpoint]]));
   const config = { log: { level: "silent" }, admission: { sessions: 10 } };
-  const stack = owner.adopt(await startStack({ backends, routes: [...routes] as never, config, live: true }), (it) =>
-    it.stop(),
-  );
+  const stack = owner.adopt(await startStack({ backends, routes, config, live: true }), (it) => it.stop());
   const change = (sections: object) =>
     writeFileSync(stack.configFile, stringify({ ...parse(readFileSync(stack.configFile, "utf8")), ...sections }));
   const metric = async (name: string) => {
@@ -38,7 +36,9 @@ async function gateway(names: Readonly<Record<string, { readonly endpoint: strin
 
 const inSession = (session: string) => ({ "mcp-session-id": session });
 
-test("a route that names another backend moves no session there: it ends with 404, and the old backend is told", async () => {
+test.concurrent("a route that names another backend moves no session there: it ends with 404, and the old backend is told", async ({
+  expect,
+}) => {
   const [one, two] = [await server(), await server()];
   const { port, change, metric } = await gateway({ one, two }, [{ path: PATH, backends: ["one"] }]);
   const session = await openSession(port, PATH);
@@ -56,7 +56,9 @@ test("a route that names another backend moves no session there: it ends with 40
   await endSession(port, PATH, next);
 });
 
-test("a backend that the configuration names no more is told while Envoy still knows where it is", async () => {
+test.concurrent("a backend that the configuration names no more is told while Envoy still knows where it is", async ({
+  expect,
+}) => {
   const [one, two] = [await server(), await server()];
   const routes = [
     { path: PATH, backends: ["one"] },
@@ -72,7 +74,7 @@ test("a backend that the configuration names no more is told while Envoy still k
   expect(two.ended()).toEqual([]);
 });
 
-test("a call that is under way ends as it would have, before its backend is told", async () => {
+test.concurrent("a call that is under way ends as it would have, before its backend is told", async ({ expect }) => {
   const [one, two] = [await server(), await server()];
   const { port, change } = await gateway({ one, two }, [{ path: PATH, backends: ["one"] }]);
   const session = await openSession(port, PATH);
@@ -88,7 +90,9 @@ test("a call that is under way ends as it would have, before its backend is told
   await expect.poll(() => one.sessions.size, PATIENCE).toBe(0);
 });
 
-test("a session at several goes on without the one that leaves, which is told, and begins another there when it is back", async () => {
+test.concurrent("a session at several goes on without the one that leaves, which is told, and begins another there when it is back", async ({
+  expect,
+}) => {
   const [one, two] = await Promise.all(
     ["one", "two"].map(async (name) => owner.adopt(await startMcpServer(name, { json: true }), (it) => it.close())),
   );
