@@ -12,7 +12,7 @@ import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 const owner = new AsyncDisposableStack();
 afterAll(() => owner.disposeAsync());
 
-const ROUNDS = 20;
+const ROUNDS = Number(process.env.LIVE_ROUNDS ?? 8);
 const CLIENTS = 16;
 /** Calls of all clients together. */
 const CALLS_A_SECOND = 200;
