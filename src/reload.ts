@@ -1,5 +1,5 @@
 /** Reloads the configuration while the router serves, and logs what that changes. */
-import { digestsOf } from "./config/digests.ts";
+import { type Digests, digestsOf } from "./config/digests.ts";
 import { createHold } from "./config/hold.ts";
 import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
@@ -81,7 +81,7 @@ export interface Reloader extends WatchHandlers {
 export function reloadOnChange(options: ReloadOptions): Reloader {
   const { file, started, overrides, offers = NO_OFFERS, beside, metrics, log } = options;
   let inForce = started;
-  let sections = digestsOf(options.text);
+  let sections = digestsOnDemand(options.text);
   const last = lastChangeOf(metrics);
 
   const adoption = createAdoption({
@@ -92,7 +92,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       try {
         take(options, inForce, adopted);
         inForce = adopted.config;
-        sections = digestsOf(adopted.text);
+        sections = digestsOnDemand(adopted.text);
         last.inForce(adopted.text);
         beside?.inForce(adopted.config);
         return true;
@@ -137,7 +137,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       const text = last.refusedText();
       if (text !== undefined) onChange(text);
     },
-    report: () => ({ sections, lastChange: last.change, needRestart: needRestart(started, inForce) }),
+    report: () => ({ sections: sections(), lastChange: last.change, needRestart: needRestart(started, inForce) }),
     close() {
       hold?.drop();
       adoption.close();
@@ -154,6 +154,15 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
           "send SIGHUP to reload at once",
       );
     },
+  };
+}
+
+/** They take another reading of the YAML, which only `check --live` needs: made once, when they are asked for. */
+function digestsOnDemand(text: string): () => Digests {
+  let made: Digests | undefined;
+  return () => {
+    made ??= digestsOf(text);
+    return made;
   };
 }
 
