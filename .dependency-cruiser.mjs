@@ -28,7 +28,7 @@ export default {
     only("contract-of-sessions", "^src/sessions/(store|id)\\.ts$", ["^src/core/"], "a contract knows the core only"),
     only(
       "contract-of-admission",
-      "^src/admission/(ledger|lease|admission|sweeper|dismiss|retried|parking|in-use|waiting-room)\\.ts$",
+      "^src/admission/(ledger|lease|admission|sweeper|settle-each|dismiss|retried|parking|in-use|waiting-room)\\.ts$",
       ["^src/core/", "^src/sessions/(store|id)\\.ts$"],
       "admission knows the contract of sessions, and no implementation",
     ),

@@ -5,12 +5,13 @@
  * The store comes first, so that a client's next request begins another session. The backends are told a little later: calls that
  * are under way there may end. If several routers take the same configuration, the store hands each session to exactly one of them.
  */
-import { type Departures, departuresBetween, fateOf, stillDeparted } from "../core/departures.ts";
+import { type Departures, departuresBetween, fateOf } from "../core/departures.ts";
 import type { Backend, RequestPolicy } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { SessionKey } from "../sessions/id.ts";
 import { type Binding, bindingOf, heldBy, PARKED, type Session, type SessionStore } from "../sessions/store.ts";
 import type { Lease, Ledger, LedgerPlace } from "./ledger.ts";
+import { settleEach } from "./settle-each.ts";
 
 type Routes = RequestPolicy["routes"];
 
@@ -21,7 +22,7 @@ type Routes = RequestPolicy["routes"];
 export const GRACE_MS = 5_000;
 /** How long (ms) after a store was found away it is asked again. */
 const AGAIN_MS = 5_000;
-/** Sessions that are looked at in parallel, and that one backend is told of. */
+/** Sessions that one backend is told of at once. */
 const AT_ONCE = 8;
 
 export type DismissEvent =
@@ -115,16 +116,8 @@ async function dismissAll(
   do {
     const page = await options.ledger.page(from);
     if (page.kind === "unavailable") return false;
-    const queue = page.leases.values();
-    let available = true;
-    const worker = async () => {
-      for (const lease of queue) {
-        if (!available || isStopped()) return;
-        if (!(await settle(options, departures, lease, ended))) available = false;
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
-    if (!available || isStopped()) return false;
+    const isSettled = await settleEach(page.leases, (lease) => settle(options, departures, lease, ended), isStopped);
+    if (!isSettled || isStopped()) return false;
     from = page.next;
   } while (from !== undefined);
   return true;
@@ -135,14 +128,12 @@ async function settle(options: DismissOptions, departures: Departures, lease: Le
   const { store, routes } = options;
   const loaded = await store.load(lease.key);
   if (loaded.kind !== "loaded") return loaded.kind === "unknown";
-  // The routes may have changed again since.
-  const now = routes();
-  const fate = fateOf(loaded.session, stillDeparted(departures, now), now);
+  const fate = fateOf(loaded.session, departures, routes());
   switch (fate.kind) {
     case "stays":
       return true;
     case "ends":
-      return endWhole(options, departures, lease, ended);
+      return endWhole(options, fate.backends, lease, ended);
     case "loses": {
       const parted = fate.backends.map((backend) => part(store, lease.key, loaded.session, backend, ended));
       return (await Promise.all(parted)).every(Boolean);
@@ -154,7 +145,7 @@ async function settle(options: DismissOptions, departures: Departures, lease: Le
 
 async function endWhole(
   { store, ledger, closed, observe }: DismissOptions,
-  departures: Departures,
+  backends: readonly Backend[],
   lease: Lease,
   ended: Ended[],
 ): Promise<boolean> {
@@ -163,8 +154,7 @@ async function endWhole(
   const { session } = removed;
   observe({ kind: "dismissed", lease, session });
   closed(lease.key);
-  for (const backend of departures.get(session.route)?.gone ?? [])
-    note(bindingOf(session, backend.name), backend, ended);
+  for (const backend of backends) note(bindingOf(session, backend.name), backend, ended);
   return (await ledger.release(lease)).kind === "released";
 }
 

@@ -8,11 +8,10 @@ import type { SessionKey } from "../sessions/id.ts";
 import { heldBy, type Session, type SessionStore } from "../sessions/store.ts";
 import { extendLease } from "./lease.ts";
 import type { Lease, Ledger } from "./ledger.ts";
+import { settleEach } from "./settle-each.ts";
 
 /** Maximum number of leases that one call reads. */
 export const BATCH = 100;
-/** Sessions of one batch that are ended in parallel. */
-export const AT_ONCE = 8;
 /** Expired sessions are ended without credentials: their client is gone, and the router stores none. */
 const NO_CREDENTIALS: readonly Header[] = [];
 
@@ -78,15 +77,7 @@ async function sweepExpired(options: SweeperOptions, isStopped: () => boolean): 
   for (;;) {
     const expired = await options.ledger.expired(BATCH);
     if (expired.kind === "unavailable") return;
-    const queue = expired.leases.values();
-    let available = true;
-    const worker = async () => {
-      for (const lease of queue) {
-        if (isStopped() || !available) return;
-        if (!(await settle(options, lease, failing))) available = false;
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    const available = await settleEach(expired.leases, (lease) => settle(options, lease, failing), isStopped);
     if (isStopped() || !available || expired.leases.length < BATCH) return;
     // Leases left to another router come again: a whole batch of them ends the sweep.
     if (expired.leases.every(({ key }) => seen.has(key))) return;

@@ -1,49 +1,21 @@
 /** What a new configuration takes from sessions that were begun under an older one. Pure. */
-import { assertNever } from "./assert-never.ts";
-import type { Backend, RequestPolicy, Route } from "./routes.ts";
+import { type Backend, backendsOf, type RequestPolicy, type Route } from "./routes.ts";
 
 type Routes = RequestPolicy["routes"];
 
-/** What a path led to, and those of it that it leads to no more: one at least. */
-interface Departure {
-  readonly led: readonly Backend[];
-  readonly gone: readonly Backend[];
-}
+/** What paths led to of which a configuration has taken some, by public path. */
+export type Departures = ReadonlyMap<string, readonly Backend[]>;
 
-/** By public path. */
-export type Departures = ReadonlyMap<string, Departure>;
-
-/** The backends that have left a path from one configuration to the next. */
+/** The paths that have lost backends from one configuration to the next. */
 export function departuresBetween(before: Routes, now: Routes): Departures {
-  return departuresOf(
-    [...before].map(([path, route]) => [path, backendsOf(route)]),
-    now,
-  );
+  const led = [...before].map(([path, route]) => [path, backendsOf(route)] as const);
+  return new Map(led.filter(([path, backends]) => goneOf(backends, now.get(path)).length > 0));
 }
 
-/** Those of the departures that another configuration has not taken back. */
-export function stillDeparted(departures: Departures, now: Routes): Departures {
-  return departuresOf(
-    [...departures].map(([path, { led }]) => [path, led]),
-    now,
-  );
-}
-
-function departuresOf(all: readonly (readonly [path: string, led: readonly Backend[]])[], now: Routes): Departures {
-  const departures = new Map<string, Departure>();
-  for (const [path, led] of all) {
-    const there = new Set(backendsAt(now, path).map(({ name }) => name));
-    const gone = led.filter(({ name }) => !there.has(name));
-    if (gone.length > 0) departures.set(path, { led, gone });
-  }
-  return departures;
-}
-
-/** What becomes of a session. `loses`: it goes on without these backends. */
+/** What becomes of a session. `loses`: it goes on without these backends. `ends`: these have left it. */
 export type Fate =
   | { readonly kind: "stays" }
-  | { readonly kind: "loses"; readonly backends: readonly Backend[] }
-  | { readonly kind: "ends" };
+  | { readonly kind: "loses" | "ends"; readonly backends: readonly Backend[] };
 
 /** A session, and the names of the backends that it has sessions at. */
 interface Bound {
@@ -52,15 +24,17 @@ interface Bound {
 }
 
 const STAYS = { kind: "stays" } as const;
-const ENDS = { kind: "ends" } as const;
 
-/** A session of a path that no configuration here has had is another router's. */
+/**
+ * A session of a path that no configuration here has had is another router's.
+ * @param now the routes in force, which may have changed again since the departures: what is back has not left
+ */
 export function fateOf({ route: path, bindings }: Bound, departures: Departures, now: Routes): Fate {
-  const departure = departures.get(path);
-  if (!departure) return STAYS;
-  const { led, gone } = departure;
+  const led = departures.get(path) ?? [];
   const route = now.get(path);
-  if (!route || !canGoOn(route, bindings, gone.length === led.length)) return ENDS;
+  const gone = goneOf(led, route);
+  if (gone.length === 0) return STAYS;
+  if (!route || !canGoOn(route, bindings, gone.length === led.length)) return { kind: "ends", backends: gone };
   const lost = gone.filter(({ name }) => Object.hasOwn(bindings, name));
   return lost.length > 0 ? { kind: "loses", backends: lost } : STAYS;
 }
@@ -74,20 +48,8 @@ function canGoOn(route: Route, bindings: Bound["bindings"], isReplaced: boolean)
   return backendsOf(route).some(({ name }) => Object.hasOwn(bindings, name));
 }
 
-function backendsAt(routes: Routes, path: string): readonly Backend[] {
-  const route = routes.get(path);
-  return route ? backendsOf(route) : [];
-}
-
-function backendsOf(route: Route): readonly Backend[] {
-  switch (route.kind) {
-    case "transparent":
-      return [route.backend];
-    case "federated":
-      return route.members.map((member) => member.route.backend);
-    case "bridged":
-      return [route.transparent.backend];
-    default:
-      return assertNever(route);
-  }
+/** @param route undefined: the path is gone */
+function goneOf(led: readonly Backend[], route: Route | undefined): readonly Backend[] {
+  const there = new Set(route && backendsOf(route).map(({ name }) => name));
+  return led.filter(({ name }) => !there.has(name));
 }

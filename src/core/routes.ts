@@ -119,6 +119,20 @@ export function federationOf(route: Route): FederatedRoute | undefined {
   }
 }
 
+/** The backends that a route leads to, in the order of the configuration. */
+export function backendsOf(route: Route): readonly Backend[] {
+  switch (route.kind) {
+    case "transparent":
+      return [route.backend];
+    case "federated":
+      return route.members.map((member) => member.route.backend);
+    case "bridged":
+      return [route.transparent.backend];
+    default:
+      return assertNever(route);
+  }
+}
+
 /** Envoy has to wait a little longer than what it waits for. */
 const MESSAGE_TIMEOUT_SLACK_MS = 1_000;
 

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
 import { type Lease, type Ledger, NO_CAPS, RESERVATION_MS } from "../../../src/admission/ledger.ts";
 import { memoryLedger } from "../../../src/admission/memory.ts";
-import { AT_ONCE, BATCH, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
+import { AT_ONCE } from "../../../src/admission/settle-each.ts";
+import { BATCH, type SweepEvent, startSweeper } from "../../../src/admission/sweeper.ts";
 import { createSessionEnder, type EndEvent } from "../../../src/backends/end.ts";
 import { mintSessionId, sessionKey } from "../../../src/sessions/id.ts";
 import { memoryStore } from "../../../src/sessions/memory.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { departuresBetween, fateOf, stillDeparted } from "../../../src/core/departures.ts";
+import { type Departures, departuresBetween, fateOf } from "../../../src/core/departures.ts";
 import type { Backend, BridgedRoute, FederatedRoute, Route, TransparentRoute } from "../../../src/core/routes.ts";
 import { federatedRoute, memberOf } from "./federated.ts";
 import { BACKEND, ROUTE } from "./policy.ts";
@@ -20,8 +20,13 @@ const bridged = (name: string): BridgedRoute => ({
   federated: several(name),
 });
 const routes = (...all: Route[]) => new Map(all.map((route) => [route.path, route]));
-const names = (before: Map<string, Route>, now: Map<string, Route>) =>
-  [...departuresBetween(before, now)].map(([path, { gone }]) => [path, gone.map(({ name }) => name)]);
+/** By path, what a session loses that has used all. */
+const leaving = (departures: Departures, now: Map<string, Route>) =>
+  [...departures].map(([route, led]) => {
+    const bindings = Object.fromEntries(led.map(({ name }) => [name, {}]));
+    const fate = fateOf({ route, bindings }, departures, now);
+    return [route, fate.kind === "stays" ? [] : fate.backends.map(({ name }) => name)];
+  });
 
 describe("the backends that leave a path", () => {
   test.each<[string, Route[], Route[], string[]]>([
@@ -38,17 +43,14 @@ describe("the backends that leave a path", () => {
     ["one of several", [several("a", "b")], [several("b", "c")], ["a"]],
     ["all, where the path goes", [several("a", "b")], [{ ...one("a"), path: "/other" }], ["a", "b"]],
   ])("are %s", (_, before, now, gone) => {
-    expect(names(routes(...before), routes(...now))).toEqual(gone.length > 0 ? [[PATH, gone]] : []);
+    const departures = departuresBetween(routes(...before), routes(...now));
+    expect(leaving(departures, routes(...now))).toEqual(gone.length > 0 ? [[PATH, gone]] : []);
   });
 
   test("are those no more that a later configuration has taken back", () => {
     const departures = departuresBetween(routes(several("a", "b", "c")), routes(several("c")));
-    expect(
-      [...stillDeparted(departures, routes(several("a", "c"))).values()].flatMap(({ gone }) =>
-        gone.map(({ name }) => name),
-      ),
-    ).toEqual(["b"]);
-    expect(stillDeparted(departures, routes(several("a", "b", "c"))).size).toBe(0);
+    expect(leaving(departures, routes(several("a", "c")))).toEqual([[PATH, ["b"]]]);
+    expect(leaving(departures, routes(several("a", "b", "c")))).toEqual([[PATH, []]]);
   });
 });
 
