@@ -53,10 +53,10 @@ function listenOn(port: number): Promise<Server | undefined> {
   });
 }
 
-/** Whether something on loopback takes TCP connections on this port. */
-export function accepts(port: number): Promise<boolean> {
+/** Whether something takes connections on this port of loopback, or at the path of a Unix socket. */
+export function accepts(at: number | string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: "127.0.0.1" });
+    const socket = connect(typeof at === "string" ? { path: at } : { port: at, host: "127.0.0.1" });
     socket.once("connect", () => {
       socket.destroy();
       resolve(true);

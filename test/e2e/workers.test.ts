@@ -1,10 +1,10 @@
 /** One router of several processes: they share Redis and Envoy spreads requests over them. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { start, waitFor } from "../../harness/child.ts";
+import { accepts } from "../../harness/ports.ts";
 import { type RunningRedis, startRedis } from "../../harness/redis.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { workerAddresses } from "../../src/config/workers.ts";
@@ -137,17 +137,11 @@ test("one that is started again while the file is wrong comes back with what is 
   await expect.poll(stale, PATIENCE).toBe(0);
 });
 
-function listensAt(path: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect(path, () => resolve(true)).on("error", () => resolve(false));
-  return promise.finally(() => socket.destroy());
-}
-
 /** Whether each worker takes requests. */
 async function allListen(): Promise<boolean> {
   const { config } = await readConfig(stack.configFile);
   const all = workerAddresses(config.processor.listen, WORKERS);
-  return (await Promise.all(all.map((at) => at.kind === "unix" && listensAt(at.path)))).every(Boolean);
+  return (await Promise.all(all.map((at) => at.kind === "unix" && accepts(at.path)))).every(Boolean);
 }
 
 test("the end of a terminal, which reaches every process in it, ends none of them", async () => {

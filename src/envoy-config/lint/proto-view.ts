@@ -32,6 +32,11 @@ export class ProtoView {
     return fields.split(".").reduce<ProtoView>((view, field) => view.#field(field), this);
   }
 
+  /** A field by the one name that is given. */
+  spelled(name: string): ProtoView {
+    return new ProtoView(ownValue(this.value, name), this.path === "" ? name : `${this.path}.${name}`);
+  }
+
   /** The value of a map's key, which has one spelling and may hold dots. */
   key(key: string): ProtoView {
     return new ProtoView(ownValue(this.value, key), `${this.path}["${key}"]`);
@@ -81,11 +86,15 @@ export class ProtoView {
   }
 
   #field(field: string): ProtoView {
-    const camel = field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    const camel = camelCase(field);
     const written = isJsonObject(this.value) && !Object.hasOwn(this.value, field) && Object.hasOwn(this.value, camel);
-    const name = written ? camel : field;
-    return new ProtoView(ownValue(this.value, name), this.path === "" ? name : `${this.path}.${name}`);
+    return this.spelled(written ? camel : field);
   }
+}
+
+/** The name that proto3 JSON gives a field of the .proto file. */
+export function camelCase(field: string): string {
+  return field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function ownValue(value: unknown, key: string): unknown {

@@ -1,7 +1,7 @@
 /** One rule on the document itself: no field stands twice, as in the .proto file and in camelCase. */
 import { isJsonObject } from "../../core/json/parse.ts";
 import { type Finding, found } from "./finding.ts";
-import { ProtoView } from "./proto-view.ts";
+import { camelCase, type ProtoView } from "./proto-view.ts";
 
 /** Fields whose value is a map: its keys are no fields. */
 const MAPS: ReadonlySet<string> = new Set([
@@ -26,9 +26,9 @@ export function spellingFindings(bootstrap: ProtoView): Finding[] {
     if (!isJsonObject(view.value)) continue;
     const isMap = MAPS.has(snake(view.field));
     for (const key of view.keys()) {
-      const child = new ProtoView(view.value[key], isMap ? view.key(key).path : join(view.path, key));
+      const child = isMap ? view.key(key) : view.spelled(key);
       queue.push(child);
-      const other = camel(key);
+      const other = camelCase(key);
       if (!isMap && other !== key && Object.hasOwn(view.value, other))
         findings.push(found("spelled-twice", child, `The field is there as ${key} and as ${other}`));
     }
@@ -36,6 +36,4 @@ export function spellingFindings(bootstrap: ProtoView): Finding[] {
   return findings;
 }
 
-const join = (path: string, field: string) => (path === "" ? field : `${path}.${field}`);
-const camel = (field: string) => field.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 const snake = (field: string) => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
