@@ -6,9 +6,9 @@ import { requestPolicy } from "./config/policy.ts";
 import { whyUnreadable } from "./config/unreadable.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
-import { type Adopted, createAdoption, type Wanted } from "./discovery/adopt.ts";
+import { type Adopted, createAdoption, type OffersForChanges, type Wanted } from "./discovery/adopt.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
-import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
+import { NO_OFFERS } from "./discovery/offers.ts";
 import type { ConfigurationReport, LastChange } from "./discovery/report.ts";
 import { staticBootstrap } from "./envoy-config/bootstrap.ts";
 import { mayBeSeveral } from "./envoy-config/clusters.ts";
@@ -63,7 +63,7 @@ export interface ReloadOptions {
   /** Puts a configuration in force for new requests; where it throws, the last one stays in force. */
   readonly apply: (config: Config, text: string) => void;
   /** What Envoys are offered that follow the configuration. Default: none can. */
-  readonly offers?: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "isTaken" | "settled"> | undefined;
+  readonly offers?: OffersForChanges | undefined;
   readonly beside?: Beside | undefined;
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;

@@ -33,11 +33,14 @@ export interface Adopted extends Wanted {
   readonly outcome: Exclude<Outcome, { kind: "refused" }>;
 }
 
+/** What a change asks of the offers. */
+export type OffersForChanges = Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "isTaken" | "settled">;
+
 interface AdoptOptions {
   readonly started: Config;
   /** Whether Envoys ask other routers too. */
   readonly several: boolean;
-  readonly offers: Pick<Offers, "offer" | "trim" | "withdraw" | "outcome" | "isTaken" | "settled">;
+  readonly offers: OffersForChanges;
   /** Puts it in force. Gives whether it is: where not, Envoys are offered what was in force before. Must not throw. */
   readonly adopt: (adopted: Adopted) => boolean;
   /** An Envoy refuses what the configuration makes of it: the last one stays in force. Must not throw. */

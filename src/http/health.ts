@@ -1,6 +1,7 @@
 /**
- * Health, metrics and the catalogue over HTTP: `/healthz` (alive), `/readyz` (accepts requests), `/metrics` (Prometheus) and
- * `/catalogue` (what the backends of routes to several offer, as JSON), `/configuration` (what is in force, and which Envoys have it). An Envoy that follows the configuration asks here too.
+ * Health, metrics and what operators ask over HTTP: `/healthz` (alive), `/readyz` (accepts requests), `/metrics` (Prometheus),
+ * `/catalogue` (what the backends of routes to several offer, as JSON) and `/configuration` (what is in force, and which Envoys have
+ * it). An Envoy that follows the configuration asks here too.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { paced } from "../telemetry/paced.ts";
