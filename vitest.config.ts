@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
@@ -17,6 +18,13 @@ const WITH_PROGRAMS = {
 /** Tests that start a real Envoy and real servers for each file: two cores share them. They run after the quick ones. */
 const WITH_ENVOY = { ...WITH_PROGRAMS, maxWorkers: 2, sequence: { groupOrder: 1 } };
 
+const UNIT = "test/unit/**/*.test.ts";
+
+/** A module that one test file mocks is the mock for all files that share its modules, so these share none. */
+const MOCKING = globSync(UNIT, { cwd: import.meta.dirname }).filter((file) =>
+  readFileSync(join(import.meta.dirname, file), "utf8").includes("vi.mock("),
+);
+
 /** `make test` runs unit, contract and e2e; `make test-platforms` the other three. test/compose has a configuration of its own. */
 export default defineConfig({
   test: {
@@ -27,7 +35,9 @@ export default defineConfig({
       thresholds: { lines: 90, "src/core/**": { lines: 98 } },
     },
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], ...UNHURRIED, maxWorkers: 2 } },
+      // To load the same modules again for each file would take as long as the tests.
+      { test: { name: "unit", include: [UNIT], exclude: MOCKING, isolate: false, ...UNHURRIED, maxWorkers: 2 } },
+      { test: { name: "unit-mocks", include: MOCKING, ...UNHURRIED, maxWorkers: 2 } },
       { test: { name: "contract", include: ["test/contract/**/*.test.ts"], ...WITH_PROGRAMS, maxWorkers: 2 } },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], ...WITH_ENVOY } },
       // As those of e2e, but each takes long by what it is about: crowds, chaos, or silence.
