@@ -11,6 +11,9 @@ export function shellOf({ envoy }: Config): Message {
     ...(envoy.admin && { admin: { address: addressOf(envoy.admin), ignore_global_conn_limit: true } }),
     layered_runtime: { layers: [{ name: "static", static_layer: { [GRACEFUL_CLOSE_FLAG]: true } }] },
     grpc_async_client_manager_config: { max_cached_entry_idle_duration: duration(GRPC_CLIENT_IDLE) },
+    // Every 5 s the main thread reads all counters that there are. With 1,000 backends that drives the worker's memory out of the
+    // caches that they share, so a backend has counters from its first request on.
+    deferred_stat_options: { enable_deferred_creation_stats: true },
     overload_manager: overloadManager(envoy),
   };
 }
