@@ -7,6 +7,9 @@ import type { Message } from "../proto-json.ts";
 import { headersOf, matches, type SampleRequest } from "./match.ts";
 import { ProtoView } from "./proto-view.ts";
 
+/** Matchers within matchers that are read. Envoy refuses a deeper bootstrap: protobuf reads 100 messages within one another. */
+const DEEPEST_TREE = 50;
+
 /** Where a way through the tree ends: at routes, of which Envoy takes the first that matches, or at what cannot be read here. */
 type End =
   | { readonly kind: "routes"; readonly routes: readonly ProtoView[] }
@@ -62,30 +65,35 @@ export function unreadParts(virtualHost: ProtoView): ProtoView[] {
 
 function endsOf(virtualHost: ProtoView): readonly End[] {
   const tree = virtualHost.get("matcher");
-  return tree.exists ? endsBelow(tree, []) : [listOf(virtualHost)];
+  return tree.exists ? endsBelow(tree, [], 1) : [listOf(virtualHost)];
 }
 
-function endsBelow(matcher: ProtoView, above: Branch["conditions"]): readonly End[] {
-  const tree = headerTree(matcher, above);
+function endsBelow(matcher: ProtoView, above: Branch["conditions"], depth: number): readonly End[] {
+  const tree = depth > DEEPEST_TREE ? undefined : headerTree(matcher, above);
   if (!tree) return [{ kind: "unread", at: matcher }];
   return [...tree.map.keys().map(tree.branch), tree.otherwise].flatMap((branch) => {
     const nested = branch.onMatch.get("matcher");
-    return nested.exists ? endsBelow(nested, branch.conditions) : (endOf(branch) ?? []);
+    return nested.exists ? endsBelow(nested, branch.conditions, depth + 1) : (endOf(branch) ?? []);
   });
 }
 
 function endFor(virtualHost: ProtoView, request: SampleRequest): End | undefined {
   const tree = virtualHost.get("matcher");
-  return tree.exists ? endBelow(tree, [], request) : listOf(virtualHost);
+  return tree.exists ? endBelow(tree, [], request, 1) : listOf(virtualHost);
 }
 
 /** From a branch in which nothing is for the request, Envoy goes on to that of the next shorter prefix, and then to on_no_match. */
-function endBelow(matcher: ProtoView, above: Branch["conditions"], request: SampleRequest): End | undefined {
-  const tree = headerTree(matcher, above);
+function endBelow(
+  matcher: ProtoView,
+  above: Branch["conditions"],
+  request: SampleRequest,
+  depth: number,
+): End | undefined {
+  const tree = depth > DEEPEST_TREE ? undefined : headerTree(matcher, above);
   if (!tree) return { kind: "unread", at: matcher };
   for (const branch of [...branchesFor(tree, request), tree.otherwise]) {
     const nested = branch.onMatch.get("matcher");
-    const end = nested.exists ? endBelow(nested, branch.conditions, request) : endOf(branch);
+    const end = nested.exists ? endBelow(nested, branch.conditions, request, depth + 1) : endOf(branch);
     if (end) return end;
   }
   return undefined;

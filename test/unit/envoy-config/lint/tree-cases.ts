@@ -46,6 +46,17 @@ function withoutHeader({ action }: Json): Json {
   for (const { match } of action.typed_config.routes) match.headers.shift();
 }
 
+const DEEP = 3_000;
+/** Matchers within one another that `check` reads. */
+const DEEPEST_READ = 50;
+
+/** A matcher in itself, so many times, with an end at the last one. */
+function nested({ matcher_tree }: Json, times: number, end: Json): Json {
+  let inner = end;
+  for (let n = 0; n < times; n++) inner = { matcher: { matcher_tree, on_no_match: inner } };
+  return inner;
+}
+
 const nowhere = (backend: string) => error(TREE, `The routes take a DELETE for ${backend} nowhere`);
 
 /** A tree by another header, whose branches go on by the one for x-mcp-backend. */
@@ -91,6 +102,14 @@ export const TREE_CASES: Partial<Record<Rule, readonly Case[]>> = {
       "with an action of another type in a branch",
       (_, map) => put(map.files, "action.typed_config.@type", "type.googleapis.com/example.Action"),
       branch("files"),
+    ),
+    unread(
+      "with matchers within matchers, deeper than Envoy reads them",
+      (tree) => {
+        const top = tree.on_no_match;
+        tree.on_no_match = nested(structuredClone(tree), DEEP, top);
+      },
+      `${TREE}${".on_no_match.matcher".repeat(DEEPEST_READ)}`,
     ),
     unread("with nothing in a branch", (_, map) => put(map, "files", {}), branch("files")),
     unread(
