@@ -7,6 +7,7 @@ import type { BackendConfig } from "./backends.ts";
 import { endpointFaults } from "./endpoints.ts";
 import { isServedByGateway } from "./federated.ts";
 import { longestStorePatience } from "./patience.ts";
+import { ruleFaults } from "./rules.ts";
 import type { RawConfig } from "./schema.ts";
 import { workerAddresses, workerPorts } from "./workers.ts";
 
@@ -14,6 +15,7 @@ export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]):
   return [
     ...healthClash(raw),
     ...noPrincipal(raw),
+    ...ruleFaults(raw),
     ...storeTooSlow(raw),
     ...workerContradictions(raw),
     ...sweepTooRare(raw),

@@ -1,6 +1,7 @@
 /** From the text of a configuration file to a `Config`, or to errors that say what to change. */
 import { Buffer } from "node:buffer";
 import { type Address, fromSameMachine, type TcpAddress } from "../core/address.ts";
+import type { Rule } from "../core/policy/rule.ts";
 import type { Route } from "../core/routes.ts";
 import { type BackendConfig, backendsOf } from "./backends.ts";
 import { cautions } from "./cautions.ts";
@@ -8,6 +9,7 @@ import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
 import { type IdentityConfig, withMetadata } from "./identity.ts";
 import { routesTo } from "./routes.ts";
+import { rulesOf } from "./rules.ts";
 import { parseShape, type RawConfig, withoutShortForms } from "./schema.ts";
 import { workerAddresses, workerPorts } from "./workers.ts";
 import { parseYaml } from "./yaml.ts";
@@ -29,9 +31,12 @@ export interface Config {
   readonly sessions: RawConfig["sessions"];
   readonly admission: Omit<RawConfig["admission"], "anonymous"> & { readonly anonymous: number | undefined };
   readonly identity: IdentityConfig;
+  /** In their order. undefined: everything is allowed. */
+  readonly policy: readonly Rule[] | undefined;
   readonly istio: RawConfig["istio"];
   readonly log: RawConfig["log"];
   readonly limits: RawConfig["limits"];
+  readonly lists: RawConfig["lists"];
   readonly backends: readonly BackendConfig[];
   readonly routes: readonly Route[];
 }
@@ -73,7 +78,8 @@ function assemble(raw: RawConfig): Loaded {
   const { routes, errors: routeErrors } = routesTo(backends, raw);
   const errors = [...routeErrors, ...crossChecks(raw, backends)];
   if (errors.length > 0) return { ok: false, errors: firstOf(errors) };
-  const { gateway, egress, processor, envoy, store, sessions, admission, identity, istio, log, limits } = raw;
+  const { gateway, egress, processor, envoy, store, sessions, admission, identity, policy, istio, log, limits, lists } =
+    raw;
   const config: Config = {
     gateway,
     egress: { listen: egress.listen, address: egress.address ?? fromSameMachine(egress.listen) },
@@ -90,9 +96,11 @@ function assemble(raw: RawConfig): Loaded {
     sessions: { ...sessions, idle: Math.min(sessions.idle, sessions.lifetime) },
     admission: { ...admission, anonymous: anonymousCap(raw) },
     identity: withMetadata(identity),
+    policy: rulesOf(policy),
     istio,
     log,
     limits,
+    lists,
     backends,
     routes,
   };

@@ -1,5 +1,6 @@
 /** Selects the parts of the configuration by which the core decides requests. Pure. */
 import { parkingOf } from "../core/parking.ts";
+import { createAccess } from "../core/policy/access.ts";
 import type { RequestPolicy } from "../core/routes.ts";
 import type { Config } from "./load.ts";
 
@@ -7,16 +8,20 @@ export function requestPolicy({
   gateway,
   identity,
   routes,
+  policy: rules,
   limits,
+  lists,
   admission,
   sessions: lifespan,
 }: Config): RequestPolicy {
+  const paths = routes.map(({ path }) => path);
   const { sessions, perPrincipal, anonymous, waiting, wait } = admission;
   return {
     routes: new Map(routes.map((route) => [route.path, route])),
     hosts: gateway.hosts,
     origins: gateway.origins,
     identity,
+    access: rules && createAccess(rules, paths, lists.bytes),
     admission: {
       sessions,
       perPrincipal,

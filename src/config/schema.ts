@@ -13,6 +13,7 @@ import { istioSection } from "./schema/istio.ts";
 import { limitsSection } from "./schema/limits.ts";
 import { listsSection } from "./schema/lists.ts";
 import { logSection } from "./schema/log.ts";
+import { policySection } from "./schema/policy.ts";
 import { processorSection } from "./schema/processor.ts";
 import { routesSection } from "./schema/routes.ts";
 import { sessionsSection } from "./schema/sessions.ts";
@@ -27,6 +28,7 @@ const schema = z.strictObject({
   sessions: sessionsSection,
   admission: admissionSection,
   identity: identitySection,
+  policy: policySection,
   istio: istioSection,
   log: logSection,
   timeouts: timeoutsSection,

@@ -35,6 +35,8 @@ export class HeaderNames {
 export interface Claims {
   /** The text under member names, from the outermost on (`iss`); undefined where it is absent, empty or no text. */
   text(...path: readonly [string, ...string[]]): string | undefined;
+  /** The texts, numbers and booleans there: the one value, or the items of a list; empty where there are none. */
+  values(...path: readonly [string, ...string[]]): readonly (string | number | boolean)[];
 }
 
 export interface RequestHead {

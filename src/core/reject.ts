@@ -26,6 +26,8 @@ export type Reject =
   | { readonly reason: "no-route" | "method-not-allowed" }
   /** `challenge`: value of `www-authenticate`. */
   | { readonly reason: "unauthenticated"; readonly challenge: string }
+  /** `policy` would allow it to a token with more scopes. `challenge`: value of `www-authenticate`. */
+  | { readonly reason: "insufficient-scope"; readonly challenge: string; readonly id?: Id }
   | {
       readonly reason: "body-too-large" | "session-unknown" | "session-required";
       readonly id?: Id;
@@ -95,6 +97,8 @@ type OfferedKind = "tool" | "prompt" | "resource" | "task" | "request";
 /** The router's log alone says where to: that is the backend's own address. */
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
 
+const INSUFFICIENT_SCOPE = "Insufficient scope: the token lacks scopes that the challenge names";
+
 const STORE_UNAVAILABLE = "Session store unavailable";
 
 /** ms after which a client may try again while the store is away. `Retry-After` takes whole seconds only. */
@@ -141,9 +145,8 @@ export function answer(reject: Reject): Reply {
     case "method-not-allowed":
       return plain(reason, 405, "Method Not Allowed", [["allow", ENDPOINT_METHODS]]);
     case "unauthenticated":
-      return jsonRpcError(reason, 401, INVALID_REQUEST, AUTHENTICATION_REQUIRED, undefined, [
-        ["www-authenticate", reject.challenge],
-      ]);
+    case "insufficient-scope":
+      return challenged(reject);
     case "invalid-request":
       return jsonRpcError(reason, 400, INVALID_REQUEST, `Invalid request: ${reject.detail}`, reject.id);
     case "header-mismatch":
@@ -193,6 +196,13 @@ export function answer(reject: Reject): Reply {
     default:
       return assertNever(reason);
   }
+}
+
+function challenged(reject: Extract<Reject, { challenge: string }>): Reply {
+  const headers = [["www-authenticate", reject.challenge]] as const;
+  if (reject.reason === "unauthenticated")
+    return jsonRpcError(reject.reason, 401, INVALID_REQUEST, AUTHENTICATION_REQUIRED, undefined, headers);
+  return jsonRpcError(reject.reason, 403, INVALID_REQUEST, INSUFFICIENT_SCOPE, reject.id, headers);
 }
 
 /** Where there is no id to answer, only the status tells of the failure. */

@@ -14,6 +14,8 @@ export const WELL_KNOWN_RESOURCE = "/.well-known/oauth-protected-resource";
 
 /** The error of a challenge to a request whose token is no good (RFC 6750 §3.1). One without a token gets none. */
 const INVALID_TOKEN = "invalid_token";
+/** The error of a challenge to a request whose token lacks scopes (RFC 6750 §3.1; MCP 2025-11-25, "Scope Challenge Handling"). */
+const INSUFFICIENT_SCOPE = "insufficient_scope";
 
 /** Value of `www-authenticate` where nobody says where tokens come from. */
 const BEARER_CHALLENGE = "Bearer";
@@ -58,6 +60,24 @@ export function challengeTo(headers: HeaderFields, path: string, identity: Ident
   if (!metadata) return BEARER_CHALLENGE;
   const hasToken = headers.get(AUTHORIZATION) !== undefined;
   return challenge(metadata, metadataUrl(metadata) ?? wellKnownAt(originOf(headers), path), hasToken);
+}
+
+/** The challenge to a request that more scopes would allow. It names all that a token for it is to have. */
+export function scopeChallenge(
+  headers: HeaderFields,
+  path: string,
+  identity: Identity,
+  lacking: readonly string[],
+): string {
+  const metadata = metadataOf(identity);
+  const scopes = [...new Set([...(metadata?.scopes ?? []), ...lacking])];
+  const url = metadata && (metadataUrl(metadata) ?? wellKnownAt(originOf(headers), path));
+  const parts = [
+    `error="${INSUFFICIENT_SCOPE}"`,
+    `scope="${scopes.join(" ")}"`,
+    ...(url === undefined ? [] : [`resource_metadata="${url}"`]),
+  ];
+  return `${BEARER_CHALLENGE} ${parts.join(", ")}`;
 }
 
 /** @param url of the metadata */

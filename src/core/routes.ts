@@ -4,6 +4,7 @@ import type { NameFilter } from "./federation/filter.ts";
 import type { Glob } from "./federation/glob.ts";
 import type { Identity } from "./identity.ts";
 import type { Parking } from "./parking.ts";
+import type { Access } from "./policy/access.ts";
 
 /** An MCP server behind Envoy: one cluster of equal endpoints. */
 export interface Backend {
@@ -197,6 +198,8 @@ export interface RequestPolicy {
   readonly origins: readonly string[] | undefined;
   /** How the principal of a request is known. */
   readonly identity: Identity;
+  /** Who may see and use what. undefined: everybody everything. */
+  readonly access: Access | undefined;
   /** Who may begin a session. undefined = any number. */
   readonly admission: {
     readonly sessions: number | undefined;

@@ -1,7 +1,7 @@
 /** Reads the claims of a verified token from the dynamic metadata that Envoy sends (docs/internals/envoy-facts.md §7). */
 import type { Claims } from "../core/http.ts";
 import { JWT_METADATA } from "../core/identity.ts";
-import { entryValue, type MessageSpan, stringIn, structIn } from "./struct.ts";
+import { entryValue, type MessageSpan, scalarsIn, stringIn, structIn } from "./struct.ts";
 import { METADATA } from "./tags.ts";
 import { FieldCursor } from "./wire.ts";
 
@@ -27,8 +27,19 @@ class WireClaims implements Claims {
   }
 
   text(...path: readonly [string, ...string[]]): string | undefined {
+    const struct = this.#around(path);
+    return struct && stringIn(this.#bytes, struct, path.at(-1) ?? "", "utf8");
+  }
+
+  values(...path: readonly [string, ...string[]]): readonly (string | number | boolean)[] {
+    const struct = this.#around(path);
+    return struct ? scalarsIn(this.#bytes, struct, path.at(-1) ?? "") : [];
+  }
+
+  /** The Struct that holds the last member of a path. */
+  #around(path: readonly string[]): MessageSpan | undefined {
     let struct: MessageSpan | undefined = this.#payload;
     for (const name of path.slice(0, -1)) struct = struct && structIn(this.#bytes, struct, name);
-    return struct && stringIn(this.#bytes, struct, path.at(-1) ?? "", "utf8");
+    return struct;
   }
 }

@@ -1,5 +1,5 @@
 /** Reads google.protobuf.Struct and protobuf's maps by key, in place. Readers take a span, so that each can be asked again. */
-import { MAP_ENTRY, STRUCT, VALUE } from "./tags.ts";
+import { LIST_VALUE, MAP_ENTRY, STRUCT, VALUE } from "./tags.ts";
 import { equals, FieldCursor } from "./wire.ts";
 
 /** A message within the bytes: `start` inclusive, `end` exclusive. */
@@ -42,15 +42,55 @@ export function structIn(bytes: Buffer, struct: MessageSpan, key: string): Messa
   return memberOf(bytes, struct, key, VALUE.struct);
 }
 
+/** The texts, numbers and booleans under `key` of a Struct: the one value, or the items of a list. */
+export function scalarsIn(bytes: Buffer, struct: MessageSpan, key: string): readonly Scalar[] {
+  const span = valueUnder(bytes, struct, key);
+  return span ? scalarsOf(bytes, span, true) : [];
+}
+
+type Scalar = string | number | boolean;
+
+/** @param hasItems whether items of a list count: those of a list in a list do not */
+function scalarsOf(bytes: Buffer, { start, end }: MessageSpan, hasItems: boolean): readonly Scalar[] {
+  const value = new FieldCursor(bytes, start, end);
+  while (value.next()) {
+    switch (value.tag) {
+      case VALUE.string:
+        return [bytes.toString("utf8", value.start, value.end)];
+      case VALUE.number:
+        return [bytes.readDoubleLE(value.start)];
+      case VALUE.bool:
+        return [value.varint !== 0];
+      case VALUE.list:
+        return hasItems ? itemsOf(bytes, value) : [];
+    }
+  }
+  return [];
+}
+
+function itemsOf(bytes: Buffer, { start, end }: MessageSpan): readonly Scalar[] {
+  const items: Scalar[] = [];
+  const list = new FieldCursor(bytes, start, end);
+  while (list.next()) if (list.tag === LIST_VALUE.values) items.push(...scalarsOf(bytes, list, false));
+  return items;
+}
+
 /** The payload of the Value under `key`, where it is of the kind that `tag` says. */
-function memberOf(bytes: Buffer, { start, end }: MessageSpan, key: string, tag: number): MessageSpan | undefined {
+function memberOf(bytes: Buffer, struct: MessageSpan, key: string, tag: number): MessageSpan | undefined {
+  const span = valueUnder(bytes, struct, key);
+  if (!span) return undefined;
+  const value = new FieldCursor(bytes, span.start, span.end);
+  while (value.next()) if (value.tag === tag) return { start: value.start, end: value.end };
+  return undefined;
+}
+
+/** The Value under `key` of a Struct. */
+function valueUnder(bytes: Buffer, { start, end }: MessageSpan, key: string): MessageSpan | undefined {
   const struct = new FieldCursor(bytes, start, end);
   while (struct.next()) {
     if (struct.tag !== STRUCT.fields) continue;
     const span = entryValue(bytes, struct.start, struct.end, key);
-    if (!span) continue;
-    const value = new FieldCursor(bytes, span.start, span.end);
-    while (value.next()) if (value.tag === tag) return { start: value.start, end: value.end };
+    if (span) return span;
   }
   return undefined;
 }

@@ -79,7 +79,14 @@ export const ACCESS_LOG_COMMON = { metadata: bytesTag(17) } as const;
 export const BOOL_VALUE = { value: varintTag(1) } as const;
 export const DURATION = { seconds: varintTag(1), nanos: varintTag(2) } as const;
 export const STRUCT = { fields: bytesTag(1) } as const;
-export const VALUE = { number: doubleTag(2), string: bytesTag(3), struct: bytesTag(5) } as const;
+export const VALUE = {
+  number: doubleTag(2),
+  string: bytesTag(3),
+  bool: varintTag(4),
+  struct: bytesTag(5),
+  list: bytesTag(6),
+} as const;
+export const LIST_VALUE = { values: bytesTag(1) } as const;
 /** An entry of any map. */
 export const MAP_ENTRY = { key: bytesTag(1), value: bytesTag(2) } as const;
 

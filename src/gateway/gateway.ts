@@ -3,40 +3,29 @@ import { assertNever } from "../core/assert-never.ts";
 import { classifyHead } from "../core/classify-head.ts";
 import type { Decision, DeferredVerdict, Reply, RequestHead, ResponseHead, Verdict } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
-import type { BridgedRoute, FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { PublicPath, RequestPolicy } from "../core/routes.ts";
 import { AcceptedRequest, type RequestsOn } from "./accepted.ts";
 import { type AnswerStage, type DeferredStep, type NextStep, NOT_SENT, type Step } from "./answers.ts";
-import { BridgedRequests } from "./bridged.ts";
 import type { Observe, RequestObserver } from "./events.ts";
 import type { Exchange, Gateway } from "./exchange.ts";
-import { type FederatedDependencies, FederatedRequests } from "./federated.ts";
 import { type AcceptedHead, refuse } from "./request.ts";
+import { createRequestsByRoute, type RequestsByRoute, type RouteDependencies } from "./requests-by-route.ts";
 import { HttpRequestScope } from "./scope.ts";
-import { type TransparentDependencies, TransparentRequests } from "./transparent.ts";
 
-export interface GatewayDependencies extends TransparentDependencies, FederatedDependencies {
+export interface GatewayDependencies extends RouteDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
   readonly policy: () => RequestPolicy;
   readonly observe: Observe;
 }
 
-/** Those who deal with requests, by the kind of their route. */
-interface Routes {
-  readonly transparent: RequestsOn<TransparentRoute>;
-  readonly federated: RequestsOn<FederatedRoute>;
-  readonly bridged: RequestsOn<BridgedRoute>;
-}
-
 export function createGateway({ policy, observe, ...dependencies }: GatewayDependencies): Gateway {
-  const transparent = new TransparentRequests(dependencies);
-  const federated = new FederatedRequests(dependencies);
-  const routes = { transparent, federated, bridged: new BridgedRequests(dependencies, { transparent, federated }) };
+  const routes = createRequestsByRoute(dependencies);
   return { open: () => new HttpExchange(policy(), routes, observe) };
 }
 
 class HttpExchange implements Exchange {
   readonly #policy: RequestPolicy;
-  readonly #routes: Routes;
+  readonly #routes: RequestsByRoute;
   readonly #observe: Observe;
   readonly #scope = new HttpRequestScope();
   /** undefined: no head has come. */
@@ -45,7 +34,7 @@ class HttpExchange implements Exchange {
   #accepted: Pick<AcceptedRequest, "head" | "body" | "id" | "route"> | undefined;
   #answer: AnswerStage = NOT_SENT;
 
-  constructor(policy: RequestPolicy, routes: Routes, observe: Observe) {
+  constructor(policy: RequestPolicy, routes: RequestsByRoute, observe: Observe) {
     this.#policy = policy;
     this.#routes = routes;
     this.#observe = observe;

@@ -19,10 +19,12 @@ export function listReply(
   bytes: Uint8Array,
   more = "",
 ): Reply {
-  const { route, id, policy } = request;
+  const { route, id, policy, principal } = request;
+  const rules = policy.access?.on(route.path);
+  const offered = rules ? rules.offered(list, rules.of(principal)) : list;
   const cursor = textAt(bytes, ["params", "cursor"], policy.limits.depth);
   const after = cursor.kind === "text" ? cursor.text.value : undefined;
-  const body = cursor.kind === "wrong" ? "bad-cursor" : listAnswer(id, list, after, route.lists.page, more);
+  const body = cursor.kind === "wrong" ? "bad-cursor" : listAnswer(id, offered, after, route.lists.page, more);
   if (body === "bad-cursor") return refuse({ reason: "invalid-params", detail: UNKNOWN_CURSOR, id }, request);
   return answered(body);
 }

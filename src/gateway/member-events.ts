@@ -11,7 +11,7 @@ import { backendTag } from "../sessions/id.ts";
 import type { MemberRequest } from "./member-failure.ts";
 import type { GatewayRequest } from "./request.ts";
 
-const ACCEPT_ENCODING = "accept-encoding";
+export const ACCEPT_ENCODING = "accept-encoding";
 
 /** The answer is to be read as it passes, so the backend must not compress it. */
 export function uncompressed(request: MemberRequest): MemberRequest {

@@ -21,7 +21,7 @@ export function waitingIn(messages: readonly Message[]): readonly string[] {
  * The failure of a backend is that of the requests that it got, in band and by their ids.
  * @param status of its answer, where there was one
  */
-export function failedAt(request: MemberRequest, why: string, status?: number): Reply {
+export function failedAt(request: GatewayRequest & Pick<MemberRequest, "batch">, why: string, status?: number): Reply {
   const { kind, id, batch, route } = request;
   if (kind === "listen") return refuse({ reason: "backend-unavailable" }, request);
   const failure = (of: string): Reject => ({

@@ -11,6 +11,7 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "content-encoding": "a POST with an encoded body",
   "not-json": "a POST whose body is not JSON",
   unauthenticated: "the request lacks the token or name that identity.kind requires; Envoy should have refused it",
+  "insufficient-scope": "policy allows the call to a token with more scopes, which the answer names",
   "body-too-large": "a body above limits.body, or an initialize above limits.initialize",
   "session-unknown":
     "the session has ended or expired, belongs to another principal, or never existed: the client must initialize again",
@@ -31,7 +32,7 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "backend-unavailable":
     "the backend of a parked session is unavailable, or currently refuses to begin another session",
   "backend-failed": "one of several backends failed a request; the answer names it",
-  "not-offered": "no backend of the route lists what the request names, or routes[] denies it",
+  "not-offered": "no backend of the route lists what the request names, or routes[] or policy denies it",
   "method-not-offered": "a method that a route to several backends does not know",
   "invalid-params": "a request that the router answers itself has wrong params; the answer tells the fault",
   "no-stream":

@@ -132,6 +132,7 @@ describe("the table of errors in docs/operations.md", () => {
     "content-encoding": answer({ reason: "content-encoding" }),
     "not-json": answer({ reason: "not-json" }),
     unauthenticated: answer({ reason: "unauthenticated", challenge: "Bearer" }),
+    "insufficient-scope": answer({ reason: "insufficient-scope", challenge: "Bearer", id }),
     "body-too-large": answer({ reason: "body-too-large", id }),
     "session-unknown": answer({ reason: "session-unknown", id }),
     "session-required": answer({ reason: "session-required", id }),

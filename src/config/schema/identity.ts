@@ -24,7 +24,8 @@ const resource = webUrl
   .refine(({ href }) => !/[?#]/.test(href), "expected a URL without a query")
   .transform(({ href }) => href);
 
-const scope = anyText("a scope")
+/** A scope-token of OAuth (RFC 6749 §3.3). */
+export const scope = anyText("a scope")
   .regex(/^[!#-[\]-~]+$/, "expected a scope: visible characters but spaces, quotes and backslashes")
   .meta({ title: "a scope" });
 

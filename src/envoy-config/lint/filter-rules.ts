@@ -51,7 +51,7 @@ export function processingModeFindings(mode: ProtoView): Finding[] {
   return findings;
 }
 
-function modeOverride(filter: ProtoView, { routes }: Config): Finding[] {
+function modeOverride(filter: ProtoView, { routes, policy }: Config): Finding[] {
   const allow = filter.get("allow_mode_override");
   if (!allow.isTrue) return [found("mode-override", allow, stated(allow, "false"))];
   const allowed = filter.get("allowed_override_modes");
@@ -63,7 +63,9 @@ function modeOverride(filter: ProtoView, { routes }: Config): Finding[] {
     findings.push(
       found("mode-override/allowed", allowed, `${allowed.field} has no entry for answers that the processor streams`),
     );
-  if (routes.some((route) => federationOf(route)) && !isAllowed(REWRITTEN_BODY))
+  // Without it the lists of a route under `policy` would go on as they are.
+  const rewrites = policy !== undefined || routes.some((route) => federationOf(route));
+  if (rewrites && !isAllowed(REWRITTEN_BODY))
     findings.push(
       found(
         "mode-override/rewritten",

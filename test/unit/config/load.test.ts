@@ -53,6 +53,14 @@ test("the smallest configuration gets every default", () => {
       recoveredAnswers: 256 * 1024 * 1024,
       unfinishedEvents: 64 * 1024 * 1024,
     },
+    lists: {
+      refresh: 60_000,
+      stale: 600_000,
+      timeout: 5_000,
+      pages: 100,
+      bytes: 8 * 1024 * 1024,
+      page: 1024 * 1024,
+    },
     backends: [one],
     routes: [{ kind: "transparent", path: "/mcp", sessions: "optional", backend: one }],
   });

@@ -16,6 +16,7 @@ export const POLICY: RequestPolicy = {
   hosts: undefined,
   origins: undefined,
   identity: { kind: "none" },
+  access: undefined,
   admission: {
     sessions: 100,
     perPrincipal: 10,

@@ -33,7 +33,7 @@ async function open(over: Partial<SessionStore> = {}, session: Partial<Session> 
   /** A request of the owner, unless it says otherwise. */
   const requestOf = (named: string | undefined = id, more: Partial<GatewayRequest> = {}) =>
     gatewayRequest({
-      principal: { digest: "ada", claim: () => undefined },
+      principal: { digest: "ada", claim: () => undefined, name: undefined, values: () => [] },
       session: readNamedSession(named, (key) => store.find(key, "one")),
       ...more,
     });

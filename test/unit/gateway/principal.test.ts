@@ -17,7 +17,7 @@ function token(payload: Record<string, string>): { readonly claims: Claims; read
     asked.push(path.join("."));
     return payload[path.join(".")];
   };
-  return { claims: { text }, asked };
+  return { claims: { text, values: () => [] }, asked };
 }
 
 describe("a principal", () => {

@@ -16,7 +16,7 @@ export function gatewayRequest(over: Partial<GatewayRequest> = {}) {
     spoofed: [],
     headersToRemove: [],
     page: [],
-    principal: { digest: ANONYMOUS, claim: () => undefined },
+    principal: { digest: ANONYMOUS, claim: () => undefined, name: undefined, values: () => [] },
     session: { kind: "none" },
     id: "7",
     policy: POLICY,

@@ -1,0 +1,152 @@
+/** The rules of `policy` that count on one route, and what they say to one caller. Pure. */
+import { matchesGlob } from "../federation/glob.ts";
+import type { MergedList } from "../federation/merge.ts";
+import { type Caller, KnownCaller } from "./caller.ts";
+import { OfferedLists } from "./offered.ts";
+import type { Decision, Permits } from "./permits.ts";
+import type { NamedKind, Rule, When } from "./rule.ts";
+
+const ALLOWED: Decision = { kind: "allowed" };
+
+/** A rule, and its place among those of the route. */
+interface PlacedRule extends Rule {
+  readonly place: number;
+}
+
+type ByKind = Readonly<Record<NamedKind, readonly PlacedRule[]>>;
+
+/** Bits of an outcome that one character of its text holds. */
+const BITS = 4;
+
+export class RouteRules {
+  readonly #rules: readonly PlacedRule[];
+  /** Those with patterns of a kind. */
+  readonly #byKind: ByKind;
+  readonly #offered = new OfferedLists();
+  /** Tells these rules from those of another configuration. */
+  readonly digest: string;
+
+  /** @param rules of all routes, in their order */
+  constructor(rules: readonly Rule[], path: string) {
+    const here = rules.filter(({ when }) => when.routes?.includes(path) ?? true);
+    this.#rules = here.map((rule, place) => ({ ...rule, place }));
+    this.#byKind = {
+      tools: this.#rules.filter(({ names }) => names.tools.length > 0),
+      prompts: this.#rules.filter(({ names }) => names.prompts.length > 0),
+      resources: this.#rules.filter(({ names }) => names.resources.length > 0),
+    };
+    this.digest = digestOf(JSON.stringify(here));
+  }
+
+  of(caller: Caller): Standing {
+    return new Standing(this.#rules, this.#byKind, this.digest, new KnownCaller(caller));
+  }
+
+  /** What of a list of the route's a caller is offered. */
+  offered(list: MergedList, { outcome }: Standing): MergedList {
+    return this.#offered.of(list, outcome, () => this.ofOutcome(outcome));
+  }
+
+  /** What a caller of that outcome may see, at another place or later. Nothing, where the outcome is of other rules. */
+  ofOutcome(outcome: string): Permits {
+    const [digest, bits = ""] = outcome.split("-", 2);
+    if (digest !== this.digest) return NOTHING;
+    const holds = ({ place }: PlacedRule) => bitAt(bits, place);
+    return { permits: (kind, name) => firstOf(this.#byKind[kind], kind, name, holds)?.verdict === "allow" };
+  }
+}
+
+const NOTHING: Permits = { permits: () => false };
+
+/** What the rules of a route say to one caller. Conditions are looked at when they matter, and once. */
+export class Standing implements Permits {
+  readonly #rules: readonly PlacedRule[];
+  readonly #byKind: ByKind;
+  readonly #digest: string;
+  readonly #caller: KnownCaller;
+  readonly #held: (boolean | undefined)[] = [];
+
+  constructor(rules: readonly PlacedRule[], byKind: ByKind, digest: string, caller: KnownCaller) {
+    this.#rules = rules;
+    this.#byKind = byKind;
+    this.#digest = digest;
+    this.#caller = caller;
+  }
+
+  /** Which conditions hold, as text in `[\w-]`. Callers of one outcome may see and use the same. */
+  get outcome(): string {
+    let text = "";
+    for (let place = 0; place < this.#rules.length; place += BITS) {
+      let bits = 0;
+      for (let bit = 0; bit < BITS; bit++) {
+        const rule = this.#rules[place + bit];
+        if (rule && this.#holds(rule)) bits |= 1 << bit;
+      }
+      text += bits.toString(16);
+    }
+    return `${this.#digest}-${text}`;
+  }
+
+  /** Lists and calls ask the same. */
+  permits(kind: NamedKind, name: string): boolean {
+    return firstOf(this.#byKind[kind], kind, name, this.#holds)?.verdict === "allow";
+  }
+
+  decide(kind: NamedKind, name: string): Decision {
+    return this.permits(kind, name) ? ALLOWED : { kind: "denied", scopes: this.#scopesFor(kind, name) };
+  }
+
+  readonly #holds = (rule: PlacedRule): boolean => {
+    const known = this.#held[rule.place];
+    if (known !== undefined) return known;
+    const holds = doesHold(rule.when, this.#caller, this.#caller.scopes);
+    this.#held[rule.place] = holds;
+    return holds;
+  };
+
+  /** The scopes of the first rule that allows it to a caller who has them: more scopes may also bring a rule that denies it. */
+  #scopesFor(kind: NamedKind, name: string): readonly string[] | undefined {
+    const granted = this.#caller.scopes;
+    for (const rule of this.#byKind[kind]) {
+      if (rule.verdict === "deny" || rule.when.scopes.length === 0 || !matches(rule, kind, name)) continue;
+      const scopes = new Set([...granted, ...rule.when.scopes]);
+      const first = firstOf(this.#byKind[kind], kind, name, ({ when }) => doesHold(when, this.#caller, scopes));
+      if (first?.verdict === "allow") return rule.when.scopes;
+    }
+    return undefined;
+  }
+}
+
+/** The first rule that counts. Its conditions are looked at after its patterns, which cost less. */
+function firstOf(
+  rules: readonly PlacedRule[],
+  kind: NamedKind,
+  name: string,
+  holds: (rule: PlacedRule) => boolean,
+): PlacedRule | undefined {
+  for (const rule of rules) if (matches(rule, kind, name) && holds(rule)) return rule;
+  return undefined;
+}
+
+function matches({ names }: Rule, kind: NamedKind, name: string): boolean {
+  for (const glob of names[kind]) if (matchesGlob(glob, name)) return true;
+  return false;
+}
+
+function doesHold({ scopes, claims, principals }: When, caller: KnownCaller, granted: ReadonlySet<string>): boolean {
+  if (principals && (caller.name === undefined || !principals.includes(caller.name))) return false;
+  return scopes.every((scope) => granted.has(scope)) && claims.every((condition) => caller.has(condition));
+}
+
+function bitAt(text: string, place: number): boolean {
+  const bits = Number.parseInt(text.charAt(Math.floor(place / BITS)), 16);
+  return ((bits >> (place % BITS)) & 1) === 1;
+}
+
+/** FNV-1a, 64 bits: no secret, and only to be told apart from rules of before. */
+function digestOf(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (let at = 0; at < text.length; at++)
+    hash = BigInt.asUintN(64, (hash ^ BigInt(text.charCodeAt(at))) * 0x100000001b3n);
+  return hash.toString(36);
+}

@@ -1,0 +1,217 @@
+/**
+ * Holds the rules of `policy` for what a backend answers on a route that passes its messages on: of lists a client gets what it may use.
+ * Whatever may bring a list is filtered: the answer to a request for one, to a batch with one in it, the results of tasks, and the
+ * streams of GETs, by which a client may come back for an answer that was cut off.
+ */
+
+import { REPLY_DETAILS } from "../core/codes.ts";
+import { isJsonInUtf8, isUnencoded } from "../core/content.ts";
+import {
+  type BodyRewriter,
+  type Decision,
+  type DeferredVerdict,
+  isSuccess,
+  mayBeEventStream,
+  type Reply,
+  type RequestHead,
+  type ResponseHead,
+  type Verdict,
+} from "../core/http.ts";
+import { filteredEvents, filteredJson } from "../core/policy/answer-filter.ts";
+import { answer } from "../core/reject.ts";
+import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { Message } from "../core/rpc/message.ts";
+import type { MessageOf, RequestsOn } from "./accepted.ts";
+import type { AnswerStage, DeferredStep, NextStep, Step } from "./answers.ts";
+import { ACCEPT_ENCODING } from "./member-events.ts";
+import { failedAt, waitingIn } from "./member-failure.ts";
+import type { AcceptedHead, GatewayRequest } from "./request.ts";
+import { rewritten, through } from "./rewritten.ts";
+import type { RequestScope } from "./scope.ts";
+
+/** Requests whose answers hold no list. All others are filtered. */
+const WITHOUT_LISTS: ReadonlySet<string> = new Set([
+  "ping",
+  "logging/setLevel",
+  "tools/call",
+  "prompts/get",
+  "resources/read",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "completion/complete",
+  "server/discover",
+]);
+
+export class FilteredAnswers implements RequestsOn<TransparentRoute> {
+  readonly #inner: RequestsOn<TransparentRoute>;
+
+  constructor(inner: RequestsOn<TransparentRoute>) {
+    this.#inner = inner;
+  }
+
+  accept(head: RequestHead, accepted: AcceptedHead<TransparentRoute>, policy: RequestPolicy, scope: RequestScope) {
+    return this.#inner.accept(head, accepted, policy, scope);
+  }
+
+  initialize(request: GatewayRequest<TransparentRoute>, message: MessageOf<"initialize">, body: Uint8Array): NextStep {
+    return this.#inner.initialize(request, message, body);
+  }
+
+  message(request: GatewayRequest<TransparentRoute>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
+    const asked = askedBy(request, message);
+    if (!asked) return this.#inner.message(request, message, body);
+    return filtered(this.#inner.message(uncompressed(request), message, body), request, asked);
+  }
+
+  modern(request: GatewayRequest<TransparentRoute>, message: MessageOf<"modern">, body: Uint8Array): NextStep {
+    const asked = askedBy(request, message);
+    if (!asked) return this.#inner.modern(request, message, body);
+    return filtered(this.#inner.modern(uncompressed(request), message, body), request, asked);
+  }
+
+  listen(request: GatewayRequest<TransparentRoute>): NextStep {
+    if (!request.policy.access) return this.#inner.listen(request);
+    return filtered(this.#inner.listen(uncompressed(request)), request, NOTHING_ASKED);
+  }
+
+  end(request: GatewayRequest<TransparentRoute>): NextStep {
+    return this.#inner.end(request);
+  }
+}
+
+/** Whose answer it is. */
+interface Asked {
+  readonly isModern: boolean;
+  /** JSON texts of the ids that wait for an answer. */
+  readonly waiting: readonly string[];
+  readonly isBatch: boolean;
+}
+
+/** A GET waits for no answer. */
+const NOTHING_ASKED: Asked = { isModern: false, waiting: [], isBatch: false };
+
+/** undefined: the answer holds no list. */
+function askedBy({ policy }: GatewayRequest, { kind, body }: MessageOf<"legacy" | "modern">): Asked | undefined {
+  if (!policy.access) return undefined;
+  const messages = body.kind === "batch" ? body.messages : [body.message];
+  if (!messages.some(mayBringList)) return undefined;
+  return { isModern: kind === "modern", waiting: waitingIn(messages), isBatch: body.kind === "batch" };
+}
+
+function mayBringList(message: Message): boolean {
+  return message.kind === "request" && !WITHOUT_LISTS.has(message.method);
+}
+
+/** The answer is to be read as it passes, so the backend must not compress it. */
+function uncompressed(request: GatewayRequest<TransparentRoute>): GatewayRequest<TransparentRoute> {
+  if (request.headers.get(ACCEPT_ENCODING) === undefined) return request;
+  return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
+}
+
+function filtered(next: NextStep, request: GatewayRequest, asked: Asked): NextStep {
+  if (next instanceof Promise) return next.then((settled) => filteredStep(settled, request, asked));
+  return filteredStep(next, request, asked);
+}
+
+function filteredStep<Next extends Step | DeferredStep>(
+  next: Next,
+  request: GatewayRequest,
+  asked: Asked,
+): Step | DeferredStep {
+  if (next.kind === "deferred") return { ...next, step: next.step.then((step) => ofStep(step, request, asked)) };
+  return ofStep(next, request, asked);
+}
+
+function ofStep(step: Step, request: GatewayRequest, asked: Asked): Step {
+  return { ...step, answer: new FilteredAnswer(step.answer, request, asked) };
+}
+
+class FilteredAnswer implements AnswerStage {
+  readonly #inner: AnswerStage;
+  readonly #request: GatewayRequest;
+  readonly #asked: Asked;
+
+  constructor(inner: AnswerStage, request: GatewayRequest, asked: Asked) {
+    this.#inner = inner;
+    this.#request = request;
+    this.#asked = asked;
+  }
+
+  head(head: ResponseHead): Decision {
+    const decision = this.#inner.head(head);
+    return decision instanceof Promise
+      ? decision.then((settled) => this.#settled(settled, head))
+      : this.#settled(decision, head);
+  }
+
+  #settled(decision: Verdict | DeferredVerdict, head: ResponseHead): Verdict | DeferredVerdict {
+    if (decision.kind !== "deferred") return this.#own(decision, head);
+    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+  }
+
+  #own(verdict: Verdict, { headers, endpoint, endOfStream }: ResponseHead): Verdict {
+    switch (verdict.kind) {
+      case "reply":
+        return verdict.details === REPLY_DETAILS.recovered ? this.#replied(verdict) : verdict;
+      case "stream": {
+        const header = (of: string) => verdict.set.find(([name]) => name === of)?.[1];
+        const rewriter = this.#rewriter(verdict.status, header("content-type"), header("content-encoding"));
+        return rewriter ? { ...verdict, body: through(rewriter, verdict.body) } : this.#unread();
+      }
+      case "continue":
+      case "mutate": {
+        // Envoy's own answers hold nothing of a backend's.
+        if (endOfStream || endpoint === undefined) return verdict;
+        const status = Number(headers.get(":status"));
+        const rewriter = this.#rewriter(status, headers.get("content-type"), headers.get("content-encoding"));
+        return rewriter ? rewritten(verdict, rewriter) : this.#unread();
+      }
+      // Who rewrites it already is not asked here, and drop-body is no verdict on an answer.
+      case "rewrite":
+      case "drop-body":
+        return this.#unread();
+      default:
+        return verdict satisfies never;
+    }
+  }
+
+  /** The whole answer to a request that was sent again. */
+  #replied(reply: Reply): Reply {
+    const header = (of: string) => reply.headers.find(([name]) => name === of)?.[1];
+    if (reply.body.length === 0) return reply;
+    const rewriter = this.#rewriter(reply.status, header("content-type"), header("content-encoding"));
+    if (!rewriter) return this.#unread();
+    return { ...reply, body: Buffer.concat([rewriter.write(Buffer.from(reply.body)), rewriter.end()]) };
+  }
+
+  /** undefined: nobody here can read the answer, but a client may. */
+  #rewriter(status: number, contentType: string | undefined, encoding: string | undefined): BodyRewriter | undefined {
+    const { policy, route, principal } = this.#request;
+    const { access, limits } = policy;
+    if (!access || !isUnencoded(encoding)) return undefined;
+    const { waiting, isModern, isBatch } = this.#asked;
+    const filter = {
+      permits: access.on(route.path).of(principal),
+      isModern,
+      deepest: limits.depth,
+      longest: access.longestAnswer,
+      waiting,
+      unread: (id: string) => this.#unreadTo(id),
+    };
+    if (mayBeEventStream(contentType)) return filteredEvents(filter);
+    const isError = !isSuccess(status);
+    return isError || isJsonInUtf8(contentType) ? filteredJson(filter, isError, isBatch) : undefined;
+  }
+
+  #unread(): Reply {
+    const { waiting, isBatch } = this.#asked;
+    return failedAt({ ...this.#request, batch: isBatch ? waiting : undefined }, UNREADABLE);
+  }
+
+  #unreadTo(id: string): string {
+    const { backend } = this.#request.route;
+    return String(answer({ reason: "backend-failed", backend: backend.name, why: UNREADABLE, id }).body);
+  }
+}
+
+const UNREADABLE = "its answer cannot be read, so what policy hides in it is not known";
