@@ -47,6 +47,7 @@ const listeners = createListeners({
   routes: () => [ROUTE],
   routeAt: () => ROUTE,
   lists: () => "0123456789abcdef",
+  isOfOtherRules: () => false,
   join: (client, request) => new MemberStreams(joined, client, request),
   use(of, gone) {
     const use = { key: of.key, principal: of.owner, backend: undefined, gone };
@@ -65,6 +66,7 @@ const joined: ConstructorParameters<typeof MemberStreams>[0] = {
   depth: () => 100,
   offers: () => [],
   eras: () => [],
+  permits: () => undefined,
   recover: async () => false,
   renew: () => undefined,
 };

@@ -3,6 +3,7 @@ import type { InUse } from "./admission/in-use.ts";
 import type { Egress } from "./backends/client.ts";
 import { createRpc, type Rpc } from "./backends/rpc.ts";
 import { longestListen } from "./config/backends.ts";
+import { isOfOtherRules, permitsOn } from "./core/policy/access.ts";
 import { type FederatedRoute, federationOf, type Member } from "./core/routes.ts";
 import { askerOfStream, STREAMS, type StreamOf } from "./core/streams.ts";
 import { type Catalogue, createCatalogue } from "./federation/catalogue.ts";
@@ -203,6 +204,8 @@ function openOwn(
     longest: longestListen(parts.config.backends),
     caps: () => inForce.policy.admission,
     refused: (reason, route) => dependencies.observe({ kind: "rejected", reason, route }),
+    permits: (of) => permitsOn(inForce.policy.access, of),
+    isOfOtherRules: (of) => isOfOtherRules(inForce.policy.access, of),
   });
   metrics.streams(() => ({
     clients: listeners.size + subscriptions.size,
@@ -244,6 +247,7 @@ function openListeners(
     depth: () => inForce.policy.limits.depth,
     offers: (route: FederatedRoute) => catalogue.offers(route),
     eras: (route: FederatedRoute) => catalogue.eras(route),
+    permits: (of: StreamOf) => permitsOn(inForce.policy.access, of),
     recover: recoverBy(resume),
     renew(of: StreamOf, member: Member) {
       const at = [askerOfStream(of), sourceName(member)] as const;
@@ -256,6 +260,7 @@ function openListeners(
     routeAt,
     lists: (route) => catalogue.digest(route),
     join: (client, request) => new MemberStreams(joined, client, request),
+    isOfOtherRules: (of) => isOfOtherRules(inForce.policy.access, of),
     use({ key, owner }, gone) {
       // Safe: a processor has written the key of a session.
       const use = { key: key as SessionKey, principal: owner, backend: undefined, gone };

@@ -16,6 +16,8 @@ export interface StreamOf {
   readonly owner: string;
   /** Public path of its route. */
   readonly path: PublicPath["path"];
+  /** What `policy` lets its client hear of, as `Standing.outcome` has it. undefined: there is no policy. */
+  readonly outcome?: string | undefined;
 }
 
 /** Who asks for lists that depend on it: the digest of the principal, and of a client without one its session's key. */
@@ -24,7 +26,7 @@ export function askerOfStream({ owner, key }: StreamOf): string {
 }
 
 /** Whose stream it is outside sessions: that of a subscriptions/listen (MCP 2026-07-28). */
-export type Subscriber = Pick<StreamOf, "owner" | "path">;
+export type Subscriber = Pick<StreamOf, "owner" | "path" | "outcome">;
 
 /** What came of the attempt to begin such a stream. */
 export type Subscribed =
@@ -47,34 +49,43 @@ export interface StreamSink {
   cut(): void;
 }
 
-const WRITTEN = /^([\w-]{1,128})\.([\w-]{0,128})\.(\S{1,8192})$/;
+/** A path begins with a slash, which no outcome has. */
+const WRITTEN = /^([\w-]{1,128})\.([\w-]{0,128})\.(?:([\w-]{1,8192})\.)?(\S{1,8192})$/;
 
 /** No key of a session begins so. */
-const WRITTEN_SUBSCRIBER = /^\*\.([\w-]{0,128})\.(\S{1,8192})$/;
+const WRITTEN_SUBSCRIBER = /^\*\.([\w-]{0,128})\.(?:([\w-]{1,8192})\.)?(\S{1,8192})$/;
 
 /** Value of `x-mcp-stream` of a GET. */
-export function writeStreamOf({ key, owner, path }: StreamOf): string {
-  return `${key}.${owner}.${encodeURI(path)}`;
+export function writeStreamOf({ key, owner, path, outcome }: StreamOf): string {
+  return `${key}.${owner}.${written(outcome)}${encodeURI(path)}`;
 }
 
 /** undefined where the value was not written by a processor. */
 export function readStreamOf(text: string | undefined): StreamOf | undefined {
-  const [, key, owner, encoded] = WRITTEN.exec(text ?? "") ?? [];
+  const [, key, owner, outcome, encoded] = WRITTEN.exec(text ?? "") ?? [];
   const path = decoded(encoded);
   if (key === undefined || owner === undefined || path === undefined) return undefined;
-  return { key: ofItsOwn(key), owner: ofItsOwn(owner), path };
+  return { key: ofItsOwn(key), owner: ofItsOwn(owner), path, ...read(outcome) };
 }
 
 /** Value of `x-mcp-stream` of a subscriptions/listen. */
-export function writeSubscriber({ owner, path }: Subscriber): string {
-  return `*.${owner}.${encodeURI(path)}`;
+export function writeSubscriber({ owner, path, outcome }: Subscriber): string {
+  return `*.${owner}.${written(outcome)}${encodeURI(path)}`;
 }
 
 /** undefined where the value was not written by a processor for a subscriptions/listen. */
 export function readSubscriber(text: string | undefined): Subscriber | undefined {
-  const [, owner, encoded] = WRITTEN_SUBSCRIBER.exec(text ?? "") ?? [];
+  const [, owner, outcome, encoded] = WRITTEN_SUBSCRIBER.exec(text ?? "") ?? [];
   const path = decoded(encoded);
-  return owner === undefined || path === undefined ? undefined : { owner, path };
+  return owner === undefined || path === undefined ? undefined : { owner, path, ...read(outcome) };
+}
+
+function written(outcome: string | undefined): string {
+  return outcome === undefined ? "" : `${outcome}.`;
+}
+
+function read(outcome: string | undefined): Pick<StreamOf, "outcome"> {
+  return outcome === undefined ? {} : { outcome: ofItsOwn(outcome) };
 }
 
 /** V8 makes a part of a text refer to all of it, which would be kept as long as the stream. */

@@ -4,7 +4,7 @@
  */
 import { credentialHeaders } from "../backends/credentials.ts";
 import { type ResumeAt, readEventId } from "../core/federation/event-ids.ts";
-import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
+import { LIST_CHANGES, LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { LAST_EVENT_ID, MCP_PROTOCOL_VERSION } from "../core/headers.ts";
 import { KeptHeaders } from "../core/kept-headers.ts";
 import type { FederatedRoute } from "../core/routes.ts";
@@ -68,6 +68,8 @@ export interface ListenersDependencies {
    * session any more, which another router may have ended.
    */
   readonly use: (of: StreamOf, gone: (key: string) => void) => () => void;
+  /** Whether other rules of `policy` are in force than when a stream was begun. */
+  readonly isOfOtherRules: (of: StreamOf) => boolean;
 }
 
 interface Listener {
@@ -154,7 +156,14 @@ class OwnStreams implements Listeners {
 
   reconfigured(): void {
     const changes = this.#changedByConfig();
-    for (const { client, members } of this.#byKey.values()) {
+    for (const { client, members } of [...this.#byKey.values()]) {
+      if (this.#dependencies.isOfOtherRules(client.of)) {
+        // The client comes back, and is judged by the rules in force.
+        for (const method of LIST_CHANGES) client.due(method);
+        client.flush();
+        client.end();
+        continue;
+      }
       for (const method of changes.get(client.of.path) ?? []) client.due(method);
       void members.look();
     }

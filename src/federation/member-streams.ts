@@ -6,6 +6,7 @@ import type { Offer } from "../core/federation/offer.ts";
 import { LONGEST_EVENT } from "../core/federation/relay.ts";
 import { readStreamEvent } from "../core/federation/stream-events.ts";
 import type { HeaderFields } from "../core/http.ts";
+import { filteredEvent } from "../core/policy/answer-filter.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
 import type { SseEvent } from "../core/sse/reader.ts";
@@ -40,7 +41,7 @@ interface LostAtMember {
   readonly binding: Binding;
 }
 
-export interface MemberStreamsDependencies extends Pick<SessionSubscriptionsDependencies, "eras"> {
+export interface MemberStreamsDependencies extends Pick<SessionSubscriptionsDependencies, "eras" | "permits"> {
   /** A backend whose lists depend on who asks says that they have changed: the client's are asked for again. */
   readonly renew: (of: StreamOf, member: Member) => void;
   readonly store: Pick<SessionStore, "load">;
@@ -247,8 +248,11 @@ export class MemberStreams {
 
   async #take(event: SseEvent, { member, generation, ending }: MemberStream, owner: IdOwner): Promise<Taken> {
     if (event.part) return { retry: undefined, brings: false };
-    const { depth, renew } = this.#dependencies;
-    const read = readStreamEvent(event, owner, depth());
+    const { depth, renew, permits } = this.#dependencies;
+    const permitted = permits(this.#client.of);
+    const deepest = depth();
+    const heard = permitted ? filteredEvent(event, { permits: permitted, isModern: false, deepest }) : event;
+    const read = readStreamEvent(heard, owner, deepest);
     const { id, said, retry } = read;
     if (said.kind === "list-changed" && member.lists === "principal" && !ending.signal.aborted) {
       renew(this.#client.of, member);

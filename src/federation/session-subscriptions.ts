@@ -5,7 +5,9 @@
 import { callerOf, type Rpc } from "../backends/rpc.ts";
 import { envelopeOfSession, printed } from "../core/federation/envelope.ts";
 import { type BackendEras, eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
+import type { Permits } from "../core/policy/permits.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
+import type { StreamOf } from "../core/streams.ts";
 import { NO_STATE, type Session } from "../sessions/store.ts";
 import type { ClientStream, StreamRequest } from "./client-stream.ts";
 import type { Clock } from "./clock.ts";
@@ -17,7 +19,7 @@ import type { UnfinishedEvents } from "./unfinished.ts";
 const NO_GENERATION = 0;
 
 /** The stream of the client. */
-type Listener = Pick<ClientStream, "key" | "isResumed" | "say">;
+type Listener = Pick<ClientStream, "key" | "isResumed" | "say" | "of">;
 
 export interface SessionSubscriptionsDependencies {
   readonly rpc: Pick<Rpc, "subscribe">;
@@ -27,6 +29,8 @@ export interface SessionSubscriptionsDependencies {
   readonly depth: () => number;
   /** What each member is known to speak, in order. */
   readonly eras: (route: FederatedRoute) => readonly BackendEras[];
+  /** What the client of a stream may hear of. undefined: of everything. */
+  readonly permits: (of: StreamOf) => Permits | undefined;
 }
 
 /** What a backend is listened to for. Another one is listened to anew. */
@@ -119,7 +123,7 @@ export class SessionSubscriptions {
   /** Resolves to the status by which the backend refuses, when it does. */
   #listen(listened: Listened): Promise<number | undefined> {
     const { wanted, ending } = listened;
-    const { rpc, clock, unfinished, depth } = this.#dependencies;
+    const { rpc, clock, unfinished, depth, permits } = this.#dependencies;
     const { route, member, envelope, resources } = wanted;
     const { backend } = member.route;
     const client = this.#client;
@@ -136,7 +140,10 @@ export class SessionSubscriptions {
         id: undefined,
         envelope,
         resources,
-        shown: route.filters.resources,
+        shown: {
+          ...route.filters.resources,
+          permits: (uri) => permits(client.of)?.permits("resources", uri) ?? true,
+        },
         mayHaveMissed: this.#comesBack,
         onAgreed() {
           listened.hasAgreed = true;

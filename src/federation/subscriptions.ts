@@ -6,9 +6,10 @@ import type { Egress } from "../backends/client.ts";
 import { callerOf, type Rpc } from "../backends/rpc.ts";
 import { serverInfoOf } from "../core/federation/description.ts";
 import { type Era, eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
-import { LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
+import { LIST_CHANGES, LIST_KINDS, type ListKind } from "../core/federation/kinds.ts";
 import { type ListenRequest, readListenRequest } from "../core/federation/listen-request.ts";
 import { agreedLists, resourcesByMember } from "../core/federation/subscription.ts";
+import type { Permits } from "../core/policy/permits.ts";
 import { answer } from "../core/reject.ts";
 import type { FederatedRoute, Member } from "../core/routes.ts";
 import type { ReadLimits } from "../core/rpc/message.ts";
@@ -75,9 +76,14 @@ export interface SubscriptionsDependencies {
   readonly caps: () => SubscriptionCaps & { readonly retryAfter: number };
   /** Told of each that a cap refuses. */
   readonly refused: (reason: "subscriptions-exhausted", route: FederatedRoute) => void;
+  /** What the client of a stream may hear of. undefined: of everything. */
+  readonly permits: (of: Subscriber) => Permits | undefined;
+  /** Whether other rules are in force than when it was begun. */
+  readonly isOfOtherRules: (of: Subscriber) => boolean;
 }
 
 interface Open {
+  readonly of: Subscriber;
   readonly owner: string;
   readonly route: FederatedRoute;
   readonly client: SubscriptionStream;
@@ -132,12 +138,9 @@ class OpenSubscriptions implements Subscriptions {
     return new Set(Array.from(this.#open, ({ route }) => route.path));
   }
 
-  open(
-    { owner, path }: Subscriber,
-    { body, headers, query }: SubscriptionRequest,
-    sink: StreamSink,
-  ): Subscribed | undefined {
+  open(of: Subscriber, { body, headers, query }: SubscriptionRequest, sink: StreamSink): Subscribed | undefined {
     const { limits, routeAt, caps, refused } = this.#dependencies;
+    const { owner, path } = of;
     const listen = readListenRequest(body, limits());
     // A processor with another configuration may have sent it.
     const route = routeAt(path);
@@ -149,7 +152,7 @@ class OpenSubscriptions implements Subscriptions {
     }
     const client = new SubscriptionStream(listen.id, sink);
     const request = { headers, query };
-    const open = { owner, route, client, request, listen, members: new Set<Member>(), left: new AbortController() };
+    const open = { of, owner, route, client, request, listen, members: new Set<Member>(), left: new AbortController() };
     this.#open.add(open);
     this.#counts.begin(owner);
     this.#stopTicking ??= this.#tickSoon();
@@ -171,9 +174,10 @@ class OpenSubscriptions implements Subscriptions {
     const before = this.#splits;
     this.#splits = splitsOf(this.#dependencies.routes());
     for (const open of [...this.#open]) {
-      const { route, client } = open;
-      for (const method of changes.get(route.path) ?? []) client.due(method);
-      if (this.#splits.get(route.path) === before.get(route.path)) continue;
+      const { of, route, client } = open;
+      const isJudgedAnew = this.#dependencies.isOfOtherRules(of);
+      for (const method of isJudgedAnew ? LIST_CHANGES : (changes.get(route.path) ?? [])) client.due(method);
+      if (!isJudgedAnew && this.#splits.get(route.path) === before.get(route.path)) continue;
       client.flush();
       this.#end(open);
     }
@@ -208,12 +212,13 @@ class OpenSubscriptions implements Subscriptions {
 
   /** Resolves when the backend has said what it agrees to, or has failed. */
   async #listenAt(open: Open, { member, era, resources }: AtMember, agreed: Set<string>): Promise<void> {
-    const { rpc, egress, version, clock, unfinished, limits } = this.#dependencies;
+    const { rpc, egress, version, clock, unfinished, limits, permits } = this.#dependencies;
     const { route, client, listen, left } = open;
     const { backend } = member.route;
     const { id, envelope } = listen;
     const caller = callerOf(backend, open.request, undefined);
-    const shown = route.filters.resources;
+    const permitted = (uri: string) => permits(open.of)?.permits("resources", uri) ?? true;
+    const shown = { ...route.filters.resources, permits: permitted };
     open.members.add(member);
     const held = unfinished.at(backend.name);
     const options = { rpc, clock, held, depth: limits().depth, caller, client, id, envelope, resources, shown };

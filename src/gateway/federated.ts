@@ -136,7 +136,8 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
     const { key } = claimed;
     observe({ kind: "forwarded", route, how: "session" });
-    const of = { key, owner: principal.digest, path: route.path };
+    const outcome = request.policy.access?.on(route.path).of(principal).outcome;
+    const of = { key, owner: principal.digest, path: route.path, outcome };
     const verdict = toOwnStream(of, query, sessionTag(key), headersToRemove);
     return { kind: "step", verdict, answer: NOT_SENT };
   }

@@ -1,11 +1,12 @@
 /**
- * Holds the rules of `policy` for what a backend answers on a route that passes its messages on: of lists a client gets what it may use.
- * Whatever may bring a list is filtered: the answer to a request for one, to a batch with one in it, the results of tasks, and the
- * streams of GETs, by which a client may come back for an answer that was cut off.
+ * Holds the rules of `policy` for what passes from a backend to a client: of lists a client gets what it may use, and of resources that
+ * it may not read it hears no updates. Where messages pass, whatever may bring a list is filtered: the answer to a request for one, to a
+ * batch with one in it, the results of tasks, and the streams of GETs, by which a client may come back for an answer that was cut off.
  */
 
 import { REPLY_DETAILS } from "../core/codes.ts";
 import { isJsonInUtf8, isUnencoded } from "../core/content.ts";
+import { withoutFields } from "../core/hidden-fields.ts";
 import {
   type BodyRewriter,
   type Decision,
@@ -17,9 +18,10 @@ import {
   type ResponseHead,
   type Verdict,
 } from "../core/http.ts";
+import { LISTEN } from "../core/mcp/methods.ts";
 import { filteredEvents, filteredJson } from "../core/policy/answer-filter.ts";
 import { answer } from "../core/reject.ts";
-import type { RequestPolicy, TransparentRoute } from "../core/routes.ts";
+import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
 import type { AnswerStage, DeferredStep, NextStep, Step } from "./answers.ts";
@@ -42,40 +44,65 @@ const WITHOUT_LISTS: ReadonlySet<string> = new Set([
   "server/discover",
 ]);
 
-export class FilteredAnswers implements RequestsOn<TransparentRoute> {
-  readonly #inner: RequestsOn<TransparentRoute>;
+/**
+ * The request as its backend gets it, where that may answer by what is to be filtered. undefined: it may not.
+ * @param message undefined for a GET
+ */
+type Passing<On extends PublicPath> = (
+  request: GatewayRequest<On>,
+  message: MessageOf<"legacy" | "modern"> | undefined,
+) => GatewayRequest | undefined;
 
-  constructor(inner: RequestsOn<TransparentRoute>) {
+export const PASSING: Passing<TransparentRoute> = (request, message) =>
+  !message || messagesOf(message).some(mayBringList) ? request : undefined;
+
+/** The router has the lists of a route that is federated, and all streams of it but those of a backend that is alone. */
+export const OF_ONLY_BACKEND: Passing<FederatedRoute> = (request, message) => {
+  const [only] = request.route.stream === "backend" ? request.route.members : [];
+  const isStream = !message || messagesOf(message).some((each) => each.kind === "request" && each.method === LISTEN);
+  return only && isStream ? { ...request, route: only.route } : undefined;
+};
+
+export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
+  readonly #inner: RequestsOn<On>;
+  readonly #passing: Passing<On>;
+
+  constructor(inner: RequestsOn<On>, passing: Passing<On>) {
     this.#inner = inner;
+    this.#passing = passing;
   }
 
-  accept(head: RequestHead, accepted: AcceptedHead<TransparentRoute>, policy: RequestPolicy, scope: RequestScope) {
+  accept(head: RequestHead, accepted: AcceptedHead<On>, policy: RequestPolicy, scope: RequestScope) {
     return this.#inner.accept(head, accepted, policy, scope);
   }
 
-  initialize(request: GatewayRequest<TransparentRoute>, message: MessageOf<"initialize">, body: Uint8Array): NextStep {
+  initialize(request: GatewayRequest<On>, message: MessageOf<"initialize">, body: Uint8Array): NextStep {
     return this.#inner.initialize(request, message, body);
   }
 
-  message(request: GatewayRequest<TransparentRoute>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
-    const asked = askedBy(request, message);
-    if (!asked) return this.#inner.message(request, message, body);
-    return filtered(this.#inner.message(uncompressed(request), message, body), request, asked);
+  message(request: GatewayRequest<On>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
+    const at = this.#at(request, message);
+    if (!at) return this.#inner.message(request, message, body);
+    return filtered(this.#inner.message(uncompressed(request), message, body), at, askedBy(message));
   }
 
-  modern(request: GatewayRequest<TransparentRoute>, message: MessageOf<"modern">, body: Uint8Array): NextStep {
-    const asked = askedBy(request, message);
-    if (!asked) return this.#inner.modern(request, message, body);
-    return filtered(this.#inner.modern(uncompressed(request), message, body), request, asked);
+  modern(request: GatewayRequest<On>, message: MessageOf<"modern">, body: Uint8Array): NextStep {
+    const at = this.#at(request, message);
+    if (!at) return this.#inner.modern(request, message, body);
+    return filtered(this.#inner.modern(uncompressed(request), message, body), at, askedBy(message));
   }
 
-  listen(request: GatewayRequest<TransparentRoute>): NextStep {
-    if (!request.policy.access) return this.#inner.listen(request);
-    return filtered(this.#inner.listen(uncompressed(request)), request, NOTHING_ASKED);
+  listen(request: GatewayRequest<On>): NextStep {
+    const at = this.#at(request, undefined);
+    return at ? filtered(this.#inner.listen(uncompressed(request)), at, NOTHING_ASKED) : this.#inner.listen(request);
   }
 
-  end(request: GatewayRequest<TransparentRoute>): NextStep {
+  end(request: GatewayRequest<On>): NextStep {
     return this.#inner.end(request);
+  }
+
+  #at(request: GatewayRequest<On>, message: MessageOf<"legacy" | "modern"> | undefined): GatewayRequest | undefined {
+    return request.policy.access && this.#passing(request, message);
   }
 }
 
@@ -90,22 +117,30 @@ interface Asked {
 /** A GET waits for no answer. */
 const NOTHING_ASKED: Asked = { isModern: false, waiting: [], isBatch: false };
 
-/** undefined: the answer holds no list. */
-function askedBy({ policy }: GatewayRequest, { kind, body }: MessageOf<"legacy" | "modern">): Asked | undefined {
-  if (!policy.access) return undefined;
-  const messages = body.kind === "batch" ? body.messages : [body.message];
-  if (!messages.some(mayBringList)) return undefined;
-  return { isModern: kind === "modern", waiting: waitingIn(messages), isBatch: body.kind === "batch" };
+function askedBy(message: MessageOf<"legacy" | "modern">): Asked {
+  const { kind, body } = message;
+  return { isModern: kind === "modern", waiting: waitingIn(messagesOf(message)), isBatch: body.kind === "batch" };
+}
+
+function messagesOf({ body }: MessageOf<"legacy" | "modern">): readonly Message[] {
+  return body.kind === "batch" ? body.messages : [body.message];
 }
 
 function mayBringList(message: Message): boolean {
   return message.kind === "request" && !WITHOUT_LISTS.has(message.method);
 }
 
-/** The answer is to be read as it passes, so the backend must not compress it. */
-function uncompressed(request: GatewayRequest<TransparentRoute>): GatewayRequest<TransparentRoute> {
-  if (request.headers.get(ACCEPT_ENCODING) === undefined) return request;
-  return { ...request, headersToRemove: [...request.headersToRemove, ACCEPT_ENCODING] };
+const ENCODINGS: ReadonlySet<string> = new Set([ACCEPT_ENCODING]);
+
+/** The answer is to be read as it passes, so the backend must not compress it, nor where the request is sent again. */
+function uncompressed<On extends PublicPath>(request: GatewayRequest<On>): GatewayRequest<On> {
+  const { headers, headersToRemove } = request;
+  if (headers.get(ACCEPT_ENCODING) === undefined) return request;
+  return {
+    ...request,
+    headers: withoutFields(headers, ENCODINGS),
+    headersToRemove: [...headersToRemove, ACCEPT_ENCODING],
+  };
 }
 
 function filtered(next: NextStep, request: GatewayRequest, asked: Asked): NextStep {

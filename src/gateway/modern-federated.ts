@@ -148,7 +148,8 @@ function listen(request: Request, { called, labels, bytes }: Asked): Step {
   if (!readSubscription(bytes, called.params, policy.limits.depth))
     return refused(request, { reason: "invalid-params", detail: "params.notifications must be a filter", id });
   observe({ kind: "forwarded", route, how: "modern" });
-  const of = { owner: principal.digest, path: route.path };
+  const outcome = policy.access?.on(route.path).of(principal).outcome;
+  const of = { owner: principal.digest, path: route.path, outcome };
   const sent = { query, labels, principalTag: principalTagOf(request) };
   return { kind: "step", verdict: toOwnSubscription(of, sent, headersToRemove), answer: NOT_SENT };
 }

@@ -4,7 +4,7 @@ import type { RequestsOn } from "./accepted.ts";
 import { BridgedRequests } from "./bridged.ts";
 import { createClaim } from "./claim.ts";
 import { type FederatedDependencies, FederatedRequests } from "./federated.ts";
-import { FilteredAnswers } from "./filtered-answers.ts";
+import { FilteredAnswers, OF_ONLY_BACKEND, PASSING } from "./filtered-answers.ts";
 import { Policed } from "./policed.ts";
 import { type TransparentDependencies, TransparentRequests } from "./transparent.ts";
 
@@ -19,8 +19,9 @@ export interface RouteDependencies extends TransparentDependencies, FederatedDep
 /** The rules of `policy` come first on each kind of route. A bridged one is served by the two others. */
 export function createRequestsByRoute(dependencies: RouteDependencies): RequestsByRoute {
   const claim = createClaim(dependencies);
-  const passing = new FilteredAnswers(new TransparentRequests(dependencies));
+  const passing = new FilteredAnswers<TransparentRoute>(new TransparentRequests(dependencies), PASSING);
+  const served = new FilteredAnswers<FederatedRoute>(new FederatedRequests(dependencies), OF_ONLY_BACKEND);
   const transparent = new Policed<TransparentRoute>(passing, claim);
-  const federated = new Policed<FederatedRoute>(new FederatedRequests(dependencies), claim);
+  const federated = new Policed<FederatedRoute>(served, claim);
   return { transparent, federated, bridged: new BridgedRequests(dependencies, { transparent, federated }) };
 }

@@ -55,7 +55,9 @@ export function listKindOf(method: string): ListKind | undefined {
   return BY_METHOD.get(method);
 }
 
-const LIST_CHANGED: ReadonlySet<unknown> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
+/** Methods of all notifications that a list has changed. */
+export const LIST_CHANGES: ReadonlySet<string> = new Set(ALL_LISTS.map((kind) => LIST_KINDS[kind].listChanged));
+const LIST_CHANGED: ReadonlySet<unknown> = LIST_CHANGES;
 
 /** Whether a method is that of a notification that a list has changed. */
 export function isListChanged(method: unknown): method is string {

@@ -1,7 +1,24 @@
 /** `policy` of mcp-router.yaml, as each request needs it. Pure. */
 
+import type { Permits } from "./permits.ts";
 import { RouteRules } from "./route-rules.ts";
 import type { Rule } from "./rule.ts";
+
+/** Whose stream it is, as a processor has said it. */
+interface Heard {
+  readonly path: string;
+  readonly outcome?: string | undefined;
+}
+
+/** What the client of a stream may hear of by the rules in force. undefined: of everything. */
+export function permitsOn(access: Access | undefined, { path, outcome }: Heard): Permits | undefined {
+  return access?.on(path).ofOutcome(outcome ?? "");
+}
+
+/** Whether other rules are in force than when the stream was begun: what its client may hear of is not known any more. */
+export function isOfOtherRules(access: Access | undefined, { path, outcome }: Heard): boolean {
+  return access ? !access.on(path).knows(outcome ?? "") : outcome !== undefined;
+}
 
 export interface Access {
   /** The rules of a public path. One that is no route's has those that count everywhere. */

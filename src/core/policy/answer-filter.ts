@@ -55,6 +55,15 @@ function mayHoldMessages(data: Uint8Array): boolean {
   return data.includes(OPEN_BRACE) || data.includes(OPEN_BRACKET);
 }
 
+/** One event of a stream that brings no answers. What nobody can read is left out. */
+export function filteredEvent(event: SseEvent, filter: ListFilter): SseEvent {
+  const data = dataBytes(event);
+  if (!data?.some((byte) => byte > SPACE)) return event;
+  const read = filterMessages(withoutMark(data), filter);
+  const bytes = read.kind === "filtered" ? inEvent(event, data, read.edits) : leftOut(event);
+  return { bytes, start: event.start };
+}
+
 /** An answer that is an event stream, which is filtered event by event. */
 export function filteredEvents(filter: AnswerFilter): BodyRewriter {
   const waiting = new Set(filter.waiting);
@@ -73,7 +82,7 @@ export function filteredEvents(filter: AnswerFilter): BodyRewriter {
       return leftOut(event);
     }
     for (const id of read.answered) waiting.delete(id);
-    return read.edits.length === 0 ? event.bytes : inEvent(event, data, read.edits);
+    return inEvent(event, data, read.edits);
   };
   const rewriter = eventRewriter(filter.longest, pass);
   return {
@@ -95,6 +104,7 @@ function leftOut(event: SseEvent): Uint8Array {
 }
 
 function inEvent(event: SseEvent, data: Uint8Array, edits: readonly Edit[]): Uint8Array {
+  if (edits.length === 0) return event.bytes;
   const by = data.length - withoutMark(data).length;
   const [only, ...others] = dataSpans(event);
   if (only && others.length === 0) return moved(event.bytes, only.start + by, edits);

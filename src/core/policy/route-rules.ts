@@ -23,7 +23,7 @@ export class RouteRules {
   /** Those with patterns of a kind. */
   readonly #byKind: ByKind;
   readonly #offered = new OfferedLists();
-  /** Tells these rules from those of another configuration. */
+  /** Tells these rules from those of another configuration, in `[\w]`. */
   readonly digest: string;
 
   /** @param rules of all routes, in their order */
@@ -47,10 +47,15 @@ export class RouteRules {
     return this.#offered.of(list, outcome, () => this.ofOutcome(outcome));
   }
 
+  /** Whether an outcome is of these rules. */
+  knows(outcome: string): boolean {
+    return outcome.startsWith(`${this.digest}-`);
+  }
+
   /** What a caller of that outcome may see, at another place or later. Nothing, where the outcome is of other rules. */
   ofOutcome(outcome: string): Permits {
-    const [digest, bits = ""] = outcome.split("-", 2);
-    if (digest !== this.digest) return NOTHING;
+    if (!this.knows(outcome)) return NOTHING;
+    const bits = outcome.slice(this.digest.length + 1);
     const holds = ({ place }: PlacedRule) => bitAt(bits, place);
     return { permits: (kind, name) => firstOf(this.#byKind[kind], kind, name, holds)?.verdict === "allow" };
   }

@@ -27,6 +27,7 @@ function start() {
     routes: () => routes,
     routeAt: (path) => routes.find((route) => route.path === path),
     lists: () => digest,
+    isOfOtherRules: ({ outcome }) => outcome !== undefined,
     join(client) {
       const { key } = client;
       clients.set(key, client);

@@ -94,6 +94,7 @@ async function open({
       depth: () => 100,
       offers: () => offers,
       eras: () => [],
+      permits: () => undefined,
       async recover({ binding }) {
         lost.push(binding.sessionId);
         return recover?.() ?? false;
@@ -371,6 +372,7 @@ describe("a client that comes back", () => {
         depth: () => 100,
         offers: () => [],
         eras: () => [],
+        permits: () => undefined,
         recover: async () => false,
         renew: () => undefined,
       },

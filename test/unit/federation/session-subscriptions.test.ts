@@ -57,8 +57,10 @@ function open({ answer, isResumed = false }: { answer?: Script; isResumed?: bool
       ),
       depth: () => 100,
       eras: () => ERAS,
+      permits: () => undefined,
     },
     {
+      of: { key: "", owner: "", path: "/mcp" },
       key: sessionKey(mintSessionId()),
       isResumed,
       async say(backend, generation, { id, said }) {

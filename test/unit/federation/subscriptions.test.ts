@@ -84,6 +84,8 @@ function start({ answer = () => "stream" as const, ready, caps, modern = true, l
       "modern",
     ),
     rpc: createRpc(egress, "stream"),
+    permits: () => undefined,
+    isOfOtherRules: ({ outcome }) => outcome !== undefined,
     egress,
     version: "1.0",
     clock,
