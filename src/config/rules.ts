@@ -39,11 +39,26 @@ export function ruleFaults({ policy = [], identity, routes }: RawConfig): string
   return policy.flatMap((rule, index) => {
     const where = `policy[${index}]`;
     return [
+      ...saysNothing(where, rule),
       ...withoutToken(where, rule, identity.kind),
       ...unknownRoutes(where, rule, paths),
       ...neverReached(where, rule, policy.slice(0, index)),
     ];
   });
+}
+
+function saysNothing(where: string, { allow, deny, when }: Written): string[] {
+  const isEmpty = (settings: object) => Object.values(settings).every((value) => value === undefined);
+  if ((allow === undefined) === (deny === undefined))
+    return [`${where}: got ${allow ? "both" : "neither"} of allow and deny, expected one of them`];
+  const errors: string[] = [];
+  if (isEmpty(allow ?? deny ?? {}))
+    errors.push(`${where}: names nothing, expected tools, prompts or resources, each with patterns`);
+  if (when && isEmpty(when))
+    errors.push(
+      `${where}.when: is empty, expected scope, claim, principal or route; remove it for a rule that always counts`,
+    );
+  return errors;
 }
 
 /** Conditions that can never hold, as nobody says who asks. */

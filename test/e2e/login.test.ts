@@ -24,12 +24,12 @@ interface Open {
   readonly url: URL;
 }
 
-async function open(lifetime?: number, gateway: object = {}): Promise<Open> {
+async function open(lifetime?: number, gateway: object = {}, config: object = {}): Promise<Open> {
   const server = owner.adopt(await startMcpServer("one"), (it) => it.close());
   const port = await freePort();
   const url = new URL(`http://127.0.0.1:${port}${PATH}`);
   const started = await startOpenIdProvider({
-    scopes: ["mcp:use"],
+    scopes: ["mcp:use", "mcp:run"],
     resource: url.href,
     ...(lifetime !== undefined && { lifetime }),
   });
@@ -41,6 +41,7 @@ async function open(lifetime?: number, gateway: object = {}): Promise<Open> {
     config: {
       gateway: { listen: `127.0.0.1:${port}`, ...gateway },
       identity: { kind: "jwt", issuer, audiences: [url.href], jwks: { uri: jwks }, scopes: ["mcp:use"] },
+      ...config,
     },
     // By default Envoy takes a token for a minute longer.
     rewriteBootstrap: (text) => text.replace(/^( *)forward: true$/m, "$1forward: true\n$1clock_skew_seconds: 1"),
@@ -62,9 +63,15 @@ class Browser implements OAuthClientProvider {
   sentTo: URL | undefined;
   /** How often it was given a token. */
   saved = 0;
+  /** A token that is refreshed has no more scopes than before, and some clients do nothing else. */
+  readonly #refreshes: boolean;
   #client: Awaited<ReturnType<OAuthClientProvider["clientInformation"]>>;
   #tokens: Awaited<ReturnType<OAuthClientProvider["tokens"]>>;
   #verifier = "";
+
+  constructor(refreshes = true) {
+    this.#refreshes = refreshes;
+  }
 
   clientInformation() {
     return this.#client;
@@ -72,11 +79,15 @@ class Browser implements OAuthClientProvider {
   saveClientInformation(client: NonNullable<Awaited<ReturnType<OAuthClientProvider["clientInformation"]>>>) {
     this.#client = client;
   }
+  /** The provider holds a client to the scopes that it has registered with, and SDK v1 registers with those of the first challenge. */
+  forgetRegistration() {
+    this.#client = undefined;
+  }
   tokens() {
     return this.#tokens;
   }
   saveTokens(tokens: NonNullable<Awaited<ReturnType<OAuthClientProvider["tokens"]>>>) {
-    this.#tokens = tokens;
+    this.#tokens = this.#refreshes ? tokens : { ...tokens, refresh_token: undefined };
     this.saved++;
   }
   redirectToAuthorization(url: URL) {
@@ -118,6 +129,31 @@ describe.each(SDKS)("the TypeScript SDK %s", (_, newClient, Transport, taken) =>
     owner.defer(() => client.close());
     const result = await client.callTool({ name: "echo", arguments: { text: "let in" } });
     expect(JSON.stringify(result)).toContain("let in");
+    expect(server.sessions.size).toBe(1);
+  });
+
+  test("asks for the scopes that a call takes, and goes on in its session", async () => {
+    const policy = [{ allow: { tools: ["echo"] } }, { allow: { tools: ["run"] }, when: { scope: "mcp:run" } }];
+    const { url, provider, server } = await open(undefined, {}, { policy });
+    const browser = new Browser(false);
+    const first = new Transport(url, { authProvider: browser as never });
+    await expect(newClient().connect(first as never)).rejects.toThrow();
+    await first.finishAuth(taken(await provider.login(browser.sentTo ?? url)) as never);
+    const client = newClient();
+    owner.defer(() => client.close());
+    const transport = new Transport(url, { authProvider: browser as never });
+    await client.connect(transport as never);
+    const toolsOf = async () => (await client.listTools()).tools.map(({ name }) => name);
+    expect(await toolsOf()).toEqual(["echo"]);
+    browser.forgetRegistration();
+    await expect(client.callTool({ name: "run", arguments: { id: "1" } })).rejects.toThrow();
+    expect(browser.sentTo?.searchParams.get("scope")?.split(" ")).toEqual(
+      expect.arrayContaining(["mcp:use", "mcp:run"]),
+    );
+    await transport.finishAuth(taken(await provider.login(browser.sentTo ?? url)) as never);
+    await client.callTool({ name: "run", arguments: { id: "2" } });
+    expect(server.ran).toEqual(["2"]);
+    expect((await toolsOf()).toSorted()).toEqual(["echo", "run"]);
     expect(server.sessions.size).toBe(1);
   });
 });

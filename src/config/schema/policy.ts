@@ -1,6 +1,5 @@
 /** `policy`: who may see and use which tools, prompts and resources. */
 import * as z from "zod";
-import { addFault } from "../fault.ts";
 import { path } from "../values/paths.ts";
 import { expecting, glob, text } from "../values/text.ts";
 import { scope } from "./identity.ts";
@@ -70,20 +69,7 @@ const when = z
   .optional()
   .describe("When the rule counts: all of its members must hold. Default: always.");
 
-const rule = z.strictObject({ allow: names("allows"), deny: names("denies"), when }).superRefine((written, context) => {
-  const got = written.allow && written.deny ? "both" : "neither";
-  if ((written.allow === undefined) === (written.deny === undefined))
-    addFault(context, [], `got ${got} of allow and deny, expected one of them`);
-  const said = written.allow ?? written.deny;
-  if (said && Object.values(said).every((globs) => globs === undefined))
-    addFault(context, [], "names nothing, expected tools, prompts or resources, each with patterns");
-  if (written.when && Object.values(written.when).every((member) => member === undefined))
-    addFault(
-      context,
-      ["when"],
-      "is empty, expected scope, claim, principal or route; remove it for a rule that always counts",
-    );
-});
+const rule = z.strictObject({ allow: names("allows"), deny: names("denies"), when });
 
 export const policySection = z
   .array(rule, "expected a list of rules")

@@ -459,6 +459,46 @@ describe("what is read and written by hand is what protobufjs reads and writes",
       expect(claims?.text(path[0], ...path.slice(1))).toBeUndefined();
   });
 
+  test("the values of a claim, of one that is a list its items", () => {
+    const text = (stringValue: string) => ({ stringValue });
+    const list = (...values: readonly object[]) => ({ listValue: { values } });
+    const members = {
+      groups: list(
+        text("staff"),
+        text(""),
+        { numberValue: 3 },
+        { boolValue: false },
+        { nullValue: 0 },
+        list(text("no")),
+      ),
+      none: list(),
+      level: { numberValue: 1.5 },
+      staff: { boolValue: true },
+      guest: { boolValue: false },
+      empty: text(""),
+      realm: { structValue: { fields: { roles: list(text("admin"), { structValue: { fields: {} } }) } } },
+    };
+    const payload = { fields: { payload: { structValue: { fields: members } } } };
+    const message = {
+      request_headers: { headers: { headers: [] } },
+      metadata_context: { filter_metadata: { "envoy.filters.http.jwt_authn": payload } },
+    };
+    const read = decodeRequest(Buffer.from(Request.encode(Request.fromObject(message)).finish()));
+    const { claims } = read.phase === "request_headers" ? read : {};
+    const values = (...path: readonly [string, ...string[]]) => claims?.values(...path);
+    expect(values("groups")).toEqual(["staff", "", 3, false]);
+    expect(values("none")).toEqual([]);
+    expect([values("level"), values("staff"), values("guest"), values("empty")]).toEqual([
+      [1.5],
+      [true],
+      [false],
+      [""],
+    ]);
+    expect(values("realm", "roles")).toEqual(["admin"]);
+    for (const path of [["realm"], ["realm", "other"], ["groups", "staff"], ["absent"]] as const)
+      expect(values(path[0], ...path.slice(1))).toEqual([]);
+  });
+
   test("changed headers", () => {
     fc.assert(
       fc.property(headers, fc.array(name), fc.boolean(), (set, remove, clearRoute) => {
