@@ -1,14 +1,17 @@
 /** Who may see and use what: what is listed is what can be called, on each kind of route and in both eras. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { gzipSync } from "node:zlib";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { offered } from "../support/asking.ts";
 import { directoryOfTests } from "../support/directory.ts";
-import { type Answer, callMessage, messageOf, openSession, post } from "../support/http.ts";
+import { type Answer, callMessage, events, messageOf, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer, TOOLS } from "../support/mcp-server.ts";
-import { notificationMessage, requestMessage } from "../support/messages.ts";
+import { notificationMessage, requestMessage, SESSION_NOT_FOUND } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
+import { json } from "../support/scripted-server.ts";
+import { type SessionServer, startSessionServer } from "../support/session-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 import { createIssuer } from "../support/tokens.ts";
 
@@ -44,16 +47,20 @@ const ROUTES = [
 
 let both: TestServer;
 let legacy: TestServer;
+/** It says whatever a test has it say. */
+let odd: SessionServer;
 let stack: Stack;
 
 beforeAll(async () => {
   writeFileSync(join(directory, "jwks.json"), issuer.jwks);
   both = await startMcpServer("one", { offer: offered("one").offer });
   legacy = await startMcpServer("two", { eras: "legacy", json: true, offer: offered("two").offer });
+  odd = await startSessionServer();
   stack = await startStack({
-    backends: { one: [both.endpoint], two: [legacy.endpoint] },
+    backends: { one: [both.endpoint], two: [legacy.endpoint], odd: [odd.endpoint] },
     routes: [
       { path: "/one", backends: ["one"] },
+      { path: "/odd", backends: ["odd"] },
       { path: "/mcp", backends: ["one", "two"], era: "bridge" },
       { path: "/alone", backends: ["one"], federated: true },
       { path: "/bridged", backends: ["two"], era: "bridge" },
@@ -70,7 +77,7 @@ beforeAll(async () => {
       admission: { perPrincipal: "off" },
       policy: [
         { deny: { tools: ["*announce"] } },
-        { allow: { tools: ["*echo", "*whoami"] } },
+        { allow: { tools: ["*echo", "*whoami"], resources: ["open:*"] } },
         { allow: { tools: ["*say"] }, when: { scope: "say" } },
         { allow: { tools: ["*run"] }, when: { claim: { "realm.level": [3, 4] } } },
         { allow: { tools: ["*"], prompts: ["*"], resources: ["*"] }, when: { claim: { groups: "admin" } } },
@@ -82,6 +89,7 @@ afterAll(async () => {
   await stack?.stop();
   await both?.close();
   await legacy?.close();
+  await odd?.close();
 });
 
 type Send = (method: string, params?: object, name?: string) => Promise<Answer>;
@@ -175,4 +183,192 @@ test("a batch with a message that is refused is not sent, and each request in it
     expect(lacking.headers["www-authenticate"]).toContain('scope="mcp say"');
     expect(JSON.parse(lacking.body)).toMatchObject([{ id: 3, error: { code: -32600 } }]);
   }
+});
+
+describe("where messages pass, no answer brings a list unseen", () => {
+  const LIST = { tools: [{ name: "echo" }, { name: "hidden" }] };
+  const answer = (id: unknown = 1) => JSON.stringify({ jsonrpc: "2.0", id, result: LIST });
+  const event = (data: string) => `event: message\ndata: ${data}\n\n`;
+  let session: string;
+
+  const ask = (body: object | string = requestMessage("tools/list"), headers: object = {}) =>
+    post(stack.port, "/odd", body, { ...CALLERS.plain, "mcp-session-id": session, ...headers });
+  const says = (contentType: string, body: string | Uint8Array, status = 200, headers: object = {}) => {
+    odd.on("tools/list", ({ response }) => {
+      response.writeHead(status, { "content-type": contentType, ...headers });
+      response.end(body);
+      return undefined;
+    });
+  };
+
+  beforeAll(async () => {
+    session = await openSession(stack.port, "/odd", CALLERS.plain);
+  });
+  afterEach(() => odd.clear());
+
+  test.each([
+    ["application/json", answer(), 200],
+    ["Application/JSON", answer(), 200],
+    ["APPLICATION/json ; Charset=UTF-8", answer(), 200],
+    ["application/json", answer(), 201],
+    ["application/json", `\ufeff${answer()}`, 200],
+    ["text/event-stream", event(answer()), 200],
+    ["Text/Event-Stream; charset=utf-8", event(answer()), 200],
+    ["text/event-stream", `\ufeff${event("not JSON")}${event(answer())}`, 200],
+    ["text/event-stream", event(`[${answer()}]`), 200],
+  ])("as %s: %s, with %i", async (contentType, body, status) => {
+    says(contentType, body, status);
+    const got = await ask();
+    expect(got.status).toBe(status);
+    expect(got.body).toContain('"echo"');
+    expect(got.body).not.toContain("hidden");
+  });
+
+  test.each([
+    ["text/plain", answer()],
+    ["application/json; charset=utf-7", answer()],
+    ["application/json; charset=utf-16le", Buffer.from(answer(), "utf16le")],
+    ["application/json", event(answer())],
+    ["application/json", `${answer()}x`],
+    ["application/json", answer().replace('"tools"', '"Tools"')],
+    ["text/event-stream", event(answer().slice(0, -1))],
+  ])("as %s: %s, which is an error to the client", async (contentType, body) => {
+    says(contentType, body);
+    const got = await ask();
+    expect(messageOf(got)).toMatchObject({
+      id: 1,
+      error: { code: -32603, message: expect.stringContaining("Backend odd") },
+    });
+    expect(got.body).not.toContain("hidden");
+  });
+
+  test("compressed, which nobody asks for: the client's wish does not reach the backend", async () => {
+    says("application/json", gzipSync(answer()), 200, { "content-encoding": "gzip" });
+    const got = await ask(undefined, { "accept-encoding": "gzip" });
+    expect(messageOf(got)).toMatchObject({ error: { code: -32603 } });
+    const [call] = odd.calls.filter(({ method }) => method === "tools/list");
+    expect(call?.headers["accept-encoding"]).toBeUndefined();
+  });
+
+  test("to a batch, or outside a session", async () => {
+    odd.on("batch", () => ({
+      status: 200,
+      headers: { "content-type": "application/json" },
+      body: `[${answer(1)},${answer(2)}]`,
+    }));
+    const batch = await ask([requestMessage("tools/list"), requestMessage("tools/list", {}, 2)]);
+    expect(JSON.parse(batch.body)).toMatchObject([{ result: { tools: [{ name: "echo" }] } }, { id: 2 }]);
+    says("application/json", answer());
+    const outside = await post(stack.port, "/odd", requestMessage("tools/list"), CALLERS.plain);
+    const modern = await post(stack.port, "/odd", modernMessage("tools/list"), {
+      ...CALLERS.plain,
+      ...modernHeaders("tools/list"),
+    });
+    for (const { body } of [batch, outside, modern]) expect(body).not.toContain("hidden");
+    expect(messageOf(outside)).toMatchObject({ result: { tools: [{ name: "echo" }] } });
+    expect(messageOf(modern)).toMatchObject({ result: { cacheScope: "private", tools: [{ name: "echo" }] } });
+  });
+
+  test("by the stream of a GET, also one that goes on after an answer was cut off, nor updates of what is hidden", async () => {
+    const update = (uri: string) =>
+      event(JSON.stringify({ jsonrpc: "2.0", method: "notifications/resources/updated", params: { uri } }));
+    for (const last of [{}, { "last-event-id": "1" }]) {
+      odd.on("GET", {
+        status: 200,
+        headers: { "content-type": "text/event-stream" },
+        body: `id: 2\n${event(answer())}${update("x:hidden")}${update("open:x")}`,
+      });
+      const headers = { ...CALLERS.plain, "mcp-session-id": session, accept: "text/event-stream", ...last };
+      const { body } = await send({ port: stack.port, path: "/odd", headers });
+      expect(body).toContain(
+        'id: 2\nevent: message\ndata: {"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"echo"}]}}',
+      );
+      expect(body).toContain("open:x");
+      expect(body).not.toContain("hidden");
+    }
+  });
+
+  test("where the session was lost, and the request is sent again", async () => {
+    odd.on("tools/list", ({ headers }) =>
+      odd.sessions.has(String(headers["mcp-session-id"]))
+        ? { status: 200, headers: { "content-type": "text/event-stream" }, body: event(answer()) }
+        : json(404, SESSION_NOT_FOUND),
+    );
+    odd.forget();
+    const got = await ask();
+    expect(odd.calls.filter(({ method }) => method === "tools/list")).toHaveLength(2);
+    expect(messageOf(got)).toMatchObject({ result: { tools: [{ name: "echo" }] } });
+    expect(got.body).not.toContain("hidden");
+  });
+
+  test("nor is a call sent by a name that only a header allows, or in another spelling", async () => {
+    const before = odd.ran.length;
+    const calls = [
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"hidden"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools\\/call","params":{"n\\u0061me":"hidd\\u0065n"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"hidden"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","Name":"hidden"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"Tools/Call","params":{"name":"hidden"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/invoke","params":{"name":"hidden"}}',
+      '{"jsonrpc":"2.0","method":"tools/call","params":{"name":"hidden"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":["hidden"]}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"Echo"}}',
+    ];
+    for (const body of calls) {
+      await ask(body, { "mcp-name": "echo", "mcp-method": "tools/list" });
+      await ask(`[${body}]`, { "mcp-name": "echo" });
+    }
+    const modern = modernMessage("tools/call", { name: "hidden", arguments: {} });
+    await post(stack.port, "/odd", modern, { ...CALLERS.plain, ...modernHeaders("tools/call", "echo") });
+    expect(odd.ran.length).toBe(before);
+    const reached = odd.calls.map(({ body }) => body).filter((body) => /hidd|Echo/.test(body));
+    expect(reached).toEqual([]);
+    expect((await ask(callMessage("echo", {}, 5))).status).toBe(200);
+    expect(odd.ran).toHaveLength(before + 1);
+  });
+
+  test("and a session that is gone is so also to a call that is refused", async () => {
+    const gone = await ask(callMessage("hidden"), { "mcp-session-id": "A".repeat(43) });
+    expect(gone.status).toBe(404);
+    const others = await ask(callMessage("hidden"), bearer({ sub: "bob" }));
+    expect(others.status).toBe(404);
+  });
+});
+
+test.each(["/one", "/mcp", "/alone"])(
+  "a server that tells of whatever changes is heard on %s of what its client may read",
+  async (path) => {
+    const sessions = new Set(both.sessions);
+    const session = await openSession(stack.port, path, CALLERS.plain);
+    const headers = { ...CALLERS.plain, "mcp-session-id": session };
+    const name = path === "/one" ? "echo" : "one__echo";
+    await post(stack.port, path, callMessage(name, { text: "x" }), headers);
+    const [at = ""] = [...both.sessions].filter((id) => !sessions.has(id) && both.namedSessions.includes(id)).slice(-1);
+    const stream = await openResponse({ port: stack.port, path, headers: { ...headers, accept: "text/event-stream" } });
+    const heard = events(stream);
+    const update = (uri: string) => both.tell(at, "notifications/resources/updated", { uri });
+    await expect
+      .poll(async () => {
+        await update("test://resource");
+        await update("open:x");
+        return both.received.some(({ method, headers: sent }) => method === "GET" && sent["mcp-session-id"] === at);
+      })
+      .toBe(true);
+    await update("test://resource");
+    await update("open:last");
+    const uris: unknown[] = [];
+    for await (const { params } of heard) {
+      uris.push(params?.uri);
+      if (params?.uri === "open:last") break;
+    }
+    stream.destroy();
+    expect(uris).not.toContain("test://resource");
+  },
+);
+
+test("refusals are counted by their reason, and say nothing of who was refused", async () => {
+  const { body } = await send({ port: stack.httpPort, path: "/metrics" });
+  expect(body).toMatch(/mcp_router_requests_rejected_total\{reason="insufficient-scope"\} [1-9]/);
+  expect(body).toMatch(/mcp_router_requests_rejected_total\{reason="not-offered"\} [1-9]/);
+  expect(body).not.toContain("ada");
 });
