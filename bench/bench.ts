@@ -1,8 +1,8 @@
 /**
  * What the router costs, side by side in one run: a bare Envoy, one with a no-op processor, one with our router, one with
  * our router and a Redis. Then what the worst bodies cost it, what its sessions cost, what several servers behind one URL cost, what
- * recovering a lost session costs, what a flood of initializes does to them, and what 1,000 backends cost: bodies.ts, sessions.ts,
- * federation.ts, recovery.ts, flood.ts, backends.ts.
+ * the rules of `policy` cost, what recovering a lost session costs, what a flood of initializes does to them, and what 1,000 backends
+ * cost: bodies.ts, sessions.ts, federation.ts, policy.ts, recovery.ts, flood.ts, backends.ts.
  *
  * Absolute times depend on the machine and on what else it does, so the set-ups take short turns and the verdict is in
  * ratios. Ends with 1 when an answer was wrong or a target is missed.
@@ -89,6 +89,7 @@ await runPart("bodies", join(import.meta.dirname, "bodies.ts"));
 await runPart("sessions", "--expose-gc", join(import.meta.dirname, "sessions.ts"));
 const quick = options.quick ? ["--quick"] : [];
 await runPart("federation", "--expose-gc", join(import.meta.dirname, "federation.ts"), ...quick);
+await runPart("policy", join(import.meta.dirname, "policy.ts"));
 for (const name of ["recovery", "flood", "backends"])
   await runPart(name, join(import.meta.dirname, `${name}.ts`), ...quick);
 

@@ -11,7 +11,8 @@ export interface Caller {
 /** A caller's claims, each read once. */
 export class KnownCaller {
   readonly #caller: Caller;
-  readonly #claims = new Map<string, ReadonlySet<ClaimValue>>();
+  /** Made for the first one: most calls need none. */
+  #claims: Map<string, ReadonlySet<ClaimValue>> | undefined;
   #scopes: ReadonlySet<string> | undefined;
 
   constructor(caller: Caller) {
@@ -38,6 +39,7 @@ export class KnownCaller {
   }
 
   #claim(name: string): ReadonlySet<ClaimValue> {
+    this.#claims ??= new Map();
     const known = this.#claims.get(name);
     if (known) return known;
     const values = new Set(claimValues(this.#caller, name));

@@ -27,8 +27,11 @@ export function refusedIn(
   standing: Standing,
   deepest: number,
 ): readonly Refused[] | undefined {
-  const messages = body.kind === "batch" ? body.messages : [body.message];
-  const judged = messages.map((message) => judge(message, bytes, standing, deepest));
+  if (body.kind === "single") {
+    const one = judge(body.message, bytes, standing, deepest);
+    return one.denial ? [one] : undefined;
+  }
+  const judged = body.messages.map((message) => judge(message, bytes, standing, deepest));
   return judged.some(({ denial }) => denial) ? judged : undefined;
 }
 
@@ -50,14 +53,14 @@ function judge(message: Message, bytes: Uint8Array, standing: Standing, deepest:
 
 /** What no scope would allow comes first: scopes alone would not help then. */
 function denialOf(names: readonly Named[], standing: Standing): Denial | undefined {
-  const scopes = new Set<string>();
+  let scopes: Set<string> | undefined;
   for (const { kind, name } of names) {
     const decision = standing.decide(kind, name);
     if (decision.kind === "allowed") continue;
     if (!decision.scopes) return { kind: "reject", reject: { reason: "not-offered", what: WHAT[kind], name } };
-    for (const scope of decision.scopes) scopes.add(scope);
+    scopes = new Set([...(scopes ?? []), ...decision.scopes]);
   }
-  return scopes.size === 0 ? undefined : { kind: "scopes", scopes: [...scopes] };
+  return scopes && { kind: "scopes", scopes: [...scopes] };
 }
 
 const WHAT: Readonly<Record<NamedKind, "tool" | "prompt" | "resource">> = {

@@ -1,8 +1,8 @@
 /** The rules of `policy` that count on one route, and what they say to one caller. Pure. */
-import { matchesGlob } from "../federation/glob.ts";
 import type { MergedList } from "../federation/merge.ts";
 import { type Caller, KnownCaller } from "./caller.ts";
 import { OfferedLists } from "./offered.ts";
+import { Patterns } from "./patterns.ts";
 import type { Decision, Permits } from "./permits.ts";
 import type { NamedKind, Rule, When } from "./rule.ts";
 
@@ -13,14 +13,13 @@ interface PlacedRule extends Rule {
   readonly place: number;
 }
 
-type ByKind = Readonly<Record<NamedKind, readonly PlacedRule[]>>;
+type ByKind = Readonly<Record<NamedKind, Patterns>>;
 
 /** Bits of an outcome that one character of its text holds. */
 const BITS = 4;
 
 export class RouteRules {
   readonly #rules: readonly PlacedRule[];
-  /** Those with patterns of a kind. */
   readonly #byKind: ByKind;
   readonly #offered = new OfferedLists();
   /** Tells these rules from those of another configuration, in `[\w]`. */
@@ -30,11 +29,9 @@ export class RouteRules {
   constructor(rules: readonly Rule[], path: string) {
     const here = rules.filter(({ when }) => when.routes?.includes(path) ?? true);
     this.#rules = here.map((rule, place) => ({ ...rule, place }));
-    this.#byKind = {
-      tools: this.#rules.filter(({ names }) => names.tools.length > 0),
-      prompts: this.#rules.filter(({ names }) => names.prompts.length > 0),
-      resources: this.#rules.filter(({ names }) => names.resources.length > 0),
-    };
+    const patterns = (kind: NamedKind) =>
+      new Patterns(this.#rules.flatMap(({ names, place }) => names[kind].map((glob) => ({ glob, place }))));
+    this.#byKind = { tools: patterns("tools"), prompts: patterns("prompts"), resources: patterns("resources") };
     this.digest = digestOf(JSON.stringify(here));
   }
 
@@ -56,8 +53,9 @@ export class RouteRules {
   ofOutcome(outcome: string): Permits {
     if (!this.knows(outcome)) return NOTHING;
     const bits = outcome.slice(this.digest.length + 1);
-    const holds = ({ place }: PlacedRule) => bitAt(bits, place);
-    return { permits: (kind, name) => firstOf(this.#byKind[kind], kind, name, holds)?.verdict === "allow" };
+    const held = this.#rules.map(({ place }) => bitAt(bits, place));
+    const holds = (place: number) => held[place] === true;
+    return { permits: (kind, name) => this.#rules[this.#byKind[kind].first(name, holds)]?.verdict === "allow" };
   }
 }
 
@@ -85,7 +83,7 @@ export class Standing implements Permits {
       let bits = 0;
       for (let bit = 0; bit < BITS; bit++) {
         const rule = this.#rules[place + bit];
-        if (rule && this.#holds(rule)) bits |= 1 << bit;
+        if (rule && this.#holds(rule.place)) bits |= 1 << bit;
       }
       text += bits.toString(16);
     }
@@ -94,53 +92,50 @@ export class Standing implements Permits {
 
   /** Lists and calls ask the same. */
   permits(kind: NamedKind, name: string): boolean {
-    return firstOf(this.#byKind[kind], kind, name, this.#holds)?.verdict === "allow";
+    return this.#rules[this.#byKind[kind].first(name, this.#holds)]?.verdict === "allow";
   }
 
   decide(kind: NamedKind, name: string): Decision {
     return this.permits(kind, name) ? ALLOWED : { kind: "denied", scopes: this.#scopesFor(kind, name) };
   }
 
-  readonly #holds = (rule: PlacedRule): boolean => {
-    const known = this.#held[rule.place];
+  readonly #holds = (place: number): boolean => {
+    const known = this.#held[place];
     if (known !== undefined) return known;
-    const holds = doesHold(rule.when, this.#caller, this.#caller.scopes);
-    this.#held[rule.place] = holds;
+    const when = this.#rules[place]?.when;
+    const holds = when !== undefined && doesHold(when, this.#caller, undefined);
+    this.#held[place] = holds;
     return holds;
   };
 
   /** The scopes of the first rule that allows it to a caller who has them: more scopes may also bring a rule that denies it. */
   #scopesFor(kind: NamedKind, name: string): readonly string[] | undefined {
     const granted = this.#caller.scopes;
-    for (const rule of this.#byKind[kind]) {
-      if (rule.verdict === "deny" || rule.when.scopes.length === 0 || !matches(rule, kind, name)) continue;
+    const patterns = this.#byKind[kind];
+    for (const place of patterns.all(name)) {
+      const rule = this.#rules[place];
+      if (!rule || rule.verdict === "deny" || rule.when.scopes.length === 0) continue;
       const scopes = new Set([...granted, ...rule.when.scopes]);
-      const first = firstOf(this.#byKind[kind], kind, name, ({ when }) => doesHold(when, this.#caller, scopes));
-      if (first?.verdict === "allow") return rule.when.scopes;
+      const holds = (at: number) => {
+        const when = this.#rules[at]?.when;
+        return when !== undefined && doesHold(when, this.#caller, scopes);
+      };
+      if (this.#rules[patterns.first(name, holds)]?.verdict === "allow") return rule.when.scopes;
     }
     return undefined;
   }
 }
 
-/** The first rule that counts. Its conditions are looked at after its patterns, which cost less. */
-function firstOf(
-  rules: readonly PlacedRule[],
-  kind: NamedKind,
-  name: string,
-  holds: (rule: PlacedRule) => boolean,
-): PlacedRule | undefined {
-  for (const rule of rules) if (matches(rule, kind, name) && holds(rule)) return rule;
-  return undefined;
-}
-
-function matches({ names }: Rule, kind: NamedKind, name: string): boolean {
-  for (const glob of names[kind]) if (matchesGlob(glob, name)) return true;
-  return false;
-}
-
-function doesHold({ scopes, claims, principals }: When, caller: KnownCaller, granted: ReadonlySet<string>): boolean {
+/** @param granted scopes; undefined: the caller's own */
+function doesHold(
+  { scopes, claims, principals }: When,
+  caller: KnownCaller,
+  granted: ReadonlySet<string> | undefined,
+): boolean {
   if (principals && (caller.name === undefined || !principals.includes(caller.name))) return false;
-  return scopes.every((scope) => granted.has(scope)) && claims.every((condition) => caller.has(condition));
+  for (const scope of scopes) if (!(granted ?? caller.scopes).has(scope)) return false;
+  for (const condition of claims) if (!caller.has(condition)) return false;
+  return true;
 }
 
 function bitAt(text: string, place: number): boolean {
