@@ -49,7 +49,7 @@ test-platforms: $(TEST_TOOLS) $(DELIVERY_TOOLS) ## Test the Kubernetes manifests
 	@scripts/run-tests.sh platforms test:platforms
 
 # What depends on how Envoy behaves; the rest is ours, or was seen on the newest.
-ENVOY_TESTS := $(addprefix test/e2e/,bootstrap federation. federation-clients federation-streams guard identity limits processors \
+ENVOY_TESTS := $(addprefix test/e2e/,bootstrap call-limits federation. federation-clients federation-streams guard identity limits processors \
   recovery refusals sessions streaming) test/long/recovery-large test/long/routing \
   test/istio/mesh
 

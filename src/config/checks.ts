@@ -4,6 +4,7 @@ import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS }
 import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
 import type { BackendConfig } from "./backends.ts";
+import { callLimitClashes } from "./call-limits.ts";
 import { endpointFaults } from "./endpoints.ts";
 import { isServedByGateway } from "./federated.ts";
 import { longestStorePatience } from "./patience.ts";
@@ -21,6 +22,7 @@ export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]):
     ...sweepTooRare(raw),
     ...waitTooLong(raw),
     ...partsAboveTheirWhole(raw),
+    ...callLimitClashes(raw),
     ...listsTooLate(raw),
     ...openingTooLong(raw, backends),
     ...listenerClashes(raw),

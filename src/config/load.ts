@@ -4,6 +4,7 @@ import { type Address, fromSameMachine, type TcpAddress } from "../core/address.
 import type { Rule } from "../core/policy/rule.ts";
 import type { Route } from "../core/routes.ts";
 import { type BackendConfig, backendsOf } from "./backends.ts";
+import { type CallLimitConfig, callLimitsOf } from "./call-limits.ts";
 import { cautions } from "./cautions.ts";
 import { crossChecks } from "./checks.ts";
 import { describeIssues, firstOf } from "./describe.ts";
@@ -35,8 +36,8 @@ export interface Config {
   readonly policy: readonly Rule[] | undefined;
   readonly istio: RawConfig["istio"];
   readonly log: RawConfig["log"];
-  readonly limits: RawConfig["limits"];
   readonly lists: RawConfig["lists"];
+  readonly limits: Omit<RawConfig["limits"], "calls"> & { readonly calls: readonly CallLimitConfig[] };
   readonly backends: readonly BackendConfig[];
   readonly routes: readonly Route[];
 }
@@ -99,8 +100,8 @@ function assemble(raw: RawConfig): Loaded {
     policy: rulesOf(policy),
     istio,
     log,
-    limits,
     lists,
+    limits: { ...limits, calls: callLimitsOf(limits) },
     backends,
     routes,
   };

@@ -31,6 +31,7 @@ export function requestPolicy({
       wait,
       retryAfter: Math.ceil(admission.retryAfter / 1000),
     },
+    callLimits: { limits: limits.calls, counts: limits.service ? "windows" : "steps" },
     limits,
   };
 }

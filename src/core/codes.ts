@@ -24,6 +24,10 @@ export const BACKEND_UNAVAILABLE = "Backend unavailable";
 /** The message of a 503: Envoy reaches no router. */
 export const GATEWAY_UNAVAILABLE = "Gateway unavailable";
 
+/** The message where a limit of `limits.calls` is used up, or nobody counts (`limits.service`). */
+export const RATE_LIMIT_REACHED = "Rate limit reached";
+export const RATE_LIMITS_UNAVAILABLE = "Rate limits unavailable";
+
 /** Methods of the MCP endpoint: for `Allow` (RFC 9110 §10.2.1), and for the preflights of browsers. */
 export const ENDPOINT_METHODS = "GET, POST, DELETE";
 /** The same of a route that has no stream for a GET. */

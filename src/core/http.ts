@@ -1,4 +1,5 @@
 /** An HTTP request and its answer as the gateway sees them: heads that come in, verdicts that go out. */
+import type { CountedCalls } from "./call-limits.ts";
 import { EVENT_STREAM } from "./headers.ts";
 import type { RelayedStream } from "./relayed.ts";
 
@@ -82,6 +83,8 @@ export type Verdict =
       readonly body?: Uint8Array;
       /** Envoy relays the answer's events by itself, and reports the stream while it is open. */
       readonly relayed?: RelayedStream;
+      /** Envoy's filters behind the processor count the request, and refuse it where a limit is used up. */
+      readonly counted?: CountedCalls;
     }
   /** Go on without the request's body. */
   | { readonly kind: "drop-body" }

@@ -1,4 +1,7 @@
-/** Why a request is refused, and the answer that a client can act on. Statuses and codes: docs/operations.md, "What each error means". */
+/**
+ * Why a request is refused, and the answer that a client can act on. Statuses and codes: docs/operations.md, "What each error means".
+ * Long because every refusal stands in it.
+ */
 import { assertNever } from "./assert-never.ts";
 import {
   ANSWER_LOST,
@@ -12,6 +15,8 @@ import {
   METHOD_NOT_FOUND,
   METHODS_WITHOUT_STREAM,
   PARSE_ERROR,
+  RATE_LIMIT_REACHED,
+  RATE_LIMITS_UNAVAILABLE,
   REPLY_DETAILS_PREFIX,
   SERVER_BUSY,
   SESSION_NOT_FOUND,
@@ -45,6 +50,10 @@ export type Reject =
     }
   /** As many subscriptions are open in this process as those caps allow sessions. `retryAfter`: seconds. */
   | { readonly reason: "subscriptions-exhausted"; readonly retryAfter: number; readonly id?: Id }
+  /** A limit of `limits.calls` is used up. `retryAfter`: seconds. */
+  | { readonly reason: "calls-exhausted"; readonly retryAfter: number; readonly id?: Id }
+  /** The service that counts calls (`limits.service`) does not answer. */
+  | { readonly reason: "limits-unavailable"; readonly id?: Id }
   | {
       readonly reason: "invalid-request" | "header-mismatch" | "invalid-envelope";
       readonly detail: string;
@@ -91,6 +100,8 @@ export type Reject =
 export type RejectReason = Reject["reason"];
 
 type Id = string | undefined;
+
+type Limited = Extract<Reject, { reason: "calls-exhausted" | "limits-unavailable" }>;
 
 type OfferedKind = "tool" | "prompt" | "resource" | "task" | "request";
 
@@ -193,6 +204,9 @@ export function answer(reject: Reject): Reply {
       return busy(reject, "Session limit reached");
     case "subscriptions-exhausted":
       return busy(reject, "Subscription limit reached");
+    case "calls-exhausted":
+    case "limits-unavailable":
+      return limited(reject);
     default:
       return assertNever(reason);
   }
@@ -205,13 +219,34 @@ function challenged(reject: Extract<Reject, { challenge: string }>): Reply {
   return jsonRpcError(reject.reason, 403, INVALID_REQUEST, INSUFFICIENT_SCOPE, reject.id, headers);
 }
 
+/** Seconds after which a client may try again while nobody counts its calls. */
+const LIMITS_RETRY_AFTER = 1;
+
+/**
+ * In band, as some SDKs end their session at another status. SDKs show a caller the data and not the headers, so both tell when to
+ * come again. Neither the limit nor what is left of it is told: that would tell one client of the others.
+ */
+function limited(reject: Limited): Reply {
+  const { reason, id } = reject;
+  const [status, message, retryAfter] =
+    reason === "calls-exhausted"
+      ? [429, RATE_LIMIT_REACHED, reject.retryAfter]
+      : [503, RATE_LIMITS_UNAVAILABLE, LIMITS_RETRY_AFTER];
+  const data = JSON.stringify({ retryAfterMs: retryAfter * 1_000 });
+  const headers: readonly Header[] = [["retry-after", String(retryAfter)]];
+  return jsonRpcError(reason, id === undefined ? status : 200, SERVER_BUSY, message, id, headers, data);
+}
+
 /** Where there is no id to answer, only the status tells of the failure. */
 function isInBand({ inBand, id }: { readonly inBand?: boolean; readonly id?: Id }): boolean {
   return inBand === true && id !== undefined;
 }
 
 /** A cap is reached, which may be over after a while. */
-function busy(reject: Extract<Reject, { retryAfter: number }>, message: string): Reply {
+function busy(
+  reject: Exclude<Extract<Reject, { retryAfter: number }>, { reason: "calls-exhausted" }>,
+  message: string,
+): Reply {
   const { reason, id, retryAfter } = reject;
   if (isInBand(reject)) {
     const data = JSON.stringify({ retryAfterMs: retryAfter * 1_000 });

@@ -13,6 +13,10 @@ const REMOTE_RESET = 1 << 4;
 export const UF = 1 << 5;
 const CONNECTION_TERMINATED = 1 << 6;
 const OVERFLOW = 1 << 7;
+/** A filter has refused the request, as its rate limit is used up. */
+export const RATE_LIMITED = 1 << 11;
+/** A filter has refused the request, as the rate limit service did not answer. */
+export const RATE_LIMITS_UNKNOWN = 1 << 13;
 const STREAM_IDLE = 1 << 16;
 const MAX_STREAM_DURATION = 1 << 19;
 const DURATION_TIMEOUT = 1 << 22;

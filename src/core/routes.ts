@@ -1,5 +1,6 @@
 /** The public paths and where they lead: the settings of `mcp-router.yaml` that each request needs. */
 import { assertNever } from "./assert-never.ts";
+import type { CallLimit } from "./call-limits.ts";
 import type { NameFilter } from "./federation/filter.ts";
 import type { Glob } from "./federation/glob.ts";
 import type { Identity } from "./identity.ts";
@@ -216,6 +217,8 @@ export interface RequestPolicy {
     /** Seconds after which a refused client may try again. */
     readonly retryAfter: number;
   };
+  /** How often tools may be called, and how Envoy's filters count: in buckets that fill in small steps, or from one time to the next. */
+  readonly callLimits: { readonly limits: readonly CallLimit[]; readonly counts: "steps" | "windows" };
   readonly limits: {
     /** Bytes of a request body. */
     readonly body: number;

@@ -1,6 +1,7 @@
 /** A complete Envoy bootstrap made from our configuration (envoy.config.bootstrap.v3.Bootstrap). */
 import { Document, isNode } from "yaml";
 import type { Config } from "../config/load.ts";
+import { rateLimitClusters } from "./call-limits.ts";
 import { clusters } from "./clusters.ts";
 import { listeners } from "./listeners.ts";
 import { liveBootstrap } from "./live.ts";
@@ -11,7 +12,7 @@ import { shellOf } from "./shell.ts";
 export function staticBootstrap(config: Config): Message {
   return {
     ...shellOf(config),
-    static_resources: { listeners: listeners(config), clusters: clusters(config) },
+    static_resources: { listeners: listeners(config), clusters: [...clusters(config), ...rateLimitClusters(config)] },
   };
 }
 

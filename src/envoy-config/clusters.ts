@@ -221,7 +221,7 @@ export function processorOutlierDetection(): Message {
   return { base_ejection_time: duration(EJECTION_TIME), max_ejection_percent: MAX_EJECTION_PERCENT };
 }
 
-/** For the processor's cluster: gRPC. */
+/** For the processor's cluster, and that of the rate limit service: gRPC. */
 export function processorProtocol(): Message {
   const connection_keepalive = {
     interval: duration(PROCESSOR_KEEPALIVE.interval),

@@ -1,5 +1,6 @@
 /** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../config/load.ts";
+import { CALLS_METADATA } from "../core/call-limits.ts";
 import {
   ANSWER_HEADERS,
   BACKEND_ADDRESS_HEADERS,
@@ -103,7 +104,7 @@ export function extProcFilter(
   config: Config,
   cluster: ProcessorCluster = { cluster_name: PROCESSOR_CLUSTER },
 ): Message {
-  const { processor, identity } = config;
+  const { processor, identity, limits } = config;
   return extension(EXT_PROC_FILTER, EXT_PROC_TYPE, {
     grpc_service: {
       envoy_grpc: cluster,
@@ -132,7 +133,9 @@ export function extProcFilter(
     },
     response_attributes: [...RESPONSE_ATTRIBUTES],
     metadata_options: {
-      receiving_namespaces: { untyped: [RELAYED_METADATA.namespace] },
+      receiving_namespaces: {
+        untyped: [RELAYED_METADATA.namespace, ...(limits.calls.length > 0 ? [CALLS_METADATA.namespace] : [])],
+      },
       // The claims of the token: they name the session's principal.
       ...(identity.kind === "jwt" && { forwarding_namespaces: { untyped: [JWT_METADATA.namespace] } }),
     },

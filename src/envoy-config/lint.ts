@@ -1,6 +1,7 @@
 /** Checks a handwritten Envoy bootstrap for what the processor needs (rules: lint/rules.ts). Pure. */
 import type { Config } from "../config/load.ts";
 import { listenerFindings, switchedOffFindings } from "./lint/bypass-rules.ts";
+import { callLimitFindings } from "./lint/call-limit-rules.ts";
 import { backendClusterFindings, gracefulClose, processorClient, processorFindings } from "./lint/cluster-rules.ts";
 import { edgeFindings, overloadFindings } from "./lint/edge-rules.ts";
 import { egressFindings } from "./lint/egress-rules.ts";
@@ -60,6 +61,7 @@ function gatewayFindings(gateway: HttpListener, topology: Topology, config: Conf
     ...filterFindings(extProc.get("typed_config"), config),
     ...identityFindings(manager, extProc, config),
     ...localRateLimitFindings(manager, extProc, config),
+    ...callLimitFindings(manager, extProc, topology, config),
     ...processorFindings(extProc, topology, config),
     ...switchedOffFindings(gateway, topology, config),
     ...gatewayRouteFindings(gateway, topology, config),

@@ -4,6 +4,7 @@ import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../core/address.ts";
 import { INTERNAL_HEADERS, X_MCP_ENDPOINT, X_MCP_PATH } from "../core/headers.ts";
 import { clientAccessLog, egressAccessLog } from "./access-log.ts";
+import { callLimitFilters } from "./call-limits.ts";
 import { corsFilter, corsPolicy, varyFilter } from "./cors.ts";
 import { extProcFilter } from "./ext-proc.ts";
 import { forwardedMutations, trustedProxies } from "./forwarded.ts";
@@ -88,6 +89,7 @@ function gatewayListener(config: Config, routes: Message): Message {
       ...(guard ? [localRateLimitFilter(guard, config)] : []),
       ...(config.identity.kind === "jwt" ? [jwtAuthnFilter(config.identity, config)] : []),
       extProcFilter(config),
+      ...callLimitFilters(config),
     ],
     routes,
   });

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../config/load.ts";
 import type { TcpAddress } from "../core/address.ts";
+import { rateLimitClusters } from "./call-limits.ts";
 import {
   assignmentOf,
   clusters,
@@ -50,7 +51,7 @@ export function resourceName(kind: string, table: string | undefined): string {
 export function resourcesFor(config: Config, final?: Resources): Resources {
   const tables = routeTables(config).map((table) => [resourceName("routes", table.name), "routes", [table]] as const);
   const all = [
-    ["clusters", "clusters", clusters(config)] as const,
+    ["clusters", "clusters", [...clusters(config), ...rateLimitClusters(config)]] as const,
     ["listeners", "listeners", listeners(config, byDiscovery(config))] as const,
     ...tables,
   ];

@@ -6,13 +6,10 @@ import type { Config } from "../config/load.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { spellingsOf } from "../core/public-path.ts";
 import { LOCAL_RATE_LIMIT_FILTER, LOCAL_RATE_LIMIT_TYPE } from "./names.ts";
-import { duration, extension, type Message } from "./proto-json.ts";
+import { ALWAYS, duration, extension, type Message } from "./proto-json.ts";
 
 /** The descriptor of a request that is counted. */
 const DESCRIPTOR = { key: "mcp_router", value: "opening" } as const;
-
-/** envoy.config.core.v3.RuntimeFractionalPercent. Envoy's default for both switches is 0 %. */
-const ALWAYS = { default_value: { numerator: 100, denominator: "HUNDRED" } } as const;
 
 type Guard = NonNullable<Config["admission"]["guard"]>;
 

@@ -16,6 +16,7 @@ import {
 import { X_FORWARDED_PROTO, X_MCP_PATH } from "../core/headers.ts";
 import type { ResourceMetadata } from "../core/identity.ts";
 import { challenge, metadataUrl, WELL_KNOWN_RESOURCE } from "../core/resource-metadata.ts";
+import { callLimitReplies } from "./call-limit-replies.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
@@ -26,11 +27,16 @@ import { extension, type Message, setHeader } from "./proto-json.ts";
 const RETRY_AFTER_SECONDS = 1;
 
 /** The first mapper that matches decides. None matches by status: that would rewrite the processor's own answers too. */
-export function localReplies({ identity }: Pick<Config, "identity">): Message {
+export function localReplies({
+  identity,
+  limits: { calls },
+}: Pick<Config, "identity"> & { readonly limits: Pick<Config["limits"], "calls"> }): Message {
   return {
     mappers: [
       // To Envoy the processor's answers are local replies, and may stand over a failed call: they stay as they are.
       { filter: details(`response.code_details.startsWith('${REPLY_DETAILS_PREFIX}')`) },
+      // Ahead of that of admission.guard, whose refusals have the same details.
+      ...(calls.length > 0 ? callLimitReplies() : []),
       ...limits(),
       ...processorFailures(),
       ...backendFailures(),

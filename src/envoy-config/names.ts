@@ -17,6 +17,9 @@ export const JWKS_CLUSTER = "mcp_jwks";
 /** An Envoy that follows the configuration asks there (`processor.http`). */
 export const DISCOVERY_CLUSTER = "mcp_discovery";
 
+/** The rate limit service (limits.service). */
+export const RATE_LIMIT_CLUSTER = "mcp_rate_limit";
+
 export const HCM_FILTER = "envoy.filters.network.http_connection_manager";
 export const ROUTER_FILTER = "envoy.filters.http.router";
 export const CORS_FILTER = "envoy.filters.http.cors";
@@ -27,6 +30,9 @@ export const FILTER_CONFIG_TYPE = "envoy.config.route.v3.FilterConfig";
 export const JWT_AUTHN_TYPE = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 export const LOCAL_RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit";
 export const LOCAL_RATE_LIMIT_TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+/** Of limits.calls: a name of its own, beside the filter of admission.guard. */
+export const CALL_LIMITS_FILTER = "mcp_call_limits";
+export const RATE_LIMIT_TYPE = "envoy.extensions.filters.http.ratelimit.v3.RateLimit";
 export const ROUTER_TYPE = "envoy.extensions.filters.http.router.v3.Router";
 export const HCM_TYPE = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 export const ROUTE_TYPE = "envoy.config.route.v3.Route";

@@ -45,6 +45,9 @@ export function setHeader(key: string, value: string): Message {
   return { header: { key, value }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" };
 }
 
+/** envoy.config.core.v3.RuntimeFractionalPercent. Envoy's default for switches of filters is 0 %. */
+export const ALWAYS = { default_value: { numerator: 100, denominator: "HUNDRED" } } as const;
+
 /** A retry goes to a host that was not tried yet, where there is one. */
 export const PREVIOUS_HOSTS = extension(
   "envoy.retry_host_predicates.previous_hosts",

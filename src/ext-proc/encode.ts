@@ -1,5 +1,6 @@
 /** Writes the processor's messages (ext_proc ProcessingResponse), field by field over wire.ts. */
 import { assertNever } from "../core/assert-never.ts";
+import { CALLS_METADATA, metadataOf } from "../core/call-limits.ts";
 import {
   type Header,
   isFieldValue,
@@ -10,7 +11,7 @@ import {
 } from "../core/http.ts";
 import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
 import type { Phase } from "./decode.ts";
-import { encodeRelayed } from "./relayed.ts";
+import { encodeMetadata, encodeRelayed } from "./relayed.ts";
 import {
   BODY_MUTATION,
   BOOL_VALUE,
@@ -97,17 +98,23 @@ export function encodeResponse(phase: Phase, verdict: Verdict): Uint8Array {
 }
 
 function encodeMutate(phase: AnsweredPhase, mutation: Mutation): Uint8Array {
-  const { body, set, relayed } = mutation;
-  if (body === undefined) {
-    const metadata = relayed && { tag: PROCESSING_RESPONSE.dynamicMetadata, bytes: encodeRelayed(relayed) };
-    return encodeMutation(phase, mutation, metadata);
-  }
+  const { body, set } = mutation;
+  const metadata = metadataIn(mutation);
+  if (body === undefined) return encodeMutation(phase, mutation, metadata);
   const replaced = { tag: COMMON_RESPONSE.bodyMutation, bytes: encodeBody(body) };
   // The head of an answer has gone before the pieces of its body come.
   if (phase === "response_body") return encodeMutation(phase, mutation, undefined, replaced);
   if (phase !== "request_body") throw new Error(`there is no body to replace in ${phase}`);
   const length: Header = [CONTENT_LENGTH, String(body.length)];
-  return encodeMutation(phase, { ...mutation, set: [...set, length] }, undefined, replaced);
+  return encodeMutation(phase, { ...mutation, set: [...set, length] }, metadata, replaced);
+}
+
+/** What Envoy is told beside the headers: of a request, or of its answer. */
+function metadataIn({ relayed, counted }: Mutation): Field | undefined {
+  if (relayed) return { tag: PROCESSING_RESPONSE.dynamicMetadata, bytes: encodeRelayed(relayed) };
+  if (!counted) return undefined;
+  const bytes = encodeMetadata(CALLS_METADATA.namespace, metadataOf(counted));
+  return { tag: PROCESSING_RESPONSE.dynamicMetadata, bytes };
 }
 
 function encodeBody(body: Uint8Array): Uint8Array {

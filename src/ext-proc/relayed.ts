@@ -13,19 +13,28 @@ import {
 } from "./tags.ts";
 import { FieldCursor, sizeOfField, Writer } from "./wire.ts";
 
-/** Writes the Struct of ProcessingResponse.dynamic_metadata. */
 export function encodeRelayed({ session, backend }: RelayedStream): Uint8Array {
-  const members = [
+  return encodeMetadata(RELAYED_METADATA.namespace, [
     [RELAYED_METADATA.session, session],
     [RELAYED_METADATA.backend, backend],
-  ] as const;
+  ]);
+}
+
+/**
+ * Writes the Struct of ProcessingResponse.dynamic_metadata: texts in one namespace.
+ * @param members in ASCII
+ */
+export function encodeMetadata(
+  namespace: string,
+  members: readonly (readonly [key: string, text: string])[],
+): Uint8Array {
   const entries = members.map(([key, text]) => sizeOfEntry(key, sizeOfField(text.length)));
   const struct = entries.reduce((size, entry) => size + sizeOfField(entry), 0);
-  const outer = sizeOfEntry(RELAYED_METADATA.namespace, sizeOfField(struct));
+  const outer = sizeOfEntry(namespace, sizeOfField(struct));
 
   const writer = new Writer(sizeOfField(outer));
   writer.open(STRUCT.fields, outer);
-  writer.text(MAP_ENTRY.key, RELAYED_METADATA.namespace);
+  writer.text(MAP_ENTRY.key, namespace);
   writer.open(MAP_ENTRY.value, sizeOfField(struct));
   writer.open(VALUE.struct, struct);
   for (const [n, [key, text]] of members.entries()) {

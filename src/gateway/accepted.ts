@@ -4,7 +4,8 @@ import { classifyMessage, type MessageKind } from "../core/classify-message.ts";
 import { strip } from "../core/forward.ts";
 import { CONTINUE, DROP_BODY, type RequestHead, type Verdict } from "../core/http.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
-import { type NextStep, replied } from "./answers.ts";
+import { type NextStep, replied, type Step } from "./answers.ts";
+import { type Counted, countedIn, limited } from "./limited.ts";
 import { type AcceptedHead, type GatewayRequest, refuse, type Unauthenticated } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
 
@@ -34,6 +35,8 @@ export interface RequestsOn<On extends PublicPath> {
 export class AcceptedRequest<On extends PublicPath = PublicPath> {
   readonly #requests: RequestsOn<On>;
   #request: GatewayRequest<On>;
+  /** What of the message counts under limits. */
+  #counted: Counted | undefined;
 
   constructor(requests: RequestsOn<On>, request: GatewayRequest<On>) {
     this.#requests = requests;
@@ -62,7 +65,13 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
     const message = classifyMessage(body, this.#request.headers, this.#request.policy.limits);
     const request = { ...this.#request, id: message.id };
     this.#request = request;
+    if ("body" in message) this.#counted = countedIn(request, message.body);
     return this.#decide(request, message, body);
+  }
+
+  /** The step that the request has come to, with what Envoy is to count. */
+  counted(step: Step): Step {
+    return this.#counted ? limited(this.#request, this.#counted, step) : step;
   }
 
   #decide(request: GatewayRequest<On>, message: MessageKind, body: Uint8Array): NextStep {

@@ -22,6 +22,8 @@ import { type GatewayRequest, refuse } from "./request.ts";
 export interface AnswerStage {
   /** Decides on the head of the answer, whoever gave it. */
   head(head: ResponseHead): Decision;
+  /** In place of `head`: Envoy has refused the request behind the processor, so no backend has it. */
+  notSent?(): void;
 }
 
 /** What Envoy is told of a request, and who deals with its answer. */

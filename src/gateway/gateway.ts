@@ -31,7 +31,7 @@ class HttpExchange implements Exchange {
   /** undefined: no head has come. */
   #observer: RequestObserver | undefined;
   /** undefined: no head was accepted. */
-  #accepted: Pick<AcceptedRequest, "head" | "body" | "id" | "route"> | undefined;
+  #accepted: Pick<AcceptedRequest, "head" | "body" | "counted" | "id" | "route"> | undefined;
   #answer: AnswerStage = NOT_SENT;
 
   constructor(policy: RequestPolicy, routes: RequestsByRoute, observe: Observe) {
@@ -96,7 +96,8 @@ class HttpExchange implements Exchange {
     return { kind: "deferred", messageTimeout, verdict: step.then((taken) => this.#take(taken)) };
   }
 
-  #take({ verdict, answer }: Step): Verdict {
+  #take(step: Step): Verdict {
+    const { verdict, answer } = this.#accepted?.counted(step) ?? step;
     this.#answer = answer;
     return verdict;
   }

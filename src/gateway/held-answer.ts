@@ -47,6 +47,10 @@ export class HeldAnswer implements AnswerStage {
     return this.#isOver;
   }
 
+  notSent(): void {
+    this.#isOver = true;
+  }
+
   head(head: ResponseHead): Decision {
     const decision = this.#inner.head(head);
     return decision instanceof Promise

@@ -23,6 +23,8 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "initializes-exhausted": "initializes that wait for the backend have reached admission.waiting",
   "subscriptions-exhausted":
     "subscriptions that are open in this process have reached admission.sessions, perPrincipal or anonymous",
+  "calls-exhausted": "a limit of limits.calls is used up",
+  "limits-unavailable": "the rate limit service (limits.service) does not answer, and onFailure is deny",
   "invalid-request": "the message is not valid JSON-RPC; the answer tells the fault",
   "header-mismatch": "a modern request whose headers contradict its body",
   "invalid-envelope": "a modern request without the fields that _meta requires",

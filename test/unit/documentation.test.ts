@@ -142,6 +142,8 @@ describe("the table of errors in docs/operations.md", () => {
     "anonymous-exhausted": answer({ reason: "anonymous-exhausted", retryAfter, id }),
     "initializes-exhausted": answer({ reason: "initializes-exhausted", retryAfter, id }),
     "subscriptions-exhausted": answer({ reason: "subscriptions-exhausted", retryAfter, id }),
+    "calls-exhausted": answer({ reason: "calls-exhausted", retryAfter, id }),
+    "limits-unavailable": answer({ reason: "limits-unavailable", id }),
     "invalid-request": answer({ reason: "invalid-request", detail, id }),
     "header-mismatch": answer({ reason: "header-mismatch", detail, id }),
     "invalid-envelope": answer({ reason: "invalid-envelope", detail, id }),
@@ -175,7 +177,7 @@ describe("the table of errors in docs/operations.md", () => {
     readonly body_format_override?: { readonly text_format_source: { readonly inline_string: string } };
   }
   // Ours by what local-replies.ts makes of it.
-  const { mappers } = localReplies({ identity: { kind: "none" } }) as unknown as {
+  const { mappers } = localReplies({ identity: { kind: "none" }, limits: { calls: [] } }) as unknown as {
     readonly mappers: readonly Mapper[];
   };
   const envoys = mappers.flatMap(({ status_code, body_format_override }) =>

@@ -1,6 +1,7 @@
-/** `limits`: largest sizes of messages, and of what is kept to replay them. */
+/** `limits`: largest sizes of messages, and of what is kept to replay them; how often tools may be called. */
 import * as z from "zod";
 import { byteSize, wholeNumber } from "../values/quantities.ts";
+import { callLimits } from "./call-limits.ts";
 
 export const limitsSection = z
   .strictObject({
@@ -48,5 +49,6 @@ export const limitsSection = z
           "clients of federated routes (GET streams and subscriptions), in each worker process. A stream of a backend that " +
           "goes beyond it is cut off, and opened again later. One backend may use a quarter of it.",
       ),
+    ...callLimits,
   })
   .prefault({});

@@ -2,6 +2,7 @@
 import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
 import type { TcpAddress } from "../../core/address.ts";
+import { callLimitFilters, rateLimitClusters } from "../call-limits.ts";
 import {
   backendOutlierDetection,
   overrideHostPolicy,
@@ -82,6 +83,8 @@ export function clientPatches(place: Place, config: Config, processor: TcpAddres
       : []),
     ...(health === undefined ? [] : [httpFilter(place, "INSERT_FIRST", healthFilter(health))]),
     httpFilter(place, "INSERT_BEFORE", extProcFilter(config, cluster), ROUTER_FILTER),
+    ...callLimitFilters(config).map((filter) => httpFilter(place, "INSERT_BEFORE", filter, ROUTER_FILTER)),
+    ...rateLimitClusters(config).map((value) => addCluster(place.context, value)),
   ];
 }
 
@@ -92,10 +95,7 @@ export function egressPatches(place: Place, config: Config): Message[] {
 
 /** Requests that no processor has decided end in a cluster without endpoints. */
 export function undecidedPatches(context: Context, places: readonly Place[], config: Config): Message[] {
-  return [
-    { applyTo: "CLUSTER", match: { context }, patch: { operation: "ADD", value: undecidedCluster() } },
-    ...places.map((place) => addRoute(place, undecidedRoute(config))),
-  ];
+  return [addCluster(context, undecidedCluster()), ...places.map((place) => addRoute(place, undecidedRoute(config)))];
 }
 
 /** How Envoys reach the processor, beside its DestinationRule. */
@@ -152,6 +152,10 @@ function mergeManager({ context, port }: Place, config: Config, extras: Message)
 
 function mergeVirtualHost(place: Place, value: Message): Message {
   return { applyTo: "VIRTUAL_HOST", match: routesOf(place), patch: { operation: "MERGE", value } };
+}
+
+function addCluster(context: Context, value: Message): Message {
+  return { applyTo: "CLUSTER", match: { context }, patch: { operation: "ADD", value } };
 }
 
 function mergeCluster(context: string, name: string, value: Message): Message {

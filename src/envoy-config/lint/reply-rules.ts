@@ -1,4 +1,5 @@
 /** Rules on Envoy's own errors: JSON-RPC for clients, and no change of the processor's answers (LocalReplyConfig). */
+import { CALLS_METADATA } from "../../core/call-limits.ts";
 import { REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { type Finding, found, stated } from "./finding.ts";
 import type { ProtoView } from "./proto-view.ts";
@@ -58,17 +59,20 @@ function contentType(format: ProtoView): Finding[] {
   return [found("local-replies/content-type", type, stated(type, "text/plain"))];
 }
 
+/** Envoy knows an id where the processor has told it: of a call that has a limit. */
 function bodyFindings(at: ProtoView, body: unknown): Finding[] {
   const message = Object(body) as { jsonrpc?: unknown; error?: { code?: unknown } | null };
   if (message.jsonrpc !== "2.0" || typeof message.error?.code !== "number")
     return [found("local-replies/body", at, "The body is no JSON-RPC error")];
-  return Object.hasOwn(message, "id") ? [found("local-replies/id", at, "The body has an id")] : [];
+  return Object.hasOwn(message, "id") && !JSON.stringify(at.value).includes(CALLS_METADATA.namespace)
+    ? [found("local-replies/id", at, "The body has an id")]
+    : [];
 }
 
 /** Formatters such as %RESPONSE_CODE% become numbers, so that the rest can be read. */
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text.replaceAll(/%[A-Z_]+(?:\([^)]*\))?%/g, "0"));
+    return JSON.parse(text.replaceAll(/%[A-Z_]+(?:\([^)]*\))?%/g, "1"));
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
  * The rules of the lint as data: what each mistake breaks, and how to fix it. Findings and docs/envoy-checks.md
  * (`make generate`) are made of it; the files beside this one look for the mistakes. Long because it is one table.
  */
+import { CALLS_METADATA } from "../../core/call-limits.ts";
 import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
 import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../../core/headers.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
@@ -211,6 +212,39 @@ export const MISTAKES = {
     "Add to rate_limits an entry for the path.",
   ),
   "guard/rest": warning("Envoy refuses calls in sessions too.", "Leave `token_bucket` of the filter itself out."),
+
+  "call-limits": error(
+    "`limits.calls` needs the filter: tools may be called as often as clients want.",
+    "Write the filter `mcp_call_limits` behind the processor, as `mcp-router envoy` prints it.",
+  ),
+  "call-limits/ahead": error(
+    "Nothing has named the limits of a call there, so Envoy counts none.",
+    "Move the filter behind the processor.",
+  ),
+  "call-limits/metadata": error(
+    "Envoy drops what the processor tells the filter, which counts nothing then.",
+    `Add \`${CALLS_METADATA.namespace}\` to \`metadata_options.receiving_namespaces.untyped\`.`,
+  ),
+  "call-limits/uncounted": error(
+    "Envoy does not count the calls of that limit.",
+    "Add the limit to rate_limits, as `mcp-router envoy` prints it.",
+  ),
+  "call-limits/whose": error(
+    "Envoy counts other calls together than `limits.calls` says.",
+    "Write its actions as `mcp-router envoy` prints them.",
+  ),
+  "call-limits/off": error(
+    "Envoy limits nothing.",
+    "Write `default_value: { numerator: 100, denominator: HUNDRED }` in filter_enabled and filter_enforced.",
+  ),
+  "call-limits/no-bucket": error(
+    "Envoy limits nothing without a bucket.",
+    "Add the descriptor with its `token_bucket`, as `mcp-router envoy` prints it.",
+  ),
+  "call-limits/service": error(
+    "Nobody counts: calls that have a limit are refused, or with `onFailure: allow` none is.",
+    "Add the cluster `mcp_rate_limit` as `mcp-router envoy` prints it.",
+  ),
 
   "graceful-close": error(
     "Envoy ends the processor's streams by resets, and Node closes the connection after a thousand of them.",

@@ -33,6 +33,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
       wait: 40_000,
       retryAfter: 30,
     },
+    callLimits: { limits: [], counts: "steps" },
     limits: config.limits,
   });
 });

@@ -26,6 +26,7 @@ export const POLICY: RequestPolicy = {
     wait: undefined,
     retryAfter: 30,
   },
+  callLimits: { limits: [], counts: "steps" },
   limits: {
     body: 10_000,
     batch: 10,

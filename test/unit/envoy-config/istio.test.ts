@@ -138,6 +138,21 @@ describe.each(["gateway", "sidecar"] as const)("mode %s", (mode) => {
     expect(valuesOf(objects, "CLUSTER")).toContainEqual(partsOf(bootstrapOf(configOf())).clusterOf(cluster));
   });
 
+  test("puts the limits of calls behind the processor, with a cluster of their own where a service counts", () => {
+    const calls = [{ tools: ["*"], rate: "5/s" }];
+    const filters = (limits: Sections) =>
+      patchesOf(objectsOf(mode, { limits }), "HTTP_FILTER").map(({ patch }) => [patch.operation, patch.value?.name]);
+    const behind = [
+      ["INSERT_BEFORE", "envoy.filters.http.ext_proc"],
+      ["INSERT_BEFORE", "mcp_call_limits"],
+    ];
+    expect(filters({ calls })).toEqual(behind);
+    const service = { address: "ratelimit.gateway.svc.cluster.local:8081" };
+    expect(filters({ calls, service })).toEqual(behind);
+    const clusters = patchesOf(objectsOf(mode, { limits: { calls, service } }), "CLUSTER");
+    expect(clusters.map(({ patch }) => patch.value?.name)).toContain("mcp_rate_limit");
+  });
+
   test("puts the filter of CORS and the guard ahead of Istio's own, where they are configured", () => {
     const filters = (over: Sections) =>
       patchesOf(objectsOf(mode, over), "HTTP_FILTER").map(({ patch }) => [patch.operation, patch.value?.name]);

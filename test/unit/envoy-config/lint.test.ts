@@ -105,6 +105,11 @@ describe("a generated bootstrap", () => {
     ["with keys of tokens at a URL", { identity: { ...JWT, jwks: { uri: "https://issuer.example/jwks" } } }],
     ["with tokens", { identity: JWT, gateway: { origins: ["https://app.example"] } }],
     ["with a guard", { admission: { guard: { perSecond: 10, burst: 20 } } }],
+    ["with limits of calls", { limits: { calls: [{ tools: ["*"], rate: "5/s" }] } }],
+    [
+      "with limits of calls by a service",
+      { limits: { calls: [{ tools: ["*"], rate: "5/s" }], service: { address: "ratelimit:8081" } } },
+    ],
     ["with a path for health checks", { gateway: { health: "/healthz", origins: ["https://app.example"] } }],
     ["behind trusted proxies", { gateway: { trustedHops: 1 } }],
     [

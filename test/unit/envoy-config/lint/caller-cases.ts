@@ -9,6 +9,8 @@ import {
   GUARDED,
   good,
   HOST,
+  LIMITED,
+  LIMITED_BY_SERVICE,
   put,
   set,
   UNDECIDED,
@@ -27,6 +29,11 @@ function tokens(what: string, change: (filters: Json[]) => void, path: string, m
     config: WITH_TOKENS,
     isPart: true,
   });
+}
+
+/** With limits.calls, a mistake in the filters. */
+function limits(what: string, change: (filters: Json[]) => void, ...findings: Case["findings"]): Case {
+  return wrong(what, ({ gatewayManager }) => change(gatewayManager.http_filters), findings, { config: LIMITED });
 }
 
 /** With admission.guard, a mistake in the filters. */
@@ -163,6 +170,61 @@ export const CALLER_CASES = {
       config: configOf({ identity: { kind: "header", name: "x-user" } }),
       printedFor: CONFIG,
     }),
+  ],
+  "call-limits": [
+    limits(
+      "without the filter",
+      (filters) => filters.splice(1, 1),
+      error(FILTERS, "have no envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit behind the processor"),
+    ),
+    limits(
+      "with the filter ahead of the processor",
+      (filters) => filters.unshift(...filters.splice(1, 1)),
+      error(`${FILTERS}[0]`, "stands ahead of the processor"),
+    ),
+    limits(
+      "with a filter that is not enforced",
+      ([, { typed_config }]) => put(typed_config, "filter_enforced", undefined),
+      error(`${FILTERS}[1].typed_config.filter_enforced`, "is 0 %"),
+    ),
+    limits(
+      "that does not count one of them",
+      ([, { typed_config }]) => typed_config.rate_limits.pop(),
+      error(`${FILTERS}[1].typed_config.rate_limits`, "have none for any-all-second"),
+    ),
+    limits(
+      "that counts the calls of all together",
+      ([, { typed_config }]) => typed_config.rate_limits[0].actions.pop(),
+      error(`${FILTERS}[1].typed_config.rate_limits[0]`, "The limit files-principal-minute is per principal"),
+    ),
+    limits(
+      "that has no bucket for one of them",
+      ([, { typed_config }]) => typed_config.descriptors.shift(),
+      error(`${FILTERS}[1].typed_config.descriptors`, "have no bucket for files-principal-minute"),
+    ),
+    limits(
+      "that drops what the processor tells",
+      ([{ typed_config }]) => typed_config.metadata_options.receiving_namespaces.untyped.pop(),
+      error(`${FILTERS}[0].typed_config.metadata_options.receiving_namespaces.untyped`, "lacks mcp_router_calls"),
+    ),
+    wrong(
+      "with a filter for each Envoy alone, where a service counts",
+      unchanged,
+      [error(FILTERS, "have no envoy.extensions.filters.http.ratelimit.v3.RateLimit behind the processor")],
+      { config: LIMITED_BY_SERVICE, printedFor: LIMITED },
+    ),
+    wrong(
+      "without the service's cluster",
+      (_, { static_resources }) => static_resources.clusters.pop(),
+      [
+        error(
+          `${FILTERS}[1].typed_config.rate_limit_service.grpc_service.envoy_grpc.cluster_name`,
+          "asks a cluster that is not there",
+        ),
+      ],
+      { config: LIMITED_BY_SERVICE },
+    ),
+    good("without the setting", unchanged, { config: CONFIG, printedFor: LIMITED }),
   ],
   guard: [
     guard("without the filter", (filters) => filters.shift(), noGuard),

@@ -14,6 +14,12 @@ const GUARD = { identity: JWT, admission: { guard: { perSecond: 10, burst: 20 } 
 export const CONFIG = configOf();
 export const WITH_TOKENS = configOf({ identity: JWT });
 export const GUARDED = configOf(GUARD);
+const CALLS = [
+  { tools: ["files__*"], per: "principal", rate: "10/m" },
+  { tools: ["*"], rate: "5/s" },
+];
+export const LIMITED = configOf({ limits: { calls: CALLS } });
+export const LIMITED_BY_SERVICE = configOf({ limits: { calls: CALLS, service: { address: "ratelimit:8081" } } });
 export const SEVERAL = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
 
 export const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";

@@ -1,0 +1,58 @@
+/** Resolves `limits.calls`. Pure. */
+import type { CallLimit } from "../core/call-limits.ts";
+import { compileGlob } from "../core/federation/glob.ts";
+import type { RawConfig } from "./schema.ts";
+import type { RateUnit } from "./values/rates.ts";
+
+/** A limit, and the unit of its rate as the rate limit service names it. */
+export interface CallLimitConfig extends CallLimit {
+  readonly unit: RateUnit;
+  /** Its tools as they are written, for people. */
+  readonly written: readonly string[];
+}
+
+const SECONDS: Readonly<Record<RateUnit, number>> = { second: 1, minute: 60, hour: 3_600, day: 86_400 };
+
+type Limits = RawConfig["limits"];
+
+export function callLimitsOf({ calls }: Pick<Limits, "calls">): CallLimitConfig[] {
+  return calls.map((limit) => {
+    const { tools, per, rate } = limit;
+    return {
+      name: nameOf(limit),
+      tools: tools.map(compileGlob),
+      written: tools,
+      per,
+      calls: rate.calls,
+      unit: rate.unit,
+      seconds: SECONDS[rate.unit],
+    };
+  });
+}
+
+/** Two limits of one name would count together. */
+export function callLimitClashes({ limits: { calls } }: Pick<RawConfig, "limits">): string[] {
+  const names = calls.map(nameOf);
+  return names.flatMap((name, index) => {
+    const first = names.indexOf(name);
+    if (first === index) return [];
+    return [
+      `limits.calls[${index}].name: got "${name}", which is the name of limits.calls[${first}]; expected another, as both would ` +
+        "count together",
+    ];
+  });
+}
+
+/** Longest part of a name that comes from a tool's. */
+const LONGEST_TOOL = 40;
+
+function nameOf({ name, tools, per, rate }: Limits["calls"][number]): string {
+  if (name !== undefined) return name;
+  const [first = ""] = tools;
+  const tool = first
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, LONGEST_TOOL)
+    .replace(/^-|-$/g, "");
+  return `${tool || "any"}-${per}-${rate.unit}`;
+}
