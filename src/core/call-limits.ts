@@ -35,7 +35,7 @@ export const ANONYMOUS_CALLER = "anonymous";
  * them are texts.
  */
 export const CALLS_METADATA = {
-  namespace: "mcp_router_calls",
+  namespace: "mcp_calls",
   /** Whose calls they are. */
   principal: "principal",
   /** The limit's own name, where the request counts under it. */

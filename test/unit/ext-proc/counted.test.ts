@@ -33,8 +33,8 @@ test.each([
     readonly request_body: { response: { clear_route_cache: boolean } };
   };
   const text = (stringValue: string) => ({ stringValue });
-  expect(Object.keys(read.dynamic_metadata.fields)).toEqual(["mcp_router_calls"]);
-  expect(read.dynamic_metadata.fields.mcp_router_calls?.structValue.fields).toEqual({
+  expect(Object.keys(read.dynamic_metadata.fields)).toEqual(["mcp_calls"]);
+  expect(read.dynamic_metadata.fields.mcp_calls?.structValue.fields).toEqual({
     principal: text("ada"),
     retry_after: text("18"),
     "limit.mine": text("mine"),

@@ -205,7 +205,7 @@ export const CALLER_CASES = {
     limits(
       "that drops what the processor tells",
       ([{ typed_config }]) => typed_config.metadata_options.receiving_namespaces.untyped.pop(),
-      error(`${FILTERS}[0].typed_config.metadata_options.receiving_namespaces.untyped`, "lacks mcp_router_calls"),
+      error(`${FILTERS}[0].typed_config.metadata_options.receiving_namespaces.untyped`, "lacks mcp_calls"),
     ),
     wrong(
       "with a filter for each Envoy alone, where a service counts",
