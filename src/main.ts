@@ -19,6 +19,7 @@ import { bootstrapFor, liveBootstrapFor } from "./envoy-config/bootstrap.ts";
 import { ISTIO_MODES, type IstioMode } from "./envoy-config/istio/mesh.ts";
 import { istioFor } from "./envoy-config/istio.ts";
 import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
+import { rateLimitServiceFor } from "./envoy-config/rate-limit-service.ts";
 import { init } from "./init/init.ts";
 import { catchTheRest, type Served } from "./last-net.ts";
 import { serve } from "./serve.ts";
@@ -132,6 +133,17 @@ program
     if (!made.ok) throw new ConfigError(file, made.errors);
     for (const warning of [...warnings, ...made.warnings]) say(`warning: ${file}: ${warning}`);
     print(made.documents);
+  });
+
+program
+  .command("ratelimit")
+  .description("print the configuration of the rate limit service (limits.service)")
+  .addOption(configOption())
+  .action(async ({ config: file }: { config: string }) => {
+    const { config } = await readConfig(file);
+    const made = rateLimitServiceFor(config);
+    if (!made.ok) throw new ConfigError(file, made.errors);
+    print(made.document);
   });
 
 try {

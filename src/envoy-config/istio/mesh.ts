@@ -62,7 +62,7 @@ export function placeInMesh(config: Config, mode: IstioMode): Placed {
     );
   const processor = processorService(config, errors);
   errors.push(...notInMesh(config, mode));
-  const warnings = ignoredHosts(config);
+  const warnings = [...ignoredHosts(config), ...plainService(config)];
   if (mode === "gateway") {
     const backends = backendServices(config, errors);
     if (errors.length > 0 || !istio || !processor) return { ok: false, errors };
@@ -73,6 +73,15 @@ export function placeInMesh(config: Config, mode: IstioMode): Placed {
   const owner = { ...istio, name: `${NAME}-${own.backend.name}` };
   warnings.push(...bypassedPort(config, own.server));
   return { ok: true, mesh: { mode, owner, processor, ...own }, warnings };
+}
+
+/** Its cluster is ours, of which Istio knows nothing. */
+function plainService({ limits: { calls, service } }: Config): string[] {
+  if (!service || calls.length === 0) return [];
+  return [
+    "limits.service: Envoy speaks to it without the mesh's mTLS; where its pods require that (PeerAuthentication STRICT), let them " +
+      "take plain text on that port",
+  ];
 }
 
 function processorService({ processor }: Config, errors: string[]): TcpAddress | undefined {
