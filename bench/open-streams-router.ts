@@ -21,6 +21,7 @@ const ROUTE: FederatedRoute = {
   kind: "federated",
   members: [],
   filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
+  pins: undefined,
   instructions: undefined,
   serverInfo: { name: "bench", title: undefined, version: "1" },
   sessions: "required",

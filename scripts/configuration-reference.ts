@@ -81,11 +81,12 @@ two items of one list have the same name or URI.
   template.
 - Where two items of one list have the same name or URI, clients get the one whose backend stands first in \`backends\` of the route.
 - \`tools\`, \`prompts\` and \`resources\` of a route hide items, in lists and for calls. \`deny\` overrides \`allow\`.
+- \`tools.pin\` hides tools whose definition you have not accepted: see [Pinned tools](#pinned-tools).
 - The router asks a backend for its lists when a client first needs them, and again as \`lists\` says. A backend that does not answer is
   left out, and the others are served.
 - With \`processor.streams\`, the event stream of a client's GET brings what all servers say on their own: requests to the client
   (sampling, elicitation, roots), updates of resources, log messages. It tells the client when a list has changed: because of a backend,
-  or because the configuration was reloaded with other backends, prefixes or filters for the route. A client that comes back goes on
+  or because the configuration was reloaded with other backends, prefixes, filters or pins for the route. A client that comes back goes on
   after the last event that it got, at each server that keeps its events. With several routers it needs Redis.
 - With \`processor.streams\`, a client of 2026-07-28 listens by \`subscriptions/listen\` for changed lists, and for updates of resources at
   each server that tells of them. A resource that no server is known to have, or that the route hides, is left out of what is
@@ -116,6 +117,40 @@ two items of one list have the same name or URI.
   only if its \`initialize\` names the extension. A backend that takes 1 s longer than another one which has the task is not waited for.
 
 Not yet: log messages of backends of older versions for clients of 2026-07-28.
+
+## Pinned tools
+
+A server may change what it says of a tool after you have looked at it, and the description is what a client's model reads
+(CVE-2025-54136). With \`tools.pin\` a route offers a tool only as you have accepted it:
+
+\`\`\`yaml
+routes:
+  - { path: /mcp, backends: [files, search], tools: { pin: pins/mcp.json } }
+\`\`\`
+
+\`\`\`sh
+mcp-router pin --config mcp-router.yaml --all --direct  # accepts what the servers offer now, and writes the file, before the router starts
+mcp-router pin --config mcp-router.yaml                 # shows what differs from the file, and exits with 1 if anything does
+mcp-router pin --config mcp-router.yaml --accept files__read search__query
+\`\`\`
+
+- The command asks the servers as the router does, through the running Envoy; with \`--direct\` at the first endpoint of each, without TLS. A server
+  that does not answer is an error, and what was accepted of it stays. \`--all\` also takes tools out of the file that are gone.
+- The file has one digest (SHA-256) for each tool: of all members of its definition, whatever they are, and of the server's own name for it. White space
+  and the order of members do not matter; a member that stands twice does. The definition beside it is for people and for \`mcp-router pin\`; the
+  digest decides. Keep the file under version control: a review shows what a server has changed. Characters that nobody sees stand in it as escapes.
+- A tool that is not what the file says, or is not in it, is neither listed nor called (\`onChange: warn\`: it is, and is told of). So is one of another
+  backend under an accepted name.
+- A tool of a server that has not said what it offers, or no more (\`lists.stale\`), is not called: such a call is answered by a JSON-RPC error
+  that names the server.
+- The router sees a change when it asks for the lists again: after \`lists.refresh\`, or when the server says that they have changed. Until then a call goes on
+  to the tool as it was accepted. What a server does behind a definition that stays the same, no digest shows.
+- The file is read again when it changes, by each router for itself. One that cannot be used leaves the last one in force, and the log says why. The router
+  does not start without it, and a reload that names a file which is not there waits for it.
+- Of a backend with \`lists: principal\`, which the command cannot ask in a client's name, a tool is accepted by the digest in the router's log:
+  \`--accept files__read=sha256:…\`. Several may be accepted of one tool, since principals may be offered different ones.
+- The log has a line for each tool that differs, with both digests; \`mcp_router_pins_differing\` counts them, and \`check --live\` and
+  \`/catalogue\` of \`processor.http\` name them. Prompts, resources and instructions are not pinned.
 
 ## One server for clients of each era
 

@@ -22,6 +22,8 @@ import { type Finding, lintEnvoy } from "./envoy-config/lint.ts";
 import { rateLimitServiceFor } from "./envoy-config/rate-limit-service.ts";
 import { init } from "./init/init.ts";
 import { catchTheRest, type Served } from "./last-net.ts";
+import { type PinOptions, pin } from "./pins/pin.ts";
+import { pinnedConfig } from "./pins/read.ts";
 import { serve } from "./serve.ts";
 import { up } from "./up/up.ts";
 import { VERSION } from "./version.ts";
@@ -89,14 +91,31 @@ program
     const missing = await missingFiles(config);
     for (const warning of [...warnings, ...missing.warnings]) say(`warning: ${file}: ${warning}`);
     if (missing.errors.length > 0) throw new ConfigError(file, missing.errors);
+    const pinned = await pinnedConfig(file, config);
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
-    const isLiveOk = live === undefined || told(file, await checkLive(config, text));
+    const isLiveOk = live === undefined || told(file, await checkLive(pinned, text));
     if (findings.some(({ severity }) => severity === "error") || !isLiveOk) {
       process.exitCode = 1;
       return;
     }
     print(envoy === undefined ? `${file}: ok\n` : `${file} and ${envoy}: ok\n`);
+  });
+
+program
+  .command("pin")
+  .description("show tools that are not what you have accepted (tools.pin of a route), and accept them")
+  .addOption(configOption())
+  .option("--accept <tool...>", "accept these tools as they are now")
+  .option("--all", "accept all tools as they are now")
+  .option("--dry-run", "write nothing; exit with 1 where a tool is not what was accepted")
+  .option("--direct", "ask the backends themselves, where no Envoy runs yet")
+  .action(async ({ config: file, ...options }: PinOptions & { config: string }) => {
+    const { config } = await readConfig(file);
+    const { lines, errors, isDone } = await pin(config, options);
+    for (const line of lines) print(`${line}\n`);
+    for (const error of errors) say(`error: ${file}: ${error}`);
+    if (!isDone) process.exitCode = 1;
   });
 
 program

@@ -65,6 +65,8 @@ export interface ReloadOptions {
   /** What Envoys are offered that follow the configuration. Default: none can. */
   readonly offers?: OffersForChanges | undefined;
   readonly beside?: Beside | undefined;
+  /** What the router itself lacks of a changed configuration, as `Beside.lacks`. undefined: there is nothing to look for. */
+  readonly lacks?: (config: Config) => Promise<readonly string[]> | undefined;
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;
 }
@@ -122,12 +124,12 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
     last.waits(wanted.text);
     adoption.want(wanted);
   };
-  const hold = beside && createHold({ lacks: beside.lacks, lacking: refuse, complete: want });
+  const hold = createHold({ lacks: lackedBy(options), lacking: refuse, complete: want });
 
   const onChange = (text: string) => {
     const loaded = loadConfig(text, overrides);
-    if (loaded.ok) return (hold?.want ?? want)({ ...loaded, text });
-    hold?.drop();
+    if (loaded.ok) return hold.want({ ...loaded, text });
+    hold.drop();
     refuse(loaded.errors);
   };
 
@@ -139,11 +141,11 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
     },
     report: () => ({ sections: sections(), lastChange: last.change, needRestart: needRestart(started, inForce) }),
     close() {
-      hold?.drop();
+      hold.drop();
       adoption.close();
     },
     onUnreadable(error) {
-      hold?.drop();
+      hold.drop();
       last.kept("unreadable");
       log.error({ file, why: whyUnreadable(error) }, "configuration cannot be read: the last valid one stays in force");
     },
@@ -154,6 +156,14 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
           "send SIGHUP to reload at once",
       );
     },
+  };
+}
+
+/** What is lacking of a configuration, of the router's and of what runs beside it. */
+function lackedBy({ beside, lacks }: ReloadOptions): (config: Config) => Promise<readonly string[]> | undefined {
+  return (config) => {
+    const looks = [beside?.lacks(config), lacks?.(config)].filter((look) => look !== undefined);
+    return looks.length === 0 ? undefined : Promise.all(looks).then((lacked) => lacked.flat());
   };
 }
 

@@ -12,6 +12,8 @@ import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { type OpenedGateway, openGateway } from "./open-gateway.ts";
+import { openPins, type PinsInForce } from "./pins/in-force.ts";
+import { lackedPins, pinnedConfig } from "./pins/read.ts";
 import { type Beside, type ConfigInForce, configInForce, type Reloader, reloadOnChange } from "./reload.ts";
 import { configurationOf, discoveryOf, openOffers } from "./serve-discovery.ts";
 import { openSharedState } from "./shared-state.ts";
@@ -84,13 +86,15 @@ async function serveHere(start: Start): Promise<Router> {
   // The primary of a worker serves HTTP.
   const http = isWorker ? undefined : config.processor.http;
   const listen = workerAddress(config.processor.listen, worker ?? 0);
-  const inForce = configInForce(config, metrics);
+  const pins = await openPins(start.file, config, log);
+  const inForce = configInForce(pins.follow(config), metrics);
   let stage: "starting" | "serving" | "stopping" = "starting";
   let clean = true;
 
   // Released in reverse order: first what admits requests, last the store that requests under way need.
   const started = new AsyncDisposableStack();
   try {
+    started.adopt(pins, (it) => it.close());
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
     const opened = openGateway({ config, inForce, shared, metrics, log, started });
@@ -98,7 +102,7 @@ async function serveHere(start: Start): Promise<Router> {
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
-    const reloader = reloaderOf(start, applying(inForce, opened, log), offers);
+    const reloader = reloaderOf(start, applying(inForce, opened, pins, log), offers, pins.lacks);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -126,7 +130,7 @@ async function serveHere(start: Start): Promise<Router> {
       // A failed start has served no requests.
       clean = await server.drain(stage === "starting" ? 0 : config.processor.drain);
     });
-    const follow = followFile(start, started, reloader);
+    const follow = followFile(start, started, reloader, pins);
 
     stage = "serving";
     log.info({ listen, http, routes: config.routes.map(({ path }) => path) }, "serving");
@@ -150,24 +154,32 @@ async function serveHere(start: Start): Promise<Router> {
 function applying(
   inForce: ConfigInForce,
   opened: Pick<OpenedGateway, "reconfigured">,
+  pins: PinsInForce,
   log: Logger,
 ): (config: Config) => void {
-  return (wanted) => {
+  const apply = (wanted: Config) => {
     const before = inForce.policy.routes;
-    inForce.apply(wanted);
+    inForce.apply(pins.follow(wanted));
     try {
       opened.reconfigured(before);
     } catch (error) {
       log.error(errorLine(error), "open streams and sessions of clients go on by the configuration of before");
     }
   };
+  pins.watch(apply);
+  return apply;
 }
 
 /** Puts each change of the file in force. The primary logs about it for its workers. */
-function reloaderOf(start: Start, apply: (config: Config, text: string) => void, offers: Offers): Reloader {
+function reloaderOf(
+  start: Start,
+  apply: (config: Config, text: string) => void,
+  offers: Offers,
+  lacks: (config: Config) => Promise<readonly string[]> | undefined,
+): Reloader {
   const { worker, config: started, log } = start;
   const toldIn = worker === undefined ? log : log.child({}, { level: "silent" });
-  return reloadOnChange({ ...start, started, apply, offers, log: toldIn });
+  return reloadOnChange({ ...start, started, apply, offers, lacks, log: toldIn });
 }
 
 /** The primary watches the file for its workers. */
@@ -175,11 +187,13 @@ function followFile(
   { file, text, worker }: Start,
   started: AsyncDisposableStack,
   reloader: Reloader,
+  pins?: PinsInForce,
 ): Pick<Router, "reload" | "take"> {
   started.defer(() => reloader.close());
   const watcher = worker === undefined ? started.adopt(watchFile(file, text, reloader), (it) => it.close()) : undefined;
   const reload = async () => {
     await watcher?.check();
+    await pins?.check();
     reloader.retry();
   };
   return { reload, take: (changed) => reloader.onChange(changed) };
@@ -231,6 +245,7 @@ function healthFault(log: Logger): (error: unknown) => void {
 async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Promise<Router> {
   const { file, text, config, metrics, log } = start;
   const { workers: count, drain, http } = config.processor;
+  await pinnedConfig(file, config);
   const offers = openOffers(config, metrics, log);
   let workers: Workers | undefined;
   let stopping = false;
@@ -244,7 +259,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     const catalogue = async () => workers?.catalogue();
-    const reloader = reloaderOf(start, (_, changed) => workers?.reload(changed), offers);
+    const reloader = reloaderOf(start, (_, changed) => workers?.reload(changed), offers, lackedPins);
     const source = {
       ...metrics,
       readiness,

@@ -56,8 +56,9 @@ export function liveFindings(
       ...backends.flatMap((backend) => unanswered(backend, elsewhere)),
       ...(backends.length > 0 && backends.every((backend) => answers(backend) === "nothing") ? [NONE_ANSWERS] : []),
       ...routes.flatMap(collisions),
+      ...routes.flatMap((route) => unaccepted(route, "hide")),
     ],
-    warnings: backends.flatMap(leftOut),
+    warnings: [...backends.flatMap(leftOut), ...routes.flatMap((route) => unaccepted(route, "warn"))],
   };
 }
 
@@ -93,6 +94,8 @@ function describeRoute(route: RouteReport, backends: readonly BackendReport[], c
     lines.push(`  ${kind}:`, ...items.map(([key, backend]) => `    ${key.padEnd(width)}  ${backend}`));
   }
   if (route.hidden > 0) lines.push(`  hidden by the route's filters: ${route.hidden}`);
+  if (route.pins)
+    lines.push(`  tools pinned by ${route.pins.file}: ${route.pins.differing.length} not accepted as they are`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -138,6 +141,22 @@ function collisions({ path, collisions: all }: RouteReport): string[] {
     ({ list, key, kept, leftOut: other }) =>
       `${path}: two ${list} are called "${printable(key)}": clients get that of ${kept}, and not that of ${other}`,
   );
+}
+
+/** Most tools of a route that are told of one by one. */
+const MOST_TOLD = 20;
+
+/** Tools that were not accepted as they are, where that is what becomes of them. */
+function unaccepted({ path, pins }: RouteReport, onChange: "hide" | "warn"): string[] {
+  if (pins?.onChange !== onChange) return [];
+  const { differing, file } = pins;
+  const tools = differing.slice(0, MOST_TOLD).map(({ tool, backend, accepted }) => {
+    const is = accepted.length > 0 ? `is not what ${file} accepts` : `is new, and not in ${file}`;
+    const seen = onChange === "hide" ? "clients do not see it" : "clients see it all the same";
+    return `${path}: tool "${printable(tool)}" of ${backend} ${is}: ${seen}; look at it with \`mcp-router pin\``;
+  });
+  const more = differing.length - MOST_TOLD;
+  return more > 0 ? [...tools, `${path}: and ${more} more tools that ${file} does not accept as they are`] : tools;
 }
 
 /** Items that no client sees, whatever the route. */

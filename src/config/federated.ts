@@ -4,6 +4,7 @@ import { ALL_NAMES, type NameFilter } from "../core/federation/filter.ts";
 import { compileGlob } from "../core/federation/glob.ts";
 import { MOST_PLACES } from "../core/federation/ids.ts";
 import { LONGEST_NAME, LONGEST_PREFIX } from "../core/federation/naming.ts";
+import { NOTHING_ACCEPTED, type Pins } from "../core/federation/pins.ts";
 import { publicPath } from "../core/public-path.ts";
 import type { BridgedRoute, FederatedRoute, Member, MemberRoute, TransparentRoute } from "../core/routes.ts";
 import { VERSION } from "../version.ts";
@@ -61,12 +62,15 @@ export function federatedRoute({ where, path, written, backends, lists, streams 
       `${where}.sessions: got "optional", expected "required", or remove it: a federated route always requires sessions, which ` +
         "the gateway itself begins",
     );
+  if (tools?.onChange !== undefined && tools.pin === undefined)
+    errors.push(`${where}.tools.onChange: has no meaning without ${where}.tools.pin; set that, or remove it`);
   const route: FederatedRoute = {
     kind: "federated",
     path,
     sessions: "required",
     members: backends.map((backend) => memberOf(path, backend)),
     filters: { tools: filterOf(tools), prompts: filterOf(prompts), resources: filterOf(resources) },
+    pins: pinsOf(tools),
     instructions,
     serverInfo: { name: named?.name ?? serverName(path), title: named?.title, version: named?.version ?? VERSION },
     presents: "route",
@@ -91,6 +95,7 @@ export function bridgedRoute(
     // Clients see the backend as it is, on this route as on others.
     members: [{ ...memberOf(path, backend), prefix: undefined, uris: [] }],
     filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
+    pins: undefined,
     instructions: undefined,
     serverInfo: { name: serverName(path), title: undefined, version: VERSION },
     presents: "backend",
@@ -112,7 +117,13 @@ function memberOf(path: string, backend: BackendConfig): Member {
   return { route, prefix, uris, lists };
 }
 
-function filterOf(written: Written["tools"]): NameFilter {
+/** What is accepted stands in the file, and is put in where that is read (pins/in-force.ts). */
+function pinsOf(written: Written["tools"]): Pins | undefined {
+  if (written?.pin === undefined) return undefined;
+  return { file: written.pin, onChange: written.onChange ?? "hide", ...NOTHING_ACCEPTED };
+}
+
+function filterOf(written: Written["prompts"]): NameFilter {
   return { allow: written?.allow?.map(compileGlob), deny: (written?.deny ?? []).map(compileGlob) };
 }
 

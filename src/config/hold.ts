@@ -5,8 +5,8 @@ import type { Config } from "./load.ts";
 export const LOOK_AGAIN = 5_000;
 
 interface HoldOptions<Wanted> {
-  /** What this machine lacks of it, in words. Must not reject. */
-  readonly lacks: (config: Config) => Promise<readonly string[]>;
+  /** What this machine lacks of it, in words; undefined: there is nothing to look for. Must not reject. */
+  readonly lacks: (config: Config) => Promise<readonly string[]> | undefined;
   /** It lacks something. Called once for each configuration. */
   readonly lacking: (errors: readonly string[]) => void;
   /** It lacks nothing, or no more. */
@@ -29,7 +29,8 @@ export function createHold<Wanted extends { readonly config: Config }>({
   let again: NodeJS.Timeout | undefined;
 
   const look = async (wanted: Wanted, isNew: boolean) => {
-    const errors = await lacks(wanted.config);
+    const looking = lacks(wanted.config);
+    const errors = looking ? await looking : [];
     if (latest !== wanted) return;
     if (errors.length === 0) return complete(wanted);
     if (isNew) lacking(errors);

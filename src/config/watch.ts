@@ -26,18 +26,29 @@ export interface WatchHandlers {
   onUnwatched(error: Error): void;
 }
 
+interface WatchOptions {
+  readonly settle?: number;
+  readonly poll?: number;
+  readonly read?: (file: string) => Promise<string>;
+}
+
+function readText(file: string): Promise<string> {
+  return readFile(file, "utf8");
+}
+
 /**
  * Watches a file by events of its folder and by periodic reads, because events can be silently lost (a replaced folder, a network file
  * system) or unavailable (no inotify watches left). Never throws, and does not keep the process alive.
  * @param text the file's text when it was last read; a change since then is reported too
+ * @param options `read`: how the file is read; it rejects where it cannot be
  */
 export function watchFile(
   file: string,
   text: string,
   handlers: WatchHandlers,
-  { settle = SETTLE_MS, poll = POLL_MS }: { readonly settle?: number; readonly poll?: number } = {},
+  { settle = SETTLE_MS, poll = POLL_MS, read = readText }: WatchOptions = {},
 ): Watcher {
-  const reader = changesOf(file, text, handlers);
+  const reader = changesOf(file, text, handlers, read);
   let settling: NodeJS.Timeout | undefined;
   const folder = watchFolder(
     dirname(file),
@@ -74,7 +85,7 @@ export function watchFile(
 }
 
 /** Reads the file and reports changes. `read` resolves to whether there was one; `asked` says that a caller of `check` waits. */
-function changesOf(file: string, text: string, handlers: WatchHandlers) {
+function changesOf(file: string, text: string, handlers: WatchHandlers, readNew: typeof readText) {
   /** undefined while the file cannot be read. */
   let last: string | undefined = text;
   let closed = false;
@@ -83,7 +94,7 @@ function changesOf(file: string, text: string, handlers: WatchHandlers) {
 
   const readNow = async (asked: boolean): Promise<boolean> => {
     if (closed) return false;
-    const found = await readFile(file, "utf8").catch(asError);
+    const found = await readNew(file).catch(asError);
     if (closed || found === last) return false;
     if (found instanceof Error) {
       const isNews = last !== undefined;

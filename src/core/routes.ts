@@ -3,6 +3,7 @@ import { assertNever } from "./assert-never.ts";
 import type { CallLimit } from "./call-limits.ts";
 import type { NameFilter } from "./federation/filter.ts";
 import type { Glob } from "./federation/glob.ts";
+import type { Pins } from "./federation/pins.ts";
 import type { Identity } from "./identity.ts";
 import type { Parking } from "./parking.ts";
 import type { Access } from "./policy/access.ts";
@@ -51,6 +52,8 @@ export interface FederatedRoute extends PublicPath {
   readonly members: readonly Member[];
   /** By the names that clients see. */
   readonly filters: Readonly<Record<"tools" | "prompts" | "resources", NameFilter>>;
+  /** Of tools. undefined: they are offered whatever they are. */
+  readonly pins: Pins | undefined;
   /** For clients, in place of the backends' own. undefined: the backends' own, each under its name. */
   readonly instructions: string | undefined;
   /** What clients are told of the server that they talk to. */

@@ -261,6 +261,8 @@ class BackendCatalogue implements Catalogue {
     const now = federatedRoutes(this.#policy);
     const paths = new Set(now.map(({ path }) => path));
     for (const { path } of before) if (!paths.has(path)) observe({ kind: "route-gone", route: path });
+    const isPinned = (path: string) => now.some((route) => route.path === path && route.pins);
+    for (const { path, pins } of before) if (pins && !isPinned(path)) observe({ kind: "unpinned", route: path });
     const heard = heardOn();
     for (const route of now) if (heard.has(route.path)) this.#demandShared(this.#known(route));
     const wanted = new Set(now.flatMap((route) => this.#known(route).members.map(({ name }) => name)));

@@ -28,12 +28,13 @@ function listsByPath(routes: Iterable<FederatedRoute>): Map<string, ReadonlyMap<
 }
 
 /** For each notification, as text to compare: the settings that decide what is on its list. */
-function listsOf({ members, filters }: FederatedRoute): ReadonlyMap<string, string> {
+function listsOf({ members, filters, pins }: FederatedRoute): ReadonlyMap<string, string> {
   const offering = members.map(({ route, prefix, lists }) => [route.backend.name, route.backend.path, prefix, lists]);
   return new Map(
     ALL_LISTS.map((kind) => {
       const { listChanged, capability } = LIST_KINDS[kind];
-      return [listChanged, JSON.stringify([offering, filters[capability]])];
+      const pinned = kind === "tools" && pins ? [pins.onChange, pins.version] : undefined;
+      return [listChanged, JSON.stringify([offering, filters[capability], pinned])];
     }),
   );
 }

@@ -74,10 +74,33 @@ export type CatalogueEvent =
       readonly number: number;
       readonly first: { readonly key: string; readonly kept: string; readonly leftOut: string } | undefined;
     }
+  /** Tools of a route that were not accepted as they are. */
+  | ({ readonly kind: "pins" } & PinsSeen)
+  /** The tools of a route are pinned no more. */
+  | { readonly kind: "unpinned"; readonly route: string }
   /** The catalogue has let go of a backend that no route leads to, or that nobody has used for long. */
   | { readonly kind: "released"; readonly backend: string }
   /** There is no such route any more. */
   | { readonly kind: "route-gone"; readonly route: string };
+
+interface PinsSeen {
+  readonly route: string;
+  readonly shared: boolean;
+  readonly onChange: "hide" | "warn";
+  /** Number of tools that were accepted otherwise, and of those that never were. */
+  readonly changed: number;
+  readonly unknown: number;
+  /** What has not been told before. */
+  readonly news: readonly UnacceptedTool[];
+}
+
+/** `accepted`: digests; none where the tool is new. */
+export interface UnacceptedTool {
+  readonly tool: string;
+  readonly backend: string;
+  readonly digest: string;
+  readonly accepted: readonly string[];
+}
 
 interface ListCounts {
   readonly backend: string;

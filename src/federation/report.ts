@@ -3,7 +3,7 @@ import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
 import type { MergedList } from "../core/federation/merge.ts";
 import { parseJson } from "../core/json/parse.ts";
 import type { FederatedRoute } from "../core/routes.ts";
-import type { Cut } from "./events.ts";
+import type { Cut, UnacceptedTool } from "./events.ts";
 import type { RouteCatalogue } from "./route-view.ts";
 import type { SharedList } from "./shared-lists.ts";
 
@@ -45,12 +45,21 @@ interface RouteReport extends Readonly<Record<ListKind, readonly OfferedItem[]>>
   readonly path: string;
   /** Number of items that the route's filters hide. */
   readonly hidden: number;
+  /** undefined: tools are not pinned. */
+  readonly pins: PinsReport | undefined;
   readonly collisions: readonly {
     readonly list: ListKind;
     readonly key: string;
     readonly kept: string;
     readonly leftOut: string;
   }[];
+}
+
+/** Of tools that were not accepted as they are. */
+interface PinsReport {
+  readonly file: string;
+  readonly onChange: "hide" | "warn";
+  readonly differing: readonly UnacceptedTool[];
 }
 
 interface OfferedItem {
@@ -90,12 +99,23 @@ export function routeReport(route: FederatedRoute, catalogue: RouteCatalogue): R
   const itemsOf = ({ items }: MergedList) =>
     items.map(({ item, member }) => ({ key: item.key, backend: nameOf(member) }));
   const { tools, prompts, resources, templates } = catalogue;
+  const { pins } = route;
   return {
     path: route.path,
     tools: itemsOf(tools),
     prompts: itemsOf(prompts),
     resources: itemsOf(resources),
     templates: itemsOf(templates),
+    pins: pins && {
+      file: pins.file,
+      onChange: pins.onChange,
+      differing: tools.differing.map(({ key, member, digest, accepted }) => ({
+        tool: key,
+        backend: nameOf(member),
+        digest,
+        accepted,
+      })),
+    },
     hidden: ALL_LISTS.reduce((sum, kind) => sum + catalogue[kind].hidden, 0),
     collisions: ALL_LISTS.flatMap((list) =>
       catalogue[list].collisions.map(({ key, kept, leftOut }) => ({

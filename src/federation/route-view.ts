@@ -3,10 +3,12 @@ import type { BackendEras } from "../core/federation/era.ts";
 import { ALL_LISTS, type ListKind } from "../core/federation/kinds.ts";
 import { type MergedList, mergeLists } from "../core/federation/merge.ts";
 import type { Offer } from "../core/federation/offer.ts";
+import { type Differing, type PinCheck, pinCheck } from "../core/federation/pins.ts";
 import type { FederatedRoute } from "../core/routes.ts";
 import type { CatalogueEvent } from "./events.ts";
 import type { Offering } from "./kept-lists.ts";
 import { digestOf } from "./lists-digest.ts";
+import { toolDigest } from "./tool-digest.ts";
 
 /** What a route offers, as far as it is known. The same object until something changes. */
 export interface RouteCatalogue extends Readonly<Record<ListKind, MergedList>> {
@@ -47,6 +49,8 @@ export class RouteView {
   readonly #route: FederatedRoute;
   readonly #observe: (event: CatalogueEvent) => void;
   readonly #shared: boolean;
+  /** Of tools. */
+  readonly #pins: PinCheck | undefined;
   #made: Made | undefined;
 
   /** @param shared `false`: it is what one principal sees */
@@ -54,6 +58,9 @@ export class RouteView {
     this.#route = route;
     this.#observe = observe;
     this.#shared = shared;
+    const { pins, members } = route;
+    const backends = members.map((member) => member.route.backend.name);
+    this.#pins = pins && pinCheck(pins, backends, toolDigest);
   }
 
   /** Bytes of memory that the merged lists take beside the items themselves. */
@@ -94,8 +101,9 @@ export class RouteView {
     if (before && isSame) return before;
     const { filters } = this.#route;
     const filter = kind === "templates" ? filters.resources : filters[kind];
-    const merged = mergeLists(kind, listings, filter);
+    const merged = mergeLists(kind, listings, filter, kind === "tools" ? this.#pins : undefined);
     this.#tellCollisions(merged, before?.collisions.length ?? 0);
+    if (kind === "tools") this.#tellDiffering(merged.differing, before?.differing);
     return merged;
   }
 
@@ -110,6 +118,30 @@ export class RouteView {
       list: kind,
       number: collisions.length,
       first: first && { key: first.key, kept: nameOf(first.kept), leftOut: nameOf(first.leftOut) },
+    });
+  }
+
+  /** At first also that there are none: the route's view before a reload may have told otherwise. */
+  #tellDiffering(differing: readonly Differing[], before: readonly Differing[] | undefined): void {
+    const { pins, path, members } = this.#route;
+    const isNone = differing.length === 0 && (before ? before.length === 0 : !this.#shared);
+    if (!pins || isNone) return;
+    const told = new Set(before?.map(({ key, digest }) => `${key} ${digest}`));
+    const news = differing.filter(({ key, digest }) => !told.has(`${key} ${digest}`));
+    const known = differing.filter(({ accepted }) => accepted.length > 0).length;
+    this.#observe({
+      kind: "pins",
+      route: path,
+      shared: this.#shared,
+      onChange: pins.onChange,
+      changed: known,
+      unknown: differing.length - known,
+      news: news.map(({ member, key, digest, accepted }) => ({
+        tool: key,
+        backend: members[member]?.route.backend.name ?? "",
+        digest,
+        accepted,
+      })),
     });
   }
 }

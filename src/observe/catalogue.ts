@@ -5,6 +5,7 @@ import { type CatalogueEvent, type Cut, describeAskFailure } from "../federation
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { seldom, seldomCounted } from "../telemetry/seldom.ts";
+import { pinObserver } from "./pins.ts";
 
 /** Why a list was cut, and the setting behind it. */
 const CUTS: Readonly<Record<Cut, string>> = {
@@ -19,6 +20,7 @@ type Told<Kind extends CatalogueEvent["kind"]> = Extract<CatalogueEvent, { kind:
 export function catalogueObserver(metrics: Metrics, log: Logger): (event: CatalogueEvent) => void {
   const askings = askingObserver(metrics, log);
   const lists = listObserver(metrics, log);
+  const pins = pinObserver(metrics, log);
   return (event) => {
     switch (event.kind) {
       case "asked":
@@ -32,7 +34,12 @@ export function catalogueObserver(metrics: Metrics, log: Logger): (event: Catalo
       case "expired":
       case "collisions":
         return lists(event);
+      case "pins":
+        return pins(event);
+      case "unpinned":
+        return metrics.pinsReleased(event.route);
       case "route-gone":
+        metrics.pinsReleased(event.route);
         return metrics.routeReleased(event.route, ALL_LISTS);
       default:
         return assertNever(event);

@@ -1,6 +1,10 @@
 /** The metrics about what backends of routes to several offer. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
+/** `new`: a tool that was never accepted. */
+type PinDifference = "changed" | "new";
+const PIN_DIFFERENCES: readonly PinDifference[] = ["changed", "new"];
+
 export interface CatalogueMetrics {
   /** A backend was asked for its lists. */
   listsAsked(backend: string, outcome: "answered" | "failed", seconds: number): void;
@@ -10,6 +14,10 @@ export interface CatalogueMetrics {
   listChanged(backend: string, list: string): void;
   /** Items of a route that are left out, since a backend that stands before theirs has one of that name. */
   listCollisions(route: string, list: string, items: number): void;
+  /** Tools of a route that were not accepted as they are. */
+  pinsDiffer(route: string, numbers: Readonly<Record<PinDifference, number>>): void;
+  /** The tools of a route are pinned no more. */
+  pinsReleased(route: string): void;
   /** A backend is asked no more: its numbers go. */
   listsReleased(backend: string, lists: readonly string[]): void;
   /** A route is gone. */
@@ -38,6 +46,7 @@ export function catalogueMetrics(registry: Registry): CatalogueMetrics {
     "Items that are left out, since an earlier backend has one of that name",
     ["route", "list"],
   );
+  const pins = gauge("pins_differing", "Tools of a route that were not accepted as they are", ["route", "difference"]);
   const changed = new Counter({
     name: "mcp_router_lists_changed_total",
     help: "Times that a backend's list became another",
@@ -53,6 +62,12 @@ export function catalogueMetrics(registry: Registry): CatalogueMetrics {
     },
     listChanged: (backend, list) => changed.inc({ backend, list }),
     listCollisions: (route, list, number) => collisions.set({ route, list }, number),
+    pinsDiffer(route, numbers) {
+      for (const difference of PIN_DIFFERENCES) pins.set({ route, difference }, numbers[difference]);
+    },
+    pinsReleased(route) {
+      for (const difference of PIN_DIFFERENCES) pins.remove({ route, difference });
+    },
     listsReleased(backend, lists) {
       for (const list of lists) for (const each of [items, leftOut, cut]) each.remove({ backend, list });
     },

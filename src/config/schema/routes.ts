@@ -2,9 +2,10 @@
 import * as z from "zod";
 import { path } from "../values/paths.ts";
 import { anyText, glob, text, trueOrFalse } from "../values/text.ts";
+import { pinSettings } from "./pins.ts";
 
-/** @param what is filtered; `names`: by what the patterns choose */
-function filter(what: string, names: string) {
+/** @param what is filtered; `names`: by what the patterns choose; `more`: further settings of the same items */
+function filter<More extends z.ZodRawShape>(what: string, names: string, more: More) {
   return z
     .strictObject({
       allow: z
@@ -19,6 +20,7 @@ function filter(what: string, names: string) {
         .describe(
           `${capitalized(what)} that one of these patterns matches are not offered, even if \`allow\` has them. Default: none.`,
         ),
+      ...more,
     })
     .optional()
     .describe(
@@ -68,9 +70,9 @@ const route = z.strictObject({
         "as a federated route always does: see [One server for clients of each era](#one-server-for-clients-of-each-era). " +
         "Default: `same`.",
     ),
-  tools: filter("tools", NAMES),
-  prompts: filter("prompts", NAMES),
-  resources: filter("resources", "their URIs, and templates by their text"),
+  tools: filter("tools", NAMES, pinSettings),
+  prompts: filter("prompts", NAMES, {}),
+  resources: filter("resources", "their URIs, and templates by their text", {}),
   instructions: anyText("a text")
     .optional()
     .describe(

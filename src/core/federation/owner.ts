@@ -16,6 +16,7 @@ import { hasMember } from "./list-flags.ts";
 import type { MergedList } from "./merge.ts";
 import { publicName } from "./naming.ts";
 import type { Offer } from "./offer.ts";
+import { allowsUnseen } from "./pins.ts";
 import { type Question, whoseResource, whoseTask } from "./question.ts";
 import { memberOfUri } from "./uri-owner.ts";
 
@@ -52,7 +53,7 @@ export type Lead =
   | {
       readonly kind: "refused";
       readonly reject: Reject & {
-        readonly reason: "not-offered" | "method-not-offered" | "invalid-params" | "invalid-request";
+        readonly reason: "not-offered" | "method-not-offered" | "invalid-params" | "invalid-request" | "backend-failed";
       };
     };
 
@@ -103,7 +104,9 @@ function byName({ method, params }: Called, route: FederatedRoute, lists: RouteL
   if (!name) return wrongParams("params.name must be a string");
   const isPrompt = method === "prompts/get";
   const owner = ownerOfName(route, lists, isPrompt ? "prompts" : "tools", name);
-  return owner ? found(owner) : notOffered(isPrompt ? "prompt" : "tool", name.value);
+  if (!owner) return notOffered(isPrompt ? "prompt" : "tool", name.value);
+  const isSeen = isPrompt || allowsUnseen(route.pins) || lists.tools.find(name.value);
+  return isSeen ? found(owner) : unseen(route, owner);
 }
 
 function byUri(uri: StringAt | undefined, route: FederatedRoute, lists: RouteLists): Lead {
@@ -267,12 +270,20 @@ function relays({ members }: FederatedRoute): boolean {
 
 const METHOD_NOT_OFFERED: Lead = { kind: "refused", reject: { reason: "method-not-offered" } };
 
+const UNSEEN = "it has not said what it offers, and its tools are pinned";
+
 function found(owner: Owner): Lead {
   return { kind: "owner", owner };
 }
 
 function notOffered(what: Extract<Reject, { reason: "not-offered" }>["what"], name: string): Lead {
   return { kind: "refused", reject: { reason: "not-offered", what, name } };
+}
+
+/** Nobody can tell whether the tool is still what was accepted. */
+function unseen({ members }: FederatedRoute, { member }: Owner): Lead {
+  const backend = members[member]?.route.backend.name ?? "";
+  return { kind: "refused", reject: { reason: "backend-failed", backend, why: UNSEEN } };
 }
 
 function wrongParams(detail: string): Lead {

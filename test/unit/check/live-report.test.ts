@@ -45,6 +45,7 @@ function findings(backends: readonly BackendReport[], over: Partial<RouteReport>
     resources: [],
     templates: [],
     hidden: 0,
+    pins: undefined,
     collisions: [],
     ...over,
   };

@@ -96,7 +96,7 @@ describe("a URL in place of an endpoint is refused with what to write:", () => {
 });
 
 test.each([
-  [{ tools: ["echo"] }, 'routes[0].tools: got ["echo"], expected settings under it: allow, deny'],
+  [{ tools: ["echo"] }, 'routes[0].tools: got ["echo"], expected settings under it: allow, deny, pin, onChange'],
   [{ tools: null }, "routes[0].tools: empty, expected settings under it; remove the empty key"],
   [{ serverInfo: "all" }, 'routes[0].serverInfo: got "all", expected settings under it: name, title, version'],
 ])("a value in place of a few settings is refused with their names, unless it is to be removed: %j", (over, error) => {

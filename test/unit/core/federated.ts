@@ -15,6 +15,7 @@ export function federatedRoute(members: readonly Member[], over: Partial<Federat
     sessions: "required",
     members,
     filters: { tools: ALL_NAMES, prompts: ALL_NAMES, resources: ALL_NAMES },
+    pins: undefined,
     instructions: undefined,
     presents: "route",
     bridges: false,

@@ -55,6 +55,7 @@ test("an operator sees what each backend offers, what the routes make of it, and
         resources: [{ key: "file:///a", backend: "one" }],
         templates: [],
         hidden: 0,
+        pins: undefined,
         collisions: [{ list: "tools", key: "search", kept: "one", leftOut: "two" }],
       },
     ],

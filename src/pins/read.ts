@@ -1,0 +1,104 @@
+/** Reads files of pins from disk. */
+import { readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Config } from "../config/load.ts";
+import { ConfigError } from "../config/read.ts";
+import { whyUnreadable } from "../config/unreadable.ts";
+import type { Accepted } from "../core/federation/pins.ts";
+import { federationOf, type Route } from "../core/routes.ts";
+import { acceptedIn, LARGEST_FILE, readPins } from "./file.ts";
+
+/** A file as it was read last. */
+export interface PinsOnDisk extends Accepted {
+  readonly text: string;
+}
+
+type ReadPins =
+  | { readonly ok: true; readonly pins: PinsOnDisk }
+  | { readonly ok: false; readonly why: string; readonly isMissing: boolean };
+
+/** What makes the file, or mends it. */
+const MAKE_IT =
+  "accept the tools that the backends offer now by `mcp-router pin --all` for this configuration, which writes it";
+
+/** @throws Error where it cannot be read, or is too large to be */
+export async function textOfPins(file: string): Promise<string> {
+  const path = resolve(file);
+  const { size } = await stat(path);
+  if (size > LARGEST_FILE) throw new Error(`it has ${size} bytes, expected at most ${LARGEST_FILE} (16 MiB)`);
+  return readFile(path, "utf8");
+}
+
+/** Never rejects. */
+export async function pinsOnDisk(file: string): Promise<ReadPins> {
+  try {
+    const text = await textOfPins(file);
+    const read = readPins(text);
+    if (!read.ok) return { ok: false, why: read.errors.join("; "), isMissing: false };
+    return { ok: true, pins: { text, ...acceptedIn(text, read.tools) } };
+  } catch (error) {
+    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    return { ok: false, why: inWords(error), isMissing };
+  }
+}
+
+function inWords(error: unknown): string {
+  return error instanceof Error && !("code" in error) ? error.message : whyUnreadable(error);
+}
+
+/** The files that routes name, each with the first route's setting. */
+export function pinFilesOf({ routes }: Pick<Config, "routes">): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const [index, route] of routes.entries()) {
+    const file = federationOf(route)?.pins?.file;
+    if (file !== undefined && !files.has(file)) files.set(file, `routes[${index}].tools.pin`);
+  }
+  return files;
+}
+
+/** What is wrong with a file, in words. */
+export function pinFault(setting: string, file: string, { why, isMissing }: Extract<ReadPins, { ok: false }>): string {
+  return `${setting}: cannot read ${resolve(file)}: ${why}${isMissing ? `; ${MAKE_IT}` : ""}`;
+}
+
+interface PinsOfFiles {
+  readonly found: ReadonlyMap<string, PinsOnDisk>;
+  readonly faults: readonly string[];
+}
+
+/** Reads all files that routes name. Never rejects. */
+async function pinsOf(config: Pick<Config, "routes">): Promise<PinsOfFiles> {
+  const read = await Promise.all(
+    Array.from(pinFilesOf(config), async ([file, setting]) => ({ file, setting, read: await pinsOnDisk(file) })),
+  );
+  return {
+    found: new Map(read.flatMap(({ file, read: one }) => (one.ok ? [[file, one.pins]] : []))),
+    faults: read.flatMap(({ file, setting, read: one }) => (one.ok ? [] : [pinFault(setting, file, one)])),
+  };
+}
+
+/** What is wrong with the files that routes name; undefined: they name none. Never rejects. */
+export function lackedPins(config: Config): Promise<readonly string[]> | undefined {
+  return pinFilesOf(config).size === 0 ? undefined : pinsOf(config).then(({ faults }) => faults);
+}
+
+/**
+ * The configuration with what its files accept.
+ * @param file the configuration's
+ * @throws ConfigError where one is missing, or cannot be read
+ */
+export async function pinnedConfig(file: string, config: Config): Promise<Config> {
+  const { found, faults } = await pinsOf(config);
+  if (faults.length > 0) throw new ConfigError(file, faults);
+  return { ...config, routes: withPins(config.routes, found) };
+}
+
+/** The routes with what their files accept. A file that is not there accepts nothing. */
+export function withPins(routes: readonly Route[], found: ReadonlyMap<string, Accepted>): readonly Route[] {
+  return routes.map((route) => {
+    const pinned = route.kind === "federated" && route.pins ? found.get(route.pins.file) : undefined;
+    if (route.kind !== "federated" || !route.pins || !pinned) return route;
+    const { accepted, version } = pinned;
+    return { ...route, pins: { ...route.pins, accepted, version } };
+  });
+}
