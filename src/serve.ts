@@ -87,7 +87,7 @@ async function serveHere(start: Start): Promise<Router> {
   const http = isWorker ? undefined : config.processor.http;
   const listen = workerAddress(config.processor.listen, worker ?? 0);
   const pins = await openPins(start.file, config, log);
-  const inForce = configInForce(pins.follow(config), metrics);
+  const inForce = configInForce(pins.onto(config), metrics);
   let stage: "starting" | "serving" | "stopping" = "starting";
   let clean = true;
 
@@ -102,7 +102,7 @@ async function serveHere(start: Start): Promise<Router> {
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
-    const reloader = reloaderOf(start, applying(inForce, opened, pins, log), offers, pins.lacks);
+    const reloader = reloaderOf(start, applying(start, inForce, opened, pins), offers, pins.lacks);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -152,21 +152,22 @@ async function serveHere(start: Start): Promise<Router> {
 
 /** In force is what the requests have; whatever becomes of streams and sessions changes nothing of it. */
 function applying(
+  { config, log }: Start,
   inForce: ConfigInForce,
   opened: Pick<OpenedGateway, "reconfigured">,
   pins: PinsInForce,
-  log: Logger,
 ): (config: Config) => void {
   const apply = (wanted: Config) => {
     const before = inForce.policy.routes;
-    inForce.apply(pins.follow(wanted));
+    inForce.apply(pins.onto(wanted));
+    pins.follow(wanted, apply);
     try {
       opened.reconfigured(before);
     } catch (error) {
       log.error(errorLine(error), "open streams and sessions of clients go on by the configuration of before");
     }
   };
-  pins.watch(apply);
+  pins.follow(config, apply);
   return apply;
 }
 

@@ -7,15 +7,22 @@ import { canonicalJson } from "../core/json/canonical.ts";
 const PREFIX = "sha256:";
 export const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
-/** An item is the same object until its backend's list changes, so each is read once. */
-const digests = new WeakMap<ListItem, string>();
+/**
+ * Most digests that are kept, by what they were made of, to the byte: a list is asked for again and again, by many principals, and
+ * mostly has the same tools.
+ */
+const MOST_KEPT = 10_000;
+const kept = new Map<string, string>();
 
 /** Of all members of the definition, whatever they are, and of the name that the backend itself has for the tool. */
-export function toolDigest(item: ListItem): string {
-  const known = digests.get(item);
+export function toolDigest({ own, bytes }: Pick<ListItem, "own" | "bytes">): string {
+  const name = JSON.stringify(own);
+  const exact = createHash("sha256").update(name).update("\n").update(bytes).digest("base64url");
+  const known = kept.get(exact);
   if (known !== undefined) return known;
-  const hash = createHash("sha256").update(JSON.stringify(item.own)).update("\n").update(canonicalJson(item.bytes));
-  const digest = PREFIX + hash.digest("hex");
-  digests.set(item, digest);
-  return digest;
+  const made = PREFIX + createHash("sha256").update(name).update("\n").update(canonicalJson(bytes)).digest("hex");
+  kept.set(exact, made);
+  const [oldest] = kept.size > MOST_KEPT ? kept.keys() : [];
+  if (oldest !== undefined) kept.delete(oldest);
+  return made;
 }

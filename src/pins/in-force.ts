@@ -2,11 +2,11 @@
 import { resolve } from "node:path";
 import type { Config } from "../config/load.ts";
 import { ConfigError } from "../config/read.ts";
-import { whyUnreadable } from "../config/unreadable.ts";
-import { type Watcher, watchFile } from "../config/watch.ts";
+import { POLL_MS, type Watcher, watchFile } from "../config/watch.ts";
+import { errorLine } from "../telemetry/error-line.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { acceptedIn, readPins } from "./file.ts";
-import { type PinsOnDisk, pinFault, pinFilesOf, pinsOnDisk, textOfPins, withPins } from "./read.ts";
+import { type PinsOnDisk, pinFault, pinFilesOf, pinsOnDisk, textOfPins, whyPinsUnreadable, withPins } from "./read.ts";
 
 export interface PinsInForce {
   /**
@@ -14,10 +14,10 @@ export interface PinsInForce {
    * nothing to read. Never rejects.
    */
   readonly lacks: (config: Config) => Promise<readonly string[]> | undefined;
-  /** The configuration, with what its files accept. From now on these are watched. */
-  follow(config: Config): Config;
-  /** Calls `apply` with the configuration that is followed when one of its files accepts something else. */
-  watch(apply: (config: Config) => void): void;
+  /** The configuration, with what its files accept. */
+  onto(config: Config): Config;
+  /** Watches the files of a configuration from now on, and calls `apply` with it when one of them accepts something else. */
+  follow(config: Config, apply: (config: Config) => void): void;
   /** Reads the files now. Resolves when what has changed is in force. */
   check(): Promise<void>;
   close(): void;
@@ -36,9 +36,7 @@ class WatchedPins implements PinsInForce {
   /** By file: the last valid ones. */
   readonly #known = new Map<string, PinsOnDisk>();
   readonly #watchers = new Map<string, Watcher>();
-  #config: Config | undefined;
-  /** undefined: files are not watched yet. */
-  #apply: ((config: Config) => void) | undefined;
+  #followed: { readonly config: Config; readonly apply: (config: Config) => void } | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -49,18 +47,16 @@ class WatchedPins implements PinsInForce {
     return unknown.length === 0 ? undefined : this.#read(unknown);
   };
 
-  follow(config: Config): Config {
-    this.#config = config;
-    const wanted = pinFilesOf(config);
-    // Others that are known are those of a configuration that waits to be in force.
-    for (const file of this.#watchers.keys()) if (!wanted.has(file)) this.#forget(file);
-    if (this.#apply) this.#watchAll(config);
+  onto(config: Config): Config {
     return { ...config, routes: withPins(config.routes, this.#known) };
   }
 
-  watch(apply: (config: Config) => void): void {
-    this.#apply = apply;
-    if (this.#config) this.#watchAll(this.#config);
+  follow(config: Config, apply: (config: Config) => void): void {
+    this.#followed = { config, apply };
+    const wanted = pinFilesOf(config);
+    // Others that are known are those of a configuration that waits to be in force.
+    for (const file of this.#watchers.keys()) if (!wanted.has(file)) this.#forget(file);
+    for (const file of wanted.keys()) this.#watch(file);
   }
 
   async check(): Promise<void> {
@@ -81,32 +77,42 @@ class WatchedPins implements PinsInForce {
     return (await Promise.all(faults)).flat();
   }
 
-  #watchAll(config: Config): void {
-    for (const file of pinFilesOf(config).keys()) {
-      const text = this.#known.get(file)?.text;
-      if (text === undefined || this.#watchers.has(file)) continue;
-      const watcher = watchFile(resolve(file), text, this.#handlersOf(file), { read: textOfPins });
-      this.#watchers.set(file, watcher);
-    }
+  #watch(file: string): void {
+    const text = this.#known.get(file)?.text;
+    if (text === undefined || this.#watchers.has(file)) return;
+    this.#watchers.set(file, watchFile(resolve(file), text, this.#handlersOf(file), { read: textOfPins }));
   }
 
   #handlersOf(file: string): Parameters<typeof watchFile>[2] {
     const log = this.#log;
     return {
-      onChange: (text) => {
-        const read = readPins(text);
-        if (!read.ok) return log.error({ file, errors: read.errors }, `pins refused: ${LAST}`);
-        const before = this.#known.get(file);
-        const pins = { text, ...acceptedIn(text, read.tools) };
-        if (!this.#config || !this.#apply || before?.version === pins.version) return;
-        this.#known.set(file, pins);
-        log.info({ file, tools: pins.accepted.size }, "pins reloaded");
-        this.#apply(this.#config);
-      },
-      onUnreadable: (error) => log.error({ file, why: whyUnreadable(error) }, `pins cannot be read: ${LAST}`),
+      onChange: (text) => this.#take(file, text),
+      onUnreadable: (error) => log.error({ file, why: whyPinsUnreadable(error) }, `pins cannot be read: ${LAST}`),
       onUnwatched: (error) =>
-        log.warn({ file, why: error.message }, "the folder of the pins cannot be watched: changes are seen later"),
+        log.warn(
+          { file, why: error.message },
+          `the folder of the pins cannot be watched: changes of the file are seen within ${POLL_MS / 1_000} s`,
+        ),
     };
+  }
+
+  #take(file: string, text: string): void {
+    const read = readPins(text);
+    if (!read.ok) {
+      this.#log.error({ file, errors: read.errors }, `pins refused: ${LAST}`);
+      return;
+    }
+    const before = this.#known.get(file);
+    const pins = { text, ...acceptedIn(text, read.tools) };
+    if (!this.#followed || !before || before.version === pins.version) return;
+    this.#known.set(file, pins);
+    try {
+      this.#followed.apply(this.#followed.config);
+      this.#log.info({ file, tools: read.tools.length }, "pins reloaded");
+    } catch (error) {
+      this.#known.set(file, before);
+      this.#log.error({ file, ...errorLine(error) }, `pins not applied because of a fault in the router: ${LAST}`);
+    }
   }
 
   #forget(file: string): void {

@@ -1,6 +1,7 @@
 /** Reads files of pins from disk. */
-import { readFile, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
+import { buffer } from "node:stream/consumers";
 import type { Config } from "../config/load.ts";
 import { ConfigError } from "../config/read.ts";
 import { whyUnreadable } from "../config/unreadable.ts";
@@ -21,12 +22,11 @@ type ReadPins =
 const MAKE_IT =
   "accept the tools that the backends offer now by `mcp-router pin --all` for this configuration, which writes it";
 
-/** @throws Error where it cannot be read, or is too large to be */
+/** @throws Error where it cannot be read, or is too large: no more of it is read than it may have */
 export async function textOfPins(file: string): Promise<string> {
-  const path = resolve(file);
-  const { size } = await stat(path);
-  if (size > LARGEST_FILE) throw new Error(`it has ${size} bytes, expected at most ${LARGEST_FILE} (16 MiB)`);
-  return readFile(path, "utf8");
+  const bytes = await buffer(createReadStream(resolve(file), { end: LARGEST_FILE }));
+  if (bytes.length > LARGEST_FILE) throw new Error(`it has more than ${LARGEST_FILE} bytes (16 MiB)`);
+  return bytes.toString();
 }
 
 /** Never rejects. */
@@ -38,11 +38,11 @@ export async function pinsOnDisk(file: string): Promise<ReadPins> {
     return { ok: true, pins: { text, ...acceptedIn(text, read.tools) } };
   } catch (error) {
     const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    return { ok: false, why: inWords(error), isMissing };
+    return { ok: false, why: whyPinsUnreadable(error), isMissing };
   }
 }
 
-function inWords(error: unknown): string {
+export function whyPinsUnreadable(error: unknown): string {
   return error instanceof Error && !("code" in error) ? error.message : whyUnreadable(error);
 }
 

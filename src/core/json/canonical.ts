@@ -9,8 +9,10 @@ interface Key {
 
 /** A container that is open. */
 interface Open {
-  readonly isObject: boolean;
-  readonly values: Key[];
+  /** The members that have come to their end; undefined: it is an array. */
+  readonly members: Key[] | undefined;
+  /** Of an array: its elements. */
+  elements: string;
   /** Of the member whose value is due. */
   key: Key;
 }
@@ -31,8 +33,8 @@ export function canonicalJson({ buffer, byteOffset, byteLength }: Uint8Array): s
 }
 
 const QUOTE = '"';
-const SPACE = /[^ \t\r\n]/g;
-const SCALAR_END = /[ \t\r\n,\]}]|$/g;
+/** What numbers, true, false and null are written with. */
+const SCALAR = "0123456789+-.eEtrufalsn";
 
 /** Over a string: parts of it are no copies. */
 class Reader {
@@ -54,8 +56,9 @@ class Reader {
       while (value !== undefined) {
         const inner = this.#open.at(-1);
         if (!inner) return value;
-        const { order, text } = inner.key;
-        inner.values.push({ order, text: text + value });
+        const { members, key, elements } = inner;
+        if (members) members.push({ order: key.order, text: key.text + value });
+        else inner.elements = elements === "" ? value : `${elements},${value}`;
         value = this.#goOn(inner);
       }
     }
@@ -66,19 +69,15 @@ class Reader {
     const start = this.#at;
     const first = this.#text[start];
     if (first === QUOTE) return this.#string();
-    if (first !== "{" && first !== "[") {
-      this.#at = this.#find(SCALAR_END);
-      return this.#text.slice(start, this.#at);
-    }
-    const container: Open = { isObject: first === "{", values: [], key: NO_KEY };
+    if (first !== "{" && first !== "[") return this.#scalar();
+    const isObject = first === "{";
     this.#at++;
     this.#space();
-    if (this.#text[this.#at] === (container.isObject ? "}" : "]")) {
+    if (this.#text[this.#at] === (isObject ? "}" : "]")) {
       this.#at++;
-      return closed(container);
+      return isObject ? "{}" : "[]";
     }
-    this.#open.push(container);
-    if (container.isObject) container.key = this.#key();
+    this.#open.push({ members: isObject ? [] : undefined, elements: "", key: isObject ? this.#key() : NO_KEY });
     return undefined;
   }
 
@@ -92,7 +91,7 @@ class Reader {
       return closed(container);
     }
     this.#space();
-    if (container.isObject) container.key = this.#key();
+    if (container.members) container.key = this.#key();
     return undefined;
   }
 
@@ -122,22 +121,24 @@ class Reader {
     return at < 0 ? this.#text.length : at;
   }
 
-  #space(): void {
-    if ((this.#text[this.#at] ?? "\0") <= " ") this.#at = this.#find(SPACE);
+  #scalar(): string {
+    const start = this.#at;
+    while (SCALAR.includes(this.#text[this.#at] ?? " ")) this.#at++;
+    return this.#text.slice(start, this.#at);
   }
 
-  #find(what: RegExp): number {
-    what.lastIndex = this.#at;
-    return what.exec(this.#text)?.index ?? this.#text.length;
+  #space(): void {
+    while ((this.#text[this.#at] ?? QUOTE) <= " ") this.#at++;
   }
 }
 
 /** Strings that grow are put together once, when they are read. */
-function closed({ isObject, values }: Open): string {
-  if (isObject && values.length > 1) values.sort((one, other) => compareUnits(one.order, other.order));
-  let text = isObject ? "{" : "[";
-  for (const [n, value] of values.entries()) text += n === 0 ? value.text : `,${value.text}`;
-  return text + (isObject ? "}" : "]");
+function closed({ members, elements }: Open): string {
+  if (!members) return `[${elements}]`;
+  if (members.length > 1) members.sort((one, other) => compareUnits(one.order, other.order));
+  let text = "";
+  for (const member of members) text = text === "" ? member.text : `${text},${member.text}`;
+  return `{${text}}`;
 }
 
 /** By UTF-16 units, as RFC 8785 sorts. */
