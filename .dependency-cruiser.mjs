@@ -59,7 +59,12 @@ export default {
     only(
       "backends",
       "^src/backends/",
-      ["^src/core/", "^src/locks/(locks|semaphore)\\.ts$", "^src/sessions/(store|id)\\.ts$"],
+      [
+        "^src/core/",
+        "^src/credentials/credentials\\.ts$",
+        "^src/locks/(locks|semaphore)\\.ts$",
+        "^src/sessions/(store|id)\\.ts$",
+      ],
       "what we do at a backend ourselves knows the contracts of sessions and locks",
     ),
     only(
@@ -81,6 +86,18 @@ export default {
       "what routers tell each other knows the core, and nothing of who waits for it",
     ),
     only("locks", "^src/locks/", ["^src/redis/circuit\\.ts$"], "locks know nothing of what they guard"),
+    only(
+      "contract-of-credentials",
+      "^src/credentials/credentials\\.ts$",
+      ["^src/core/"],
+      "a contract knows no implementation",
+    ),
+    only(
+      "credentials",
+      "^src/credentials/",
+      ["^src/core/", "^src/config/(watch|unreadable)\\.ts$"],
+      "what backends are told of who calls knows nothing of how it gets there",
+    ),
     only("contract-of-locks", "^src/locks/(locks|semaphore)\\.ts$", [], "a contract knows no implementation"),
     only("core-json", "^src/core/json/", [], "bytes of JSON, nothing of JSON-RPC and MCP"),
     only(
@@ -117,6 +134,7 @@ export default {
         "^src/recovery/(replayable|recovered-answer|resume)\\.ts$",
         "^src/federation/(asker|catalogue|clock|fan-out|member-subscription|route-view)\\.ts$",
         "^src/backends/(cookies|credentials|first-session|opened|rpc|said)\\.ts$",
+        "^src/credentials/credentials\\.ts$",
       ],
       "gateway → core, contracts, and what recovery, federation and backends offer",
     ),
@@ -187,7 +205,8 @@ export default {
       "^src/gateway/gateway\\.ts$",
       [
         "^src/core/",
-        "^src/gateway/(accepted|answers|bridged|events|exchange|federated|request|scope|transparent)\\.ts$",
+        "^src/credentials/credentials\\.ts$",
+        "^src/gateway/(accepted|answers|authorize|bridged|events|exchange|federated|request|scope|transparent)\\.ts$",
       ],
       "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
     ),
@@ -249,6 +268,7 @@ export default {
         "^src/last-net\\.ts$",
         "^src/recovery/recover\\.ts$",
         "^src/backends/(end|first-session|opened)\\.ts$",
+        "^src/credentials/(secrets|exchanges)\\.ts$",
         "^src/federation/(events|fan-out|unfinished)\\.ts$",
         "^src/admission/(dismiss|parking|sweeper)\\.ts$",
         "^src/redis/(circuit|watch)\\.ts$",

@@ -20,6 +20,7 @@ interface Schema {
   readonly additionalProperties?: Schema | false;
   readonly items?: Schema;
   readonly oneOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
 }
 
 interface Row {
@@ -47,7 +48,8 @@ The file is YAML 1.2 (or JSON), at most 512 KiB.
 - \`off\` may also be \`Off\`, \`OFF\` or \`false\`: tools that use YAML 1.1 (Helm, kustomize, PyYAML) turn \`off\` into \`false\`.
 - A duration needs a unit: \`30s\`, not \`30\`. A size may be a plain number of bytes.
 - Quote a text that looks like a number, \`true\` or \`false\`; do not quote numbers. Merge keys (\`<<\`) are not supported.
-- Variables (\`$NAME\`) are not expanded. To keep a password out of the file, use \`store.passwordFile\`.
+- Variables (\`$NAME\`) are not expanded. To keep a password out of the file, use \`store.passwordFile\`, and for
+  backends \`credentials\` with a file.
 
 Error messages show no text from \`store\`, and neither the user nor the query of a URL, because these may be secrets.
 `;
@@ -225,7 +227,9 @@ function rows(setting: string, schema: Schema, required: boolean): Row[] {
     fallback: required ? "required" : fallbackOf(schema),
     meaning: schema.description ?? "",
   };
-  return [row, ...(schema.properties ? below(setting, schema) : [])];
+  // Where a value has several forms, one of them may be settings.
+  const settings = schema.properties ? schema : schema.anyOf?.find(({ properties }) => properties);
+  return [row, ...(settings ? below(setting, settings) : [])];
 }
 
 function expectedOf(schema: Schema): string {

@@ -1,5 +1,6 @@
 /** What the parts of one process's gateway are built from. */
 import type { Config } from "./config/load.ts";
+import type { BackendCredentials } from "./credentials/credentials.ts";
 import type { ConfigInForce } from "./reload.ts";
 import type { SharedState } from "./shared-state.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -10,6 +11,7 @@ export interface GatewayParts {
   readonly config: Config;
   readonly inForce: ConfigInForce;
   readonly shared: SharedState;
+  readonly credentials: BackendCredentials;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Gets a release for each resource that is opened. */

@@ -49,10 +49,10 @@ export interface OpenedGateway {
 }
 
 export function openGateway(parts: GatewayParts): OpenedGateway {
-  const { config, inForce, shared, metrics, log, started } = parts;
+  const { config, inForce, shared, credentials, metrics, log, started } = parts;
   const { locks } = shared;
   const store = telling(shared.store, (key) => streams.sessionChanged(key));
-  const egress = createEgress(`http://${formatAddress(config.egress.address)}`);
+  const egress = createEgress(`http://${formatAddress(config.egress.address)}`, credentials);
   started.defer(() => egress.close());
   const atCap = capObserver(log, () => inForce.policy.admission.sessions);
   const upkeep = startUpkeep(parts, { store, egress, atCap, closed: (key) => streams.sessionEnded(key) });
@@ -71,6 +71,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   const { catalogue } = streams;
   const gateway = createGateway({
     policy: () => inForce.policy,
+    credentials,
     store,
     ledger,
     admission: createAdmission(ledger),

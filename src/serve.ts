@@ -11,6 +11,7 @@ import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
 import { untakenObserver } from "./observe/untaken.ts";
+import { type OpenedCredentials, openCredentials } from "./open-credentials.ts";
 import { type OpenedGateway, openGateway } from "./open-gateway.ts";
 import { openPins, type PinsInForce } from "./pins/in-force.ts";
 import { lackedPins, pinnedConfig } from "./pins/read.ts";
@@ -97,12 +98,13 @@ async function serveHere(start: Start): Promise<Router> {
     started.adopt(pins, (it) => it.close());
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const opened = openGateway({ config, inForce, shared, metrics, log, started });
+    const credentials = started.adopt(openCredentials(config, log), (it) => it.close());
+    const opened = openGateway({ config, inForce, shared, credentials, metrics, log, started });
     const { gateway, streams, catalogue, relayed } = opened;
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
-    const reloader = reloaderOf(start, applying(start, inForce, opened, pins), offers, pins.lacks);
+    const reloader = reloaderOf(start, applying(start, inForce, opened, { pins, credentials }), offers, pins.lacks);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -155,10 +157,12 @@ function applying(
   { config, log }: Start,
   inForce: ConfigInForce,
   opened: Pick<OpenedGateway, "reconfigured">,
-  pins: PinsInForce,
+  { pins, credentials }: { readonly pins: PinsInForce; readonly credentials: Pick<OpenedCredentials, "reconfigure"> },
 ): (config: Config) => void {
   const apply = (wanted: Config) => {
     const before = inForce.policy.routes;
+    // First what may fail.
+    credentials.reconfigure(wanted);
     inForce.apply(pins.onto(wanted));
     pins.follow(wanted, apply);
     try {

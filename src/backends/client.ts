@@ -4,10 +4,24 @@
  */
 import type { Readable } from "node:stream";
 import { Pool } from "undici";
-import { MCP_SESSION_ID, OWN_CLIENT_ID_PREFIX, X_CLIENT_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../core/headers.ts";
+import { withCredential } from "../core/credential-headers.ts";
+import {
+  AUTHORIZATION,
+  MCP_SESSION_ID,
+  OWN_CLIENT_ID_PREFIX,
+  X_CLIENT_ID,
+  X_MCP_BACKEND,
+  X_MCP_ENDPOINT,
+} from "../core/headers.ts";
 import type { Header } from "../core/http.ts";
 import type { Backend } from "../core/routes.ts";
 import type { BackendSession } from "../core/session.ts";
+import {
+  type BackendCredentials,
+  type HeldCredential,
+  NO_SECRETS,
+  NoCredentialError,
+} from "../credentials/credentials.ts";
 
 /**
  * Largest head (bytes) of an answer. Envoy passes on heads of a backend up to 60 KiB (max_response_headers_kb) and adds some
@@ -56,15 +70,18 @@ export interface Answer {
 
 export interface Egress {
   /**
-   * Resolves with the head of the answer. Rejects where Envoy cannot be reached, and when the call is aborted, which also cuts the
-   * body off. It has no timeout: Envoy bounds these calls as it does the clients'.
+   * Resolves with the head of the answer. Rejects where Envoy cannot be reached, by a NoCredentialError where the backend's credential
+   * cannot be had, and when the call is aborted, which also cuts the body off. It has no timeout: Envoy bounds these calls as it does the clients'.
    */
   send(call: Call, signal: AbortSignal): Promise<Answer>;
   close(): Promise<void>;
 }
 
-/** @param address of Envoy's egress listener: `http://host:port`. Nothing is connected before the first call. */
-export function createEgress(address: string): Egress {
+/**
+ * @param address of Envoy's egress listener: `http://host:port`. Nothing is connected before the first call.
+ * @param credentials of backends, in place of what the headers of calls hold of clients' own. Default: there are no secrets
+ */
+export function createEgress(address: string, credentials: BackendCredentials = NO_SECRETS): Egress {
   const pool = new Pool(address, { headersTimeout: 0, bodyTimeout: 0, maxHeaderSize: LARGEST_HEAD });
   return {
     async send({ purpose, to, session, method, headers, body }, signal) {
@@ -72,13 +89,16 @@ export function createEgress(address: string): Egress {
       // A backend may know its caller by it.
       if (!headers.some(([name]) => name === X_CLIENT_ID)) own.push([X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`]);
       if (session) own.push([X_MCP_ENDPOINT, session.endpoint], [MCP_SESSION_ID, session.sessionId]);
+      const credential = await credentialOf(credentials, to.backend, headers, signal);
+      const sent = withCredential(headers, to.backend.credentials, credential.headers);
       const answer = await pool.request({
         method,
         path: to.backend.path + to.query,
-        headers: [...headers, ...own].flat(),
+        headers: [...sent, ...own].flat(),
         signal,
         ...(body !== undefined && { body }),
       });
+      if (answer.statusCode === 401) credential.refused();
       // A reader of the body gets its error; when the call is aborted there may be no reader.
       answer.body.on("error", () => undefined);
       const header = (name: string) => {
@@ -102,4 +122,27 @@ export function createEgress(address: string): Egress {
 
     close: () => pool.destroy(),
   };
+}
+
+/** Waits no longer than the call may. */
+async function credentialOf(
+  credentials: BackendCredentials,
+  backend: Backend,
+  headers: readonly Header[],
+  signal: AbortSignal,
+): Promise<HeldCredential> {
+  const client = headers.find(([name]) => name === AUTHORIZATION)?.[1];
+  const asked = credentials.of(backend, client);
+  const credential = asked instanceof Promise ? await unlessAborted(asked, signal) : asked;
+  if (credential.kind === "none") throw new NoCredentialError(backend.name, credential);
+  return credential;
+}
+
+function unlessAborted<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    void pending.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

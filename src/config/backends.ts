@@ -1,5 +1,6 @@
 /** Resolves the settings of each backend. Pure. */
 import type { TcpAddress } from "../core/address.ts";
+import { type Credentials, FORWARD } from "../core/credentials.ts";
 import { compileGlob } from "../core/federation/glob.ts";
 import { X_MCP_PRINCIPAL } from "../core/headers.ts";
 import type { Backend, Member } from "../core/routes.ts";
@@ -26,6 +27,7 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
     path: backend.path,
     host: backend.host,
     origin: backend.origin,
+    credentials: backend.credentials ?? FORWARD,
     tls: backend.tls,
     affinity: backend.affinity === "principal" ? X_MCP_PRINCIPAL : backend.affinity?.header,
     timeouts: {
@@ -38,8 +40,13 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
     // The names of backends have no underscore: see the schema.
     prefix: backend.prefix === "off" ? "" : `${name}__`,
     uris: (backend.uris ?? []).map(compileGlob),
-    lists: backend.lists,
+    lists: backend.lists ?? (isEachClients(backend.credentials) ? "principal" : "shared"),
   }));
+}
+
+/** Whether the router itself has no credentials at the backend: what it lists it says to a client's alone. */
+export function isEachClients(written: Credentials | undefined): boolean {
+  return written?.kind === "forward" || written?.kind === "exchange";
 }
 
 /** How long (ms) Envoy lets a stream of the gateway's own be open: as long as one of any backend. */

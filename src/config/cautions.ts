@@ -2,6 +2,7 @@
 import { WILDCARDS } from "../core/address.ts";
 import { FORWARDED_HEADERS, FORWARDED_PREFIX, MCP_SESSION_ID } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
+import { credentialCautions } from "./credentials.ts";
 import { federationCautions } from "./federation-cautions.ts";
 import { issuerAsServer } from "./identity.ts";
 import type { RawConfig } from "./schema.ts";
@@ -14,6 +15,7 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...unusedBackends(raw),
     ...globs(raw),
     ...trustedHeader(raw),
+    ...credentialCautions(raw),
     ...tokensFromNowhere(raw),
     ...scopesOfOthers(raw),
     ...otherResources(raw),

@@ -5,6 +5,7 @@ import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/he
 import { publicPath } from "../core/public-path.ts";
 import type { BackendConfig } from "./backends.ts";
 import { callLimitClashes } from "./call-limits.ts";
+import { credentialFaults } from "./credentials.ts";
 import { endpointFaults } from "./endpoints.ts";
 import { isServedByGateway } from "./federated.ts";
 import { longestStorePatience } from "./patience.ts";
@@ -17,6 +18,7 @@ export function crossChecks(raw: RawConfig, backends: readonly BackendConfig[]):
     ...healthClash(raw),
     ...noPrincipal(raw),
     ...ruleFaults(raw),
+    ...credentialFaults(raw),
     ...storeTooSlow(raw),
     ...workerContradictions(raw),
     ...sweepTooRare(raw),

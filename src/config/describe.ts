@@ -39,6 +39,8 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): st
     const where = formatPath(path.slice(0, -1));
     return issue.issues.slice(0, most).map(({ message }) => `${where}: got ${shown(path.at(-1), path)}, ${message}`);
   }
+  const within = withinUnion(issue);
+  if (within) return within.slice(0, most).flatMap((one) => describeIssue(one, root, most));
   if (saysWhatIsThere(issue)) return [`${formatPath(path)}: ${issue.message}`];
   const value = valueAt(root, path);
   if (path.length === 0 && (value === undefined || value === null))
@@ -46,6 +48,15 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown, most: number): st
   return [
     `${formatPath(path) || "top level"}: ${shownGiven(value, path)}, ${issue.message}${value === null ? "" : namesOf(issue)}`,
   ];
+}
+
+/** What is wrong inside of a value that may have several forms, where it is of one of them. */
+function withinUnion(issue: z.core.$ZodIssue): z.core.$ZodIssue[] | undefined {
+  if (issue.code !== "invalid_union") return undefined;
+  const inner = issue.errors.find((errors) =>
+    errors.every(({ code, path }) => path.length > 0 || code === "unrecognized_keys" || code === "custom"),
+  );
+  return inner && inner.length > 0 ? inner.map((one) => ({ ...one, path: [...issue.path, ...one.path] })) : undefined;
 }
 
 /** The names of the settings that belong there, if they are few. */

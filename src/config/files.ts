@@ -1,6 +1,7 @@
 /** Looks for the files that a configuration names, on the machine that this runs on. */
 import { access, constants } from "node:fs/promises";
 import { resolve } from "node:path";
+import { type Credentialed, secretFilesOf } from "../core/credentials.ts";
 import type { Config } from "./load.ts";
 import { whyUnreadable } from "./unreadable.ts";
 
@@ -30,7 +31,15 @@ function inWords([setting, file, why]: Missing): string {
 type Missing = readonly [setting: string, file: string, why: string];
 type Named = readonly [setting: string, file: string | undefined];
 
-function ownFiles({ store }: Config): Named[] {
+function ownFiles({ store, backends }: Config): Named[] {
+  return [...filesOfStore(store), ...backends.flatMap(filesOfCredentials)];
+}
+
+function filesOfCredentials({ name, credentials }: Credentialed): Named[] {
+  return secretFilesOf(credentials).map(({ setting, file }) => [`backends.${name}.credentials.${setting}`, file]);
+}
+
+function filesOfStore(store: Config["store"]): Named[] {
   if (store.kind !== "redis") return [];
   const { tls, password } = store;
   return [

@@ -1,4 +1,5 @@
 /** Selects the parts of the configuration by which the core decides requests. Pure. */
+import { addsCredential } from "../core/credentials.ts";
 import { parkingOf } from "../core/parking.ts";
 import { createAccess } from "../core/policy/access.ts";
 import type { RequestPolicy } from "../core/routes.ts";
@@ -7,6 +8,7 @@ import type { Config } from "./load.ts";
 export function requestPolicy({
   gateway,
   identity,
+  backends,
   routes,
   policy: rules,
   limits,
@@ -22,6 +24,7 @@ export function requestPolicy({
     origins: gateway.origins,
     identity,
     access: rules && createAccess(rules, paths, lists.bytes),
+    addsCredentials: backends.some(({ credentials }) => addsCredential(credentials)),
     admission: {
       sessions,
       perPrincipal,

@@ -1,5 +1,6 @@
 /** The headers that send a request on its way and bring its answer home. Pure. */
 import type { Labels } from "./classify-message.ts";
+import { addsCredential, withheldBy } from "./credentials.ts";
 import {
   INTERNAL_HEADERS,
   LAST_EVENT_ID,
@@ -101,7 +102,11 @@ export function forward(
   if (version !== undefined) set.push([MCP_PROTOCOL_VERSION, version]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
   describeTo(set, sessionTag, labels);
-  return mutation(set, headersToRemove);
+  const { credentials } = backend;
+  const withheld = withheldBy(credentials);
+  if (withheld.length === 0) return mutation(set, headersToRemove);
+  const sent = mutation(set, [...headersToRemove, ...withheld]);
+  return addsCredential(credentials) ? { ...sent, authorizes: backend } : sent;
 }
 
 /**
@@ -134,7 +139,7 @@ function ownStream(stream: string, query: string): Header[] {
   ];
 }
 
-function mutation(set: readonly Header[], headersToRemove: readonly string[]): Verdict {
+function mutation(set: readonly Header[], headersToRemove: readonly string[]): Extract<Verdict, { kind: "mutate" }> {
   const remove = headersToRemove.filter((name) => !set.some(([taken]) => taken === name));
   return { kind: "mutate", set, remove, clearRoute: true };
 }

@@ -1,5 +1,6 @@
 /** An HTTP request and its answer as the gateway sees them: heads that come in, verdicts that go out. */
 import type { CountedCalls } from "./call-limits.ts";
+import type { Credentialed } from "./credentials.ts";
 import { EVENT_STREAM } from "./headers.ts";
 import type { RelayedStream } from "./relayed.ts";
 
@@ -85,6 +86,8 @@ export type Verdict =
       readonly relayed?: RelayedStream;
       /** Envoy's filters behind the processor count the request, and refuse it where a limit is used up. */
       readonly counted?: CountedCalls;
+      /** The backend whose credential is yet to be added (gateway/authorize.ts). Default: none is. */
+      readonly authorizes?: Credentialed;
     }
   /** Go on without the request's body. */
   | { readonly kind: "drop-body" }

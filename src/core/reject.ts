@@ -68,6 +68,11 @@ export type Reject =
    * another one now. `inBand`: as of `store-unavailable`.
    */
   | { readonly reason: "backend-unavailable"; readonly id?: Id; readonly inBand?: boolean }
+  /**
+   * The credential that the backend is to have of the gateway cannot be had, and the request was not sent. `retryAfter`: seconds;
+   * undefined: a retry is of no use. `inBand`: as of `store-unavailable`.
+   */
+  | NoCredentialReject
   /** One of several backends has failed one request. `status`: of its answer, where there was one. */
   | {
       readonly reason: "backend-failed";
@@ -99,6 +104,13 @@ export type Reject =
 
 export type RejectReason = Reject["reason"];
 
+export interface NoCredentialReject {
+  readonly reason: "credential-unavailable";
+  readonly retryAfter: number | undefined;
+  readonly id?: Id;
+  readonly inBand?: boolean;
+}
+
 type Id = string | undefined;
 
 type Limited = Extract<Reject, { reason: "calls-exhausted" | "limits-unavailable" }>;
@@ -109,6 +121,7 @@ type OfferedKind = "tool" | "prompt" | "resource" | "task" | "request";
 const BACKEND_REDIRECTS = "Backend redirects: the gateway is not configured with the path of its MCP endpoint";
 
 const INSUFFICIENT_SCOPE = "Insufficient scope: the token lacks scopes that the challenge names";
+const CREDENTIAL_UNAVAILABLE = "The gateway has no credential for the backend";
 
 const STORE_UNAVAILABLE = "Session store unavailable";
 
@@ -196,6 +209,8 @@ export function answer(reject: Reject): Reply {
       return jsonRpcError(reason, 503, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [
         ["retry-after", String(STORE_RETRY_AFTER_MS / 1_000)],
       ]);
+    case "credential-unavailable":
+      return credentialUnavailable(reject);
     // Neither the number of sessions nor the cap is told: that would tell one client of the others.
     case "sessions-exhausted":
     case "principal-exhausted":
@@ -240,6 +255,19 @@ function limited(reject: Limited): Reply {
 /** Where there is no id to answer, only the status tells of the failure. */
 function isInBand({ inBand, id }: { readonly inBand?: boolean; readonly id?: Id }): boolean {
   return inBand === true && id !== undefined;
+}
+
+/** Retry-After says that it may be had later: without one, the token endpoint has said no. */
+function credentialUnavailable(reject: NoCredentialReject): Reply {
+  const { reason, id, retryAfter } = reject;
+  const data = JSON.stringify({
+    reason,
+    ...(retryAfter !== undefined && { retryAfterMs: retryAfter * 1_000 }),
+  });
+  const headers: readonly Header[] = retryAfter === undefined ? [] : [["retry-after", String(retryAfter)]];
+  if (isInBand(reject)) return jsonRpcError(reason, 200, INTERNAL_ERROR, CREDENTIAL_UNAVAILABLE, id, [], data);
+  const status = retryAfter === undefined ? 502 : 503;
+  return jsonRpcError(reason, status, INTERNAL_ERROR, CREDENTIAL_UNAVAILABLE, id, headers, data);
 }
 
 /** A cap is reached, which may be over after a while. */

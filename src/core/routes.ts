@@ -1,6 +1,7 @@
 /** The public paths and where they lead: the settings of `mcp-router.yaml` that each request needs. */
 import { assertNever } from "./assert-never.ts";
 import type { CallLimit } from "./call-limits.ts";
+import { type Credentials, longestCredential } from "./credentials.ts";
 import type { NameFilter } from "./federation/filter.ts";
 import type { Glob } from "./federation/glob.ts";
 import type { Pins } from "./federation/pins.ts";
@@ -18,6 +19,7 @@ export interface Backend {
   readonly onSessionLost: "recover" | "surface";
   /** What becomes of a client's Origin once it was checked. */
   readonly origin: "remove" | "forward";
+  readonly credentials: Credentials;
   /** Longest times in ms: of a whole call, and of the recovery of a session. */
   readonly timeouts: { readonly call: number; readonly initialize: number };
 }
@@ -142,16 +144,25 @@ export function backendsOf(route: Route): readonly Backend[] {
 const MESSAGE_TIMEOUT_SLACK_MS = 1_000;
 
 /** How long (ms) Envoy may have to wait for a verdict: for a session's recovery, and then for the backend's answer. */
-export function recoveryMessageTimeout({ initialize, call }: Backend["timeouts"]): number {
-  return initialize + call + MESSAGE_TIMEOUT_SLACK_MS;
+export function recoveryMessageTimeout({ timeouts, credentials }: Pick<Backend, "timeouts" | "credentials">): number {
+  return timeouts.initialize + timeouts.call + longestCredential(credentials) + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
 /**
  * The longest (ms) that the processor may defer any verdict on a backend's requests: to open a session there, and then to wait
  * for an answer. Envoy allows no more than max_message_timeout, so the generated configuration is made of this.
  */
-export function longestMessageTimeout({ timeouts }: Pick<Backend, "timeouts">): number {
-  return recoveryMessageTimeout(timeouts);
+export function longestMessageTimeout(backend: Pick<Backend, "timeouts" | "credentials">): number {
+  return recoveryMessageTimeout(backend);
+}
+
+/**
+ * How long (ms) Envoy may have to wait for the credential of a request to one of these backends, beside all else that the request
+ * waits for. 0: no time at all.
+ */
+export function credentialMessageTimeout(backends: readonly Pick<Backend, "credentials">[]): number {
+  const longest = Math.max(0, ...backends.map(({ credentials }) => longestCredential(credentials)));
+  return longest === 0 ? 0 : longest + MESSAGE_TIMEOUT_SLACK_MS;
 }
 
 /** How long (ms) Envoy may have to wait for the verdict on a request whose session was parked: for another one. */
@@ -204,6 +215,8 @@ export interface RequestPolicy {
   readonly identity: Identity;
   /** Who may see and use what. undefined: everybody everything. */
   readonly access: Access | undefined;
+  /** Whether any backend gets credentials of the gateway's own in place of the client's. */
+  readonly addsCredentials: boolean;
   /** Who may begin a session. undefined = any number. */
   readonly admission: {
     readonly sessions: number | undefined;

@@ -17,6 +17,7 @@ import { REPLACED_BODY, REWRITTEN_BODY } from "../core/mode-override.ts";
 import { RELAYED_METADATA } from "../core/relayed.ts";
 import {
   catalogueMessageTimeout,
+  credentialMessageTimeout,
   federationOf,
   longestMessageTimeout,
   longestOpening,
@@ -64,22 +65,23 @@ export const WRITTEN_HEADERS = [
 ] as const;
 
 /**
- * Regexes on the whole name of a header: those that the processor may write, and the exceptions, which tell who asks, from where,
- * and how often Envoy retries. Where the processor writes another one, which is a bug, Envoy fails the request, or leaves the
+ * Regexes on the whole name of a header: those that the processor may write, and the exceptions, which tell whom a client asks, from
+ * where, and how often Envoy retries. Where the processor writes another one, which is a bug, Envoy fails the request, or leaves the
  * header out of a reply of the processor. Envoy refuses a regex whose RE2 program is above 100 instructions, so no list of names.
  */
 export const WRITABLE_HEADERS = ":path|:status|[^:].*";
-export const UNWRITABLE_HEADERS = "host|authorization|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
+export const UNWRITABLE_HEADERS = "host|forwarded|x-forwarded-.*|x-envoy-[^dp].*";
 
 /** The longest (ms) that the processor may ask Envoy to wait: for a backend, or for the slot of an initialize. */
 export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" | "admission" | "routes">): number {
   const { processor, backends, admission, routes } = config;
-  return Math.max(
+  const longest = Math.max(
     processor.messageTimeout,
     waitMessageTimeout(admission.wait ?? 0),
     ...backends.map(longestMessageTimeout),
     ...routes.flatMap((route) => federatedMessageTimeouts(route, admission.wait)),
   );
+  return longest + credentialMessageTimeout(backends);
 }
 
 /** For an initialize and the first call at a backend, which may have to wait for the backends' lists; and for what all are told. */

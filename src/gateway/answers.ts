@@ -14,6 +14,7 @@ import {
   type ResponseHead,
   type Verdict,
 } from "../core/http.ts";
+import type { NoCredentialReject } from "../core/reject.ts";
 import type { SessionId } from "../sessions/id.ts";
 import type { Binding } from "../sessions/store.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
@@ -24,6 +25,8 @@ export interface AnswerStage {
   head(head: ResponseHead): Decision;
   /** In place of `head`: Envoy has refused the request behind the processor, so no backend has it. */
   notSent?(): void;
+  /** The request was not sent after all, and no head will come. Returns what the client gets in place of a plain refusal. */
+  unsent?(reject: NoCredentialReject): Reply | undefined;
 }
 
 /** What Envoy is told of a request, and who deals with its answer. */
@@ -142,6 +145,11 @@ export class Ended implements AnswerStage {
    */
   left(): void {
     if (!this.#isAnswered) this.#tellAgain();
+  }
+
+  /** The backend is told once more when the request ends. */
+  unsent(): Reply {
+    return SESSION_ENDED;
   }
 
   head(head: ResponseHead): Decision {

@@ -80,6 +80,11 @@ class BeginsSession implements AnswerStage {
     this.#session = session;
   }
 
+  /** No backend has begun a session. */
+  unsent(): undefined {
+    this.#session.slot.release();
+  }
+
   head(head: ResponseHead): Decision {
     const { headers, endpoint } = head;
     const redirect = refuseRedirect(this.#request, head, "initialize");

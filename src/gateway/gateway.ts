@@ -4,8 +4,10 @@ import { classifyHead } from "../core/classify-head.ts";
 import type { Decision, DeferredVerdict, Reply, RequestHead, ResponseHead, Verdict } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
+import type { BackendCredentials } from "../credentials/credentials.ts";
 import { AcceptedRequest, type RequestsOn } from "./accepted.ts";
 import { type AnswerStage, type DeferredStep, type NextStep, NOT_SENT, type Step } from "./answers.ts";
+import { authorizing } from "./authorize.ts";
 import type { Observe, RequestObserver } from "./events.ts";
 import type { Exchange, Gateway } from "./exchange.ts";
 import { type AcceptedHead, refuse } from "./request.ts";
@@ -16,10 +18,11 @@ export interface GatewayDependencies extends RouteDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
   readonly policy: () => RequestPolicy;
   readonly observe: Observe;
+  readonly credentials: BackendCredentials;
 }
 
-export function createGateway({ policy, observe, ...dependencies }: GatewayDependencies): Gateway {
-  const routes = createRequestsByRoute(dependencies);
+export function createGateway({ policy, observe, credentials, ...dependencies }: GatewayDependencies): Gateway {
+  const routes = authorizing(createRequestsByRoute(dependencies), credentials);
   return { open: () => new HttpExchange(policy(), routes, observe) };
 }
 

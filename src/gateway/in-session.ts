@@ -102,7 +102,7 @@ class InSession implements AnswerStage {
     const { route, scope } = this.#request;
     const answer = this.#dependencies.recovered.answer(kept, head, suspicion, abortSignalOf(scope));
     const verdict = answer.then((recovered) => this.#verdictOf(recovered, passThrough));
-    return { kind: "deferred", messageTimeout: recoveryMessageTimeout(route.backend.timeouts), verdict };
+    return { kind: "deferred", messageTimeout: recoveryMessageTimeout(route.backend), verdict };
   }
 
   #passThrough(head: ResponseHead): Verdict {

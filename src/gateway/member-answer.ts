@@ -17,9 +17,9 @@ import {
   type StreamedAnswer,
   type Verdict,
 } from "../core/http.ts";
-import { answer } from "../core/reject.ts";
+import { answer, type NoCredentialReject } from "../core/reject.ts";
 import type { AnswerStage } from "./answers.ts";
-import { failedAt, type MemberRequest } from "./member-failure.ts";
+import { failedAt, type MemberRequest, refusedAt } from "./member-failure.ts";
 import { refuse } from "./request.ts";
 import { type Passing, rewritten, through } from "./rewritten.ts";
 
@@ -45,6 +45,10 @@ export class MemberAnswer implements AnswerStage {
     this.#inner = inner;
     this.#relay = relay;
     this.#kept = kept;
+  }
+
+  unsent(reject: NoCredentialReject): Reply {
+    return refusedAt(this.#request, reject);
   }
 
   head(head: ResponseHead): Decision {

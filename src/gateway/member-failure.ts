@@ -1,6 +1,6 @@
 /** What a client gets where the one backend of several that its message is for has failed. */
 import type { Reply } from "../core/http.ts";
-import { answer, type Reject } from "../core/reject.ts";
+import { answer, type NoCredentialReject, type Reject } from "../core/reject.ts";
 import type { MemberRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
 import { ACCEPTED } from "./answers.ts";
@@ -17,23 +17,30 @@ export function waitingIn(messages: readonly Message[]): readonly string[] {
   return messages.flatMap((message) => (message.kind === "request" ? message.id : []));
 }
 
+type Failed = GatewayRequest & Pick<MemberRequest, "batch">;
+
 /**
  * The failure of a backend is that of the requests that it got, in band and by their ids.
  * @param status of its answer, where there was one
  */
-export function failedAt(request: GatewayRequest & Pick<MemberRequest, "batch">, why: string, status?: number): Reply {
-  const { kind, id, batch, route } = request;
+export function failedAt(request: Failed, why: string, status?: number): Reply {
+  const { kind, route } = request;
   if (kind === "listen") return refuse({ reason: "backend-unavailable" }, request);
-  const failure = (of: string): Reject => ({
-    reason: "backend-failed",
-    backend: route.backend.name,
-    why,
-    status,
-    id: of,
-  });
+  return toWaiting(request, { reason: "backend-failed", backend: route.backend.name, why, status });
+}
+
+/** The same of a request that was not sent. */
+export function refusedAt(request: Failed, reject: NoCredentialReject): Reply {
+  return request.kind === "listen" ? refuse(reject, request) : toWaiting(request, reject);
+}
+
+type InBand = NoCredentialReject | Extract<Reject, { reason: "backend-failed" }>;
+
+function toWaiting(request: Failed, reject: InBand): Reply {
+  const { id, batch } = request;
   const [first = id] = batch ?? [];
   // Nobody waits for the answer to a notification, or to a response.
   if (first === undefined) return ACCEPTED;
-  const reply = refuse(failure(first), request);
-  return batch ? { ...reply, body: `[${batch.map((of) => answer(failure(of)).body).join(",")}]` } : reply;
+  const reply = refuse({ ...reject, id: first }, request);
+  return batch ? { ...reply, body: `[${batch.map((of) => answer({ ...reject, id: of }).body).join(",")}]` } : reply;
 }

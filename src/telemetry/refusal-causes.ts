@@ -33,6 +33,8 @@ export const REFUSAL_CAUSES: Readonly<Record<RejectReason, string>> = {
   "session-ambiguous": "the backend answers an initialize with different session ids",
   "backend-unavailable":
     "the backend of a parked session is unavailable, or currently refuses to begin another session",
+  "credential-unavailable":
+    "there is no credential for the backend (backends.*.credentials): the line about the exchange or the file says why",
   "backend-failed": "one of several backends failed a request; the answer names it",
   "not-offered": "no backend of the route lists what the request names, or routes[] or policy denies it",
   "method-not-offered": "a method that a route to several backends does not know",

@@ -53,10 +53,10 @@ async function open(
     }),
   );
   const faults: unknown[] = [];
-  const [{ name, path, onSessionLost, origin, timeouts } = missing()] = config.backends;
+  const [{ name, path, onSessionLost, origin, credentials, timeouts } = missing()] = config.backends;
   const toBackend = forward(
     {
-      backend: { name, path, onSessionLost, origin, timeouts },
+      backend: { name, path, onSessionLost, origin, credentials, timeouts },
       query: "",
       labels: undefined,
       sessionTag: undefined,

@@ -136,6 +136,7 @@ describe("the table of errors in docs/operations.md", () => {
     "body-too-large": answer({ reason: "body-too-large", id }),
     "session-unknown": answer({ reason: "session-unknown", id }),
     "session-required": answer({ reason: "session-required", id }),
+    "credential-unavailable": answer({ reason: "credential-unavailable", retryAfter, id }),
     "store-unavailable": answer({ reason: "store-unavailable", id }),
     "sessions-exhausted": answer({ reason: "sessions-exhausted", retryAfter, id }),
     "principal-exhausted": answer({ reason: "principal-exhausted", retryAfter, id }),

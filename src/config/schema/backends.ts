@@ -7,6 +7,7 @@ import { backendPath } from "../values/paths.ts";
 import { duration, offOnly } from "../values/quantities.ts";
 import { glob, headerName, text } from "../values/text.ts";
 import { backendUrl } from "../values/urls.ts";
+import { credentials } from "./credentials.ts";
 
 /**
  * Names become Envoy cluster names, header values, and what names of tools begin with on federated routes, followed by `__`. No name
@@ -65,6 +66,7 @@ const settings = z.strictObject({
     .optional()
     .describe("`Host` header for the backend. Default: that of `url`, or the endpoint's address."),
   tls: tlsToBackend.optional().describe("TLS to the backend. Default: as `url` says, or no TLS."),
+  credentials: credentials.optional(),
   origin: z
     .enum(["remove", "forward"])
     .default("remove")
@@ -123,12 +125,13 @@ const settings = z.strictObject({
     ),
   lists: z
     .enum(["shared", "principal"])
-    .default("shared")
+    .optional()
     .describe(
       "On federated routes, and on those with `era: bridge`: whose lists of tools, prompts and resources clients get. `shared`: the router asks for them in a " +
         "session of its own, once for all clients. `principal`: they depend on who asks, so the router asks in a client's " +
         "session, with its credentials, and offers the lists to its principal alone. Take this also for a server that lists " +
-        "some of its tools only for clients that can be asked (sampling, elicitation, roots): the router's own session cannot.",
+        "some of its tools only for clients that can be asked (sampling, elicitation, roots): the router's own session cannot. Default: `shared`; " +
+        "`principal` where `credentials` is `forward` or `exchange`, since the router has no token of its own.",
     ),
 });
 

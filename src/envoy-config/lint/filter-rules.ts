@@ -1,5 +1,6 @@
 /** Rules on the ext_proc filter itself (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
 import type { Config } from "../../config/load.ts";
+import { withheldBy } from "../../core/credentials.ts";
 import { BODY_SEND_MODES, HEADER_SEND_MODES, REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
 import { federationOf } from "../../core/routes.ts";
 import { maxMessageTimeout, WRITTEN_HEADERS } from "../ext-proc.ts";
@@ -24,7 +25,7 @@ export function filterFindings(filter: ProtoView, config: Config): Finding[] {
     ...modeOverride(filter, config),
     ...failOpen(filter),
     ...messageTimeouts(filter, neededMessageTimeout(config)),
-    ...mutationRules(filter.get("mutation_rules")),
+    ...mutationRules(filter.get("mutation_rules"), config),
     ...responseAttributes(filter.get("response_attributes")),
     ...routeCache(filter),
   ];
@@ -98,9 +99,11 @@ function failOpen(filter: ProtoView): Finding[] {
   });
 }
 
-/** Where sessions are not recovered, no verdict is deferred for long: max_message_timeout need not be what we generate. */
+/** Where sessions are not recovered, and no tokens exchanged, no verdict is deferred for long: max_message_timeout need not be what we generate. */
 function neededMessageTimeout(config: Config): number {
-  const backends = config.backends.filter(({ onSessionLost }) => onSessionLost === "recover");
+  const backends = config.backends.filter(
+    ({ onSessionLost, credentials }) => onSessionLost === "recover" || credentials.kind === "exchange",
+  );
   return maxMessageTimeout({ ...config, backends });
 }
 
@@ -121,8 +124,10 @@ function messageTimeouts(filter: ProtoView, longest: number): Finding[] {
 }
 
 /** envoy.config.common.mutation_rules.v3.HeaderMutationRules. */
-function mutationRules(rules: ProtoView): Finding[] {
-  const refused = WRITTEN_HEADERS.filter((name) => !mayWrite(rules, name));
+function mutationRules(rules: ProtoView, { backends }: Config): Finding[] {
+  const ofCredentials = backends.flatMap(({ credentials }) => withheldBy(credentials));
+  const written = new Set([...WRITTEN_HEADERS, ...ofCredentials]);
+  const refused = [...written].filter((name) => !mayWrite(rules, name));
   if (refused.length === 0) return [];
   return [found("mutation-rules", rules, `${rules.field} refuse ${refused.join(", ")}`)];
 }

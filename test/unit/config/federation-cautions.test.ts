@@ -118,7 +118,7 @@ test("two routes whose server has one name are warned of", () => {
 });
 
 test("lists by principal where nobody has one are warned of", () => {
-  const backends = { files: { lists: "principal" }, search: {} };
+  const backends = { files: { lists: "principal", credentials: "none" }, search: { credentials: "none" } };
   expect(warnings(backends)).toEqual([
     "backends.files.lists: principal without identity: no caller has a principal, so the router asks for the lists in each session",
   ]);

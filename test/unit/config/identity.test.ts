@@ -3,6 +3,8 @@ import { requestPolicy } from "../../../src/config/policy.ts";
 import { errorsOf, load, type Sections, warningsOf } from "./sections.ts";
 
 const minutes = 60_000;
+/** Backends of which is said whether they get clients' tokens. */
+const WITHOUT_TOKENS = { one: { endpoints: ["10.0.0.1:80"], credentials: "none" } };
 
 describe("identity", () => {
   const jwt = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
@@ -71,7 +73,7 @@ describe("identity", () => {
       const { identity } = requestPolicy(load({ identity: { ...jwt, ...over } }));
       return identity.kind === "jwt" ? identity.metadata : undefined;
     };
-    const hosts = { gateway: { hosts: ["h"] } };
+    const hosts = { gateway: { hosts: ["h"] }, backends: WITHOUT_TOKENS };
 
     test("as it is written", () => {
       const written = {
@@ -118,7 +120,7 @@ describe("identity", () => {
     expect(warningsOf({ gateway, identity: { kind: "header", name: "x-user" } })).toEqual([
       expect.stringContaining("must set x-user and remove the client's own copy"),
     ]);
-    expect(warningsOf({ gateway, identity: jwt })).toEqual([]);
+    expect(warningsOf({ gateway, identity: jwt, backends: WITHOUT_TOKENS })).toEqual([]);
   });
 
   test("of nobody warns of a backend that is chosen by it", () => {
@@ -126,7 +128,7 @@ describe("identity", () => {
       warningsOf({
         gateway: { hosts: ["h"] },
         ...(identity && { identity }),
-        backends: { one: { endpoints: ["10.0.0.1:80"], affinity: "principal" } },
+        backends: { one: { endpoints: ["10.0.0.1:80"], credentials: "none", affinity: "principal" } },
         routes: [{ path: "/mcp", backends: ["one"] }],
       });
     expect(warned(undefined)).toEqual([expect.stringContaining("backends.one.affinity: has no effect")]);

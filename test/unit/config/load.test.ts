@@ -14,6 +14,7 @@ test("the smallest configuration gets every default", () => {
     timeouts: { call: 10 * minutes, listen: 24 * 60 * minutes, connect: 5_000, initialize: 10_000 },
     onSessionLost: "recover",
     origin: "remove",
+    credentials: { kind: "forward" },
     prefix: "one__",
     uris: [],
     lists: "shared",

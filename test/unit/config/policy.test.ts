@@ -23,6 +23,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
     ]),
     hosts: ["gw.example"],
     identity: { kind: "none" },
+    addsCredentials: false,
     origins: ["https://app.example"],
     admission: {
       sessions: 100,

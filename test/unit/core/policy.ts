@@ -6,6 +6,7 @@ export const BACKEND: Backend = {
   path: "/mcp",
   onSessionLost: "recover",
   origin: "remove",
+  credentials: { kind: "forward" },
   timeouts: { call: 60_000, initialize: 10_000 },
 };
 
@@ -17,6 +18,7 @@ export const POLICY: RequestPolicy = {
   origins: undefined,
   identity: { kind: "none" },
   access: undefined,
+  addsCredentials: false,
   admission: {
     sessions: 100,
     perPrincipal: 10,

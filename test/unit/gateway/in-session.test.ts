@@ -118,7 +118,7 @@ describe("an answer that raises a suspicion", () => {
     const { send } = await open();
     expect(send().answer.head(status("404"))).toMatchObject({
       kind: "deferred",
-      messageTimeout: recoveryMessageTimeout(BACKEND.timeouts),
+      messageTimeout: recoveryMessageTimeout(BACKEND),
     });
   });
 

@@ -8,6 +8,7 @@ import { ABORTED, type Rpc } from "../../../src/backends/rpc.ts";
 import type { HeaderFields, ResponseHead } from "../../../src/core/http.ts";
 import type { Identity } from "../../../src/core/identity.ts";
 import type { RequestPolicy } from "../../../src/core/routes.ts";
+import { type BackendCredentials, NO_SECRETS } from "../../../src/credentials/credentials.ts";
 import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import type { RequestEvent } from "../../../src/gateway/events.ts";
 import { createGateway } from "../../../src/gateway/gateway.ts";
@@ -45,6 +46,7 @@ export interface OpenOptions {
   /** Default: backends of federated routes offer nothing. */
   readonly catalogue?: Catalogue;
   /** Calls of the gateway's own. Default: none is answered. */
+  readonly credentials?: BackendCredentials;
   readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern" | "subscribe" | "notify" | "respond">>;
 }
 
@@ -64,6 +66,7 @@ export async function openGateway({
   openFirst = async () => ({ kind: "aborted" }),
   catalogue = emptyCatalogue,
   rpc,
+  credentials = NO_SECRETS,
 }: OpenOptions = {}) {
   let now = 0;
   const store = memoryStore({ ...LIFESPAN, now: () => now });
@@ -88,6 +91,7 @@ export async function openGateway({
   const ended: string[] = [];
   const events: RequestEvent[] = [];
   const gateway = createGateway({
+    credentials,
     policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
     store: { ...store, remember, ...overStore },
     ledger: used,

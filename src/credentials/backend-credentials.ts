@@ -1,0 +1,34 @@
+/** The credentials of all backends, by what their configuration says. */
+import { assertNever } from "../core/assert-never.ts";
+import type { HeaderCredentials } from "../core/credentials.ts";
+import { type BackendCredentials, type Credential, held, NOTHING_ADDED } from "./credentials.ts";
+import type { Secrets } from "./secrets.ts";
+
+export interface BackendCredentialsOptions {
+  readonly secrets: Pick<Secrets, "textOf">;
+}
+
+export function createBackendCredentials({ secrets }: BackendCredentialsOptions): BackendCredentials {
+  return {
+    of({ credentials }) {
+      switch (credentials.kind) {
+        case "forward":
+        case "none":
+          return NOTHING_ADDED;
+        case "header":
+          return headerOf(credentials, secrets);
+        case "exchange":
+          return { kind: "none", why: "not built yet", retryAfter: undefined };
+        default:
+          return assertNever(credentials);
+      }
+    },
+  };
+}
+
+function headerOf({ name, file, prefix }: HeaderCredentials, secrets: Pick<Secrets, "textOf">): Credential {
+  const text = secrets.textOf("header", file);
+  // A request under way by a configuration that is in force no more.
+  if (text === undefined) return { kind: "none", why: `${file} is not read any more`, retryAfter: 1 };
+  return held([[name, prefix + text]]);
+}

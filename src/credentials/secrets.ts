@@ -1,0 +1,126 @@
+/** Files with secrets: read before they are needed, and again when they change. The last text that is of use stays in use. */
+import { createPrivateKey } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { whyUnreadable } from "../config/unreadable.ts";
+import { type Watcher, watchFile } from "../config/watch.ts";
+import { type Credentialed, type SecretFile, type SecretKind, secretFilesOf } from "../core/credentials.ts";
+
+/** Most characters of such a file. */
+const LONGEST_FILE = 64 * 1024;
+
+/** Told of what becomes of a file. Its text is nowhere in that. */
+export type SecretEvent =
+  | { readonly kind: "read-again"; readonly file: string; readonly setting: string }
+  | { readonly kind: "kept"; readonly file: string; readonly setting: string; readonly why: string };
+
+/** The files that the credentials of backends are made of, each with its whole setting. */
+export function secretFilesOfAll(backends: readonly Credentialed[]): SecretFile[] {
+  return backends.flatMap(({ name, credentials }) =>
+    secretFilesOf(credentials).map((of) => ({ ...of, setting: `backends.${name}.credentials.${of.setting}` })),
+  );
+}
+
+/** What is wrong with the files, in words: none of them may be used then. */
+export function secretFaults(backends: readonly Credentialed[]): readonly string[] {
+  return secretFilesOfAll(backends).flatMap((of) => {
+    const read = readSecret(of);
+    return read.kind === "fault" ? [`${of.setting}: ${read.why}`] : [];
+  });
+}
+
+type Read = { readonly kind: "text"; readonly text: string } | { readonly kind: "fault"; readonly why: string };
+
+/** Blocks for as long as the file system does: a configuration is put in force in one piece. */
+function readSecret({ kind, file }: SecretFile): Read {
+  try {
+    return usable(kind, file, readFileSync(file, "utf8"));
+  } catch (error) {
+    return { kind: "fault", why: `cannot read ${file}: ${whyUnreadable(error)}` };
+  }
+}
+
+function usable(kind: SecretKind, file: string, written: string): Read {
+  const fault = (why: string): Read => ({ kind: "fault", why: `${file} ${why}` });
+  if (written.length > LONGEST_FILE) return fault(`has more than ${LONGEST_FILE} characters`);
+  const text = kind === "header" || kind === "client-secret" ? written.replace(/\r?\n$/, "") : written;
+  if (text.trim() === "") return fault("is empty");
+  if (kind === "header" && !/^[\t -~]+$/.test(text)) return fault("is no value of a header: one line of visible ASCII");
+  if (kind === "client-key" && !isPrivateKey(text)) return fault("is no private key in PEM");
+  return { kind: "text", text };
+}
+
+function isPrivateKey(pem: string): boolean {
+  try {
+    createPrivateKey(pem);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface Held {
+  readonly watcher: Watcher;
+  text: string;
+}
+
+export class Secrets {
+  readonly #observe: (event: SecretEvent) => void;
+  readonly #held = new Map<string, Held>();
+
+  constructor(observe: (event: SecretEvent) => void) {
+    this.#observe = observe;
+  }
+
+  /**
+   * From now on these files are held, and no others.
+   * @throws where one cannot be used: then those of before are held
+   */
+  want(files: readonly SecretFile[]): void {
+    const wanted = new Map(files.map((of) => [keyOf(of.kind, of.file), of]));
+    const found = Array.from(wanted).flatMap(([key, of]) => {
+      if (this.#held.has(key)) return [];
+      const read = readSecret(of);
+      if (read.kind === "fault") throw new Error(`${of.setting}: ${read.why}`);
+      return [{ key, of, text: read.text }];
+    });
+    for (const { key, of, text } of found) this.#held.set(key, this.#watch(of, text));
+    for (const [key, { watcher }] of this.#held) {
+      if (wanted.has(key)) continue;
+      watcher.close();
+      this.#held.delete(key);
+    }
+  }
+
+  /** undefined: the file is not held. */
+  textOf(kind: SecretKind, file: string): string | undefined {
+    return this.#held.get(keyOf(kind, file))?.text;
+  }
+
+  close(): void {
+    for (const { watcher } of this.#held.values()) watcher.close();
+    this.#held.clear();
+  }
+
+  #watch(of: SecretFile, text: string): Held {
+    const { kind, file, setting } = of;
+    const kept = (why: string) => this.#observe({ kind: "kept", file, setting, why });
+    const watcher = watchFile(file, text, {
+      onChange: (written) => {
+        const read = usable(kind, file, written);
+        if (read.kind === "fault") return kept(read.why);
+        if (read.text === held.text) return;
+        held.text = read.text;
+        this.#observe({ kind: "read-again", file, setting });
+      },
+      onUnreadable: (error) => kept(`cannot read ${file}: ${whyUnreadable(error)}`),
+      // It is read every few seconds all the same.
+      onUnwatched: () => undefined,
+    });
+    const held: Held = { watcher, text };
+    return held;
+  }
+}
+
+function keyOf(kind: SecretKind, file: string): string {
+  return `${kind} ${file}`;
+}

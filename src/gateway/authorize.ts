@@ -1,0 +1,98 @@
+/**
+ * Adds the credential of its backend to each request that Envoy sends there (core/forward.ts has taken the client's own away), or answers
+ * the client where there is none.
+ */
+import { addCredential } from "../core/credential-headers.ts";
+import { AUTHORIZATION } from "../core/headers.ts";
+import type { Decision, ResponseHead } from "../core/http.ts";
+import { backendsOf, credentialMessageTimeout, type PublicPath, type Route } from "../core/routes.ts";
+import type { BackendCredentials, Credential, HeldCredential, NoCredential } from "../credentials/credentials.ts";
+import type { RequestsOn } from "./accepted.ts";
+import { type AnswerStage, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
+import { type GatewayRequest, refuse } from "./request.ts";
+import type { RequestsByRoute } from "./requests-by-route.ts";
+
+/** The same, of requests that have their credentials. */
+export function authorizing(
+  { transparent, federated, bridged }: RequestsByRoute,
+  credentials: BackendCredentials,
+): RequestsByRoute {
+  return {
+    transparent: eachAuthorized(transparent, credentials),
+    federated: eachAuthorized(federated, credentials),
+    bridged: eachAuthorized(bridged, credentials),
+  };
+}
+
+function eachAuthorized<On extends Route>(requests: RequestsOn<On>, credentials: BackendCredentials): RequestsOn<On> {
+  const authorize = (request: GatewayRequest<On>, next: NextStep): NextStep =>
+    request.policy.addsCredentials ? authorized(credentials, request, next) : next;
+  return {
+    accept: (...of) => requests.accept(...of),
+    initialize: (request, message, body) => authorize(request, requests.initialize(request, message, body)),
+    message: (request, message, body) => authorize(request, requests.message(request, message, body)),
+    modern: (request, message, body) => authorize(request, requests.modern(request, message, body)),
+    listen: (request) => authorize(request, requests.listen(request)),
+    end: (request) => authorize(request, requests.end(request)),
+  };
+}
+
+type Request = GatewayRequest<Route>;
+
+function authorized(credentials: BackendCredentials, request: Request, next: NextStep): NextStep {
+  if (next instanceof Promise) return next.then((settled) => settledAuthorized(credentials, request, settled));
+  return settledAuthorized(credentials, request, next);
+}
+
+function settledAuthorized(
+  credentials: BackendCredentials,
+  request: Request,
+  settled: Step | DeferredStep,
+): Step | DeferredStep {
+  const wait = credentialMessageTimeout(backendsOf(request.route));
+  if (settled.kind === "deferred")
+    return {
+      kind: "deferred",
+      messageTimeout: settled.messageTimeout + wait,
+      step: settled.step.then((step) => withCredential(credentials, request, step)),
+    };
+  const step = withCredential(credentials, request, settled);
+  return step instanceof Promise ? { kind: "deferred", messageTimeout: wait, step } : step;
+}
+
+function withCredential(credentials: BackendCredentials, request: Request, step: Step): Step | Promise<Step> {
+  const { verdict } = step;
+  if (verdict.kind !== "mutate" || verdict.authorizes === undefined) return step;
+  const asked = credentials.of(verdict.authorizes, request.headers.get(AUTHORIZATION));
+  const add = (credential: Credential): Step => {
+    if (credential.kind === "none") return unsent(request, step.answer, credential);
+    return {
+      kind: "step",
+      verdict: addCredential(verdict, credential.headers),
+      answer: new Credentialed(step.answer, credential),
+    };
+  };
+  return asked instanceof Promise ? asked.then(add) : add(asked);
+}
+
+/** The client's answer to a request that was not sent for want of a credential. */
+function unsent(request: GatewayRequest<PublicPath>, answer: AnswerStage, { retryAfter }: NoCredential): Step {
+  const reject = { reason: "credential-unavailable", retryAfter, id: request.id, inBand: true } as const;
+  return replied(answer.unsent?.(reject) ?? refuse(reject, request));
+}
+
+/** The answer to a request with a credential: whether the backend takes that. */
+class Credentialed implements AnswerStage {
+  readonly #inner: AnswerStage;
+  readonly #credential: HeldCredential;
+
+  constructor(inner: AnswerStage, credential: HeldCredential) {
+    this.#inner = inner;
+    this.#credential = credential;
+  }
+
+  head(head: ResponseHead): Decision {
+    if (head.endpoint !== undefined && head.headers.get(":status") === "401") this.#credential.refused();
+    return this.#inner.head(head);
+  }
+}
