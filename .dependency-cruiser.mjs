@@ -53,7 +53,13 @@ export default {
     only(
       "recovery",
       "^src/recovery/",
-      ["^src/core/", "^src/backends/", "^src/locks/(locks|semaphore)\\.ts$", "^src/sessions/(store|id)\\.ts$"],
+      [
+        "^src/core/",
+        "^src/backends/",
+        "^src/credentials/credentials\\.ts$",
+        "^src/locks/(locks|semaphore)\\.ts$",
+        "^src/sessions/(store|id)\\.ts$",
+      ],
       "recovery knows the contracts of sessions and locks, and what we do at a backend ourselves",
     ),
     only(
@@ -227,6 +233,7 @@ export default {
         "^src/config/(backends|digests|load|policy)\\.ts$",
         "^src/init/(ask|tools)\\.ts$",
         "^src/backends/client\\.ts$",
+        "^src/credentials/(backend-credentials|credentials|secrets)\\.ts$",
         "^src/discovery/report\\.ts$",
         "^src/envoy-config/(names|lint|lint/(proto-view|topology))\\.ts$",
         "^src/federation/(catalogue|report)\\.ts$",

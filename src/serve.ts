@@ -98,7 +98,7 @@ async function serveHere(start: Start): Promise<Router> {
     started.adopt(pins, (it) => it.close());
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const credentials = started.adopt(openCredentials(config, log), (it) => it.close());
+    const credentials = started.adopt(openCredentials(config, metrics, log), (it) => it.close());
     const opened = openGateway({ config, inForce, shared, credentials, metrics, log, started });
     const { gateway, streams, catalogue, relayed } = opened;
     const { body: bodyLimit } = config.limits;

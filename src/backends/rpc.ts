@@ -15,6 +15,7 @@ import { LISTEN } from "../core/mcp/methods.ts";
 import { encodedName } from "../core/mcp/name-header.ts";
 import { MODERN_VERSION } from "../core/mcp/versions.ts";
 import type { BackendSession } from "../core/session.ts";
+import { type NoCredential, NoCredentialError } from "../credentials/credentials.ts";
 import { type SessionKey, sessionTag } from "../sessions/id.ts";
 import type { Answer, Destination, Egress } from "./client.ts";
 import { withCookies } from "./cookies.ts";
@@ -87,7 +88,13 @@ interface RpcMessage {
  */
 export type NoAnswer =
   | { readonly kind: "aborted" }
-  | { readonly kind: "broken"; readonly error: string; readonly passes: boolean };
+  | {
+      readonly kind: "broken";
+      readonly error: string;
+      readonly passes: boolean;
+      /** Nothing was sent, since the backend's credential cannot be had. */
+      readonly credential?: NoCredential;
+    };
 export const ABORTED: NoAnswer = { kind: "aborted" };
 
 export type Received<Value> = { readonly kind: "received"; readonly value: Value } | NoAnswer;
@@ -252,7 +259,10 @@ async function receive<Value>(pending: Promise<Value>, signal: AbortSignal): Pro
   } catch (error) {
     if (signal.aborted) return ABORTED;
     const message = error instanceof Error ? error.message : String(error);
-    return { kind: "broken", error: message, passes: isConnectionError(error) };
+    if (!(error instanceof NoCredentialError))
+      return { kind: "broken", error: message, passes: isConnectionError(error) };
+    const { none } = error;
+    return { kind: "broken", error: message, passes: none.retryAfter !== undefined, credential: none };
   }
 }
 

@@ -6,6 +6,7 @@ import { formatAddress, fromSameMachine } from "../core/address.ts";
 import { OWN_CLIENT_ID_PREFIX, X_CLIENT_ID, X_MCP_BACKEND } from "../core/headers.ts";
 import { type Asked, askServer } from "../init/ask.ts";
 import { VERSION } from "../version.ts";
+import { routersOwnCredentials } from "./credentials.ts";
 
 /** Most routes, or backends, that are asked at once. */
 const AT_ONCE = 10;
@@ -37,11 +38,15 @@ export async function askAsClient({ gateway, routes }: Config): Promise<readonly
 }
 
 /** Through Envoy's egress listener, as the router does. Never rejects. */
-export function askThroughEgress({ egress }: Config, backends: readonly BackendConfig[]): Promise<readonly Found[]> {
-  const base = `http://${formatAddress(egress.address)}`;
-  return inTurns(backends, async ({ name, path }) => {
+export function askThroughEgress(config: Config, backends: readonly BackendConfig[]): Promise<readonly Found[]> {
+  const base = `http://${formatAddress(config.egress.address)}`;
+  const credentials = routersOwnCredentials(config);
+  return inTurns(backends, async (backend) => {
+    const { name, path } = backend;
     const url = `${base}${path}`;
-    const headers = { [X_MCP_BACKEND]: name, [X_CLIENT_ID]: `${OWN_CLIENT_ID_PREFIX}list` };
+    const credential = await credentials.of(backend, undefined);
+    const added = credential.kind === "held" ? Object.fromEntries(credential.headers) : {};
+    const headers = { ...added, [X_MCP_BACKEND]: name, [X_CLIENT_ID]: `${OWN_CLIENT_ID_PREFIX}list` };
     return { of: name, url, asked: await askServer({ url, version: VERSION, headers }) };
   });
 }

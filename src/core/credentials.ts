@@ -38,13 +38,14 @@ export interface ExchangeCredentials {
 export type TokenClient =
   /** RFC 6749 §2.3.1. */
   | { readonly kind: "secret"; readonly id: string; readonly file: string; readonly method: "basic" | "post" }
-  /** private_key_jwt (RFC 7523). `keyId`: undefined: the assertion names none. */
+  /** private_key_jwt (RFC 7523). `keyId`: undefined: the assertion names none. `audience`: of the assertion. */
   | {
       readonly kind: "key";
       readonly id: string;
       readonly file: string;
       readonly alg: KeyAlgorithm;
       readonly keyId: string | undefined;
+      readonly audience: string;
     };
 
 /** Of a signature (RFC 7518 §3.1, RFC 8037). */
@@ -95,6 +96,8 @@ export interface SecretFile {
   readonly file: string;
   /** The setting that names it, below the credentials. */
   readonly setting: string;
+  /** Of a key: what it signs by. */
+  readonly alg?: KeyAlgorithm;
 }
 
 /** The files that credentials are made of, on the router's machine. */
@@ -105,6 +108,6 @@ export function secretFilesOf(credentials: Credentials): readonly SecretFile[] {
   const own: SecretFile =
     client.kind === "secret"
       ? { kind: "client-secret", file: client.file, setting: "exchange.client.secretFile" }
-      : { kind: "client-key", file: client.file, setting: "exchange.client.keyFile" };
+      : { kind: "client-key", file: client.file, setting: "exchange.client.keyFile", alg: client.alg };
   return ca === undefined ? [own] : [own, { kind: "ca", file: ca, setting: "exchange.ca" }];
 }

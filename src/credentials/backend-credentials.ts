@@ -2,15 +2,17 @@
 import { assertNever } from "../core/assert-never.ts";
 import type { HeaderCredentials } from "../core/credentials.ts";
 import { type BackendCredentials, type Credential, held, NOTHING_ADDED } from "./credentials.ts";
+import type { Exchanges } from "./exchanges.ts";
 import type { Secrets } from "./secrets.ts";
 
 export interface BackendCredentialsOptions {
   readonly secrets: Pick<Secrets, "textOf">;
+  readonly exchanges: Pick<Exchanges, "of">;
 }
 
-export function createBackendCredentials({ secrets }: BackendCredentialsOptions): BackendCredentials {
+export function createBackendCredentials({ secrets, exchanges }: BackendCredentialsOptions): BackendCredentials {
   return {
-    of({ credentials }) {
+    of({ name, credentials }, authorization) {
       switch (credentials.kind) {
         case "forward":
         case "none":
@@ -18,7 +20,7 @@ export function createBackendCredentials({ secrets }: BackendCredentialsOptions)
         case "header":
           return headerOf(credentials, secrets);
         case "exchange":
-          return { kind: "none", why: "not built yet", retryAfter: undefined };
+          return exchanges.of(name, credentials, authorization);
         default:
           return assertNever(credentials);
       }

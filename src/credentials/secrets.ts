@@ -3,7 +3,13 @@ import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { whyUnreadable } from "../config/unreadable.ts";
 import { type Watcher, watchFile } from "../config/watch.ts";
-import { type Credentialed, type SecretFile, type SecretKind, secretFilesOf } from "../core/credentials.ts";
+import {
+  type Credentialed,
+  type KeyAlgorithm,
+  type SecretFile,
+  type SecretKind,
+  secretFilesOf,
+} from "../core/credentials.ts";
 
 /** Most characters of such a file. */
 const LONGEST_FILE = 64 * 1024;
@@ -31,31 +37,51 @@ export function secretFaults(backends: readonly Credentialed[]): readonly string
 type Read = { readonly kind: "text"; readonly text: string } | { readonly kind: "fault"; readonly why: string };
 
 /** Blocks for as long as the file system does: a configuration is put in force in one piece. */
-function readSecret({ kind, file }: SecretFile): Read {
+function readSecret(of: SecretFile): Read {
+  const { file } = of;
   try {
-    return usable(kind, file, readFileSync(file, "utf8"));
+    return usable(of, readFileSync(file, "utf8"));
   } catch (error) {
     return { kind: "fault", why: `cannot read ${file}: ${whyUnreadable(error)}` };
   }
 }
 
-function usable(kind: SecretKind, file: string, written: string): Read {
+function usable({ kind, file, alg }: SecretFile, written: string): Read {
   const fault = (why: string): Read => ({ kind: "fault", why: `${file} ${why}` });
   if (written.length > LONGEST_FILE) return fault(`has more than ${LONGEST_FILE} characters`);
   const text = kind === "header" || kind === "client-secret" ? written.replace(/\r?\n$/, "") : written;
   if (text.trim() === "") return fault("is empty");
   if (kind === "header" && !/^[\t -~]+$/.test(text)) return fault("is no value of a header: one line of visible ASCII");
-  if (kind === "client-key" && !isPrivateKey(text)) return fault("is no private key in PEM");
+  if (kind === "client-key" && !signsBy(text, alg)) return fault(`is no private key in PEM that signs by ${alg}`);
   return { kind: "text", text };
 }
 
-function isPrivateKey(pem: string): boolean {
+/** What a key must be to sign by an algorithm (RFC 7518 §3.1, RFC 8037 §3.1). */
+const KEY_TYPES: Readonly<Record<KeyAlgorithm, (type: string | undefined, curve: string | undefined) => boolean>> = {
+  ES256: (type, curve) => type === "ec" && curve === "prime256v1",
+  ES384: (type, curve) => type === "ec" && curve === "secp384r1",
+  RS256: (type) => type === "rsa",
+  PS256: (type) => type === "rsa" || type === "rsa-pss",
+  EdDSA: (type) => type === "ed25519",
+};
+
+function signsBy(pem: string, alg: KeyAlgorithm | undefined): boolean {
   try {
-    createPrivateKey(pem);
-    return true;
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey(pem);
+    return alg !== undefined && KEY_TYPES[alg](asymmetricKeyType, asymmetricKeyDetails?.namedCurve);
   } catch {
     return false;
   }
+}
+
+/** The texts of the files, read once; those that cannot be used are left out. */
+export function textsOf(backends: readonly Credentialed[]): Pick<Secrets, "textOf"> {
+  const texts = new Map<string, string>();
+  for (const of of secretFilesOfAll(backends)) {
+    const read = readSecret(of);
+    if (read.kind === "text") texts.set(keyOf(of.kind, of.file), read.text);
+  }
+  return { textOf: (kind, file) => texts.get(keyOf(kind, file)) };
 }
 
 interface Held {
@@ -102,11 +128,11 @@ export class Secrets {
   }
 
   #watch(of: SecretFile, text: string): Held {
-    const { kind, file, setting } = of;
+    const { file, setting } = of;
     const kept = (why: string) => this.#observe({ kind: "kept", file, setting, why });
     const watcher = watchFile(file, text, {
       onChange: (written) => {
-        const read = usable(kind, file, written);
+        const read = usable(of, written);
         if (read.kind === "fault") return kept(read.why);
         if (read.text === held.text) return;
         held.text = read.text;

@@ -11,7 +11,7 @@ import type { SessionKey } from "../sessions/id.ts";
 import { type Binding, isParked } from "../sessions/store.ts";
 import { ACCEPTED, type DeferredStep, replied, type Step, withCookie } from "./answers.ts";
 import type { OwnSession, UnboundSession } from "./claim.ts";
-import { failedAt, type MemberRequest } from "./member-failure.ts";
+import { failedAt, type MemberRequest, refusedAt } from "./member-failure.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
 
@@ -41,7 +41,8 @@ export interface MemberSessions {
 type AtMember =
   | { readonly kind: "open"; readonly binding: Binding; readonly cookie: string | undefined }
   | { readonly kind: "none"; readonly why: string }
-  | { readonly kind: "store-away" };
+  | { readonly kind: "store-away" }
+  | { readonly kind: "no-credential"; readonly retryAfter: number | undefined };
 
 export function createMemberSessions({ openFirst, resume }: MemberSessionDependencies): MemberSessions {
   async function resumed(
@@ -82,6 +83,8 @@ export function createMemberSessions({ openFirst, resume }: MemberSessionDepende
 
 function notOpen(request: MemberRequest, at: Exclude<AtMember, { kind: "open" }>) {
   if (at.kind === "none") return failedAt(request, at.why);
+  if (at.kind === "no-credential")
+    return refusedAt(request, { reason: "credential-unavailable", retryAfter: at.retryAfter, inBand: true });
   const { kind, id, batch } = request;
   const isAwaited = kind === "listen" || id !== undefined || (batch?.length ?? 0) > 0;
   // A batch has no one id to answer by.
@@ -121,6 +124,7 @@ function openedAt(opened: Opened, credentials: readonly Header[]): AtMember {
     case "aborted":
       return { kind: "none", why: "it begins no session within timeouts.initialize" };
     case "broken":
+      if (opened.credential) return { kind: "no-credential", retryAfter: opened.credential.retryAfter };
       return { kind: "none", why: "it cannot be reached" };
     default:
       return assertNever(opened);

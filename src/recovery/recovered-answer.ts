@@ -9,6 +9,7 @@ import { isRedirect } from "../core/answer-head.ts";
 import type { ModeOverrideOutcome, Reply, ResponseHead, StreamedAnswer } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import type { RouteToBackend } from "../core/routes.ts";
+import { NoCredentialError } from "../credentials/credentials.ts";
 import { sessionTag } from "../sessions/id.ts";
 import type { Budget } from "./budget.ts";
 import type { ListensAgain } from "./listened.ts";
@@ -176,9 +177,13 @@ async function sendAgain(
     // The body of a redirect is cut off when the request ends.
     if (isRedirect(answer.status)) return { kind: "refused", reject: { reason: "backend-redirects", id } };
     return { kind: "replayed", answer, message };
-  } catch {
+  } catch (error) {
     // The client has left: nobody is answered.
     if (signal.aborted) return FIRST;
+    if (error instanceof NoCredentialError) {
+      const { retryAfter } = error.none;
+      return { kind: "refused", reject: { reason: "credential-unavailable", retryAfter, id, inBand: true } };
+    }
     // The request may have run, which the first answer would deny.
     return { kind: "refused", reject: { reason: "answer-lost", id } };
   }

@@ -1,11 +1,18 @@
 /** The metrics for Prometheus. Each one, its labels and its help text are defined here. */
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { type CatalogueMetrics, catalogueMetrics } from "./catalogue-metrics.ts";
+import { type CredentialMetrics, credentialMetrics } from "./credential-metrics.ts";
 
 /** The values of one process at one moment, as it sends them to the primary. */
 export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
 
-export interface Metrics extends CatalogueMetrics, RequestMetrics, SessionMetrics, StoreMetrics, ProcessMetrics {
+export interface Metrics
+  extends CatalogueMetrics,
+    CredentialMetrics,
+    RequestMetrics,
+    SessionMetrics,
+    StoreMetrics,
+    ProcessMetrics {
   /**
    * Renders Prometheus's text format.
    * @param others snapshots of other processes, to be aggregated with this one's
@@ -91,6 +98,7 @@ export function createMetrics(worker?: number): Metrics {
     ...storeMetrics(registry),
     ...processMetrics(registry),
     ...catalogueMetrics(registry),
+    ...credentialMetrics(registry),
     render: async (others = []) => {
       if (others.length === 0) return registry.metrics();
       return AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), ...others]).metrics();

@@ -1,7 +1,8 @@
 /** What backends are told of who calls, in whatever a request of a client comes to at them. */
+import { randomUUID } from "node:crypto";
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
 import { directoryOfTests } from "../support/directory.ts";
 import { callTool, openResponse, openSession, post, send } from "../support/http.ts";
@@ -9,6 +10,13 @@ import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { notificationMessage, requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, startStack } from "../support/stack.ts";
+import {
+  type Said,
+  startTokenEndpoint,
+  subjectOf,
+  type TokenEndpoint,
+  unsignedToken,
+} from "../support/token-endpoint.ts";
 import { createIssuer } from "../support/tokens.ts";
 
 const ISSUER = "https://issuer.example";
@@ -17,15 +25,24 @@ const directory = directoryOfTests("credentials");
 const secretFile = join(directory, "secret");
 const SECRET = "secret-of-the-gateway";
 
-const KINDS = ["none", "forward", "header", "key"] as const;
+const KINDS = ["none", "forward", "header", "key", "exchange"] as const;
 type Kind = (typeof KINDS)[number];
 
-const CREDENTIALS = {
+const credentialsOf = (endpoint: TokenEndpoint): Readonly<Record<Kind, unknown>> => ({
   none: "none",
   forward: "forward",
   header: { header: "Authorization", file: secretFile, prefix: "Bearer " },
   key: { header: "X-Api-Key", file: secretFile },
-} as const satisfies Record<Kind, unknown>;
+  exchange: {
+    exchange: {
+      endpoint: `${endpoint.url}/token`,
+      audience: "api",
+      client: { id: "gateway", secretFile },
+      timeout: "1s",
+      pause: "500ms",
+    },
+  },
+});
 
 const ROUTES = ["transparent", "federated", "bridged"] as const;
 const pathOf = (kind: Kind, route: (typeof ROUTES)[number]) => `/${kind}/${route}`;
@@ -34,6 +51,7 @@ const token = issuer.token({ sub: "ada" });
 const ada = { authorization: `Bearer ${token}`, "x-api-key": "a-client's" };
 
 let stack: Stack;
+let endpoint: TokenEndpoint;
 /** By kind: each server that has run. They live one after another, at the same port. */
 const lives = new Map<Kind, TestServer[]>();
 
@@ -48,10 +66,12 @@ beforeAll(async () => {
   writeFileSync(secretFile, `${SECRET}\n`);
   const jwks = join(directory, "jwks.json");
   writeFileSync(jwks, issuer.jwks);
+  endpoint = await startTokenEndpoint();
+  const credentials = credentialsOf(endpoint);
   for (const kind of KINDS) await startServer(kind);
   stack = await startStack({
     backends: Object.fromEntries(
-      KINDS.map((kind) => [kind, { endpoints: [serverOf(kind).endpoint], credentials: CREDENTIALS[kind] }]),
+      KINDS.map((kind) => [kind, { endpoints: [serverOf(kind).endpoint], credentials: credentials[kind] }]),
     ),
     routes: KINDS.flatMap((kind) => [
       { path: pathOf(kind, "transparent"), backends: [kind] },
@@ -69,6 +89,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await stack?.stop();
+  await endpoint?.close();
   for (const servers of lives.values()) await servers.at(-1)?.close();
 });
 
@@ -107,43 +128,71 @@ async function live(path: string, kind: Kind): Promise<void> {
     ...modernHeaders("tools/call", say),
   });
   // Lists that are each client's own need a session on a federated route.
-  expect(modern.status).toBe(kind === "forward" && path.endsWith("federated") ? 400 : 200);
+  expect(modern.status).toBe((kind === "forward" || kind === "exchange") && path.endsWith("federated") ? 400 : 200);
 }
 
 /** The values of a header in all that has reached a backend: "-" where a request has none. */
 const sentTo = (kind: Kind, header: string) =>
   new Set(receivedAt(kind).map(({ headers }) => String(headers[header] ?? "-")));
 
-describe.each(KINDS)("a backend with credentials %s", (kind) => {
-  test("is told so by all that reaches it, on each kind of route", async () => {
-    for (const route of ROUTES) await live(pathOf(kind, route), kind);
-    // What is left behind expires.
-    const left = new Set<unknown>(serverOf(kind).sessions);
-    const swept = () =>
-      receivedAt(kind).filter(
-        ({ headers }) => headers["x-client-id"] === "mcp-router/sweep" && left.has(headers["mcp-session-id"]),
-      );
-    await expect.poll(() => swept().length, { timeout: 10_000 }).toBeGreaterThan(0);
-    expect([...new Set(receivedAt(kind).map(({ headers }) => headers["x-client-id"]))]).toEqual(
-      expect.arrayContaining([undefined, "mcp-router/initialize", "mcp-router/recovery", "mcp-router/list"]),
-    );
-    expect(receivedAt(kind).map(methodOf)).toEqual(
-      expect.arrayContaining(["initialize", "tools/call", "tools/list", "GET", "DELETE"]),
-    );
-    const bearer = `Bearer ${SECRET}`;
-    const expected = {
-      none: [["-"], ["a-client's", "-"]],
-      // What the router asks for itself, and the end of a session that nobody has ended, have no client.
-      forward: [
-        [ada.authorization, "-"],
-        ["a-client's", "-"],
-      ],
-      header: [[bearer], ["a-client's", "-"]],
-      key: [["-"], [SECRET]],
-    }[kind];
-    expect(sentTo(kind, "authorization")).toEqual(new Set(expected[0]));
-    expect(sentTo(kind, "x-api-key")).toEqual(new Set(expected[1]));
+const tokenIn = (authorization: string) => authorization.replace(/^Bearer /, "");
+
+describe("a backend is told what its credentials say by all that reaches it, on each kind of route, with credentials", () => {
+  /** The sessions that were left at each. */
+  let lived: ReadonlyMap<Kind, Promise<ReadonlySet<unknown>>>;
+  beforeAll(() => {
+    // Side by side: a session is left to expire at each.
+    const all = KINDS.map(async (kind) => {
+      for (const route of ROUTES) await live(pathOf(kind, route), kind);
+      return new Set<unknown>(serverOf(kind).sessions);
+    });
+    lived = new Map(KINDS.map((kind, n) => [kind, all[n] ?? expect.fail()]));
+    return Promise.allSettled(all);
   }, 30_000);
+
+  test.each(KINDS)(
+    "%s",
+    async (kind) => {
+      const left = await lived.get(kind);
+      // What is left behind expires.
+      const swept = () =>
+        receivedAt(kind).filter(
+          ({ headers }) => headers["x-client-id"] === "mcp-router/sweep" && left?.has(headers["mcp-session-id"]),
+        );
+      await expect.poll(() => swept().length, { timeout: 10_000 }).toBeGreaterThan(0);
+      expect([...new Set(receivedAt(kind).map(({ headers }) => headers["x-client-id"]))]).toEqual(
+        expect.arrayContaining([undefined, "mcp-router/initialize", "mcp-router/recovery", "mcp-router/list"]),
+      );
+      expect(receivedAt(kind).map(methodOf)).toEqual(
+        expect.arrayContaining(["initialize", "tools/call", "tools/list", "GET", "DELETE"]),
+      );
+      const sent = sentTo(kind, "authorization");
+      const bearer = `Bearer ${SECRET}`;
+      const exchanged = [...sent].filter((one) => one !== "-");
+      const expected = {
+        none: [["-"], ["a-client's", "-"]],
+        // What the router asks for itself, and the end of a session that nobody has ended, have no client.
+        forward: [
+          [ada.authorization, "-"],
+          ["a-client's", "-"],
+        ],
+        header: [[bearer], ["a-client's", "-"]],
+        key: [["-"], [SECRET]],
+        exchange: [
+          [...exchanged, "-"],
+          ["a-client's", "-"],
+        ],
+      }[kind];
+      expect(sent).toEqual(new Set(expected[0]));
+      expect(sentTo(kind, "x-api-key")).toEqual(new Set(expected[1]));
+      if (kind !== "forward") expect(sent).not.toContain(ada.authorization);
+      if (kind !== "exchange") return;
+      // One exchange, whatever came after it, and with nothing of the backend's.
+      expect(exchanged.map(tokenIn).map(subjectOf)).toEqual(["ada"]);
+      expect(endpoint.exchanges.filter(({ subject }) => subject === "ada")).toHaveLength(1);
+    },
+    30_000,
+  );
 });
 
 test("a secret that is replaced is used from then on", async () => {
@@ -156,4 +205,87 @@ test("a secret that is replaced is used from then on", async () => {
     return serverOf("header").received.at(-1)?.headers.authorization;
   };
   await expect.poll(last).toBe("Bearer rotated");
+});
+
+describe("where a token cannot be had", () => {
+  const path = pathOf("exchange", "transparent");
+  const federated = pathOf("exchange", "federated");
+  const userOf = (sub: string) => ({ authorization: `Bearer ${issuer.token({ sub })}` });
+  const unavailable = (id: unknown, retryAfterMs?: number) => ({
+    jsonrpc: "2.0",
+    id,
+    error: {
+      code: -32603,
+      message: "The gateway has no credential for the backend",
+      data: { reason: "credential-unavailable", ...(retryAfterMs !== undefined && { retryAfterMs }) },
+    },
+  });
+  /** Sessions of a user, whose token is gone: its next request needs another one. */
+  const lost = async (sub: string, of: string) => {
+    const user = userOf(sub);
+    const session = await openSession(stack.port, of, user);
+    // What a token says beside its user is another reason to have one of its own.
+    return {
+      ...userOf(sub),
+      authorization: `Bearer ${issuer.token({ sub, again: randomUUID() })}`,
+      "mcp-session-id": session,
+    };
+  };
+
+  const say = (said: Said) => endpoint.say(({ subject }) => (subject === "eve" ? said : undefined));
+  afterEach(() => endpoint.say(undefined));
+
+  test("each request is answered so, nothing reaches the backend, and others go on", async () => {
+    const eve = await lost("eve", path);
+    const inFederated = await lost("eve", federated);
+    const bob = userOf("bob");
+    const bobs = await openSession(stack.port, path, bob);
+    say({ status: 400, body: '{"error":"access_denied"}' });
+    const { requests } = serverOf("exchange");
+    const { port } = stack;
+    const answered = async (of: string, message: object, headers: Readonly<Record<string, string>>) => {
+      const answer = await post(port, of, message, headers);
+      expect(answer.status).toBe(200);
+      return JSON.parse(answer.body) as unknown;
+    };
+    expect(await answered(path, requestMessage("tools/call", { name: "echo" }, "a"), eve)).toEqual(unavailable("a"));
+    expect(await answered(path, requestMessage("initialize", {}, 7), { authorization: eve.authorization })).toEqual(
+      unavailable(7),
+    );
+    const call = requestMessage("tools/call", { name: "exchange__echo", arguments: {} }, 9);
+    expect(await answered(federated, call, inFederated)).toEqual(unavailable(9));
+    const get = { port, path, method: "GET", headers: { ...eve, accept: "text/event-stream" } };
+    expect((await send(get)).status).toBe(502);
+    // The session has ended, whoever is told.
+    expect((await send({ port, path, method: "DELETE", headers: eve })).status).toBe(204);
+    expect(serverOf("exchange").requests).toBe(requests);
+    expect(await callTool(port, path, bobs, "echo", { text: "on" }, bob)).toContain("on");
+    const metrics = await (await fetch(`http://127.0.0.1:${stack.httpPort}/metrics`)).text();
+    expect(metrics).toContain('mcp_router_token_exchange_seconds_count{backend="exchange",outcome="refused"}');
+    expect(metrics).not.toContain(SECRET);
+  });
+
+  test.each<[string, Said]>([
+    ["away", { status: 503, body: "" }],
+    ["slow", "hold"],
+  ])("since the token endpoint is %s, a client is told when to come again, and then goes on", async (_, said) => {
+    const eve = await lost("eve", path);
+    say(said);
+    const call = () =>
+      post(stack.port, path, requestMessage("tools/call", { name: "echo", arguments: { text: "x" } }, 1), eve);
+    const refused = await call();
+    expect(refused.status).toBe(200);
+    expect(JSON.parse(refused.body)).toEqual(unavailable(1, 1_000));
+    endpoint.say(undefined);
+    await expect.poll(async () => (await call()).body).toContain("result");
+  });
+
+  test("a token of another user goes nowhere", async () => {
+    const eve = await lost("eve", path);
+    const stolen = unsignedToken({ sub: "ada", aud: "api" });
+    say({ status: 200, body: JSON.stringify({ access_token: stolen, token_type: "Bearer", expires_in: 60 }) });
+    const answer = await post(stack.port, path, requestMessage("tools/call", { name: "echo" }, 1), eve);
+    expect(JSON.parse(answer.body)).toEqual(unavailable(1));
+    expect(sentTo("exchange", "authorization")).not.toContain(`Bearer ${stolen}`);
+  });
 });

@@ -89,6 +89,7 @@ test.each(DOCUMENTS)("%s names no metric that there is not", async (document) =>
   metrics.sessionsCap(100);
   metrics.storeRefuses(["OOM"], () => []);
   metrics.streams(() => ({ clients: 0, backends: 0 }));
+  metrics.exchangedTokens(() => 0);
   const exposed = await metrics.render();
   const named = [...textOf(document).matchAll(/mcp_router_[a-z_]+(?=[`{])/g)].map(([name]) => name);
   const unknown = named.filter((name) => !exposed.includes(`# TYPE ${name.replace(/_count$/, "")} `));

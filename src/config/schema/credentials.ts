@@ -29,6 +29,11 @@ const client = z
       .enum(["ES256", "ES384", "RS256", "PS256", "EdDSA"])
       .optional()
       .describe("With `keyFile`: the algorithm of the signature (RFC 7518)."),
+    audience: text("an audience")
+      .optional()
+      .describe(
+        "With `keyFile`: `aud` of the assertion, such as the issuer of the token endpoint. Default: `endpoint`.",
+      ),
     keyId: text("the id of a key")
       .optional()
       .describe("With `keyFile`: `kid` of the key, where the token endpoint wants it. Default: none is sent."),
@@ -43,17 +48,21 @@ interface WrittenClient {
   readonly keyFile?: string | undefined;
   readonly alg?: "ES256" | "ES384" | "RS256" | "PS256" | "EdDSA" | undefined;
   readonly keyId?: string | undefined;
+  readonly audience?: string | undefined;
 }
 
-function readClient({ id, secretFile, method, keyFile, alg, keyId }: WrittenClient, context: z.RefinementCtx) {
+function readClient(
+  { id, secretFile, method, keyFile, alg, keyId, audience }: WrittenClient,
+  context: z.RefinementCtx,
+) {
   if (secretFile !== undefined && keyFile === undefined) {
-    for (const [name, value] of Object.entries({ alg, keyId }))
+    for (const [name, value] of Object.entries({ alg, keyId, audience }))
       if (value !== undefined) addFault(context, [name], "applies only to keyFile; remove it");
     return { kind: "secret", id, file: secretFile, method: method ?? "basic" } as const;
   }
   if (keyFile !== undefined && secretFile === undefined) {
     if (method !== undefined) addFault(context, ["method"], "applies only to secretFile; remove it");
-    if (alg !== undefined) return { kind: "key", id, file: keyFile, alg, keyId } as const;
+    if (alg !== undefined) return { kind: "key", id, file: keyFile, alg, keyId, audience } as const;
     addFault(context, ["alg"], "missing, expected the algorithm of keyFile, such as ES256");
     return z.NEVER;
   }
@@ -130,7 +139,8 @@ function readWritten({ header, file, prefix, exchange }: z.output<typeof written
   if (exchange !== undefined) {
     for (const [name, value] of Object.entries({ header, file, prefix }))
       if (value !== undefined) addFault(context, [name], "has no place beside exchange; remove one of the two");
-    const { audience, resource, scope: scopes, ...rest } = exchange;
+    const { audience, resource, scope: scopes, client, ...rest } = exchange;
+    const endpoint = exchange.endpoint.href;
     if (audience === undefined && resource === undefined)
       addFault(context, ["exchange"], "expected audience or resource: whom the token is for");
     return {
@@ -139,7 +149,8 @@ function readWritten({ header, file, prefix, exchange }: z.output<typeof written
       resource,
       scopes,
       ...rest,
-      endpoint: exchange.endpoint.href,
+      endpoint,
+      client: client.kind === "key" ? { ...client, audience: client.audience ?? endpoint } : client,
       ca: exchange.ca,
     } as const;
   }

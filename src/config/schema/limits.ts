@@ -42,6 +42,15 @@ export const limitsSection = z
           "An answer no longer counts once Envoy has received it, even if Envoy still buffers it for its client. One " +
           "session may use a sixteenth of it, one principal a quarter.",
       ),
+    exchangedTokens: wholeNumber(1, 10_000_000)
+      .default(50_000)
+      .describe(
+        "Maximum number of tokens that are kept for `credentials: { exchange }`, in each worker process: one for each user at each " +
+          "backend. Those used longest ago give way.",
+      ),
+    exchangedTokenBytes: byteSize("16GiB")
+      .prefault("128MiB")
+      .describe("Total size of these tokens, in each worker process. A token counts twice, and 400 bytes more."),
     unfinishedEvents: byteSize("16GiB")
       .prefault("64MiB")
       .describe(

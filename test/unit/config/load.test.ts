@@ -52,6 +52,8 @@ test("the smallest configuration gets every default", () => {
       replayBodies: 64 * 1024 * 1024,
       recoveredAnswer: 16 * 1024 * 1024,
       recoveredAnswers: 256 * 1024 * 1024,
+      exchangedTokens: 50_000,
+      exchangedTokenBytes: 128 * 1024 * 1024,
       unfinishedEvents: 64 * 1024 * 1024,
       calls: [],
       principals: 10_000,
