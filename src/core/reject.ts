@@ -202,13 +202,7 @@ export function answer(reject: Reject): Reply {
     case "backend-unavailable":
       return jsonRpcError(reason, isInBand(reject) ? 200 : 503, INTERNAL_ERROR, BACKEND_UNAVAILABLE, reject.id);
     case "store-unavailable":
-      if (isInBand(reject)) {
-        const data = `{"retryAfterMs":${STORE_RETRY_AFTER_MS}}`;
-        return jsonRpcError(reason, 200, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [], data);
-      }
-      return jsonRpcError(reason, 503, INTERNAL_ERROR, STORE_UNAVAILABLE, reject.id, [
-        ["retry-after", String(STORE_RETRY_AFTER_MS / 1_000)],
-      ]);
+      return storeUnavailable(reject);
     case "credential-unavailable":
       return credentialUnavailable(reject);
     // Neither the number of sessions nor the cap is told: that would tell one client of the others.
@@ -250,6 +244,16 @@ function limited(reject: Limited): Reply {
   const data = JSON.stringify({ retryAfterMs: retryAfter * 1_000 });
   const headers: readonly Header[] = [["retry-after", String(retryAfter)]];
   return jsonRpcError(reason, id === undefined ? status : 200, SERVER_BUSY, message, id, headers, data);
+}
+
+function storeUnavailable(reject: Extract<Reject, { reason: "store-unavailable" }>): Reply {
+  const { reason, id } = reject;
+  if (isInBand(reject)) {
+    const data = `{"retryAfterMs":${STORE_RETRY_AFTER_MS}}`;
+    return jsonRpcError(reason, 200, INTERNAL_ERROR, STORE_UNAVAILABLE, id, [], data);
+  }
+  const headers = [["retry-after", String(STORE_RETRY_AFTER_MS / 1_000)]] as const;
+  return jsonRpcError(reason, 503, INTERNAL_ERROR, STORE_UNAVAILABLE, id, headers);
 }
 
 /** Where there is no id to answer, only the status tells of the failure. */

@@ -49,13 +49,22 @@ export type NextStep = Step | DeferredStep | Promise<Step | DeferredStep>;
 /** The request went to no backend: a filter ahead of us has answered it, or we have. */
 export const NOT_SENT: AnswerStage = { head: (head) => headForClient(undefined, head) };
 
-/** Ends a request by an answer of the gateway's own. */
+/** A stage that decides on the head for another one, and leaves all else to that. */
+export function around(inner: AnswerStage, outer: Pick<AnswerStage, "head">): AnswerStage {
+  return {
+    head: (head) => outer.head(head),
+    notSent: () => inner.notSent?.(),
+    unsent: (reject) => inner.unsent?.(reject),
+  };
+}
+
 /** The step that it comes to, where nothing can be deferred any more. */
 export async function settledStep(next: NextStep): Promise<Step> {
   const first = await next;
   return first.kind === "step" ? first : first.step;
 }
 
+/** Ends a request by an answer of the gateway's own. */
 export function replied(reply: Reply): Step {
   return { kind: "step", verdict: reply, answer: NOT_SENT };
 }

@@ -8,7 +8,7 @@ import type { Decision, ResponseHead } from "../core/http.ts";
 import { backendsOf, credentialMessageTimeout, type PublicPath, type Route } from "../core/routes.ts";
 import type { BackendCredentials, Credential, HeldCredential, NoCredential } from "../credentials/credentials.ts";
 import type { RequestsOn } from "./accepted.ts";
-import { type AnswerStage, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
+import { type AnswerStage, around, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import type { RequestsByRoute } from "./requests-by-route.ts";
 
@@ -69,7 +69,7 @@ function withCredential(credentials: BackendCredentials, request: Request, step:
     return {
       kind: "step",
       verdict: addCredential(verdict, credential.headers),
-      answer: new Credentialed(step.answer, credential),
+      answer: around(step.answer, new Credentialed(step.answer, credential)),
     };
   };
   return asked instanceof Promise ? asked.then(add) : add(asked);
@@ -82,7 +82,7 @@ function unsent(request: GatewayRequest<PublicPath>, answer: AnswerStage, { retr
 }
 
 /** The answer to a request with a credential: whether the backend takes that. */
-class Credentialed implements AnswerStage {
+class Credentialed implements Pick<AnswerStage, "head"> {
   readonly #inner: AnswerStage;
   readonly #credential: HeldCredential;
 

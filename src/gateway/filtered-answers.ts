@@ -24,7 +24,7 @@ import { answer } from "../core/reject.ts";
 import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
-import type { AnswerStage, DeferredStep, NextStep, Step } from "./answers.ts";
+import { type AnswerStage, around, type DeferredStep, type NextStep, type Step } from "./answers.ts";
 import { ACCEPT_ENCODING } from "./member-events.ts";
 import { failedAt, waitingIn } from "./member-failure.ts";
 import type { AcceptedHead, GatewayRequest } from "./request.ts";
@@ -158,10 +158,10 @@ function filteredStep<Next extends Step | DeferredStep>(
 }
 
 function ofStep(step: Step, request: GatewayRequest, asked: Asked): Step {
-  return { ...step, answer: new FilteredAnswer(step.answer, request, asked) };
+  return { ...step, answer: around(step.answer, new FilteredAnswer(step.answer, request, asked)) };
 }
 
-class FilteredAnswer implements AnswerStage {
+class FilteredAnswer implements Pick<AnswerStage, "head"> {
   readonly #inner: AnswerStage;
   readonly #request: GatewayRequest;
   readonly #asked: Asked;

@@ -15,6 +15,7 @@ import {
   type ResponseHead,
   type Verdict,
 } from "../core/http.ts";
+import type { NoCredentialReject } from "../core/reject.ts";
 import type { AnswerStage } from "./answers.ts";
 import { modernRelayOf } from "./member-events.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
@@ -49,6 +50,11 @@ export class HeldAnswer implements AnswerStage {
 
   notSent(): void {
     this.#isOver = true;
+  }
+
+  unsent(reject: NoCredentialReject): Reply | undefined {
+    this.#isOver = true;
+    return this.#inner.unsent?.(reject);
   }
 
   head(head: ResponseHead): Decision {

@@ -5,7 +5,7 @@ import { answer, type Reject } from "../core/reject.ts";
 import { RATE_LIMITED, RATE_LIMITS_UNKNOWN } from "../core/response-flags.ts";
 import type { PublicPath } from "../core/routes.ts";
 import type { Body } from "../core/rpc/message.ts";
-import type { AnswerStage, Step } from "./answers.ts";
+import { type AnswerStage, around, type Step } from "./answers.ts";
 import { waitingIn } from "./member-failure.ts";
 import { type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 
@@ -37,11 +37,11 @@ export function limited(request: GatewayRequest<PublicPath>, counted: Counted, s
   return {
     kind: "step",
     verdict: { ...verdict, counted },
-    answer: new LimitedAnswer(request, counted, stage),
+    answer: around(stage, new LimitedAnswer(request, counted, stage)),
   };
 }
 
-class LimitedAnswer implements AnswerStage {
+class LimitedAnswer implements Pick<AnswerStage, "head"> {
   readonly #request: GatewayRequest<PublicPath>;
   readonly #counted: Counted;
   readonly #inner: AnswerStage;

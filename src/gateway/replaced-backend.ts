@@ -3,7 +3,7 @@ import type { DeferredVerdict, ResponseHead, Verdict } from "../core/http.ts";
 import { detailsOf } from "../core/reject.ts";
 import type { PublicPath } from "../core/routes.ts";
 import { suspectAnswer } from "../recovery/recovered-answer.ts";
-import type { AnswerStage, DeferredStep, NextStep, Step } from "./answers.ts";
+import { type AnswerStage, around, type DeferredStep, type NextStep, type Step } from "./answers.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 
 /** Has the client begin another session where this one is lost. One that lives on at an older endpoint is used as before. */
@@ -12,7 +12,7 @@ export async function endingLost(request: GatewayRequest<PublicPath>, next: Next
   const ending = (step: Step): Step => {
     // What the gateway has answered itself is no word of the backend's.
     if (step.verdict.kind !== "mutate") return step;
-    return { ...step, answer: new EndingAnswer(request, step.answer) };
+    return { ...step, answer: around(step.answer, new EndingAnswer(request, step.answer)) };
   };
   return first.kind === "step" ? ending(first) : { ...first, step: first.step.then(ending) };
 }
@@ -20,7 +20,7 @@ export async function endingLost(request: GatewayRequest<PublicPath>, next: Next
 /** No endpoint takes a connection, and none begins a session. */
 const AWAY = detailsOf("backend-unavailable");
 
-class EndingAnswer implements AnswerStage {
+class EndingAnswer implements Pick<AnswerStage, "head"> {
   readonly #request: GatewayRequest<PublicPath>;
   readonly #inner: AnswerStage;
 

@@ -1,6 +1,6 @@
 /** limits.calls: Envoy counts calls of tools behind the processor, and refuses them by their ids. */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { type Answer, callMessage, messageOf, openSession, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
@@ -111,10 +111,9 @@ describe("a call over its rate", () => {
     const transport = new StreamableHTTPClientTransport(new URL(stack.url(BOTH)), {
       requestInit: { headers: newcomer() },
     });
-    await using owner = new AsyncDisposableStack();
     const client = new Client({ name: "test", version: "1" });
     await client.connect(transport);
-    owner.defer(() => client.close());
+    onTestFinished(() => client.close());
     const whoami = () => client.callTool({ name: "files__whoami", arguments: {} });
     await whoami();
     await whoami();
