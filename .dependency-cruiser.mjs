@@ -212,7 +212,7 @@ export default {
       [
         "^src/core/",
         "^src/credentials/credentials\\.ts$",
-        "^src/gateway/(accepted|answers|authorize|bridged|events|exchange|federated|request|scope|transparent)\\.ts$",
+        "^src/gateway/(accepted|answers|authorize|events|exchange|request|requests-by-route|scope)\\.ts$",
       ],
       "the dispatch knows kinds of routes, and nothing of stores, admission and recovery",
     ),

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { type Address, formatAddress, HIGHEST_PORT, type TcpAddress, WILDCARDS } from "../core/address.ts";
 import { COOKIE, INTERNAL_HEADERS, MCP_SESSION_ID, X_MCP_PATH } from "../core/headers.ts";
 import { publicPath } from "../core/public-path.ts";
-import type { BackendConfig } from "./backends.ts";
+import { type BackendConfig, longestCall } from "./backends.ts";
 import { callLimitClashes } from "./call-limits.ts";
 import { credentialFaults } from "./credentials.ts";
 import { endpointFaults } from "./endpoints.ts";
@@ -204,10 +204,14 @@ function socketBesideName(raw: RawConfig): string[] {
 function idleTooShort({ sessions }: RawConfig, backends: readonly BackendConfig[]): string[] {
   const idle = Math.min(sessions.idle, sessions.lifetime);
   return backends
-    .filter(({ timeouts }) => timeouts.call > idle)
-    .map(
-      ({ name, timeouts: { call } }) =>
-        `sessions.idle: got ${idle / 1000}s, expected at least timeouts.call of backend ${name} (${call / 1000}s), ` +
-        "otherwise a session can expire during a request",
-    );
+    .filter(({ timeouts }) => longestCall(timeouts) > idle)
+    .map(({ name, timeouts }) => {
+      const longest = longestCall(timeouts);
+      const what =
+        longest === timeouts.call ? `timeouts.call of backend ${name}` : "the longest call of timeouts.tools";
+      return (
+        `sessions.idle: got ${idle / 1000}s, expected at least ${what} (${longest / 1000}s), ` +
+        "otherwise a session can expire during a request"
+      );
+    });
 }

@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import { type Address, fromSameMachine, type TcpAddress } from "../core/address.ts";
 import type { Rule } from "../core/policy/rule.ts";
 import type { Route } from "../core/routes.ts";
-import { type BackendConfig, backendsOf } from "./backends.ts";
+import type { ToolTimeout } from "../core/tool-timeouts.ts";
+import { type BackendConfig, backendsOf, toolTimeoutsOf } from "./backends.ts";
 import { type CallLimitConfig, callLimitsOf } from "./call-limits.ts";
 import { cautions } from "./cautions.ts";
 import { crossChecks } from "./checks.ts";
@@ -38,6 +39,7 @@ export interface Config {
   readonly log: RawConfig["log"];
   readonly lists: RawConfig["lists"];
   readonly limits: Omit<RawConfig["limits"], "calls"> & { readonly calls: readonly CallLimitConfig[] };
+  readonly toolTimeouts: readonly ToolTimeout[];
   readonly backends: readonly BackendConfig[];
   readonly routes: readonly Route[];
 }
@@ -102,6 +104,7 @@ function assemble(raw: RawConfig): Loaded {
     log,
     lists,
     limits: { ...limits, calls: callLimitsOf(limits) },
+    toolTimeouts: toolTimeoutsOf(raw),
     backends,
     routes,
   };

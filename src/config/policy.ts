@@ -13,6 +13,7 @@ export function requestPolicy({
   policy: rules,
   limits,
   lists,
+  toolTimeouts,
   admission,
   sessions: lifespan,
 }: Config): RequestPolicy {
@@ -35,6 +36,7 @@ export function requestPolicy({
       retryAfter: Math.ceil(admission.retryAfter / 1000),
     },
     callLimits: { limits: limits.calls, counts: limits.service ? "windows" : "steps" },
+    toolTimeouts,
     limits,
   };
 }

@@ -3,6 +3,7 @@
  * clients write them; Envoy's filters behind it count, and refuse. Pure.
  */
 import { type Glob, matchesGlob } from "./federation/glob.ts";
+import { CALL_TOOL } from "./mcp/methods.ts";
 import type { Message } from "./rpc/message.ts";
 
 export interface CallLimit {
@@ -47,9 +48,6 @@ export const CALLS_METADATA = {
   retryAfter: "retry_after",
 } as const;
 
-/** The method whose requests are counted. */
-const CALL = "tools/call";
-
 /** undefined: the messages count under no limit. A call without a name counts under the limits of all tools. */
 export function countCalls(
   messages: readonly Message[],
@@ -63,7 +61,7 @@ export function countCalls(
 }
 
 function isUnder(message: Message, { tools }: CallLimit): boolean {
-  if (message.kind === "response" || message.method !== CALL) return false;
+  if (message.kind === "response" || message.method !== CALL_TOOL) return false;
   const name = message.params?.name?.value ?? "";
   return tools.some((tool) => matchesGlob(tool, name));
 }

@@ -25,6 +25,7 @@ import { CONTINUE, type Header, type HeaderFields, HeaderNames, type Verdict } f
 import type { Backend } from "./routes.ts";
 import type { BackendSession } from "./session.ts";
 import { STREAMS, type StreamOf, type Subscriber, writeStreamOf, writeSubscriber } from "./streams.ts";
+import { timeoutHeaders } from "./tool-timeouts.ts";
 
 /** Where a request goes, and the session that its headers name. */
 export interface Destination {
@@ -101,6 +102,7 @@ export function forward(
   if (pin) set.push([X_MCP_ENDPOINT, pin.endpoint], [MCP_SESSION_ID, pin.sessionId]);
   if (version !== undefined) set.push([MCP_PROTOCOL_VERSION, version]);
   if (principalTag !== undefined) set.push([X_MCP_PRINCIPAL, principalTag]);
+  set.push(...timeoutHeaders(backend));
   describeTo(set, sessionTag, labels);
   const { credentials } = backend;
   const withheld = withheldBy(credentials);

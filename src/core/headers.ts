@@ -58,6 +58,12 @@ export const X_CLIENT_ID = "x-client-id";
  */
 export const X_MCP_STREAM = "x-mcp-stream";
 
+/**
+ * How long a call may take whose tools have a time of their own (`timeouts.tools`). Set by the processor on such a call; Envoy's routes
+ * match on it.
+ */
+export const X_MCP_TIMEOUT = "x-mcp-timeout";
+
 /** How `x-client-id` of our own calls begins. A client may say who it is, but not that it is us. */
 export const OWN_CLIENT_ID_PREFIX = "mcp-router/";
 
@@ -72,6 +78,7 @@ export const INTERNAL_HEADERS = [
   X_MCP_CLIENT,
   X_MCP_PRINCIPAL,
   X_MCP_STREAM,
+  X_MCP_TIMEOUT,
 ] as const;
 
 // Headers in which proxies ahead of Envoy (gateway.trustedHops) describe a client. Servers and frameworks trust them.

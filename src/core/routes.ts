@@ -8,6 +8,7 @@ import type { Pins } from "./federation/pins.ts";
 import type { Identity } from "./identity.ts";
 import type { Parking } from "./parking.ts";
 import type { Access } from "./policy/access.ts";
+import type { ToolTimeout } from "./tool-timeouts.ts";
 
 /** An MCP server behind Envoy: one cluster of equal endpoints. */
 export interface Backend {
@@ -21,7 +22,12 @@ export interface Backend {
   readonly origin: "remove" | "forward";
   readonly credentials: Credentials;
   /** Longest times in ms: of a whole call, and of the recovery of a session. */
-  readonly timeouts: { readonly call: number; readonly initialize: number };
+  readonly timeouts: {
+    readonly call: number;
+    readonly initialize: number;
+    /** `call` is the time of the tools that the request calls, of which Envoy is told. */
+    readonly isOfTools?: boolean;
+  };
 }
 
 export interface PublicPath {
@@ -149,14 +155,6 @@ export function recoveryMessageTimeout({ timeouts, credentials }: Pick<Backend, 
 }
 
 /**
- * The longest (ms) that the processor may defer any verdict on a backend's requests: to open a session there, and then to wait
- * for an answer. Envoy allows no more than max_message_timeout, so the generated configuration is made of this.
- */
-export function longestMessageTimeout(backend: Pick<Backend, "timeouts" | "credentials">): number {
-  return recoveryMessageTimeout(backend);
-}
-
-/**
  * How long (ms) Envoy may have to wait for the credential of a request to one of these backends, beside all else that the request
  * waits for. 0: no time at all.
  */
@@ -235,6 +233,8 @@ export interface RequestPolicy {
   };
   /** How often tools may be called, and how Envoy's filters count: in buckets that fill in small steps, or from one time to the next. */
   readonly callLimits: { readonly limits: readonly CallLimit[]; readonly counts: "steps" | "windows" };
+  /** Tools whose calls may take another time than others. */
+  readonly toolTimeouts: readonly ToolTimeout[];
   readonly limits: {
     /** Bytes of a request body. */
     readonly body: number;

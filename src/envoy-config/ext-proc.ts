@@ -1,4 +1,5 @@
 /** The ext_proc filter: how Envoy asks the processor (envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor). */
+import { type BackendConfig, longestCall } from "../config/backends.ts";
 import type { Config } from "../config/load.ts";
 import { CALLS_METADATA } from "../core/call-limits.ts";
 import {
@@ -19,10 +20,10 @@ import {
   catalogueMessageTimeout,
   credentialMessageTimeout,
   federationOf,
-  longestMessageTimeout,
   longestOpening,
   memberMessageTimeout,
   type Route,
+  recoveryMessageTimeout,
   TELL_TIMEOUT_MS,
   waitMessageTimeout,
 } from "../core/routes.ts";
@@ -82,6 +83,14 @@ export function maxMessageTimeout(config: Pick<Config, "processor" | "backends" 
     ...routes.flatMap((route) => federatedMessageTimeouts(route, admission.wait)),
   );
   return longest + credentialMessageTimeout(backends);
+}
+
+/**
+ * The longest (ms) that the processor may defer any verdict on a backend's requests: to open a session there, and then to wait
+ * for an answer. Envoy allows no more than max_message_timeout, so the generated configuration is made of this.
+ */
+function longestMessageTimeout({ timeouts, credentials }: BackendConfig): number {
+  return recoveryMessageTimeout({ timeouts: { ...timeouts, call: longestCall(timeouts) }, credentials });
 }
 
 /** For an initialize and the first call at a backend, which may have to wait for the backends' lists; and for what all are told. */

@@ -3,10 +3,11 @@
 import type { BackendConfig } from "../config/backends.ts";
 import { LONGEST_WAIT } from "../config/checks.ts";
 import type { Config } from "../config/load.ts";
-import { X_MCP_BACKEND, X_MCP_METHOD } from "../core/headers.ts";
+import { X_MCP_BACKEND, X_MCP_METHOD, X_MCP_TIMEOUT } from "../core/headers.ts";
 import { LISTEN } from "../core/mcp/methods.ts";
 import { federationOf } from "../core/routes.ts";
 import { STREAMS } from "../core/streams.ts";
+import { writeTimeout } from "../core/tool-timeouts.ts";
 import { UNDECIDED_CLUSTER } from "./names.ts";
 import { duration, type Message, PREVIOUS_HOSTS } from "./proto-json.ts";
 import { routeTree } from "./route-tree.ts";
@@ -90,7 +91,7 @@ export interface BackendRoute {
  * The routes to a backend. Envoy takes the first that matches. Each matches on x-mcp-backend itself, so that it means the same in a
  * list of all routes, and in the tree leads nowhere from another backend's branch.
  */
-export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): readonly BackendRoute[] {
+export function routesTo({ name, timeouts: { call, listen, tools } }: BackendConfig): readonly BackendRoute[] {
   const toBackend = { name: X_MCP_BACKEND, exact: name };
   const get = { name: ":method", exact: "GET" };
   return [
@@ -101,6 +102,12 @@ export function routesTo({ name, timeouts: { call, listen } }: BackendConfig): r
       headers: [toBackend, { name: X_MCP_METHOD, exact: LISTEN }],
       bound: listen,
     },
+    ...tools
+      .filter((bound) => bound !== call)
+      .map((bound) => {
+        const exact = writeTimeout(bound);
+        return { name: `${name}/call/${exact}`, headers: [toBackend, { name: X_MCP_TIMEOUT, exact }], bound };
+      }),
     { name: `${name}/call`, headers: [toBackend], bound: call },
   ];
 }

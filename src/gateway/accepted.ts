@@ -4,6 +4,7 @@ import { classifyMessage, type MessageKind } from "../core/classify-message.ts";
 import { strip } from "../core/forward.ts";
 import { CONTINUE, DROP_BODY, type RequestHead, type Verdict } from "../core/http.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
+import { timeoutOf } from "../core/tool-timeouts.ts";
 import { type NextStep, replied, type Step } from "./answers.ts";
 import { type Counted, countedIn, limited } from "./limited.ts";
 import { type AcceptedHead, type GatewayRequest, refuse, type Unauthenticated } from "./request.ts";
@@ -63,7 +64,8 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
     // A GET or DELETE was decided by its head. Its body is no message, and no server shall take it for one.
     if (this.#request.kind !== "message") return body.length === 0 ? CONTINUE : DROP_BODY;
     const message = classifyMessage(body, this.#request.headers, this.#request.policy.limits);
-    const request = { ...this.#request, id: message.id };
+    const timeout = "body" in message ? timeoutOf(message.body, this.#request.policy.toolTimeouts) : undefined;
+    const request = { ...this.#request, id: message.id, timeout };
     this.#request = request;
     if ("body" in message) this.#counted = countedIn(request, message.body);
     return this.#decide(request, message, body);

@@ -22,6 +22,7 @@ import { MODERN_VERSION, SESSION_VERSIONS } from "../core/mcp/versions.ts";
 import type { Reject } from "../core/reject.ts";
 import { type FederatedRoute, longestOpening, memberMessageTimeout } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
+import { timed } from "../core/tool-timeouts.ts";
 import type { Catalogue } from "../federation/catalogue.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
 import type { SessionStore } from "../sessions/store.ts";
@@ -166,7 +167,7 @@ function toOwner(
   if (needsSession(lists, owner.member))
     return toLegacy.send(request, member, owner, { called, bytes, labels: sent }, held);
   // Its client acts on the words of a 400 or 404, and they must be read.
-  const at = uncompressed({ ...request, route: member.route, batch: undefined });
+  const at = uncompressed({ ...request, route: timed(member.route, request.timeout), batch: undefined });
   request.observe({ kind: "forwarded", route: at.route, how: "modern" });
   const verdict = forwardRequest(at, { labels: sent, sessionTag: undefined, binding: undefined });
   const relay = owner.relays ? modernRelayOf(at) : undefined;

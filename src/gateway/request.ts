@@ -31,6 +31,8 @@ export interface GatewayRequest<On extends PublicPath = RouteToBackend> {
   readonly session: NamedSession;
   /** JSON text of the JSON-RPC id, as the client wrote it; undefined until the body was read, and where it has none. */
   readonly id: string | undefined;
+  /** Longest time (ms) of the message, where the tools that it calls have one of their own. */
+  readonly timeout: number | undefined;
   /** The configuration that was in force when the request came. */
   readonly policy: RequestPolicy;
   readonly scope: RequestScope;
@@ -73,6 +75,7 @@ export function acceptRequest<On extends PublicPath>(
     principal,
     session,
     id: undefined,
+    timeout: undefined,
     policy,
     scope,
     observe,

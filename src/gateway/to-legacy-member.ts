@@ -16,6 +16,7 @@ import { rewrite } from "../core/json/rewrite.ts";
 import { isOnlyOf } from "../core/mcp/treatments.ts";
 import type { FederatedRoute, Member, MemberRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
+import { timed } from "../core/tool-timeouts.ts";
 import { heldBy, type SessionStore } from "../sessions/store.ts";
 import { type DeferredStep, replied, type Step } from "./answers.ts";
 import { type AskAt, type AskOwnerDependencies, askInSession, READ } from "./ask-owner.ts";
@@ -115,7 +116,7 @@ export function createToLegacyMember(
     async send(request, member, owner, sent, held) {
       if (isOnlyOf("modern", sent.called.method))
         return replied(refuse({ reason: "method-unknown", id: request.id }, request));
-      const at = inLegacyEra(request, member.route);
+      const at = inLegacyEra(request, timed(member.route, request.timeout));
       return held.within(sent.bytes, at.route.backend, (claimed) =>
         sessions.send(at, claimed, (session) => into(at, session, owner, sent, held)),
       );

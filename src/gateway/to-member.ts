@@ -10,6 +10,7 @@ import { type StateChangeAt, stateChangesOf } from "../core/mcp/session-state.ts
 import { type FederatedRoute, longestOpening, type Member, memberMessageTimeout } from "../core/routes.ts";
 import type { Body, Message } from "../core/rpc/message.ts";
 import { readBody } from "../core/rpc/read.ts";
+import { timed } from "../core/tool-timeouts.ts";
 import type { FanOut } from "../federation/fan-out.ts";
 import type { RouteCatalogue } from "../federation/route-view.ts";
 import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step, settledStep } from "./answers.ts";
@@ -226,7 +227,7 @@ export class ToMember {
     sent: Sent,
   ): Promise<Step | DeferredStep> {
     const member = memberAt(request.route, owner);
-    const at: MemberRequest = { ...request, route: member.route, batch: sent.batch };
+    const at: MemberRequest = { ...request, route: timed(member.route, request.timeout), batch: sent.batch };
     const claimed = await this.#claim(at, member.route.backend.name, "when-due", sent.bytes.length);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(at, claimed.kind);
     // The session that has asked is gone, and with it the one who waits for the answer.

@@ -4,6 +4,7 @@ import type { Labels } from "../core/classify-message.ts";
 import type { RequestHead } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import { type RequestPolicy, resumptionMessageTimeout, type TransparentRoute } from "../core/routes.ts";
+import { timed } from "../core/tool-timeouts.ts";
 import type { SentMessage } from "../recovery/replayable.ts";
 import type { Resume } from "../recovery/resume.ts";
 import { sessionTag } from "../sessions/id.ts";
@@ -44,17 +45,18 @@ export class TransparentRequests implements RequestsOn<TransparentRoute> {
 
   /** A legacy message other than initialize. */
   message(
-    request: GatewayRequest,
+    of: GatewayRequest,
     { labels, stateChanges }: MessageOf<"legacy">,
     body: Uint8Array,
   ): Step | Promise<Step | DeferredStep> {
+    const request = inTime(of);
     if (request.session.kind === "none") return this.#outside(request, labels);
     return this.#inSession(request, { body, labels, stateChanges });
   }
 
   /** A message of MCP 2026-07-28, which has no sessions. */
   modern(request: GatewayRequest, { labels }: MessageOf<"modern">): Step {
-    return this.#unpinned(request, "modern", labels);
+    return this.#unpinned(inTime(request), "modern", labels);
   }
 
   /** A GET, which opens a stream. */
@@ -151,4 +153,10 @@ export class TransparentRequests implements RequestsOn<TransparentRoute> {
   #refused(request: GatewayRequest, reject: Reject): Step {
     return replied(refuse(reject, request));
   }
+}
+
+/** On its route, with the time of the tools that it calls. */
+function inTime(request: GatewayRequest): GatewayRequest {
+  const { route, timeout } = request;
+  return timeout === undefined ? request : { ...request, route: timed(route, timeout) };
 }

@@ -9,6 +9,7 @@ import { isRedirect } from "../core/answer-head.ts";
 import type { ModeOverrideOutcome, Reply, ResponseHead, StreamedAnswer } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import type { RouteToBackend } from "../core/routes.ts";
+import { timeoutHeaders } from "../core/tool-timeouts.ts";
 import { NoCredentialError } from "../credentials/credentials.ts";
 import { sessionTag } from "../sessions/id.ts";
 import type { Budget } from "./budget.ts";
@@ -157,7 +158,10 @@ async function sendAgain(
     to: { backend, query },
     binding,
     headers: withCookies(
-      replayHeaders(headers, backend.origin, sessionTag(request.key), message.labels, binding.version),
+      [
+        ...replayHeaders(headers, backend.origin, sessionTag(request.key), message.labels, binding.version),
+        ...timeoutHeaders(backend),
+      ],
       setCookies,
     ),
     body: message.body,

@@ -8,6 +8,7 @@ import { duration, offOnly } from "../values/quantities.ts";
 import { glob, headerName, text } from "../values/text.ts";
 import { backendUrl } from "../values/urls.ts";
 import { credentials } from "./credentials.ts";
+import { toolTimeouts } from "./tool-timeouts.ts";
 
 /**
  * Names become Envoy cluster names, header values, and what names of tools begin with on federated routes, followed by `__`. No name
@@ -40,6 +41,7 @@ const timeouts = z.strictObject({
     ),
   connect: duration.prefault("5s").describe("Longest time for Envoy to connect to a backend, including TLS."),
   initialize: duration.prefault("10s").describe("Longest time for the recovery of a lost session."),
+  tools: toolTimeouts,
 });
 
 const DEFAULT_PATH = "/mcp";

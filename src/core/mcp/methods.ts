@@ -14,6 +14,9 @@ export const DISCOVER = "server/discover";
 /** Its answer is an event stream that stays open, on which a server of the modern era says that something has changed. */
 export const LISTEN = "subscriptions/listen";
 
+/** Calls a tool. */
+export const CALL_TOOL = "tools/call";
+
 export type MethodEra = "legacy" | "modern";
 
 /** What one route to several servers does with a message. */
@@ -98,7 +101,7 @@ export const METHODS: readonly Method[] = [
       ["result", "tools", EACH, "_meta", "ui", "resourceUri"],
     ],
   }),
-  row("tools/call", ASKED, BOTH, one(NAME), { message: [NAME], answer: [...LINKED, TASK_BEGUN], mirrored: true }),
+  row(CALL_TOOL, ASKED, BOTH, one(NAME), { message: [NAME], answer: [...LINKED, TASK_BEGUN], mirrored: true }),
   row("prompts/list", ASKED, BOTH, OURS, { answer: [["result", "prompts", EACH, "name"]] }),
   row("prompts/get", ASKED, BOTH, one(NAME), {
     message: [NAME],

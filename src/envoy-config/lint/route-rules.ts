@@ -1,8 +1,9 @@
 /** Rules on the route tables: where a request goes before and after the processor has decided, and for how long. */
 import type { BackendConfig } from "../../config/backends.ts";
 import type { Config } from "../../config/load.ts";
-import { X_MCP_BACKEND, X_MCP_METHOD } from "../../core/headers.ts";
+import { X_MCP_BACKEND, X_MCP_METHOD, X_MCP_TIMEOUT } from "../../core/headers.ts";
 import { LISTEN } from "../../core/mcp/methods.ts";
+import { writeTimeout } from "../../core/tool-timeouts.ts";
 import { type Finding, found, seconds, stated } from "./finding.ts";
 import type { SampleRequest } from "./match.ts";
 import type { ProtoView } from "./proto-view.ts";
@@ -79,10 +80,12 @@ interface RequestToBackend {
   /** How long (ms) it may take. */
   readonly bound: number;
   readonly headers: SampleRequest["headers"];
+  /** It calls a tool with a time of its own: the value of X_MCP_TIMEOUT. */
+  readonly time?: string;
 }
 
 /** One request of each kind, as the processor sends it on. */
-function requestsTo({ name, timeouts: { call, listen } }: BackendConfig): readonly RequestToBackend[] {
+function requestsTo({ name, timeouts: { call, listen, tools } }: BackendConfig): readonly RequestToBackend[] {
   const to = { [X_MCP_BACKEND]: name };
   const get = "a GET that opens an event stream";
   return [
@@ -93,6 +96,13 @@ function requestsTo({ name, timeouts: { call, listen } }: BackendConfig): readon
       bound: listen,
       headers: { ...POST, ...to, [X_MCP_METHOD]: LISTEN },
     },
+    ...tools
+      .filter((bound) => bound !== call)
+      .map((bound) => {
+        const time = writeTimeout(bound);
+        const headers = { ...POST, ...to, [X_MCP_METHOD]: "tools/call", [X_MCP_TIMEOUT]: time };
+        return { kind: `a call of timeouts.tools (${time})`, bound, headers, time };
+      }),
     { kind: "a POST", bound: call, headers: { ...POST, ...to, [X_MCP_METHOD]: "tools/call" } },
     { kind: "a DELETE", bound: call, headers: { ...DELETE, ...to } },
   ];
@@ -117,11 +127,20 @@ function decided(
       const says = `The routes take ${request.kind} for ${backend.name} nowhere`;
       return [found("backend-route/kind", placeOfRoutes(first), says, { backend: backend.name })];
     }
-    return routes.flatMap((route) => [
-      ...timeFindings(route, request, http.manager, config),
-      ...notHashed(route, request, backend),
-    ]);
+    const { time } = request;
+    return routes.flatMap((route) =>
+      time !== undefined && !matchesTime(route)
+        ? [found("route-timeout/tools", route, `The route takes ${request.kind} as all others`, { time })]
+        : [...timeFindings(route, request, http.manager, config), ...notHashed(route, request, backend)],
+    );
   });
+}
+
+function matchesTime(route: ProtoView): boolean {
+  return route
+    .get("match.headers")
+    .items()
+    .some((header) => header.get("name").text?.toLowerCase() === X_MCP_TIMEOUT);
 }
 
 /** `backends.*.affinity` is a header by which the route places what has no session: POSTs. */

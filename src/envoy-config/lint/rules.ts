@@ -4,7 +4,7 @@
  */
 import { CALLS_METADATA } from "../../core/call-limits.ts";
 import { INTERNAL_ERROR, REPLY_DETAILS_PREFIX } from "../../core/codes.ts";
-import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT } from "../../core/headers.ts";
+import { MCP_METHOD, MCP_SESSION_ID, X_MCP_BACKEND, X_MCP_ENDPOINT, X_MCP_TIMEOUT } from "../../core/headers.ts";
 import { JWT_METADATA } from "../../core/identity.ts";
 import { REPLACED_BODY, REWRITTEN_BODY } from "../../core/mode-override.ts";
 import { RELAYED_METADATA } from "../../core/relayed.ts";
@@ -355,6 +355,10 @@ export const MISTAKES = {
   "route-timeout/default-idle": error(
     "Envoy cuts off an answer that is quiet for that long.",
     "Write `idle_timeout: <bound>`.",
+  ),
+  "route-timeout/tools": warning(
+    "The call has the time of the others.",
+    `Add ahead of it a route that also matches \`{ name: ${X_MCP_TIMEOUT}, string_match: { exact: <time> } }\`, as \`mcp-router envoy\` prints it.`,
   ),
   "route-timeout/outlives": error(
     "The request may outlive its session, which ends after `<lifetime>` (`sessions.lifetime`).",

@@ -62,6 +62,10 @@ describe("settings that contradict each other", () => {
       expect.stringMatching(/timeouts\.call of backend one \(600s\)/),
     ]);
     expect(errorsOf({ sessions: { idle: "5m" }, timeouts: { listen: "5m", call: "5m" } })).toEqual([]);
+    const tools = [{ tools: ["export"], call: "6m" }];
+    expect(errorsOf({ sessions: { idle: "5m" }, timeouts: { call: "5m", tools } })).toEqual([
+      expect.stringMatching(/expected at least the longest call of timeouts\.tools \(360s\)/),
+    ]);
   });
 
   test("a call timeout below that of the recovery of its session causes a warning", () => {

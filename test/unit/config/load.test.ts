@@ -1,5 +1,6 @@
 /** A whole file: defaults, and what the settings become. */
 import { expect, test } from "vitest";
+import { requestPolicy } from "../../../src/config/policy.ts";
 import { load } from "./sections.ts";
 
 const minutes = 60_000;
@@ -11,7 +12,7 @@ test("the smallest configuration gets every default", () => {
     path: "/mcp",
     host: undefined,
     tls: undefined,
-    timeouts: { call: 10 * minutes, listen: 24 * 60 * minutes, connect: 5_000, initialize: 10_000 },
+    timeouts: { call: 10 * minutes, listen: 24 * 60 * minutes, connect: 5_000, initialize: 10_000, tools: [] },
     onSessionLost: "recover",
     origin: "remove",
     credentials: { kind: "forward" },
@@ -66,6 +67,7 @@ test("the smallest configuration gets every default", () => {
       bytes: 8 * 1024 * 1024,
       page: 1024 * 1024,
     },
+    toolTimeouts: [],
     backends: [one],
     routes: [{ kind: "transparent", path: "/mcp", sessions: "optional", backend: one }],
   });
@@ -81,7 +83,23 @@ test("a backend's own timeouts go before the common ones", () => {
     listen: 5 * minutes,
     connect: 5_000,
     initialize: 10_000,
+    tools: [],
   });
+});
+
+test("tools with a time of their own have it at every backend", () => {
+  const tools = [
+    { tools: ["files__index*"], call: "25m" },
+    { tools: ["export"], call: "25m" },
+    { tools: ["ping"], call: "1500ms" },
+  ];
+  const config = load({ timeouts: { tools } });
+  expect(config.backends[0]?.timeouts.tools).toEqual([25 * minutes, 1_500]);
+  expect(requestPolicy(config).toolTimeouts).toEqual([
+    { tools: [["files__index", ""]], call: 25 * minutes },
+    { tools: [["export"]], call: 25 * minutes },
+    { tools: [["ping"]], call: 1_500 },
+  ]);
 });
 
 test.each([

@@ -35,6 +35,7 @@ test("requests are decided by the routes, hosts, origins and limits of the confi
       retryAfter: 30,
     },
     callLimits: { limits: [], counts: "steps" },
+    toolTimeouts: [],
     limits: config.limits,
   });
 });

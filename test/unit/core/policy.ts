@@ -28,6 +28,7 @@ export const POLICY: RequestPolicy = {
     wait: undefined,
     retryAfter: 30,
   },
+  toolTimeouts: [],
   callLimits: { limits: [], counts: "steps" },
   limits: {
     body: 10_000,

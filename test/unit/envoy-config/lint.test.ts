@@ -105,6 +105,17 @@ describe("a generated bootstrap", () => {
     ["with keys of tokens at a URL", { identity: { ...JWT, jwks: { uri: "https://issuer.example/jwks" } } }],
     ["with tokens", { identity: JWT, gateway: { origins: ["https://app.example"] } }],
     ["with a guard", { admission: { guard: { perSecond: 10, burst: 20 } } }],
+    [
+      "with times of tools",
+      {
+        timeouts: {
+          tools: [
+            { tools: ["a"], call: "20m" },
+            { tools: ["b"], call: "10m" },
+          ],
+        },
+      },
+    ],
     ["with limits of calls", { limits: { calls: [{ tools: ["*"], rate: "5/s" }] } }],
     [
       "with limits of calls by a service",

@@ -20,6 +20,7 @@ const CALLS = [
 ];
 export const LIMITED = configOf({ limits: { calls: CALLS } });
 export const LIMITED_BY_SERVICE = configOf({ limits: { calls: CALLS, service: { address: "ratelimit:8081" } } });
+export const QUICK_TOOL = configOf({ timeouts: { tools: [{ tools: ["quick"], call: "1s" }] } });
 export const SEVERAL = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
 
 export const GATEWAY = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";

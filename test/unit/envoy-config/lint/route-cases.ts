@@ -12,8 +12,10 @@ import {
   HOST,
   LISTEN,
   put,
+  QUICK_TOOL,
   set,
   UNDECIDED,
+  unchanged,
   warning,
   wrong,
 } from "./case.ts";
@@ -144,6 +146,14 @@ export const ROUTE_CASES = {
     }),
   ],
   "route-timeout": [
+    wrong(
+      "without routes for the times of tools",
+      unchanged,
+      [CALL, CALL + 3].map((n) =>
+        warning(`${HOST}.routes[${n}]`, "The route takes a call of timeouts.tools (1s) as all others"),
+      ),
+      { config: QUICK_TOOL, printedFor: CONFIG },
+    ),
     wrong(
       "with the times of a stream for one accept alone",
       ({ gatewayHost }) =>

@@ -1,0 +1,51 @@
+/** Tools whose calls may take another time than others (`timeouts.tools`). Pure. */
+import { type Glob, matchesGlob } from "./federation/glob.ts";
+import { X_MCP_TIMEOUT } from "./headers.ts";
+import type { Header } from "./http.ts";
+import { CALL_TOOL } from "./mcp/methods.ts";
+import type { Backend, RouteToBackend } from "./routes.ts";
+import type { Body, Message } from "./rpc/message.ts";
+
+export interface ToolTimeout {
+  /** Names of tools, as clients see them. */
+  readonly tools: readonly Glob[];
+  /** Longest time (ms) of a call. */
+  readonly call: number;
+}
+
+/**
+ * The time of the tools that a body calls, where they have one of their own. A batch has the longest, and only where each of its
+ * messages calls such a tool: another one has the backend's time, which may be longer.
+ */
+export function timeoutOf(body: Body, timeouts: readonly ToolTimeout[]): number | undefined {
+  if (timeouts.length === 0) return undefined;
+  const messages = body.kind === "batch" ? body.messages : [body.message];
+  const own = messages.map((message) => ownTimeout(message, timeouts));
+  return own.every((call) => call !== undefined) ? Math.max(...own) : undefined;
+}
+
+/** The first that has the tool. */
+function ownTimeout(message: Message, timeouts: readonly ToolTimeout[]): number | undefined {
+  if (message.kind === "response" || message.method !== CALL_TOOL) return undefined;
+  const name = message.params?.name?.value ?? "";
+  return timeouts.find(({ tools }) => tools.some((tool) => matchesGlob(tool, name)))?.call;
+}
+
+/** The route with the time of the tools that a request calls; undefined: the backend's own. */
+export function timed<On extends RouteToBackend>(route: On, call: number | undefined): On {
+  if (call === undefined) return route;
+  const { backend } = route;
+  return { ...route, backend: { ...backend, timeouts: { ...backend.timeouts, call, isOfTools: true } } };
+}
+
+/** Tells Envoy of the time of the tools that a request to a backend calls. */
+export function timeoutHeaders({ timeouts }: Pick<Backend, "timeouts">): readonly Header[] {
+  return timeouts.isOfTools ? [[X_MCP_TIMEOUT, writeTimeout(timeouts.call)]] : NONE;
+}
+
+const NONE: readonly Header[] = [];
+
+/** The value of `x-mcp-timeout`: Envoy has a route for each. */
+export function writeTimeout(call: number): string {
+  return `${call / 1_000}s`;
+}
