@@ -43,6 +43,19 @@ export function callLimitClashes({ limits: { calls } }: Pick<RawConfig, "limits"
   });
 }
 
+/** Settings that work and are probably mistakes. */
+export function callLimitCautions({ limits: { calls, service }, identity }: RawConfig): string[] {
+  const ofNobody =
+    identity.kind === "none" ? calls.flatMap(({ per }, index) => (per === "principal" ? [index] : [])) : [];
+  return [
+    ...ofNobody.map(
+      (index) =>
+        `limits.calls[${index}].per: all callers count together, since identity.kind is none and there are no principals`,
+    ),
+    ...(service && calls.length === 0 ? ["limits.service: has no effect without limits.calls"] : []),
+  ];
+}
+
 /** Longest part of a name that comes from a tool's. */
 const LONGEST_TOOL = 40;
 

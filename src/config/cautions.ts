@@ -2,6 +2,7 @@
 import { WILDCARDS } from "../core/address.ts";
 import { FORWARDED_HEADERS, FORWARDED_PREFIX, MCP_SESSION_ID } from "../core/headers.ts";
 import type { BackendConfig } from "./backends.ts";
+import { callLimitCautions } from "./call-limits.ts";
 import { credentialCautions } from "./credentials.ts";
 import { federationCautions } from "./federation-cautions.ts";
 import { issuerAsServer } from "./identity.ts";
@@ -24,6 +25,7 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...openStreams(raw),
     ...removedHeader(raw),
     ...federationCautions(raw, backends),
+    ...callLimitCautions(raw),
   ];
 }
 

@@ -86,6 +86,8 @@ describe.skipIf(server === undefined)("where a service counts", () => {
     const echo = (id: number) => callMessage("echo", { text: "x" }, id);
     expect(isRefused(await ask(first, [echo(1), echo(2), echo(3)], "ada"))).toBe(false);
     expect(isRefused(await ask(second, [echo(4), echo(5)], "bob"))).toBe(true);
+    // What was refused has counted.
+    expect(isRefused(await ask(first, echo(6), "ada"))).toBe(true);
   });
 
   test("and Redis has the counts by a digest of the principal, and not by its name", async () => {

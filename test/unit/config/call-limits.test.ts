@@ -1,7 +1,7 @@
 /** limits.calls and limits.service. */
 import { describe, expect, test } from "vitest";
 import { requestPolicy } from "../../../src/config/policy.ts";
-import { errorsOf, load, type Sections } from "./sections.ts";
+import { errorsOf, load, type Sections, warningsOf } from "./sections.ts";
 
 const limitsOf = (...calls: Sections[]) => load({ limits: { calls } }).limits.calls;
 
@@ -72,6 +72,26 @@ describe("an error says what to write", () => {
     ];
     expect(errorsOf({ limits: { calls } })).toEqual([
       'limits.calls[1].name: got "a-all-second", which is the name of limits.calls[0]; expected another, as both would count together',
+    ]);
+  });
+});
+
+describe("a warning tells", () => {
+  const warnings = (over: Sections) => warningsOf({ gateway: { hosts: ["h"] }, ...over });
+
+  test("of a limit by principal where there are none", () => {
+    const calls = [
+      { tools: ["a"], rate: "5/s" },
+      { tools: ["b"], per: "principal", rate: "5/s" },
+    ];
+    expect(warnings({ limits: { calls } })).toEqual([
+      "limits.calls[1].per: all callers count together, since identity.kind is none and there are no principals",
+    ]);
+  });
+
+  test("of a service that has nothing to count", () => {
+    expect(warnings({ limits: { service: { address: "r:8081" } } })).toEqual([
+      "limits.service: has no effect without limits.calls",
     ]);
   });
 });
