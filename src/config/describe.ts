@@ -117,10 +117,15 @@ function settingsUnder(path: readonly PropertyKey[]): string[] {
   let node: unknown = madeSchema;
   for (const key of path)
     node =
-      typeof key === "number"
-        ? at(node, "items")
-        : (at(at(node, "properties"), key) ?? at(node, "additionalProperties"));
-  return Object.keys(at(node, "properties") ?? {});
+      typeof key === "number" ? at(node, "items") : (at(propertiesOf(node), key) ?? at(node, "additionalProperties"));
+  return Object.keys(propertiesOf(node) ?? {});
+}
+
+/** Of a value that may have several forms, those of the one that is settings. */
+function propertiesOf(node: unknown): object | undefined {
+  const forms: unknown = at(node, "anyOf");
+  const settings = Array.isArray(forms) ? forms.map((form) => at(form, "properties")).find(Boolean) : undefined;
+  return at(node, "properties") ?? settings;
 }
 
 function at(node: unknown, key: PropertyKey): object | undefined {

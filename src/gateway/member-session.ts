@@ -102,6 +102,8 @@ function resumedAt(resumed: Resumed): AtMember {
       return { kind: "none", why: "it is unavailable" };
     case "store-away":
       return { kind: "store-away" };
+    case "no-credential":
+      return resumed;
     default:
       return assertNever(resumed);
   }

@@ -119,6 +119,13 @@ export class TransparentRequests implements RequestsOn<TransparentRoute> {
           return notClaimed(request, "unknown");
         case "store-away":
           return notClaimed(request, "unavailable");
+        case "no-credential":
+          return this.#refused(request, {
+            reason: "credential-unavailable",
+            retryAfter: outcome.retryAfter,
+            id,
+            inBand: true,
+          });
         case "backend-away":
           return this.#refused(request, { reason: "backend-unavailable", id, inBand: true });
         default:

@@ -43,6 +43,9 @@ export function recoveryObserver(metrics: Metrics, log: Logger): (event: Recover
         if (!isDue(`${backend} ${outcome}`))
           return log.debug(line, "a lost session is not recovered: the session store is unavailable");
         return log.warn(line, "a lost session was not recovered: the session store is unavailable");
+      case "no-credential":
+        // The line about the exchange or the file says why.
+        return log.debug(line, "a lost session was not recovered: there is no credential for its backend");
       case "failed":
         return log.warn(line, "a lost session was not recovered");
       default:

@@ -30,6 +30,8 @@ export type Outcome =
   | { readonly kind: "left" }
   /** The store was away. The session is lost, and a later request may recover it. */
   | { readonly kind: "store-away" }
+  /** Nothing was sent, since the backend's credential cannot be had. `retryAfter`: seconds; undefined: a retry is of no use. */
+  | { readonly kind: "no-credential"; readonly retryAfter: number | undefined }
   /**
    * `passes`: the backend was away, or has said so by a 5xx, or Envoy's egress listener was. A later request may recover the session.
    */
@@ -47,6 +49,7 @@ export function settle(attempted: Attempted, left: AbortSignal): Outcome {
       return left.aborted ? LEFT : { kind: "failed", why: { reason: "timeout" }, passes: true };
     case "broken":
       if (left.aborted) return LEFT;
+      if (attempted.credential) return { kind: "no-credential", retryAfter: attempted.credential.retryAfter };
       return { kind: "failed", why: { reason: "broken", error: attempted.error }, passes: attempted.passes };
     case "failed":
     case "store-away":

@@ -25,6 +25,8 @@ export function reconnect(request: ReplayableRequest, outcome: Outcome): Reply |
       return retryAfter(request, outcome.wait);
     case "store-away":
       return retryAfter(request, STORE_RETRY_AFTER_MS);
+    case "no-credential":
+      return outcome.retryAfter === undefined ? undefined : retryAfter(request, outcome.retryAfter * 1_000);
     case "alive":
     case "left":
     case "failed":

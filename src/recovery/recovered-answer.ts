@@ -129,6 +129,11 @@ async function answerToMessage(
     case "store-away":
       // At the first answer the client would give up a session that may be recovered yet.
       return { kind: "refused", reject: { reason: "store-unavailable", id, inBand: true } };
+    case "no-credential": {
+      // At the first answer the client would give up a session that may be recovered yet.
+      const { retryAfter } = outcome;
+      return { kind: "refused", reject: { reason: "credential-unavailable", retryAfter, id, inBand: true } };
+    }
     case "braked":
     case "failed":
       // Envoy's 503 would end the session of some clients. Of a federated route the answer is put in band with the backend's name.

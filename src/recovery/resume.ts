@@ -30,7 +30,9 @@ export type Resumed =
   /** The backend refuses to begin another session, or knows the old one. */
   | { readonly kind: "none" }
   /** The session store or the backend is away: a later request may resume the session. */
-  | { readonly kind: "store-away" | "backend-away" };
+  | { readonly kind: "store-away" | "backend-away" }
+  /** Nothing was sent, since the backend's credential cannot be had. `retryAfter`: seconds; undefined: a retry is of no use. */
+  | { readonly kind: "no-credential"; readonly retryAfter: number | undefined };
 
 /** Never rejects. */
 export type Resume = (request: ResumeRequest, signal: AbortSignal) => Promise<Resumed>;
@@ -64,6 +66,8 @@ export function createResume(recovery: Recovery): Resume {
         };
       case "store-away":
         return { kind: "store-away" };
+      case "no-credential":
+        return outcome;
       case "braked":
         return { kind: "backend-away" };
       case "failed":

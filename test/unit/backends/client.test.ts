@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createEgress, type Egress } from "../../../src/backends/client.ts";
+import type { Credentials } from "../../../src/core/credentials.ts";
+import type { Credential } from "../../../src/credentials/credentials.ts";
 import { type Handler, type ScriptedServer, startScriptedServer } from "../../support/scripted-server.ts";
 import { BACKEND } from "../core/policy.ts";
 
@@ -123,5 +125,51 @@ describe("a call of our own", () => {
   test("is cut off when the egress is closed", async () => {
     await open(() => void egress.close());
     await expect(egress.send(call, never)).rejects.toThrow();
+  });
+});
+
+describe("a call to a backend with credentials of its own", () => {
+  const HEADERS = [
+    ["authorization", "Bearer client"],
+    ["x-key", "a-client's"],
+    ["x-a", "1"],
+  ] as const;
+  const call = { purpose: "sweep", session: SESSION, method: "DELETE", headers: HEADERS } as const;
+  const to = (credentials: Credentials) => ({ ...TO, backend: { ...BACKEND, credentials } });
+  const KEY: Credentials = { kind: "header", name: "x-key", file: "/f", prefix: "" };
+
+  async function openWith(credential: Credential): Promise<void> {
+    await open(() => ({ status: 401 }));
+    egress = createEgress(listener.url, { of: () => credential });
+  }
+
+  test("has them in place of the client's, and tells of a 401", async () => {
+    let refused = 0;
+    await openWith({ kind: "held", headers: [["x-key", "own"]], refused: () => void refused++ });
+    await egress.send({ ...call, to: to(KEY) }, never);
+    expect(listener.calls).toMatchObject([{ headers: { "x-key": "own", "x-a": "1" } }]);
+    expect(listener.calls[0]?.headers).not.toHaveProperty("authorization");
+    expect(refused).toBe(1);
+  });
+
+  test("is not sent where there are none, nor waits longer than it may", async () => {
+    await openWith({ kind: "none", why: "it is away", retryAfter: 1 });
+    await expect(egress.send({ ...call, to: to(KEY) }, never)).rejects.toThrow(
+      "no credential for backend one: it is away",
+    );
+    const slow = createEgress(listener.url, { of: () => new Promise(() => undefined) });
+    const leaving = new AbortController();
+    const sent = slow.send({ ...call, to: to(KEY) }, leaving.signal);
+    leaving.abort();
+    await expect(sent).rejects.toThrow();
+    await slow.close();
+    expect(listener.calls).toEqual([]);
+  });
+
+  test("has nothing of the client's where the router has read no secrets", async () => {
+    await open(() => ({ status: 200 }));
+    await egress.send({ ...call, to: to({ kind: "none" }) }, never);
+    expect(listener.calls[0]?.headers).not.toHaveProperty("authorization");
+    await expect(egress.send({ ...call, to: to(KEY) }, never)).rejects.toThrow("has not read its secrets");
   });
 });

@@ -160,6 +160,25 @@ describe("an answer raises no suspicion", () => {
   });
 });
 
+describe("where a lost session cannot be looked after, for want of a credential", () => {
+  const recover = async () => ({ kind: "no-credential", retryAfter: 4 }) as const;
+
+  test("a request is told so in band, and not that its session is lost", async () => {
+    const { keep, lost, sent } = await open({ recover });
+    expect(await lost(keep())).toMatchObject({
+      kind: "reply",
+      status: 200,
+      body: expect.stringMatching(/"id":7,"error":\{"code":-32603,.*"credential-unavailable","retryAfterMs":4000/),
+    });
+    expect(sent).toEqual([]);
+  });
+
+  test("a GET comes again when there may be one", async () => {
+    const { keep, lost } = await open({ recover });
+    expect(await lost(keep("GET"))).toMatchObject({ status: 200, body: again(4_000) });
+  });
+});
+
 describe("where a lost session cannot be looked after, for the store is away", () => {
   const recover = async () => ({ kind: "store-away" }) as const;
 
