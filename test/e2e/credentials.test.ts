@@ -58,7 +58,11 @@ const lives = new Map<Kind, TestServer[]>();
 const serverOf = (kind: Kind) => lives.get(kind)?.at(-1) ?? expect.fail();
 
 async function startServer(kind: Kind, port = 0): Promise<void> {
-  const server = await startMcpServer(kind, { port });
+  // Two of them answer nobody without a token, the router neither.
+  const wantsToken = kind === "forward" || kind === "exchange";
+  const refuses = ({ authorization }: { readonly authorization?: string | undefined }) =>
+    wantsToken && authorization === undefined;
+  const server = await startMcpServer(kind, { port, refuses });
   lives.set(kind, [...(lives.get(kind) ?? []), server]);
 }
 

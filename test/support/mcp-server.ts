@@ -57,6 +57,8 @@ export interface TestServerOptions {
   readonly events?: boolean;
   /** ms after which a client whose stream has broken is to come back. Such a server keeps events. Default: clients choose. */
   readonly retry?: number;
+  /** Whether it answers a request by 401. Default: none. */
+  readonly refuses?: (headers: IncomingHttpHeaders) => boolean;
   /** Registers what the server of a session offers beside its own tools. */
   readonly offer?: (server: McpServer) => void;
 }
@@ -92,7 +94,7 @@ interface Bench {
  */
 export async function startMcpServer(name: string, options: TestServerOptions = {}): Promise<TestServer> {
   const { port = 0, sessions: sessionMode = "required", eras = "both", json = false, record = true } = options;
-  const { subscribing = 0, retry, events = retry !== undefined, offer } = options;
+  const { subscribing = 0, retry, events = retry !== undefined, offer, refuses } = options;
   const received: Received[] = [];
   let requests = 0;
   const transports = new Map<string, NodeStreamableHTTPServerTransport>();
@@ -134,6 +136,10 @@ export async function startMcpServer(name: string, options: TestServerOptions = 
     const body = await readAll(request);
     if (record)
       received.push({ method: request.method ?? "", path: request.url ?? "", headers: request.headers, body });
+    if (refuses?.(request.headers)) {
+      response.writeHead(401, { "www-authenticate": "Bearer" }).end();
+      return;
+    }
     const parsed = bodyOf(request, body);
     if (parsed === UNREADABLE) {
       response.writeHead(400, { "content-type": "text/plain" }).end("a test server reads no such body\n");
