@@ -230,7 +230,7 @@ export default {
       "^src/check/",
       [
         "^src/core/",
-        "^src/config/(backends|digests|load|policy)\\.ts$",
+        "^src/config/(backends|digests|federated|load|policy|read|unreadable)\\.ts$",
         "^src/init/(ask|tools)\\.ts$",
         "^src/backends/client\\.ts$",
         "^src/credentials/(backend-credentials|credentials|secrets)\\.ts$",

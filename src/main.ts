@@ -9,6 +9,8 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { checkLive } from "./check/check-live.ts";
+import { policySaid } from "./check/policy-live.ts";
+import { readClaims } from "./check/read-claims.ts";
 import type { Said } from "./check/said.ts";
 import { missingFiles } from "./config/files.ts";
 import { ConfigError, readConfig } from "./config/read.ts";
@@ -86,7 +88,12 @@ program
     "--live",
     "ask what runs, the router, Envoy and the backends: whether it is what the file says, and what clients see",
   )
-  .action(async ({ config: file, workers, envoy, live }: CheckOptions) => {
+  .option(
+    "--as <claims>",
+    "what policy lets somebody do whose token has these claims, a file of JSON; with --live by what the backends list",
+    fromCallersFolder,
+  )
+  .action(async ({ config: file, workers, envoy, live, as }: CheckOptions) => {
     const { config, text, warnings } = await readConfig(file, { workers });
     const missing = await missingFiles(config);
     for (const warning of [...warnings, ...missing.warnings]) say(`warning: ${file}: ${warning}`);
@@ -94,6 +101,8 @@ program
     const pinned = await pinnedConfig(file, config);
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
+    const claims = as === undefined ? undefined : await readClaims(as);
+    told(file, await policySaid(pinned, claims, live === true));
     const isLiveOk = live === undefined || told(file, await checkLive(pinned, text));
     if (findings.some(({ severity }) => severity === "error") || !isLiveOk) {
       process.exitCode = 1;
@@ -199,6 +208,7 @@ interface CheckOptions {
   readonly workers?: number;
   readonly envoy?: string;
   readonly live?: true;
+  readonly as?: string;
 }
 
 /** Prints what a check of what runs says. Returns whether all is in order. */

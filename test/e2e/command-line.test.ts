@@ -37,6 +37,21 @@ describe("check", () => {
     expect(run("check", "--config", config)).toEqual({ status: 0, stdout: `${config}: ok\n`, stderr: "" });
   });
 
+  test("says what policy lets somebody with certain claims do", () => {
+    const policy = 'policy: [{ allow: { tools: ["a*"] } }, { deny: { tools: ["b"] }, when: { principal: bob } }]\n';
+    const config = file("policy.yaml", `${CONFIG}identity: { kind: header, name: x-user }\n${policy}`);
+    const { status, stdout } = run("check", "--config", config, "--as", file("claims.json", '{"sub":"bob"}'));
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: `/mcp, with these claims:\n  policy[0] allow tools a*: counts\n  policy[1] deny tools b: counts\n${config}: ok\n`,
+    });
+    const wrong = file("no-claims.json", "[]");
+    expect(run("check", "--config", config, "--as", wrong)).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`error: ${wrong}: expected the claims of a token as JSON`),
+    });
+  });
+
   test("lists every error of a bad one on stderr and exits with 1", () => {
     const config = file("bad.yaml", CONFIG.replace("/mcp", "mcp").replace("3001", "x"));
     const { status, stdout, stderr } = run("check", "--config", config);

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
+import { policySaid } from "../../src/check/policy-live.ts";
+import { readConfig } from "../../src/config/read.ts";
 import { offered } from "../support/asking.ts";
 import { directoryOfTests } from "../support/directory.ts";
 import { type Answer, callMessage, events, messageOf, openResponse, openSession, post, send } from "../support/http.ts";
@@ -365,6 +367,18 @@ test.each(["/one", "/mcp", "/alone"])(
     expect(uris).not.toContain("test://resource");
   },
 );
+
+test("check --as tells by the same rules what somebody may use, by what the servers list", async () => {
+  const { config } = await readConfig(stack.configFile);
+  const said = await policySaid(config, { sub: "ada", scope: "say" }, true);
+  const text = said.map((each) => each.text).join("\n");
+  const onOne = text.slice(text.indexOf("/one, with"), text.indexOf("/odd, with"));
+  const allowed = [...onOne.matchAll(/^ {4}(\S+) +allowed$/gm)].map(([, name]) => name);
+  expect(allowed).toEqual(MAY.scoped);
+  expect(onOne).toMatch(/^ {4}announce +denied$/m);
+  const other = await policySaid(config, {}, true);
+  expect(other.map((each) => each.text).join("\n")).toMatch(/^ {4}one__say +denied, allowed with scope say$/m);
+});
 
 test("refusals are counted by their reason, and say nothing of who was refused", async () => {
   const { body } = await send({ port: stack.httpPort, path: "/metrics" });

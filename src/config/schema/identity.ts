@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
-import { anyText, headerName, text, trueOrFalse } from "../values/text.ts";
+import { headerName, scope, text, trueOrFalse } from "../values/text.ts";
 import { type WebUrl, webUrl } from "../values/urls.ts";
 
 /** The keys that verify tokens: a file on Envoy's machine, or a URL that Envoy fetches every `refresh` ms. */
@@ -23,11 +23,6 @@ const required = trueOrFalse.default(true);
 const resource = webUrl
   .refine(({ href }) => !/[?#]/.test(href), "expected a URL without a query")
   .transform(({ href }) => href);
-
-/** A scope-token of OAuth (RFC 6749 §3.3). */
-export const scope = anyText("a scope")
-  .regex(/^[!#-[\]-~]+$/, "expected a scope: visible characters but spaces, quotes and backslashes")
-  .meta({ title: "a scope" });
 
 const jwks = z
   .strictObject({

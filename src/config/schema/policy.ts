@@ -1,8 +1,7 @@
 /** `policy`: who may see and use which tools, prompts and resources. */
 import * as z from "zod";
 import { path } from "../values/paths.ts";
-import { expecting, glob, text } from "../values/text.ts";
-import { scope } from "./identity.ts";
+import { expecting, glob, scope, text } from "../values/text.ts";
 
 /** One value, or a list of them. */
 function oneOrMore<T extends z.ZodType>(one: T, expected: string) {

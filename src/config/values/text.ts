@@ -56,3 +56,8 @@ export const headerName = anyText("the name of a header")
   .regex(/^[a-z0-9][a-z0-9-]{0,62}$/i, "expected the name of a header: letters, digits and hyphens, at most 63")
   .toLowerCase()
   .meta({ title: "the name of a header" });
+
+/** A scope-token of OAuth (RFC 6749 §3.3). */
+export const scope = anyText("a scope")
+  .regex(/^[!#-[\]-~]+$/, "expected a scope: visible characters but spaces, quotes and backslashes")
+  .meta({ title: "a scope" });

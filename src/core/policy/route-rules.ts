@@ -39,6 +39,12 @@ export class RouteRules {
     return new Standing(this.#rules, this.#byKind, this.digest, new KnownCaller(caller));
   }
 
+  /** Those of its rules that count for a caller. */
+  holding({ outcome }: Standing): readonly Rule[] {
+    const bits = outcome.slice(this.digest.length + 1);
+    return this.#rules.filter(({ place }) => bitAt(bits, place));
+  }
+
   /** What of a list of the route's a caller is offered. */
   offered(list: MergedList, { outcome }: Standing): MergedList {
     return this.#offered.of(list, outcome, () => this.ofOutcome(outcome));
