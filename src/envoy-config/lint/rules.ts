@@ -120,7 +120,8 @@ export const MISTAKES = {
   ),
   "mode-override/rewritten": error(
     "Envoy refuses an override that no entry equals. On a federated route, a client's answer to a request of a server (sampling, " +
-      "elicitation) would then reach no server; and with `era: bridge` a client would get an answer to another id.",
+      "elicitation) would then reach no server; with `era: bridge` a client would get an answer to another id; and with `policy` a client " +
+      "would be listed what it may not use.",
     addOverride(REWRITTEN_BODY),
   ),
   "fail-open/processor-away": error(

@@ -30,7 +30,7 @@ function reportOf(tools: readonly string[], failure: string | null = null): Cata
     offered: {},
     asked: { age: 0, failure },
   } as const;
-  const items = { prompts: [], resources: [], templates: [], hidden: 0, collisions: [] };
+  const items = { prompts: [], resources: [], templates: [], hidden: 0, pins: undefined, collisions: [] };
   const routes = ["/mcp", "/other"].map((path) => ({
     path,
     tools: tools.map((key) => ({ key, backend: "one" })),
