@@ -139,7 +139,8 @@ mcp-router pin --config mcp-router.yaml --accept files__read search__query
 - The command asks the servers as the router does, through the running Envoy; with \`--direct\` at the first endpoint of each, without TLS. A server
   that does not answer is an error, and what was accepted of it stays. \`--all\` also takes tools out of the file that are gone.
 - The file has one digest (SHA-256) for each tool: of all members of its definition, whatever they are, and of the server's own name for it. White space
-  and the order of members do not matter; a member that stands twice does. The definition beside it is for people and for \`mcp-router pin\`; the
+  and the order of members do not matter; a member that stands twice does. A server that writes something else into a definition each time it
+  is asked cannot be pinned. The definition beside it is for people and for \`mcp-router pin\`; the
   digest decides. Keep the file under version control: a review shows what a server has changed. Characters that nobody sees stand in it as escapes.
 - A tool that is not what the file says, or is not in it, is neither listed nor called (\`onChange: warn\`: it is, and is told of). So is one of another
   backend under an accepted name.
@@ -148,7 +149,8 @@ mcp-router pin --config mcp-router.yaml --accept files__read search__query
 - The router sees a change when it asks for the lists again: after \`lists.refresh\`, or when the server says that they have changed. Until then a call goes on
   to the tool as it was accepted. What a server does behind a definition that stays the same, no digest shows.
 - The file is read again when it changes, by each router for itself. One that cannot be used leaves the last one in force, and the log says why. The router
-  does not start without it, and a reload that names a file which is not there waits for it.
+  does not start without it, and a reload that names a file which is not there waits for it. A worker that is started again while the file
+  cannot be used accepts nothing of it until it can.
 - Of a backend with \`lists: principal\`, which the command cannot ask in a client's name, a tool is accepted by the digest in the router's log:
   \`--accept files__read=sha256:…\`. Several may be accepted of one tool, since principals may be offered different ones.
 - The log has a line for each tool that differs, with both digests; \`mcp_router_pins_differing\` counts them, and \`check --live\` and

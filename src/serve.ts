@@ -3,18 +3,17 @@ import type { Config, Overrides } from "./config/load.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
-import { STREAMS } from "./core/streams.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
+import { healthFault, noHttp2, requestFault, streamFault } from "./observe/faults.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { type OpenedCredentials, openCredentials } from "./open-credentials.ts";
 import { type OpenedGateway, openGateway } from "./open-gateway.ts";
 import { openPins, type PinsInForce } from "./pins/in-force.ts";
-import { lackedPins, pinnedConfig } from "./pins/read.ts";
 import { type Beside, type ConfigInForce, configInForce, type Reloader, reloadOnChange } from "./reload.ts";
 import { configurationOf, discoveryOf, openOffers } from "./serve-discovery.ts";
 import { openSharedState } from "./shared-state.ts";
@@ -87,7 +86,7 @@ async function serveHere(start: Start): Promise<Router> {
   // The primary of a worker serves HTTP.
   const http = isWorker ? undefined : config.processor.http;
   const listen = workerAddress(config.processor.listen, worker ?? 0);
-  const pins = await openPins(start.file, config, log);
+  const pins = await openPins(start, logOfFiles(start));
   const inForce = configInForce(pins.onto(config), metrics);
   let stage: "starting" | "serving" | "stopping" = "starting";
   let clean = true;
@@ -104,7 +103,7 @@ async function serveHere(start: Start): Promise<Router> {
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
-    const reloader = reloaderOf(start, applying(start, inForce, opened, { pins, credentials }), offers, pins.lacks);
+    const reloader = reloaderOf(start, applying(start, inForce, opened, { pins, credentials }), offers, pins);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -175,16 +174,16 @@ function applying(
   return apply;
 }
 
-/** Puts each change of the file in force. The primary logs about it for its workers. */
-function reloaderOf(
-  start: Start,
-  apply: (config: Config, text: string) => void,
-  offers: Offers,
-  lacks: (config: Config) => Promise<readonly string[]> | undefined,
-): Reloader {
-  const { worker, config: started, log } = start;
-  const toldIn = worker === undefined ? log : log.child({}, { level: "silent" });
-  return reloadOnChange({ ...start, started, apply, offers, lacks, log: toldIn });
+type Apply = (config: Config, text: string) => void;
+
+/** Puts each change of the file in force. */
+function reloaderOf(start: Start, apply: Apply, offers: Offers, { lacks }: PinsInForce): Reloader {
+  return reloadOnChange({ ...start, started: start.config, apply, offers, lacks, log: logOfFiles(start) });
+}
+
+/** The primary logs about files for its workers, and watches them too. */
+function logOfFiles({ worker, log }: Start): Logger {
+  return worker === undefined ? log : log.child({}, { level: "silent" });
 }
 
 /** The primary watches the file for its workers. */
@@ -192,13 +191,13 @@ function followFile(
   { file, text, worker }: Start,
   started: AsyncDisposableStack,
   reloader: Reloader,
-  pins?: PinsInForce,
+  pins: PinsInForce,
 ): Pick<Router, "reload" | "take"> {
   started.defer(() => reloader.close());
   const watcher = worker === undefined ? started.adopt(watchFile(file, text, reloader), (it) => it.close()) : undefined;
   const reload = async () => {
     await watcher?.check();
-    await pins?.check();
+    await pins.check();
     reloader.retry();
   };
   return { reload, take: (changed) => reloader.onChange(changed) };
@@ -213,44 +212,11 @@ async function letGo({ config, log }: Start, started: AsyncDisposableStack, isCl
   return clean;
 }
 
-/** ms between two lines of the log on a protocol that is not spoken here. */
-const NO_HTTP2_MS = 60_000;
-
-function requestFault(log: Logger): (error: unknown) => void {
-  return (error) =>
-    log.error(
-      { err: error },
-      "a request failed inside the router and was answered with 500, or its answer was cut off",
-    );
-}
-
-function streamFault(log: Logger): (error: unknown) => void {
-  return (error) => log.error(errorLine(error), "a stream of the gateway's own was not opened");
-}
-
-/** Whoever speaks so goes on: a line a minute says it. */
-function noHttp2(log: Logger): () => void {
-  let toldAt = Number.NEGATIVE_INFINITY;
-  return () => {
-    const now = performance.now();
-    if (now - toldAt < NO_HTTP2_MS) return;
-    toldAt = now;
-    log.error(
-      `a request came to processor.streams.listen that is no HTTP/2, and was refused: in Envoy, the cluster ${STREAMS} needs ` +
-        "http2_protocol_options, as `mcp-router envoy` prints it",
-    );
-  };
-}
-
-function healthFault(log: Logger): (error: unknown) => void {
-  return (error) => log.error(errorLine(error), "a request for health or metrics failed");
-}
-
 /** Serves by several workers. This process is their primary, which serves no requests itself. */
 async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Promise<Router> {
   const { file, text, config, metrics, log } = start;
   const { workers: count, drain, http } = config.processor;
-  await pinnedConfig(file, config);
+  const pins = await openPins(start, log);
   const offers = openOffers(config, metrics, log);
   let workers: Workers | undefined;
   let stopping = false;
@@ -264,7 +230,13 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     const catalogue = async () => workers?.catalogue();
-    const reloader = reloaderOf(start, (_, changed) => workers?.reload(changed), offers, lackedPins);
+    started.adopt(pins, (it) => it.close());
+    pins.follow(config);
+    const apply = (wanted: Config, changed: string) => {
+      workers?.reload(changed);
+      pins.follow(wanted);
+    };
+    const reloader = reloaderOf(start, apply, offers, pins);
     const source = {
       ...metrics,
       readiness,
@@ -280,7 +252,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     started.defer(async () => {
       clean = (await workers?.stop()) ?? true;
     });
-    const follow = followFile(start, started, reloader);
+    const follow = followFile(start, started, reloader, pins);
     log.info({ workers: count, http }, "serving by workers");
     return {
       untaken: untakenObserver(metrics, log),

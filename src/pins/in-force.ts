@@ -16,18 +16,29 @@ export interface PinsInForce {
   readonly lacks: (config: Config) => Promise<readonly string[]> | undefined;
   /** The configuration, with what its files accept. */
   onto(config: Config): Config;
-  /** Watches the files of a configuration from now on, and calls `apply` with it when one of them accepts something else. */
-  follow(config: Config, apply: (config: Config) => void): void;
+  /**
+   * Watches the files of a configuration from now on, and calls `apply` with it when one of them accepts something else. Default:
+   * other processes, which watch them too, put that in force.
+   */
+  follow(config: Config, apply?: (config: Config) => void): void;
   /** Reads the files now. Resolves when what has changed is in force. */
   check(): Promise<void>;
   close(): void;
 }
 
+interface Starting {
+  /** The configuration's. */
+  readonly file: string;
+  readonly config: Config;
+  /** Number of this worker, whose primary has looked at the files: one that is spoilt since then must not keep it from other routes. */
+  readonly worker: number | undefined;
+}
+
 /** @throws ConfigError where a file is missing, or cannot be read */
-export async function openPins(file: string, config: Config, log: Logger): Promise<PinsInForce> {
+export async function openPins({ file, config, worker }: Starting, log: Logger): Promise<PinsInForce> {
   const pins = new WatchedPins(log);
   const faults = (await pins.lacks(config)) ?? [];
-  if (faults.length > 0) throw new ConfigError(file, faults);
+  if (faults.length > 0 && worker === undefined) throw new ConfigError(file, faults);
   return pins;
 }
 
@@ -51,7 +62,7 @@ class WatchedPins implements PinsInForce {
     return { ...config, routes: withPins(config.routes, this.#known) };
   }
 
-  follow(config: Config, apply: (config: Config) => void): void {
+  follow(config: Config, apply: (config: Config) => void = () => undefined): void {
     this.#followed = { config, apply };
     const wanted = pinFilesOf(config);
     // Others that are known are those of a configuration that waits to be in force.
@@ -78,8 +89,9 @@ class WatchedPins implements PinsInForce {
   }
 
   #watch(file: string): void {
-    const text = this.#known.get(file)?.text;
-    if (text === undefined || this.#watchers.has(file)) return;
+    if (this.#watchers.has(file)) return;
+    // A file that could not be read accepts nothing until it can.
+    const { text } = this.#known.get(file) ?? { text: "" };
     this.#watchers.set(file, watchFile(resolve(file), text, this.#handlersOf(file), { read: textOfPins }));
   }
 
@@ -104,13 +116,14 @@ class WatchedPins implements PinsInForce {
     }
     const before = this.#known.get(file);
     const pins = { text, ...acceptedIn(text, read.tools) };
-    if (!this.#followed || !before || before.version === pins.version) return;
+    if (!this.#followed || before?.version === pins.version) return;
     this.#known.set(file, pins);
     try {
       this.#followed.apply(this.#followed.config);
       this.#log.info({ file, tools: read.tools.length }, "pins reloaded");
     } catch (error) {
-      this.#known.set(file, before);
+      if (before) this.#known.set(file, before);
+      else this.#known.delete(file);
       this.#log.error({ file, ...errorLine(error) }, `pins not applied because of a fault in the router: ${LAST}`);
     }
   }

@@ -13,11 +13,11 @@ import { pinsOnDisk } from "./read.ts";
 
 export interface PinOptions {
   /** Names of tools, or `name=digest`. */
-  readonly accept?: readonly string[];
+  readonly accept?: readonly string[] | undefined;
   readonly all?: true;
   readonly dryRun?: true;
   /** Ask the backends themselves. */
-  readonly direct?: true;
+  readonly direct?: true | undefined;
 }
 
 /** What was found, and what was done about it. */

@@ -61,35 +61,18 @@ export function pinFault(setting: string, file: string, { why, isMissing }: Extr
   return `${setting}: cannot read ${resolve(file)}: ${why}${isMissing ? `; ${MAKE_IT}` : ""}`;
 }
 
-interface PinsOfFiles {
-  readonly found: ReadonlyMap<string, PinsOnDisk>;
-  readonly faults: readonly string[];
-}
-
-/** Reads all files that routes name. Never rejects. */
-async function pinsOf(config: Pick<Config, "routes">): Promise<PinsOfFiles> {
-  const read = await Promise.all(
-    Array.from(pinFilesOf(config), async ([file, setting]) => ({ file, setting, read: await pinsOnDisk(file) })),
-  );
-  return {
-    found: new Map(read.flatMap(({ file, read: one }) => (one.ok ? [[file, one.pins]] : []))),
-    faults: read.flatMap(({ file, setting, read: one }) => (one.ok ? [] : [pinFault(setting, file, one)])),
-  };
-}
-
-/** What is wrong with the files that routes name; undefined: they name none. Never rejects. */
-export function lackedPins(config: Config): Promise<readonly string[]> | undefined {
-  return pinFilesOf(config).size === 0 ? undefined : pinsOf(config).then(({ faults }) => faults);
-}
-
 /**
  * The configuration with what its files accept.
  * @param file the configuration's
  * @throws ConfigError where one is missing, or cannot be read
  */
 export async function pinnedConfig(file: string, config: Config): Promise<Config> {
-  const { found, faults } = await pinsOf(config);
+  const all = await Promise.all(
+    Array.from(pinFilesOf(config), async ([of, setting]) => ({ of, setting, read: await pinsOnDisk(of) })),
+  );
+  const faults = all.flatMap(({ of, setting, read }) => (read.ok ? [] : [pinFault(setting, of, read)]));
   if (faults.length > 0) throw new ConfigError(file, faults);
+  const found = new Map(all.flatMap(({ of, read }) => (read.ok ? [[of, read.pins]] : [])));
   return { ...config, routes: withPins(config.routes, found) };
 }
 

@@ -24,7 +24,12 @@ function configOf(over: object = {}): Config {
 }
 
 /** @param envoys that follow the configuration, and take each at once */
-function reloading(apply: (config: Config) => void = () => undefined, envoys = 0, beside?: Beside) {
+function reloading(
+  apply: (config: Config) => void = () => undefined,
+  envoys = 0,
+  beside?: Beside,
+  lacks?: (config: Config) => Promise<readonly string[]> | undefined,
+) {
   const lines: { level: number; msg: string }[] = [];
   const log = createLogger("info", {}, null, { write: (line) => void lines.push(JSON.parse(line)) });
   const configReloaded = vi.fn();
@@ -37,6 +42,7 @@ function reloading(apply: (config: Config) => void = () => undefined, envoys = 0
     apply,
     offers,
     beside,
+    ...(lacks && { lacks }),
     metrics: { configReloaded },
     log,
   });
@@ -216,4 +222,24 @@ test("whoever runs an Envoy beside the router says what the machine lacks, and i
   missing.clear();
   await vi.advanceTimersByTimeAsync(LOOK_AGAIN);
   expect(inForce).toHaveBeenCalledTimes(1);
+});
+
+test("a configuration that names a file which the router lacks waits for it; one that names none is taken at once", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const missing = new Set(["pins.json: no such file"]);
+  const apply = vi.fn();
+  const lacks = ({ routes }: Config) => (routes.length > 1 ? Promise.resolve([...missing]) : undefined);
+  const { onChange, lines } = reloading(apply, 0, undefined, lacks);
+  onChange(textOf({ gateway: { hosts: ["other.example"] } }));
+  expect(apply).toHaveBeenCalledTimes(1);
+  lines.splice(0);
+  onChange(textOf(MORE_ROUTES));
+  await vi.advanceTimersByTimeAsync(LOOK_AGAIN);
+  expect(lines).toMatchObject([
+    { errors: [...missing], msg: "configuration refused: the last valid one stays in force" },
+  ]);
+  missing.clear();
+  await vi.advanceTimersByTimeAsync(LOOK_AGAIN);
+  expect(apply).toHaveBeenCalledTimes(2);
 });

@@ -81,6 +81,28 @@ test("what clients would see is shown by route, with the backend of each item", 
   expect({ errors, warnings }).toEqual({ errors: [], warnings: [] });
 });
 
+test("tools that were not accepted are errors where clients do not see them, and warnings where they do", () => {
+  const differing = [
+    { tool: "files__read", backend: "files", digest: "sha256:b", accepted: ["sha256:a"] },
+    { tool: "files__write", backend: "files", digest: "sha256:c", accepted: [] },
+  ];
+  const hidden = findings([backend("files"), backend("search")], {
+    pins: { file: "p.json", onChange: "hide", differing },
+  });
+  expect(hidden.text).toContain("  tools pinned by p.json: 2 not accepted as they are\n");
+  expect(hidden.errors).toEqual([
+    '/mcp: tool "files__read" of files is not what p.json accepts: clients do not see it; look at it with `mcp-router pin`',
+    '/mcp: tool "files__write" of files is new, and not in p.json: clients do not see it; look at it with `mcp-router pin`',
+  ]);
+  const told = findings([backend("files")], { pins: { file: "p.json", onChange: "warn", differing } });
+  expect(told.warnings).toEqual([expect.stringContaining("clients see it all the same"), expect.anything()]);
+  expect(told.errors).toEqual([]);
+  const many = Array.from({ length: 25 }, () => differing).flat();
+  const { errors } = findings([backend("files")], { pins: { file: "p.json", onChange: "hide", differing: many } });
+  expect(errors).toHaveLength(21);
+  expect(errors.at(-1)).toBe("/mcp: and 30 more tools that p.json does not accept as they are");
+});
+
 describe("clients of 2026-07-28 alone", () => {
   const both = (name: string) => backend(name, { eras: ["legacy", "modern"] });
   const lineOf = (text: string) => text.split("\n").find((line) => line.includes("clients of"));

@@ -95,6 +95,33 @@ test("a federated route has what it sets", () => {
   });
 });
 
+describe("tools that are pinned", () => {
+  const pinned = (tools: object, over: object = {}) => ({
+    routes: [{ path: "/mcp", backends: ["one"], federated: true, tools, ...over }],
+  });
+
+  test("are hidden where they differ, unless it is only to be told; until its file is read, a route accepts nothing", () => {
+    expect(federated({ tools: { pin: "pins.json" } }).pins).toEqual({
+      file: "pins.json",
+      onChange: "hide",
+      accepted: new Map(),
+      version: "",
+    });
+    expect(federated({ tools: { pin: "pins.json", onChange: "warn" } }).pins).toMatchObject({ onChange: "warn" });
+    expect(federated({ tools: { deny: ["x"] } }).pins).toBeUndefined();
+  });
+
+  test.each([
+    [pinned({ onChange: "hide" }), "routes[0].tools.onChange: has no meaning without routes[0].tools.pin"],
+    [pinned({ pin: "" }), 'routes[0].tools.pin: got "", expected the path of a file'],
+    [pinned({ pin: "a", onChange: "drop" }), 'routes[0].tools.onChange: got "drop", expected one of hide, warn'],
+    [pinned({ pin: "a" }, { federated: false }), "routes[0].tools: is only for a federated route"],
+    [pinned({ pin: "a" }, { federated: false, era: "bridge" }), "routes[0].tools: is only for a federated route"],
+  ])("%j is refused, with what to do", (sections, error) => {
+    expect(errorsOf(sections)).toEqual([expect.stringContaining(error)]);
+  });
+});
+
 test("an empty allow list hides everything, and empty instructions hide the backends' own", () => {
   const route = federated({ prompts: { allow: [] }, instructions: "" });
   expect(allows(route.filters.prompts, "one__greet")).toBe(false);

@@ -47,7 +47,7 @@ async function following() {
   const { pin, other } = folder();
   const { log, told } = logger();
   const config = configOf(pin);
-  const pins = await openPins(FILE, config, log);
+  const pins = await openPins({ file: FILE, config, worker: undefined }, log);
   onTestFinished(() => pins.close());
   const apply = vi.fn((_: Config) => undefined);
   pins.follow(config, apply);
@@ -55,7 +55,9 @@ async function following() {
 }
 
 async function refusal(pin: string): Promise<string> {
-  const error = await openPins(FILE, configOf(pin), logger().log).catch((fault: unknown) => fault);
+  const error = await openPins({ file: FILE, config: configOf(pin), worker: undefined }, logger().log).catch(
+    (fault: unknown) => fault,
+  );
   if (!(error instanceof ConfigError)) throw new Error("it was not refused");
   return error.errors.join();
 }
@@ -73,6 +75,21 @@ test("so does one that is no file of pins, or has 50 MB, of which no more is rea
   expect(await refusal(pin)).toContain("it is no JSON object");
   truncateSync(pin, 50_000_000);
   expect(await refusal(pin)).toContain("it has more than 16777216 bytes (16 MiB)");
+});
+
+test("a worker begins all the same, accepts nothing of such a file, and takes it once it is mended", async () => {
+  const { pin } = folder();
+  writeFileSync(pin, "[]");
+  const config = configOf(pin);
+  const pins = await openPins({ file: FILE, config, worker: 1 }, logger().log);
+  onTestFinished(() => pins.close());
+  const apply = vi.fn();
+  pins.follow(config, apply);
+  expect(digestsIn(pins.onto(config))).toEqual([]);
+  writeFileSync(pin, textOf("4"));
+  await pins.check();
+  expect(apply).toHaveBeenCalledTimes(1);
+  expect(digestsIn(pins.onto(config))).toEqual([digest("4")]);
 });
 
 test("a configuration has what its files accept; one that was not read accepts nothing", async () => {
