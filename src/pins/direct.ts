@@ -2,14 +2,15 @@
 import { createEgress, type Egress } from "../backends/client.ts";
 import type { BackendConfig } from "../config/backends.ts";
 import { formatAddress } from "../core/address.ts";
+import type { BackendCredentials } from "../credentials/credentials.ts";
 
 /** Goes to the first endpoint of each. How to trust a backend with TLS is Envoy's to know, so such a call rejects. */
-export function createDirectEgress(backends: readonly BackendConfig[]): Egress {
+export function createDirectEgress(backends: readonly BackendConfig[], credentials: BackendCredentials): Egress {
   const direct = new Map(
     backends.flatMap(({ name, host, tls, endpoints: [first] }) => {
       if (tls || !first) return [];
       const endpoint = formatAddress(first);
-      const egress = createEgress(`http://${endpoint}`);
+      const egress = createEgress(`http://${endpoint}`, credentials);
       return [[name, { egress, endpoint, headers: host === undefined ? [] : [["host", host] as const] }]];
     }),
   );

@@ -2,6 +2,7 @@
 import { mkdir, open, realpath, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createEgress } from "../backends/client.ts";
+import { routersOwnCredentials } from "../check/credentials.ts";
 import type { Config } from "../config/load.ts";
 import { formatAddress } from "../core/address.ts";
 import { DIGEST } from "../federation/tool-digest.ts";
@@ -31,9 +32,10 @@ interface Pinned {
 
 /** @throws Error that says what to do, where a file cannot be read or written */
 export async function pin(config: Config, options: PinOptions): Promise<Pinned> {
+  const credentials = routersOwnCredentials(config);
   const egress = options.direct
-    ? createDirectEgress(config.backends)
-    : createEgress(`http://${formatAddress(config.egress.address)}`);
+    ? createDirectEgress(config.backends, credentials)
+    : createEgress(`http://${formatAddress(config.egress.address)}`, credentials);
   const offered = await offeredOnPinned(config, egress);
   await egress.close();
   if (offered.length === 0) throw new Error("no route has tools.pin: set it to the path of a file, and run this again");

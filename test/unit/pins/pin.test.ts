@@ -9,7 +9,7 @@ import { type PinOptions, pin } from "../../../src/pins/pin.ts";
 import { startListedServer } from "../../support/listed-server.ts";
 
 /** Routes to one server whose tools are these, and to others. */
-async function pinning(tools: readonly string[], backends: Readonly<Record<string, object>> = {}) {
+async function pinning(tools: readonly string[], backends: Readonly<Record<string, object>> = {}, secret = "") {
   const server = await startListedServer({ tools: [tools] });
   const directory = temporaryDirectory("pin");
   onTestFinished(async () => {
@@ -17,15 +17,19 @@ async function pinning(tools: readonly string[], backends: Readonly<Record<strin
     await server.close();
   });
   const file = join(directory.path, "deep/er/pins.json");
+  const secretFile = join(directory.path, "secret");
+  writeFileSync(secretFile, secret);
+  const credentials = secret === "" ? {} : { credentials: { header: "x-api-key", file: secretFile } };
   const text = stringify({
     gateway: { hosts: ["gw.example"] },
     egress: { listen: `127.0.0.1:${await freePort()}` },
-    backends: { one: { endpoints: [server.endpoint], path: "/mcp" }, ...backends },
+    backends: { one: { endpoints: [server.endpoint], path: "/mcp", ...credentials }, ...backends },
     routes: [{ path: "/mcp", backends: ["one", ...Object.keys(backends)], federated: true, tools: { pin: file } }],
     lists: { timeout: "2s" },
   });
   const { config } = readConfigText("mcp-router.yaml", text);
   return {
+    server,
     file,
     run: (options: PinOptions = {}) => pin(config, { direct: true, ...options }),
     written: () => JSON.parse(readFileSync(file, "utf8")).tools,
@@ -47,6 +51,14 @@ test("makes the file and its folders, asking the servers themselves", async () =
     expect.objectContaining({ name: "one__b" }),
   ]);
   expect(await run()).toEqual({ isDone: true, errors: [], lines: [`${file}: 2 tools, all as accepted`] });
+});
+
+test("a server that wants the router's own credentials gets them", async () => {
+  const { server, run } = await pinning(['{"name":"a"}'], {}, "s3cret");
+  const { lines, isDone } = await run({ all: true });
+  expect(isDone).toBe(true);
+  expect(new Set(server.calls.map(({ headers }) => headers["x-api-key"]))).toEqual(new Set(["s3cret"]));
+  expect(lines.join("\n")).not.toContain("s3cret");
 });
 
 test("accepts only what is named, and takes out what is gone", async () => {
