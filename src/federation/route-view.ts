@@ -36,7 +36,7 @@ export function routeDigest({ members }: FederatedRoute, catalogue: RouteCatalog
   return digest;
 }
 
-/** Bytes of memory that an item takes in a merged list, as Node 24 has them. */
+/** Bytes of memory that an item takes in a merged list, or among those that differ from their pins, as Node 24 has them. */
 const OFFERED_BYTES = 100;
 
 interface Made {
@@ -66,7 +66,9 @@ export class RouteView {
   /** Bytes of memory that the merged lists take beside the items themselves. */
   get size(): number {
     const catalogue = this.#made?.catalogue;
-    return catalogue ? OFFERED_BYTES * ALL_LISTS.reduce((sum, kind) => sum + catalogue[kind].items.length, 0) : 0;
+    if (!catalogue) return 0;
+    const sizeOf = ({ items, differing }: MergedList) => OFFERED_BYTES * (items.length + differing.length);
+    return ALL_LISTS.reduce((sum, kind) => sum + sizeOf(catalogue[kind]), 0);
   }
 
   /**
