@@ -37,10 +37,11 @@ export class Policed<On extends PublicPath> implements RequestsOn<On> {
 
   message(request: GatewayRequest<On>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
     const refused = refusedOf(request, message, body);
-    const lacksSession = request.session.kind === "none" && request.route.sessions === "required";
-    return refused && !lacksSession
-      ? this.#refuse(request, message, refused)
-      : this.#inner.message(request, message, body);
+    if (!refused) return this.#inner.message(request, message, body);
+    const { session, route } = request;
+    // It is refused for that, whatever it names.
+    if (session.kind === "none" && route.sessions === "required") return this.#inner.message(request, message, body);
+    return this.#refuse(request, message, refused);
   }
 
   modern(request: GatewayRequest<On>, message: MessageOf<"modern">, body: Uint8Array): NextStep {

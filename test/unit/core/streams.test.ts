@@ -8,11 +8,11 @@ describe("the session whose stream is asked for", () => {
     const owner = fc.oneof(digest, fc.constant(""));
     const path = fc.oneof(fc.webPath(), fc.constantFrom("/", "/mcp", "/ä b", "/a.b")).filter((text) => text !== "");
     fc.assert(
-      fc.property(digest, owner, path, (key, of, at) => {
-        const stream = { key, owner: of, path: decodeURI(encodeURI(at)) };
+      fc.property(digest, owner, path, fc.option(digest), (key, of, at, outcome) => {
+        const stream = { key, owner: of, path: decodeURI(encodeURI(at)), ...(outcome !== null && { outcome }) };
         expect(readStreamOf(writeStreamOf(stream))).toEqual(stream);
         expect(readSubscriber(writeStreamOf(stream))).toBeUndefined();
-        const subscriber = { owner: of, path: stream.path };
+        const subscriber = { owner: of, path: stream.path, ...(outcome !== null && { outcome }) };
         expect(readSubscriber(writeSubscriber(subscriber))).toEqual(subscriber);
         expect(readStreamOf(writeSubscriber(subscriber))).toBeUndefined();
       }),

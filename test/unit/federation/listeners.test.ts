@@ -46,9 +46,15 @@ function start() {
     },
   });
   /** A client's stream, and what it has heard. */
-  const listen = (key: string, path = "/all", headers: Readonly<Record<string, string>> = {}, owner = "") => {
+  const listen = (
+    key: string,
+    path = "/all",
+    headers: Readonly<Record<string, string>> = {},
+    owner = "",
+    outcome?: string,
+  ) => {
     const { sink, text, state, fill: leave } = createSink(() => left());
-    const left = listeners.open({ key, owner, path }, { headers: fields(headers), query: "" }, sink);
+    const left = listeners.open({ key, owner, path, outcome }, { headers: fields(headers), query: "" }, sink);
     const heard = () => [...text().matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? "").method);
     return { left, heard, text, state, leave };
   };
@@ -70,6 +76,19 @@ describe("a stream of the gateway's own", () => {
     expect(text()).toBe(":\n\n");
     vi.advanceTimersByTime(COMMENT_MS);
     expect(text()).toBe(":\n\n:\n\n");
+  });
+
+  test("ends where other rules are in force than it was begun by, and says first that lists have changed", () => {
+    const { listen, reconfigure } = start();
+    const judged = listen("a", "/all", {}, "", "of-other-rules");
+    const other = listen("b");
+    reconfigure([]);
+    expect(judged.heard()).toEqual([
+      "notifications/tools/list_changed",
+      "notifications/prompts/list_changed",
+      "notifications/resources/list_changed",
+    ]);
+    expect([judged.state(), other.state()]).toEqual(["ended", "open"]);
   });
 
   test("tells of a list for one principal to that principal's clients alone", () => {

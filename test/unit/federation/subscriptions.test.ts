@@ -84,7 +84,7 @@ function start({ answer = () => "stream" as const, ready, caps, modern = true, l
       "modern",
     ),
     rpc: createRpc(egress, "stream"),
-    permits: () => undefined,
+    permits: ({ outcome }) => (outcome === undefined ? undefined : { permits: (_, name) => name !== outcome }),
     isOfOtherRules: ({ outcome }) => outcome !== undefined,
     egress,
     version: "1.0",
@@ -111,12 +111,19 @@ function filterOf({ message }: Call): unknown {
 
 function clientOf(subscriptions: ReturnType<typeof createSubscriptions>) {
   /** @param notifications what the client asks for */
-  const listen = (notifications: object, { id = '"c\\u0031"', headers = {}, path = "/all", owner = "" } = {}) => {
+  const listen = (
+    notifications: object,
+    { id = '"c\\u0031"', headers = {}, path = "/all", owner = "", outcome = "" } = {},
+  ) => {
     const { sink, text, state, fill } = createSink(() => left?.());
     const method = "subscriptions/listen";
     const params = `{"_meta":${META},"notifications":${JSON.stringify(notifications)}}`;
     const body = Buffer.from(`{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${params}}`);
-    const opened = subscriptions.open({ owner, path }, { headers: fields(headers), query: "?a=1", body }, sink);
+    const opened = subscriptions.open(
+      { owner, path, ...(outcome !== "" && { outcome }) },
+      { headers: fields(headers), query: "?a=1", body },
+      sink,
+    );
     const left = opened?.kind === "open" ? opened.left : undefined;
     const messages = () => [...text().matchAll(/^data: (.+)$/gm)].map(([, data]) => JSON.parse(data ?? ""));
     return {
@@ -539,6 +546,16 @@ describe("another configuration", () => {
     expect(state()).toBe("ended");
   });
 
+  test("that changes the rules ends it, and its client listens anew", async () => {
+    const { listen, reconfigure, routes } = start();
+    const { heard, state } = listen({ ...LISTS, ...BOTH }, { outcome: "x:hidden" });
+    await settle();
+    reconfigure(routes);
+    expect(heard().at(-1)).toBe("complete");
+    expect(heard()).toContain("notifications/resources/list_changed");
+    expect(state()).toBe("ended");
+  });
+
   test("that changes nothing of this leaves it open", async () => {
     const { listen, reconfigure, routes, clock } = start();
     const { heard, state } = listen({ ...LISTS, ...BOTH });
@@ -548,6 +565,16 @@ describe("another configuration", () => {
     expect(heard()).toEqual([]);
     expect(state()).toBe("open");
   });
+});
+
+test("updates of what its client may not read are not said, though a backend tells of them", async () => {
+  const { listen, streams } = start();
+  const { heard } = listen(BOTH, { outcome: "file:///x/hidden" });
+  await settle();
+  const [stream] = streams;
+  for (const uri of ["file:///x/hidden", "file:///x/shown"]) stream?.tell("notifications/resources/updated", { uri });
+  await settle();
+  expect(heard()).toEqual(["file:///x/shown"]);
 });
 
 test("a router that stops ends the streams as the protocol has it", async () => {

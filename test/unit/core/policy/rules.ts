@@ -7,7 +7,7 @@ import { claims } from "../claims.ts";
 
 type Patterns = Partial<Record<NamedKind, readonly string[]>>;
 
-export const ALWAYS: When = { scopes: [], claims: [], principals: undefined, routes: undefined };
+const ALWAYS: When = { scopes: [], claims: [], principals: undefined, routes: undefined };
 
 function ruleOf(verdict: Rule["verdict"], patterns: Patterns, when: Partial<When> = {}): Rule {
   const globs = (kind: NamedKind) => (patterns[kind] ?? []).map(compileGlob);
