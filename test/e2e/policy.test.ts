@@ -1,8 +1,9 @@
 /** Who may see and use what: what is listed is what can be called, on each kind of route and in both eras. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { parse, stringify } from "yaml";
 import { freePort } from "../../harness/ports.ts";
 import { policySaid } from "../../src/check/policy-live.ts";
 import { readConfig } from "../../src/config/read.ts";
@@ -381,8 +382,32 @@ test("check --as tells by the same rules what somebody may use, by what the serv
 });
 
 test("refusals are counted by their reason, and say nothing of who was refused", async () => {
+  const ask = await client("legacy", "/one", CALLERS.plain);
+  await call(ask, "say");
+  await call(ask, "announce");
   const { body } = await send({ port: stack.httpPort, path: "/metrics" });
   expect(body).toMatch(/mcp_router_requests_rejected_total\{reason="insufficient-scope"\} [1-9]/);
   expect(body).toMatch(/mcp_router_requests_rejected_total\{reason="not-offered"\} [1-9]/);
-  expect(body).not.toContain("ada");
+  expect(body).not.toMatch(/\bada\b/);
+});
+
+test("other rules hold from the next request on, and a stream that was judged by those of before ends", async () => {
+  const session = await openSession(stack.port, "/mcp", CALLERS.plain);
+  const headers = { ...CALLERS.plain, "mcp-session-id": session };
+  const stream = await openResponse({
+    port: stack.port,
+    path: "/mcp",
+    headers: { ...headers, accept: "text/event-stream" },
+  });
+  const heard: unknown[] = [];
+  const ended = (async () => {
+    for await (const { method } of events(stream)) heard.push(method);
+  })();
+  const config = parse(readFileSync(stack.configFile, "utf8"));
+  writeFileSync(stack.configFile, stringify({ ...config, policy: [{ allow: { tools: ["*__announce"] } }] }));
+  await ended;
+  expect(heard).toContain("notifications/tools/list_changed");
+  const send: Send = (method, params) => post(stack.port, "/mcp", requestMessage(method, params), headers);
+  expect(await listed(send)).toEqual(["one__announce", "two__announce"]);
+  expect(outcomeOf(await call(send, "one__echo"))).toBe("unknown");
 });

@@ -34,7 +34,6 @@ function reportOf(tools: readonly string[], failure: string | null = null): Cata
   const routes = ["/mcp", "/other"].map((path) => ({
     path,
     tools: tools.map((key) => ({ key, backend: "one" })),
-    pins: undefined,
     ...items,
   }));
   return { backends: [backend], byPrincipal: { principals: 0, bytes: 0 }, routes };
