@@ -28,10 +28,17 @@ describe.skipIf(!hasIstiod).each(ISTIO_MODES)("in mode %s", (mode) => {
   let mesh: Mesh;
 
   beforeAll(async () => {
-    server = await startMcpServer("one");
+    server = await startMcpServer("one", {
+      offer: (own) =>
+        own.registerTool("hang", { description: "Never answers" }, () => new Promise<never>(() => undefined)),
+    });
     mesh = await startMesh(mode, {
       backends: { one: [server.endpoint] },
-      sections: { limits: { body: BODY_LIMIT }, gateway: { origins: [APP] } },
+      sections: {
+        limits: { body: BODY_LIMIT, calls: [{ tools: ["limited"], rate: "1/d" }] },
+        timeouts: { tools: [{ tools: ["hang"], call: "1s" }] },
+        gateway: { origins: [APP] },
+      },
     });
   });
   afterAll(async () => {
@@ -49,6 +56,19 @@ describe.skipIf(!hasIstiod).each(ISTIO_MODES)("in mode %s", (mode) => {
     expect(answer.status).toBe(400);
     expect(messageOf(answer)).toMatchObject({ error: { code: -32700 } });
     expect(server.received).toEqual([]);
+  });
+
+  test("a call over its rate is refused by its id", async () => {
+    const session = await openSession(mesh.port, PATH);
+    const call = () => post(mesh.port, PATH, callMessage("limited", {}, "x"), { "mcp-session-id": session });
+    expect((await call()).body).not.toContain("Rate limit reached");
+    expect(messageOf(await call())).toMatchObject({ id: "x", error: { code: -32000, message: "Rate limit reached" } });
+  });
+
+  test("a tool with a time of its own is cut off after that", async () => {
+    const session = await openSession(mesh.port, PATH);
+    // Its events have begun, so they are cut off.
+    await expect(post(mesh.port, PATH, callMessage("hang"), { "mcp-session-id": session })).rejects.toThrow();
   });
 
   test("a session of the gateway's own works, and the backend is called by its own name", async () => {
