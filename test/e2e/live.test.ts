@@ -99,6 +99,20 @@ test("a configuration that Envoy refuses leaves the last one in force, is told i
   expect(await healthOf(stack, "/readyz")).toBe("ready\n");
 });
 
+test("limits of calls come and go with the file", async () => {
+  const one = await server("one");
+  const { port, configFile } = await live({ one: [one.endpoint] });
+  const isRefused = async () => {
+    const session = await openSession(port, "/one/mcp");
+    return (await callTool(port, "/one/mcp", session, "whoami")).includes("Rate limit reached");
+  };
+  expect([await isRefused(), await isRefused()]).toEqual([false, false]);
+  change(configFile, { limits: { calls: [{ tools: ["who*"], rate: "1/d" }] } });
+  await expect.poll(isRefused, PATIENCE).toBe(true);
+  change(configFile, { limits: {} });
+  await expect.poll(isRefused, PATIENCE).toBe(false);
+});
+
 test("an Envoy that starts without a router serves as soon as one is there; a router that starts again changes nothing", async () => {
   const one = await server("one");
   const [port, egress, grpc, http, admin] = await Promise.all(Array.from({ length: 5 }, freePort));

@@ -88,6 +88,10 @@ const CUT = { status: 504, error: { code: -32603, message: "Backend timed out" }
 const cutOf = (answer: Answer) => ({ status: answer.status, error: messageOf(answer).error });
 
 test("a tool with a longer time is waited for where others are cut off", async () => {
+  // The route offers the tool once it has asked its servers.
+  const session = await openSession(stack.port, BOTH);
+  const list = () => post(stack.port, BOTH, requestMessage("tools/list"), { "mcp-session-id": session });
+  await expect.poll(async () => (await list()).body).toContain("hasty__long");
   const release = holdCalls();
   const long = [call(HASTY, "long"), call(BOTH, "hasty__long")];
   await expect.poll(() => server.ran.length).toBe(2);
