@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Answer } from "../../../src/backends/client.ts";
 import type { Opened } from "../../../src/backends/opened.ts";
 import type { BodyRewriter, Decision, ResponseHead, Verdict } from "../../../src/core/http.ts";
-import type { FederatedRoute } from "../../../src/core/routes.ts";
+import type { FederatedRoute, RequestPolicy } from "../../../src/core/routes.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
 import { createBudget } from "../../../src/recovery/budget.ts";
 import type { RecoveredAnswer } from "../../../src/recovery/recovered-answer.ts";
@@ -38,11 +38,19 @@ const ENVELOPE =
 interface Options extends Omit<OpenOptions, "policy" | "catalogue"> {
   readonly route?: FederatedRoute;
   readonly offered?: readonly Offered[];
+  readonly callLimits?: RequestPolicy["callLimits"];
+  readonly toolTimeouts?: RequestPolicy["toolTimeouts"];
 }
 
 /** Where a first session opens, its binding is stored, as the opener would. */
-async function open({ route = TWO, offered = OFFERED, ...rest }: Options = {}) {
-  const policy = { ...POLICY, identity: USER, routes: new Map([[route.path, route]]) };
+async function open({
+  route = TWO,
+  offered = OFFERED,
+  callLimits = POLICY.callLimits,
+  toolTimeouts = [],
+  ...rest
+}: Options = {}) {
+  const policy = { ...POLICY, identity: USER, routes: new Map([[route.path, route]]), callLimits, toolTimeouts };
   const opened = await openGateway({
     openFirst: async () => OPENED,
     ...rest,
@@ -403,6 +411,28 @@ describe("the answer", () => {
     await ended();
     expect(whole.notified).toEqual([]);
   });
+
+  test("that Envoy refuses behind the processor is not cancelled: its backend has not heard of it", async () => {
+    const limit = { name: "all", tools: [["files__read"]], per: "all", calls: 1, seconds: 1 } as const;
+    const callLimits = { limits: [limit], counts: "steps" } as const;
+    const flags = 1 << 11;
+    const refused = await answered({}, { flags, endpoint: undefined }, { callLimits });
+    expect(replyIn(refused.verdict)).toMatchObject({ status: 200, body: { id: 7, error: { code: -32000 } } });
+    refused.exchange.closed();
+    await ended();
+    expect(refused.notified).toEqual([]);
+  });
+});
+
+test("a call has the time of its tool, by the name that the client sees, at backends of either era", async () => {
+  const toolTimeouts = [{ tools: [["files__read"], ["git__", ""]], call: 1_500 }];
+  for (const name of ["files__read", "git__log"]) {
+    const { exchange } = await open({ toolTimeouts });
+    const { set } = mutationIn(await post(exchange, { params: `"name":"${name}"`, name }));
+    expect(set).toMatchObject({ "x-mcp-timeout": "1.5s", "x-mcp-name": name });
+  }
+  const { exchange } = await open();
+  expect(mutationIn(await post(exchange)).set).not.toHaveProperty("x-mcp-timeout");
 });
 
 test("a resource that nobody lists is asked for in each backend's own era", async () => {
