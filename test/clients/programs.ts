@@ -3,22 +3,33 @@
  * says `{connected}`. Each line of its stdin has an `id` and something to `do`, as TestClient has it; it does them at the same time,
  * and answers each with `{id, answer, session}` or `{id, error}` on its stdout, where it also says `{heard}` for each log message,
  * `{progress}` for each step of a call, and `{changed}` when it is told of another list of tools. The end of its stdin ends its
- * session, and the program.
+ * session, and the program. To log in it has two variables: BROWSER_URL, and CLIENT_ID where it need not register.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { start } from "../../harness/child.ts";
 import type { Sdk, TestClient } from "../support/clients.ts";
 
 const TOOLS = join(import.meta.dirname, "../../.tools");
 const GO_CLIENT = join(TOOLS, "go-client");
 
-export const PROGRAM_SDKS: readonly Sdk[] = [
+/** A client that logs in: its user's browser is a server, which is given an address as `url`, and says where that ends. */
+export interface Login {
+  readonly browser: string;
+  /** Without one the client registers. */
+  readonly clientId?: string;
+}
+
+export interface ProgramSdk extends Sdk {
+  connect(url: string, login?: Login): Promise<TestClient>;
+}
+
+export const PROGRAM_SDKS: readonly ProgramSdk[] = [
   { name: "Python SDK", ...ofPython("python") },
   { name: "Python SDK 1.x", ...ofPython("python-v1") },
   {
     name: "Go SDK",
-    connect: (url) => connectProgram(GO_CLIENT, [url]),
+    connect: (url, login) => connectProgram(GO_CLIENT, [url], environmentOf(login)),
     missing: unless(GO_CLIENT, "Go 1.25 or newer"),
   },
 ];
@@ -27,13 +38,22 @@ for (const { name, missing } of PROGRAM_SDKS)
   if (missing !== undefined) process.stderr.write(`The client of the ${name} is not tested: ${missing}.\n`);
 
 /** A program in Python, with its own packages. */
-function ofPython(folder: string): Pick<Sdk, "connect" | "missing"> {
+function ofPython(folder: string): Pick<ProgramSdk, "connect" | "missing"> {
   const packages = join(TOOLS, `${folder}-client`);
   const program = join(import.meta.dirname, `${folder}/client.py`);
   return {
-    connect: (url) => connectProgram("python3", [program, url], { PYTHONPATH: packages }),
+    connect: (url, login) =>
+      connectProgram("python3", [program, url], {
+        PYTHONPATH: [packages, import.meta.dirname].join(delimiter),
+        ...environmentOf(login),
+      }),
     missing: unless(packages, "Python 3.11 or newer with pip"),
   };
+}
+
+function environmentOf(login?: Login): Record<string, string> {
+  if (!login) return {};
+  return { BROWSER_URL: login.browser, ...(login.clientId !== undefined && { CLIENT_ID: login.clientId }) };
 }
 
 /** `make tools` makes it wherever it can, and fails where it should be able to. */

@@ -3,11 +3,8 @@ import { Client, type OAuthClientProvider, StreamableHTTPClientTransport } from 
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterEach, describe, expect, test } from "vitest";
-import { freePort } from "../../harness/ports.ts";
 import { initializeMessage, post, send } from "../support/http.ts";
-import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
-import { type OpenIdProvider, startOpenIdProvider } from "../support/openid.ts";
-import { startStack } from "../support/stack.ts";
+import { type Guarded, startGuarded } from "../support/login.ts";
 
 const PATH = "/mcp";
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
@@ -18,36 +15,10 @@ afterEach(async () => {
   owner = new AsyncDisposableStack();
 });
 
-interface Open {
-  readonly server: TestServer;
-  readonly provider: OpenIdProvider;
-  readonly url: URL;
-}
-
-async function open(lifetime?: number, gateway: object = {}, config: object = {}): Promise<Open> {
-  const server = owner.adopt(await startMcpServer("one"), (it) => it.close());
-  const port = await freePort();
-  const url = new URL(`http://127.0.0.1:${port}${PATH}`);
-  const started = await startOpenIdProvider({
-    scopes: ["mcp:use", "mcp:run"],
-    resource: url.href,
-    ...(lifetime !== undefined && { lifetime }),
-  });
-  const provider = owner.adopt(started, (it) => it.close());
-  const { issuer, jwks } = provider;
-  const stack = await startStack({
-    backends: { one: [server.endpoint] },
-    routes: [{ path: PATH, backends: ["one"] }],
-    config: {
-      gateway: { listen: `127.0.0.1:${port}`, ...gateway },
-      identity: { kind: "jwt", issuer, audiences: [url.href], jwks: { uri: jwks }, scopes: ["mcp:use"] },
-      ...config,
-    },
-    // By default Envoy takes a token for a minute longer.
-    rewriteBootstrap: (text) => text.replace(/^( *)forward: true$/m, "$1forward: true\n$1clock_skew_seconds: 1"),
-  });
-  owner.defer(() => stack.stop());
-  return { server, provider, url };
+async function open(lifetime?: number, gateway: object = {}, config: object = {}): Promise<Guarded> {
+  return owner.adopt(await startGuarded({ ...(lifetime !== undefined && { lifetime }), gateway, config }), (it) =>
+    it.stop(),
+  );
 }
 
 /** A client's own part of the login: it keeps what it is given, and has a browser. */

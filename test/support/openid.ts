@@ -6,8 +6,15 @@ import { freePort } from "../../harness/ports.ts";
 export interface OpenIdProvider {
   readonly issuer: string;
   readonly jwks: string;
-  /** Where the login of a user's browser ends: with the code for the client. @param url that the client has sent the browser to */
-  login(url: URL): Promise<URLSearchParams>;
+  /** A client that need not register, and has no secret: its user's browser comes back to the redirect URI, on any port. */
+  readonly registered: { readonly clientId: string; readonly redirectUri: URL };
+  /** By what each token was given: an `authorization_code`, or a `refresh_token`. */
+  readonly grants: readonly string[];
+  /**
+   * Where the login of a user's browser ends: with the code for the client. @param url that the client has sent the browser to
+   * @param user who logs in, where that is not the usual one
+   */
+  login(url: URL, user?: string): Promise<URLSearchParams>;
   close(): Promise<void>;
 }
 
@@ -22,6 +29,8 @@ interface OpenIdOptions {
   readonly user?: string;
 }
 
+const REGISTERED = { clientId: "registered", redirectUri: new URL("http://127.0.0.1:1/callback") } as const;
+
 /** Most redirects of one login. */
 const MOST_STEPS = 10;
 
@@ -35,6 +44,14 @@ export async function startOpenIdProvider({
   const issuer = `http://127.0.0.1:${port}`;
   const provider = new Provider(issuer, {
     scopes: [...scopes, "openid", "offline_access"],
+    clients: [
+      {
+        client_id: REGISTERED.clientId,
+        redirect_uris: [REGISTERED.redirectUri.href],
+        application_type: "native",
+        token_endpoint_auth_method: "none",
+      },
+    ],
     clientDefaults: { grant_types: ["authorization_code", "refresh_token"] },
     ttl: { AccessToken: lifetime, Session: 3_600, Grant: 3_600, Interaction: 3_600 },
     features: {
@@ -58,12 +75,15 @@ export async function startOpenIdProvider({
   });
   const letIn = async (request: IncomingMessage, response: ServerResponse) => {
     const { params } = await provider.interactionDetails(request, response);
-    const grant = new provider.Grant({ accountId: user, clientId: String(params.client_id) });
+    const accountId = typeof params.login_hint === "string" ? params.login_hint : user;
+    const grant = new provider.Grant({ accountId, clientId: String(params.client_id) });
     grant.addOIDCScope(String(params.scope));
     grant.addResourceScope(resource, String(params.scope));
     const consent = { grantId: await grant.save() };
-    await provider.interactionFinished(request, response, { login: { accountId: user }, consent });
+    await provider.interactionFinished(request, response, { login: { accountId }, consent });
   };
+  const grants: string[] = [];
+  provider.on("grant.success", ({ oidc }) => grants.push(String(oidc.params?.grant_type)));
   const handle = provider.callback();
   const server = createServer((request, response) => {
     if (!request.url?.startsWith("/login/")) return void handle(request, response);
@@ -73,7 +93,12 @@ export async function startOpenIdProvider({
   return {
     issuer,
     jwks: `${issuer}/jwks`,
-    login: endOfLogin,
+    registered: REGISTERED,
+    grants,
+    login: (url, as) => {
+      if (as !== undefined) url.searchParams.set("login_hint", as);
+      return endOfLogin(url);
+    },
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

@@ -85,7 +85,11 @@ func connect(url string) (*mcp.ClientSession, error) {
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	transport := &mcp.StreamableClientTransport{Endpoint: url}
+	handler, err := login()
+	if err != nil {
+		return nil, err
+	}
+	transport := &mcp.StreamableClientTransport{Endpoint: url, OAuthHandler: handler}
 	return client.Connect(ctx, transport, &mcp.ClientSessionOptions{ProtocolVersion: protocolVersion})
 }
 

@@ -8,6 +8,9 @@ from datetime import timedelta
 import anyio
 from mcp import ClientSession, types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+
+from login import login
 
 CALL = timedelta(seconds=30)
 
@@ -96,7 +99,11 @@ async def perform(client: ClientSession, task: dict):
 
 
 async def main(url: str) -> None:
-    async with streamable_http_client(url) as (read, write, session_id):
+    auth = login(url, lambda code, state, **_: (code, state))
+    async with (
+        create_mcp_http_client(auth=auth) as http,
+        streamable_http_client(url, http_client=http) as (read, write, session_id),
+    ):
 
         async def answer(client: ClientSession, task: dict) -> None:
             try:

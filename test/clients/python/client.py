@@ -9,6 +9,9 @@ import httpx2
 from mcp import Client
 from mcp import types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import AuthorizationCodeResult
+
+from login import login
 
 CALL_SECONDS = 30
 # Of the client that the SDK makes where it is given none: a server may say nothing on a stream for long.
@@ -104,7 +107,9 @@ async def main(url: str) -> None:
         except Exception as error:
             say(id=task["id"], error=repr(error))
 
-    async with httpx2.AsyncClient(timeout=HTTP_TIMEOUT, event_hooks={"request": [note_session]}) as http:
+    hooks = {"request": [note_session]}
+    auth = login(url, AuthorizationCodeResult)
+    async with httpx2.AsyncClient(timeout=HTTP_TIMEOUT, event_hooks=hooks, auth=auth) as http:
         # Legacy: a client of 2026-07-28 has no session that its server could forget.
         client = Client(
             streamable_http_client(url, http_client=http),
