@@ -28,6 +28,8 @@ const TO_METADATA =
 const ISSUER = "https://issuer.example";
 const APP = "https://app.example";
 const PATH = "/one/mcp";
+/** `run` takes a scope of its own. */
+const POLICY = [{ allow: { tools: ["echo"] } }, { allow: { tools: ["run"] }, when: { scope: "mcp:run" } }];
 const GUARD = { perSecond: 1, burst: 30 };
 const issuer = createIssuer(ISSUER, "mcp");
 const bearer = (sub: string, by = issuer) => ({ authorization: `Bearer ${by.token({ sub })}` });
@@ -52,6 +54,7 @@ function meshWithTokens(mode: IstioMode, change?: MeshOptions["change"]): Promis
       identity: { kind: "jwt", issuer: ISSUER, audiences: ["mcp"], jwks },
       gateway: { origins: [APP] },
       admission: { guard: GUARD },
+      policy: POLICY,
     },
     ...(change && { change }),
   });
@@ -81,6 +84,20 @@ describe.skipIf(!hasIstiod).each(ISTIO_MODES)("with tokens, in mode %s", (mode) 
     const answer = await post(mesh.port, PATH, initializeMessage());
     expect(answer.status).toBe(401);
     expect(answer.headers["www-authenticate"]).toMatch(TO_METADATA);
+  });
+
+  test("a call is 403 with the scope that its token lacks, and answered by a token that has it", async () => {
+    const session = await openSession(mesh.port, PATH, bearer("ada"));
+    const run = (claims: object) => {
+      const authorization = `Bearer ${issuer.token({ sub: "ada", ...claims })}`;
+      return post(mesh.port, PATH, callMessage("run", { id: mode }), { authorization, "mcp-session-id": session });
+    };
+    const refused = await run({});
+    expect(refused.status).toBe(403);
+    expect(refused.headers["www-authenticate"]).toMatch(/^Bearer error="insufficient_scope", .*scope="mcp:run"/);
+    expect(server.ran).not.toContain(mode);
+    expect(await run({ scope: "mcp:run" })).toMatchObject({ status: 200 });
+    expect(server.ran).toContain(mode);
   });
 
   test("a forged one is 401 as JSON-RPC, by Istio, and a browser may read it", async () => {
