@@ -3,7 +3,6 @@ import { type Glob, matchesGlob } from "./federation/glob.ts";
 import { X_MCP_TIMEOUT } from "./headers.ts";
 import type { Header } from "./http.ts";
 import { CALL_TOOL } from "./mcp/methods.ts";
-import type { Backend, RouteToBackend } from "./routes.ts";
 import type { Body, Message } from "./rpc/message.ts";
 
 export interface ToolTimeout {
@@ -11,6 +10,16 @@ export interface ToolTimeout {
   readonly tools: readonly Glob[];
   /** Longest time (ms) of a call. */
   readonly call: number;
+}
+
+/** What of a backend's times a call of tools may change. */
+interface CallTimeouts {
+  readonly call: number;
+  readonly isOfTools?: boolean;
+}
+
+interface TimedRoute {
+  readonly backend: { readonly timeouts: CallTimeouts };
 }
 
 /**
@@ -32,14 +41,14 @@ function ownTimeout(message: Message, timeouts: readonly ToolTimeout[]): number 
 }
 
 /** The route with the time of the tools that a request calls; undefined: the backend's own. */
-export function timed<On extends RouteToBackend>(route: On, call: number | undefined): On {
+export function timed<On extends TimedRoute>(route: On, call: number | undefined): On {
   if (call === undefined) return route;
   const { backend } = route;
   return { ...route, backend: { ...backend, timeouts: { ...backend.timeouts, call, isOfTools: true } } };
 }
 
 /** Tells Envoy of the time of the tools that a request to a backend calls. */
-export function timeoutHeaders({ timeouts }: Pick<Backend, "timeouts">): readonly Header[] {
+export function timeoutHeaders({ timeouts }: TimedRoute["backend"]): readonly Header[] {
   return timeouts.isOfTools ? [[X_MCP_TIMEOUT, writeTimeout(timeouts.call)]] : NONE;
 }
 

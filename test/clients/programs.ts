@@ -14,7 +14,7 @@ const TOOLS = join(import.meta.dirname, "../../.tools");
 const GO_CLIENT = join(TOOLS, "go-client");
 
 /** A client that logs in: its user's browser is a server, which is given an address as `url`, and says where that ends. */
-export interface Login {
+interface Login {
   readonly browser: string;
   /** Without one the client registers. */
   readonly clientId?: string;
