@@ -4,7 +4,7 @@ import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterEach, describe, expect, test } from "vitest";
 import { initializeMessage, post, send } from "../support/http.ts";
-import { type Guarded, startGuarded } from "../support/login.ts";
+import { callPastExpiry, type Guarded, startGuarded } from "../support/login.ts";
 
 const PATH = "/mcp";
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
@@ -32,9 +32,7 @@ class Browser implements OAuthClientProvider {
     token_endpoint_auth_method: "none",
   };
   sentTo: URL | undefined;
-  /** How often it was given a token. */
-  saved = 0;
-  /** A token that is refreshed has no more scopes than before, and some clients do nothing else. */
+  /** A token that is refreshed has no more scopes than before, and SDK v1 does nothing else where it can. */
   readonly #refreshes: boolean;
   #client: Awaited<ReturnType<OAuthClientProvider["clientInformation"]>>;
   #tokens: Awaited<ReturnType<OAuthClientProvider["tokens"]>>;
@@ -50,7 +48,7 @@ class Browser implements OAuthClientProvider {
   saveClientInformation(client: NonNullable<Awaited<ReturnType<OAuthClientProvider["clientInformation"]>>>) {
     this.#client = client;
   }
-  /** The provider holds a client to the scopes that it has registered with, and SDK v1 registers with those of the first challenge. */
+  /** The provider holds a client to the scopes that it has registered with: those of the first challenge. */
   forgetRegistration() {
     this.#client = undefined;
   }
@@ -59,7 +57,6 @@ class Browser implements OAuthClientProvider {
   }
   saveTokens(tokens: NonNullable<Awaited<ReturnType<OAuthClientProvider["tokens"]>>>) {
     this.#tokens = this.#refreshes ? tokens : { ...tokens, refresh_token: undefined };
-    this.saved++;
   }
   redirectToAuthorization(url: URL) {
     this.sentTo = url;
@@ -80,7 +77,7 @@ const SDKS = [
   ["v1", () => new ClientV1(INFO), TransportV1, (params: URLSearchParams) => params.get("code") ?? ""],
 ] as const;
 
-describe.each(SDKS)("the TypeScript SDK %s", (_, newClient, Transport, taken) => {
+describe.each(SDKS)("the TypeScript SDK %s", (version, newClient, Transport, taken) => {
   test("knows the URL alone, logs in, and calls", async () => {
     const { url, provider, server } = await open();
     const browser = new Browser();
@@ -106,7 +103,7 @@ describe.each(SDKS)("the TypeScript SDK %s", (_, newClient, Transport, taken) =>
   test("asks for the scopes that a call takes, and goes on in its session", async () => {
     const policy = [{ allow: { tools: ["echo"] } }, { allow: { tools: ["run"] }, when: { scope: "mcp:run" } }];
     const { url, provider, server } = await open(undefined, {}, { policy });
-    const browser = new Browser(false);
+    const browser = new Browser(version === "v2");
     const first = new Transport(url, { authProvider: browser as never });
     await expect(newClient().connect(first as never)).rejects.toThrow();
     await first.finishAuth(taken(await provider.login(browser.sentTo ?? url)) as never);
@@ -127,25 +124,22 @@ describe.each(SDKS)("the TypeScript SDK %s", (_, newClient, Transport, taken) =>
     expect((await toolsOf()).toSorted()).toEqual(["echo", "run"]);
     expect(server.sessions.size).toBe(1);
   });
-});
 
-test("a token that expires in the middle of a session is refreshed, and the session goes on", async () => {
-  const { url, provider, server } = await open(1);
-  const browser = new Browser();
-  const first = new StreamableHTTPClientTransport(url, { authProvider: browser });
-  await expect(new Client(INFO).connect(first)).rejects.toThrow();
-  await first.finishAuth(await provider.login(browser.sentTo ?? url));
-  const client = new Client(INFO);
-  owner.defer(() => client.close());
-  await client.connect(new StreamableHTTPClientTransport(url, { authProvider: browser }));
-  const { saved } = browser;
-  const call = async () => {
-    expect(JSON.stringify(await client.callTool({ name: "echo", arguments: { text: "on" } }))).toContain("on");
-    return browser.saved;
-  };
-  await expect.poll(call).toBeGreaterThan(saved);
-  await call();
-  expect(server.sessions.size).toBe(1);
+  test("refreshes a token that expires in its session, which goes on", async () => {
+    const guarded = await open(2);
+    const { url, provider, server } = guarded;
+    const browser = new Browser();
+    const first = new Transport(url, { authProvider: browser as never });
+    await expect(newClient().connect(first as never)).rejects.toThrow();
+    await first.finishAuth(taken(await provider.login(browser.sentTo ?? url)) as never);
+    const client = newClient();
+    owner.defer(() => client.close());
+    await client.connect(new Transport(url, { authProvider: browser as never }) as never);
+    const call = () => client.callTool({ name: "echo", arguments: { text: "on" } });
+    await callPastExpiry(guarded, async () => expect(JSON.stringify(await call())).toContain("on"));
+    expect(provider.grants).toContain("refresh_token");
+    expect(server.sessions.size).toBe(1);
+  });
 });
 
 test("each refusal of Envoy's says where to get a token, and the document is there", async () => {

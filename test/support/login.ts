@@ -91,7 +91,8 @@ export async function callPastExpiry({ server }: Guarded, call: () => Promise<un
   const { exp } = JSON.parse(Buffer.from(claims, "base64url").toString());
   const hasExpired = async () => {
     await call();
-    return Date.now() / 1_000 > exp + SKEW_S;
+    // Envoy compares whole seconds.
+    return Math.floor(Date.now() / 1_000) > exp + SKEW_S;
   };
   await vi.waitUntil(hasExpired, { timeout: 60_000, interval: CALL_EVERY_MS });
   await call();
