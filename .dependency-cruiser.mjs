@@ -139,7 +139,7 @@ export default {
         "^src/admission/(ledger|lease|admission|in-use)\\.ts$",
         "^src/recovery/(replayable|recovered-answer|resume)\\.ts$",
         "^src/federation/(asker|catalogue|clock|fan-out|member-subscription|route-view)\\.ts$",
-        "^src/backends/(cookies|credentials|first-session|opened|rpc|said)\\.ts$",
+        "^src/backends/(cookies|credentials|first-session|metadata|opened|rpc|said)\\.ts$",
         "^src/credentials/credentials\\.ts$",
       ],
       "gateway → core, contracts, and what recovery, federation and backends offer",
@@ -211,6 +211,7 @@ export default {
       "^src/gateway/gateway\\.ts$",
       [
         "^src/core/",
+        "^src/backends/metadata\\.ts$",
         "^src/credentials/credentials\\.ts$",
         "^src/gateway/(accepted|answers|authorize|events|exchange|request|requests-by-route|scope)\\.ts$",
       ],

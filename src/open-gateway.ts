@@ -10,6 +10,7 @@ import { createEgress, type Egress } from "./backends/client.ts";
 import { credentialHeaders } from "./backends/credentials.ts";
 import { createSessionEnder, type SessionEnder } from "./backends/end.ts";
 import { createFirstSessions } from "./backends/first-session.ts";
+import { createLoginMetadata } from "./backends/metadata.ts";
 import { createSessionOpener } from "./backends/open.ts";
 import { createRpc } from "./backends/rpc.ts";
 import { createTurns } from "./backends/turns.ts";
@@ -72,6 +73,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   const gateway = createGateway({
     policy: () => inForce.policy,
     credentials,
+    login: createLoginMetadata(egress),
     store,
     ledger,
     admission: createAdmission(ledger),

@@ -41,7 +41,7 @@ export interface Destination {
 }
 
 /** Why we call: the access log has it where the headers do not name a client. */
-export type Purpose = "initialize" | "recovery" | "sweep" | "list" | "fan-out" | "stream";
+export type Purpose = "initialize" | "recovery" | "sweep" | "list" | "fan-out" | "stream" | "metadata";
 
 interface Call {
   readonly purpose: Purpose;

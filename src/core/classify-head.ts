@@ -3,6 +3,7 @@ import { acceptsEventStream } from "./accept.ts";
 import { isJsonInUtf8, isUnencoded } from "./content.ts";
 import { ORIGIN } from "./headers.ts";
 import { type HeaderFields, HeaderNames, type Reply, type RequestHead } from "./http.ts";
+import { type LoginAsked, loginAskedAt } from "./login.ts";
 import { hostAllowed, originAllowed } from "./origin.ts";
 import { publicPath } from "./public-path.ts";
 import type { Reject } from "./reject.ts";
@@ -16,6 +17,8 @@ export type RequestKind =
   | { readonly kind: "listen"; readonly route: Route; readonly query: string }
   /** A DELETE that ends a session. */
   | { readonly kind: "end"; readonly route: Route; readonly query: string }
+  /** A document of a backend's. */
+  | ({ readonly kind: "login" } & LoginAsked)
   /** A document of the gateway's own. */
   | { readonly kind: "reply"; readonly reply: Reply }
   | { readonly kind: "reject"; readonly reject: Reject };
@@ -40,7 +43,9 @@ export function classifyHead({ headers, endOfStream }: RequestHead, policy: Requ
   const route = policy.routes.get(path) ?? policy.routes.get(publicPath(path));
   if (!route) {
     const reply = metadataReply(headers, path, policy);
-    return reply ? { kind: "reply", reply } : refuse({ reason: "no-route" });
+    if (reply) return { kind: "reply", reply };
+    const login = loginAskedAt(headers, path, policy);
+    return login ? { kind: "login", ...login } : refuse({ reason: "no-route" });
   }
   if (headers.present(METHOD_OVERRIDES).length > 0)
     return refuse({ reason: "invalid-request", detail: METHOD_OVERRIDDEN });

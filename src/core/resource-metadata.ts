@@ -98,11 +98,11 @@ export function metadataUrl({ resource }: Pick<ResourceMetadata, "resource">): s
 }
 
 /** A resource is named without a slash at its end (MCP, "Canonical Server URI"), so the root's is the origin. */
-function wellKnownAt(origin: string, path: string): string {
+export function wellKnownAt(origin: string, path: string): string {
   return resourceAt(origin + WELL_KNOWN_RESOURCE, publicPath(path));
 }
 
-function resourceAt(base: string, path: string): string {
+export function resourceAt(base: string, path: string): string {
   return path === "/" ? base : base + path;
 }
 
@@ -111,7 +111,7 @@ function metadataOf(identity: Identity): ResourceMetadata | undefined {
 }
 
 /** The public path that a document's path tells of; "/" for all that there are. */
-function describedPath(
+export function describedPath(
   path: string,
   { resource }: Pick<ResourceMetadata, "resource">,
   routes: RequestPolicy["routes"],
@@ -130,7 +130,7 @@ function describedPath(
 }
 
 /** The scheme and host that the client has used. Envoy writes the scheme, or leaves that of a proxy that it trusts. */
-function originOf(headers: HeaderFields): string {
+export function originOf(headers: HeaderFields): string {
   const scheme = headers.get(X_FORWARDED_PROTO) === "http" ? "http" : "https";
   return `${scheme}://${headers.get(":authority") ?? ""}`;
 }

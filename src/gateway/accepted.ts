@@ -2,7 +2,8 @@
 import { assertNever } from "../core/assert-never.ts";
 import { classifyMessage, type MessageKind } from "../core/classify-message.ts";
 import { strip } from "../core/forward.ts";
-import { CONTINUE, DROP_BODY, type RequestHead, type Verdict } from "../core/http.ts";
+import { CONTINUE, type Decision, DROP_BODY, type RequestHead, type ResponseHead, type Verdict } from "../core/http.ts";
+import { withChallenge } from "../core/login.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
 import { timeoutOf } from "../core/tool-timeouts.ts";
 import { type NextStep, replied, type Step } from "./answers.ts";
@@ -51,6 +52,11 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
 
   get route(): PublicPath {
     return this.#request.route;
+  }
+
+  /** The decision on an answer. One that asks for a login names the gateway's document. */
+  answered(decision: Decision, head: ResponseHead): Decision {
+    return head.headers.get(":status") === "401" ? withChallenge(decision, head, this.#request) : decision;
   }
 
   /** Decides what has no body, and asks for the body of a message: a verdict alone leaves all open. */

@@ -2,6 +2,7 @@
  * Adds the credential of its backend to each request that Envoy sends there (core/forward.ts has taken the client's own away), or answers
  * the client where there is none.
  */
+import type { LoginMetadata } from "../backends/metadata.ts";
 import { addCredential } from "../core/credential-headers.ts";
 import { AUTHORIZATION } from "../core/headers.ts";
 import type { Decision, ResponseHead } from "../core/http.ts";
@@ -11,6 +12,13 @@ import type { RequestsOn } from "./accepted.ts";
 import { type AnswerStage, around, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import type { RequestsByRoute } from "./requests-by-route.ts";
+
+/** How backends know who calls. */
+export interface LoginDependencies {
+  readonly credentials: BackendCredentials;
+  /** Where clients of a backend with a login of its own get a token. */
+  readonly login: LoginMetadata;
+}
 
 /** The same, of requests that have their credentials. */
 export function authorizing(

@@ -4,40 +4,40 @@ import { classifyHead } from "../core/classify-head.ts";
 import type { Decision, DeferredVerdict, Reply, RequestHead, ResponseHead, Verdict } from "../core/http.ts";
 import type { Reject } from "../core/reject.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
-import type { BackendCredentials } from "../credentials/credentials.ts";
 import { AcceptedRequest, type RequestsOn } from "./accepted.ts";
 import { type AnswerStage, type DeferredStep, type NextStep, NOT_SENT, type Step } from "./answers.ts";
-import { authorizing } from "./authorize.ts";
+import { authorizing, type LoginDependencies } from "./authorize.ts";
 import type { Observe, RequestObserver } from "./events.ts";
 import type { Exchange, Gateway } from "./exchange.ts";
 import { type AcceptedHead, refuse } from "./request.ts";
 import { createRequestsByRoute, type RequestsByRoute, type RouteDependencies } from "./requests-by-route.ts";
 import { HttpRequestScope } from "./scope.ts";
 
-export interface GatewayDependencies extends RouteDependencies {
+export interface GatewayDependencies extends RouteDependencies, LoginDependencies {
   /** The configuration in force; an exchange asks once and keeps it. */
   readonly policy: () => RequestPolicy;
   readonly observe: Observe;
-  readonly credentials: BackendCredentials;
 }
 
-export function createGateway({ policy, observe, credentials, ...dependencies }: GatewayDependencies): Gateway {
-  const routes = authorizing(createRequestsByRoute(dependencies), credentials);
+export function createGateway({ policy, observe, credentials, login, ...dependencies }: GatewayDependencies): Gateway {
+  const routes = { ...authorizing(createRequestsByRoute(dependencies), credentials), login };
   return { open: () => new HttpExchange(policy(), routes, observe) };
 }
 
+type Routes = RequestsByRoute & Pick<LoginDependencies, "login">;
+
 class HttpExchange implements Exchange {
   readonly #policy: RequestPolicy;
-  readonly #routes: RequestsByRoute;
+  readonly #routes: Routes;
   readonly #observe: Observe;
   readonly #scope = new HttpRequestScope();
   /** undefined: no head has come. */
   #observer: RequestObserver | undefined;
   /** undefined: no head was accepted. */
-  #accepted: Pick<AcceptedRequest, "head" | "body" | "counted" | "id" | "route"> | undefined;
+  #accepted: Pick<AcceptedRequest, "head" | "body" | "counted" | "answered" | "id" | "route"> | undefined;
   #answer: AnswerStage = NOT_SENT;
 
-  constructor(policy: RequestPolicy, routes: RequestsByRoute, observe: Observe) {
+  constructor(policy: RequestPolicy, routes: Routes, observe: Observe) {
     this.#policy = policy;
     this.#routes = routes;
     this.#observe = observe;
@@ -48,6 +48,8 @@ class HttpExchange implements Exchange {
     const opened = classifyHead(head, this.#policy);
     if (opened.kind === "reject") return this.#reply(opened.reject);
     if (opened.kind === "reply") return opened.reply;
+    if (opened.kind === "login")
+      return this.#routes.login(opened).then((found) => found ?? this.#reply({ reason: "no-route" }));
     const { kind, route, query } = opened;
     const { transparent, federated, bridged } = this.#routes;
     switch (route.kind) {
@@ -68,7 +70,8 @@ class HttpExchange implements Exchange {
   }
 
   responseHeaders(head: ResponseHead): Decision {
-    return this.#answer.head(head);
+    const decision = this.#answer.head(head);
+    return this.#accepted?.answered(decision, head) ?? decision;
   }
 
   closed(): void {

@@ -15,7 +15,7 @@ import { type Principal, principalOf } from "./principal.ts";
 import type { RequestScope } from "./scope.ts";
 
 export interface GatewayRequest<On extends PublicPath = RouteToBackend> {
-  readonly kind: Exclude<RequestKind["kind"], "reject" | "reply">;
+  readonly kind: Exclude<RequestKind["kind"], "reject" | "reply" | "login">;
   readonly route: On;
   /** The query with its question mark, or "". */
   readonly query: string;

@@ -1,10 +1,16 @@
 /** How clients get in that know nothing but the URL: 401, metadata, authorization server, login, token, call. */
+import { request as forwardTo } from "node:http";
 import { Client, type OAuthClientProvider, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterEach, describe, expect, test } from "vitest";
+import { freePort } from "../../harness/ports.ts";
 import { initializeMessage, post, send } from "../support/http.ts";
 import { callPastExpiry, type Guarded, startGuarded } from "../support/login.ts";
+import { startMcpServer } from "../support/mcp-server.ts";
+import { startOpenIdProvider } from "../support/openid.ts";
+import { startHttpServer } from "../support/scripted-server.ts";
+import { startStack } from "../support/stack.ts";
 
 const PATH = "/mcp";
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
@@ -180,4 +186,64 @@ test.each([
   const { headers: answered } = await post(Number(url.port), PATH, initializeMessage(), headers);
   const metadata = `${scheme}://${url.host}${WELL_KNOWN}${PATH}`;
   expect(answered["www-authenticate"]).toBe(`Bearer resource_metadata="${metadata}", scope="mcp:use"`);
+});
+
+describe("a backend with a login of its own", () => {
+  test("is logged in to by a client that knows the gateway's URL alone", async () => {
+    const port = await freePort();
+    const url = new URL(`http://127.0.0.1:${port}/files/mcp`);
+    const started = await startOpenIdProvider({ scopes: ["mcp:use"], resource: url.href });
+    const provider = owner.adopt(started, (it) => it.close());
+    const inner = await startMcpServer("one");
+    owner.defer(() => inner.close());
+    // It knows its own address, and not the gateway's.
+    const backend = await startHttpServer((request, response) => {
+      const at = `http://${request.headers.host}${WELL_KNOWN}${PATH}`;
+      if (request.url === `${WELL_KNOWN}${PATH}`) {
+        const document = {
+          resource: `http://${request.headers.host}${PATH}`,
+          authorization_servers: [provider.issuer],
+        };
+        return void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document));
+      }
+      if (request.headers.authorization === undefined)
+        return void response
+          .writeHead(401, { "www-authenticate": `Bearer resource_metadata="${at}", scope="mcp:use"` })
+          .end();
+      const { method, headers } = request;
+      const onward = forwardTo({ port: inner.port, method, path: request.url, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      });
+      request.pipe(onward);
+    });
+    owner.defer(() => backend.close());
+    const stack = await startStack({
+      backends: { one: [backend.endpoint], other: [inner.endpoint] },
+      routes: [
+        { path: url.pathname, backends: ["one"] },
+        { path: "/other/mcp", backends: ["other"] },
+      ],
+      config: { gateway: { listen: `127.0.0.1:${port}` } },
+    });
+    owner.defer(() => stack.stop());
+    const refusal = await post(port, url.pathname, initializeMessage());
+    expect(refusal).toMatchObject({
+      status: 401,
+      headers: {
+        "www-authenticate": `Bearer resource_metadata="${url.origin}${WELL_KNOWN}${url.pathname}", scope="mcp:use"`,
+      },
+    });
+    // A backend without such a document has none here either.
+    expect((await send({ port, path: `${WELL_KNOWN}/other/mcp` })).status).toBe(404);
+    const browser = new Browser();
+    const first = new StreamableHTTPClientTransport(url, { authProvider: browser });
+    await expect(new Client(INFO).connect(first)).rejects.toThrow();
+    expect(browser.sentTo?.searchParams.get("resource")).toBe(url.href);
+    await first.finishAuth(await provider.login(browser.sentTo ?? url));
+    const client = new Client(INFO);
+    owner.defer(() => client.close());
+    await client.connect(new StreamableHTTPClientTransport(url, { authProvider: browser }));
+    expect(JSON.stringify(await client.callTool({ name: "echo", arguments: { text: "in" } }))).toContain("in");
+  });
 });

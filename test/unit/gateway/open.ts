@@ -92,6 +92,7 @@ export async function openGateway({
   const events: RequestEvent[] = [];
   const gateway = createGateway({
     credentials,
+    login: async () => undefined,
     policy: () => ({ ...policy, identity, admission: { ...policy.admission, ...caps } }),
     store: { ...store, remember, ...overStore },
     ledger: used,

@@ -40,6 +40,13 @@ const SURFACING = configOf({
   routes: [{ path: "/mcp", backends: ["files"] }],
 });
 
+const WITH_KEY = configOf({
+  backends: { files: { endpoints: ["127.0.0.1:3001"], credentials: { header: "x-api-key", file: "/key" } } },
+  routes: [{ path: "/mcp", backends: ["files"] }],
+});
+/** What was printed while no backend had credentials. */
+const OF_BEFORE = { allow_expression: { regex: ".*" }, disallow_expression: { regex: "authorization" } };
+
 export const FILTER_CASES = {
   bootstrap: [
     wrong("without listeners", (_, bootstrap) => put(bootstrap, LISTENERS, undefined), [
@@ -235,6 +242,13 @@ export const FILTER_CASES = {
       "refuse x-envoy-decorator-operation,",
     ),
     good("without mutation rules", set("extProc", "mutation_rules", undefined)),
+    good("with a forbidden header that no backend's credentials are of", set("extProc", "mutation_rules", OF_BEFORE)),
+    wrong(
+      "with one forbidden that they are of",
+      set("extProc", "mutation_rules", OF_BEFORE),
+      [error(`${EXT_PROC}.mutation_rules`, "refuse authorization")],
+      { config: WITH_KEY },
+    ),
   ],
   "response-attributes": [
     field("without attributes", "response_attributes", undefined, "Without upstream.address"),
