@@ -1,5 +1,6 @@
 /** Opens the credentials of backends for one process. */
 import type { Config } from "./config/load.ts";
+import type { Credentials } from "./core/credentials.ts";
 import { createBackendCredentials } from "./credentials/backend-credentials.ts";
 import type { BackendCredentials } from "./credentials/credentials.ts";
 import { Exchanges } from "./credentials/exchanges.ts";
@@ -25,6 +26,7 @@ export function openCredentials(
   log: Logger,
 ): OpenedCredentials {
   let limits = started;
+  let byName = credentialsByName(backends);
   const secrets = new Secrets(secretObserver(log));
   secrets.want(secretFilesOfAll(backends));
   const server = createTokenServer(secrets);
@@ -36,13 +38,19 @@ export function openCredentials(
   metrics.exchangedTokens(() => exchanges.cached.size);
   return {
     ...createBackendCredentials({ secrets, exchanges }),
+    inForce: ({ name, credentials }) => byName.get(name) ?? credentials,
     reconfigure(config) {
       secrets.want(secretFilesOfAll(config.backends));
       limits = config.limits;
+      byName = credentialsByName(config.backends);
     },
     async close() {
       secrets.close();
       await server.close();
     },
   };
+}
+
+function credentialsByName(backends: Config["backends"]): ReadonlyMap<string, Credentials> {
+  return new Map(backends.map(({ name, credentials }) => [name, credentials]));
 }

@@ -5,6 +5,7 @@
 import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { withCredential } from "../core/credential-headers.ts";
+import type { Credentialed } from "../core/credentials.ts";
 import {
   AUTHORIZATION,
   MCP_SESSION_ID,
@@ -89,8 +90,10 @@ export function createEgress(address: string, credentials: BackendCredentials = 
       // A backend may know its caller by it.
       if (!headers.some(([name]) => name === X_CLIENT_ID)) own.push([X_CLIENT_ID, `${OWN_CLIENT_ID_PREFIX}${purpose}`]);
       if (session) own.push([X_MCP_ENDPOINT, session.endpoint], [MCP_SESSION_ID, session.sessionId]);
-      const credential = await credentialOf(credentials, to.backend, headers, signal);
-      const sent = withCredential(headers, to.backend.credentials, credential.headers);
+      const { name } = to.backend;
+      const inForce = credentials.inForce?.(to.backend) ?? to.backend.credentials;
+      const credential = await credentialOf(credentials, { name, credentials: inForce }, headers, signal);
+      const sent = withCredential(headers, inForce, credential.headers);
       const answer = await pool.request({
         method,
         path: to.backend.path + to.query,
@@ -127,7 +130,7 @@ export function createEgress(address: string, credentials: BackendCredentials = 
 /** Waits no longer than the call may. */
 async function credentialOf(
   credentials: BackendCredentials,
-  backend: Backend,
+  backend: Credentialed,
   headers: readonly Header[],
   signal: AbortSignal,
 ): Promise<HeldCredential> {

@@ -3,7 +3,7 @@
  * (gateway/authorize.ts), and the router's own (backends/client.ts). The same answer for all of them, and never another
  * credential in place of one that cannot be had.
  */
-import type { Credentialed } from "../core/credentials.ts";
+import type { Credentialed, Credentials } from "../core/credentials.ts";
 import type { Header } from "../core/http.ts";
 
 /** A credential that is there. */
@@ -26,6 +26,11 @@ export interface NoCredential {
 }
 
 export interface BackendCredentials {
+  /**
+   * What the configuration in force says of the backend, for calls of ours: streams outlive the configuration that they were opened by.
+   * Default: what the backend has.
+   */
+  inForce?(backend: Credentialed): Credentials;
   /**
    * The credential of a request. It is there at once, or within a bounded time. Never rejects.
    * @param authorization the client's own; undefined: there is no client, or it is anonymous

@@ -267,9 +267,10 @@ export class MemberStreams {
 /** Whether two configurations of a member come to the same stream. */
 function isAskedAlike(one: Member, other: Member): boolean {
   const { backend } = one.route;
-  const { path, origin, onSessionLost } = other.route.backend;
+  const { path, origin, onSessionLost, credentials } = other.route.backend;
   const isSame = backend.path === path && backend.origin === origin && backend.onSessionLost === onSessionLost;
-  return isSame && one.lists === other.lists;
+  const isToldAlike = JSON.stringify(backend.credentials) === JSON.stringify(credentials);
+  return isSame && isToldAlike && one.lists === other.lists;
 }
 
 /** The client's session at a member; undefined where there is none of which anything can come. */

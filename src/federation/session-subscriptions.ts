@@ -163,5 +163,6 @@ function end({ before, ending }: Listened): void {
 
 /** What of it decides how a backend is asked. */
 function asText({ route, member: { route: at }, envelope, resources }: Wanted): string {
-  return JSON.stringify([at.backend.path, at.backend.origin, route.filters.resources, envelope, resources]);
+  const { path, origin, credentials } = at.backend;
+  return JSON.stringify([path, origin, credentials, route.filters.resources, envelope, resources]);
 }

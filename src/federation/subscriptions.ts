@@ -286,6 +286,12 @@ function splitsOf(routes: Iterable<FederatedRoute>): ReadonlyMap<string, string>
 
 /** What of a route decides whose a resource is, and who may listen for it, as text to compare. */
 function splitOf({ members, filters }: FederatedRoute): string {
-  const backends = members.map(({ route: { backend }, uris, lists }) => [backend.name, backend.path, uris, lists]);
+  const backends = members.map(({ route: { backend }, uris, lists }) => [
+    backend.name,
+    backend.path,
+    backend.credentials,
+    uris,
+    lists,
+  ]);
   return JSON.stringify([backends, filters.resources]);
 }

@@ -1,6 +1,6 @@
 /** What backends are told of who calls, in whatever a request of a client comes to at them. */
 import { randomUUID } from "node:crypto";
-import { renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
@@ -292,4 +292,34 @@ describe("where a token cannot be had", () => {
     expect(JSON.parse(answer.body)).toEqual(unavailable(1));
     expect(sentTo("exchange", "authorization")).not.toContain(`Bearer ${stolen}`);
   });
+});
+
+test("what a reload says of credentials holds for what the router does in a client's name from then on", async () => {
+  const path = pathOf("forward", "federated");
+  const user = { authorization: `Bearer ${issuer.token({ sub: "dora" })}` };
+  const session = await openSession(stack.port, path, user);
+  await callTool(stack.port, path, session, "forward__echo", { text: "hi" }, user);
+  const stream = await openResponse({
+    port: stack.port,
+    path,
+    method: "GET",
+    headers: { ...user, "mcp-session-id": session, accept: "text/event-stream" },
+  });
+  const sent = () => receivedAt("forward").filter(({ headers }) => headers.authorization === user.authorization).length;
+  const text = readFileSync(stack.configFile, "utf8");
+  writeFileSync(stack.configFile, text.replace("credentials: forward", "credentials: none"));
+  await stack.router.reload();
+  const before = sent();
+  expect(before).toBeGreaterThan(0);
+  // All that the client's stream and session need of the backend is asked for again.
+  await serverOf("forward").close();
+  await startServer("forward", serverOf("forward").port);
+  const answer = await post(stack.port, path, requestMessage("tools/call", { name: "forward__echo", arguments: {} }), {
+    ...user,
+    "mcp-session-id": session,
+  });
+  expect(answer.status).toBe(200);
+  await expect.poll(() => serverOf("forward").requests).toBeGreaterThan(0);
+  expect(sent()).toBe(before);
+  stream.destroy();
 });
