@@ -167,7 +167,11 @@ async function startSetup(name: string, { endpoints }: Backend, differences: Dif
   );
   const { config } = await readConfig(configFile);
   const processor = await startProcessor?.({ configFile, grpcPort, httpPort });
-  const envoy = await startEnvoy(bootstrapOf(config), admin, { concurrency: 1 });
+  const envoy = await startEnvoy(bootstrapOf(config), admin, { concurrency: 1 }).catch(async (error: unknown) => {
+    // The bench would wait for it, and never say what went wrong.
+    await processor?.stop();
+    throw error;
+  });
   return {
     name,
     port,
