@@ -40,6 +40,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // There is nowhere left to report it.
 process.stderr.on("error", () => undefined);
 
+enterCallersFolder();
+
 const program = new Command("mcp-router")
   .description("An MCP gateway on the Envoy that you already run")
   .version(VERSION, "--version", "print the version")
@@ -61,7 +63,7 @@ program
   .description("run the router, and an Envoy of this machine that follows the configuration")
   .addOption(configOption())
   .addOption(workersOption())
-  .option("--envoy <path>", "the Envoy to run; by default that of ENVOY or PATH", fromCallersFolder)
+  .option("--envoy <path>", "the Envoy to run; by default that of ENVOY or PATH")
   .action(({ config: file, workers, envoy }: { config: string; workers?: number; envoy?: string }) =>
     run(() => up({ file, workers, envoy, environment: process.env, say })),
   );
@@ -70,7 +72,7 @@ program
   .command("init")
   .description("write a first configuration, from the URLs of MCP servers that run")
   .argument("<url...>", "as http://127.0.0.1:3001/mcp")
-  .option("--out <file>", "where to write it", fromCallersFolder, fromCallersFolder("mcp-router.yaml"))
+  .option("--out <file>", "where to write it", "mcp-router.yaml")
   .option("--force", "replace a file that is there")
   .action(async (urls: string[], { out, force = false }: { out: string; force?: boolean }) => {
     const { lines } = await init({ urls, file: out, force, version: VERSION });
@@ -83,7 +85,7 @@ program
   .description("check a configuration, and an Envoy bootstrap of your own against it")
   .addOption(configOption())
   .addOption(workersOption())
-  .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON", fromCallersFolder)
+  .option("--envoy <bootstrap>", "Envoy's configuration, YAML or JSON")
   .option(
     "--live",
     "ask what runs, the router, Envoy and the backends: whether it is what the file says, and what clients see",
@@ -91,7 +93,6 @@ program
   .option(
     "--as <claims>",
     "what policy lets somebody do whose token has these claims, a file of JSON; with --live by what the backends list",
-    fromCallersFolder,
   )
   .action(async ({ config: file, workers, envoy, live, as }: CheckOptions) => {
     const { config, text, warnings } = await readConfig(file, { workers });
@@ -221,16 +222,16 @@ function told(file: string, said: readonly Said[]): boolean {
 }
 
 function configOption(): Option {
-  return new Option("--config <file>", "mcp-router.yaml").argParser(fromCallersFolder).makeOptionMandatory();
+  return new Option("--config <file>", "mcp-router.yaml").makeOptionMandatory();
 }
 
 /**
- * Resolves a path in the caller's working directory: `npm run mcp-router` runs in the folder of package.json, and passes the caller's
- * directory in INIT_CWD (docs.npmjs.com, "npm run-script").
+ * npm runs a script in the folder of package.json, and passes the caller's directory in INIT_CWD (docs.npmjs.com, "npm run-script").
+ * Paths of the command line and of the configuration alike start from the caller's.
  */
-function fromCallersFolder(path: string): string {
+function enterCallersFolder(): void {
   const { INIT_CWD: folder, npm_lifecycle_event: script } = process.env;
-  return script === "mcp-router" && folder !== undefined && folder !== process.cwd() ? resolve(folder, path) : path;
+  if (script === "mcp-router" && folder !== undefined) process.chdir(folder);
 }
 
 /** All commands have this option, since Envoy's configuration lists the workers. */

@@ -79,14 +79,17 @@ describe("check", () => {
     expect(stderr).toContain(`cannot read ${join(process.cwd(), "no-such.yaml")}: no such file`);
   });
 
-  test("by `npm run` looks for files where npm was called", () => {
-    file("sub.yaml", CONFIG);
+  test("by `npm run` looks for files where npm was called, also for those that the configuration names", () => {
+    file("keys.json", '{"keys":[]}');
+    const identity = "identity: { kind: jwt, issuer: me, audiences: [us], jwks: { file: keys.json } }";
+    file("sub.yaml", `${CONFIG}\n${identity}\n`);
     const env = { ...process.env, INIT_CWD: directory, npm_lifecycle_event: "mcp-router" };
-    const { status, stdout } = spawnSync(process.execPath, [MAIN, "check", "--config", "sub.yaml"], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, "check", "--config", "sub.yaml"], {
       encoding: "utf8",
       env,
     });
-    expect({ status, stdout }).toEqual({ status: 0, stdout: `${join(directory, "sub.yaml")}: ok\n` });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "sub.yaml: ok\n" });
+    expect(stderr).not.toContain("cannot be read");
   });
 
   test("shows nothing of a bootstrap that is no YAML", () => {
