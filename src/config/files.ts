@@ -1,7 +1,8 @@
 /** Looks for the files that a configuration names, on the machine that this runs on. */
-import { access, constants } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type Credentialed, secretFilesOf } from "../core/credentials.ts";
+import { isJsonObject, parseJson } from "../core/json/parse.ts";
 import type { Config } from "./load.ts";
 import { whyUnreadable } from "./unreadable.ts";
 
@@ -29,7 +30,8 @@ function inWords([setting, file, why]: Missing): string {
 }
 
 type Missing = readonly [setting: string, file: string, why: string];
-type Named = readonly [setting: string, file: string | undefined];
+/** `fault`: what is wrong with the text of the file. */
+type Named = readonly [setting: string, file: string | undefined, fault?: (text: string) => string | undefined];
 
 function ownFiles({ store, backends }: Config): Named[] {
   return [...filesOfStore(store), ...backends.flatMap(filesOfCredentials)];
@@ -56,16 +58,25 @@ function envoysFiles({ gateway, backends, identity }: Config): Named[] {
     ["gateway.tls.cert", gateway.tls?.cert],
     ["gateway.tls.key", gateway.tls?.key],
     ...backends.map(({ name, tls }): Named => [`backends.${name}.tls.ca`, tls?.ca]),
-    ["identity.jwks.file", jwks?.kind === "file" ? jwks.file : undefined],
+    ["identity.jwks.file", jwks?.kind === "file" ? jwks.file : undefined, keySetFault],
     ["identity.jwks.ca", jwks?.kind === "uri" ? jwks.ca : undefined],
   ];
 }
 
 async function missing(named: readonly Named[]): Promise<Missing[]> {
-  const looks = named.map(async ([setting, file]) => {
+  const looks = named.map(async ([setting, file, fault]) => {
     if (file === undefined) return [];
-    const why = await access(file, constants.R_OK).then(() => undefined, whyUnreadable);
+    const look = fault ? readFile(file, "utf8").then(fault) : access(file, constants.R_OK).then(() => undefined);
+    const why = await look.catch(whyUnreadable);
     return why === undefined ? [] : [[setting, file, why] as const];
   });
   return (await Promise.all(looks)).flat();
+}
+
+/** Envoy refuses such a file, and goes on without tokens where it had none. */
+function keySetFault(text: string): string | undefined {
+  const set = parseJson(text);
+  return isJsonObject(set) && Array.isArray(set.keys)
+    ? undefined
+    : 'expected a JSON Web Key Set (RFC 7517), as {"keys":[…]}';
 }

@@ -28,7 +28,10 @@ const jwks = z
   .strictObject({
     file: text("the path of a JSON Web Key Set")
       .optional()
-      .describe("File of a JSON Web Key Set (RFC 7517): a path on Envoy's machine."),
+      .describe(
+        "File of a JSON Web Key Set (RFC 7517): a path on Envoy's machine. Envoy reads it when it gets the setting, and not when the file " +
+          "changes: to take a key away, name another file, or use `uri`.",
+      ),
     uri: webUrl.optional().describe("URL from which Envoy fetches the JSON Web Key Set."),
     ca: text("the path of a PEM file")
       .optional()

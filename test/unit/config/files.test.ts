@@ -46,3 +46,19 @@ test("each missing file of Envoy is a warning, which may run on another machine,
   });
   expect((await look(jwt({ uri: "https://i/k", ca: away }))).warnings).toEqual([warning("identity.jwks.ca")]);
 });
+
+test.each([
+  ["text", "x"],
+  ["a key alone", '{"kty":"EC"}'],
+  ["a list of keys", "[]"],
+])("a key set of tokens that is %s is told of as a file that Envoy cannot use", async (_, text) => {
+  const file = join(directory, "keys.json");
+  writeFileSync(file, text);
+  const identity = { kind: "jwt", issuer: "i", audiences: ["a"], jwks: { file } };
+  const fault = 'expected a JSON Web Key Set (RFC 7517), as {"keys":[…]}';
+  const { envoys, warnings } = await look({ identity });
+  expect(envoys).toEqual([`identity.jwks.file: cannot read ${file}: ${fault}`]);
+  expect(warnings).toEqual([
+    `identity.jwks.file: ${file} cannot be read here: ${fault}; Envoy needs it on its machine`,
+  ]);
+});
