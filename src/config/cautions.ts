@@ -19,6 +19,7 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...credentialCautions(raw),
     ...tokensFromNowhere(raw),
     ...scopesOfOthers(raw),
+    ...scopesUnasked(raw),
     ...otherResources(raw),
     ...affinityOfNobody(raw),
     ...affinityByNoKey(raw),
@@ -113,6 +114,16 @@ function scopesOfOthers({ identity }: RawConfig): string[] {
   if (identity.kind !== "jwt" || !identity.scopes.includes(CLIENTS_OWN_SCOPE)) return [];
   return [
     `identity.scopes: ${CLIENTS_OWN_SCOPE} is for clients to ask for by themselves: a resource should not name it`,
+  ];
+}
+
+/** Clients ask for what the gateway names, and a tool that their list hides is never called. */
+function scopesUnasked({ identity, policy }: RawConfig): string[] {
+  const asks = policy?.some(({ when }) => (when?.scope?.length ?? 0) > 0) ?? false;
+  if (identity.kind !== "jwt" || identity.scopes.length > 0 || !asks) return [];
+  return [
+    "identity.scopes: not set, though policy asks for scopes: clients are told of none, so their first token has none, and lists hide " +
+      "what they could ask for; name the scopes there that each client should ask for",
   ];
 }
 

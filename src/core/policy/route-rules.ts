@@ -114,7 +114,11 @@ export class Standing implements Permits {
     return holds;
   };
 
-  /** The scopes of the first rule that allows it to a caller who has them: more scopes may also bring a rule that denies it. */
+  /**
+   * The scopes of the first rule that allows it to a caller who has them: more scopes may also bring a rule that denies it. With them
+   * those that the caller has and that rules ask for, or a client's next token would lack these (MCP 2025-11-25, "Scope Challenge
+   * Handling").
+   */
   #scopesFor(kind: NamedKind, name: string): readonly string[] | undefined {
     const granted = this.#caller.scopes;
     const patterns = this.#byKind[kind];
@@ -126,9 +130,15 @@ export class Standing implements Permits {
         const when = this.#rules[at]?.when;
         return when !== undefined && doesHold(when, this.#caller, scopes);
       };
-      if (this.#rules[patterns.first(name, holds)]?.verdict === "allow") return rule.when.scopes;
+      if (this.#rules[patterns.first(name, holds)]?.verdict === "allow")
+        return [...new Set([...this.#scopesInUse(), ...rule.when.scopes])];
     }
     return undefined;
+  }
+
+  /** Scopes of the caller that rules of the route ask for. */
+  #scopesInUse(): readonly string[] {
+    return this.#rules.flatMap(({ when }) => when.scopes).filter((scope) => this.#caller.scopes.has(scope));
   }
 }
 

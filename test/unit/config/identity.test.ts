@@ -94,6 +94,15 @@ describe("identity", () => {
       });
     });
 
+    test("and warns where policy asks for scopes and clients are told of none", () => {
+      const policy = [{ allow: { tools: ["*"] }, when: { scope: "a" } }];
+      const told = { ...jwt, scopes: ["mcp"] };
+      expect(warningsOf({ ...hosts, policy, identity: told })).toEqual([]);
+      expect(warningsOf({ ...hosts, policy, identity: { ...jwt, scopes: [] } })).toEqual([
+        expect.stringContaining("identity.scopes: not set, though policy asks for scopes"),
+      ]);
+    });
+
     test("and warns of a scope that is none of a resource", () => {
       expect(warningsOf({ ...hosts, identity: { ...jwt, scopes: ["mcp", "offline_access"] } })).toEqual([
         expect.stringContaining("identity.scopes: offline_access"),

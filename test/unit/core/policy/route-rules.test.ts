@@ -111,6 +111,12 @@ describe("the scopes that a denied call lacks", () => {
       {},
       ["repo", "user"],
     ],
+    [
+      "come with those that the caller has and a rule asks for, or its next token would lack them",
+      [repo, allow({ tools: ["x"] }, { scopes: ["held"] })],
+      { scope: "held other" },
+      ["held", "repo", "user"],
+    ],
     ["are none where another condition fails", [allow(TOOLS, { scopes: ["a"], ...claim("g", "x") })], {}, undefined],
     ["are none behind a rule that denies it", [deny(TOOLS), repo], {}, undefined],
     ["are none where they would bring a denial", [deny(TOOLS, { scopes: ["user"] }), repo], {}, undefined],
