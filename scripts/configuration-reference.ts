@@ -229,6 +229,7 @@ function rows(setting: string, schema: Schema, required: boolean): Row[] {
     fallback: required ? "required" : fallbackOf(schema),
     meaning: schema.description ?? "",
   };
+  if (schema.items?.properties) return [row, ...below(setting, schema)];
   // Where a value has several forms, one of them may be settings.
   const settings = schema.properties ? schema : schema.anyOf?.find(({ properties }) => properties);
   return [row, ...(settings ? below(setting, settings) : [])];
