@@ -19,6 +19,7 @@ import {
   type Verdict,
 } from "../core/http.ts";
 import { LISTEN } from "../core/mcp/methods.ts";
+import { type Access, permitsInForce } from "../core/policy/access.ts";
 import { filteredEvents, filteredJson } from "../core/policy/answer-filter.ts";
 import { answer } from "../core/reject.ts";
 import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
@@ -63,13 +64,18 @@ export const OF_ONLY_BACKEND: Passing<FederatedRoute> = (request, message) => {
   return only && isStream ? { ...request, route: only.route } : undefined;
 };
 
+/** The rules in force. A stream goes on for hours, and those of its request may be of before. undefined: there are none. */
+export type AccessInForce = () => Access | undefined;
+
 export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   readonly #inner: RequestsOn<On>;
   readonly #passing: Passing<On>;
+  readonly #access: AccessInForce;
 
-  constructor(inner: RequestsOn<On>, passing: Passing<On>) {
+  constructor(inner: RequestsOn<On>, passing: Passing<On>, access: AccessInForce) {
     this.#inner = inner;
     this.#passing = passing;
+    this.#access = access;
   }
 
   accept(head: RequestHead, accepted: AcceptedHead<On>, policy: RequestPolicy, scope: RequestScope) {
@@ -83,18 +89,19 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   message(request: GatewayRequest<On>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
     const at = this.#at(request, message);
     if (!at) return this.#inner.message(request, message, body);
-    return filtered(this.#inner.message(uncompressed(request), message, body), at, askedBy(message));
+    return filtered(this.#inner.message(uncompressed(request), message, body), at, this.#askedBy(message));
   }
 
   modern(request: GatewayRequest<On>, message: MessageOf<"modern">, body: Uint8Array): NextStep {
     const at = this.#at(request, message);
     if (!at) return this.#inner.modern(request, message, body);
-    return filtered(this.#inner.modern(uncompressed(request), message, body), at, askedBy(message));
+    return filtered(this.#inner.modern(uncompressed(request), message, body), at, this.#askedBy(message));
   }
 
   listen(request: GatewayRequest<On>): NextStep {
     const at = this.#at(request, undefined);
-    return at ? filtered(this.#inner.listen(uncompressed(request)), at, NOTHING_ASKED) : this.#inner.listen(request);
+    if (!at) return this.#inner.listen(request);
+    return filtered(this.#inner.listen(uncompressed(request)), at, { ...NOTHING_ASKED, access: this.#access });
   }
 
   end(request: GatewayRequest<On>): NextStep {
@@ -104,6 +111,16 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   #at(request: GatewayRequest<On>, message: MessageOf<"legacy" | "modern"> | undefined): GatewayRequest | undefined {
     return request.policy.access && this.#passing(request, message);
   }
+
+  #askedBy(message: MessageOf<"legacy" | "modern">): Asked {
+    const { kind, body } = message;
+    return {
+      isModern: kind === "modern",
+      waiting: waitingIn(messagesOf(message)),
+      isBatch: body.kind === "batch",
+      access: this.#access,
+    };
+  }
 }
 
 /** Whose answer it is. */
@@ -112,15 +129,11 @@ interface Asked {
   /** JSON texts of the ids that wait for an answer. */
   readonly waiting: readonly string[];
   readonly isBatch: boolean;
+  readonly access: AccessInForce;
 }
 
 /** A GET waits for no answer. */
-const NOTHING_ASKED: Asked = { isModern: false, waiting: [], isBatch: false };
-
-function askedBy(message: MessageOf<"legacy" | "modern">): Asked {
-  const { kind, body } = message;
-  return { isModern: kind === "modern", waiting: waitingIn(messagesOf(message)), isBatch: body.kind === "batch" };
-}
+const NOTHING_ASKED: Omit<Asked, "access"> = { isModern: false, waiting: [], isBatch: false };
 
 function messagesOf({ body }: MessageOf<"legacy" | "modern">): readonly Message[] {
   return body.kind === "batch" ? body.messages : [body.message];
@@ -224,9 +237,9 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
     const { policy, route, principal } = this.#request;
     const { access, limits } = policy;
     if (!access || !isUnencoded(encoding)) return undefined;
-    const { waiting, isModern, isBatch } = this.#asked;
+    const { waiting, isModern, isBatch, access: inForce } = this.#asked;
     const filter = {
-      permits: access.on(route.path).of(principal),
+      permits: permitsInForce(inForce, route.path, principal),
       isModern,
       deepest: limits.depth,
       longest: access.longestAnswer,

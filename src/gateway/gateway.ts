@@ -14,13 +14,14 @@ import { createRequestsByRoute, type RequestsByRoute, type RouteDependencies } f
 import { HttpRequestScope } from "./scope.ts";
 
 export interface GatewayDependencies extends RouteDependencies, LoginDependencies {
-  /** The configuration in force; an exchange asks once and keeps it. */
+  /** The configuration in force. An exchange asks once and keeps it; only what its answer may still bring is asked of later ones. */
   readonly policy: () => RequestPolicy;
   readonly observe: Observe;
 }
 
 export function createGateway({ policy, observe, credentials, login, ...dependencies }: GatewayDependencies): Gateway {
-  const routes = { ...authorizing(createRequestsByRoute(dependencies), credentials), login };
+  const requests = createRequestsByRoute(dependencies, () => policy().access);
+  const routes = { ...authorizing(requests, credentials), login };
   return { open: () => new HttpExchange(policy(), routes, observe) };
 }
 

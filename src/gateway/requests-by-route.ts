@@ -4,7 +4,7 @@ import type { RequestsOn } from "./accepted.ts";
 import { BridgedRequests } from "./bridged.ts";
 import { createClaim } from "./claim.ts";
 import { type FederatedDependencies, FederatedRequests } from "./federated.ts";
-import { FilteredAnswers, OF_ONLY_BACKEND, PASSING } from "./filtered-answers.ts";
+import { type AccessInForce, FilteredAnswers, OF_ONLY_BACKEND, PASSING } from "./filtered-answers.ts";
 import { Policed } from "./policed.ts";
 import { type TransparentDependencies, TransparentRequests } from "./transparent.ts";
 
@@ -17,10 +17,10 @@ export interface RequestsByRoute {
 export interface RouteDependencies extends TransparentDependencies, FederatedDependencies {}
 
 /** The rules of `policy` come first on each kind of route. A bridged one is served by the two others. */
-export function createRequestsByRoute(dependencies: RouteDependencies): RequestsByRoute {
+export function createRequestsByRoute(dependencies: RouteDependencies, access: AccessInForce): RequestsByRoute {
   const claim = createClaim(dependencies);
-  const passing = new FilteredAnswers<TransparentRoute>(new TransparentRequests(dependencies), PASSING);
-  const served = new FilteredAnswers<FederatedRoute>(new FederatedRequests(dependencies), OF_ONLY_BACKEND);
+  const passing = new FilteredAnswers<TransparentRoute>(new TransparentRequests(dependencies), PASSING, access);
+  const served = new FilteredAnswers<FederatedRoute>(new FederatedRequests(dependencies), OF_ONLY_BACKEND, access);
   const transparent = new Policed<TransparentRoute>(passing, claim);
   const federated = new Policed<FederatedRoute>(served, claim);
   return { transparent, federated, bridged: new BridgedRequests(dependencies, { transparent, federated }) };

@@ -1,5 +1,6 @@
 /** Who may see and use what: what is listed is what can be called, on each kind of route and in both eras. */
 import { readFileSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -410,4 +411,41 @@ test("other rules hold from the next request on, and a stream that was judged by
   const send: Send = (method, params) => post(stack.port, "/mcp", requestMessage(method, params), headers);
   expect(await listed(send)).toEqual(["one__announce", "two__announce"]);
   expect(outcomeOf(await call(send, "one__echo"))).toBe("unknown");
+});
+
+test("a stream of a backend's own goes on by other rules once they hold: what they hide reaches nobody by it", async () => {
+  const config = parse(readFileSync(stack.configFile, "utf8"));
+  const session = await openSession(stack.port, "/odd", CALLERS.plain);
+  const ask: Send = (method, params) =>
+    post(stack.port, "/odd", requestMessage(method, params), { ...CALLERS.plain, "mcp-session-id": session });
+  /** @param allowed the one tool that may be called from then on */
+  const rule = async (allowed: string, resources: string) => {
+    const policy = [{ allow: { tools: [allowed], resources: [resources] } }];
+    writeFileSync(stack.configFile, stringify({ ...config, policy }));
+    await expect.poll(async () => outcomeOf(await call(ask, allowed))).toBe("called");
+  };
+  await rule("before", "*");
+  const { promise, resolve } = Promise.withResolvers<ServerResponse>();
+  odd.on("GET", ({ response }) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.flushHeaders();
+    resolve(response);
+    return undefined;
+  });
+  const headers = { ...CALLERS.plain, "mcp-session-id": session, accept: "text/event-stream" };
+  const stream = await openResponse({ port: stack.port, path: "/odd", headers });
+  const server = await promise;
+  const tell = (uri: string) => {
+    const message = { jsonrpc: "2.0", method: "notifications/resources/updated", params: { uri } };
+    server.write(`data: ${JSON.stringify(message)}\n\n`);
+  };
+  const heard = events(stream);
+  tell("x:one");
+  expect((await heard.next()).value).toMatchObject({ params: { uri: "x:one" } });
+  await rule("after", "open:*");
+  tell("x:two");
+  tell("open:three");
+  expect((await heard.next()).value).toMatchObject({ params: { uri: "open:three" } });
+  stream.destroy();
+  odd.clear();
 });
