@@ -58,9 +58,13 @@ function rateLimit({ name, per }: CallLimit): Message {
       fromMetadata(LIMIT_KEY, CALLS_METADATA.limit(name)),
       ...(per === "principal" ? [fromMetadata(PRINCIPAL_KEY, CALLS_METADATA.principal)] : []),
     ],
-    // The calls of a batch.
-    hits_addend: { format: `%DYNAMIC_METADATA(${CALLS_METADATA.namespace}:${CALLS_METADATA.hits(name)})%` },
+    hits_addend: { format: hitsFormat(name) },
   };
+}
+
+/** How many calls of a request count under a limit, as the processor has told: a batch has more than one. */
+export function hitsFormat(name: string): string {
+  return `%DYNAMIC_METADATA(${CALLS_METADATA.namespace}:${CALLS_METADATA.hits(name)})%`;
 }
 
 function fromMetadata(descriptor_key: string, key: string): Message {

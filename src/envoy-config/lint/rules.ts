@@ -242,6 +242,26 @@ export const MISTAKES = {
     "Envoy limits nothing without a bucket.",
     "Add the descriptor with its `token_bucket`, as `mcp-router envoy` prints it.",
   ),
+  "call-limits/hits": error(
+    "A batch counts as one call, however many are in it.",
+    "Write `hits_addend: { format: '<hits>' }`.",
+  ),
+  "call-limits/rate": error(
+    "Envoy lets other numbers of calls pass than `limits.calls` says.",
+    "Write `token_bucket: { max_tokens: <calls>, tokens_per_fill: <calls>, fill_interval: <seconds>s }`.",
+  ),
+  "call-limits/domain": error(
+    "The service has the limits under the domain of `limits.service.domain`, and counts nothing under another.",
+    "Write `domain: <domain>`.",
+  ),
+  "call-limits/fails-open": error(
+    "With `limits.service.onFailure: deny` no call may pass while nobody counts it.",
+    "Write `failure_mode_deny: true`.",
+  ),
+  "call-limits/fails-closed": warning(
+    "With `limits.service.onFailure: allow` calls are to pass while nobody counts them.",
+    "Write `failure_mode_deny: false`.",
+  ),
   "call-limits/service": error(
     "Nobody counts: calls that have a limit are refused, or with `onFailure: allow` none is.",
     "Add the cluster `mcp_rate_limit` as `mcp-router envoy` prints it.",

@@ -11,6 +11,7 @@ import {
   HOST,
   LIMITED,
   LIMITED_BY_SERVICE,
+  LIMITED_IF_COUNTED,
   put,
   set,
   UNDECIDED,
@@ -34,6 +35,12 @@ function tokens(what: string, change: (filters: Json[]) => void, path: string, m
 /** With limits.calls, a mistake in the filters. */
 function limits(what: string, change: (filters: Json[]) => void, ...findings: Case["findings"]): Case {
   return wrong(what, ({ gatewayManager }) => change(gatewayManager.http_filters), findings, { config: LIMITED });
+}
+
+/** With limits.calls that a service counts, a field of the filter that says something else. */
+function byService(field: string, value: Json, ...findings: Case["findings"]): Case {
+  const change: Case["change"] = ({ gatewayManager }) => put(gatewayManager.http_filters[1].typed_config, field, value);
+  return wrong(`of a service, with ${field} ${value}`, change, findings, { config: LIMITED_BY_SERVICE });
 }
 
 /** With admission.guard, a mistake in the filters. */
@@ -201,6 +208,69 @@ export const CALLER_CASES = {
       "that has no bucket for one of them",
       ([, { typed_config }]) => typed_config.descriptors.shift(),
       error(`${FILTERS}[1].typed_config.descriptors`, "have no bucket for files-principal-minute"),
+    ),
+    limits(
+      "whose bucket is for another descriptor than what counts",
+      ([, { typed_config }]) => typed_config.descriptors[0].entries.pop(),
+      error(`${FILTERS}[1].typed_config.descriptors`, "have no bucket for files-principal-minute"),
+    ),
+    limits(
+      "that counts a batch as one call",
+      ([, { typed_config }]) => put(typed_config.rate_limits[1], "hits_addend", undefined),
+      error(`${FILTERS}[1].typed_config.rate_limits[1].hits_addend.format`, "A batch counts as one call"),
+    ),
+    limits(
+      "that counts the hits of another limit",
+      ([, { typed_config }]) =>
+        put(typed_config.rate_limits[1], "hits_addend", typed_config.rate_limits[0].hits_addend),
+      error(
+        `${FILTERS}[1].typed_config.rate_limits[1].hits_addend.format`,
+        "%DYNAMIC_METADATA(mcp_calls:hits.any-all-second)%",
+      ),
+    ),
+    ...(
+      [
+        ["with too large a bucket", "max_tokens", 500_000],
+        ["with a bucket that is filled by more", "tokens_per_fill", 500_000],
+        ["with a bucket that is filled by Envoy's default", "tokens_per_fill", undefined],
+        ["with a bucket that is filled more often", "fill_interval", "0.1s"],
+      ] as const
+    ).map(([what, field, value]) =>
+      limits(
+        what,
+        ([, { typed_config }]) => put(typed_config.descriptors[1].token_bucket, field, value),
+        error(
+          `${FILTERS}[1].typed_config.descriptors[1].token_bucket`,
+          "Write `token_bucket: { max_tokens: 5, tokens_per_fill: 5, fill_interval: 1s }`",
+        ),
+      ),
+    ),
+    good(
+      "with a bucket that is filled by the same in smaller steps",
+      ({ gatewayManager }) =>
+        put(gatewayManager.http_filters[1].typed_config.descriptors[1], "token_bucket", {
+          max_tokens: 5,
+          fill_interval: "0.2s",
+        }),
+      { config: LIMITED },
+    ),
+    byService("domain", "other", error(`${FILTERS}[1].typed_config.domain`, "domain is other")),
+    byService("domain", undefined, error(`${FILTERS}[1].typed_config.domain`, "domain is absent")),
+    byService(
+      "failure_mode_deny",
+      false,
+      error(`${FILTERS}[1].typed_config.failure_mode_deny`, "no call may pass while nobody counts it"),
+    ),
+    byService(
+      "failure_mode_deny",
+      undefined,
+      error(`${FILTERS}[1].typed_config.failure_mode_deny`, "no call may pass while nobody counts it"),
+    ),
+    wrong(
+      "that refuses while nobody counts, where calls are to pass",
+      ({ gatewayManager }) => put(gatewayManager.http_filters[1].typed_config, "failure_mode_deny", true),
+      [warning(`${FILTERS}[1].typed_config.failure_mode_deny`, "calls are to pass")],
+      { config: LIMITED_IF_COUNTED },
     ),
     limits(
       "that drops what the processor tells",

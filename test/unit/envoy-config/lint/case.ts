@@ -20,6 +20,9 @@ const CALLS = [
 ];
 export const LIMITED = configOf({ limits: { calls: CALLS } });
 export const LIMITED_BY_SERVICE = configOf({ limits: { calls: CALLS, service: { address: "ratelimit:8081" } } });
+export const LIMITED_IF_COUNTED = configOf({
+  limits: { calls: CALLS, service: { address: "ratelimit:8081", onFailure: "allow" } },
+});
 export const QUICK_TOOL = configOf({ timeouts: { tools: [{ tools: ["quick"], call: "1s" }] } });
 export const SEVERAL = configOf({ processor: { endpoints: ["10.0.0.1:50051", "10.0.0.2:50051"] } });
 
