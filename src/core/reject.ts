@@ -229,7 +229,7 @@ function challenged(reject: Extract<Reject, { challenge: string }>): Reply {
 }
 
 /** Seconds after which a client may try again while nobody counts its calls. */
-const LIMITS_RETRY_AFTER = 1;
+export const LIMITS_RETRY_AFTER = 1;
 
 /**
  * In band, as some SDKs end their session at another status. SDKs show a caller the data and not the headers, so both tell when to

@@ -4,6 +4,7 @@
  */
 import { CALLS_METADATA } from "../core/call-limits.ts";
 import { RATE_LIMIT_REACHED, RATE_LIMITS_UNAVAILABLE, SERVER_BUSY } from "../core/codes.ts";
+import { LIMITS_RETRY_AFTER } from "../core/reject.ts";
 import { CEL_FILTER_TYPE } from "./names.ts";
 import { extension, type Message, setHeader } from "./proto-json.ts";
 
@@ -16,21 +17,26 @@ const UNAVAILABLE = "response.code_details == 'rate_limiter_error'";
 /** Mappers (envoy.extensions.filters.network.http_connection_manager.v3.ResponseMapper): in band, where there is an id. */
 export function callLimitReplies(): Message[] {
   return [
-    refusal(REACHED, id, 200, RATE_LIMIT_REACHED),
-    refusal(REACHED, principal, 429, RATE_LIMIT_REACHED),
-    refusal(UNAVAILABLE, id, 200, RATE_LIMITS_UNAVAILABLE),
-    refusal(UNAVAILABLE, principal, 503, RATE_LIMITS_UNAVAILABLE),
+    refusal(REACHED, id, 200, RATE_LIMIT_REACHED, told(retryAfter)),
+    refusal(REACHED, principal, 429, RATE_LIMIT_REACHED, told(retryAfter)),
+    // How long a limit takes to have room says nothing of when the service is back.
+    refusal(UNAVAILABLE, id, 200, RATE_LIMITS_UNAVAILABLE, String(LIMITS_RETRY_AFTER)),
+    refusal(UNAVAILABLE, principal, 503, RATE_LIMITS_UNAVAILABLE, String(LIMITS_RETRY_AFTER)),
   ];
 }
 
-/** @param having the member that the processor has told Envoy */
+/**
+ * @param having the member that the processor has told Envoy
+ * @param wait seconds after which the client may come again
+ */
 function refusal(
   expression: string,
   having: typeof id | typeof principal,
   status_code: number,
   message: string,
+  wait: string,
 ): Message {
-  const error = `"error":{"code":${SERVER_BUSY},"message":"${message}","data":{"retryAfterMs":${told(retryAfter)}000}}`;
+  const error = `"error":{"code":${SERVER_BUSY},"message":"${message}","data":{"retryAfterMs":${wait}000}}`;
   const body = having === id ? `{"jsonrpc":"2.0","id":${told(id)},${error}}` : `{"jsonrpc":"2.0",${error}}`;
   return {
     filter: {
@@ -49,7 +55,7 @@ function refusal(
       },
     },
     status_code,
-    headers_to_add: [setHeader("retry-after", told(retryAfter))],
+    headers_to_add: [setHeader("retry-after", wait)],
     body_format_override: { text_format_source: { inline_string: body }, content_type: "application/json" },
   };
 }
