@@ -103,9 +103,9 @@ program
     const findings = envoy === undefined ? [] : lintEnvoy(await readBootstrap(envoy), config);
     for (const finding of findings) say(describe(finding, envoy ?? ""));
     const claims = as === undefined ? undefined : await readClaims(as);
-    told(file, await policySaid(pinned, claims, live === true));
+    const isPolicyOk = told(file, await policySaid(pinned, claims, live === true));
     const isLiveOk = live === undefined || told(file, await checkLive(pinned, text));
-    if (findings.some(({ severity }) => severity === "error") || !isLiveOk) {
+    if (findings.some(({ severity }) => severity === "error") || !isPolicyOk || !isLiveOk) {
       process.exitCode = 1;
       return;
     }

@@ -6,7 +6,7 @@ import { federationOf, type Route } from "../core/routes.ts";
 import type { CatalogueReport } from "../federation/report.ts";
 import { askBackends } from "./live.ts";
 import { idlePatterns, mayDo } from "./policy-report.ts";
-import { line, type Said, warning } from "./said.ts";
+import { line, type Said } from "./said.ts";
 
 /**
  * Never rejects.
@@ -19,10 +19,7 @@ export async function policySaid(
   isLive: boolean,
 ): Promise<readonly Said[]> {
   const report = isLive && config.policy ? await askAll(config) : undefined;
-  return [
-    ...(report ? idlePatterns(config, report).map(warning) : []),
-    ...(claims ? [line(mayDo(config, claims, report))] : []),
-  ];
+  return [...(report ? idlePatterns(config, report) : []), ...(claims ? [line(mayDo(config, claims, report))] : [])];
 }
 
 /** A route that passes messages on has no lists of its own: its backend is asked as where the router stands for it. */

@@ -7,8 +7,10 @@ import { isJsonObject } from "../core/json/parse.ts";
 import type { Caller } from "../core/policy/caller.ts";
 import type { Standing } from "../core/policy/route-rules.ts";
 import type { ClaimValue, NamedKind, Rule } from "../core/policy/rule.ts";
+import { backendsOf, type Route } from "../core/routes.ts";
 import type { CatalogueReport } from "../federation/report.ts";
 import { printable } from "./printable.ts";
+import { error, type Said, warning } from "./said.ts";
 
 type Claims = Readonly<Record<string, unknown>>;
 type RouteReport = CatalogueReport["routes"][number];
@@ -81,22 +83,46 @@ function listLines(route: RouteReport, list: ListKind, kind: NamedKind, standing
 }
 
 /**
- * Patterns of tools and prompts that match nothing on the routes of their rule, where all backends have answered: a name was changed, or
- * is written wrong. A resource may be there without being listed.
+ * Patterns of tools and prompts that match nothing on the routes of their rule: a name was changed, or is written wrong. Whether all the
+ * same some backend has it is not known where one of these routes has not listed everything. A resource may be there without being
+ * listed, and a pattern of all is no name.
  */
-export function idlePatterns({ policy = [], routes }: Config, report: CatalogueReport): readonly string[] {
-  const isKnown = report.backends.every(({ asked, lists }) => asked?.failure === null && lists === "shared");
-  if (!isKnown) return [];
-  return policy.flatMap(({ verdict, names, when }, place) => {
-    const paths = when.routes ?? routes.map(({ path }) => path);
-    const listed = report.routes.filter(({ path }) => paths.includes(path));
-    return (["tools", "prompts"] as const).flatMap((kind) =>
-      names[kind]
-        .filter((glob) => !listed.some((route) => route[kind].some(({ key }) => matchesGlob(glob, key))))
-        .map((glob) => {
-          const pattern = printable(glob.join("*"));
-          return `policy[${place}].${verdict}.${kind}: "${pattern}" matches none of the ${kind} that the backends list`;
-        }),
-    );
+export function idlePatterns({ policy = [], routes }: Config, report: CatalogueReport): readonly Said[] {
+  return policy.flatMap((rule, place) => {
+    const own = routes.filter(({ path }) => rule.when.routes?.includes(path) ?? true);
+    return (["tools", "prompts"] as const).flatMap((kind) => idleOf(rule, place, kind, own, report));
   });
+}
+
+function idleOf(
+  { verdict, names }: Rule,
+  place: number,
+  kind: "tools" | "prompts",
+  routes: readonly Route[],
+  report: CatalogueReport,
+): Said[] {
+  const listed = report.routes.filter(({ path }) => routes.some((route) => route.path === path));
+  const idle = names[kind]
+    .filter((glob) => glob.join("") !== "" || glob.length === 1)
+    .filter((glob) => !listed.some((route) => route[kind].some(({ key }) => matchesGlob(glob, key))))
+    .map((glob) => `"${printable(glob.join("*"))}"`);
+  if (idle.length === 0) return [];
+  const where = `policy[${place}].${verdict}.${kind}`;
+  const unknown = [...new Set(routes.flatMap(backendsOf).map(({ name }) => name))].flatMap((name) =>
+    whyUnknown(name, kind, report),
+  );
+  if (unknown.length > 0)
+    return [warning(`${where}: whether ${idle.join(", ")} match anything is not known: ${unknown.join("; ")}`)];
+  return idle.map((pattern) =>
+    error(`${where}: ${pattern} matches none of the ${kind} that the backends list; mend or remove it`),
+  );
+}
+
+/** Why a backend may have more than it has listed here; nothing, where it has not. */
+function whyUnknown(name: string, kind: ListKind, { backends }: CatalogueReport): string[] {
+  const own = backends.find(({ backend }) => backend === name);
+  if (own?.lists === "principal") return [`backend ${name} has lists: principal`];
+  if (own?.asked?.failure !== null)
+    return [`backend ${name} has not answered: ${printable(own?.asked?.failure ?? "it was not asked")}`];
+  return own.offered[kind]?.cut ? [`the list of backend ${name} is cut off`] : [];
 }

@@ -1,6 +1,7 @@
 /** What `check` says of `policy`. */
 import { describe, expect, test } from "vitest";
 import { callerWith, idlePatterns, mayDo } from "../../../src/check/policy-report.ts";
+import { error, warning } from "../../../src/check/said.ts";
 import type { CatalogueReport } from "../../../src/federation/report.ts";
 import { load } from "../config/sections.ts";
 
@@ -73,13 +74,47 @@ describe("what somebody may do", () => {
 });
 
 describe("a pattern that matches nothing", () => {
-  test("is told where all backends have answered", () => {
-    const idle = (tools: readonly string[], failure?: string) => idlePatterns(CONFIG, reportOf(tools, failure ?? null));
+  const TWO = load({
+    backends: { one: { endpoints: ["127.0.0.1:1"] }, two: { endpoints: ["127.0.0.1:2"] } },
+    routes: [
+      { path: "/mcp", backends: ["one"] },
+      { path: "/other", backends: ["two"] },
+    ],
+    policy: [
+      { allow: { tools: ["gone"] }, when: { route: "/mcp" } },
+      { allow: { tools: ["away"], prompts: ["*"] }, when: { route: "/other" } },
+      { allow: { tools: ["anywhere"] } },
+    ],
+  });
+  const { backends, ...others } = reportOf(["repo_read"]);
+  const [one] = backends;
+  const withTwo = (two: Partial<CatalogueReport["backends"][number]>): CatalogueReport => ({
+    ...others,
+    backends: one ? [one, { ...one, backend: "two", ...two }] : [],
+  });
+
+  test("is an error where all backends of the rule's routes have listed everything", () => {
+    const idle = (tools: readonly string[]) => idlePatterns(CONFIG, reportOf(tools));
     expect(idle(["repo_read", "admin"])).toEqual([
-      'policy[1].allow.tools: "x" matches none of the tools that the backends list',
-      'policy[1].allow.prompts: "p" matches none of the prompts that the backends list',
+      error('policy[1].allow.tools: "x" matches none of the tools that the backends list; mend or remove it'),
+      error('policy[1].allow.prompts: "p" matches none of the prompts that the backends list; mend or remove it'),
     ]);
-    expect(idle(["repo_read"], "status 500")).toEqual([]);
     expect(idlePatterns(load(), reportOf([]))).toEqual([]);
+  });
+
+  test.each([
+    [{ lists: "principal" }, "backend two has lists: principal"],
+    [{ asked: { age: 0, failure: "status 500" } }, "backend two has not answered: status 500"],
+    [{ asked: undefined }, "backend two has not answered: it was not asked"],
+    [
+      { offered: { tools: { items: 1, bytes: 1, leftOut: 0, duplicates: 0, cut: "pages", age: 0 } } },
+      "the list of backend two is cut off",
+    ],
+  ] as const)("is not known to where a backend of these has not: %o", (two, why) => {
+    expect(idlePatterns(TWO, withTwo(two))).toEqual([
+      error('policy[0].allow.tools: "gone" matches none of the tools that the backends list; mend or remove it'),
+      warning(`policy[1].allow.tools: whether "away" match anything is not known: ${why}`),
+      warning(`policy[2].allow.tools: whether "anywhere" match anything is not known: ${why}`),
+    ]);
   });
 });
