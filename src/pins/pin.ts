@@ -8,7 +8,7 @@ import { formatAddress } from "../core/address.ts";
 import { DIGEST } from "../federation/tool-digest.ts";
 import { accepting, acceptingDigest, type Difference, describeDifference, differences } from "./difference.ts";
 import { createDirectEgress } from "./direct.ts";
-import { type PinnedTool, pinsText, readPins, visible } from "./file.ts";
+import { type PinnedTool, pinsText, visible } from "./file.ts";
 import { type OfferedOnRoutes, offeredOnPinned } from "./offered.ts";
 import { pinsOnDisk } from "./read.ts";
 
@@ -61,8 +61,7 @@ async function toolsIn(file: string): Promise<readonly PinnedTool[]> {
   const read = await pinsOnDisk(file);
   if (!read.ok && read.isMissing) return [];
   if (!read.ok) throw new Error(`${file}: ${read.why}; mend the file, or remove it to accept all anew`);
-  const parsed = readPins(read.pins.text);
-  return parsed.ok ? parsed.tools : [];
+  return read.tools;
 }
 
 function mustBeThere(accept: readonly string[], found: readonly Found[]): void {

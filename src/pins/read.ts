@@ -7,7 +7,7 @@ import { ConfigError } from "../config/read.ts";
 import { whyUnreadable } from "../config/unreadable.ts";
 import type { Accepted } from "../core/federation/pins.ts";
 import { federationOf, type Route } from "../core/routes.ts";
-import { acceptedIn, LARGEST_FILE, readPins } from "./file.ts";
+import { acceptedIn, LARGEST_FILE, type PinnedTool, readPins } from "./file.ts";
 
 /** A file as it was read last. */
 export interface PinsOnDisk extends Accepted {
@@ -15,7 +15,7 @@ export interface PinsOnDisk extends Accepted {
 }
 
 type ReadPins =
-  | { readonly ok: true; readonly pins: PinsOnDisk }
+  | { readonly ok: true; readonly pins: PinsOnDisk; readonly tools: readonly PinnedTool[] }
   | { readonly ok: false; readonly why: string; readonly isMissing: boolean };
 
 /** What makes the file, or mends it. */
@@ -35,7 +35,7 @@ export async function pinsOnDisk(file: string): Promise<ReadPins> {
     const text = await textOfPins(file);
     const read = readPins(text);
     if (!read.ok) return { ok: false, why: read.errors.join("; "), isMissing: false };
-    return { ok: true, pins: { text, ...acceptedIn(text, read.tools) } };
+    return { ok: true, pins: { text, ...acceptedIn(text, read.tools) }, tools: read.tools };
   } catch (error) {
     const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
     return { ok: false, why: whyPinsUnreadable(error), isMissing };
