@@ -49,8 +49,8 @@ test-platforms: $(TEST_TOOLS) $(DELIVERY_TOOLS) ## Test the Kubernetes manifests
 	@scripts/run-tests.sh platforms test:platforms
 
 # What depends on how Envoy behaves; the rest is ours, or was seen on the newest.
-ENVOY_TESTS := $(addprefix test/e2e/,bootstrap call-limits federation. federation-clients federation-streams guard identity limits processors \
-  recovery refusals sessions streaming tool-timeouts) test/long/recovery-large test/long/routing \
+ENVOY_TESTS := $(addprefix test/e2e/,bootstrap call-limits credentials federation. federation-clients federation-streams guard identity limits policy \
+  processors recovery refusals sessions streaming tool-timeouts) test/long/recovery-large test/long/routing \
   test/istio/mesh
 
 test-envoy-oldest: test-envoy-$(firstword $(OLDER_ENVOY_VERSIONS)) ## Run the tests that depend on Envoy on the oldest that is supported
