@@ -99,7 +99,9 @@ function neverReached(where: string, written: Written, earlier: readonly Written
     }
   if (covering.size === 0) return [];
   const rules = [...covering].map((place) => `policy[${place}]`).join(" and ");
-  return [`${where}: can never match, since ${rules} decides all of it before; move it up, or remove it`];
+  return [
+    `${where}: can never match, since ${rules} ${covering.size === 1 ? "decides" : "decide"} all of it before; move it up, or remove it`,
+  ];
 }
 
 function namesOf({ allow, deny }: Written): Names {

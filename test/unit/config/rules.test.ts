@@ -110,7 +110,7 @@ describe("a rule can never match", () => {
       { deny: { tools: ["ab"], prompts: ["x"] } },
     ];
     expect(errors(rules)).toEqual([
-      expect.stringContaining("policy[2]: can never match, since policy[0] and policy[1]"),
+      expect.stringContaining("policy[2]: can never match, since policy[0] and policy[1] decide all of it before"),
     ]);
   });
 
