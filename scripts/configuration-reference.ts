@@ -134,6 +134,7 @@ routes:
 mcp-router pin --config mcp-router.yaml --all --direct  # accepts what the servers offer now, and writes the file, before the router starts
 mcp-router pin --config mcp-router.yaml                 # shows what differs from the file, and exits with 1 if anything does
 mcp-router pin --config mcp-router.yaml --accept files__read search__query
+mcp-router pin --config mcp-router.yaml --all --dry-run # with --all or --accept: writes nothing, shows what differs, and exits with 1 if anything does
 \`\`\`
 
 - The command asks the servers as the router does, through the running Envoy; with \`--direct\` at the first endpoint of each, without TLS. A server

@@ -118,7 +118,7 @@ program
   .addOption(configOption())
   .option("--accept <tool...>", "accept these tools as they are now")
   .option("--all", "accept all tools as they are now")
-  .option("--dry-run", "write nothing; exit with 1 where a tool is not what was accepted")
+  .option("--dry-run", "beside --accept or --all: write nothing, and exit with 1 where a tool is not what was accepted")
   .option("--direct", "ask the backends themselves, where no Envoy runs yet")
   .action(async ({ config: file, ...options }: PinOptions & { config: string }) => {
     const { config } = await readConfig(file);
