@@ -4,31 +4,31 @@ import type { Credentials } from "./core/credentials.ts";
 import { createBackendCredentials } from "./credentials/backend-credentials.ts";
 import type { BackendCredentials } from "./credentials/credentials.ts";
 import { Exchanges } from "./credentials/exchanges.ts";
-import { Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
+import { type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
 import { createTokenServer } from "./credentials/token-server.ts";
-import { exchangeObserver, secretObserver } from "./observe/credentials.ts";
+import { exchangeObserver } from "./observe/credentials.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
 export interface OpenedCredentials extends BackendCredentials {
-  /**
-   * Another configuration comes into force: reads the files that it names.
-   * @throws where one cannot be used; then those of before stay in use
-   */
+  /** Another configuration comes into force: reads the files that it names. */
   reconfigure(config: Pick<Config, "backends" | "limits">): void;
   close(): Promise<void>;
 }
 
-/** @throws where a file of the configuration cannot be used */
+interface CredentialDependencies {
+  /** They hold the files of the configuration. */
+  readonly secrets: Secrets;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
 export function openCredentials(
   { backends, limits: started }: Pick<Config, "backends" | "limits">,
-  metrics: Metrics,
-  log: Logger,
+  { secrets, metrics, log }: CredentialDependencies,
 ): OpenedCredentials {
   let limits = started;
   let byName = credentialsByName(backends);
-  const secrets = new Secrets(secretObserver(log));
-  secrets.want(secretFilesOfAll(backends));
   const server = createTokenServer(secrets);
   const exchanges = new Exchanges({
     server,
@@ -44,10 +44,7 @@ export function openCredentials(
       limits = config.limits;
       byName = credentialsByName(config.backends);
     },
-    async close() {
-      secrets.close();
-      await server.close();
-    },
+    close: () => server.close(),
   };
 }
 

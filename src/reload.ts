@@ -1,12 +1,11 @@
 /** Reloads the configuration while the router serves, and logs what that changes. */
 import { type Digests, digestsOf } from "./config/digests.ts";
 import { createHold } from "./config/hold.ts";
-import { type Config, type Loaded, loadConfig, type Overrides } from "./config/load.ts";
+import { type Config, loadConfig, type Overrides } from "./config/load.ts";
 import { requestPolicy } from "./config/policy.ts";
 import { whyUnreadable } from "./config/unreadable.ts";
 import { POLL_MS, type WatchHandlers } from "./config/watch.ts";
 import type { FederatedRoute, RequestPolicy, Route } from "./core/routes.ts";
-import { secretFaults } from "./credentials/secrets.ts";
 import { type Adopted, createAdoption, type OffersForChanges, type Wanted } from "./discovery/adopt.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS } from "./discovery/offers.ts";
@@ -67,7 +66,7 @@ export interface ReloadOptions {
   readonly offers?: OffersForChanges | undefined;
   readonly beside?: Beside | undefined;
   /** What the router itself lacks of a changed configuration, as `Beside.lacks`. undefined: there is nothing to look for. */
-  readonly lacks?: (config: Config) => Promise<readonly string[]> | undefined;
+  readonly lacks?: readonly ((config: Config) => Promise<readonly string[]> | undefined)[];
   readonly metrics: Pick<Metrics, "configReloaded">;
   readonly log: Logger;
 }
@@ -128,7 +127,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   const hold = createHold({ lacks: lackedBy(options), lacking: refuse, complete: want });
 
   const onChange = (text: string) => {
-    const loaded = loadUsable(text, overrides);
+    const loaded = loadConfig(text, overrides);
     if (loaded.ok) return hold.want({ ...loaded, text });
     hold.drop();
     refuse(loaded.errors);
@@ -161,18 +160,11 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
 }
 
 /** What is lacking of a configuration, of the router's and of what runs beside it. */
-function lackedBy({ beside, lacks }: ReloadOptions): (config: Config) => Promise<readonly string[]> | undefined {
+function lackedBy({ beside, lacks = [] }: ReloadOptions): (config: Config) => Promise<readonly string[]> | undefined {
   return (config) => {
-    const looks = [beside?.lacks(config), lacks?.(config)].filter((look) => look !== undefined);
+    const looks = [beside?.lacks(config), ...lacks.map((lack) => lack(config))].filter((look) => look !== undefined);
     return looks.length === 0 ? undefined : Promise.all(looks).then((lacked) => lacked.flat());
   };
-}
-
-/** A configuration whose secrets can be read. */
-function loadUsable(text: string, overrides: Overrides | undefined): Loaded {
-  const loaded = loadConfig(text, overrides);
-  const errors = loaded.ok ? secretFaults(loaded.config.backends) : [];
-  return errors.length === 0 ? loaded : { ok: false, errors };
 }
 
 /** They take another reading of the YAML, which only `check --live` needs: made once, when they are asked for. */

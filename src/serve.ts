@@ -3,12 +3,14 @@ import type { Config, Overrides } from "./config/load.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
+import { openSecrets, type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
+import { secretObserver } from "./observe/credentials.ts";
 import { healthFault, noHttp2, requestFault, streamFault } from "./observe/faults.ts";
 import { untakenObserver } from "./observe/untaken.ts";
 import { type OpenedCredentials, openCredentials } from "./open-credentials.ts";
@@ -97,13 +99,14 @@ async function serveHere(start: Start): Promise<Router> {
     started.adopt(pins, (it) => it.close());
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const credentials = started.adopt(openCredentials(config, metrics, log), (it) => it.close());
+    const { secrets, credentials } = openCredentialsOf(start, started);
     const opened = openGateway({ config, inForce, shared, credentials, metrics, log, started });
     const { gateway, streams, catalogue, relayed } = opened;
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
     const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
-    const reloader = reloaderOf(start, applying(start, inForce, opened, { pins, credentials }), offers, pins);
+    const apply = applying(start, inForce, opened, { pins, credentials });
+    const reloader = reloaderOf(start, apply, offers, { pins, secrets });
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -176,9 +179,31 @@ function applying(
 
 type Apply = (config: Config, text: string) => void;
 
+interface Named {
+  readonly pins: PinsInForce;
+  readonly secrets: Secrets;
+}
+
 /** Puts each change of the file in force. */
-function reloaderOf(start: Start, apply: Apply, offers: Offers, { lacks }: PinsInForce): Reloader {
+function reloaderOf(start: Start, apply: Apply, offers: Offers, { pins, secrets }: Named): Reloader {
+  const lacksSecrets = ({ backends }: Config) => {
+    // The primary of a worker has looked: one that is gone since then keeps a worker from its backend alone.
+    const lacked = start.worker === undefined ? secrets.lacks(backends) : undefined;
+    return lacked && Promise.resolve(lacked);
+  };
+  const lacks = [pins.lacks, lacksSecrets];
   return reloadOnChange({ ...start, started: start.config, apply, offers, lacks, log: logOfFiles(start) });
+}
+
+function openCredentialsOf(start: Start, started: AsyncDisposableStack) {
+  const { config, metrics, log } = start;
+  const secrets = started.adopt(openSecretsOf(start), (it) => it.close());
+  const credentials = started.adopt(openCredentials(config, { secrets, metrics, log }), (it) => it.close());
+  return { secrets, credentials };
+}
+
+function openSecretsOf(start: Start): Secrets {
+  return openSecrets(start, secretObserver(logOfFiles(start)));
 }
 
 /** The primary logs about files for its workers, and watches them too. */
@@ -217,6 +242,8 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
   const { file, text, config, metrics, log } = start;
   const { workers: count, drain, http } = config.processor;
   const pins = await openPins(start, log);
+  // Workers read them by themselves: here they are looked at, and what becomes of them is logged once.
+  const secrets = openSecretsOf(start);
   const offers = openOffers(config, metrics, log);
   let workers: Workers | undefined;
   let stopping = false;
@@ -231,12 +258,14 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));
     const catalogue = async () => workers?.catalogue();
     started.adopt(pins, (it) => it.close());
+    started.adopt(secrets, (it) => it.close());
     pins.follow(config);
     const apply = (wanted: Config, changed: string) => {
+      secrets.want(secretFilesOfAll(wanted.backends));
       workers?.reload(changed);
       pins.follow(wanted);
     };
-    const reloader = reloaderOf(start, apply, offers, pins);
+    const reloader = reloaderOf(start, apply, offers, { pins, secrets });
     const source = {
       ...metrics,
       readiness,

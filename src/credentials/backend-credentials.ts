@@ -30,7 +30,7 @@ export function createBackendCredentials({ secrets, exchanges }: BackendCredenti
 
 function headerOf({ name, file, prefix }: HeaderCredentials, secrets: Pick<Secrets, "textOf">): Credential {
   const text = secrets.textOf("header", file);
-  // A request under way by a configuration that is in force no more.
-  if (text === undefined) return { kind: "none", why: `${file} is not read any more`, retryAfter: 1 };
+  // A worker may start without it, and a request under way may be of a configuration that is in force no more.
+  if (text === undefined) return { kind: "none", why: `${file} is not read`, retryAfter: 1 };
   return held([[name, prefix + text]]);
 }

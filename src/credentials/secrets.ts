@@ -1,6 +1,7 @@
 /** Files with secrets: read before they are needed, and again when they change. The last text that is of use stays in use. */
 import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { ConfigError } from "../config/read.ts";
 import { whyUnreadable } from "../config/unreadable.ts";
 import { type Watcher, watchFile } from "../config/watch.ts";
 import {
@@ -28,7 +29,11 @@ export function secretFilesOfAll(backends: readonly Credentialed[]): SecretFile[
 
 /** What is wrong with the files, in words: none of them may be used then. */
 export function secretFaults(backends: readonly Credentialed[]): readonly string[] {
-  return secretFilesOfAll(backends).flatMap((of) => {
+  return faultsIn(secretFilesOfAll(backends));
+}
+
+function faultsIn(files: readonly SecretFile[]): readonly string[] {
+  return files.flatMap((of) => {
     const read = readSecret(of);
     return read.kind === "fault" ? [`${of.setting}: ${read.why}`] : [];
   });
@@ -86,7 +91,25 @@ export function textsOf(backends: readonly Credentialed[]): Pick<Secrets, "textO
 
 interface Held {
   readonly watcher: Watcher;
-  text: string;
+  /** undefined: it could not be used yet. */
+  text: string | undefined;
+}
+
+interface Starting {
+  /** The configuration's. */
+  readonly file: string;
+  readonly config: { readonly backends: readonly Credentialed[] };
+  /** Number of this worker, whose primary has looked at the files: one that is gone since then must not keep it from other backends. */
+  readonly worker: number | undefined;
+}
+
+/** @throws ConfigError where a file cannot be used */
+export function openSecrets({ file, config, worker }: Starting, observe: (event: SecretEvent) => void): Secrets {
+  const faults = worker === undefined ? secretFaults(config.backends) : [];
+  if (faults.length > 0) throw new ConfigError(file, faults);
+  const secrets = new Secrets(observe);
+  secrets.want(secretFilesOfAll(config.backends));
+  return secrets;
 }
 
 export class Secrets {
@@ -97,19 +120,18 @@ export class Secrets {
     this.#observe = observe;
   }
 
-  /**
-   * From now on these files are held, and no others.
-   * @throws where one cannot be used: then those of before are held
-   */
+  /** What is wrong with the files of backends that have no text in use, in words; undefined: nothing is. */
+  lacks(backends: readonly Credentialed[]): readonly string[] | undefined {
+    const faults = faultsIn(
+      secretFilesOfAll(backends).filter(({ kind, file }) => this.textOf(kind, file) === undefined),
+    );
+    return faults.length === 0 ? undefined : faults;
+  }
+
+  /** From now on these files are held, and no others. One that cannot be used has no text until it can. */
   want(files: readonly SecretFile[]): void {
     const wanted = new Map(files.map((of) => [keyOf(of.kind, of.file), of]));
-    const found = Array.from(wanted).flatMap(([key, of]) => {
-      if (this.#held.has(key)) return [];
-      const read = readSecret(of);
-      if (read.kind === "fault") throw new Error(`${of.setting}: ${read.why}`);
-      return [{ key, of, text: read.text }];
-    });
-    for (const { key, of, text } of found) this.#held.set(key, this.#watch(of, text));
+    for (const [key, of] of wanted) if (!this.#held.has(key)) this.#held.set(key, this.#watch(of));
     for (const [key, { watcher }] of this.#held) {
       if (wanted.has(key)) continue;
       watcher.close();
@@ -117,7 +139,7 @@ export class Secrets {
     }
   }
 
-  /** undefined: the file is not held. */
+  /** undefined: the file is not held, or could not be used yet. */
   textOf(kind: SecretKind, file: string): string | undefined {
     return this.#held.get(keyOf(kind, file))?.text;
   }
@@ -127,10 +149,12 @@ export class Secrets {
     this.#held.clear();
   }
 
-  #watch(of: SecretFile, text: string): Held {
+  #watch(of: SecretFile): Held {
     const { file, setting } = of;
+    const first = readSecret(of);
+    const text = first.kind === "text" ? first.text : undefined;
     const kept = (why: string) => this.#observe({ kind: "kept", file, setting, why });
-    const watcher = watchFile(file, text, {
+    const watcher = watchFile(file, text ?? "", {
       onChange: (written) => {
         const read = usable(of, written);
         if (read.kind === "fault") return kept(read.why);

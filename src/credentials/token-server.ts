@@ -85,8 +85,19 @@ const WEB_CRYPTO = {
   EdDSA: { name: "Ed25519" },
 } as const satisfies Record<KeyAlgorithm, object>;
 
+/** A worker may start without a file, and a request under way may be of a configuration that is in force no more. */
+class UnreadSecret extends Error {
+  /** What is logged of it. */
+  readonly code: string;
+
+  constructor(file: string) {
+    super();
+    this.code = `${file} is not read`;
+  }
+}
+
 function needed(text: string | undefined, file: string): string {
-  if (text === undefined) throw new Error(`${file} is not read any more`);
+  if (text === undefined) throw new UnreadSecret(file);
   return text;
 }
 

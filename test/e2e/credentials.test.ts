@@ -323,3 +323,22 @@ test("what a reload says of credentials holds for what the router does in a clie
   expect(sent()).toBe(before);
   stream.destroy();
 });
+
+test("a change that names a secret which is not there yet waits for it", async () => {
+  const path = pathOf("key", "transparent");
+  const session = await openSession(stack.port, path, ada);
+  const late = join(directory, "late");
+  const key = async () => {
+    await callTool(stack.port, path, session, "echo", { text: "hi" }, ada);
+    return serverOf("key").received.at(-1)?.headers["x-api-key"];
+  };
+  const before = readFileSync(secretFile, "utf8");
+  const text = readFileSync(stack.configFile, "utf8");
+  const named = /(X-Api-Key"?\s+file: )\S+/i;
+  expect(text).toMatch(named);
+  writeFileSync(stack.configFile, text.replace(named, `$1${late}`));
+  await stack.router.reload();
+  expect(await key()).toBe(before.trim());
+  writeFileSync(late, "late-key");
+  await expect.poll(key, { timeout: 10_000 }).toBe("late-key");
+}, 20_000);

@@ -42,7 +42,7 @@ function reloading(
     apply,
     offers,
     beside,
-    ...(lacks && { lacks }),
+    ...(lacks && { lacks: [lacks] }),
     metrics: { configReloaded },
     log,
   });

@@ -1,9 +1,17 @@
 import { generateKeyPairSync } from "node:crypto";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { Credentialed } from "../../../src/core/credentials.ts";
-import { type SecretEvent, Secrets, secretFaults, secretFilesOfAll } from "../../../src/credentials/secrets.ts";
+import { createBackendCredentials } from "../../../src/credentials/backend-credentials.ts";
+import { NOTHING_ADDED } from "../../../src/credentials/credentials.ts";
+import {
+  openSecrets,
+  type SecretEvent,
+  Secrets,
+  secretFaults,
+  secretFilesOfAll,
+} from "../../../src/credentials/secrets.ts";
 import { directoryOfTests } from "../../support/directory.ts";
 
 const directory = directoryOfTests("secrets");
@@ -71,19 +79,38 @@ test("a file that goes away leaves its last text in use", async () => {
   expect(secrets.textOf("header", file)).toBe("first");
 });
 
-test("a configuration whose files cannot be used is not taken, and those of before stay", () => {
+const missing: Credentialed = {
+  name: "other",
+  credentials: { kind: "header", name: "x-key", file: `${file}.none`, prefix: "" },
+};
+const MISSING = `backends.other.credentials.file: cannot read ${file}.none: no such file`;
+
+test("a configuration lacks the files that cannot be used, unless a text of theirs is in use", () => {
   writeFileSync(file, "first");
   secrets.want(secretFilesOfAll([header]));
-  const missing: Credentialed = {
-    name: "other",
-    credentials: { kind: "header", name: "x-key", file: `${file}.none`, prefix: "" },
-  };
-  const fault = `backends.other.credentials.file: cannot read ${file}.none: no such file`;
-  expect(secretFaults([header, missing])).toEqual([fault]);
-  expect(() => secrets.want(secretFilesOfAll([missing]))).toThrow(fault);
+  expect(secretFaults([header, missing])).toEqual([MISSING]);
+  expect(secrets.lacks([header, missing])).toEqual([MISSING]);
+  rmSync(file);
+  expect(secrets.lacks([header])).toBeUndefined();
   expect(secrets.textOf("header", file)).toBe("first");
   secrets.want([]);
   expect(secrets.textOf("header", file)).toBeUndefined();
+});
+
+test("a router does not start without a file", () => {
+  const start = { file: "mcp-router.yaml", config: { backends: [missing] }, worker: undefined };
+  expect(() => openSecrets(start, () => undefined)).toThrow(MISSING);
+});
+
+test("a worker starts without a file that is gone since, says that there is no credential, and uses it once it comes", async () => {
+  const start = { file: "mcp-router.yaml", config: { backends: [header] }, worker: 0 };
+  const opened = openSecrets(start, () => undefined);
+  onTestFinished(() => opened.close());
+  const of = () =>
+    createBackendCredentials({ secrets: opened, exchanges: { of: () => NOTHING_ADDED } }).of(header, "-");
+  expect(of()).toEqual({ kind: "none", why: `${file} is not read`, retryAfter: 1 });
+  replace("late");
+  await expect.poll(of).toMatchObject({ kind: "held", headers: [["authorization", "late"]] });
 });
 
 test("a key must sign by its algorithm", () => {
