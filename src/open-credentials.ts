@@ -10,26 +10,31 @@ import { exchangeObserver } from "./observe/credentials.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 
-export interface OpenedCredentials extends BackendCredentials {
+export interface OpenedCredentials extends BackendCredentials, Pick<Secrets, "lacks"> {
   /** Another configuration comes into force: reads the files that it names. */
   reconfigure(config: Pick<Config, "backends" | "limits">): void;
-  close(): Promise<void>;
 }
 
 interface CredentialDependencies {
-  /** They hold the files of the configuration. */
+  /** They hold the files of the configuration, and are closed with it all. */
   readonly secrets: Secrets;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Ends what is opened. */
+  readonly started: Pick<AsyncDisposableStack, "defer">;
 }
 
 export function openCredentials(
-  { backends, limits: started }: Pick<Config, "backends" | "limits">,
-  { secrets, metrics, log }: CredentialDependencies,
+  { backends, limits: atStart }: Pick<Config, "backends" | "limits">,
+  { secrets, metrics, log, started }: CredentialDependencies,
 ): OpenedCredentials {
-  let limits = started;
+  let limits = atStart;
   let byName = credentialsByName(backends);
   const server = createTokenServer(secrets);
+  started.defer(async () => {
+    secrets.close();
+    await server.close();
+  });
   const exchanges = new Exchanges({
     server,
     limits: () => ({ count: limits.exchangedTokens, bytes: limits.exchangedTokenBytes }),
@@ -38,13 +43,13 @@ export function openCredentials(
   metrics.exchangedTokens(() => exchanges.cached.size);
   return {
     ...createBackendCredentials({ secrets, exchanges }),
+    lacks: (all) => secrets.lacks(all),
     inForce: ({ name, credentials }) => byName.get(name) ?? credentials,
     reconfigure(config) {
       secrets.want(secretFilesOfAll(config.backends));
       limits = config.limits;
       byName = credentialsByName(config.backends);
     },
-    close: () => server.close(),
   };
 }
 

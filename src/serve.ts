@@ -84,9 +84,8 @@ interface Start {
 /** Serves in this process: the only one, or one of several workers. */
 async function serveHere(start: Start): Promise<Router> {
   const { config, worker, metrics, log } = start;
-  const isWorker = worker !== undefined;
   // The primary of a worker serves HTTP.
-  const http = isWorker ? undefined : config.processor.http;
+  const http = worker === undefined ? config.processor.http : undefined;
   const listen = workerAddress(config.processor.listen, worker ?? 0);
   const pins = await openPins(start, logOfFiles(start));
   const inForce = configInForce(pins.onto(config), metrics);
@@ -99,14 +98,14 @@ async function serveHere(start: Start): Promise<Router> {
     started.adopt(pins, (it) => it.close());
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const { secrets, credentials } = openCredentialsOf(start, started);
+    const credentials = openCredentials(config, { secrets: openSecretsOf(start), metrics, log, started });
     const opened = openGateway({ config, inForce, shared, credentials, metrics, log, started });
     const { gateway, streams, catalogue, relayed } = opened;
     const { body: bodyLimit } = config.limits;
     const server = createExtProcServer({ gateway, bodyLimit, reportFault: requestFault(log), relayed });
-    const offers = isWorker ? NO_OFFERS : openOffers(config, metrics, log);
-    const apply = applying(start, inForce, opened, { pins, credentials });
-    const reloader = reloaderOf(start, apply, offers, { pins, secrets });
+    const offers = worker === undefined ? openOffers(config, metrics, log) : NO_OFFERS;
+    const files = { pins, credentials };
+    const reloader = reloaderOf(start, applying(start, inForce, opened, files), offers, files);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
       troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
@@ -179,27 +178,21 @@ function applying(
 
 type Apply = (config: Config, text: string) => void;
 
-interface Named {
-  readonly pins: PinsInForce;
-  readonly secrets: Secrets;
+/** Whoever knows which files of a configuration are lacking. */
+interface Files {
+  readonly pins: Pick<PinsInForce, "lacks">;
+  readonly credentials: Pick<Secrets, "lacks">;
 }
 
 /** Puts each change of the file in force. */
-function reloaderOf(start: Start, apply: Apply, offers: Offers, { pins, secrets }: Named): Reloader {
+function reloaderOf(start: Start, apply: Apply, offers: Offers, { pins, credentials }: Files): Reloader {
   const lacksSecrets = ({ backends }: Config) => {
     // The primary of a worker has looked: one that is gone since then keeps a worker from its backend alone.
-    const lacked = start.worker === undefined ? secrets.lacks(backends) : undefined;
+    const lacked = start.worker === undefined ? credentials.lacks(backends) : undefined;
     return lacked && Promise.resolve(lacked);
   };
   const lacks = [pins.lacks, lacksSecrets];
   return reloadOnChange({ ...start, started: start.config, apply, offers, lacks, log: logOfFiles(start) });
-}
-
-function openCredentialsOf(start: Start, started: AsyncDisposableStack) {
-  const { config, metrics, log } = start;
-  const secrets = started.adopt(openSecretsOf(start), (it) => it.close());
-  const credentials = started.adopt(openCredentials(config, { secrets, metrics, log }), (it) => it.close());
-  return { secrets, credentials };
 }
 
 function openSecretsOf(start: Start): Secrets {
@@ -265,7 +258,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
       workers?.reload(changed);
       pins.follow(wanted);
     };
-    const reloader = reloaderOf(start, apply, offers, { pins, secrets });
+    const reloader = reloaderOf(start, apply, offers, { pins, credentials: secrets });
     const source = {
       ...metrics,
       readiness,
