@@ -8,6 +8,8 @@ import type { PublicPath, RequestPolicy } from "../core/routes.ts";
 import { timeoutOf } from "../core/tool-timeouts.ts";
 import { type NextStep, replied, type Step } from "./answers.ts";
 import { type Counted, countedIn, limited } from "./limited.ts";
+import { batchIn } from "./member-failure.ts";
+import { withoutRefusedCredential } from "./refused-credential.ts";
 import { type AcceptedHead, type GatewayRequest, refuse, type Unauthenticated } from "./request.ts";
 import type { RequestScope } from "./scope.ts";
 
@@ -54,9 +56,10 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
     return this.#request.route;
   }
 
-  /** The decision on an answer. One that asks for a login names the gateway's document. */
+  /** The decision on an answer. One that asks for a login names the gateway's document, or is the backend's failure. */
   answered(decision: Decision, head: ResponseHead): Decision {
-    return head.headers.get(":status") === "401" ? withChallenge(decision, head, this.#request) : decision;
+    const named = head.headers.get(":status") === "401" ? withChallenge(decision, head, this.#request) : decision;
+    return withoutRefusedCredential(named, head, this.#request);
   }
 
   /** Decides what has no body, and asks for the body of a message: a verdict alone leaves all open. */
@@ -71,7 +74,8 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
     if (this.#request.kind !== "message") return body.length === 0 ? CONTINUE : DROP_BODY;
     const message = classifyMessage(body, this.#request.headers, this.#request.policy.limits);
     const timeout = "body" in message ? timeoutOf(message.body, this.#request.policy.toolTimeouts) : undefined;
-    const request = { ...this.#request, id: message.id, timeout };
+    const batch = "body" in message ? batchIn(message.body) : undefined;
+    const request = { ...this.#request, id: message.id, batch, timeout };
     this.#request = request;
     if ("body" in message) this.#counted = countedIn(request, message.body);
     return this.#decide(request, message, body);

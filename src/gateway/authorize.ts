@@ -10,7 +10,8 @@ import { backendsOf, credentialMessageTimeout, type PublicPath, type Route } fro
 import type { BackendCredentials, Credential, HeldCredential, NoCredential } from "../credentials/credentials.ts";
 import type { RequestsOn } from "./accepted.ts";
 import { type AnswerStage, around, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
-import { type GatewayRequest, refuse } from "./request.ts";
+import { refusedAt } from "./member-failure.ts";
+import type { GatewayRequest } from "./request.ts";
 import type { RequestsByRoute } from "./requests-by-route.ts";
 
 /** How backends know who calls. */
@@ -57,18 +58,22 @@ function settledAuthorized(
   request: Request,
   settled: Step | DeferredStep,
 ): Step | DeferredStep {
-  const wait = credentialMessageTimeout(backendsOf(request.route));
   if (settled.kind === "deferred")
     return {
       kind: "deferred",
-      messageTimeout: settled.messageTimeout + wait,
-      step: settled.step.then((step) => withCredential(credentials, request, step)),
+      messageTimeout: settled.messageTimeout + longestWait(request),
+      step: settled.step.then((step) => stepAuthorized(credentials, request, step)),
     };
-  const step = withCredential(credentials, request, settled);
-  return step instanceof Promise ? { kind: "deferred", messageTimeout: wait, step } : step;
+  const step = stepAuthorized(credentials, request, settled);
+  return step instanceof Promise ? { kind: "deferred", messageTimeout: longestWait(request), step } : step;
 }
 
-function withCredential(credentials: BackendCredentials, request: Request, step: Step): Step | Promise<Step> {
+/** ms that Envoy may have to wait for the credential. */
+function longestWait({ route }: Request): number {
+  return credentialMessageTimeout(backendsOf(route));
+}
+
+function stepAuthorized(credentials: BackendCredentials, request: Request, step: Step): Step | Promise<Step> {
   const { verdict } = step;
   if (verdict.kind !== "mutate" || verdict.authorizes === undefined) return step;
   const asked = credentials.of(verdict.authorizes, request.headers.get(AUTHORIZATION));
@@ -77,7 +82,7 @@ function withCredential(credentials: BackendCredentials, request: Request, step:
     return {
       kind: "step",
       verdict: addCredential(verdict, credential.headers),
-      answer: around(step.answer, new Credentialed(step.answer, credential)),
+      answer: around(step.answer, new CredentialWatch(step.answer, credential)),
     };
   };
   return asked instanceof Promise ? asked.then(add) : add(asked);
@@ -86,11 +91,11 @@ function withCredential(credentials: BackendCredentials, request: Request, step:
 /** The client's answer to a request that was not sent for want of a credential. */
 function unsent(request: GatewayRequest<PublicPath>, answer: AnswerStage, { retryAfter }: NoCredential): Step {
   const reject = { reason: "credential-unavailable", retryAfter, id: request.id, inBand: true } as const;
-  return replied(answer.unsent?.(reject) ?? refuse(reject, request));
+  return replied(answer.unsent?.(reject) ?? refusedAt(request, reject));
 }
 
 /** The answer to a request with a credential: whether the backend takes that. */
-class Credentialed implements Pick<AnswerStage, "head"> {
+class CredentialWatch implements Pick<AnswerStage, "head"> {
   readonly #inner: AnswerStage;
   readonly #credential: HeldCredential;
 

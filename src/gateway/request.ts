@@ -31,6 +31,8 @@ export interface GatewayRequest<On extends PublicPath = RouteToBackend> {
   readonly session: NamedSession;
   /** JSON text of the JSON-RPC id, as the client wrote it; undefined until the body was read, and where it has none. */
   readonly id: string | undefined;
+  /** JSON texts of the ids of what waits for an answer in a batch; undefined where it is none. */
+  readonly batch: readonly string[] | undefined;
   /** Longest time (ms) of the message, where the tools that it calls have one of their own. */
   readonly timeout: number | undefined;
   /** The configuration that was in force when the request came. */
@@ -75,6 +77,7 @@ export function acceptRequest<On extends PublicPath>(
     principal,
     session,
     id: undefined,
+    batch: undefined,
     timeout: undefined,
     policy,
     scope,

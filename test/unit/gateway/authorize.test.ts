@@ -1,7 +1,8 @@
 /** Credentials of backends, in requests that Envoy sends. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Credentials } from "../../../src/core/credentials.ts";
 import type { DeferredVerdict, Verdict } from "../../../src/core/http.ts";
+import type { Identity } from "../../../src/core/identity.ts";
 import type { BackendCredentials, Credential } from "../../../src/credentials/credentials.ts";
 import { fields } from "../core/fields.ts";
 import { BACKEND, POLICY, ROUTE } from "../core/policy.ts";
@@ -25,12 +26,12 @@ const CALL = '{"jsonrpc":"2.0","id":2,"method":"tools/list"}';
 const NONE: Credential = { kind: "none", why: "x", retryAfter: 3 };
 
 /** A gateway to a backend with these credentials. `given`: what there is of them. */
-async function open(credentials: Credentials, given: ReturnType<BackendCredentials["of"]>) {
+async function open(credentials: Credentials, given: ReturnType<BackendCredentials["of"]>, identity = POLICY.identity) {
   const backend = { ...BACKEND, credentials };
   const routes = new Map([["/mcp", { ...ROUTE, backend }]]);
   const asked: (string | undefined)[] = [];
   const opened = await openGateway({
-    policy: { ...POLICY, routes, addsCredentials: true },
+    policy: { ...POLICY, identity, routes, addsCredentials: true },
     credentials: {
       of(_, authorization) {
         asked.push(authorization);
@@ -132,4 +133,57 @@ test("a backend's 401 says that the token is of no use, and Envoy's does not", a
   expect(refusals).toBe(0);
   expect(await exchange.responseHeaders(answerHead({ ":status": "401" }))).toMatchObject({ kind: "continue" });
   expect(refusals).toBe(1);
+});
+
+test("without one, each request of a batch is answered by its own id, and nobody waits for the answer to a notification", async () => {
+  const { post, id } = await open(EXCHANGE, NONE);
+  const notification = '{"jsonrpc":"2.0","method":"notifications/x"}';
+  const answer = await post(`[${CALL},${notification},{"jsonrpc":"2.0","id":"b","method":"ping"}]`, id);
+  expect(answer).toMatchObject({ kind: "reply", status: 200 });
+  expect(JSON.parse(String("body" in answer && answer.body))).toMatchObject([{ id: 2 }, { id: "b" }]);
+  expect(await post(notification, id)).toMatchObject({ kind: "reply", status: 202, body: "" });
+  expect(await post(`[${notification}]`, id)).toMatchObject({ kind: "reply", status: 202, body: "" });
+});
+
+const BY_HEADER: Identity = { kind: "header", name: "x-user", required: false };
+
+describe("a backend's 401, where clients log in at the gateway,", () => {
+  const refusing = answerHead({ ":status": "401", "www-authenticate": "Bearer" });
+
+  test.each<[string, Credentials]>([
+    ["none", { kind: "none" }],
+    ["a header", HEADER],
+    ["an exchanged token", EXCHANGE],
+  ])("is its failure to a request with %s", async (_, credentials) => {
+    const { post, id, exchange, head } = await open(credentials, held([]), BY_HEADER);
+    await post(CALL, id);
+    const answer = await settled(await exchange.responseHeaders(refusing));
+    expect(answer).toMatchObject({ kind: "reply", status: 200, details: "mcp_backend_failed" });
+    expect(JSON.parse(String("body" in answer && answer.body))).toMatchObject({
+      id: 2,
+      error: { code: -32603, data: { backend: "one", status: 401 } },
+    });
+    await head("GET", id);
+    expect(await settled(await exchange.responseHeaders(refusing))).toMatchObject({ kind: "reply", status: 503 });
+  });
+
+  test("goes on to a client whose own login the backend gets", async () => {
+    const { post, id, exchange } = await open({ kind: "forward" }, held([]), BY_HEADER);
+    await post(CALL, id);
+    expect(await exchange.responseHeaders(refusing)).toMatchObject({ kind: "continue" });
+  });
+
+  test("that Envoy gives goes on", async () => {
+    const { post, id, exchange } = await open(HEADER, held([]), BY_HEADER);
+    await post(CALL, id);
+    const answered = await exchange.responseHeaders(answerHead({ ":status": "401" }, { endpoint: undefined }));
+    expect(answered).toMatchObject({ kind: "continue" });
+  });
+
+  test("gives the slot of an initialize back", async () => {
+    const { post, exchange, ledger } = await open(HEADER, held([]), BY_HEADER);
+    await post(INITIALIZE);
+    expect(await settled(await exchange.responseHeaders(refusing))).toMatchObject({ kind: "reply", status: 200 });
+    expect(await ledger.count()).toMatchObject({ live: 0 });
+  });
 });

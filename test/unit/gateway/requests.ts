@@ -19,6 +19,7 @@ export function gatewayRequest(over: Partial<GatewayRequest> = {}) {
     principal: { digest: ANONYMOUS, claim: () => undefined, name: undefined, values: () => [] },
     session: { kind: "none" },
     id: "7",
+    batch: undefined,
     timeout: undefined,
     policy: POLICY,
     scope,
