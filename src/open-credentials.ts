@@ -40,7 +40,7 @@ export function openCredentials(
     limits: () => ({ count: limits.exchangedTokens, bytes: limits.exchangedTokenBytes }),
     observe: exchangeObserver(metrics, log),
   });
-  metrics.exchangedTokens(() => exchanges.cached.size);
+  metrics.exchangedTokens(() => exchanges.kept);
   return {
     ...createBackendCredentials({ secrets, exchanges }),
     lacks: (all) => secrets.lacks(all),

@@ -80,8 +80,16 @@ export type ExchangeOutcome =
   | { readonly kind: "exchanged"; readonly token: string; readonly until: number; readonly fresh: number }
   /** No token for this client. `why`: for the log, without any token. */
   | { readonly kind: "refused" | "wrong"; readonly why: string }
-  /** No token for anybody, for the moment. `retryAfter`: seconds, where the endpoint says so. */
-  | { readonly kind: "unavailable"; readonly why: string; readonly retryAfter: number | undefined };
+  /**
+   * No token for the moment. `retryAfter`: seconds, where the endpoint says so. `isOutage`: for nobody. A 429 may be about one user
+   * alone, so it says nothing of others.
+   */
+  | {
+      readonly kind: "unavailable";
+      readonly why: string;
+      readonly retryAfter: number | undefined;
+      readonly isOutage: boolean;
+    };
 
 const wrong = (why: string): ExchangeOutcome => ({ kind: "wrong", why: `the token endpoint's answer ${why}` });
 
@@ -93,8 +101,9 @@ export function readTokenAnswer(
   now: number,
 ): ExchangeOutcome {
   const seconds = /^\d{1,5}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;
-  if (status >= 500 || status === 429)
-    return { kind: "unavailable", why: `the token endpoint answers ${status}`, retryAfter: seconds };
+  const isOutage = status >= 500;
+  if (isOutage || status === 429)
+    return { kind: "unavailable", why: `the token endpoint answers ${status}`, retryAfter: seconds, isOutage };
   const body = text === undefined ? undefined : parseJson(text);
   if (status !== 200) return { kind: "refused", why: `the token endpoint answers ${status}${errorIn(body)}` };
   if (text === undefined) return wrong("is too long");

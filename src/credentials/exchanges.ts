@@ -43,7 +43,7 @@ export class Exchanges {
   readonly #cache: TokenCache;
   /** By key: what is being exchanged. */
   readonly #pending = new Map<string, Promise<Credential>>();
-  /** By token endpoint. They come from the configuration, so these are few. */
+  /** By what decides whether an endpoint answers. That comes from the configuration, so these are few. */
   readonly #circuits = new Map<string, Circuit>();
 
   constructor(options: ExchangesOptions) {
@@ -51,8 +51,13 @@ export class Exchanges {
     this.#cache = new TokenCache(options.limits);
   }
 
-  get cached(): Pick<TokenCache, "size" | "bytes"> {
-    return this.#cache;
+  /** How many tokens are kept that have not ended. */
+  get kept(): number {
+    return this.#cache.sizeAt(this.#options.now());
+  }
+
+  get keptBytes(): number {
+    return this.#cache.bytes;
   }
 
   /** Without a client's token there is none to exchange: then the backend is told nothing. */
@@ -99,7 +104,7 @@ export class Exchanges {
     if (wait > 0) return { kind: "none", why: LEFT_ALONE, retryAfter: secondsOf(wait) };
     const began = performance.now();
     const outcome = await this.#answer(wanted);
-    if (outcome.kind === "unavailable") circuit.failed(now(), of.pause);
+    if (outcome.kind === "unavailable" && outcome.isOutage) circuit.failed(now(), of.pause);
     else circuit.succeeded();
     const why = outcome.kind === "exchanged" ? undefined : outcome.why;
     observe({ backend, outcome: outcome.kind, why, ms: performance.now() - began });
@@ -107,7 +112,7 @@ export class Exchanges {
       case "exchanged": {
         const { token, until, fresh } = outcome;
         const kept = { token, until, fresh, headers: [[AUTHORIZATION, `Bearer ${token}`] as const] };
-        this.#cache.set(key, kept);
+        this.#cache.set(key, kept, now());
         return this.#held(key, kept);
       }
       case "unavailable":
@@ -127,13 +132,15 @@ export class Exchanges {
       return readTokenAnswer(await server.exchange(of, subjectToken, signal), of, subjectToken, now());
     } catch (error) {
       const why = signal.aborted ? "does not answer within exchange.timeout" : `cannot be asked: ${codeOf(error)}`;
-      return { kind: "unavailable", why: `the token endpoint ${why}`, retryAfter: undefined };
+      return { kind: "unavailable", why: `the token endpoint ${why}`, retryAfter: undefined, isOutage: true };
     }
   }
 
-  #circuitOf({ endpoint }: ExchangeCredentials): Circuit {
-    const circuit = this.#circuits.get(endpoint) ?? new Circuit();
-    this.#circuits.set(endpoint, circuit);
+  /** A backend whose settings no endpoint answers to keeps no other one from it. */
+  #circuitOf({ endpoint, ca, timeout, client }: ExchangeCredentials): Circuit {
+    const key = JSON.stringify([endpoint, ca, timeout, client]);
+    const circuit = this.#circuits.get(key) ?? new Circuit();
+    this.#circuits.set(key, circuit);
     return circuit;
   }
 }

@@ -1,6 +1,8 @@
 /** Tokens that were exchanged, in memory alone, each until its end. The ones that were used longest ago give way to new ones. */
 import type { Header } from "../core/http.ts";
 
+/** ms between two looks for tokens that have ended: a look goes through all of them. */
+const SWEEP_MS = 10_000;
 /** Bytes that an entry takes beside its token, about. */
 const ENTRY_BYTES = 400;
 
@@ -21,8 +23,8 @@ export interface CacheLimits {
 interface Entry {
   /** undefined: the backend has refused it. */
   readonly kept: KeptToken | undefined;
-  /** When the backend refused one last. */
-  readonly refusedAt: number | undefined;
+  /** ms of the clock: until then another one that the backend refuses stays. 0: it has refused none. */
+  readonly refusedUntil: number;
 }
 
 export class TokenCache {
@@ -30,13 +32,17 @@ export class TokenCache {
   /** In the order of their last use. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
+  /** ms of the clock. */
+  #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(limits: () => CacheLimits) {
     this.#limits = limits;
   }
 
-  get size(): number {
-    return this.#entries.size;
+  /** Tokens that have not ended. */
+  sizeAt(now: number): number {
+    this.#sweep(now);
+    return Array.from(this.#entries.values()).filter(({ kept }) => kept).length;
   }
 
   get bytes(): number {
@@ -55,8 +61,8 @@ export class TokenCache {
     return entry.kept;
   }
 
-  set(key: string, kept: KeptToken): void {
-    this.#put(key, { kept, refusedAt: this.#entries.get(key)?.refusedAt });
+  set(key: string, kept: KeptToken, now: number): void {
+    this.#put(key, { kept, refusedUntil: this.#entries.get(key)?.refusedUntil ?? 0 }, now);
   }
 
   /** The token is tried no more before so long. */
@@ -72,12 +78,13 @@ export class TokenCache {
   refused(key: string, token: string, now: number, pause: number): void {
     const entry = this.#entries.get(key);
     if (entry?.kept?.token !== token) return;
-    if (entry.refusedAt !== undefined && now - entry.refusedAt < pause) return;
-    this.#put(key, { kept: undefined, refusedAt: now });
+    if (now < entry.refusedUntil) return;
+    this.#put(key, { kept: undefined, refusedUntil: now + pause }, now);
   }
 
-  #put(key: string, entry: Entry): void {
+  #put(key: string, entry: Entry, now: number): void {
     this.#delete(key);
+    if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now);
     this.#entries.set(key, entry);
     this.#bytes += sizeOf(key, entry);
     const { count, bytes } = this.#limits();
@@ -85,6 +92,13 @@ export class TokenCache {
       if (this.#entries.size <= count && this.#bytes <= bytes) return;
       this.#delete(oldest);
     }
+  }
+
+  /** Ended tokens go: each login of a client makes a key of its own, so nobody may ask for them again. */
+  #sweep(now: number): void {
+    this.#sweptAt = now;
+    for (const [key, { kept, refusedUntil }] of this.#entries)
+      if ((kept?.until ?? refusedUntil) <= now) this.#delete(key);
   }
 
   #delete(key: string): void {

@@ -78,14 +78,14 @@ test("a thousand principals at ten backends take one exchange each, and are neve
   await all();
   await all();
   expect(endpoint.exchanges).toHaveLength(10_000);
-  expect(exchanges.cached.size).toBe(10_000);
+  expect(exchanges.kept).toBe(10_000);
 }, 240_000);
 
 describe("the tokens that are kept", () => {
   test("are no more than may be, and those used longest ago go", async () => {
     limits = { count: 10, bytes: 1024 ** 3 };
     for (let n = 0; n < 30; n++) await exchanges.of("api", api(), bearer(`user-${n}`));
-    expect(exchanges.cached.size).toBe(10);
+    expect(exchanges.kept).toBe(10);
     await exchanges.of("api", api(), bearer("user-29"));
     expect(endpoint.exchanges).toHaveLength(30);
     await exchanges.of("api", api(), bearer("user-0"));
@@ -95,8 +95,8 @@ describe("the tokens that are kept", () => {
   test("take no more bytes than they may", async () => {
     limits = { count: 1_000, bytes: 10_000 };
     for (let n = 0; n < 30; n++) await exchanges.of("api", api(), bearer(`user-${n}`));
-    expect(exchanges.cached.bytes).toBeLessThanOrEqual(10_000);
-    expect(exchanges.cached.size).toBeGreaterThan(0);
+    expect(exchanges.keptBytes).toBeLessThanOrEqual(10_000);
+    expect(exchanges.kept).toBeGreaterThan(0);
   });
 
   test("are for one client's token that was refreshed, and for no other of the same subject", async () => {
@@ -123,6 +123,26 @@ describe("the tokens that are kept", () => {
     await expect.poll(() => events.length).toBe(3);
     ahead += 60_000;
     expect(await exchanges.of("api", api(), authorization)).toMatchObject({ kind: "none" });
+  });
+
+  test("are dropped once they have ended, also where nobody asks for them again", async () => {
+    for (let n = 0; n < 5; n++) await exchanges.of("api", api(), bearer("ada", { session: n }));
+    const one = exchanges.keptBytes / 5;
+    expect(exchanges.kept).toBe(5);
+    ahead += 301_000;
+    await exchanges.of("api", api(), bearer("ada", { session: 9 }));
+    expect(exchanges.keptBytes).toBeLessThan(2 * one);
+    expect(exchanges.kept).toBe(1);
+    // What is told of them drops them too.
+    ahead += 301_000;
+    expect(exchanges.kept).toBe(0);
+    expect(exchanges.keptBytes).toBe(0);
+  });
+
+  test("do not count once their backend has refused them", async () => {
+    const credential = await exchanges.of("api", api(), bearer("ada"));
+    if (credential.kind === "held") credential.refused();
+    expect(exchanges.kept).toBe(0);
   });
 
   test("go where their backend refuses them, once in ten seconds", async () => {
@@ -193,7 +213,7 @@ describe("no token comes", () => {
     expect(credential).toMatchObject({ kind: "none", why: expect.stringContaining(why) });
     expect(events).toMatchObject([{ backend: "api", outcome, why: expect.stringContaining(why) }]);
     expect("retryAfter" in credential && credential.retryAfter).toBe(outcome === "unavailable" ? 7 : undefined);
-    expect(exchanges.cached.size).toBe(0);
+    expect(exchanges.kept).toBe(0);
     // Another goes on, and so does this one once there is a token.
     expect(subjectOf(await tokenOf(exchanges.of("api", api(), bearer("bob"))))).toBe("bob");
     endpoint.say(undefined);
@@ -210,6 +230,29 @@ describe("no token comes", () => {
       retryAfter: 5,
     });
     await endpoint.reopen();
+  });
+});
+
+describe("a token endpoint that fails for some of those who ask", () => {
+  const failures = async (of: ExchangeCredentials) => {
+    for (let n = 0; n < 3; n++)
+      expect(await exchanges.of("one", of, bearer(`user-${n}`))).toMatchObject({ kind: "none" });
+  };
+
+  test("goes on for a backend with other settings for it", async () => {
+    endpoint.say(() => ({ status: 503, body: "" }));
+    await failures(api({ timeout: 1_999 }));
+    endpoint.say(undefined);
+    expect(await exchanges.of("one", api({ timeout: 1_999 }), bearer("ada"))).toMatchObject({ kind: "none" });
+    expect(subjectOf(await tokenOf(exchanges.of("other", api(), bearer("ada"))))).toBe("ada");
+  });
+
+  test("goes on for other users where it has told some to come later", async () => {
+    endpoint.say(() => ({ status: 429, body: "", headers: { "retry-after": "7" } }));
+    await failures(api());
+    expect(await exchanges.of("one", api(), bearer("eve"))).toMatchObject({ kind: "none", retryAfter: 7 });
+    endpoint.say(undefined);
+    expect(subjectOf(await tokenOf(exchanges.of("one", api(), bearer("ada"))))).toBe("ada");
   });
 });
 
