@@ -89,6 +89,7 @@ export function credentialCautions({ backends, identity }: Pick<RawConfig, "back
     .map(
       ([name]) =>
         `backends.${name}.credentials: not set, so the backend gets clients' tokens, which are for the gateway; write none, or ` +
-        "forward where audience and trust are the same",
+        "{ header: …, file: … }, by which lists stay shared, or forward where audience and trust are the same: by that lists are each " +
+        "client's own, and federated routes refuse clients of 2026-07-28",
     );
 }

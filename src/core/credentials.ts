@@ -49,7 +49,8 @@ export type TokenClient =
     };
 
 /** Of a signature (RFC 7518 §3.1, RFC 8037). */
-export type KeyAlgorithm = "ES256" | "ES384" | "RS256" | "PS256" | "EdDSA";
+export const KEY_ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "EdDSA"] as const;
+export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
 
 /** A backend, as far as its credentials are concerned. */
 export interface Credentialed {

@@ -1,15 +1,18 @@
 /** What backends are told of who calls, in whatever a request of a client comes to at them. */
-import { randomUUID } from "node:crypto";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../harness/ports.ts";
+import { startRedis } from "../../harness/redis.ts";
 import { directoryOfTests } from "../support/directory.ts";
+import { startFleet } from "../support/fleet.ts";
 import { callTool, initializeMessage, openResponse, openSession, post, send } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
 import { notificationMessage, requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, startStack } from "../support/stack.ts";
+import { stored } from "../support/stored.ts";
 import {
   type Said,
   startTokenEndpoint,
@@ -342,3 +345,72 @@ test("a change that names a secret which is not there yet waits for it", async (
   writeFileSync(late, "late-key");
   await expect.poll(key, { timeout: 10_000 }).toBe("late-key");
 }, 20_000);
+
+test("no token or secret is in Envoy's log or the router's, at any level, in metrics, admin pages or Redis", async () => {
+  const redis = await startRedis();
+  const keyFile = join(directory, "key.pem");
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pem = String(privateKey.export({ type: "pkcs8", format: "pem" }));
+  writeFileSync(keyFile, pem);
+  const told = join(directory, "told");
+  writeFileSync(told, "told-to-the-backend");
+  const exchangeBy = (client: object) => ({
+    exchange: { endpoint: `${endpoint.url}/token`, audience: "api", client: { id: "gateway", ...client } },
+  });
+  const all = {
+    header: { header: "X-Api-Key", file: told },
+    "by-secret": exchangeBy({ secretFile: told }),
+    "by-key": exchangeBy({ keyFile, alg: "ES256" }),
+  };
+  const at = serverOf("none").endpoint;
+  const fleet = await startFleet(1, {
+    log: { level: "trace" },
+    store: { kind: "redis", url: redis.url },
+    backends: Object.fromEntries(
+      Object.entries(all).map(([name, credentials]) => [name, { endpoints: [at], credentials }]),
+    ),
+    routes: Object.keys(all).map((name) => ({ path: `/${name}`, backends: [name] })),
+    identity: { kind: "jwt", issuer: ISSUER, audiences: ["mcp"], jwks: { file: join(directory, "jwks.json") } },
+  });
+  const before = endpoint.exchanges.length;
+  const users = ["scanned", "eve"].map((sub) => issuer.token({ sub }));
+  const [good = "", refused = ""] = users;
+  endpoint.say(({ subject }) => (subject === "eve" ? { status: 400, body: '{"error":"access_denied"}' } : undefined));
+  const readable: string[] = [];
+  try {
+    for (const name of Object.keys(all)) {
+      const session = await openSession(fleet.port, `/${name}`, { authorization: `Bearer ${good}` });
+      const by = { authorization: `Bearer ${good}` };
+      expect(await callTool(fleet.port, `/${name}`, session, "echo", { text: "hi" }, by)).toContain("hi");
+      await post(fleet.port, `/${name}`, initializeMessage(), { authorization: `Bearer ${refused}` });
+    }
+    const http = fleet.routers[0]?.http ?? 0;
+    const pages = ["/metrics", "/configuration", "/readyz"];
+    for (const path of pages) readable.push((await send({ port: http, path })).body);
+    for (const path of ["/config_dump", "/stats", "/clusters"]) readable.push(await fleet.envoy.admin(path));
+    const { keys, fields, leases } = await stored(redis);
+    expect(keys.length).toBeGreaterThan(0);
+    readable.push(...keys, ...fields, ...leases);
+  } finally {
+    endpoint.say(undefined);
+    await fleet.stop();
+    await redis.stop();
+  }
+  const logged = fleet.envoy.output() + fleet.routers.map(({ child }) => child.output()).join("");
+  expect(logged).toContain("a client's token was exchanged");
+  expect(logged).toContain("a client's token was not exchanged");
+  readable.push(logged);
+  const exchanged = serverOf("none").received.flatMap(({ headers: { authorization } }) =>
+    authorization === undefined ? [] : tokenIn(authorization),
+  );
+  const asked = endpoint.exchanges.slice(before);
+  const assertions = asked.flatMap(({ parameters: { client_assertion: assertion } }) => assertion ?? []);
+  const secrets = asked.flatMap(({ authorization }) => authorization?.split(" ")[1] ?? []);
+  // One of each user, by each of both ways.
+  expect([new Set(exchanged).size, assertions.length, secrets.length]).toEqual([2, 2, 2]);
+  // The first part of a token is the same for all of them.
+  const parts = [...users, ...exchanged, ...assertions].flatMap((one) => one.split(".").slice(1)).filter(Boolean);
+  const text = readable.join("\n");
+  for (const one of [...parts, ...secrets, "told-to-the-backend", pem.split("\n")[1] ?? expect.fail()])
+    expect(text).not.toContain(one);
+}, 30_000);

@@ -1,8 +1,9 @@
 /** `backends.*.credentials`: what a backend is told of who calls. */
 import * as z from "zod";
+import { KEY_ALGORITHMS, type KeyAlgorithm } from "../../core/credentials.ts";
 import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
-import { anyText, headerName, text } from "../values/text.ts";
+import { anyText, headerName, scope, text } from "../values/text.ts";
 import { webUrl } from "../values/urls.ts";
 
 const id = text("a client id").describe("Client id of the gateway at the token endpoint.");
@@ -25,10 +26,7 @@ const client = z
         "PEM file (PKCS #8) with the client's private key, on the router's machine, for `private_key_jwt` (RFC 7523). It is read " +
           "again when it changes.",
       ),
-    alg: z
-      .enum(["ES256", "ES384", "RS256", "PS256", "EdDSA"])
-      .optional()
-      .describe("With `keyFile`: the algorithm of the signature (RFC 7518)."),
+    alg: z.enum(KEY_ALGORITHMS).optional().describe("With `keyFile`: the algorithm of the signature (RFC 7518)."),
     audience: text("an audience")
       .optional()
       .describe(
@@ -46,7 +44,7 @@ interface WrittenClient {
   readonly secretFile?: string | undefined;
   readonly method?: "basic" | "post" | undefined;
   readonly keyFile?: string | undefined;
-  readonly alg?: "ES256" | "ES384" | "RS256" | "PS256" | "EdDSA" | undefined;
+  readonly alg?: KeyAlgorithm | undefined;
   readonly keyId?: string | undefined;
   readonly audience?: string | undefined;
 }
@@ -76,10 +74,6 @@ const endpoint = webUrl.refine(
   ({ tls, host }) => tls || host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host),
   "expected a URL with https://, or with http:// one of this machine's loopback addresses",
 );
-
-const scope = anyText("a scope")
-  .regex(/^[!#-[\]-~]+$/, "expected a scope: visible characters but spaces, quotes and backslashes")
-  .meta({ title: "a scope" });
 
 const exchange = z
   .strictObject({
