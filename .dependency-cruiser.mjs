@@ -223,7 +223,7 @@ export default {
     only(
       "config-schema",
       "^src/config/schema/",
-      ["^src/config/values/", "^src/config/(fault|workers)\\.ts$", "^src/core/address\\.ts$"],
+      ["^src/config/values/", "^src/config/(fault|workers)\\.ts$", "^src/core/(address|key-algorithms)\\.ts$"],
       "a section of the schema knows no other, and none of what is made of it",
     ),
     only(

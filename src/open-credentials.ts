@@ -1,35 +1,57 @@
 /** Opens the credentials of backends for one process. */
 import type { Config } from "./config/load.ts";
-import type { Credentials } from "./core/credentials.ts";
+import { ConfigError } from "./config/read.ts";
+import type { Credentialed, Credentials } from "./core/credentials.ts";
 import { createBackendCredentials } from "./credentials/backend-credentials.ts";
 import type { BackendCredentials } from "./credentials/credentials.ts";
 import { Exchanges } from "./credentials/exchanges.ts";
-import { type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
+import { Secrets, secretFaults, secretFilesOfAll } from "./credentials/secrets.ts";
 import { createTokenServer } from "./credentials/token-server.ts";
-import { exchangeObserver } from "./observe/credentials.ts";
+import { exchangeObserver, secretObserver } from "./observe/credentials.ts";
 import type { Logger } from "./telemetry/log.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
+
+interface StartingSecrets {
+  /** The configuration's. */
+  readonly file: string;
+  readonly config: { readonly backends: readonly Credentialed[] };
+  /** Number of this worker, whose primary has looked at the files: one that is gone since then must not keep it from other backends. */
+  readonly worker: number | undefined;
+}
+
+/** @throws ConfigError where a file cannot be used */
+export function openSecrets({ file, config, worker }: StartingSecrets, log: Logger): Secrets {
+  const faults = worker === undefined ? secretFaults(config.backends) : [];
+  if (faults.length > 0) throw new ConfigError(file, faults);
+  const secrets = new Secrets(secretObserver(log));
+  secrets.want(secretFilesOfAll(config.backends));
+  return secrets;
+}
+
+interface Starting extends StartingSecrets {
+  readonly config: Pick<Config, "backends" | "limits">;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
 
 export interface OpenedCredentials extends BackendCredentials, Pick<Secrets, "lacks"> {
   /** Another configuration comes into force: reads the files that it names. */
   reconfigure(config: Pick<Config, "backends" | "limits">): void;
 }
 
-interface CredentialDependencies {
-  /** They hold the files of the configuration, and are closed with it all. */
-  readonly secrets: Secrets;
-  readonly metrics: Metrics;
-  readonly log: Logger;
-  /** Ends what is opened. */
-  readonly started: Pick<AsyncDisposableStack, "defer">;
-}
-
+/**
+ * @param started ends what is opened
+ * @throws ConfigError where a file cannot be used
+ */
 export function openCredentials(
-  { backends, limits: atStart }: Pick<Config, "backends" | "limits">,
-  { secrets, metrics, log, started }: CredentialDependencies,
+  start: Starting,
+  logOfFiles: Logger,
+  started: Pick<AsyncDisposableStack, "defer">,
 ): OpenedCredentials {
-  let limits = atStart;
-  let byName = credentialsByName(backends);
+  const { config, metrics, log } = start;
+  let { limits } = config;
+  let byName = credentialsByName(config.backends);
+  const secrets = openSecrets(start, logOfFiles);
   const server = createTokenServer(secrets);
   started.defer(async () => {
     secrets.close();
@@ -45,10 +67,10 @@ export function openCredentials(
     ...createBackendCredentials({ secrets, exchanges }),
     lacks: (all) => secrets.lacks(all),
     inForce: ({ name, credentials }) => byName.get(name) ?? credentials,
-    reconfigure(config) {
-      secrets.want(secretFilesOfAll(config.backends));
-      limits = config.limits;
-      byName = credentialsByName(config.backends);
+    reconfigure(changed) {
+      secrets.want(secretFilesOfAll(changed.backends));
+      limits = changed.limits;
+      byName = credentialsByName(changed.backends);
     },
   };
 }

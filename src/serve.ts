@@ -3,17 +3,16 @@ import type { Config, Overrides } from "./config/load.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
-import { openSecrets, type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
+import { type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
 import { refusalsInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
 import { serveStreams } from "./http/streams.ts";
 import type { Served } from "./last-net.ts";
-import { secretObserver } from "./observe/credentials.ts";
 import { healthFault, noHttp2, requestFault, streamFault } from "./observe/faults.ts";
 import { untakenObserver } from "./observe/untaken.ts";
-import { type OpenedCredentials, openCredentials } from "./open-credentials.ts";
+import { type OpenedCredentials, openCredentials, openSecrets } from "./open-credentials.ts";
 import { type OpenedGateway, openGateway } from "./open-gateway.ts";
 import { openPins, type PinsInForce } from "./pins/in-force.ts";
 import { type Beside, type ConfigInForce, configInForce, type Reloader, reloadOnChange } from "./reload.ts";
@@ -98,7 +97,7 @@ async function serveHere(start: Start): Promise<Router> {
     started.adopt(pins, (it) => it.close());
     const shared = await openSharedState(config, metrics, log);
     started.defer(() => shared.close());
-    const credentials = openCredentials(config, { secrets: openSecretsOf(start), metrics, log, started });
+    const credentials = openCredentials(start, logOfFiles(start), started);
     const opened = openGateway({ config, inForce, shared, credentials, metrics, log, started });
     const { gateway, streams, catalogue, relayed } = opened;
     const { body: bodyLimit } = config.limits;
@@ -195,10 +194,6 @@ function reloaderOf(start: Start, apply: Apply, offers: Offers, { pins, credenti
   return reloadOnChange({ ...start, started: start.config, apply, offers, lacks, log: logOfFiles(start) });
 }
 
-function openSecretsOf(start: Start): Secrets {
-  return openSecrets(start, secretObserver(logOfFiles(start)));
-}
-
 /** The primary logs about files for its workers, and watches them too. */
 function logOfFiles({ worker, log }: Start): Logger {
   return worker === undefined ? log : log.child({}, { level: "silent" });
@@ -236,7 +231,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
   const { workers: count, drain, http } = config.processor;
   const pins = await openPins(start, log);
   // Workers read them by themselves: here they are looked at, and what becomes of them is logged once.
-  const secrets = openSecretsOf(start);
+  const secrets = openSecrets(start, logOfFiles(start));
   const offers = openOffers(config, metrics, log);
   let workers: Workers | undefined;
   let stopping = false;

@@ -1,6 +1,7 @@
 /** What a backend is told of who calls, and which headers of a client it does not get for that. Pure. */
 import { assertNever } from "./assert-never.ts";
 import { AUTHORIZATION } from "./headers.ts";
+import type { KeyAlgorithm } from "./key-algorithms.ts";
 
 export type Credentials =
   /** The client's own Authorization: audience and trust of the backend are those of the gateway. */
@@ -47,10 +48,6 @@ export type TokenClient =
       readonly keyId: string | undefined;
       readonly audience: string;
     };
-
-/** Of a signature (RFC 7518 §3.1, RFC 8037). */
-export const KEY_ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "EdDSA"] as const;
-export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
 
 /** A backend, as far as its credentials are concerned. */
 export interface Credentialed {

@@ -1,16 +1,10 @@
 /** Files with secrets: read before they are needed, and again when they change. The last text that is of use stays in use. */
 import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { ConfigError } from "../config/read.ts";
 import { whyUnreadable } from "../config/unreadable.ts";
 import { type Watcher, watchFile } from "../config/watch.ts";
-import {
-  type Credentialed,
-  type KeyAlgorithm,
-  type SecretFile,
-  type SecretKind,
-  secretFilesOf,
-} from "../core/credentials.ts";
+import { type Credentialed, type SecretFile, type SecretKind, secretFilesOf } from "../core/credentials.ts";
+import type { KeyAlgorithm } from "../core/key-algorithms.ts";
 
 /** Most characters of such a file. */
 const LONGEST_FILE = 64 * 1024;
@@ -93,23 +87,6 @@ interface Held {
   readonly watcher: Watcher;
   /** undefined: it could not be used yet. */
   text: string | undefined;
-}
-
-interface Starting {
-  /** The configuration's. */
-  readonly file: string;
-  readonly config: { readonly backends: readonly Credentialed[] };
-  /** Number of this worker, whose primary has looked at the files: one that is gone since then must not keep it from other backends. */
-  readonly worker: number | undefined;
-}
-
-/** @throws ConfigError where a file cannot be used */
-export function openSecrets({ file, config, worker }: Starting, observe: (event: SecretEvent) => void): Secrets {
-  const faults = worker === undefined ? secretFaults(config.backends) : [];
-  if (faults.length > 0) throw new ConfigError(file, faults);
-  const secrets = new Secrets(observe);
-  secrets.want(secretFilesOfAll(config.backends));
-  return secrets;
 }
 
 export class Secrets {

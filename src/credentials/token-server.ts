@@ -2,7 +2,8 @@
 import { createPrivateKey } from "node:crypto";
 import * as oauth from "oauth4webapi";
 import { Agent, fetch as send } from "undici";
-import type { ExchangeCredentials, KeyAlgorithm, TokenClient } from "../core/credentials.ts";
+import type { ExchangeCredentials, TokenClient } from "../core/credentials.ts";
+import type { KeyAlgorithm } from "../core/key-algorithms.ts";
 import { exchangeParameters, TOKEN_EXCHANGE, type TokenAnswer } from "../core/token-exchange.ts";
 import type { Secrets } from "./secrets.ts";
 

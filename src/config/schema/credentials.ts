@@ -1,6 +1,6 @@
 /** `backends.*.credentials`: what a backend is told of who calls. */
 import * as z from "zod";
-import { KEY_ALGORITHMS, type KeyAlgorithm } from "../../core/credentials.ts";
+import { KEY_ALGORITHMS, type KeyAlgorithm } from "../../core/key-algorithms.ts";
 import { addFault } from "../fault.ts";
 import { duration } from "../values/quantities.ts";
 import { anyText, headerName, scope, text } from "../values/text.ts";

@@ -5,13 +5,9 @@ import { afterEach, expect, onTestFinished, test } from "vitest";
 import type { Credentialed } from "../../../src/core/credentials.ts";
 import { createBackendCredentials } from "../../../src/credentials/backend-credentials.ts";
 import { NOTHING_ADDED } from "../../../src/credentials/credentials.ts";
-import {
-  openSecrets,
-  type SecretEvent,
-  Secrets,
-  secretFaults,
-  secretFilesOfAll,
-} from "../../../src/credentials/secrets.ts";
+import { type SecretEvent, Secrets, secretFaults, secretFilesOfAll } from "../../../src/credentials/secrets.ts";
+import { openSecrets } from "../../../src/open-credentials.ts";
+import { createLogger } from "../../../src/telemetry/log.ts";
 import { directoryOfTests } from "../../support/directory.ts";
 
 const directory = directoryOfTests("secrets");
@@ -79,6 +75,8 @@ test("a file that goes away leaves its last text in use", async () => {
   expect(secrets.textOf("header", file)).toBe("first");
 });
 
+const LOG = createLogger("silent", {}, null, { write: () => undefined });
+
 const missing: Credentialed = {
   name: "other",
   credentials: { kind: "header", name: "x-key", file: `${file}.none`, prefix: "" },
@@ -99,12 +97,12 @@ test("a configuration lacks the files that cannot be used, unless a text of thei
 
 test("a router does not start without a file", () => {
   const start = { file: "mcp-router.yaml", config: { backends: [missing] }, worker: undefined };
-  expect(() => openSecrets(start, () => undefined)).toThrow(MISSING);
+  expect(() => openSecrets(start, LOG)).toThrow(MISSING);
 });
 
 test("a worker starts without a file that is gone since, says that there is no credential, and uses it once it comes", async () => {
   const start = { file: "mcp-router.yaml", config: { backends: [header] }, worker: 0 };
-  const opened = openSecrets(start, () => undefined);
+  const opened = openSecrets(start, LOG);
   onTestFinished(() => opened.close());
   const of = () =>
     createBackendCredentials({ secrets: opened, exchanges: { of: () => NOTHING_ADDED } }).of(header, "-");
