@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { HIDES_OWN_ANSWERS } from "../support/envoys.ts";
 import { type Answer, callMessage, messageOf, openSession, post } from "../support/http.ts";
 import { startMcpServer, type TestServer } from "../support/mcp-server.ts";
+import { requestMessage } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 
@@ -165,15 +166,47 @@ test("requests of 2026-07-28 count too, at a server of that era and at one of be
   expect(messageOf(atLegacy[1] as Answer)).toMatchObject({ id: "m", error: REFUSED });
 });
 
-test("what Envoy is told, no client can say and no server hears", async () => {
+test("no client changes by what it says under which limit, whose, or how often its call counts", async () => {
   const user = newcomer();
-  const spoofed = { ...user, "x-mcp-principal": "another", "x-mcp-limits": "none" };
   const answers = [];
-  for (let n = 0; n < 3; n++) answers.push(await inSession(BOTH, spoofed, "files__whoami"));
+  for (let n = 0; n < 3; n++) {
+    const session = await openSession(stack.port, BOTH, user);
+    const metadata = {
+      principal: `other ${n}`,
+      "hits.files-who-principal-day": "0",
+      "limit.files-who-principal-day": "x",
+    };
+    const message = requestMessage("tools/call", {
+      name: "files__whoami",
+      arguments: {},
+      _meta: { mcp_calls: metadata, ...metadata },
+    });
+    const spoofed = {
+      ...user,
+      "mcp-session-id": session,
+      "mcp-method": "tools/list",
+      "mcp-name": "files__echo",
+      "x-mcp-tool": "echo",
+      "x-mcp-principal": `other ${n}`,
+      "x-envoy-hits-addend": "0",
+      "mcp-calls": JSON.stringify(metadata),
+    };
+    answers.push(await post(stack.port, BOTH, message, spoofed));
+  }
   expect(answers.map(isRefused)).toEqual([false, false, true]);
-  const told = files.received.filter(({ body }) => body.includes('"name":"whoami"')).at(-1);
-  expect(told?.headers["x-mcp-principal"]).toMatch(/^[\w-]+$/);
-  expect(told?.headers["x-mcp-principal"]).not.toContain("user");
+});
+
+test("no server hears under which limit a call counts, how often, or when it may come again", async () => {
+  const before = files.received.length;
+  expect(isRefused(await inSession(BOTH, newcomer(), "files__whoami"))).toBe(false);
+  const calls = files.received.slice(before).filter(({ body }) => body.includes('"name":"whoami"'));
+  expect(calls).toHaveLength(1);
+  const headers = Object.entries(calls[0]?.headers ?? {});
+  expect(headers.map(([name]) => name)).toContain("x-mcp-principal");
+  const told = headers.filter(([name, value]) =>
+    /mcp.?calls|mcp.?limit|ratelimit|hits|files-who-principal-day|files-all-day|43200/i.test(`${name}: ${value}`),
+  );
+  expect(told).toEqual([]);
 });
 
 test("beyond limits.principals the one who called longest ago begins anew", async () => {
