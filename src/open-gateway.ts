@@ -84,6 +84,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     endStream: streams.sessionEnded,
     rpc: createRpc(egress, "list"),
     fanOut: createFanOut({ store, egress, observe: observeMember }),
+    rewrites: createModeOverrideHealth(),
     replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
     recovered: createRecoveredAnswers({
       recovery,

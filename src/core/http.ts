@@ -111,11 +111,13 @@ export interface RewrittenAnswer {
   readonly remove: readonly string[];
   /** An error that it throws cuts the client's answer off. */
   readonly rewriter: BodyRewriter;
+  /** Told at most once; never where nothing shows it. undefined: nobody asks. */
+  readonly onModeOverride?: ((outcome: ModeOverrideOutcome) => void) | undefined;
 }
 
 /**
- * What Envoy did with the mode_override of a streamed answer. `ignored`: the client got the head of one answer and the body of
- * another, or left before Envoy could begin.
+ * What Envoy did with the mode_override of an answer. `ignored`: the client got the head of one answer and the body of another, or
+ * the body as it was, or left before Envoy could begin.
  */
 export type ModeOverrideOutcome = "accepted" | "ignored";
 

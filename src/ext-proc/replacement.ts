@@ -8,7 +8,7 @@ const CONFIRMATION_MS = 1_000;
  * How soon (ms) after our head the stream ends where Envoy ignored the mode_override: it ends with the backend's body, 2 to 5 ms
  * after its head on loopback. A later end without a piece of that body comes from a client that stopped waiting.
  */
-const IGNORED_MS = 250;
+export const IGNORED_MS = 250;
 /**
  * How fast the replaced body is read: so many bytes at once, then so many a second. Envoy sends all of it, and the end of the
  * stream comes after it; a body without an end would take the whole process at full speed.

@@ -5,19 +5,12 @@
  * (docs/internals/envoy-facts.md §2). So an unforeseen error, or messages in an impossible order, become a 500.
  */
 import { assertNever } from "../core/assert-never.ts";
-import {
-  type BodyRewriter,
-  CONTINUE,
-  type Decision,
-  type DeferredVerdict,
-  type StreamedAnswer,
-  type Verdict,
-} from "../core/http.ts";
+import { CONTINUE, type Decision, type DeferredVerdict, type StreamedAnswer, type Verdict } from "../core/http.ts";
 import type { Exchange } from "../gateway/exchange.ts";
 import { type Asked, askedBy } from "./asked.ts";
 import type { EnvoyMessage, Phase } from "./decode.ts";
 import { type Replacement, type ReplacementChannel, replaceBody } from "./replacement.ts";
-import { rewritten } from "./rewritten.ts";
+import { type Rewriting, rewriteBody } from "./rewritten.ts";
 
 /** The server's end of the stream. */
 export interface Channel extends ReplacementChannel {
@@ -47,8 +40,8 @@ type Stage =
   | typeof BODY
   | typeof ANSWER
   | Deciding
-  /** The backend's answer passes through `rewriter`. */
-  | { readonly kind: "rewriting"; readonly rewriter: BodyRewriter }
+  /** The backend's answer passes, and is rewritten. */
+  | { readonly kind: "rewriting"; readonly rewriting: Rewriting }
   /** Another body is sent in place of the backend's. */
   | { readonly kind: "replacing"; readonly replacement: Replacement }
   | typeof OVER;
@@ -102,7 +95,7 @@ class ExchangeStream implements Stream {
         stage.queue.push(message);
         return;
       case "rewriting":
-        this.#rewrite(stage.rewriter, message);
+        this.#rewrite(stage.rewriting, message);
         return;
       case "replacing":
         stage.replacement.read(message);
@@ -118,6 +111,7 @@ class ExchangeStream implements Stream {
     const stage = this.#stage;
     if (stage === OVER) return;
     this.#close();
+    if (stage.kind === "rewriting") stage.rewriting.finished();
     // An OK while a verdict is being made would tell Envoy that it needs none.
     if (stage.kind === "deciding") this.#channel.abort();
     else this.#channel.end();
@@ -222,7 +216,7 @@ class ExchangeStream implements Stream {
         void this.#replace(verdict);
         return;
       case "rewrite":
-        this.#stage = { kind: "rewriting", rewriter: verdict.rewriter };
+        this.#stage = { kind: "rewriting", rewriting: rewriteBody(verdict) };
         return;
       case "reply":
         this.#end();
@@ -234,9 +228,9 @@ class ExchangeStream implements Stream {
     }
   }
 
-  #rewrite(rewriter: BodyRewriter, message: EnvoyMessage): void {
+  #rewrite(rewriting: Rewriting, message: EnvoyMessage): void {
     try {
-      this.#channel.answer(message.phase, rewritten(rewriter, message));
+      this.#channel.answer(message.phase, rewriting.read(message));
     } catch (error) {
       this.#breakOff(error);
     }

@@ -33,6 +33,8 @@ export type RequestEvent =
   | { readonly kind: "session-ended"; readonly route: PublicPath; readonly tag: string }
   /** Envoy ignored so many mode_overrides in a row (`missed`) that answers of this backend are sent whole from now on. */
   | { readonly kind: "override-refused"; readonly route: RouteToBackend; readonly missed: number }
+  /** The same of answers that `policy` filters: those of this backend are refused from now on. */
+  | { readonly kind: "rewrite-refused"; readonly route: RouteToBackend; readonly missed: number }
   /** A backend's answer shows that its MCP endpoint is not where the configuration says. */
   | {
       readonly kind: "endpoint-doubtful";

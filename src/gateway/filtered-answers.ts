@@ -12,6 +12,7 @@ import {
   type Decision,
   type DeferredVerdict,
   isSuccess,
+  type ModeOverrideOutcome,
   mayBeEventStream,
   type Reply,
   type RequestHead,
@@ -24,6 +25,7 @@ import { filteredEvents, filteredJson } from "../core/policy/answer-filter.ts";
 import { answer } from "../core/reject.ts";
 import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
+import type { ModeOverrideHealth } from "../recovery/mode-override.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
 import { type AnswerStage, around, type DeferredStep, type NextStep, type Step } from "./answers.ts";
 import { ACCEPT_ENCODING } from "./member-events.ts";
@@ -67,15 +69,21 @@ export const OF_ONLY_BACKEND: Passing<FederatedRoute> = (request, message) => {
 /** The rules in force. A stream goes on for hours, and those of its request may be of before. undefined: there are none. */
 export type AccessInForce = () => Access | undefined;
 
+export interface FilterDependencies {
+  readonly access: AccessInForce;
+  /** Whether Envoy lets answers be rewritten: where it does not, they would pass as they are. */
+  readonly rewrites: ModeOverrideHealth;
+}
+
 export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   readonly #inner: RequestsOn<On>;
   readonly #passing: Passing<On>;
-  readonly #access: AccessInForce;
+  readonly #dependencies: FilterDependencies;
 
-  constructor(inner: RequestsOn<On>, passing: Passing<On>, access: AccessInForce) {
+  constructor(inner: RequestsOn<On>, passing: Passing<On>, dependencies: FilterDependencies) {
     this.#inner = inner;
     this.#passing = passing;
-    this.#access = access;
+    this.#dependencies = dependencies;
   }
 
   accept(head: RequestHead, accepted: AcceptedHead<On>, policy: RequestPolicy, scope: RequestScope) {
@@ -101,7 +109,7 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   listen(request: GatewayRequest<On>): NextStep {
     const at = this.#at(request, undefined);
     if (!at) return this.#inner.listen(request);
-    return filtered(this.#inner.listen(uncompressed(request)), at, { ...NOTHING_ASKED, access: this.#access });
+    return filtered(this.#inner.listen(uncompressed(request)), at, { ...NOTHING_ASKED, ...this.#dependencies });
   }
 
   end(request: GatewayRequest<On>): NextStep {
@@ -118,22 +126,21 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
       isModern: kind === "modern",
       waiting: waitingIn(messagesOf(message)),
       isBatch: body.kind === "batch",
-      access: this.#access,
+      ...this.#dependencies,
     };
   }
 }
 
 /** Whose answer it is. */
-interface Asked {
+interface Asked extends FilterDependencies {
   readonly isModern: boolean;
   /** JSON texts of the ids that wait for an answer. */
   readonly waiting: readonly string[];
   readonly isBatch: boolean;
-  readonly access: AccessInForce;
 }
 
 /** A GET waits for no answer. */
-const NOTHING_ASKED: Omit<Asked, "access"> = { isModern: false, waiting: [], isBatch: false };
+const NOTHING_ASKED: Omit<Asked, keyof FilterDependencies> = { isModern: false, waiting: [], isBatch: false };
 
 function messagesOf({ body }: MessageOf<"legacy" | "modern">): readonly Message[] {
   return body.kind === "batch" ? body.messages : [body.message];
@@ -212,7 +219,10 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
         if (endOfStream || endpoint === undefined) return verdict;
         const status = Number(headers.get(":status"));
         const rewriter = this.#rewriter(status, headers.get("content-type"), headers.get("content-encoding"));
-        return rewriter ? rewritten(verdict, rewriter) : this.#unread();
+        if (!rewriter) return this.#unread();
+        const { backend } = this.#request.route;
+        if (!this.#asked.rewrites.mayStream(backend.name)) return this.#unread(NOT_FILTERED);
+        return { ...rewritten(verdict, rewriter), onModeOverride: (taken) => this.#taken(taken) };
       }
       // Who rewrites it already is not asked here, and drop-body is no verdict on an answer.
       case "rewrite":
@@ -251,9 +261,19 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
     return isError || isJsonInUtf8(contentType) ? filteredJson(filter, isError, isBatch) : undefined;
   }
 
-  #unread(): Reply {
+  #taken(taken: ModeOverrideOutcome): void {
+    const { rewrites, waiting } = this.#asked;
+    if (taken === "accepted") rewrites.accepted();
+    // A stream brings nothing for long, and a client that leaves it meanwhile shows nothing.
+    if (taken === "accepted" || waiting.length === 0) return;
+    const { route, observe } = this.#request;
+    const missed = rewrites.ignored(route.backend.name);
+    if (missed !== undefined) observe({ kind: "rewrite-refused", route, missed });
+  }
+
+  #unread(why = UNREADABLE): Reply {
     const { waiting, isBatch } = this.#asked;
-    return failedAt({ ...this.#request, batch: isBatch ? waiting : undefined }, UNREADABLE);
+    return failedAt({ ...this.#request, batch: isBatch ? waiting : undefined }, why);
   }
 
   #unreadTo(id: string): string {
@@ -262,4 +282,5 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
   }
 }
 
+const NOT_FILTERED = "Envoy does not let its answers be filtered, so what policy hides in them would not be hidden";
 const UNREADABLE = "its answer cannot be read, so what policy hides in it is not known";

@@ -45,6 +45,15 @@ export function requestObserver(metrics: Metrics, log: Logger, atCap: AtCap): (e
             "clients that disconnect at that moment look the same",
         );
         return;
+      case "rewrite-refused":
+        metrics.overrideRefused();
+        log.error(
+          { route: event.route.path, backend: event.route.backend.name, missed: event.missed },
+          "Envoy passed answers of this backend without letting them be filtered, one after another, so clients may have seen what " +
+            "policy hides: from now on such answers are refused, and one a minute passes as a trial; allow the mode_override in " +
+            "Envoy (mcp-router check --envoy tells how); clients that disconnect at that moment look the same",
+        );
+        return;
       case "session-ended":
         log.debug({ session: event.tag, route: event.route.path }, "session ended");
         return metrics.sessionEnded(event.route.path);

@@ -137,7 +137,7 @@ function requestMetrics(registry: Registry): RequestMetrics {
   const overridesRefused = counterIn(
     registry,
     "overrides_refused_total",
-    "Replayed answers whose mode override Envoy did not accept",
+    "Times that a backend's answers were found not to be taken as Envoy was told, by mode overrides that it did not accept",
   );
   return {
     forwarded: (route, how) => {

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test, vi } from "vitest";
-import type { BodyRewriter, Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
+import type { BodyRewriter, ModeOverrideOutcome, Reply, StreamedAnswer, Verdict } from "../../../src/core/http.ts";
 import type { EnvoyMessage, Phase } from "../../../src/ext-proc/decode.ts";
 import { type Channel, openStream } from "../../../src/ext-proc/stream.ts";
 import type { Exchange } from "../../../src/gateway/exchange.ts";
@@ -570,8 +570,15 @@ describe("an answer that is rewritten as it passes", () => {
   }
 
   function open(over: Partial<BodyRewriter> = {}) {
+    const taken: ModeOverrideOutcome[] = [];
     const driven = drive({
-      responseHeaders: () => ({ kind: "rewrite", set: [], remove: [], rewriter: { ...rewriter(), ...over } }),
+      responseHeaders: () => ({
+        kind: "rewrite",
+        set: [],
+        remove: [],
+        rewriter: { ...rewriter(), ...over },
+        onModeOverride: (outcome) => void taken.push(outcome),
+      }),
     });
     const events = fields({ "content-type": "text/event-stream" });
     driven.stream.message(requestHeaders);
@@ -582,8 +589,20 @@ describe("an answer that is rewritten as it passes", () => {
       driven.answers
         .slice(2)
         .map(([phase, verdict]) => [phase, verdict.kind === "mutate" && Buffer.from(verdict.body ?? []).toString()]);
-    return { ...driven, write, written };
+    return { ...driven, write, written, taken };
   }
+
+  test("shows by the first piece of its body that Envoy has taken the override, and by an end before that that it has not", () => {
+    const one = open();
+    one.write("a.");
+    one.write("b.");
+    one.stream.finished();
+    expect(one.taken).toEqual(["accepted"]);
+    const other = open();
+    other.stream.finished();
+    other.stream.finished();
+    expect(other.taken).toEqual(["ignored"]);
+  });
 
   test("has each of its pieces answered by what the rewriter makes of it, and its end by the rest", () => {
     const { write, written, ended, aborted } = open();

@@ -12,6 +12,7 @@ import { type BackendCredentials, NO_SECRETS } from "../../../src/credentials/cr
 import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import type { RequestEvent } from "../../../src/gateway/events.ts";
 import { createGateway } from "../../../src/gateway/gateway.ts";
+import { createModeOverrideHealth } from "../../../src/recovery/mode-override.ts";
 import type { RecoveredAnswers } from "../../../src/recovery/recovered-answer.ts";
 import type { ReplayableRequests } from "../../../src/recovery/replayable.ts";
 import type { Resumed, ResumeRequest } from "../../../src/recovery/resume.ts";
@@ -102,6 +103,7 @@ export async function openGateway({
       resumed.push(request);
       return resume?.(signal) ?? { kind: "none" };
     },
+    rewrites: createModeOverrideHealth(),
     openFirst: async (request) => {
       opened.push(request.backend.name);
       return openFirst(request.backend.name);
