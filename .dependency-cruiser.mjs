@@ -137,7 +137,7 @@ export default {
         "^src/core/",
         "^src/sessions/(store|id)\\.ts$",
         "^src/admission/(ledger|lease|admission|in-use)\\.ts$",
-        "^src/recovery/(replayable|recovered-answer|resume)\\.ts$",
+        "^src/recovery/(mode-override|replayable|recovered-answer|resume)\\.ts$",
         "^src/federation/(asker|catalogue|clock|fan-out|member-subscription|route-view)\\.ts$",
         "^src/backends/(cookies|credentials|first-session|metadata|opened|rpc|said)\\.ts$",
         "^src/credentials/credentials\\.ts$",

@@ -1,13 +1,13 @@
 /**
- * Detects that Envoy ignores our mode override (ext_proc `mode_override`), by which an answer is streamed. Envoy does not report it: the
- * client gets the head of our answer with the body of the first one. The sign is that the ext_proc stream ends at once, and no part of
+ * Detects that Envoy ignores our mode override (ext_proc `mode_override`), by which an answer is streamed, or rewritten as `policy` wants it
+ * (gateway/filtered-answers.ts). Envoy does not report it: the client gets the head of our answer with the body of the first one. The sign is that the ext_proc stream ends at once, and no part of
  * the first body came before (ext-proc/stream.ts). A client that leaves in that moment looks the same, so one sign proves nothing.
  *
  * Kept by backend: one backend or its clients change nothing for another. An override that Envoy accepts, at any backend, proves that
  * its configuration allows them: for a while such signs are taken for clients that left.
  */
 export interface ModeOverrideHealth {
-  /** Whether an answer of this backend may be streamed. Otherwise it is sent whole, which needs no override. */
+  /** Whether an answer of this backend may be streamed or rewritten. Otherwise it is sent whole, which needs no override, or refused. */
   mayStream(backend: string): boolean;
   /** Envoy has accepted an override. */
   accepted(): void;
