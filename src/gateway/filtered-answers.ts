@@ -1,7 +1,7 @@
 /**
  * Holds the rules of `policy` for what passes from a backend to a client: of lists a client gets what it may use, and of resources that
- * it may not read it hears no updates. Where messages pass, whatever may bring a list is filtered: the answer to a request for one, to a
- * batch with one in it, the results of tasks, and the streams of GETs, by which a client may come back for an answer that was cut off.
+ * it may not read it hears no updates. Where messages pass, all answers are filtered: a server may put the answer to one request onto the
+ * stream of another, as the official SDK does where two have one id, and onto the stream of a GET.
  */
 
 import { REPLY_DETAILS } from "../core/codes.ts";
@@ -34,7 +34,7 @@ import type { AcceptedHead, GatewayRequest } from "./request.ts";
 import { rewritten, through } from "./rewritten.ts";
 import type { RequestScope } from "./scope.ts";
 
-/** Requests whose answers hold no list. All others are filtered. */
+/** Requests whose answers hold no list, and may be longer than what is held. */
 const WITHOUT_LISTS: ReadonlySet<string> = new Set([
   "ping",
   "logging/setLevel",
@@ -53,15 +53,15 @@ const WITHOUT_LISTS: ReadonlySet<string> = new Set([
  */
 type Passing<On extends PublicPath> = (
   request: GatewayRequest<On>,
-  message: MessageOf<"legacy" | "modern"> | undefined,
+  message: MessageOf<"initialize" | "legacy" | "modern"> | undefined,
 ) => GatewayRequest | undefined;
 
-export const PASSING: Passing<TransparentRoute> = (request, message) =>
-  !message || messagesOf(message).some(mayBringList) ? request : undefined;
+export const PASSING: Passing<TransparentRoute> = (request) => request;
 
 /** The router has the lists of a route that is federated, and all streams of it but those of a backend that is alone. */
 export const OF_ONLY_BACKEND: Passing<FederatedRoute> = (request, message) => {
   const [only] = request.route.stream === "backend" ? request.route.members : [];
+  if (message?.kind === "initialize") return undefined;
   const isStream = !message || messagesOf(message).some((each) => each.kind === "request" && each.method === LISTEN);
   return only && isStream ? { ...request, route: only.route } : undefined;
 };
@@ -91,7 +91,11 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   }
 
   initialize(request: GatewayRequest<On>, message: MessageOf<"initialize">, body: Uint8Array): NextStep {
-    return this.#inner.initialize(request, message, body);
+    const at = this.#at(request, message);
+    if (!at) return this.#inner.initialize(request, message, body);
+    const waiting = message.id === undefined ? [] : [message.id];
+    const asked = { ...TO_INITIALIZE, ...this.#dependencies, waiting };
+    return filtered(this.#inner.initialize(uncompressed(request), message, body), at, asked);
   }
 
   message(request: GatewayRequest<On>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
@@ -116,16 +120,18 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
     return this.#inner.end(request);
   }
 
-  #at(request: GatewayRequest<On>, message: MessageOf<"legacy" | "modern"> | undefined): GatewayRequest | undefined {
+  #at(request: GatewayRequest<On>, message: Parameters<Passing<On>>[1]): GatewayRequest | undefined {
     return request.policy.access && this.#passing(request, message);
   }
 
   #askedBy(message: MessageOf<"legacy" | "modern">): Asked {
     const { kind, body } = message;
+    const messages = messagesOf(message);
     return {
       isModern: kind === "modern",
-      waiting: waitingIn(messagesOf(message)),
+      waiting: waitingIn(messages),
       isBatch: body.kind === "batch",
+      mayBeLonger: !messages.some(mayBringList),
       ...this.#dependencies,
     };
   }
@@ -137,10 +143,17 @@ interface Asked extends FilterDependencies {
   /** JSON texts of the ids that wait for an answer. */
   readonly waiting: readonly string[];
   readonly isBatch: boolean;
+  readonly mayBeLonger: boolean;
 }
 
 /** A GET waits for no answer. */
-const NOTHING_ASKED: Omit<Asked, keyof FilterDependencies> = { isModern: false, waiting: [], isBatch: false };
+const NOTHING_ASKED: Omit<Asked, keyof FilterDependencies> = {
+  isModern: false,
+  waiting: [],
+  isBatch: false,
+  mayBeLonger: false,
+};
+const TO_INITIALIZE: typeof NOTHING_ASKED = { ...NOTHING_ASKED, mayBeLonger: true };
 
 function messagesOf({ body }: MessageOf<"legacy" | "modern">): readonly Message[] {
   return body.kind === "batch" ? body.messages : [body.message];
@@ -247,12 +260,13 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
     const { policy, route, principal } = this.#request;
     const { access, limits } = policy;
     if (!access || !isUnencoded(encoding)) return undefined;
-    const { waiting, isModern, isBatch, access: inForce } = this.#asked;
+    const { waiting, isModern, isBatch, mayBeLonger, access: inForce } = this.#asked;
     const filter = {
       permits: permitsInForce(inForce, route.path, principal),
       isModern,
       deepest: limits.depth,
       longest: access.longestAnswer,
+      mayBeLonger,
       waiting,
       unread: (id: string) => this.#unreadTo(id),
     };

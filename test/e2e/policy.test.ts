@@ -10,12 +10,23 @@ import { policySaid } from "../../src/check/policy-live.ts";
 import { readConfig } from "../../src/config/read.ts";
 import { offered } from "../support/asking.ts";
 import { directoryOfTests } from "../support/directory.ts";
-import { type Answer, callMessage, events, messageOf, openResponse, openSession, post, send } from "../support/http.ts";
+import {
+  type Answer,
+  callMessage,
+  events,
+  initializeMessage,
+  messageOf,
+  openResponse,
+  openSession,
+  post,
+  send,
+} from "../support/http.ts";
 import { startMcpServer, type TestServer, TOOLS } from "../support/mcp-server.ts";
 import { notificationMessage, requestMessage, SESSION_NOT_FOUND } from "../support/messages.ts";
 import { modernHeaders, modernMessage } from "../support/modern.ts";
 import { json } from "../support/scripted-server.ts";
 import { type SessionServer, startSessionServer } from "../support/session-server.ts";
+import { type SlowServer, startSlowServer } from "../support/slow-server.ts";
 import { type Stack, startStack } from "../support/stack.ts";
 import { createIssuer } from "../support/tokens.ts";
 
@@ -53,6 +64,8 @@ let both: TestServer;
 let legacy: TestServer;
 /** It says whatever a test has it say. */
 let odd: SessionServer;
+/** It answers a request for its tools once a call has come. */
+let slow: SlowServer;
 let stack: Stack;
 
 beforeAll(async () => {
@@ -60,11 +73,13 @@ beforeAll(async () => {
   both = await startMcpServer("one", { offer: offered("one").offer });
   legacy = await startMcpServer("two", { eras: "legacy", json: true, offer: offered("two").offer });
   odd = await startSessionServer();
+  slow = await startSlowServer();
   stack = await startStack({
-    backends: { one: [both.endpoint], two: [legacy.endpoint], odd: [odd.endpoint] },
+    backends: { one: [both.endpoint], two: [legacy.endpoint], odd: [odd.endpoint], sdk: [slow.endpoint] },
     routes: [
       { path: "/one", backends: ["one"] },
       { path: "/odd", backends: ["odd"] },
+      { path: "/sdk", backends: ["sdk"] },
       { path: "/mcp", backends: ["one", "two"], era: "bridge" },
       { path: "/alone", backends: ["one"], federated: true },
       { path: "/bridged", backends: ["two"], era: "bridge" },
@@ -94,6 +109,7 @@ afterAll(async () => {
   await both?.close();
   await legacy?.close();
   await odd?.close();
+  await slow?.close();
 });
 
 type Send = (method: string, params?: object, name?: string) => Promise<Answer>;
@@ -290,6 +306,44 @@ describe("where messages pass, no answer brings a list unseen", () => {
       expect(body).toContain("open:x");
       expect(body).not.toContain("hidden");
     }
+  });
+
+  test.each([
+    ["tools/call", callMessage("echo", {}, 1)],
+    ["ping", requestMessage("ping")],
+    ["notifications/initialized", notificationMessage("notifications/initialized")],
+    ["initialize", initializeMessage()],
+  ])("as the answer to %s, nor an update of what is hidden", async (method, message) => {
+    const update = JSON.stringify({
+      ...notificationMessage("notifications/resources/updated"),
+      params: { uri: "x:hidden" },
+    });
+    for (const [contentType, body] of [
+      ["application/json", answer()],
+      ["text/event-stream", `${event(update)}${event(answer())}`],
+    ] as const) {
+      odd.on(method, { status: 200, headers: { "content-type": contentType }, body });
+      const got = await ask(message, method === "initialize" ? { "mcp-session-id": [] } : {});
+      expect(got.body).toContain('"echo"');
+      expect(got.body).not.toContain("hidden");
+    }
+    odd.reset();
+    session = await openSession(stack.port, "/odd", CALLERS.plain);
+  });
+
+  test("of the official SDK's, to a call that has the same id", async () => {
+    const session = await openSession(stack.port, "/sdk", CALLERS.plain);
+    const headers = { ...CALLERS.plain, "mcp-session-id": session };
+    const gone = new AbortController();
+    const list = post(stack.port, "/sdk", requestMessage("tools/list", {}, 7), headers, gone.signal).catch(
+      () => undefined,
+    );
+    await slow.listing;
+    const { body } = await post(stack.port, "/sdk", callMessage("echo", {}, 7), headers);
+    expect(body).toContain('"echo"');
+    expect(body).not.toContain("hidden");
+    gone.abort();
+    await list;
   });
 
   test("where the session was lost, and the request is sent again", async () => {

@@ -9,10 +9,13 @@ import { type Edit, rewrite } from "../json/rewrite.ts";
 import { dataBytes, dataSpans, idFields } from "../sse/fields.ts";
 import type { SseEvent } from "../sse/reader.ts";
 import { filterMessages, type ListFilter } from "./list-filter.ts";
+import { eventGuard, type Guard, jsonGuard } from "./list-guard.ts";
 
 export interface AnswerFilter extends ListFilter {
   /** Most bytes that are held, of an answer or of an event. */
   readonly longest: number;
+  /** The answer may be longer: it is to no request for a list, and passes while it holds none (list-guard.ts). */
+  readonly mayBeLonger: boolean;
   /** JSON texts of the ids of the requests that wait for an answer. */
   readonly waiting: readonly string[];
   /** The JSON-RPC error to one of them, where the answer cannot be read. */
@@ -30,20 +33,29 @@ const LEFT_OUT = Buffer.from(":\n\n");
  */
 export function filteredJson(filter: AnswerFilter, isError: boolean, batch: boolean): BodyRewriter {
   const held = new ByteCollector();
-  let isTooLong = false;
+  /** Set once it is too long to be held. */
+  let beyond: Guard | "lost" | undefined;
   return {
     write(chunk) {
-      isTooLong ||= held.length + chunk.length > filter.longest;
-      if (isTooLong) held.take();
+      const isHeld = beyond === undefined;
+      if (isHeld && held.length + chunk.length > filter.longest)
+        beyond = filter.mayBeLonger ? jsonGuard(filter.deepest) : "lost";
+      if (beyond === "lost") held.take();
       else held.append(chunk);
+      if (typeof beyond !== "function") return NOTHING;
+      const bytes = held.take();
+      if (beyond(bytes)) return bytes;
+      // What has gone on is no JSON without the rest, and so an error to the client.
+      beyond = isHeld ? "lost" : () => false;
       return NOTHING;
     },
     end() {
+      if (typeof beyond === "function") return NOTHING;
       const body = held.take();
       const data = withoutMark(body);
-      const read = isTooLong ? undefined : filterMessages(data, filter);
+      const read = beyond ? undefined : filterMessages(data, filter);
       if (read?.kind === "filtered") return moved(body, body.length - data.length, read.edits);
-      if (isError && !isTooLong && !mayHoldMessages(data)) return body;
+      if (isError && !beyond && !mayHoldMessages(data)) return body;
       const errors = filter.waiting.map(filter.unread);
       return Buffer.from(batch ? `[${errors.join(",")}]` : (errors[0] ?? "{}"));
     },
@@ -68,11 +80,19 @@ export function filteredEvent(event: SseEvent, filter: ListFilter): SseEvent {
 export function filteredEvents(filter: AnswerFilter): BodyRewriter {
   const waiting = new Set(filter.waiting);
   let lost = false;
+  /** Of the event that is longer than what is held. */
+  let beyond: Guard | undefined;
+  const passPart = ({ bytes, start, part }: SseEvent): Uint8Array => {
+    beyond ??= filter.mayBeLonger ? eventGuard(filter.deepest) : () => false;
+    const passes = beyond(bytes.subarray(start));
+    lost ||= !passes;
+    if (!passes) beyond = () => false;
+    if (part === "last") beyond = undefined;
+    if (passes) return bytes;
+    return part === "last" ? LEFT_OUT : NOTHING;
+  };
   const pass = (event: SseEvent): Uint8Array => {
-    if (event.part) {
-      lost = true;
-      return event.part === "last" ? LEFT_OUT : NOTHING;
-    }
+    if (event.part) return passPart(event);
     const data = dataBytes(event);
     if (!data) return event.bytes.includes(OPEN_BRACE) ? leftOut(event) : event.bytes;
     if (!data.some((byte) => byte > SPACE)) return event.bytes;

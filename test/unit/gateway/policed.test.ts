@@ -178,10 +178,10 @@ describe("an answer that may hold a list", () => {
     });
   });
 
-  test("is none of a call, whose answer passes as it is", async () => {
+  test("may also be that to a call, onto whose stream a server may put it", async () => {
     const { post, exchange } = await open();
     await post(call("open", 1));
     const head = answerHead({ ":status": "200", "content-type": "application/json" });
-    expect(await settled(exchange.responseHeaders(head))).toMatchObject({ kind: "continue" });
+    expect(await settled(exchange.responseHeaders(head))).toMatchObject({ kind: "rewrite" });
   });
 });

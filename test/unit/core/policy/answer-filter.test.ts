@@ -15,6 +15,7 @@ const FILTER = {
   isModern: false,
   deepest: 20,
   longest: 10_000,
+  mayBeLonger: false,
   waiting: ["1"],
   unread: (id: string) => `{"id":${id},"error":"unread"}`,
 };
@@ -30,6 +31,73 @@ const json = (body: string | Uint8Array, over: Partial<typeof FILTER> = {}) =>
   through(filteredJson({ ...FILTER, ...over }, false, false), body);
 const events = (body: string, over: Partial<typeof FILTER> = {}) =>
   through(filteredEvents({ ...FILTER, ...over }), body);
+
+const LONG = "x".repeat(FILTER.longest);
+const UPDATE = '"method":"notifications/resources/updated"';
+
+describe("an answer to no request for a list may be longer than what is held", () => {
+  const other = { ...FILTER, mayBeLonger: true };
+  const byByte = (text: string) => Array.from(Buffer.from(text), (byte) => Uint8Array.of(byte));
+  const forms = {
+    json: (text: string) => [filteredJson(other, false, false), text] as const,
+    events: (text: string) => [filteredEvents(other), `event: message\nid: 1\ndata: ${text}\n\n`] as const,
+    lines: (text: string) => [filteredEvents(other), `data:${text.replaceAll(",", ",\r\ndata:")}\r\n\r\n`] as const,
+  };
+
+  test.each([
+    `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"${LONG}"}]}}`,
+    `{"result":{"structuredContent":{"tools":[{"name":"hidden"}]},"text":"tools","x":"\\"\\\\${LONG}"}, "id":1 } `,
+    `[{"id":1,"result":{"content":["tools",null,-1.5e3,true,false,"${LONG}"]}}]`,
+    `{"id":1,"error":{"message":"${LONG}"}}`,
+    `{"method":"notifications/message","params":{"data":"${LONG}"}}`,
+  ])("and passes to the byte: %.60s", (text) => {
+    for (const form of Object.values(forms)) {
+      const [, body] = form(text);
+      expect(through(form(text)[0], body)).toBe(body);
+      expect(through(form(text)[0], ...byByte(body))).toBe(body);
+    }
+  });
+
+  test.each([
+    `{"id":1,"x":"${LONG}","result":{"tools":[{"name":"hidden"}]}}`,
+    `{"id":1,"x":"${LONG}","result":{"Too${"x".repeat(200)}":1,"\\u0074ools" : [{"name":"hidden"}]}}`,
+    `{"id":1,"x":"${LONG}","result":{"Resources":[{"uri":"hidden"}]}}`,
+    `{"id":1,"x":"${LONG}","result":{"prompts\\u0000${LONG}":[{"name":"hidden"}]}}`,
+    `[{"id":1,"x":"${LONG}","result":{"resourceTemplates":[{"uriTemplate":"hidden"}]}}]`,
+    `[[{"id":1,"x":"${LONG}","result":{"tools":[{"name":"hidden"}]}}]]`,
+    `{"x":"${LONG}",${UPDATE},"params":{"uri":"hidden"}}`,
+    `{"x":"${LONG}"}{"result":{"tools":[{"name":"hidden"}]}}`,
+    `{"x":"${LONG}",'result':{'tools':[{"name":"hidden"}]}}`,
+    `{"x":"${LONG}"/**/,"result":{/*[*/"tools":[{"name":"hidden"}]}}`,
+    `{"x":"${LONG}",result:{tools:[{"name":"hidden"}]}}`,
+    `{"x":["${LONG}"},"result":{"tools":[{"name":"hidden"}]}}`,
+    `{"x":"${LONG}","y":${"[".repeat(30)}1${"]".repeat(30)},"z":"hidden"}`,
+  ])("but no list or update goes on in it: %.20s", (text) => {
+    for (const form of Object.values(forms)) {
+      const [, body] = form(text);
+      for (const pieces of [[body], byByte(body)]) {
+        const written = through(form(text)[0], ...pieces);
+        expect(written).not.toContain("hidden");
+        expect(written).not.toContain(body);
+      }
+    }
+  });
+
+  test("an event that is cut off is an error to who waits, and later events pass", () => {
+    const [rewriter, body] = forms.events(`{"id":1,"x":"${LONG}","result":{"tools":[{"name":"hidden"}]}}`);
+    const written = through(rewriter, ...byByte(`${body}data: {"id":2,"result":{}}\n\n`));
+    expect(written).toContain('\n\ndata: {"id":2,"result":{}}\n\n');
+    expect(written.endsWith(`data: ${ERROR}\n\n`)).toBe(true);
+  });
+
+  test("no line of an event goes on that a lenient reader may take for its data", () => {
+    const written = through(
+      filteredEvents(other),
+      `data: "${LONG}"\nData: {"result":{"tools":[{"name":"hidden"}]}}\n\n`,
+    );
+    expect(written).not.toContain("hidden");
+  });
+});
 
 const answer = (result: string) => `{"jsonrpc":"2.0","id":1,"result":${result}}`;
 
