@@ -385,6 +385,19 @@ describe("where messages pass, no answer brings a list unseen", () => {
     expect(odd.ran).toHaveLength(before + 1);
   });
 
+  test("a request without an id is not sent, in either era, nor a batch with one in it", async () => {
+    const withoutId = (message: object) => ({ ...message, id: undefined });
+    for (const method of ["tools/list", "vendor/run"]) {
+      const message = withoutId(requestMessage(method, { name: "hidden" }));
+      expect((await ask(message)).status).toBe(202);
+      expect((await ask([message])).status).toBe(202);
+      const refused = await ask([message, requestMessage("ping", {}, 5)]);
+      expect(JSON.parse(refused.body)).toMatchObject([{ id: 5, error: { code: -32600 } }]);
+      await post(stack.port, "/odd", withoutId(modernMessage(method)), { ...CALLERS.plain, ...modernHeaders(method) });
+    }
+    expect(odd.calls).toEqual([]);
+  });
+
   test("and a session that is gone is so also to a call that is refused", async () => {
     const gone = await ask(callMessage("hidden"), { "mcp-session-id": "A".repeat(43) });
     expect(gone.status).toBe(404);

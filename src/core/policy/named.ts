@@ -11,7 +11,7 @@ export interface Named {
   readonly name: string;
 }
 
-type Called = Exclude<Message, { kind: "response" }>;
+export type Called = Exclude<Message, { kind: "response" }>;
 
 export type NamesRead =
   | { readonly kind: "names"; readonly names: readonly Named[] }

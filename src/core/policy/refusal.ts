@@ -1,7 +1,7 @@
 /** Which messages of a body the rules refuse, and by what. Pure. */
 import type { Reject } from "../reject.ts";
 import type { Body, Message } from "../rpc/message.ts";
-import { type Named, namesIn } from "./named.ts";
+import { type Called, type Named, namesIn } from "./named.ts";
 import type { Standing } from "./route-rules.ts";
 import type { NamedKind } from "./rule.ts";
 
@@ -10,7 +10,9 @@ type Denial =
   | { readonly kind: "scopes"; readonly scopes: readonly string[] }
   | {
       readonly kind: "reject";
-      readonly reject: Extract<Reject, { reason: "not-offered" | "invalid-params" | "method-not-offered" }>;
+      readonly reject:
+        | Extract<Reject, { reason: "not-offered" | "invalid-params" | "method-not-offered" }>
+        | { readonly reason: "invalid-request"; readonly detail: string };
     };
 
 /** `id`: as it was written; undefined for a notification. */
@@ -41,7 +43,7 @@ function judge(message: Message, bytes: Uint8Array, standing: Standing, deepest:
   const read = namesIn(message, bytes, deepest);
   switch (read.kind) {
     case "names":
-      return { id, denial: denialOf(read.names, standing) };
+      return { id, denial: denialOf(read.names, standing) ?? withoutId(message) };
     case "unclear":
       return { id, denial: { kind: "reject", reject: { reason: "invalid-params", detail: read.detail } } };
     case "unknown-method":
@@ -49,6 +51,12 @@ function judge(message: Message, bytes: Uint8Array, standing: Standing, deepest:
     default:
       return read satisfies never;
   }
+}
+
+/** A server may take it for the request that it looks like, and answer it. */
+function withoutId({ kind, method }: Called): Denial | undefined {
+  if (kind === "request" || method.startsWith("notifications/")) return undefined;
+  return { kind: "reject", reject: { reason: "invalid-request", detail: "a request must have an id" } };
 }
 
 /** What no scope would allow comes first: scopes alone would not help then. */

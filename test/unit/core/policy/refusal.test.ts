@@ -77,6 +77,16 @@ describe("a message is refused", () => {
     expect(judged(text)).toMatchObject([{ id: undefined, denial: { kind: "reject" } }]);
   });
 
+  test.each(["tools/list", "tools/call", "ping", "vendor/run", "Notifications/x"])(
+    "as a request that has no id, which a server may answer: %s",
+    (method) => {
+      const text = JSON.stringify({ jsonrpc: "2.0", method, params: { name: "open" } });
+      const denial = { kind: "reject", reject: { reason: "invalid-request" } };
+      expect(judged(text)).toMatchObject([{ id: undefined, denial }]);
+      expect(judged(`[${text},${request("ping", {})}]`)).toMatchObject([{ denial }, { id: "1", denial: undefined }]);
+    },
+  );
+
   test("by the scopes of all that it names, unless no scope helps", () => {
     const both = request("completion/complete", { ref: { name: "open", uri: "scoped:x" } });
     expect(judged(both)).toMatchObject([{ denial: { kind: "scopes", scopes: ["b"] } }]);
