@@ -65,6 +65,7 @@ const joined: ConstructorParameters<typeof MemberStreams>[0] = {
     () => undefined,
   ),
   depth: () => 100,
+  batch: () => 100,
   offers: () => [],
   eras: () => [],
   permits: () => undefined,

@@ -245,6 +245,7 @@ function openListeners(
     clock: SYSTEM_CLOCK,
     unfinished,
     depth: () => inForce.policy.limits.depth,
+    batch: () => inForce.policy.limits.batch,
     offers: (route: FederatedRoute) => catalogue.offers(route),
     eras: (route: FederatedRoute) => catalogue.eras(route),
     permits: (of: StreamOf) => permitsOn(inForce.policy.access, of),

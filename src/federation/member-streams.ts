@@ -50,6 +50,8 @@ export interface MemberStreamsDependencies extends Pick<SessionSubscriptionsDepe
   readonly unfinished: UnfinishedEvents;
   /** Nesting of JSON that is read. */
   readonly depth: () => number;
+  /** Messages of a batch that are read. */
+  readonly batch: () => number;
   /** What each member says of itself, in order. */
   readonly offers: (route: FederatedRoute) => readonly (Offer | undefined)[];
   /**
@@ -248,10 +250,12 @@ export class MemberStreams {
 
   async #take(event: SseEvent, { member, generation, ending }: MemberStream, owner: IdOwner): Promise<Taken> {
     if (event.part) return { retry: undefined, brings: false };
-    const { depth, renew, permits } = this.#dependencies;
+    const { depth, batch, renew, permits } = this.#dependencies;
     const permitted = permits(this.#client.of);
     const deepest = depth();
-    const heard = permitted ? filteredEvent(event, { permits: permitted, isModern: false, deepest }) : event;
+    const heard = permitted
+      ? filteredEvent(event, { permits: permitted, isModern: false, deepest, mostMessages: batch() })
+      : event;
     const read = readStreamEvent(heard, owner, deepest);
     const { id, said, retry } = read;
     if (said.kind === "list-changed" && member.lists === "principal" && !ending.signal.aborted) {

@@ -265,6 +265,7 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
       permits: permitsInForce(inForce, route.path, principal),
       isModern,
       deepest: limits.depth,
+      mostMessages: limits.batch,
       longest: access.longestAnswer,
       mayBeLonger,
       waiting,

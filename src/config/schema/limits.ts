@@ -6,7 +6,9 @@ import { callLimits } from "./call-limits.ts";
 export const limitsSection = z
   .strictObject({
     body: byteSize("1GiB").prefault("4MiB").describe("Maximum size of a request body."),
-    batch: wholeNumber(1, 10_000).default(100).describe("Maximum number of messages in a legacy batch."),
+    batch: wholeNumber(1, 10_000)
+      .default(100)
+      .describe("Maximum number of messages in a legacy batch, and with `policy` in one that a backend sends."),
     depth: wholeNumber(8, 10_000).default(128).describe("Maximum nesting of arrays and objects in a message."),
     name: byteSize("16KiB")
       .prefault("4KiB")

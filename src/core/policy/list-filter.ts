@@ -21,6 +21,8 @@ export interface ListFilter {
   readonly isModern: boolean;
   /** Nesting of arrays and objects that is read; the outermost is 1. */
   readonly deepest: number;
+  /** Messages of a batch that are read. */
+  readonly mostMessages: number;
 }
 
 export type Filtered =
@@ -89,9 +91,8 @@ class MessagesReader {
     const edits = this.#edits;
     const answered = this.#answered;
     if (!messages.some(({ isHidden }) => isHidden)) return { kind: "filtered", edits, answered };
-    const shown = messages.filter(({ isHidden }) => !isHidden);
-    if (shown.length === 0) return HIDDEN;
-    return { kind: "filtered", edits: [this.#only(messages, shown)], answered };
+    if (messages.every(({ isHidden }) => isHidden)) return HIDDEN;
+    return { kind: "filtered", edits: [this.#only(messages)], answered };
   }
 
   #batch(): Judged[] {
@@ -99,15 +100,22 @@ class MessagesReader {
     const messages: Judged[] = [];
     if (!scanner.enter(CLOSE_BRACKET)) return messages;
     do {
-      if (scanner.peek() === OPEN_BRACKET) this.#isUnclear = true;
+      if (scanner.peek() === OPEN_BRACKET || messages.length === this.#filter.mostMessages) this.#isUnclear = true;
+      if (this.#isUnclear) return messages;
       messages.push(this.#message());
     } while (scanner.more(CLOSE_BRACKET));
     return messages;
   }
 
   /** All messages in one edit: those that are shown, with their own edits made. */
-  #only(all: readonly Judged[], shown: readonly Judged[]): Edit {
-    const pieces = shown.map(({ start, end }) => edited(this.#data, { start, end }, this.#edits));
+  #only(all: readonly Judged[]): Edit {
+    const edits = this.#edits.toSorted((one, other) => one.start - other.start);
+    let next = 0;
+    const pieces = all.flatMap((message) => {
+      const first = next;
+      while ((edits[next]?.start ?? Infinity) < message.end) next++;
+      return message.isHidden ? [] : [edited(this.#data, message, edits.slice(first, next))];
+    });
     return { start: all[0]?.start ?? 0, end: all.at(-1)?.end ?? 0, text: joined(pieces) };
   }
 
@@ -228,9 +236,8 @@ class MessagesReader {
   }
 }
 
-/** A part of a text, with those edits made that are in it. */
-function edited(data: Uint8Array, { start, end }: Span, edits: readonly Edit[]): Uint8Array {
-  const own = edits.filter((edit) => edit.start >= start && edit.end <= end);
+/** @param own those edits that are in this part of the text */
+function edited(data: Uint8Array, { start, end }: Span, own: readonly Edit[]): Uint8Array {
   const moved = own.map((edit) => ({ ...edit, start: edit.start - start, end: edit.end - start }));
   return rewrite(data.subarray(start, end), moved);
 }

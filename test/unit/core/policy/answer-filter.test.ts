@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { BodyRewriter } from "../../../../src/core/http.ts";
 import { filteredEvent, filteredEvents, filteredJson } from "../../../../src/core/policy/answer-filter.ts";
+import { filterMessages } from "../../../../src/core/policy/list-filter.ts";
 import type { NamedKind } from "../../../../src/core/policy/rule.ts";
 
 const MARK = "\ufeff";
@@ -14,6 +15,7 @@ const FILTER = {
   permits,
   isModern: false,
   deepest: 20,
+  mostMessages: 1_000,
   longest: 10_000,
   mayBeLonger: false,
   waiting: ["1"],
@@ -159,6 +161,30 @@ describe("a list loses what is hidden, and keeps all else to the byte", () => {
     const modern = { isModern: true };
     expect(json(answer('{"tools":[{"name":"hidden"}]}'), modern)).toBe(answer('{"cacheScope":"private","tools":[]}'));
     expect(json(answer('{"content":[]}'), modern)).toBe(answer('{"content":[]}'));
+  });
+
+  test("in each message of a batch, those that are shown, however many they are", () => {
+    const shown = '{"id":1,"result":{"tools":[{"name":"a"}]}}';
+    const batch = (...messages: string[]) => `[${messages.join(",")}]`;
+    const given = [shown.replace("[", '[{"name":"hidden"},'), `{${UPDATE},"params":{"uri":"x:hidden"}}`];
+    const many = Array.from({ length: FILTER.mostMessages / 2 }, () => given).flat();
+    const left = batch(...many.flatMap((_, n) => (n % 2 === 0 ? [shown] : [])));
+    const room = { longest: 1_000_000 };
+    expect(json(batch(...many), room)).toBe(left);
+    expect(json(batch(...many, shown), room)).toBe(ERROR);
+  });
+
+  test("in time that is linear in the messages of a batch", () => {
+    const time = (count: number) => {
+      const one = '{"result":{"tools":[{"name":"hidden"}]}},';
+      const data = Buffer.from(`[${one.repeat(count)}{${UPDATE}}]`);
+      const began = performance.now();
+      expect(filterMessages(data, { ...FILTER, mostMessages: count + 1 }).kind).toBe("filtered");
+      return performance.now() - began;
+    };
+    const least = (count: number) => Math.min(time(count), time(count), time(count));
+    // Where each looked at the edits of all, it took a hundred times as long.
+    expect(least(30_000)).toBeLessThan(40 * least(3_000));
   });
 
   test("in a batch, beside other messages", () => {
