@@ -45,7 +45,7 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
     },
     onSessionLost: backend.onSessionLost,
     // The names of backends have no underscore: see the schema.
-    prefix: backend.prefix === "off" ? "" : `${name}__`,
+    prefix: prefixOf(name, backend),
     uris: (backend.uris ?? []).map(compileGlob),
     lists: backend.lists ?? (isEachClients(backend.credentials) ? "principal" : "shared"),
   }));
@@ -54,6 +54,11 @@ export function backendsOf({ backends, timeouts }: Pick<RawConfig, "backends" | 
 /** Whether the router itself has no credentials at the backend: what it lists it says to a client's alone. */
 export function isEachClients(written: Credentials | undefined): boolean {
   return written?.kind === "forward" || written?.kind === "exchange";
+}
+
+/** What the names of its tools and prompts begin with on federated routes. */
+export function prefixOf(name: string, backend: { readonly prefix?: "off" | undefined } | undefined): string {
+  return backend?.prefix === "off" ? "" : `${name}__`;
 }
 
 /** Longest time (ms) of any call. */

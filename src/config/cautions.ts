@@ -6,6 +6,7 @@ import { callLimitCautions } from "./call-limits.ts";
 import { credentialCautions } from "./credentials.ts";
 import { federationCautions } from "./federation-cautions.ts";
 import { issuerAsServer } from "./identity.ts";
+import { toolsOfNone } from "./offered-names.ts";
 import type { RawConfig } from "./schema.ts";
 
 export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): string[] {
@@ -27,6 +28,8 @@ export function cautions(raw: RawConfig, backends: readonly BackendConfig[]): st
     ...removedHeader(raw),
     ...federationCautions(raw, backends),
     ...callLimitCautions(raw),
+    ...toolsOfNone(raw, raw.limits.calls, "limits.calls"),
+    ...toolsOfNone(raw, raw.timeouts.tools, "timeouts.tools"),
   ];
 }
 

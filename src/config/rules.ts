@@ -2,6 +2,7 @@
 import { compileGlob, matchesGlob } from "../core/federation/glob.ts";
 import type { ClaimCondition, NamedKind, Rule, When } from "../core/policy/rule.ts";
 import { publicPath } from "../core/public-path.ts";
+import { expectedPrefixes, isOfNone, prefixesOn } from "./offered-names.ts";
 import { withoutSecrets } from "./redact.ts";
 import type { RawConfig } from "./schema.ts";
 
@@ -34,7 +35,8 @@ function whenOf(when: Written["when"]): When {
   };
 }
 
-export function ruleFaults({ policy = [], identity, routes }: RawConfig): string[] {
+export function ruleFaults(raw: RawConfig): string[] {
+  const { policy = [], identity, routes } = raw;
   const paths = new Set(routes.map(({ path }) => publicPath(path)));
   return policy.flatMap((rule, index) => {
     const where = `policy[${index}]`;
@@ -43,6 +45,7 @@ export function ruleFaults({ policy = [], identity, routes }: RawConfig): string
       ...withoutToken(where, rule, identity.kind),
       ...unknownRoutes(where, rule, paths),
       ...neverReached(where, rule, policy.slice(0, index)),
+      ...ofNoName(where, rule, raw),
     ];
   });
 }
@@ -58,6 +61,8 @@ function saysNothing(where: string, { allow, deny, when }: Written): string[] {
     errors.push(
       `${where}.when: is empty, expected scope, claim, principal or route; remove it for a rule that always counts`,
     );
+  if (when?.claim && isEmpty(when.claim))
+    errors.push(`${where}.when.claim: is empty, expected claims with their values; set them, or remove it`);
   return errors;
 }
 
@@ -84,24 +89,46 @@ function unknownRoutes(where: string, { when }: Written, paths: ReadonlySet<stri
     .map((path) => `${where}.when.route: got "${withoutSecrets(path)}", expected the path of a route: ${listed}`);
 }
 
-/** Each pattern of the rule is one of an earlier rule's too, which counts whenever this one does. */
+/** Patterns of the rule that are within one of an earlier rule's, which counts whenever this one does. */
 function neverReached(where: string, written: Written, earlier: readonly Written[]): string[] {
   const { when } = ruleOf(written);
   const counting = earlier
     .map((each, place) => ({ each, place }))
     .filter(({ each }) => holdsWith(whenOf(each.when), when));
-  const covering = new Set<number>();
-  for (const kind of KINDS)
-    for (const glob of namesOf(written)[kind] ?? []) {
-      const by = counting.find(({ each }) => (namesOf(each)[kind] ?? []).some((other) => covers(other, glob)));
-      if (!by) return [];
-      covering.add(by.place);
-    }
-  if (covering.size === 0) return [];
-  const rules = [...covering].map((place) => `policy[${place}]`).join(" and ");
-  return [
-    `${where}: can never match, since ${rules} ${covering.size === 1 ? "decides" : "decide"} all of it before; move it up, or remove it`,
-  ];
+  const patterns = patternsOf(written);
+  const dead = patterns.flatMap(({ at, kind, pattern }) => {
+    const by = counting.find(({ each }) => (namesOf(each)[kind] ?? []).some((other) => covers(other, pattern)));
+    return by ? [{ at, pattern, by: `policy[${by.place}]` }] : [];
+  });
+  if (dead.length === 0) return [];
+  const rules = [...new Set(dead.map(({ by }) => by))];
+  if (dead.length === patterns.length) {
+    const decide = `${rules.join(" and ")} ${rules.length === 1 ? "decides" : "decide"}`;
+    return [`${where}: can never match, since ${decide} all of it before; move it up, or remove it`];
+  }
+  return dead.map(
+    ({ at, pattern, by }) =>
+      `${where}.${at}: "${withoutSecrets(pattern)}" can never match, since ${by} decides all of it before; move it up, or remove it`,
+  );
+}
+
+/** Names begin with the backend's on federated routes, so a pattern without it denies nothing there. */
+function ofNoName(where: string, written: Written, raw: RawConfig): string[] {
+  const prefixes = prefixesOn(raw, written.when?.route);
+  if (!prefixes) return [];
+  return patternsOf(written)
+    .filter(({ kind, pattern }) => kind !== "resources" && isOfNone(pattern, prefixes))
+    .map(
+      ({ at, pattern }) =>
+        `${where}.${at}: "${withoutSecrets(pattern)}" matches nothing, ${expectedPrefixes(prefixes)}`,
+    );
+}
+
+function patternsOf(written: Written) {
+  const verdict = written.allow ? "allow" : "deny";
+  return KINDS.flatMap((kind) =>
+    (namesOf(written)[kind] ?? []).map((pattern) => ({ at: `${verdict}.${kind}`, kind, pattern })),
+  );
 }
 
 function namesOf({ allow, deny }: Written): Names {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { requestPolicy } from "../../../src/config/policy.ts";
-import { errorsOf, load, type Sections } from "./sections.ts";
+import { errorsOf, load, type Sections, warningsOf } from "./sections.ts";
 
 const identity = { kind: "jwt", issuer: "https://issuer", audiences: ["mcp"], jwks: { file: "/keys.json" } };
 const all = { tools: ["*"] };
@@ -52,6 +52,11 @@ describe("policy", () => {
     [[{ allow: {} }], "policy[0]: names nothing, expected tools, prompts or resources"],
     [[{ allow: { tools: [] } }], "policy[0].allow.tools: got [], expected at least one pattern"],
     [[{ allow: all, when: {} }], "policy[0].when: is empty, expected scope, claim, principal or route"],
+    [[{ allow: all, when: { claim: {} } }], "policy[0].when.claim: is empty, expected claims with their values"],
+    [[{ allow: all, when: { claim: { groups: [] } } }], "policy[0].when.claim.groups: got []"],
+    [[{ allow: all, when: { scope: [] } }], "policy[0].when.scope: got []"],
+    [[{ allow: all, when: { principal: [] } }], "policy[0].when.principal: got []"],
+    [[{ allow: all, when: { route: [] } }], "policy[0].when.route: got []"],
     [[{ allow: { tool: ["*"] } }], 'policy[0].allow: unknown setting "tool"; did you mean "tools"?'],
     [[{ allow: all, when: { scopes: "x" } }], 'policy[0].when: unknown setting "scopes"; did you mean "scope"?'],
     [[{ allow: all, when: { scope: 'a"b' } }], "policy[0].when.scope: got"],
@@ -114,9 +119,57 @@ describe("a rule can never match", () => {
     ]);
   });
 
+  test("in a part of it", () => {
+    const rules = [
+      { allow: all },
+      { deny: { tools: ["x"], prompts: ["y"] } },
+      { deny: { tools: ["z"], prompts: ["y"] } },
+    ];
+    expect(errors(rules)).toEqual([
+      'policy[1].deny.tools: "x" can never match, since policy[0] decides all of it before; move it up, or remove it',
+      expect.stringContaining("policy[2]: can never match, since policy[0] and policy[1]"),
+    ]);
+  });
+
+  const on = (...routes: object[]) => ({
+    identity,
+    backends: { one: { endpoints: ["h:1"] }, two: { endpoints: ["h:2"] }, off: { endpoints: ["h:3"], prefix: "off" } },
+    routes,
+  });
+  const MCP = { path: "/mcp", backends: ["one", "two"] };
+  const ONE = { path: "/one", backends: ["one"] };
+
+  test("by names without the prefixes of its routes", () => {
+    const deny = {
+      deny: { tools: ["echo", "one__echo", "*echo", "o*", "on*e"], prompts: ["twos__x"], resources: ["x:y"] },
+    };
+    expect(errors([deny], on(MCP))).toEqual([
+      'policy[0].deny.tools: "echo" matches nothing, expected names that begin with one__ or two__, or patterns that begin with *',
+      expect.stringContaining('policy[0].deny.prompts: "twos__x" matches nothing'),
+    ]);
+    expect(errors([deny], on(MCP, ONE))).toEqual([]);
+    expect(errors([{ ...deny, when: { route: "/mcp/" } }], on(MCP, ONE))).toHaveLength(2);
+    expect(errors([deny], on({ path: "/mcp", backends: ["one", "off"] }))).toEqual([]);
+  });
+
+  test("nor can limits of calls and timeouts, which is a warning", () => {
+    const tools = ["echo", "one__echo"];
+    const over = {
+      limits: { calls: [{ tools, per: "all", rate: "1/s" }] },
+      timeouts: { tools: [{ tools, call: "1s" }] },
+    };
+    const warnings = (...routes: object[]) =>
+      warningsOf({ ...on(...routes), ...over }).filter((each) => each.includes("echo"));
+    expect(warnings(MCP)).toEqual([
+      'limits.calls[0].tools: "echo" matches nothing, expected names that begin with one__ or two__, or patterns that begin with *',
+      expect.stringContaining('timeouts.tools[0].tools: "echo" matches nothing'),
+    ]);
+    expect(warnings(MCP, ONE)).toEqual([]);
+  });
+
   test.each<[string, object, object]>([
     ["of another kind", { allow: { prompts: ["*"] } }, { deny: all }],
-    ["of other names", { allow: { tools: ["a*"] } }, { deny: { tools: ["a*", "b"] } }],
+    ["of other names", { allow: { tools: ["a*"] } }, { deny: { tools: ["b"] } }],
     ["of a wider pattern", { allow: { tools: ["ab*"] } }, { deny: { tools: ["a*"] } }],
     ["with another condition", { allow: all, when: scoped("a") }, { deny: all, when: scoped("b") }],
     ["without a condition", { allow: all, when: scoped("a") }, { deny: all }],
