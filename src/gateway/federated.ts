@@ -39,7 +39,9 @@ import { type BeginFederatedDependencies, createBeginFederated, responseText } f
 import { type ClaimDependencies, type ClaimSession, createClaim } from "./claim.ts";
 import { FOR_LISTS, FOR_NAMES, knowing } from "./knowing.ts";
 import { listReply } from "./list-reply.ts";
+import { createMemberStreams, type MemberStreams } from "./member-stream.ts";
 import { createModernFederated, type ModernFederatedDependencies } from "./modern-federated.ts";
+import { isAloneAndGuarded } from "./only-backend.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { rememberState } from "./remember.ts";
 import { type AcceptedHead, acceptRequest, type GatewayRequest, refuse } from "./request.ts";
@@ -73,6 +75,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
   readonly #dependencies: FederatedDependencies;
   readonly #claim: ClaimSession;
   readonly #toMember: ToMember;
+  readonly #streams: MemberStreams;
   readonly initialize: RequestsOn<FederatedRoute>["initialize"];
   readonly modern: RequestsOn<FederatedRoute>["modern"];
 
@@ -80,6 +83,7 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
     this.#dependencies = dependencies;
     this.#claim = createClaim(dependencies);
     this.#toMember = new ToMember(dependencies, this.#claim);
+    this.#streams = createMemberStreams(dependencies, this.#claim, this.#toMember.sessions);
     this.initialize = createBeginFederated(dependencies);
     this.modern = createModernFederated(dependencies, this.#claim, this.#toMember.sessions);
   }
@@ -113,12 +117,17 @@ export class FederatedRequests implements RequestsOn<FederatedRoute> {
 
   listen(request: Request): NextStep {
     if (request.session.kind === "none") return refused(request, { reason: "session-required" });
+    const streams = this.#streams;
     const hasSessionAt = (member: number) =>
       !isModernAlone(this.#dependencies.catalogue.view(request.route, undefined), member);
-    if (request.route.stream === "backend")
-      return hasSessionAt(ONLY.member) ? this.#toMember.listen(request) : refused(request, { reason: "no-stream" });
     const last = readEventId(request.headers.get(LAST_EVENT_ID) ?? "");
-    if (last?.kind === "call" && hasSessionAt(last.place.place)) return this.#toMember.resume(request, last);
+    if (request.route.stream === "backend") {
+      if (!hasSessionAt(ONLY.member)) return refused(request, { reason: "no-stream" });
+      // Elsewhere a backend that is alone has its events under its own ids, which may look like ours.
+      const isCall = last?.kind === "call" && isAloneAndGuarded(request) && streams.isOurs(request, last);
+      return isCall ? streams.resume(request, last) : streams.listen(request);
+    }
+    if (last?.kind === "call" && hasSessionAt(last.place.place)) return streams.resume(request, last);
     switch (request.route.stream) {
       case "own":
         return this.#listen(request);

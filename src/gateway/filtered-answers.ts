@@ -31,7 +31,7 @@ import { type AnswerStage, around, type DeferredStep, type NextStep, type Step }
 import { ACCEPT_ENCODING } from "./member-events.ts";
 import { failedAt, waitingIn } from "./member-failure.ts";
 import type { AcceptedHead, GatewayRequest } from "./request.ts";
-import { rewritten, through } from "./rewritten.ts";
+import { inTurn, rewritten, through } from "./rewritten.ts";
 import type { RequestScope } from "./scope.ts";
 
 /** Requests whose answers hold no list, and may be longer than what is held. */
@@ -227,18 +227,21 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
         return rewriter ? { ...verdict, body: through(rewriter, verdict.body) } : this.#unread();
       }
       case "continue":
-      case "mutate": {
+      case "mutate":
+      case "rewrite": {
         // Envoy's own answers hold nothing of a backend's.
         if (endOfStream || endpoint === undefined) return verdict;
         const status = Number(headers.get(":status"));
         const rewriter = this.#rewriter(status, headers.get("content-type"), headers.get("content-encoding"));
         if (!rewriter) return this.#unread();
-        const { backend } = this.#request.route;
-        if (!this.#asked.rewrites.mayStream(backend.name)) return this.#unread(NOT_FILTERED);
-        return { ...rewritten(verdict, rewriter), onModeOverride: (taken) => this.#taken(taken) };
+        if (!this.#asked.rewrites.mayStream(this.#request.route.backend.name)) return this.#unread(NOT_FILTERED);
+        const own =
+          verdict.kind === "rewrite"
+            ? { ...verdict, rewriter: inTurn(verdict.rewriter, rewriter) }
+            : rewritten(verdict, rewriter);
+        return { ...own, onModeOverride: (taken) => this.#taken(taken) };
       }
-      // Who rewrites it already is not asked here, and drop-body is no verdict on an answer.
-      case "rewrite":
+      // It is no verdict on an answer.
       case "drop-body":
         return this.#unread();
       default:

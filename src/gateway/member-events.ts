@@ -22,20 +22,31 @@ export function uncompressed(request: MemberRequest): MemberRequest {
 /**
  * Makes what changes the ids in a backend's events.
  * @param generation of the binding to the session that they are of
+ * @param alone whether the route has no other backend
  * @param answers of responses only these pass. Default: those to the request
  */
 export function relayOf(
   request: MemberRequest,
   place: number,
   generation: number,
+  alone: boolean,
   answers = answersTo(request),
 ): () => BodyRewriter {
   const { backend } = request.route;
   return () => {
     const owner = { place, tag: tagsOf(request)(backend.name), generation };
-    return createRelay({ owner, deepest: request.policy.limits.depth, answers });
+    return createRelay({ owner, alone, deepest: request.policy.limits.depth, answers });
   };
 }
+
+/** Makes what leaves responses out of the own stream of a backend that is alone: nothing was asked on it. */
+export function ownStreamRelayOf(request: MemberRequest): () => BodyRewriter {
+  const deepest = request.policy.limits.depth;
+  return () => createRelay({ owner: undefined, alone: true, deepest, answers: NONE });
+}
+
+/** A response that answers no request of the client's. */
+export const NONE = new Answers([]);
 
 /** Makes what leaves out of a backend's events in the modern era what does not belong to the answer: requests, and other responses. */
 export function modernRelayOf(request: MemberRequest): () => BodyRewriter {

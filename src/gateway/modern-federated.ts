@@ -47,6 +47,7 @@ import { listReply } from "./list-reply.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { modernRelayOf, uncompressed } from "./member-events.ts";
 import type { MemberSessions } from "./member-session.ts";
+import { isAloneAndGuarded } from "./only-backend.ts";
 import { forwardRequest, type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
 import { createToLegacyMember, type ToLegacyMember, type ToLegacyMemberDependencies } from "./to-legacy-member.ts";
@@ -170,7 +171,7 @@ function toOwner(
   const at = uncompressed({ ...request, route: timed(member.route, request.timeout), batch: undefined });
   request.observe({ kind: "forwarded", route: at.route, how: "modern" });
   const verdict = forwardRequest(at, { labels: sent, sessionTag: undefined, binding: undefined });
-  const relay = owner.relays ? modernRelayOf(at) : undefined;
+  const relay = owner.relays || isAloneAndGuarded(request) ? modernRelayOf(at) : undefined;
   return {
     kind: "step",
     verdict: renamed(verdict, owner, called.method, bytes),

@@ -10,6 +10,14 @@ export function rewritten(verdict: Passing, rewriter: BodyRewriter): Extract<Ver
   return { kind: "rewrite", set, remove, rewriter };
 }
 
+/** What the one has written, the other one rewrites. */
+export function inTurn(one: BodyRewriter, other: BodyRewriter): BodyRewriter {
+  return {
+    write: (chunk) => other.write(one.write(chunk)),
+    end: () => Buffer.concat([other.write(one.end()), other.end()]),
+  };
+}
+
 /** A body of our own, rewritten. */
 export async function* through(
   rewriter: BodyRewriter,

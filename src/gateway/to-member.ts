@@ -2,7 +2,6 @@
 import type { Labels } from "../core/classify-message.ts";
 import { ownersOf } from "../core/federation/batch.ts";
 import { eraAt, UNKNOWN_ERA } from "../core/federation/era.ts";
-import type { CallPlace } from "../core/federation/event-ids.ts";
 import { type Lead, leadOfCall, leadOfResponse, type Owner, ownerAsked } from "../core/federation/owner.ts";
 import { headerValue } from "../core/header-value.ts";
 import { rewrite } from "../core/json/rewrite.ts";
@@ -17,10 +16,11 @@ import { ACCEPTED, type DeferredStep, type NextStep, replied, type Step, settled
 import { type AskAt, type AskOwnerDependencies, askInSession, askOwner, withoutOwner } from "./ask-owner.ts";
 import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
-import { MemberAnswer, ResumedAnswer } from "./member-answer.ts";
-import { relayOf, resuming, tagsOf, uncompressed } from "./member-events.ts";
+import { MemberAnswer } from "./member-answer.ts";
+import { relayOf, tagsOf, uncompressed } from "./member-events.ts";
 import { type MemberRequest, waitingIn } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
+import { isAloneAndGuarded } from "./only-backend.ts";
 import { notClaimed, owning } from "./owning.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 import { abortSignalOf } from "./scope.ts";
@@ -164,42 +164,6 @@ export class ToMember {
     );
   }
 
-  /** A GET: the stream of a backend that is alone. */
-  listen(request: Request): Promise<Step | DeferredStep> {
-    // What it says to that is no answer to a message: some servers have no such stream.
-    return this.#listenAt(request, ONLY, (at, session) => this.#send(at, session, undefined));
-  }
-
-  /** A GET that goes on with the events of a call (MCP 2025-11-25, "Resumability and Redelivery"). */
-  resume(request: Request, { place: { place: member, tag, id }, answers }: CallPlace): NextStep {
-    const backend = request.route.members[member]?.route.backend.name;
-    // The backends of the route may have changed places since.
-    if (backend === undefined || tagsOf(request)(backend) !== tag)
-      return owning(this.#claim, request, () => replied(refuse({ reason: "no-stream" }, request)));
-    return this.#listenAt(request, { member }, (at, session) => {
-      // It is no stream of the session's, by which that could be told to listen.
-      const listening = session.binding.generation;
-      const { verdict, answer } = this.#send(uncompressed(at), { ...session, listening }, undefined);
-      const relay = relayOf(at, member, session.binding.generation, answers);
-      return {
-        kind: "step",
-        verdict: resuming(verdict, id),
-        answer: new ResumedAnswer(at, answer, relay),
-      };
-    });
-  }
-
-  async #listenAt(
-    of: Request,
-    owner: Pick<Owner, "member">,
-    send: (request: MemberRequest, session: OwnSession) => Step,
-  ): Promise<Step | DeferredStep> {
-    const request: MemberRequest = { ...of, route: memberAt(of.route, owner).route, batch: undefined };
-    const claimed = await this.#claim(request, request.route.backend.name, "always", 0);
-    if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
-    return this.sessions.send(request, claimed, (session) => send(request, session));
-  }
-
   #toOwner(request: Request, lead: Exclude<Lead, { kind: "ask" }>, lists: RouteCatalogue, sent: Sent): NextStep {
     if (lead.kind === "refused") return this.#refuse(request, lead);
     const { owner } = lead;
@@ -232,20 +196,24 @@ export class ToMember {
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(at, claimed.kind);
     // The session that has asked is gone, and with it the one who waits for the answer.
     if (!sent.opens && claimed.kind !== "live") return replied(ACCEPTED);
+    const alone = isAloneAndGuarded(request);
+    const relays = owner.relays || alone;
     if (lists && isModernAlone(lists, owner.member)) {
       const { called, bytes, labels } = sent;
       const hasStream = request.route.stream === "own";
-      if (called) return this.#toModern.send(at, claimed, owner, { called, bytes, labels, lists, hasStream });
+      if (called)
+        return this.#toModern.send(at, claimed, { ...owner, relays }, { called, bytes, labels, lists, hasStream });
       return replied(refuse({ reason: "invalid-request", detail: NO_BATCHES }, at));
     }
     const message = messageFor(owner, sent, request.policy.limits);
-    return this.sessions.send(at, claimed, (session) => this.#into(at, session, owner, message));
+    return this.sessions.send(at, claimed, (session) => this.#into(at, session, { ...owner, relays, alone }, message));
   }
 
-  #into(request: MemberRequest, session: OwnSession, owner: Owner, message: Rewritten): Step {
+  #into(request: MemberRequest, session: OwnSession, owner: Relayed, message: Rewritten): Step {
     const { verdict, answer } = this.#send(owner.relays ? uncompressed(request) : request, session, message);
     const isChanged = verdict.kind === "mutate" && owner.edits.length > 0;
-    const relay = owner.relays ? relayOf(request, owner.member, session.binding.generation) : undefined;
+    const { generation } = session.binding;
+    const relay = owner.relays ? relayOf(request, owner.member, generation, owner.alone) : undefined;
     return {
       kind: "step",
       verdict: isChanged ? { ...verdict, body: message.body } : verdict,
@@ -260,6 +228,11 @@ export function isModernAlone({ eras }: Pick<RouteCatalogue, "eras">, member: nu
 }
 
 const NO_BATCHES = "the server that the batch is for takes no batches";
+
+interface Relayed extends Owner {
+  /** Whether the ids of its requests stay its own. */
+  readonly alone: boolean;
+}
 
 /** What of a message its backend gets. */
 interface Rewritten {

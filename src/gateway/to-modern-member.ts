@@ -99,7 +99,7 @@ export function createToModernMember(dependencies: ToModernMemberDependencies): 
       const body = rewrite(bytes, [...owner.edits, ...withEnvelope(bytes, found.envelope, depth)]);
       const plain = owner.relays ? uncompressed(request) : request;
       const verdict = forwardRequest(plain, { labels, sessionTag: sessionTag(key), binding: undefined });
-      const relay = owner.relays ? relayOf(request, owner.member, NO_GENERATION) : undefined;
+      const relay = owner.relays ? relayOf(request, owner.member, NO_GENERATION, false) : undefined;
       return {
         kind: "step",
         verdict: inModernEra(verdict, sent, owner, body),

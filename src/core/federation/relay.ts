@@ -1,5 +1,6 @@
 /** Rewrites the ids of a backend's own requests and of its events in its answer to a client, as that passes. Pure. */
 import { Buffer } from "node:buffer";
+import { latin1 } from "../bytes.ts";
 import type { BodyRewriter } from "../http.ts";
 import { type Edit, rewrite } from "../json/rewrite.ts";
 import { textOf } from "../json/span.ts";
@@ -7,7 +8,7 @@ import { DataLines } from "../sse/data-lines.ts";
 import { dataBytes, dataSpans, endOfReadLines, idFields } from "../sse/fields.ts";
 import type { SseEvent } from "../sse/reader.ts";
 import type { Answers } from "./answers.ts";
-import { callEventId, isResumable } from "./event-ids.ts";
+import { callEventId, isResumable, readEventId } from "./event-ids.ts";
 import { eventRewriter } from "./event-rewriter.ts";
 import type { IdOwner } from "./ids.ts";
 import { MessageWatch } from "./message-watch.ts";
@@ -33,8 +34,10 @@ interface RelayOwner extends IdOwner {
 }
 
 interface Relaying {
-  /** undefined: of an era in which a server asks its client nothing. No request passes then, and ids of events lead nowhere. */
+  /** undefined: no call's answer in a session. Ids of events lead nowhere then, and no request passes but where the backend is alone. */
   readonly owner: RelayOwner | undefined;
+  /** Whether the route has no other backend: the ids of its requests stay its own. Default: no. */
+  readonly alone?: boolean;
   /** Nesting of arrays and objects that is read; the outermost is 1. */
   readonly deepest: number;
   /** Of responses only these pass. undefined: all, as it is not known what is answered. */
@@ -57,7 +60,8 @@ function firstLines(event: SseEvent): SseEvent {
 }
 
 /** Passes the parts of long events, and cuts off one that turns out to be no result, or none of this request. */
-function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Array {
+function longEvents(relaying: Relaying): (part: SseEvent) => Uint8Array {
+  const { answers } = relaying;
   let lines = new DataLines();
   let watch = new MessageWatch(answers);
   let state: "new" | "passing" | "cut" = "new";
@@ -75,7 +79,7 @@ function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Arra
       state = "new";
     }
     // Its id stands in the first part, unless a server writes it behind so much data: then nothing is resumed from this event.
-    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(firstLines(event), owner, answers)) : bytes;
+    if (!isCut) return before === "new" ? rewritten(bytes, eventIdEdits(firstLines(event), relaying)) : bytes;
     if (before === "new") return leftOut(bytes, start);
     return before === "passing" ? CUT_OFF : NOTHING;
   };
@@ -84,7 +88,7 @@ function longEvents({ owner, answers }: Relaying): (part: SseEvent) => Uint8Arra
 function relayed(event: SseEvent, relaying: Relaying): Uint8Array {
   const requests = requestEdits(event, relaying);
   if (!requests) return leftOut(event.bytes, event.start);
-  const ids = eventIdEdits(event, relaying.owner, relaying.answers);
+  const ids = eventIdEdits(event, relaying);
   return rewritten(event.bytes, ids.length === 0 ? requests : [...requests, ...ids]);
 }
 
@@ -98,13 +102,15 @@ const NO_EDITS: readonly Edit[] = [];
  * What changes in an event's data for its ids to say whose they are; undefined where that cannot be told, or where it answers another
  * request, and the event must not reach the client.
  */
-function requestEdits(event: SseEvent, { owner, deepest, answers }: Relaying): readonly Edit[] | undefined {
+function requestEdits(event: SseEvent, relaying: Relaying): readonly Edit[] | undefined {
+  const { owner, alone = false, deepest, answers } = relaying;
   const data = dataBytes(event);
   // A result that only another parser can read passes: a caller would wait for it until it gives up.
   if (!data || !new MessageWatch(answers).sees(data)) return NO_EDITS;
-  const messages = messagesIn(data, owner, deepest);
+  const messages = messagesIn(data, alone ? undefined : owner, deepest);
   if (!messages) return undefined;
-  const isOut = (message: MessageAt) => answersOther(data, message, answers) || (!owner && isRequest(message));
+  const asks = owner !== undefined || alone;
+  const isOut = (message: MessageAt) => answersOther(data, message, answers) || (!asks && isRequest(message));
   if (messages.some(isOut)) return undefined;
   const edits = messages.flatMap((message) => message.edits ?? NO_EDITS);
   return edits.length === 0 ? edits : inEvent(event, edits);
@@ -119,13 +125,15 @@ function answersOther(data: Uint8Array, { edits, id }: MessageAt, answers: Answe
 }
 
 /** An id that clients ignore, or that takes the last one back, stays as it is. */
-function eventIdEdits(event: SseEvent, owner: RelayOwner | undefined, answers: Answers | undefined): readonly Edit[] {
-  if (!owner) return NO_EDITS;
+function eventIdEdits(event: SseEvent, { owner, alone, answers }: Relaying): readonly Edit[] {
+  if (!owner && !alone) return NO_EDITS;
   const fields = idFields(event);
   if (fields.length === 0) return NO_EDITS;
   return fields.flatMap(({ start, end }) => {
     const id = event.bytes.subarray(start, end);
     if (id.length === 0 || id.includes(0)) return [];
+    // Of its own stream a backend that is alone has the ids as they are, but none by which that would go on as a call's answer.
+    if (!owner) return readEventId(latin1(id))?.kind === "call" ? [{ start, end, text: "" }] : [];
     return { start, end, text: isResumable(id) ? callEventId({ ...owner, id }, answers) : "" };
   });
 }

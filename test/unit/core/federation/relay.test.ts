@@ -345,3 +345,28 @@ describe("a response of a backend", () => {
     expect(late.endsWith(`xxx\n\n${event(RELAYED)}`)).toBe(true);
   });
 });
+
+describe("the relay of a backend that is alone", () => {
+  const RESPONSES = event('{"id":1,"result":{"tools":[]}}') + event('{"id":"2","result":{"tools":[]}}');
+
+  function relayed(stream: string, owner: typeof OWNER | undefined, ids: readonly string[]): string {
+    const rewriter = createRelay({ owner, alone: true, deepest: 100, answers: new Answers(ids) });
+    return Buffer.concat([rewriter.write(Buffer.from(stream)), rewriter.end()]).toString();
+  }
+
+  test("leaves responses out of its own stream, and leaves all else as it is", () => {
+    const own = `id: own\n${event(REQUEST)}: comment\n\n`;
+    expect(relayed(RESPONSES + own, undefined, [])).toBe(LEFT_OUT + LEFT_OUT + own);
+  });
+
+  test("takes an id from its own stream's event by which that would go on as the answer to a call", () => {
+    const forged = callEventId({ ...OWNER, id: Buffer.from("1") }, new Answers(["1"]));
+    expect(relayed(`id: ${forged}\n${event(REQUEST)}`, undefined, [])).toBe(`id: \n${event(REQUEST)}`);
+  });
+
+  test("has a call's answer pass alone, under an id that says so, and its requests under their own", () => {
+    const own = `id: 1\n${event(REQUEST)}${event('{"id":3,"result":{}}')}`;
+    const marked = own.replace("id: 1", `id: ${eventId("1", new Answers(["3"]))}`);
+    expect(relayed(RESPONSES + own, OWNER, ["3"])).toBe(LEFT_OUT + LEFT_OUT + marked);
+  });
+});
