@@ -82,13 +82,19 @@ export function mustAuthenticate(
     case "jwt": {
       const authorization = headers.get("authorization");
       if (names === undefined) return identity.required || isBearer(authorization) || hasTokenIn(query);
-      // Envoy has verified one token. If there are several, the backend may take another one.
-      return authorization?.includes(",") === true || hasTokenIn(query);
+      // Envoy has verified one token. A backend, or an exchange, may take another one, or none, of whatever stands beside it.
+      return (authorization !== undefined && !ONE_TOKEN.test(authorization)) || hasTokenIn(query);
     }
     default:
       return assertNever(identity);
   }
 }
+
+/**
+ * An Authorization that is one JWT (RFC 7519 §3, RFC 6750 §2.1) to whoever reads it. Envoy's jwt_authn takes the first one behind a
+ * "Bearer " that stands anywhere, and passes over what no token has in it. It compares the scheme's case.
+ */
+const ONE_TOKEN = /^Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 /** Schemes have no case (RFC 9110 §11.1), though Envoy's jwt_authn compares it. Any of repeated fields counts. */
 function isBearer(authorization: string | undefined): boolean {

@@ -172,6 +172,12 @@ describe("where a token is required", () => {
     });
   });
 
+  test("a token that Envoy finds among something else is refused", async () => {
+    const token = issuer.token({ sub: "ada" });
+    for (const authorization of [`Foo Bearer ${token}`, `Bearer ~${token}`])
+      expect(await post(required.port, PATH, initializeMessage(), { authorization })).toMatchObject({ status: 401 });
+  });
+
   test("what is under no public path stays the processor's to answer, without a token", async () => {
     const at = "/.well-known/oauth-protected-resource";
     expect(await send({ port: required.port, path: `${at}/mcp` })).toMatchObject({ status: 200 });

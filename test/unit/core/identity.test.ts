@@ -5,6 +5,7 @@ import { fields } from "./fields.ts";
 
 const jwt = (required: boolean): Identity => ({ kind: "jwt", issuer: "https://issuer", required });
 const VERIFIED = ["https://issuer", "ada"];
+const TOKEN = "Bearer aA0_.b-.c";
 
 /** Whether a request with this Authorization, and for whom Envoy verified no token, is refused where none is required. */
 const refused = (headers: Readonly<Record<string, string>>, query = "") =>
@@ -50,14 +51,36 @@ describe("where a token is not required", () => {
     "?access_token%00=x",
   ])("one in the query is refused, as any server may read it: %s", (query) => {
     expect(refused({}, query)).toBe(true);
-    expect(mustAuthenticate(jwt(false), VERIFIED, fields({ authorization: "Bearer x" }), query)).toBe(true);
+    expect(mustAuthenticate(jwt(false), VERIFIED, fields({ authorization: TOKEN }), query)).toBe(true);
   });
 });
 
 test.each([true, false])("beside a verified token there is no other, required: %s", (required) => {
-  const one = fields({ authorization: "Bearer x" });
+  const one = fields({ authorization: TOKEN });
   expect(mustAuthenticate(jwt(required), VERIFIED, one, "?q")).toBe(false);
   expect(mustAuthenticate(jwt(required), VERIFIED, fields({ authorization: "Bearer x, bearer y" }), "")).toBe(true);
+});
+
+test.each([
+  "Foo Bearer a.b.c",
+  "Bearer ~a.b.c",
+  "Bearer  a.b.c",
+  "Bearer a.b.c ",
+  "Bearer a.b.c x",
+  "Bearer a.b.c=",
+  "Bearer a.b",
+  "Bearer a.b.c.d",
+  "bearer a.b.c",
+  "Basic a.b.c",
+  "Bearer a.b.c\nx",
+  "",
+])("where Envoy has verified a token, what another reader may take for another is refused: %j", (authorization) => {
+  for (const required of [true, false])
+    expect(mustAuthenticate(jwt(required), VERIFIED, fields({ authorization }), "")).toBe(true);
+});
+
+test("a token that an Envoy of one's own has found elsewhere needs no Authorization", () => {
+  expect(mustAuthenticate(jwt(true), VERIFIED, fields({}), "")).toBe(false);
 });
 
 test("who must have a principal and has none is refused, whatever it sends", () => {
