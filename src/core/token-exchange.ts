@@ -37,6 +37,12 @@ export function exchangeName(backend: string, of: ExchangeCredentials, subjectTo
   return JSON.stringify([backend, endpoint, audience, resource, scopes, client.id, lasting]);
 }
 
+/** Names the user whose token it is, whichever session it is of. */
+export function userName(subjectToken: string): string {
+  const { iss, sub } = claimsOf(subjectToken) ?? {};
+  return JSON.stringify(sub === undefined ? [subjectToken] : [iss, sub]);
+}
+
 /** The parameters of the request (RFC 8693 §2.1), beside grant_type and those of the client. */
 export function exchangeParameters(
   { audience, resource, scopes }: ExchangeCredentials,
@@ -61,6 +67,8 @@ const ACCESS_TOKENS: ReadonlySet<unknown> = new Set([undefined, ACCESS_TOKEN, "u
 const UNSAID_LIFETIME_MS = 60_000;
 /** A token is used no more so long (ms) before its end, or a tenth of its time: it must not end on its way. */
 const LONGEST_MARGIN_MS = 5_000;
+/** Longest time (ms) for which a token is kept, whatever its answer says: 24 hours. */
+const LONGEST_LIFETIME_MS = 24 * 60 * 60_000;
 /** The part of its time after which a token is exchanged anew, while it is still used. */
 const FRESH_SHARE = 0.8;
 /** Most characters of a token: Envoy takes 60 KiB of headers in all. */
@@ -137,11 +145,12 @@ function faultIn(claims: Claims, { audience, resource }: ExchangeCredentials, su
   return isOurs ? undefined : "has a token for another audience";
 }
 
-/** ms; NaN where the answer says no number. The shorter one counts. */
+/** ms; NaN where the answer says no number. The shorter one counts; a number that is too large for a parser says nothing. */
 function lifetimeOf(expiresIn: unknown, exp: unknown, now: number): number {
   const said = [
     ...(expiresIn === undefined ? [] : [Number(expiresIn) * 1_000]),
     ...(exp === undefined ? [] : [Number(exp) * 1_000 - now]),
   ];
-  return said.length === 0 ? UNSAID_LIFETIME_MS : Math.min(...said);
+  const ends = said.filter((lifetime) => lifetime !== Number.POSITIVE_INFINITY);
+  return ends.length === 0 ? UNSAID_LIFETIME_MS : Math.min(LONGEST_LIFETIME_MS, ...ends);
 }

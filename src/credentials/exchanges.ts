@@ -1,18 +1,24 @@
 /**
  * Tokens of clients' own at backends, for which their tokens are exchanged (RFC 8693): kept until they end, renewed ahead of that, and
- * asked for once however many requests wait. A failure is kept for nobody, and ends nobody else's tokens.
+ * asked for once however many requests wait. A failure counts for a moment for whoever it was of, and for nobody else.
  */
 import { hash } from "node:crypto";
 import { Circuit } from "../core/circuit.ts";
 import type { ExchangeCredentials } from "../core/credentials.ts";
 import { AUTHORIZATION } from "../core/headers.ts";
-import { bearerIn, type ExchangeOutcome, exchangeName, readTokenAnswer } from "../core/token-exchange.ts";
+import { bearerIn, type ExchangeOutcome, exchangeName, readTokenAnswer, userName } from "../core/token-exchange.ts";
 import { type Credential, NOTHING_ADDED } from "./credentials.ts";
+import { FailedExchanges } from "./failed-exchanges.ts";
 import { type CacheLimits, type KeptToken, TokenCache } from "./token-cache.ts";
 import type { TokenServer } from "./token-server.ts";
 
 /** ms within which a second token of one client that a backend refuses stays: another one would be refused as well. */
 const REFUSED_AGAIN_MS = 10_000;
+
+/** ms for which a client is not exchanged a token again that the token endpoint has refused, or answered wrongly. */
+const REFUSED_MS = 5_000;
+/** Longest time (ms) for which a client waits because the token endpoint has told it to come later. */
+const LONGEST_LATER_MS = 60_000;
 
 export interface ExchangeEvent {
   readonly backend: string;
@@ -45,6 +51,7 @@ export class Exchanges {
   readonly #pending = new Map<string, Promise<Credential>>();
   /** By what decides whether an endpoint answers. That comes from the configuration, so these are few. */
   readonly #circuits = new Map<string, Circuit>();
+  readonly #failed = new FailedExchanges();
 
   constructor(options: ExchangesOptions) {
     this.#options = { now: Date.now, ...options };
@@ -99,12 +106,15 @@ export class Exchanges {
   async #ask(wanted: Wanted): Promise<Credential> {
     const { backend, of, key } = wanted;
     const { now, observe } = this.#options;
+    const failed = this.#failed.get(key, now());
+    if (failed) return failed;
     const circuit = this.#circuitOf(of);
     const wait = circuit.wait(now(), of.pause);
     if (wait > 0) return { kind: "none", why: LEFT_ALONE, retryAfter: secondsOf(wait) };
     const began = performance.now();
     const outcome = await this.#answer(wanted);
-    if (outcome.kind === "unavailable" && outcome.isOutage) circuit.failed(now(), of.pause);
+    if (outcome.kind === "unavailable" && outcome.isOutage)
+      circuit.failed(hash("sha256", userName(wanted.subjectToken), "base64url"), now(), of.pause);
     else circuit.succeeded();
     const why = outcome.kind === "exchanged" ? undefined : outcome.why;
     observe({ backend, outcome: outcome.kind, why, ms: performance.now() - began });
@@ -115,14 +125,26 @@ export class Exchanges {
         this.#cache.set(key, kept, now());
         return this.#held(key, kept);
       }
-      case "unavailable":
-        return { kind: "none", why: outcome.why, retryAfter: outcome.retryAfter ?? secondsOf(of.pause) };
+      case "unavailable": {
+        const { why: words, retryAfter } = outcome;
+        const pause = retryAfter === undefined ? of.pause : Math.min(retryAfter * 1_000, LONGEST_LATER_MS);
+        return this.#failedFor(
+          wanted,
+          { kind: "none", why: words, retryAfter: retryAfter ?? secondsOf(of.pause) },
+          pause,
+        );
+      }
       case "refused":
       case "wrong":
-        return { kind: "none", why: outcome.why, retryAfter: undefined };
+        return this.#failedFor(wanted, { kind: "none", why: outcome.why, retryAfter: undefined }, REFUSED_MS);
       default:
         return outcome satisfies never;
     }
+  }
+
+  #failedFor({ key }: Wanted, credential: Extract<Credential, { kind: "none" }>, pause: number): Credential {
+    this.#failed.set(key, { credential, until: this.#options.now() + pause });
+    return credential;
   }
 
   async #answer({ of, subjectToken }: Wanted): Promise<ExchangeOutcome> {

@@ -103,8 +103,8 @@ const exchange = z
     pause: duration
       .prefault("5s")
       .describe(
-        "How long a token endpoint is not asked that has failed three times in a row. Requests that need a token are answered " +
-          "by an error at once, and one request then tries it.",
+        "How long a token endpoint is not asked that has failed three users in a row. Requests that need a token are answered " +
+          "by an error at once, and one request then tries it. It is not asked for so long for one user either whom it has failed.",
       ),
   })
   .describe(

@@ -214,9 +214,12 @@ describe("no token comes", () => {
     expect(events).toMatchObject([{ backend: "api", outcome, why: expect.stringContaining(why) }]);
     expect("retryAfter" in credential && credential.retryAfter).toBe(outcome === "unavailable" ? 7 : undefined);
     expect(exchanges.kept).toBe(0);
-    // Another goes on, and so does this one once there is a token.
+    // Another goes on, and so does this one once there is a token. Until a moment has passed it is not asked for.
     expect(subjectOf(await tokenOf(exchanges.of("api", api(), bearer("bob"))))).toBe("bob");
     endpoint.say(undefined);
+    expect(await exchanges.of("api", api(), bearer("ada"))).toEqual(credential);
+    expect(endpoint.exchanges).toHaveLength(2);
+    ahead += outcome === "unavailable" ? 7_001 : 5_001;
     expect(subjectOf(await tokenOf(exchanges.of("api", api(), bearer("ada"))))).toBe("ada");
     expect(JSON.stringify(events)).not.toContain("ey");
   });
@@ -253,6 +256,59 @@ describe("a token endpoint that fails for some of those who ask", () => {
     expect(await exchanges.of("one", api(), bearer("eve"))).toMatchObject({ kind: "none", retryAfter: 7 });
     endpoint.say(undefined);
     expect(subjectOf(await tokenOf(exchanges.of("one", api(), bearer("ada"))))).toBe("ada");
+  });
+});
+
+describe("one user for whom the token endpoint fails", () => {
+  test("keeps it from nobody else, in however many sessions, and whenever the user comes back", async () => {
+    endpoint.say(({ subject }) => (subject === "eve" ? { status: 500, body: "" } : undefined));
+    for (let n = 0; n < 9; n++) {
+      expect(await exchanges.of("api", api(), bearer("eve", { sid: n }))).toMatchObject({ kind: "none" });
+      if (n % 3 === 0) ahead += 5_001;
+    }
+    expect(subjectOf(await tokenOf(exchanges.of("api", api(), bearer("ada"))))).toBe("ada");
+  });
+
+  test("tries it after an outage without leaving it closed", async () => {
+    endpoint.say(() => ({ status: 500, body: "" }));
+    for (const user of ["bob", "carl", "eve"]) await exchanges.of("api", api(), bearer(user));
+    expect(await exchanges.of("api", api(), bearer("ada"))).toMatchObject({ kind: "none" });
+    expect(endpoint.exchanges).toHaveLength(3);
+    endpoint.say(({ subject }) => (subject === "eve" ? { status: 500, body: "" } : undefined));
+    ahead += 5_001;
+    await exchanges.of("api", api(), bearer("eve"));
+    expect(endpoint.exchanges).toHaveLength(4);
+    expect(subjectOf(await tokenOf(exchanges.of("api", api(), bearer("ada"))))).toBe("ada");
+  });
+
+  test("has it asked once in a moment, whatever it says", async () => {
+    endpoint.say(() => ({ status: 400, body: '{"error":"invalid_grant"}' }));
+    for (let n = 0; n < 30; n++) await exchanges.of("api", api(), bearer("eve", { jti: String(n) }));
+    expect(endpoint.exchanges).toHaveLength(1);
+    endpoint.say(() => ({ status: 429, body: "", headers: { "retry-after": "99999" } }));
+    for (let n = 0; n < 30; n++) await exchanges.of("api", api(), bearer("bob"));
+    expect(endpoint.exchanges).toHaveLength(2);
+    ahead += 60_001;
+    await exchanges.of("api", api(), bearer("bob"));
+    expect(endpoint.exchanges).toHaveLength(3);
+  });
+});
+
+describe("a token whose end is too far away", () => {
+  test.each([
+    ["is kept for a day", JSON_OF({ expires_in: 1e12 }).body, 24 * 60 * 60_000],
+    [
+      "is kept for a minute where its end is no number of a parser",
+      JSON_OF({}).body.replace(":60,", ":1e999,"),
+      60_000,
+    ],
+  ])("%s", async (_, body, lifetime) => {
+    endpoint.say(() => ({ status: 200, body }));
+    await tokenOf(exchanges.of("api", api(), bearer("ada")));
+    ahead += lifetime - 6_000;
+    expect(exchanges.kept).toBe(1);
+    ahead += 6_000;
+    expect(exchanges.kept).toBe(0);
   });
 });
 
