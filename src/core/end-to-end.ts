@@ -1,4 +1,5 @@
 /** Selects the end-to-end headers of a message (RFC 9110 §7.6.1). Pure. */
+import { PROXY_AUTHORIZATION } from "./headers.ts";
 import type { Header } from "./http.ts";
 
 /** Hop-by-hop headers: those of RFC 9110 §7.6.1, and those of earlier RFCs. */
@@ -6,7 +7,7 @@ const OF_ONE_HOP: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-authenticate",
-  "proxy-authorization",
+  PROXY_AUTHORIZATION,
   "proxy-connection",
   "te",
   "trailer",

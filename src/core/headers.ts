@@ -95,6 +95,9 @@ export const X_FORWARDED_PROTO = `${FORWARDED_PREFIX}proto`;
 /** The client's credentials (RFC 9110 §11.6.2). */
 export const AUTHORIZATION = "authorization";
 
+/** The client's credentials for a proxy (RFC 9110 §11.7.1): of the hop to the gateway alone. Set by clients; the processor removes it. */
+export const PROXY_AUTHORIZATION = "proxy-authorization";
+
 // MCP's own (streamable HTTP transport).
 
 /**

@@ -51,7 +51,7 @@ const ROUTES = ["transparent", "federated", "bridged"] as const;
 const pathOf = (kind: Kind, route: (typeof ROUTES)[number]) => `/${kind}/${route}`;
 
 const token = issuer.token({ sub: "ada" });
-const ada = { authorization: `Bearer ${token}`, "x-api-key": "a-client's" };
+const ada = { authorization: `Bearer ${token}`, "x-api-key": "a-client's", "proxy-authorization": "Basic cHJveHk=" };
 
 let stack: Stack;
 let endpoint: TokenEndpoint;
@@ -192,6 +192,8 @@ describe("a backend is told what its credentials say by all that reaches it, on 
       }[kind];
       expect(sent).toEqual(new Set(expected[0]));
       expect(sentTo(kind, "x-api-key")).toEqual(new Set(expected[1]));
+      // It is for the gateway alone, whatever a backend gets.
+      expect(sentTo(kind, "proxy-authorization")).toEqual(new Set(["-"]));
       if (kind !== "forward") expect(sent).not.toContain(ada.authorization);
       if (kind !== "exchange") return;
       // One exchange, whatever came after it, and with nothing of the backend's.
