@@ -1,6 +1,6 @@
 /** Resolves `limits.calls`. Pure. */
 import type { CallLimit } from "../core/call-limits.ts";
-import { compileGlob } from "../core/federation/glob.ts";
+import { compileGlob, matchesGlob } from "../core/federation/glob.ts";
 import type { RawConfig } from "./schema.ts";
 import type { RateUnit } from "./values/rates.ts";
 
@@ -52,14 +52,38 @@ export function callLimitCautions({ limits: { calls, service }, identity }: RawC
       (index) =>
         `limits.calls[${index}].per: all callers count together, since identity.kind is none and there are no principals`,
     ),
+    ...(identity.kind === "none" ? [] : calls.flatMap((limit, index) => starved(limit, index, calls))),
     ...(service && calls.length === 0 ? ["limits.service: has no effect without limits.calls"] : []),
   ];
+}
+
+type Limit = Limits["calls"][number];
+
+/** Envoy takes from the slower of two limits first, and gives nothing back where the other one refuses then. */
+function starved(limit: Limit, index: number, calls: readonly Limit[]): string[] {
+  if (limit.per !== "all") return [];
+  const other = calls.findIndex((each) => each.per === "principal" && isSlower(limit, each) && doMeet(limit, each));
+  if (other < 0) return [];
+  return [
+    `limits.calls[${index}].rate: slower than limits.calls[${other}], so calls that this one refuses count here all the same, and one ` +
+      "principal can use the limit of all up; expected a faster rate than that of one principal",
+  ];
+}
+
+function isSlower({ rate: one }: Limit, { rate: other }: Limit): boolean {
+  return one.calls * SECONDS[other.unit] < other.calls * SECONDS[one.unit];
+}
+
+/** Whether some tool counts under both, as far as patterns say: one of them has the other. */
+function doMeet({ tools: some }: Limit, { tools: others }: Limit): boolean {
+  const has = (pattern: string, other: string) => matchesGlob(compileGlob(pattern), other);
+  return some.some((one) => others.some((other) => has(one, other) || has(other, one)));
 }
 
 /** Longest part of a name that comes from a tool's. */
 const LONGEST_TOOL = 40;
 
-function nameOf({ name, tools, per, rate }: Limits["calls"][number]): string {
+function nameOf({ name, tools, per, rate }: Limit): string {
   if (name !== undefined) return name;
   const [first = ""] = tools;
   const tool = first

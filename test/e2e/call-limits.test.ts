@@ -22,6 +22,9 @@ const CALLS = [
   { tools: ["echo"], rate: "3/d" },
   { tools: ["say"], per: "principal", rate: "1/d" },
   { tools: ["whoami"], per: "principal", rate: "1/d" },
+  // The one for all first: it is the faster one, so the order says nothing.
+  { tools: ["files__run"], rate: "3/d" },
+  { tools: ["files__run"], per: "principal", rate: "1/d" },
 ];
 
 let files: TestServer;
@@ -66,6 +69,21 @@ const isRefused = (answer: Answer) => answer.body.includes("Rate limit reached")
 const REFUSED = { code: -32000, message: "Rate limit reached" };
 
 describe("a call over its rate", () => {
+  test("takes nothing from a faster limit of all, where it is over the rate of its principal", async () => {
+    const refusals = async (calls: number) => {
+      const user = newcomer();
+      const session = { ...user, "mcp-session-id": await openSession(stack.port, BOTH, user) };
+      const answers: boolean[] = [];
+      for (let n = 0; n < calls; n++)
+        answers.push(isRefused(await post(stack.port, BOTH, callMessage("files__run", { id: "1" }), session)));
+      return answers;
+    };
+    expect(await refusals(6)).toEqual([false, true, true, true, true, true]);
+    expect(await refusals(1)).toEqual([false]);
+    expect(await refusals(1)).toEqual([false]);
+    expect(await refusals(1)).toEqual([true]);
+  });
+
   test("is refused by its own id, as it was written, and told when to come again", async () => {
     const user = newcomer();
     const session = { ...user, "mcp-session-id": await openSession(stack.port, BOTH, user) };

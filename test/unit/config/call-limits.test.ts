@@ -89,6 +89,23 @@ describe("a warning tells", () => {
     ]);
   });
 
+  test.each([
+    ["slower", "100/h", ["*"], true],
+    ["of other tools", "100/h", ["git__*"], false],
+    ["faster", "601/h", ["*"], false],
+  ])("whether one principal can use up a limit of all: %s", (_, rate, tools, isTold) => {
+    const calls = [
+      { tools, rate },
+      { tools: ["files__*"], per: "principal", rate: "10/m" },
+    ];
+    const identity = { kind: "header", name: "x-user" };
+    const told = warnings({ identity, limits: { calls } }).filter((text) =>
+      text.startsWith("limits.calls[0].rate: slower"),
+    );
+    expect(told).toHaveLength(isTold ? 1 : 0);
+    expect(warnings({ limits: { calls } }).join()).not.toContain("slower");
+  });
+
   test("of a service that has nothing to count", () => {
     expect(warnings({ limits: { service: { address: "r:8081" } } })).toEqual([
       "limits.service: has no effect without limits.calls",
