@@ -22,6 +22,7 @@ import {
 import { LISTEN } from "../core/mcp/methods.ts";
 import { type Access, permitsInForce } from "../core/policy/access.ts";
 import { filteredEvents, filteredJson } from "../core/policy/answer-filter.ts";
+import { mayBringList } from "../core/policy/brings-list.ts";
 import { answer } from "../core/reject.ts";
 import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
 import type { Message } from "../core/rpc/message.ts";
@@ -33,19 +34,6 @@ import { failedAt, waitingIn } from "./member-failure.ts";
 import type { AcceptedHead, GatewayRequest } from "./request.ts";
 import { inTurn, rewritten, through } from "./rewritten.ts";
 import type { RequestScope } from "./scope.ts";
-
-/** Requests whose answers hold no list, and may be longer than what is held. */
-const WITHOUT_LISTS: ReadonlySet<string> = new Set([
-  "ping",
-  "logging/setLevel",
-  "tools/call",
-  "prompts/get",
-  "resources/read",
-  "resources/subscribe",
-  "resources/unsubscribe",
-  "completion/complete",
-  "server/discover",
-]);
 
 /**
  * The request as its backend gets it, where that may answer by what is to be filtered. undefined: it may not.
@@ -157,10 +145,6 @@ const TO_INITIALIZE: typeof NOTHING_ASKED = { ...NOTHING_ASKED, mayBeLonger: tru
 
 function messagesOf({ body }: MessageOf<"legacy" | "modern">): readonly Message[] {
   return body.kind === "batch" ? body.messages : [body.message];
-}
-
-function mayBringList(message: Message): boolean {
-  return message.kind === "request" && !WITHOUT_LISTS.has(message.method);
 }
 
 const ENCODINGS: ReadonlySet<string> = new Set([ACCEPT_ENCODING]);
