@@ -76,6 +76,8 @@ export interface Reloader extends WatchHandlers {
   retry(): void;
   /** What is in force, and what became of the last change. */
   report(): Pick<ConfigurationReport, "sections" | "lastChange" | "needRestart">;
+  /** What is in force, and does not work before something else is done, in words. */
+  troubles(): readonly string[];
   close(): void;
 }
 
@@ -85,7 +87,6 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
   let inForce = started;
   let sections = digestsOnDemand(options.text);
   const last = lastChangeOf(metrics);
-
   const adoption = createAdoption({
     started,
     several: mayBeSeveral(started.envoy.discovery.endpoints),
@@ -95,7 +96,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
         take(options, inForce, adopted);
         inForce = adopted.config;
         sections = digestsOnDemand(adopted.text);
-        last.inForce(adopted.text);
+        last.inForce(adopted.text, isFollowed(adopted.outcome) || hasSameLimits(started, inForce) ? [] : [UNCOUNTED]);
         beside?.inForce(adopted.config);
         return true;
       } catch (error) {
@@ -140,6 +141,7 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       if (text !== undefined) onChange(text);
     },
     report: () => ({ sections: sections(), lastChange: last.change, needRestart: needRestart(started, inForce) }),
+    troubles: () => last.troubles,
     close() {
       hold.drop();
       adoption.close();
@@ -150,14 +152,14 @@ export function reloadOnChange(options: ReloadOptions): Reloader {
       log.error({ file, why: whyUnreadable(error) }, "configuration cannot be read: the last valid one stays in force");
     },
     onUnwatched(error) {
-      log.warn(
-        { file, why: error.message },
-        `the configuration's folder cannot be watched: changes of the file are seen within ${POLL_MS / 1_000} s; ` +
-          "send SIGHUP to reload at once",
-      );
+      log.warn({ file, why: error.message }, UNWATCHED);
     },
   };
 }
+
+const UNWATCHED =
+  `the configuration's folder cannot be watched: changes of the file are seen within ${POLL_MS / 1_000} s; ` +
+  "send SIGHUP to reload at once";
 
 /** What is lacking of a configuration, of the router's and of what runs beside it. */
 function lackedBy({ beside, lacks = [] }: ReloadOptions): (config: Config) => Promise<readonly string[]> | undefined {
@@ -181,7 +183,12 @@ function lastChangeOf(metrics: ReloadOptions["metrics"]) {
   let change: LastChange = "in-force";
   /** Text of the file where it waits or has settled; undefined: it cannot come in force. */
   let text: string | undefined;
+  let troubles: readonly string[] = [];
   return {
+    /** Of what is in force. */
+    get troubles() {
+      return troubles;
+    },
     get change() {
       return change;
     },
@@ -189,7 +196,8 @@ function lastChangeOf(metrics: ReloadOptions["metrics"]) {
       text = of;
       change = "waiting";
     },
-    inForce(of: string) {
+    inForce(of: string, its: readonly string[]) {
+      troubles = its;
       metrics.configReloaded(true, of !== text);
       if (of === text) change = "in-force";
     },
@@ -226,9 +234,24 @@ function take(
   log.info({ file, routes: config.routes.map(({ path }) => path) }, "configuration reloaded");
 }
 
+/** Whether an Envoy follows the configuration. */
+function isFollowed(outcome: Adopted["outcome"]): boolean {
+  return outcome.kind === "late" || outcome.envoys > 0;
+}
+
+/** Whether Envoys that were started with one configuration count calls as the other one says. */
+function hasSameLimits({ limits: one }: Config, { limits: other }: Config): boolean {
+  const counted = ({ calls, service, principals }: Config["limits"]) => JSON.stringify([calls, service, principals]);
+  return counted(one) === counted(other);
+}
+
+const UNCOUNTED =
+  "limits.calls has changed since the router started: an Envoy that has not been started with it since counts no call under a new limit; " +
+  'print its configuration with "mcp-router envoy", and restart Envoy, and then the router';
+
 /** What prints the bootstrap that Envoys need now. undefined: they have all that changes. */
 function commandFor(outcome: Adopted["outcome"], inForce: Config, config: Config): string | undefined {
-  const doFollow = outcome.kind === "late" || outcome.envoys > 0;
+  const doFollow = isFollowed(outcome);
   const bootstrap = doFollow ? liveBootstrap : staticBootstrap;
   // As JSON: the YAML of 1,000 backends takes seconds, in which the router would answer nobody.
   if (JSON.stringify(bootstrap(config)) === JSON.stringify(bootstrap(inForce))) return undefined;

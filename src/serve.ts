@@ -4,7 +4,7 @@ import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
 import { type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
-import { refusalsInWords } from "./discovery/in-words.ts";
+import { troublesInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
 import { serveHealth } from "./http/health.ts";
@@ -107,7 +107,7 @@ async function serveHere(start: Start): Promise<Router> {
     const reloader = reloaderOf(start, applying(start, inForce, opened, files), offers, files);
     const readiness = () => ({
       ready: stage === "serving" && shared.reached(),
-      troubles: [shared.trouble() ?? [], refusalsInWords(offers.refusals())].flat(),
+      troubles: [shared.trouble() ?? [], worker === undefined ? troublesInWords(offers, reloader) : []].flat(),
     });
     const report = async () => JSON.stringify(catalogue.report());
     const source = {
@@ -240,7 +240,10 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
   try {
     const readiness = async () => {
       const { ready, troubles } = (await workers?.readiness()) ?? { ready: false, troubles: [] };
-      return { ready: ready && !stopping, troubles: [...troubles, ...refusalsInWords(offers.refusals())] };
+      return {
+        ready: ready && !stopping,
+        troubles: [...troubles, ...troublesInWords(offers, reloader)],
+      };
     };
     const reports = async () => (await workers?.reports()) ?? [];
     const render = async () => metrics.render((await reports()).map((report) => report.metrics));

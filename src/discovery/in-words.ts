@@ -15,3 +15,11 @@ export function refusalsInWords(refusals: readonly Refusal[]): readonly string[]
 export function refusalInWords({ envoy, name }: Refusal): string {
   return `Envoy ${envoy} refuses ${name}`;
 }
+
+/** What keeps a configuration from Envoys. Of several workers the primary knows it, which has the offers. */
+export function troublesInWords(
+  offers: { refusals(): readonly Refusal[] },
+  reloader: { troubles(): readonly string[] },
+): readonly string[] {
+  return [...refusalsInWords(offers.refusals()), ...reloader.troubles()];
+}

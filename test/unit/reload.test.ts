@@ -86,6 +86,19 @@ test("where Envoys follow the configuration, it says so of their bootstrap alone
   ]);
 });
 
+test("limits of calls that Envoy may not count are a trouble until they are as at the start, where no Envoy follows", () => {
+  const limits = { calls: [{ tools: ["*"], rate: "1/d" }] };
+  const alone = reloading();
+  expect(alone.troubles()).toEqual([]);
+  alone.onChange(textOf({ limits, ...MORE_ROUTES }));
+  expect(alone.troubles()).toEqual([expect.stringContaining("counts no call under a new limit")]);
+  alone.onChange(textOf(MORE_ROUTES));
+  expect(alone.troubles()).toEqual([]);
+  const followed = reloading(undefined, 1);
+  followed.onChange(textOf({ limits }));
+  expect(followed.troubles()).toEqual([]);
+});
+
 test("settings that are read at the start only are named", () => {
   const { onChange, lines } = reloading();
   onChange(textOf({ log: { level: "debug" } }));
