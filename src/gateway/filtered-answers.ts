@@ -218,7 +218,9 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
         const status = Number(headers.get(":status"));
         const rewriter = this.#rewriter(status, headers.get("content-type"), headers.get("content-encoding"));
         if (!rewriter) return this.#unread();
-        if (!this.#asked.rewrites.mayStream(this.#request.route.backend.name)) return this.#unread(NOT_FILTERED);
+        // Calls go on: only who sends two requests of one id might hear a list there.
+        if (!this.#asked.rewrites.mayStream(this.#request.route.backend.name))
+          return this.#asked.mayBeLonger ? verdict : this.#unread(NOT_FILTERED);
         const own =
           verdict.kind === "rewrite"
             ? { ...verdict, rewriter: inTurn(verdict.rewriter, rewriter) }

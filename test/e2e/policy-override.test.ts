@@ -33,7 +33,8 @@ test("after a few lists that passed as they were, others are refused, loudly, an
       expect(answer.body).toContain("secret");
       passed++;
     }
-    expect(passed).toBe(MISSES);
+    // The answer to the initialize was the first that passed.
+    expect(passed).toBe(MISSES - 1);
     expect(messageOf(answer)).toMatchObject({ id: 1, error: { code: -32603 } });
     expect(answer.body).not.toContain("secret");
     expect(router.child.output()).toContain("Envoy passed answers of this backend without letting them be filtered");
