@@ -26,6 +26,7 @@ const LIMITS: RequestPolicy["limits"] = {
   initialize: 64 * 1024,
   replayBody: 256 * 1024,
   recoveredAnswer: 16 * 1024 * 1024,
+  filteredAnswers: 1,
   unfinishedEvents: 64 * 1024 * 1024,
 };
 /** Room for what stands around a filling. */

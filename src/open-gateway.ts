@@ -19,6 +19,7 @@ import { lookEvery } from "./core/parking.ts";
 import type { RequestPolicy } from "./core/routes.ts";
 import type { Catalogue } from "./federation/catalogue.ts";
 import { createFanOut } from "./federation/fan-out.ts";
+import { UnfinishedEvents } from "./federation/unfinished.ts";
 import type { Gateway } from "./gateway/exchange.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -70,6 +71,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
   const observer = requestObserver(metrics, log, atCap);
   const streams = openStreams(parts, { egress, inUse, resume, observe: observer });
   const { catalogue } = streams;
+  const filtered = new UnfinishedEvents(() => inForce.policy.limits.filteredAnswers);
   const gateway = createGateway({
     policy: () => inForce.policy,
     credentials,
@@ -85,6 +87,7 @@ export function openGateway(parts: GatewayParts): OpenedGateway {
     rpc: createRpc(egress, "list"),
     fanOut: createFanOut({ store, egress, observe: observeMember }),
     rewrites: createModeOverrideHealth(),
+    hold: (holder) => filtered.at(holder).set,
     replayable: createReplayableRequests(createBudget(config.limits.replayBodies)),
     recovered: createRecoveredAnswers({
       recovery,

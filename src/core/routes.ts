@@ -250,5 +250,7 @@ export interface RequestPolicy {
     readonly recoveredAnswer: number;
     /** Bytes that are held of events which backends have begun and not ended, on all streams that are joined for clients. */
     readonly unfinishedEvents: number;
+    /** Bytes that are held of answers to be filtered by policy. */
+    readonly filteredAnswers: number;
   };
 }

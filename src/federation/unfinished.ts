@@ -16,7 +16,7 @@ const BACKEND_SHARE = 1 / 4;
 /** Why a stream is cut off: all events together are too large, or this one has not ended in time. */
 export type CutOff = "budget" | "late";
 
-/** Counts the bytes of unfinished events. */
+/** Counts the bytes of unfinished events, by the backends whose they are; or of answers, by who waits for them. */
 export class UnfinishedEvents {
   readonly #total: () => number;
   readonly #onCutOff: (backend: string, why: CutOff) => void;
@@ -28,7 +28,7 @@ export class UnfinishedEvents {
    * @param total most bytes that are held at once
    * @param onCutOff told of each stream that is cut off
    */
-  constructor(total: () => number, onCutOff: (backend: string, why: CutOff) => void) {
+  constructor(total: () => number, onCutOff: (backend: string, why: CutOff) => void = () => undefined) {
     this.#total = total;
     this.#onCutOff = onCutOff;
   }

@@ -57,8 +57,12 @@ export const OF_ONLY_BACKEND: Passing<FederatedRoute> = (request, message) => {
 /** The rules in force. A stream goes on for hours, and those of its request may be of before. undefined: there are none. */
 export type AccessInForce = () => Access | undefined;
 
+/** Begins to count what is held of an answer, for one of those who share the room. Returns what sets how many bytes it is now. */
+export type HoldAnswer = (holder: string) => (bytes: number) => boolean;
+
 export interface FilterDependencies {
   readonly access: AccessInForce;
+  readonly hold: HoldAnswer;
   /** Whether Envoy lets answers be rewritten: where it does not, they would pass as they are. */
   readonly rewrites: ModeOverrideHealth;
 }
@@ -246,10 +250,12 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
 
   /** undefined: nobody here can read the answer, but a client may. */
   #rewriter(status: number, contentType: string | undefined, encoding: string | undefined): BodyRewriter | undefined {
-    const { policy, route, principal } = this.#request;
+    const { policy, route, principal, scope } = this.#request;
     const { access, limits } = policy;
     if (!access || !isUnencoded(encoding)) return undefined;
-    const { waiting, isModern, isBatch, mayBeLonger, access: inForce } = this.#asked;
+    const { waiting, isModern, isBatch, mayBeLonger, access: inForce, hold } = this.#asked;
+    const held = hold(principal.name ?? route.backend.name);
+    scope.onEnd(() => held(0));
     const filter = {
       permits: permitsInForce(inForce, route.path, principal),
       isModern,
@@ -257,6 +263,7 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
       mostMessages: limits.batch,
       longest: access.longestAnswer,
       mayBeLonger,
+      hold: held,
       waiting,
       unread: (id: string) => this.#unreadTo(id),
     };
@@ -287,4 +294,4 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
 }
 
 const NOT_FILTERED = "Envoy does not let its answers be filtered, so what policy hides in them would not be hidden";
-const UNREADABLE = "its answer cannot be read, so what policy hides in it is not known";
+const UNREADABLE = "its answer cannot be read, or not be held, so what policy hides in it is not known";

@@ -23,12 +23,12 @@ export interface RequestsByRoute {
 export interface RouteDependencies
   extends TransparentDependencies,
     FederatedDependencies,
-    Pick<FilterDependencies, "rewrites"> {}
+    Pick<FilterDependencies, "rewrites" | "hold"> {}
 
 /** The rules of `policy` come first on each kind of route. A bridged one is served by the two others. */
 export function createRequestsByRoute(dependencies: RouteDependencies, access: AccessInForce): RequestsByRoute {
   const claim = createClaim(dependencies);
-  const filter = { access, rewrites: dependencies.rewrites };
+  const filter = { access, rewrites: dependencies.rewrites, hold: dependencies.hold };
   const passing = new FilteredAnswers<TransparentRoute>(new TransparentRequests(dependencies), PASSING, filter);
   const served = new FilteredAnswers<FederatedRoute>(new FederatedRequests(dependencies), OF_ONLY_BACKEND, filter);
   const transparent = new Policed<TransparentRoute>(passing, claim);

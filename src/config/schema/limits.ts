@@ -60,6 +60,13 @@ export const limitsSection = z
           "clients of federated routes (GET streams and subscriptions), in each worker process. A stream of a backend that " +
           "goes beyond it is cut off, and opened again later. One backend may use a quarter of it.",
       ),
+    filteredAnswers: byteSize("16GiB")
+      .prefault("128MiB")
+      .describe(
+        "Total size of the answers, and of unfinished events, that are held at the same time to be filtered by `policy`, in each " +
+          "worker process. One principal may use a quarter of it, and so may all anonymous callers of a backend. A list beyond it is an " +
+          "error to its client; answers to other requests pass as they come, while they hold no list.",
+      ),
     ...callLimits,
   })
   .prefault({});

@@ -14,6 +14,8 @@ import { eventGuard, type Guard, jsonGuard } from "./list-guard.ts";
 export interface AnswerFilter extends ListFilter {
   /** Most bytes that are held, of an answer or of an event. */
   readonly longest: number;
+  /** Told how many bytes are held now. Returns whether there is room for them among those of other answers. */
+  readonly hold: (bytes: number) => boolean;
   /** The answer may be longer: it is to no request for a list, and passes while it holds none (list-guard.ts). */
   readonly mayBeLonger: boolean;
   /** JSON texts of the ids of the requests that wait for an answer. */
@@ -38,8 +40,10 @@ export function filteredJson(filter: AnswerFilter, isError: boolean, batch: bool
   return {
     write(chunk) {
       const isHeld = beyond === undefined;
-      if (isHeld && held.length + chunk.length > filter.longest)
+      const length = held.length + chunk.length;
+      if (isHeld && (length > filter.longest || !filter.hold(length)))
         beyond = filter.mayBeLonger ? jsonGuard(filter.deepest) : "lost";
+      if (beyond) filter.hold(0);
       if (beyond === "lost") held.take();
       else held.append(chunk);
       if (typeof beyond !== "function") return NOTHING;
@@ -52,6 +56,7 @@ export function filteredJson(filter: AnswerFilter, isError: boolean, batch: bool
     end() {
       if (typeof beyond === "function") return NOTHING;
       const body = held.take();
+      filter.hold(0);
       const data = withoutMark(body);
       const read = beyond ? undefined : filterMessages(data, filter);
       if (read?.kind === "filtered") return moved(body, body.length - data.length, read.edits);
@@ -104,7 +109,7 @@ export function filteredEvents(filter: AnswerFilter): BodyRewriter {
     for (const id of read.answered) waiting.delete(id);
     return inEvent(event, data, read.edits);
   };
-  const rewriter = eventRewriter(filter.longest, pass);
+  const rewriter = eventRewriter(filter.longest, pass, filter.hold);
   return {
     write: (chunk) => rewriter.write(chunk),
     end() {

@@ -66,6 +66,13 @@ export class EventReader {
     return events.length === 0 && this.#hasStopped ? "too-long" : events;
   }
 
+  /** Gives what is held as a part of its event, as if that were longer than the limit: there is no room for it. */
+  letGo(): SseEvent | undefined {
+    if (this.#held.length === 0) return undefined;
+    this.#isTooLong = true;
+    return { ...this.#event(this.#held.take()), part: "more" };
+  }
+
   /** Returns the event that the end of the stream cut off, if there is one: some servers do not end their last event. */
   end(): SseEvent | undefined {
     return this.#held.length > 0 ? this.#event(this.#held.take()) : undefined;

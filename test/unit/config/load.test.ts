@@ -56,6 +56,7 @@ test("the smallest configuration gets every default", () => {
       exchangedTokens: 50_000,
       exchangedTokenBytes: 128 * 1024 * 1024,
       unfinishedEvents: 64 * 1024 * 1024,
+      filteredAnswers: 128 * 1024 * 1024,
       calls: [],
       principals: 10_000,
     },

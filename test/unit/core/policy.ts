@@ -39,5 +39,6 @@ export const POLICY: RequestPolicy = {
     replayBody: 10_000,
     recoveredAnswer: 10_000,
     unfinishedEvents: 10_000,
+    filteredAnswers: 10_000,
   },
 };

@@ -11,6 +11,7 @@ import type { RequestPolicy } from "../../../src/core/routes.ts";
 import { type BackendCredentials, NO_SECRETS } from "../../../src/credentials/credentials.ts";
 import type { Catalogue } from "../../../src/federation/catalogue.ts";
 import type { RequestEvent } from "../../../src/gateway/events.ts";
+import type { HoldAnswer } from "../../../src/gateway/filtered-answers.ts";
 import { createGateway } from "../../../src/gateway/gateway.ts";
 import { createModeOverrideHealth } from "../../../src/recovery/mode-override.ts";
 import type { RecoveredAnswers } from "../../../src/recovery/recovered-answer.ts";
@@ -48,6 +49,8 @@ export interface OpenOptions {
   readonly catalogue?: Catalogue;
   /** Calls of the gateway's own. Default: none is answered. */
   readonly credentials?: BackendCredentials;
+  /** Default: there is room for every answer. */
+  readonly hold?: HoldAnswer;
   readonly rpc?: Partial<Pick<Rpc, "request" | "requestModern" | "subscribe" | "notify" | "respond">>;
 }
 
@@ -66,6 +69,7 @@ export async function openGateway({
   recovered = { answer: async () => ({ kind: "first" }) },
   openFirst = async () => ({ kind: "aborted" }),
   catalogue = emptyCatalogue,
+  hold = () => () => true,
   rpc,
   credentials = NO_SECRETS,
 }: OpenOptions = {}) {
@@ -123,6 +127,7 @@ export async function openGateway({
         told.push(`${method} ${of === key ? "own" : of}`);
       },
     },
+    hold,
     replayable,
     recovered,
     abandon: async (backend, { sessionId }, headers) => {

@@ -178,6 +178,29 @@ describe("an answer that may hold a list", () => {
     });
   });
 
+  test("is held for its principal, and no more once the client has left", async () => {
+    let held = 0;
+    const holders: string[] = [];
+    const hold = (holder: string) => {
+      holders.push(holder);
+      return (bytes: number) => {
+        held = bytes;
+        return true;
+      };
+    };
+    const { post, exchange } = await open(ROUTE, { hold });
+    await post(list);
+    const rewrite = await settled(
+      exchange.responseHeaders(answerHead({ ":status": "200", "content-type": "application/json" })),
+    );
+    if (rewrite.kind !== "rewrite") throw new Error(rewrite.kind);
+    rewrite.rewriter.write(Buffer.from("[".repeat(90)));
+    expect(held).toBe(90);
+    exchange.closed();
+    expect(held).toBe(0);
+    expect(holders).toEqual([ROUTE.backend.name]);
+  });
+
   test("may also be that to a call, onto whose stream a server may put it", async () => {
     const { post, exchange } = await open();
     await post(call("open", 1));

@@ -18,6 +18,7 @@ const FILTER = {
   mostMessages: 1_000,
   longest: 10_000,
   mayBeLonger: false,
+  hold: (_: number): boolean => true,
   waiting: ["1"],
   unread: (id: string) => `{"id":${id},"error":"unread"}`,
 };
@@ -98,6 +99,45 @@ describe("an answer to no request for a list may be longer than what is held", (
       `data: "${LONG}"\nData: {"result":{"tools":[{"name":"hidden"}]}}\n\n`,
     );
     expect(written).not.toContain("hidden");
+  });
+});
+
+describe("where there is no room to hold an answer", () => {
+  /** Room for 100 bytes. */
+  const room = () => {
+    const counted = { most: 0, now: 0 };
+    const hold = (bytes: number) => {
+      counted.now = bytes;
+      counted.most = Math.max(counted.most, bytes);
+      return bytes <= 100;
+    };
+    return { counted, hold };
+  };
+  const list = `{"id":1,"result":{"tools":[{"name":"a","x":"${"x".repeat(200)}"}]}}`;
+  const other = list.replace("tools", "content");
+  const pieces = (text: string) => text.match(/.{1,60}/gs) ?? [];
+
+  test("a list is an error, and what is no answer to a request for one passes", () => {
+    for (const mayBeLonger of [false, true]) {
+      const { counted, hold } = room();
+      const given = { ...FILTER, hold, mayBeLonger };
+      expect(through(filteredJson(given, false, false), ...pieces(list))).not.toContain('"a"');
+      expect(through(filteredEvents(given), ...pieces(`data: ${list}\n\n`))).not.toContain('"a"');
+      expect(through(filteredJson(given, false, false), ...pieces(other))).toBe(mayBeLonger ? other : ERROR);
+      const event = `data: ${other}\n\n`;
+      const written = through(filteredEvents(given), ...pieces(event));
+      expect(written).toBe(mayBeLonger ? event : `:\n\nevent: message\ndata: ${ERROR}\n\n`);
+      expect(counted).toEqual({ most: 120, now: 0 });
+    }
+  });
+
+  test("what is held is told, and no more once it has gone on", () => {
+    const { counted, hold } = room();
+    const rewriter = filteredEvents({ ...FILTER, hold });
+    rewriter.write(Buffer.from("data: 12\n\ndata: "));
+    expect(counted).toEqual({ most: 6, now: 6 });
+    rewriter.write(Buffer.from("3\n\n"));
+    expect(counted.now).toBe(0);
   });
 });
 
