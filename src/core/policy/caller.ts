@@ -12,7 +12,7 @@ export interface Caller {
 export class KnownCaller {
   readonly #caller: Caller;
   /** Made for the first one: most calls need none. */
-  #claims: Map<string, ReadonlySet<ClaimValue>> | undefined;
+  #claims: Map<string, Values> | undefined;
   #scopes: ReadonlySet<string> | undefined;
 
   constructor(caller: Caller) {
@@ -38,14 +38,23 @@ export class KnownCaller {
     return this.#scopes;
   }
 
-  #claim(name: string): ReadonlySet<ClaimValue> {
+  #claim(name: string): Values {
     this.#claims ??= new Map();
     const known = this.#claims.get(name);
     if (known) return known;
-    const values = new Set(claimValues(this.#caller, name));
+    const values = valuesOf(claimValues(this.#caller, name));
     this.#claims.set(name, values);
     return values;
   }
+}
+
+type Values = Pick<ReadonlySet<ClaimValue>, "has">;
+
+/** More values than this are looked for in a set, which takes longer to make than to look at a few. */
+const FEW = 32;
+
+function valuesOf(all: readonly ClaimValue[]): Values {
+  return all.length > FEW ? new Set(all) : { has: (value) => all.includes(value) };
 }
 
 /** A name of a claim may have dots itself: some issuers use URLs. */

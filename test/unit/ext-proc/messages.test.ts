@@ -463,6 +463,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     const text = (stringValue: string) => ({ stringValue });
     const list = (...values: readonly object[]) => ({ listValue: { values } });
     const members = {
+      beyond: list(text("staff"), text("ärzte"), text("日本")),
       groups: list(
         text("staff"),
         text(""),
@@ -488,6 +489,7 @@ describe("what is read and written by hand is what protobufjs reads and writes",
     const values = (...path: readonly [string, ...string[]]) => claims?.values(...path);
     expect(values("groups")).toEqual(["staff", "", 3, false]);
     expect(values("none")).toEqual([]);
+    expect(values("beyond")).toEqual(["staff", "ärzte", "日本"]);
     expect([values("level"), values("staff"), values("guest"), values("empty")]).toEqual([
       [1.5],
       [true],
