@@ -144,6 +144,19 @@ export interface DeferredVerdict {
 /** The result of any phase: a verdict, the promise of one, or a deferred one. */
 export type Decision = Verdict | DeferredVerdict | Promise<Verdict | DeferredVerdict>;
 
+/** The same decision, by another verdict once there is one. */
+export function mapVerdict(decision: Decision, change: (verdict: Verdict) => Verdict): Decision {
+  if (decision instanceof Promise) return decision.then((settled) => settledBy(settled, change));
+  return settledBy(decision, change);
+}
+
+function settledBy(
+  settled: Verdict | DeferredVerdict,
+  change: (verdict: Verdict) => Verdict,
+): Verdict | DeferredVerdict {
+  return settled.kind === "deferred" ? { ...settled, verdict: settled.verdict.then(change) } : change(settled);
+}
+
 /** Answer the client in place of the backend. */
 export interface Reply {
   readonly kind: "reply";

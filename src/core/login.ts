@@ -2,7 +2,7 @@
  * Logins of backends' own, at routes that pass everything on: their metadata (RFC 9728) and challenges name the gateway's URL, the only
  * one that clients have. Pure.
  */
-import type { Decision, DeferredVerdict, Header, HeaderFields, ResponseHead, Verdict } from "./http.ts";
+import { type Decision, type Header, type HeaderFields, mapVerdict, type ResponseHead, type Verdict } from "./http.ts";
 import { isJsonObject, parseJson } from "./json/parse.ts";
 import { describedPath, originOf, resourceAt, WELL_KNOWN_RESOURCE, wellKnownAt } from "./resource-metadata.ts";
 import type { PublicPath, RequestPolicy, Route, TransparentRoute } from "./routes.ts";
@@ -64,17 +64,7 @@ export function withChallenge(
   if (!isBackends || challenge === undefined || !PLACE.test(challenge)) return decision;
   const url = wellKnownAt(originOf(headers), route.path);
   const named: Header = ["www-authenticate", challenge.replace(PLACE, () => `resource_metadata="${url}"`)];
-  if (decision instanceof Promise) return decision.then((settled) => named401(settled, named));
-  return named401(decision, named);
-}
-
-function named401(decision: Verdict | DeferredVerdict, named: Header): Verdict | DeferredVerdict {
-  switch (decision.kind) {
-    case "deferred":
-      return { ...decision, verdict: decision.verdict.then((verdict) => withHeader(verdict, named)) };
-    default:
-      return withHeader(decision, named);
-  }
+  return mapVerdict(decision, (verdict) => withHeader(verdict, named));
 }
 
 function withHeader(verdict: Verdict, named: Header): Verdict {

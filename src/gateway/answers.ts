@@ -58,6 +58,16 @@ export function around(inner: AnswerStage, outer: Pick<AnswerStage, "head">): An
   };
 }
 
+/** The same, by another step once there is one. */
+export function mapStep(next: NextStep, change: (step: Step) => Step): NextStep {
+  if (next instanceof Promise) return next.then((settled) => settledBy(settled, change));
+  return settledBy(next, change);
+}
+
+function settledBy(settled: Step | DeferredStep, change: (step: Step) => Step): Step | DeferredStep {
+  return settled.kind === "deferred" ? { ...settled, step: settled.step.then(change) } : change(settled);
+}
+
 /** The step that it comes to, where nothing can be deferred any more. */
 export async function settledStep(next: NextStep): Promise<Step> {
   const first = await next;

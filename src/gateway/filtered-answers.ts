@@ -10,9 +10,9 @@ import { withoutFields } from "../core/hidden-fields.ts";
 import {
   type BodyRewriter,
   type Decision,
-  type DeferredVerdict,
   isSuccess,
   type ModeOverrideOutcome,
+  mapVerdict,
   mayBeEventStream,
   type Reply,
   type RequestHead,
@@ -28,11 +28,11 @@ import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from
 import type { Message } from "../core/rpc/message.ts";
 import type { ModeOverrideHealth } from "../recovery/mode-override.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
-import { type AnswerStage, around, type DeferredStep, type NextStep, type Step } from "./answers.ts";
+import { type AnswerStage, around, mapStep, type NextStep } from "./answers.ts";
 import { ACCEPT_ENCODING } from "./member-events.ts";
 import { failedAt, waitingIn } from "./member-failure.ts";
 import type { AcceptedHead, GatewayRequest } from "./request.ts";
-import { inTurn, rewritten, through } from "./rewritten.ts";
+import { inTurn, rewritten, through, wholly } from "./rewritten.ts";
 import type { RequestScope } from "./scope.ts";
 
 /**
@@ -165,21 +165,10 @@ function uncompressed<On extends PublicPath>(request: GatewayRequest<On>): Gatew
 }
 
 function filtered(next: NextStep, request: GatewayRequest, asked: Asked): NextStep {
-  if (next instanceof Promise) return next.then((settled) => filteredStep(settled, request, asked));
-  return filteredStep(next, request, asked);
-}
-
-function filteredStep<Next extends Step | DeferredStep>(
-  next: Next,
-  request: GatewayRequest,
-  asked: Asked,
-): Step | DeferredStep {
-  if (next.kind === "deferred") return { ...next, step: next.step.then((step) => ofStep(step, request, asked)) };
-  return ofStep(next, request, asked);
-}
-
-function ofStep(step: Step, request: GatewayRequest, asked: Asked): Step {
-  return { ...step, answer: around(step.answer, new FilteredAnswer(step.answer, request, asked)) };
+  return mapStep(next, (step) => ({
+    ...step,
+    answer: around(step.answer, new FilteredAnswer(step.answer, request, asked)),
+  }));
 }
 
 class FilteredAnswer implements Pick<AnswerStage, "head"> {
@@ -194,15 +183,7 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
   }
 
   head(head: ResponseHead): Decision {
-    const decision = this.#inner.head(head);
-    return decision instanceof Promise
-      ? decision.then((settled) => this.#settled(settled, head))
-      : this.#settled(decision, head);
-  }
-
-  #settled(decision: Verdict | DeferredVerdict, head: ResponseHead): Verdict | DeferredVerdict {
-    if (decision.kind !== "deferred") return this.#own(decision, head);
-    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+    return mapVerdict(this.#inner.head(head), (verdict) => this.#own(verdict, head));
   }
 
   #own(verdict: Verdict, { headers, endpoint, endOfStream }: ResponseHead): Verdict {
@@ -245,7 +226,7 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
     if (reply.body.length === 0) return reply;
     const rewriter = this.#rewriter(reply.status, header("content-type"), header("content-encoding"));
     if (!rewriter) return this.#unread();
-    return { ...reply, body: Buffer.concat([rewriter.write(Buffer.from(reply.body)), rewriter.end()]) };
+    return { ...reply, body: wholly(rewriter, reply.body) };
   }
 
   /** undefined: nobody here can read the answer, but a client may. */

@@ -9,7 +9,7 @@ import { restoredId } from "../core/federation/restored-id.ts";
 import {
   type BodyRewriter,
   type Decision,
-  type DeferredVerdict,
+  mapVerdict,
   mayBeEventStream,
   type Reply,
   type ResponseHead,
@@ -19,7 +19,7 @@ import type { NoCredentialReject } from "../core/reject.ts";
 import type { AnswerStage } from "./answers.ts";
 import { modernRelayOf } from "./member-events.ts";
 import { failedAt, type MemberRequest } from "./member-failure.ts";
-import { rewritten, through } from "./rewritten.ts";
+import { inTurn, rewritten, through, wholly } from "./rewritten.ts";
 
 export interface HeldAnswerOptions {
   /** As the client sent it. */
@@ -58,15 +58,7 @@ export class HeldAnswer implements AnswerStage {
   }
 
   head(head: ResponseHead): Decision {
-    const decision = this.#inner.head(head);
-    return decision instanceof Promise
-      ? decision.then((settled) => this.#settled(settled, head))
-      : this.#settled(decision, head);
-  }
-
-  #settled(decision: Verdict | DeferredVerdict, head: ResponseHead): Verdict | DeferredVerdict {
-    if (decision.kind !== "deferred") return this.#own(decision, head);
-    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+    return mapVerdict(this.#inner.head(head), (verdict) => this.#own(verdict, head));
   }
 
   #own(verdict: Verdict, { headers, endOfStream }: ResponseHead): Verdict {
@@ -79,7 +71,7 @@ export class HeldAnswer implements AnswerStage {
         return { ...verdict, body: through(this.#rewriter(contentType), verdict.body) };
       }
       case "rewrite":
-        return { ...verdict, rewriter: both(verdict.rewriter, this.#rewriter(undefined)) };
+        return { ...verdict, rewriter: inTurn(verdict.rewriter, this.#rewriter(undefined)) };
       case "continue":
       case "mutate": {
         if (endOfStream) {
@@ -98,7 +90,7 @@ export class HeldAnswer implements AnswerStage {
 
   #replied(reply: Reply): Reply {
     const rewriter = this.#rewriter(reply.headers.find(([name]) => name === "content-type")?.[1]);
-    const body = Buffer.concat([rewriter.write(Buffer.from(reply.body)), rewriter.end()]);
+    const body = wholly(rewriter, reply.body);
     return { ...reply, body: typeof reply.body === "string" ? body.toString() : body };
   }
 
@@ -106,14 +98,14 @@ export class HeldAnswer implements AnswerStage {
   #events(): BodyRewriter {
     const { request, id, onAsked } = this.#options;
     const { depth } = request.policy.limits;
-    return both(declinedRequests(onAsked, depth), modernRelayOf({ ...request, id, batch: undefined })());
+    return inTurn(declinedRequests(onAsked, depth), modernRelayOf({ ...request, id, batch: undefined })());
   }
 
   #rewriter(contentType: string | undefined): BodyRewriter {
     const { request, id, isKept } = this.#options;
     const isEvents = mayBeEventStream(contentType);
-    const restoring = both(completedResult(isEvents, isKept), restoredId(id, request.id ?? "null"));
-    const rewriter = isEvents ? both(this.#events(), restoring) : restoring;
+    const restoring = inTurn(completedResult(isEvents, isKept), restoredId(id, request.id ?? "null"));
+    const rewriter = isEvents ? inTurn(this.#events(), restoring) : restoring;
     return {
       write: (chunk) => rewriter.write(chunk),
       end: () => {
@@ -122,12 +114,4 @@ export class HeldAnswer implements AnswerStage {
       },
     };
   }
-}
-
-/** One after the other. */
-function both(first: BodyRewriter, second: BodyRewriter): BodyRewriter {
-  return {
-    write: (chunk) => second.write(first.write(chunk)),
-    end: () => Buffer.concat([second.write(first.end()), second.end()]),
-  };
 }

@@ -8,9 +8,9 @@ import { errorInBand, errorTo } from "../core/federation/in-band.ts";
 import {
   type BodyRewriter,
   type Decision,
-  type DeferredVerdict,
   type Header,
   isSuccess,
+  mapVerdict,
   mayBeEventStream,
   type Reply,
   type ResponseHead,
@@ -52,16 +52,7 @@ export class MemberAnswer implements AnswerStage {
   }
 
   head(head: ResponseHead): Decision {
-    const decision = this.#inner.head(head);
-    if (decision instanceof Promise)
-      return decision.then((settled) =>
-        settled.kind === "deferred" ? this.#later(settled, head) : this.#own(settled, head),
-      );
-    return decision.kind === "deferred" ? this.#later(decision, head) : this.#own(decision, head);
-  }
-
-  #later(deferred: Extract<Decision, { kind: "deferred" }>, head: ResponseHead): Decision {
-    return { ...deferred, verdict: deferred.verdict.then((verdict) => this.#own(verdict, head)) };
+    return mapVerdict(this.#inner.head(head), (verdict) => this.#own(verdict, head));
   }
 
   #own(verdict: Verdict, head: ResponseHead): Verdict {
@@ -144,10 +135,8 @@ export class ResumedAnswer implements AnswerStage {
     this.#relay = relay;
   }
 
-  async head(head: ResponseHead): Promise<Verdict | DeferredVerdict> {
-    const decision = await this.#inner.head(head);
-    if (decision.kind !== "deferred") return this.#own(decision, head);
-    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+  head(head: ResponseHead): Decision {
+    return mapVerdict(this.#inner.head(head), (verdict) => this.#own(verdict, head));
   }
 
   #own(verdict: Verdict, head: ResponseHead): Verdict {

@@ -7,8 +7,8 @@ import { isUnencoded } from "../core/content.ts";
 import type { NameFilter } from "../core/federation/filter.ts";
 import {
   type Decision,
-  type DeferredVerdict,
   isSuccess,
+  mapVerdict,
   mayBeEventStream,
   type ResponseHead,
   type Verdict,
@@ -41,10 +41,8 @@ export class GuardedStreamAnswer implements AnswerStage {
     this.#inner = inner;
   }
 
-  async head(head: ResponseHead): Promise<Verdict | DeferredVerdict> {
-    const decision: Awaited<Decision> = await this.#inner.head(head);
-    if (decision.kind !== "deferred") return this.#own(decision, head);
-    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict, head)) };
+  head(head: ResponseHead): Decision {
+    return mapVerdict(this.#inner.head(head), (verdict) => this.#own(verdict, head));
   }
 
   #own(verdict: Verdict, { headers, endOfStream }: ResponseHead): Verdict {

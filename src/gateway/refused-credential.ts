@@ -3,7 +3,7 @@
  * login, drop it and log in anew, without end (RFC 6750 §3.1): nothing that it can get there changes what the backend is told.
  */
 import { assertNever } from "../core/assert-never.ts";
-import { type Decision, type DeferredVerdict, isSuccess, type ResponseHead, type Verdict } from "../core/http.ts";
+import { type Decision, isSuccess, mapVerdict, type ResponseHead, type Verdict } from "../core/http.ts";
 import type { PublicPath, Route, TransparentRoute } from "../core/routes.ts";
 import { failedAt } from "./member-failure.ts";
 import type { GatewayRequest } from "./request.ts";
@@ -19,13 +19,11 @@ export function withoutRefusedCredential(decision: Decision, head: ResponseHead,
   if (identity.kind === "none" || isSuccess(head.headers.get(":status"))) return decision;
   const route = transparentOf(routes.get(request.route.path));
   if (!route || route.backend.credentials.kind === "forward") return decision;
-  const settle = (settled: Verdict | DeferredVerdict): Verdict | DeferredVerdict =>
-    settled.kind === "deferred" ? { ...settled, verdict: settled.verdict.then(own) } : own(settled);
-  const own = (verdict: Verdict): Verdict =>
+  return mapVerdict(decision, (verdict) =>
     isUnauthenticated(verdict, head)
       ? failedAt({ ...request, route }, `status ${UNAUTHENTICATED}`, UNAUTHENTICATED)
-      : verdict;
-  return decision instanceof Promise ? decision.then(settle) : settle(decision);
+      : verdict,
+  );
 }
 
 /** Where a request passes to one backend. On routes to several its failure is in band already. */

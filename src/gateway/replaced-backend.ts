@@ -1,20 +1,18 @@
 /** Requests in a session at a backend that begins none any more: where that has lost the session, no recovery brings it back. */
-import type { DeferredVerdict, ResponseHead, Verdict } from "../core/http.ts";
+import { type Decision, mapVerdict, type ResponseHead, type Verdict } from "../core/http.ts";
 import { detailsOf } from "../core/reject.ts";
 import type { PublicPath } from "../core/routes.ts";
 import { suspectAnswer } from "../recovery/recovered-answer.ts";
-import { type AnswerStage, around, type DeferredStep, type NextStep, type Step } from "./answers.ts";
+import { type AnswerStage, around, mapStep, type NextStep } from "./answers.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 
 /** Has the client begin another session where this one is lost. One that lives on at an older endpoint is used as before. */
-export async function endingLost(request: GatewayRequest<PublicPath>, next: NextStep): Promise<Step | DeferredStep> {
-  const first = await next;
-  const ending = (step: Step): Step => {
+export function endingLost(request: GatewayRequest<PublicPath>, next: NextStep): NextStep {
+  return mapStep(next, (step) => {
     // What the gateway has answered itself is no word of the backend's.
     if (step.verdict.kind !== "mutate") return step;
     return { ...step, answer: around(step.answer, new EndingAnswer(request, step.answer)) };
-  };
-  return first.kind === "step" ? ending(first) : { ...first, step: first.step.then(ending) };
+  });
 }
 
 /** No endpoint takes a connection, and none begins a session. */
@@ -29,11 +27,9 @@ class EndingAnswer implements Pick<AnswerStage, "head"> {
     this.#inner = inner;
   }
 
-  async head(head: ResponseHead): Promise<Verdict | DeferredVerdict> {
-    const decision = await this.#inner.head(head);
-    if (!isOfLostSession(head)) return decision;
-    if (decision.kind !== "deferred") return this.#own(decision);
-    return { ...decision, verdict: decision.verdict.then((verdict) => this.#own(verdict)) };
+  head(head: ResponseHead): Decision {
+    const decision = this.#inner.head(head);
+    return isOfLostSession(head) ? mapVerdict(decision, (verdict) => this.#own(verdict)) : decision;
   }
 
   /** A recovery may have found an older endpoint, and the answer there; or that no endpoint begins a session. */

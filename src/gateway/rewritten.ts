@@ -1,5 +1,5 @@
 /** What stages of an answer share that rewrite its body. */
-import type { BodyRewriter, Verdict } from "../core/http.ts";
+import type { BodyRewriter, Reply, Verdict } from "../core/http.ts";
 
 /** A verdict by which the answer goes on as it came, but for its headers. */
 export type Passing = Extract<Verdict, { kind: "continue" | "mutate" }>;
@@ -18,7 +18,12 @@ export function inTurn(one: BodyRewriter, other: BodyRewriter): BodyRewriter {
   };
 }
 
-/** A body of our own, rewritten. */
+/** A body that is there as a whole, rewritten. */
+export function wholly(rewriter: BodyRewriter, body: Reply["body"]): Buffer {
+  return Buffer.concat([rewriter.write(Buffer.from(body)), rewriter.end()]);
+}
+
+/** A body of our own, rewritten as it comes. */
 export async function* through(
   rewriter: BodyRewriter,
   body: AsyncIterable<Uint8Array>,
