@@ -2,8 +2,8 @@
  * How often tools may be called (`limits.calls`). The router says which limits a call counts under, since it alone reads names as
  * clients write them; Envoy's filters behind it count, and refuse. Pure.
  */
-import { type Glob, matchesGlob } from "./federation/glob.ts";
-import { CALL_TOOL } from "./mcp/methods.ts";
+import { callsOneOf } from "./called-tool.ts";
+import type { Glob } from "./federation/glob.ts";
 import type { Message } from "./rpc/message.ts";
 
 export interface CallLimit {
@@ -54,16 +54,10 @@ export function countCalls(
   limits: readonly CallLimit[],
 ): CountedCalls["hits"] | undefined {
   const hits = limits.flatMap((limit) => {
-    const calls = messages.filter((message) => isUnder(message, limit)).length;
+    const calls = messages.filter((message) => callsOneOf(limit.tools, message)).length;
     return calls === 0 ? [] : [{ limit, calls }];
   });
   return hits.length === 0 ? undefined : hits;
-}
-
-function isUnder(message: Message, { tools }: CallLimit): boolean {
-  if (message.kind === "response" || message.method !== CALL_TOOL) return false;
-  const name = message.params?.name?.value ?? "";
-  return tools.some((tool) => matchesGlob(tool, name));
 }
 
 /**

@@ -1,9 +1,9 @@
 /** Tools whose calls may take another time than others (`timeouts.tools`). Pure. */
-import { type Glob, matchesGlob } from "./federation/glob.ts";
+import { callsOneOf } from "./called-tool.ts";
+import type { Glob } from "./federation/glob.ts";
 import { X_MCP_TIMEOUT } from "./headers.ts";
 import type { Header } from "./http.ts";
-import { CALL_TOOL } from "./mcp/methods.ts";
-import type { Body, Message } from "./rpc/message.ts";
+import { type Body, type Message, messagesIn } from "./rpc/message.ts";
 
 export interface ToolTimeout {
   /** Names of tools, as clients see them. */
@@ -28,16 +28,13 @@ interface TimedRoute {
  */
 export function timeoutOf(body: Body, timeouts: readonly ToolTimeout[]): number | undefined {
   if (timeouts.length === 0) return undefined;
-  const messages = body.kind === "batch" ? body.messages : [body.message];
-  const own = messages.map((message) => ownTimeout(message, timeouts));
+  const own = messagesIn(body).map((message) => ownTimeout(message, timeouts));
   return own.every((call) => call !== undefined) ? Math.max(...own) : undefined;
 }
 
 /** The first that has the tool. */
 function ownTimeout(message: Message, timeouts: readonly ToolTimeout[]): number | undefined {
-  if (message.kind === "response" || message.method !== CALL_TOOL) return undefined;
-  const name = message.params?.name?.value ?? "";
-  return timeouts.find(({ tools }) => tools.some((tool) => matchesGlob(tool, name)))?.call;
+  return timeouts.find(({ tools }) => callsOneOf(tools, message))?.call;
 }
 
 /** The route with the time of the tools that a request calls; undefined: the backend's own. */

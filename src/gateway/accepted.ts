@@ -1,5 +1,6 @@
 /** A request whose head was accepted, and who deals with it on its kind of route. */
 import { assertNever } from "../core/assert-never.ts";
+import type { CountedCalls } from "../core/call-limits.ts";
 import { classifyMessage, type MessageKind } from "../core/classify-message.ts";
 import { strip } from "../core/forward.ts";
 import { CONTINUE, type Decision, DROP_BODY, type RequestHead, type ResponseHead, type Verdict } from "../core/http.ts";
@@ -7,7 +8,7 @@ import { withChallenge } from "../core/login.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
 import { timeoutOf } from "../core/tool-timeouts.ts";
 import { type NextStep, replied, type Step } from "./answers.ts";
-import { type Counted, countedIn, limited } from "./limited.ts";
+import { countedIn, limited } from "./limited.ts";
 import { batchIn } from "./member-failure.ts";
 import { withoutRefusedCredential } from "./refused-credential.ts";
 import { type AcceptedHead, type GatewayRequest, refuse, type Unauthenticated } from "./request.ts";
@@ -40,7 +41,7 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
   readonly #requests: RequestsOn<On>;
   #request: GatewayRequest<On>;
   /** What of the message counts under limits. */
-  #counted: Counted | undefined;
+  #counted: CountedCalls | undefined;
 
   constructor(requests: RequestsOn<On>, request: GatewayRequest<On>) {
     this.#requests = requests;

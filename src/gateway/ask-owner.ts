@@ -177,7 +177,7 @@ export function withoutOwner(
       return refuse({ reason: "invalid-params", detail: SEVERAL, id }, request);
     case "failed": {
       const why = `it may have the ${what}, and could not be asked`;
-      return failedAt({ ...request, route: asked.member.route, batch: undefined }, why);
+      return failedAt({ ...request, route: asked.member.route }, why);
     }
     default:
       return assertNever(asked);

@@ -25,7 +25,7 @@ import { filteredEvents, filteredJson } from "../core/policy/answer-filter.ts";
 import { mayBringList } from "../core/policy/brings-list.ts";
 import { answer } from "../core/reject.ts";
 import type { FederatedRoute, PublicPath, RequestPolicy, TransparentRoute } from "../core/routes.ts";
-import type { Message } from "../core/rpc/message.ts";
+import { messagesIn } from "../core/rpc/message.ts";
 import type { ModeOverrideHealth } from "../recovery/mode-override.ts";
 import type { MessageOf, RequestsOn } from "./accepted.ts";
 import { type AnswerStage, around, mapStep, type NextStep } from "./answers.ts";
@@ -50,7 +50,8 @@ export const PASSING: Passing<TransparentRoute> = (request) => request;
 export const OF_ONLY_BACKEND: Passing<FederatedRoute> = (request, message) => {
   const [only] = request.route.stream === "backend" ? request.route.members : [];
   if (message?.kind === "initialize") return undefined;
-  const isStream = !message || messagesOf(message).some((each) => each.kind === "request" && each.method === LISTEN);
+  const isStream =
+    !message || messagesIn(message.body).some((each) => each.kind === "request" && each.method === LISTEN);
   return only && isStream ? { ...request, route: only.route } : undefined;
 };
 
@@ -85,9 +86,11 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   initialize(request: GatewayRequest<On>, message: MessageOf<"initialize">, body: Uint8Array): NextStep {
     const at = this.#at(request, message);
     if (!at) return this.#inner.initialize(request, message, body);
-    const waiting = message.id === undefined ? [] : [message.id];
-    const asked = { ...TO_INITIALIZE, ...this.#dependencies, waiting };
-    return filtered(this.#inner.initialize(uncompressed(request), message, body), at, asked);
+    return filtered(this.#inner.initialize(uncompressed(request), message, body), at, {
+      ...this.#dependencies,
+      isModern: false,
+      mayBeLonger: true,
+    });
   }
 
   message(request: GatewayRequest<On>, message: MessageOf<"legacy">, body: Uint8Array): NextStep {
@@ -105,7 +108,11 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
   listen(request: GatewayRequest<On>): NextStep {
     const at = this.#at(request, undefined);
     if (!at) return this.#inner.listen(request);
-    return filtered(this.#inner.listen(uncompressed(request)), at, { ...NOTHING_ASKED, ...this.#dependencies });
+    return filtered(this.#inner.listen(uncompressed(request)), at, {
+      ...this.#dependencies,
+      isModern: false,
+      mayBeLonger: false,
+    });
   }
 
   end(request: GatewayRequest<On>): NextStep {
@@ -116,39 +123,17 @@ export class FilteredAnswers<On extends PublicPath> implements RequestsOn<On> {
     return request.policy.access && this.#passing(request, message);
   }
 
-  #askedBy(message: MessageOf<"legacy" | "modern">): Asked {
-    const { kind, body } = message;
-    const messages = messagesOf(message);
-    return {
-      isModern: kind === "modern",
-      waiting: waitingIn(messages),
-      isBatch: body.kind === "batch",
-      mayBeLonger: !messages.some(mayBringList),
-      ...this.#dependencies,
-    };
+  #askedBy({ kind, body }: MessageOf<"legacy" | "modern">): Asked {
+    const mayBeLonger = !messagesIn(body).some(mayBringList);
+    return { ...this.#dependencies, isModern: kind === "modern", mayBeLonger };
   }
 }
 
 /** Whose answer it is. */
 interface Asked extends FilterDependencies {
   readonly isModern: boolean;
-  /** JSON texts of the ids that wait for an answer. */
-  readonly waiting: readonly string[];
-  readonly isBatch: boolean;
+  /** No list was asked for. */
   readonly mayBeLonger: boolean;
-}
-
-/** A GET waits for no answer. */
-const NOTHING_ASKED: Omit<Asked, keyof FilterDependencies> = {
-  isModern: false,
-  waiting: [],
-  isBatch: false,
-  mayBeLonger: false,
-};
-const TO_INITIALIZE: typeof NOTHING_ASKED = { ...NOTHING_ASKED, mayBeLonger: true };
-
-function messagesOf({ body }: MessageOf<"legacy" | "modern">): readonly Message[] {
-  return body.kind === "batch" ? body.messages : [body.message];
 }
 
 const ENCODINGS: ReadonlySet<string> = new Set([ACCEPT_ENCODING]);
@@ -231,10 +216,10 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
 
   /** undefined: nobody here can read the answer, but a client may. */
   #rewriter(status: number, contentType: string | undefined, encoding: string | undefined): BodyRewriter | undefined {
-    const { policy, route, principal, scope } = this.#request;
+    const { policy, route, principal, scope, batch } = this.#request;
     const { access, limits } = policy;
     if (!access || !isUnencoded(encoding)) return undefined;
-    const { waiting, isModern, isBatch, mayBeLonger, access: inForce, hold } = this.#asked;
+    const { isModern, mayBeLonger, access: inForce, hold } = this.#asked;
     const held = hold(principal.name ?? route.backend.name);
     scope.onEnd(() => held(0));
     const filter = {
@@ -245,27 +230,26 @@ class FilteredAnswer implements Pick<AnswerStage, "head"> {
       longest: access.longestAnswer,
       mayBeLonger,
       hold: held,
-      waiting,
+      waiting: waitingIn(this.#request),
       unread: (id: string) => this.#unreadTo(id),
     };
     if (mayBeEventStream(contentType)) return filteredEvents(filter);
     const isError = !isSuccess(status);
-    return isError || isJsonInUtf8(contentType) ? filteredJson(filter, isError, isBatch) : undefined;
+    return isError || isJsonInUtf8(contentType) ? filteredJson(filter, isError, batch !== undefined) : undefined;
   }
 
   #taken(taken: ModeOverrideOutcome): void {
-    const { rewrites, waiting } = this.#asked;
+    const { rewrites } = this.#asked;
     if (taken === "accepted") rewrites.accepted();
     // A stream brings nothing for long, and a client that leaves it meanwhile shows nothing.
-    if (taken === "accepted" || waiting.length === 0) return;
+    if (taken === "accepted" || waitingIn(this.#request).length === 0) return;
     const { route, observe } = this.#request;
     const missed = rewrites.ignored(route.backend.name);
     if (missed !== undefined) observe({ kind: "rewrite-refused", route, missed });
   }
 
   #unread(why = UNREADABLE): Reply {
-    const { waiting, isBatch } = this.#asked;
-    return failedAt({ ...this.#request, batch: isBatch ? waiting : undefined }, why);
+    return failedAt(this.#request, why);
   }
 
   #unreadTo(id: string): string {

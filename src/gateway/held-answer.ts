@@ -98,7 +98,7 @@ export class HeldAnswer implements AnswerStage {
   #events(): BodyRewriter {
     const { request, id, onAsked } = this.#options;
     const { depth } = request.policy.limits;
-    return inTurn(declinedRequests(onAsked, depth), modernRelayOf({ ...request, id, batch: undefined })());
+    return inTurn(declinedRequests(onAsked, depth), modernRelayOf({ ...request, id })());
   }
 
   #rewriter(contentType: string | undefined): BodyRewriter {

@@ -4,34 +4,26 @@ import type { Decision, Reply, ResponseHead } from "../core/http.ts";
 import { answer, type Reject } from "../core/reject.ts";
 import { RATE_LIMITED, RATE_LIMITS_UNKNOWN } from "../core/response-flags.ts";
 import type { PublicPath } from "../core/routes.ts";
-import type { Body } from "../core/rpc/message.ts";
+import { type Body, messagesIn } from "../core/rpc/message.ts";
 import { type AnswerStage, around, type Step } from "./answers.ts";
-import { waitingIn } from "./member-failure.ts";
 import { type GatewayRequest, principalTagOf, refuse } from "./request.ts";
 
-export interface Counted extends CountedCalls {
-  /** JSON texts of the ids of what waits for an answer in a batch; undefined where it is none. */
-  readonly batch: readonly string[] | undefined;
-}
-
 /** undefined: the request counts under no limit. */
-export function countedIn(request: GatewayRequest<PublicPath>, body: Body): Counted | undefined {
+export function countedIn(request: GatewayRequest<PublicPath>, body: Body): CountedCalls | undefined {
   const { limits, counts } = request.policy.callLimits;
   if (limits.length === 0) return undefined;
-  const messages = body.kind === "batch" ? body.messages : [body.message];
-  const hits = countCalls(messages, limits);
+  const hits = countCalls(messagesIn(body), limits);
   if (!hits) return undefined;
   return {
     hits,
     principal: principalTagOf(request) ?? ANONYMOUS_CALLER,
     retryAfter: retryAfterOf(hits, counts, Date.now()),
     id: request.id,
-    batch: body.kind === "batch" ? waitingIn(messages) : undefined,
   };
 }
 
 /** Tells Envoy of the calls where the request goes on, and answers where Envoy refuses it then. */
-export function limited(request: GatewayRequest<PublicPath>, counted: Counted, step: Step): Step {
+export function limited(request: GatewayRequest<PublicPath>, counted: CountedCalls, step: Step): Step {
   const { verdict, answer: stage } = step;
   if (verdict.kind !== "mutate") return step;
   return {
@@ -43,11 +35,11 @@ export function limited(request: GatewayRequest<PublicPath>, counted: Counted, s
 
 class LimitedAnswer implements Pick<AnswerStage, "head"> {
   readonly #request: GatewayRequest<PublicPath>;
-  readonly #counted: Counted;
+  readonly #counted: CountedCalls;
   readonly #inner: AnswerStage;
 
   /** @param inner deals with the answer of a request that was let through */
-  constructor(request: GatewayRequest<PublicPath>, counted: Counted, inner: AnswerStage) {
+  constructor(request: GatewayRequest<PublicPath>, counted: CountedCalls, inner: AnswerStage) {
     this.#request = request;
     this.#counted = counted;
     this.#inner = inner;
@@ -69,8 +61,8 @@ class LimitedAnswer implements Pick<AnswerStage, "head"> {
 
   /** A batch is refused whole: each of its requests by its own id. */
   #refused(reject: Refusal): Reply {
-    const { batch } = this.#counted;
-    const [first = this.#request.id] = batch ?? [];
+    const { id, batch } = this.#request;
+    const [first = id] = batch ?? [];
     const reply = refuse({ ...reject, id: first }, this.#request);
     if (!batch || first === undefined) return reply;
     return { ...reply, body: `[${batch.map((id) => answer({ ...reject, id }).body).join(",")}]` };

@@ -8,7 +8,7 @@ import { LAST_EVENT_ID } from "../core/headers.ts";
 import type { BodyRewriter, Verdict } from "../core/http.ts";
 import type { PublicPath } from "../core/routes.ts";
 import { backendTag } from "../sessions/id.ts";
-import type { MemberRequest } from "./member-failure.ts";
+import { type MemberRequest, waitingIn } from "./member-failure.ts";
 import type { GatewayRequest } from "./request.ts";
 
 export const ACCEPT_ENCODING = "accept-encoding";
@@ -55,9 +55,8 @@ export function modernRelayOf(request: MemberRequest): () => BodyRewriter {
 }
 
 /** A GET goes on with the events of a call of before: whose id that had is not known, unless the event's id says so. */
-function answersTo({ kind, batch, id }: MemberRequest): Answers | undefined {
-  if (kind === "listen") return undefined;
-  return new Answers(batch ?? (id === undefined ? [] : [id]));
+function answersTo(request: MemberRequest): Answers | undefined {
+  return request.kind === "listen" ? undefined : new Answers(waitingIn(request));
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Reply } from "../core/http.ts";
 import { answer, type NoCredentialReject, type Reject } from "../core/reject.ts";
 import type { MemberRoute, PublicPath } from "../core/routes.ts";
-import type { Body, Message } from "../core/rpc/message.ts";
+import type { Body } from "../core/rpc/message.ts";
 import { ACCEPTED } from "./answers.ts";
 import { type GatewayRequest, refuse } from "./request.ts";
 
@@ -11,12 +11,13 @@ export type MemberRequest = GatewayRequest<MemberRoute>;
 
 /** Ids of those messages of a body that wait for an answer, where it is a batch. */
 export function batchIn(body: Body): readonly string[] | undefined {
-  return body.kind === "batch" ? waitingIn(body.messages) : undefined;
+  if (body.kind !== "batch") return undefined;
+  return body.messages.flatMap((message) => (message.kind === "request" ? message.id : []));
 }
 
-/** Ids of those messages of a batch that wait for an answer. */
-export function waitingIn(messages: readonly Message[]): readonly string[] {
-  return messages.flatMap((message) => (message.kind === "request" ? message.id : []));
+/** Ids of what waits for an answer, in a batch or alone. */
+export function waitingIn({ id, batch }: Pick<GatewayRequest, "id" | "batch">): readonly string[] {
+  return batch ?? (id === undefined ? [] : [id]);
 }
 
 /**

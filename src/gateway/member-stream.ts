@@ -36,7 +36,7 @@ export function createMemberStreams(
     member: number,
     send: (request: MemberRequest, session: OwnSession) => Step,
   ): Promise<Step | DeferredStep> {
-    const request: MemberRequest = { ...of, route: memberAt(of.route, { member }).route, batch: undefined };
+    const request: MemberRequest = { ...of, route: memberAt(of.route, { member }).route };
     const claimed = await claim(request, request.route.backend.name, "always", 0);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(request, claimed.kind);
     return sessions.send(request, claimed, (session) => send(request, session));

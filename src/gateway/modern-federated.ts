@@ -168,7 +168,7 @@ function toOwner(
   if (needsSession(lists, owner.member))
     return toLegacy.send(request, member, owner, { called, bytes, labels: sent }, held);
   // Its client acts on the words of a 400 or 404, and they must be read.
-  const at = uncompressed({ ...request, route: timed(member.route, request.timeout), batch: undefined });
+  const at = uncompressed({ ...request, route: timed(member.route, request.timeout) });
   request.observe({ kind: "forwarded", route: at.route, how: "modern" });
   const verdict = forwardRequest(at, { labels: sent, sessionTag: undefined, binding: undefined });
   const relay = owner.relays || isAloneAndGuarded(request) ? modernRelayOf(at) : undefined;

@@ -132,7 +132,6 @@ function inLegacyEra(request: Request, route: MemberRoute): MemberRequest {
     ...request,
     // To its client the session is not lost: it has none.
     route: { ...route, backend: { ...route.backend, onSessionLost: "recover" } },
-    batch: undefined,
     headers: withoutFields(request.headers, hidden),
     headersToRemove: [...request.headersToRemove, ...hidden],
   };

@@ -18,7 +18,7 @@ import type { ClaimSession, OwnSession } from "./claim.ts";
 import { createSendInSession, type InSessionDependencies, type SendInSession } from "./in-session.ts";
 import { MemberAnswer } from "./member-answer.ts";
 import { relayOf, tagsOf, uncompressed } from "./member-events.ts";
-import { type MemberRequest, waitingIn } from "./member-failure.ts";
+import type { MemberRequest } from "./member-failure.ts";
 import { createMemberSessions, type MemberSessionDependencies, type MemberSessions } from "./member-session.ts";
 import { isAloneAndGuarded } from "./only-backend.ts";
 import { notClaimed, owning } from "./owning.ts";
@@ -47,7 +47,6 @@ interface Sent {
   readonly labels: Labels;
   readonly stateChanges: readonly StateChangeAt[] | undefined;
   readonly opens: boolean;
-  readonly batch: MemberRequest["batch"];
 }
 
 /** The client's answer to a server. */
@@ -56,10 +55,9 @@ const RESPONSE = {
   labels: { method: undefined, name: undefined },
   stateChanges: undefined,
   opens: false,
-  batch: undefined,
 };
 /** A message of one backend's that changes nothing that is remembered. */
-const SINGLE = { stateChanges: undefined, opens: true, batch: undefined };
+const SINGLE = { stateChanges: undefined, opens: true };
 
 export class ToMember {
   readonly #dependencies: ToMemberDependencies;
@@ -139,16 +137,8 @@ export class ToMember {
           return replied(ACCEPTED);
         });
       case "owner": {
-        const { messages } = body;
-        const batch = waitingIn(messages);
-        return this.#toOwner(request, owners, lists, {
-          called: undefined,
-          bytes,
-          labels,
-          stateChanges: stateChangesOf(messages),
-          opens: true,
-          batch,
-        });
+        const stateChanges = stateChangesOf(body.messages);
+        return this.#toOwner(request, owners, lists, { called: undefined, bytes, labels, stateChanges, opens: true });
       }
       default:
         return owners satisfies never;
@@ -191,7 +181,7 @@ export class ToMember {
     sent: Sent,
   ): Promise<Step | DeferredStep> {
     const member = memberAt(request.route, owner);
-    const at: MemberRequest = { ...request, route: timed(member.route, request.timeout), batch: sent.batch };
+    const at: MemberRequest = { ...request, route: timed(member.route, request.timeout) };
     const claimed = await this.#claim(at, member.route.backend.name, "when-due", sent.bytes.length);
     if (claimed.kind === "unknown" || claimed.kind === "unavailable") return notClaimed(at, claimed.kind);
     // The session that has asked is gone, and with it the one who waits for the answer.

@@ -41,6 +41,10 @@ export type Body =
   | { readonly kind: "single"; readonly message: Message }
   | { readonly kind: "batch"; readonly messages: readonly Message[] };
 
+export function messagesIn(body: Body): readonly Message[] {
+  return body.kind === "batch" ? body.messages : [body.message];
+}
+
 /** Why a body was not read. `id` is the request's id as written, where it could be read. */
 export type Unreadable =
   /** No JSON text (RFC 8259), or not UTF-8. */
