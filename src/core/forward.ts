@@ -9,6 +9,7 @@ import {
   ORIGIN,
   OWN_CLIENT_ID_PREFIX,
   PAGE_HEADERS,
+  PROXY_AUTHORIZATION,
   RECONNECT_ID_PREFIX,
   X_CLIENT_ID,
   X_MCP_BACKEND,
@@ -45,7 +46,7 @@ export interface Destination {
 
 const OF_THE_PAGE: ReadonlySet<string> = new Set(PAGE_HEADERS);
 /** Looked for in one pass: most requests have none of them. */
-const WATCHED = new HeaderNames([...INTERNAL_HEADERS, X_CLIENT_ID, ...PAGE_HEADERS]);
+const WATCHED = new HeaderNames([...INTERNAL_HEADERS, X_CLIENT_ID, PROXY_AUTHORIZATION, ...PAGE_HEADERS]);
 const NONE: readonly string[] = [];
 
 /** Headers of a request that do not go on, by why. */
@@ -54,17 +55,21 @@ export interface Watched {
   readonly spoofed: readonly string[];
   /** Headers that name the calling page. Empty without an Origin: no server refuses a request by the others alone. */
   readonly page: readonly string[];
+  /** Headers of this hop that Envoy sends on. What the router sends itself has none of one hop. */
+  readonly hop: readonly string[];
 }
 
-const NOTHING_WATCHED: Watched = { spoofed: NONE, page: NONE };
+const NOTHING_WATCHED: Watched = { spoofed: NONE, page: NONE, hop: NONE };
+const HOP: readonly string[] = [PROXY_AUTHORIZATION];
 
 export function watchedHeaders(headers: HeaderFields): Watched {
   const found = headers.present(WATCHED);
   if (found.length === 0) return NOTHING_WATCHED;
   const isSpoofed = (name: string) =>
-    name === X_CLIENT_ID ? saysToBeUs(headers.get(name) ?? "") : !OF_THE_PAGE.has(name);
+    name === X_CLIENT_ID ? saysToBeUs(headers.get(name) ?? "") : !OF_THE_PAGE.has(name) && name !== PROXY_AUTHORIZATION;
   const page = found.includes(ORIGIN) ? found.filter((name) => OF_THE_PAGE.has(name)) : NONE;
-  return { spoofed: found.filter(isSpoofed), page };
+  const hop = found.includes(PROXY_AUTHORIZATION) ? HOP : NONE;
+  return { spoofed: found.filter(isSpoofed), page, hop };
 }
 
 /** A caller may say who it is in `x-client-id`, but not that it is us. */

@@ -3,7 +3,15 @@ import { assertNever } from "../core/assert-never.ts";
 import type { CountedCalls } from "../core/call-limits.ts";
 import { classifyMessage, type MessageKind } from "../core/classify-message.ts";
 import { strip } from "../core/forward.ts";
-import { CONTINUE, type Decision, DROP_BODY, type RequestHead, type ResponseHead, type Verdict } from "../core/http.ts";
+import {
+  CONTINUE,
+  type Decision,
+  DROP_BODY,
+  isSuccess,
+  type RequestHead,
+  type ResponseHead,
+  type Verdict,
+} from "../core/http.ts";
 import { withChallenge } from "../core/login.ts";
 import type { PublicPath, RequestPolicy } from "../core/routes.ts";
 import { timeoutOf } from "../core/tool-timeouts.ts";
@@ -59,7 +67,10 @@ export class AcceptedRequest<On extends PublicPath = PublicPath> {
 
   /** The decision on an answer. One that asks for a login names the gateway's document, or is the backend's failure. */
   answered(decision: Decision, head: ResponseHead): Decision {
-    const named = head.headers.get(":status") === "401" ? withChallenge(decision, head, this.#request) : decision;
+    const status = head.headers.get(":status");
+    // A request that is sent again may be answered so too, but only after a failure.
+    if (isSuccess(status)) return decision;
+    const named = status === "401" ? withChallenge(decision, head, this.#request) : decision;
     return withoutRefusedCredential(named, head, this.#request);
   }
 

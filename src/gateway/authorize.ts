@@ -6,13 +6,19 @@ import type { LoginMetadata } from "../backends/metadata.ts";
 import { addCredential } from "../core/credential-headers.ts";
 import { AUTHORIZATION } from "../core/headers.ts";
 import type { Decision, ResponseHead } from "../core/http.ts";
-import { backendsOf, credentialMessageTimeout, type PublicPath, type Route } from "../core/routes.ts";
+import {
+  backendsOf,
+  credentialMessageTimeout,
+  type PublicPath,
+  type RequestPolicy,
+  type Route,
+} from "../core/routes.ts";
 import type { BackendCredentials, Credential, HeldCredential, NoCredential } from "../credentials/credentials.ts";
 import type { RequestsOn } from "./accepted.ts";
 import { type AnswerStage, around, type DeferredStep, type NextStep, replied, type Step } from "./answers.ts";
 import { refusedAt } from "./member-failure.ts";
 import type { GatewayRequest } from "./request.ts";
-import type { RequestsByRoute } from "./requests-by-route.ts";
+import type { AllRequests, RequestsByRoute } from "./requests-by-route.ts";
 
 /** How backends know who calls. */
 export interface LoginDependencies {
@@ -21,8 +27,22 @@ export interface LoginDependencies {
   readonly login: LoginMetadata;
 }
 
-/** The same, of requests that have their credentials. */
+/**
+ * Those who deal with the requests of a configuration, which have their credentials then. Requests do not go through what their
+ * configuration has none of.
+ */
 export function authorizing(
+  { plain, policed }: AllRequests,
+  credentials: BackendCredentials,
+): (policy: RequestPolicy) => RequestsByRoute {
+  const authorized = { plain: allAuthorized(plain, credentials), policed: allAuthorized(policed, credentials) };
+  return ({ access, addsCredentials }) => {
+    if (access) return addsCredentials ? authorized.policed : policed;
+    return addsCredentials ? authorized.plain : plain;
+  };
+}
+
+function allAuthorized(
   { transparent, federated, bridged }: RequestsByRoute,
   credentials: BackendCredentials,
 ): RequestsByRoute {
@@ -34,8 +54,7 @@ export function authorizing(
 }
 
 function eachAuthorized<On extends Route>(requests: RequestsOn<On>, credentials: BackendCredentials): RequestsOn<On> {
-  const authorize = (request: GatewayRequest<On>, next: NextStep): NextStep =>
-    request.policy.addsCredentials ? authorized(credentials, request, next) : next;
+  const authorize = (request: GatewayRequest<On>, next: NextStep): NextStep => authorized(credentials, request, next);
   return {
     accept: (...of) => requests.accept(...of),
     initialize: (request, message, body) => authorize(request, requests.initialize(request, message, body)),

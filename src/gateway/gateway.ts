@@ -21,15 +21,17 @@ export interface GatewayDependencies extends RouteDependencies, LoginDependencie
 
 export function createGateway({ policy, observe, credentials, login, ...dependencies }: GatewayDependencies): Gateway {
   const requests = createRequestsByRoute(dependencies, () => policy().access);
-  const routes = { ...authorizing(requests, credentials), login };
-  return { open: () => new HttpExchange(policy(), routes, observe) };
+  const routesFor = authorizing(requests, credentials);
+  return { open: () => new HttpExchange(policy(), routesFor, login, observe) };
 }
 
-type Routes = RequestsByRoute & Pick<LoginDependencies, "login">;
+type Login = LoginDependencies["login"];
+type RoutesFor = ReturnType<typeof authorizing>;
 
 class HttpExchange implements Exchange {
   readonly #policy: RequestPolicy;
-  readonly #routes: Routes;
+  readonly #routes: RequestsByRoute;
+  readonly #login: Login;
   readonly #observe: Observe;
   readonly #scope = new HttpRequestScope();
   /** undefined: no head has come. */
@@ -38,9 +40,10 @@ class HttpExchange implements Exchange {
   #accepted: Pick<AcceptedRequest, "head" | "body" | "counted" | "answered" | "id" | "route"> | undefined;
   #answer: AnswerStage = NOT_SENT;
 
-  constructor(policy: RequestPolicy, routes: Routes, observe: Observe) {
+  constructor(policy: RequestPolicy, routesFor: RoutesFor, login: Login, observe: Observe) {
     this.#policy = policy;
-    this.#routes = routes;
+    this.#routes = routesFor(policy);
+    this.#login = login;
     this.#observe = observe;
   }
 
@@ -50,7 +53,7 @@ class HttpExchange implements Exchange {
     if (opened.kind === "reject") return this.#reply(opened.reject);
     if (opened.kind === "reply") return opened.reply;
     if (opened.kind === "login")
-      return this.#routes.login(opened).then((found) => found ?? this.#reply({ reason: "no-route" }));
+      return this.#login(opened).then((found) => found ?? this.#reply({ reason: "no-route" }));
     const { kind, route, query } = opened;
     const { transparent, federated, bridged } = this.#routes;
     switch (route.kind) {

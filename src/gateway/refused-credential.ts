@@ -3,7 +3,7 @@
  * login, drop it and log in anew, without end (RFC 6750 §3.1): nothing that it can get there changes what the backend is told.
  */
 import { assertNever } from "../core/assert-never.ts";
-import { type Decision, isSuccess, mapVerdict, type ResponseHead, type Verdict } from "../core/http.ts";
+import { type Decision, mapVerdict, type ResponseHead, type Verdict } from "../core/http.ts";
 import type { PublicPath, Route, TransparentRoute } from "../core/routes.ts";
 import { failedAt } from "./member-failure.ts";
 import type { GatewayRequest } from "./request.ts";
@@ -15,8 +15,7 @@ const UNAUTHENTICATED = 401;
 /** The decision on an answer: one that would be a 401 of the backend's is its failure, as on routes to several. */
 export function withoutRefusedCredential(decision: Decision, head: ResponseHead, request: Request): Decision {
   const { identity, routes } = request.policy;
-  // A request that is sent again may be answered so too. It is so only after a failure.
-  if (identity.kind === "none" || isSuccess(head.headers.get(":status"))) return decision;
+  if (identity.kind === "none") return decision;
   const route = transparentOf(routes.get(request.route.path));
   if (!route || route.backend.credentials.kind === "forward") return decision;
   return mapVerdict(decision, (verdict) =>

@@ -2,7 +2,7 @@
 import type { RequestKind } from "../core/classify-head.ts";
 import type { Labels } from "../core/classify-message.ts";
 import { forward, watchedHeaders } from "../core/forward.ts";
-import { MCP_SESSION_ID, PROXY_AUTHORIZATION } from "../core/headers.ts";
+import { MCP_SESSION_ID } from "../core/headers.ts";
 import type { HeaderFields, Reply, RequestHead, Verdict } from "../core/http.ts";
 import { answer, type Reject } from "../core/reject.ts";
 import { challengeTo } from "../core/resource-metadata.ts";
@@ -61,13 +61,12 @@ export function acceptRequest<On extends PublicPath>(
   const principal = principalOf(head, policy.identity, query);
   if (principal === "unauthenticated")
     return { reason: principal, challenge: challengeTo(headers, route.path, policy.identity) };
-  const { spoofed, page } = watchedHeaders(headers);
+  const { spoofed, page, hop } = watchedHeaders(headers);
   const sessionId = headers.get(MCP_SESSION_ID);
   const session = readNamedSession(sessionId, find);
   const headersToRemove = kind === "message" ? [] : [...spoofed];
   if (sessionId !== undefined) headersToRemove.push(MCP_SESSION_ID);
-  // Envoy sends it on. What the router sends itself has no headers of one hop.
-  if (headers.get(PROXY_AUTHORIZATION) !== undefined) headersToRemove.push(PROXY_AUTHORIZATION);
+  headersToRemove.push(...hop);
   return {
     kind,
     route,

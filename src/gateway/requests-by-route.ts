@@ -25,13 +25,27 @@ export interface RouteDependencies
     FederatedDependencies,
     Pick<FilterDependencies, "rewrites" | "hold"> {}
 
-/** The rules of `policy` come first on each kind of route. A bridged one is served by the two others. */
-export function createRequestsByRoute(dependencies: RouteDependencies, access: AccessInForce): RequestsByRoute {
+/** Without `policy`, and with it: its rules come first then. */
+export interface AllRequests {
+  readonly plain: RequestsByRoute;
+  readonly policed: RequestsByRoute;
+}
+
+/** A bridged route is served by the two others. */
+export function createRequestsByRoute(dependencies: RouteDependencies, access: AccessInForce): AllRequests {
   const claim = createClaim(dependencies);
   const filter = { access, rewrites: dependencies.rewrites, hold: dependencies.hold };
-  const passing = new FilteredAnswers<TransparentRoute>(new TransparentRequests(dependencies), PASSING, filter);
-  const served = new FilteredAnswers<FederatedRoute>(new FederatedRequests(dependencies), OF_ONLY_BACKEND, filter);
-  const transparent = new Policed<TransparentRoute>(passing, claim);
-  const federated = new Policed<FederatedRoute>(served, claim);
-  return { transparent, federated, bridged: new BridgedRequests(dependencies, { transparent, federated }) };
+  const transparent = new TransparentRequests(dependencies);
+  const federated = new FederatedRequests(dependencies);
+  const withBridged = (served: Omit<RequestsByRoute, "bridged">): RequestsByRoute => ({
+    ...served,
+    bridged: new BridgedRequests(dependencies, served),
+  });
+  return {
+    plain: withBridged({ transparent, federated }),
+    policed: withBridged({
+      transparent: new Policed(new FilteredAnswers(transparent, PASSING, filter), claim),
+      federated: new Policed(new FilteredAnswers(federated, OF_ONLY_BACKEND, filter), claim),
+    }),
+  };
 }
