@@ -1,11 +1,11 @@
 /** Opens the credentials of backends for one process. */
 import type { Config } from "./config/load.ts";
 import { ConfigError } from "./config/read.ts";
-import type { Credentialed, Credentials } from "./core/credentials.ts";
+import { type Credentialed, type Credentials, secretFilesOf } from "./core/credentials.ts";
 import { createBackendCredentials } from "./credentials/backend-credentials.ts";
 import type { BackendCredentials } from "./credentials/credentials.ts";
 import { Exchanges } from "./credentials/exchanges.ts";
-import { Secrets, secretFaults, secretFilesOfAll } from "./credentials/secrets.ts";
+import { Secrets, secretFaults } from "./credentials/secrets.ts";
 import { createTokenServer } from "./credentials/token-server.ts";
 import { exchangeObserver, secretObserver } from "./observe/credentials.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -24,7 +24,7 @@ export function openSecrets({ file, config, worker }: StartingSecrets, log: Logg
   const faults = worker === undefined ? secretFaults(config.backends) : [];
   if (faults.length > 0) throw new ConfigError(file, faults);
   const secrets = new Secrets(secretObserver(log));
-  secrets.want(secretFilesOfAll(config.backends));
+  secrets.want(secretFilesOf(config.backends));
   return secrets;
 }
 
@@ -68,7 +68,7 @@ export function openCredentials(
     lacks: (all) => secrets.lacks(all),
     inForce: ({ name, credentials }) => byName.get(name) ?? credentials,
     reconfigure(changed) {
-      secrets.want(secretFilesOfAll(changed.backends));
+      secrets.want(secretFilesOf(changed.backends));
       limits = changed.limits;
       byName = credentialsByName(changed.backends);
     },

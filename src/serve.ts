@@ -3,7 +3,8 @@ import type { Config, Overrides } from "./config/load.ts";
 import { readConfig, readConfigText } from "./config/read.ts";
 import { watchFile } from "./config/watch.ts";
 import { workerAddress, workerPort } from "./config/workers.ts";
-import { type Secrets, secretFilesOfAll } from "./credentials/secrets.ts";
+import { secretFilesOf } from "./core/credentials.ts";
+import type { Secrets } from "./credentials/secrets.ts";
 import { troublesInWords } from "./discovery/in-words.ts";
 import { NO_OFFERS, type Offers } from "./discovery/offers.ts";
 import { createExtProcServer } from "./ext-proc/server.ts";
@@ -252,7 +253,7 @@ async function serveByWorkers(start: Start, environment: NodeJS.ProcessEnv): Pro
     started.adopt(secrets, (it) => it.close());
     pins.follow(config);
     const apply = (wanted: Config, changed: string) => {
-      secrets.want(secretFilesOfAll(wanted.backends));
+      secrets.want(secretFilesOf(wanted.backends));
       workers?.reload(changed);
       pins.follow(wanted);
     };

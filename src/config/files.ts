@@ -1,7 +1,7 @@
 /** Looks for the files that a configuration names, on the machine that this runs on. */
 import { access, constants, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { type Credentialed, secretFilesOf } from "../core/credentials.ts";
+import { secretFilesOf } from "../core/credentials.ts";
 import { isJsonObject, parseJson } from "../core/json/parse.ts";
 import type { Config } from "./load.ts";
 import { whyUnreadable } from "./unreadable.ts";
@@ -34,11 +34,7 @@ type Missing = readonly [setting: string, file: string, why: string];
 type Named = readonly [setting: string, file: string | undefined, fault?: (text: string) => string | undefined];
 
 function ownFiles({ store, backends }: Config): Named[] {
-  return [...filesOfStore(store), ...backends.flatMap(filesOfCredentials)];
-}
-
-function filesOfCredentials({ name, credentials }: Credentialed): Named[] {
-  return secretFilesOf(credentials).map(({ setting, file }) => [`backends.${name}.credentials.${setting}`, file]);
+  return [...filesOfStore(store), ...secretFilesOf(backends).map(({ setting, file }): Named => [setting, file])];
 }
 
 function filesOfStore(store: Config["store"]): Named[] {

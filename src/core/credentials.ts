@@ -98,8 +98,14 @@ export interface SecretFile {
   readonly alg?: KeyAlgorithm;
 }
 
-/** The files that credentials are made of, on the router's machine. */
-export function secretFilesOf(credentials: Credentials): readonly SecretFile[] {
+/** The files that the credentials of backends are made of, on the router's machine, each with its whole setting. */
+export function secretFilesOf(backends: readonly Credentialed[]): readonly SecretFile[] {
+  return backends.flatMap(({ name, credentials }) =>
+    filesOf(credentials).map((of) => ({ ...of, setting: `backends.${name}.credentials.${of.setting}` })),
+  );
+}
+
+function filesOf(credentials: Credentials): readonly SecretFile[] {
   if (credentials.kind === "header") return [{ kind: "header", file: credentials.file, setting: "file" }];
   if (credentials.kind !== "exchange") return [];
   const { client, ca } = credentials;

@@ -14,16 +14,9 @@ export type SecretEvent =
   | { readonly kind: "read-again"; readonly file: string; readonly setting: string }
   | { readonly kind: "kept"; readonly file: string; readonly setting: string; readonly why: string };
 
-/** The files that the credentials of backends are made of, each with its whole setting. */
-export function secretFilesOfAll(backends: readonly Credentialed[]): SecretFile[] {
-  return backends.flatMap(({ name, credentials }) =>
-    secretFilesOf(credentials).map((of) => ({ ...of, setting: `backends.${name}.credentials.${of.setting}` })),
-  );
-}
-
 /** What is wrong with the files, in words: none of them may be used then. */
 export function secretFaults(backends: readonly Credentialed[]): readonly string[] {
-  return faultsIn(secretFilesOfAll(backends));
+  return faultsIn(secretFilesOf(backends));
 }
 
 function faultsIn(files: readonly SecretFile[]): readonly string[] {
@@ -76,7 +69,7 @@ function signsBy(pem: string, alg: KeyAlgorithm | undefined): boolean {
 /** The texts of the files, read once; those that cannot be used are left out. */
 export function textsOf(backends: readonly Credentialed[]): Pick<Secrets, "textOf"> {
   const texts = new Map<string, string>();
-  for (const of of secretFilesOfAll(backends)) {
+  for (const of of secretFilesOf(backends)) {
     const read = readSecret(of);
     if (read.kind === "text") texts.set(keyOf(of.kind, of.file), read.text);
   }
@@ -99,9 +92,7 @@ export class Secrets {
 
   /** What is wrong with the files of backends that have no text in use, in words; undefined: nothing is. */
   lacks(backends: readonly Credentialed[]): readonly string[] | undefined {
-    const faults = faultsIn(
-      secretFilesOfAll(backends).filter(({ kind, file }) => this.textOf(kind, file) === undefined),
-    );
+    const faults = faultsIn(secretFilesOf(backends).filter(({ kind, file }) => this.textOf(kind, file) === undefined));
     return faults.length === 0 ? undefined : faults;
   }
 

@@ -92,7 +92,7 @@ type TextAt = (start: number, end: number) => string;
 
 const BEYOND_ASCII = /[\u0080-\u00ff]/;
 
-/** Texts within a span. To decode each by itself takes ten times as long as to cut them out of one, which ASCII allows. */
+/** Texts within a span. To decode each by itself takes longer than to cut them out of one, which ASCII allows. */
 function textsIn(bytes: Buffer, span: MessageSpan): TextAt {
   const all = bytes.toString("latin1", span.start, span.end);
   if (BEYOND_ASCII.test(all)) return (start, end) => bytes.toString("utf8", start, end);

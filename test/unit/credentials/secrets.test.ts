@@ -2,10 +2,10 @@ import { generateKeyPairSync } from "node:crypto";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test } from "vitest";
-import type { Credentialed } from "../../../src/core/credentials.ts";
+import { type Credentialed, secretFilesOf } from "../../../src/core/credentials.ts";
 import { createBackendCredentials } from "../../../src/credentials/backend-credentials.ts";
 import { NOTHING_ADDED } from "../../../src/credentials/credentials.ts";
-import { type SecretEvent, Secrets, secretFaults, secretFilesOfAll } from "../../../src/credentials/secrets.ts";
+import { type SecretEvent, Secrets, secretFaults } from "../../../src/credentials/secrets.ts";
 import { openSecrets } from "../../../src/open-credentials.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { directoryOfTests } from "../../support/directory.ts";
@@ -48,7 +48,7 @@ function replace(text: string): void {
 
 test("a file is read again when it changes, without the line break at its end", async () => {
   writeFileSync(file, "first\n");
-  secrets.want(secretFilesOfAll([header]));
+  secrets.want(secretFilesOf([header]));
   expect(secrets.textOf("header", file)).toBe("first");
   replace("second\r\n");
   await expect.poll(() => secrets.textOf("header", file)).toBe("second");
@@ -60,7 +60,7 @@ test.each([
   ["of two lines", "a\nx-evil: b", "is no value of a header"],
 ])("a file that becomes %s leaves its last text in use", async (_, text, why) => {
   writeFileSync(file, "first");
-  secrets.want(secretFilesOfAll([header]));
+  secrets.want(secretFilesOf([header]));
   replace(text);
   await expect.poll(() => events).toMatchObject([{ kind: "kept", why: expect.stringContaining(why) }]);
   expect(secrets.textOf("header", file)).toBe("first");
@@ -69,7 +69,7 @@ test.each([
 
 test("a file that goes away leaves its last text in use", async () => {
   writeFileSync(file, "first");
-  secrets.want(secretFilesOfAll([header]));
+  secrets.want(secretFilesOf([header]));
   rmSync(file);
   await expect.poll(() => events).toMatchObject([{ kind: "kept", why: `cannot read ${file}: no such file` }]);
   expect(secrets.textOf("header", file)).toBe("first");
@@ -85,7 +85,7 @@ const MISSING = `backends.other.credentials.file: cannot read ${file}.none: no s
 
 test("a configuration lacks the files that cannot be used, unless a text of theirs is in use", () => {
   writeFileSync(file, "first");
-  secrets.want(secretFilesOfAll([header]));
+  secrets.want(secretFilesOf([header]));
   expect(secretFaults([header, missing])).toEqual([MISSING]);
   expect(secrets.lacks([header, missing])).toEqual([MISSING]);
   rmSync(file);
